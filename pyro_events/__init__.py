@@ -1,0 +1,53 @@
+"""pyro_events: Pyro3's Event Service for Pyro5, as an extension package.
+
+Knows: the public names. Must not know: anything else.
+"""
+
+from __future__ import annotations
+
+from . import registry
+from .constants import EVENTSERVER_NAME
+from .errors import (
+    EventServiceError,
+    MessageTooLargeError,
+    OutcomeUnknownError,
+    PayloadError,
+    ServiceExistsError,
+    ServiceNotFoundError,
+    ServiceUnreachableError,
+    UnsupportedTypeError,
+)
+from .event import Event
+from .options import BacklogOptions, Overflow, ServiceOptions
+from .registry import register_class
+
+__version__ = "0.1.0"
+
+from .client.publisher import Publisher
+from .client.subscriber import Subscriber
+from .server.service import EventService
+from .server.starter import EventServiceStarter
+
+registry.register_with_pyro()
+
+__all__ = [
+    "EVENTSERVER_NAME",
+    "BacklogOptions",
+    "Event",
+    "EventService",
+    "EventServiceError",
+    "EventServiceStarter",
+    "MessageTooLargeError",
+    "OutcomeUnknownError",
+    "Overflow",
+    "PayloadError",
+    "Publisher",
+    "ServiceExistsError",
+    "ServiceNotFoundError",
+    "ServiceOptions",
+    "ServiceUnreachableError",
+    "Subscriber",
+    "UnsupportedTypeError",
+    "__version__",
+    "register_class",
+]

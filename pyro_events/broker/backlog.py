@@ -1,0 +1,326 @@
+"""Backlog: the events that wait for one subscriber, bounded, each accounted for.
+
+Knows: order, bounds, overflow policies, and the identity accepted = delivered + lost + waiting, which
+holds after every method. Must not know: subjects' subscriptions, sockets, or the time: an event
+brings its own time stamp.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter, OrderedDict, deque
+from dataclasses import dataclass
+from typing import Any, Iterable, List, Mapping, Tuple
+
+from ..constants import EVENT_OVERHEAD
+from ..options import BacklogOptions, Overflow
+from .subjects import fold
+
+
+class Loss(enum.Enum):
+    """Why an accepted event was not delivered."""
+
+    DROP_OLDEST = "drop-oldest"
+    DROP_NEWEST = "drop-newest"
+    LATEST = "latest"
+    DISCONNECT = "disconnect"  # the overflow policy of that name
+    HANDLER = "handler-error"  # the subscriber's `event` raised
+    UNCONFIRMED = "unconfirmed"  # sent, but the answer never came or could not be read
+    GONE = "gone"  # the connection broke, or never came about
+    REFUSED = "refused"  # the object has no `event`, or its program does not know Event
+    DEADLINE = "deadline"  # it held up a publisher for too long
+    STOPPED = "stopped"  # the service stopped before it could be delivered
+
+
+class Outcome(enum.Enum):
+    """What became of an event that was pushed."""
+
+    QUEUED = 0
+    FULL = 1  # queued beyond the bound: whoever published it must be held up
+    DROPPED = 2
+    DISCONNECT = 3  # dropped, and the subscriber is to be disconnected
+
+
+class QueuedEvent:
+    """An accepted event, shared by all backlogs that hold it. size: what it counts for, in bytes."""
+
+    __slots__ = ("payload", "size", "subject", "time")
+
+    def __init__(self, subject: str, time: float, payload: bytes) -> None:
+        self.subject = subject
+        self.time = time
+        self.payload = payload
+        self.size = len(subject) + len(payload) + EVENT_OVERHEAD
+
+
+# An event with the number that it has for one subscriber.
+Entry = Tuple[int, QueuedEvent]
+# [subject, time, seq, missed, payload]
+Row = List[Any]
+
+
+class Batch:
+    """Events taken from a backlog and not yet acknowledged. size: in bytes."""
+
+    __slots__ = ("rows", "size")
+
+    def __init__(self, rows: list[Row], size: int) -> None:
+        self.rows = rows
+        self.size = size
+
+
+class TotalBytes:
+    """What all backlogs of a service hold together, events in flight included."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+@dataclass(frozen=True)
+class BacklogStatistics:
+    """One subscriber at one moment: accepted = delivered + sum(lost) + backlog + unacknowledged.
+
+    subscriber: its URI. backlog: events waiting to be sent. unacknowledged: events sent.
+    oldest: the age of the oldest event not yet delivered, in seconds, or None.
+    """
+
+    subscriber: str
+    subjects: tuple[str, ...]
+    overflow: str
+    backlog: int
+    backlog_bytes: int
+    unacknowledged: int
+    oldest: float | None
+    accepted: int
+    delivered: int
+    lost: Mapping[str, int]
+
+
+_QUEUED, _FULL, _DROPPED, _DISCONNECT = Outcome
+
+
+class Backlog:
+    """The events that wait for one subscriber, numbered from 1 as they are accepted.
+
+    subscriber: its URI, which names it in statistics and in the log.
+    """
+
+    __slots__ = (
+        "_in_flight",
+        "_last_taken",
+        "_latest",
+        "_most_bytes",
+        "_most_events",
+        "_total",
+        "_waiting",
+        "accepted",
+        "bytes",
+        "delivered",
+        "lost",
+        "options",
+        "ready",
+        "subscriber",
+    )
+
+    def __init__(self, subscriber: str, options: BacklogOptions, total: TotalBytes) -> None:
+        self.subscriber = subscriber
+        self.accepted = 0
+        self.delivered = 0
+        self.lost: Counter[str] = Counter()
+        self.bytes = 0  # of the events waiting, without those in flight
+        self.ready = False  # whether it stands in the broker's list of those with something to send
+        self._total = total
+        self._waiting: deque[Entry] = deque()
+        # In place of `_waiting` with the policy `latest`: one entry for each folded subject.
+        self._latest: OrderedDict[str, Entry] | None = None
+        self._in_flight: deque[Batch] = deque()
+        self._last_taken = 0
+        self.configure(options)
+
+    def __len__(self) -> int:
+        """How many events wait to be sent."""
+        return len(self._waiting) if self._latest is None else len(self._latest)
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many events are in flight."""
+        return sum(len(batch.rows) for batch in self._in_flight)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether publishers that were held up may go on: an eighth of the bound has been freed."""
+        return (
+            len(self) <= self._most_events - max(1, self._most_events // 8)
+            and self.bytes <= self._most_bytes - self._most_bytes // 8
+        )
+
+    @property
+    def crowded(self) -> bool:
+        """Whether three quarters of a bound are used, which is called slow in the log."""
+        return 4 * len(self) >= 3 * self._most_events or 4 * self.bytes >= 3 * self._most_bytes
+
+    @property
+    def oldest(self) -> float | None:
+        """The time stamp of the oldest event not yet delivered, or None."""
+        for batch in self._in_flight:
+            return float(batch.rows[0][1])
+        entries = self._waiting if self._latest is None else self._latest.values()
+        for _, event in entries:
+            return event.time
+        return None
+
+    def configure(self, options: BacklogOptions) -> None:
+        """Change the bounds and the policy. What waits already stays, but for what `latest` replaces."""
+        self.options = options
+        self._most_events = options.backlog
+        self._most_bytes = options.backlog_bytes
+        if options.overflow is Overflow.LATEST:
+            if self._latest is None:
+                self._latest = OrderedDict()
+                while self._waiting:
+                    entry = self._waiting.popleft()
+                    self._release(entry[1].size)
+                    self._replace(entry)
+        elif self._latest is not None:
+            self._waiting.extend(self._latest.values())
+            self._latest = None
+
+    def push(self, event: QueuedEvent) -> Outcome:
+        """Accept an event. It gets a number even if it is dropped at once, so that the gap shows."""
+        self.accepted = number = self.accepted + 1
+        size = event.size
+        waiting = self._waiting
+        if self._latest is not None:
+            self._replace((number, event))
+            return _QUEUED
+        # An empty backlog takes any event: one larger than the bound could never be delivered else.
+        if waiting and (len(waiting) >= self._most_events or self.bytes + size > self._most_bytes):
+            return self._overflow((number, event))
+        waiting.append((number, event))
+        self.bytes += size
+        self._total.value += size
+        return _QUEUED
+
+    def take(self, events: int, size: int) -> Batch:
+        """Take the oldest events into flight: at most `events`, and of `size` bytes or little more.
+
+        The backlog must not be empty. Batches are acknowledged in the order in which they were taken.
+        """
+        rows: list[Row] = []
+        taken = 0
+        last = self._last_taken
+        for _ in range(min(events, len(self))):
+            number, event = self._next()
+            rows.append([event.subject, event.time, number, number - last - 1, event.payload])
+            last = number
+            taken += event.size
+            if taken >= size:
+                break
+        self._last_taken = last
+        self.bytes -= taken
+        batch = Batch(rows, taken)
+        self._in_flight.append(batch)
+        return batch
+
+    def acknowledge(self, batch: Batch, failed: int = 0) -> None:
+        """The subscriber has handled a batch, the oldest in flight; `failed` of its events raised."""
+        self._land(batch)
+        self.delivered += len(batch.rows) - failed
+        if failed:
+            self.lost[Loss.HANDLER.value] += failed
+
+    def acknowledge_part(self, batch: Batch, handled: int, failed: int) -> None:
+        """The first `handled` events of a batch are done, `failed` of them raised; the rest stays."""
+        self.delivered += handled - failed
+        self.lost[Loss.HANDLER.value] += failed
+        del batch.rows[:handled]
+
+    def lose_batch(self, batch: Batch) -> None:
+        """A batch, the oldest in flight, was sent and what became of it is unknown."""
+        self._land(batch)
+        self.lost[Loss.UNCONFIRMED.value] += len(batch.rows)
+
+    def lose_everything(self, reason: Loss) -> int:
+        """Nothing more will be delivered; returns how many events are lost by that."""
+        lost = len(self) + self.unacknowledged
+        while self._in_flight:
+            self.lose_batch(self._in_flight[0])
+        if self:
+            self.lost[reason.value] += len(self)
+            self._total.value -= self.bytes
+            self.bytes = 0
+            self._waiting.clear()
+            if self._latest is not None:
+                self._latest.clear()
+        return lost
+
+    def statistics(self, subjects: Iterable[str], now: float) -> BacklogStatistics:
+        """A snapshot. now: the time of day, as events are stamped with it."""
+        oldest = self.oldest
+        return BacklogStatistics(
+            subscriber=self.subscriber,
+            subjects=tuple(subjects),
+            overflow=self.options.overflow.value,
+            backlog=len(self),
+            backlog_bytes=self.bytes,
+            unacknowledged=self.unacknowledged,
+            oldest=None if oldest is None else max(0.0, now - oldest),
+            accepted=self.accepted,
+            delivered=self.delivered,
+            lost=dict(self.lost),
+        )
+
+    def _overflow(self, entry: Entry) -> Outcome:
+        policy = self.options.overflow
+        if policy is Overflow.DROP_NEWEST:
+            self.lost[Loss.DROP_NEWEST.value] += 1
+            return _DROPPED
+        if policy is Overflow.DISCONNECT:
+            self.lost[Loss.DISCONNECT.value] += 1
+            return _DISCONNECT
+        size = entry[1].size
+        if policy is Overflow.DROP_OLDEST:
+            self._make_room(size, Loss.DROP_OLDEST)
+        self._waiting.append(entry)
+        self._hold(size)
+        return _FULL if policy is Overflow.BLOCK else _QUEUED
+
+    def _replace(self, entry: Entry) -> None:
+        """Append an event in place of the one of its subject that waits."""
+        latest = self._latest
+        assert latest is not None
+        event = entry[1]
+        key = fold(event.subject)
+        older = latest.pop(key, None)
+        if older is not None:
+            self._release(older[1].size)
+            self.lost[Loss.LATEST.value] += 1
+        self._make_room(event.size, Loss.LATEST)
+        latest[key] = entry
+        self._hold(event.size)
+
+    def _make_room(self, size: int, reason: Loss) -> None:
+        """Drop the oldest events until one of `size` bytes fits, or none is left."""
+        while len(self) and (len(self) >= self._most_events or self.bytes + size > self._most_bytes):
+            self._release(self._next()[1].size)
+            self.lost[reason.value] += 1
+
+    def _next(self) -> Entry:
+        if self._latest is None:
+            return self._waiting.popleft()
+        return self._latest.popitem(last=False)[1]
+
+    def _hold(self, size: int) -> None:
+        self.bytes += size
+        self._total.value += size
+
+    def _release(self, size: int) -> None:
+        self.bytes -= size
+        self._total.value -= size
+
+    def _land(self, batch: Batch) -> None:
+        landed = self._in_flight.popleft()
+        assert landed is batch, "batches are acknowledged in the order in which they were taken"
+        self._total.value -= batch.size

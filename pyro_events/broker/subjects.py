@@ -1,0 +1,239 @@
+"""What a subject and a pattern are.
+
+Knows: which names are allowed, how they compare, and how a pattern is compiled by RE2. Must not
+know: who subscribed, nor how many patterns are matched at once (that is `pattern_sets`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, Final, Protocol, cast
+
+import re2
+
+from ..constants import (
+    MAX_PATTERN_PROGRAM,
+    MAX_SUBJECT,
+    MAX_SUBJECTS_PER_CALL,
+    PATTERN_CATEGORY_COST,
+    PATTERN_MEMORY,
+    PATTERN_RANGE_COST,
+    PATTERN_SCRIPT_COST,
+)
+
+__all__ = [
+    "Pattern",
+    "check_subject",
+    "check_subjects",
+    "check_texts",
+    "compile_pattern",
+    "fold",
+    "re2_options",
+]
+
+# Longer names are cut to this in an error's text.
+_SHOWN: Final = 60
+# Control characters spoil logs and terminals; a lone surrogate cannot be written as UTF-8.
+_REFUSED: Final = {"Cc": "the control character", "Cs": "the lone surrogate"}
+# A script such as \p{Greek} (which is captured), or else a category such as \pL, \P{Lu} or \p{^Lu}.
+_UNICODE_CLASS: Final = re.compile(r"\\[pP](\{\^?\w{3,}\})?")
+
+
+def fold(subject: str) -> str:
+    """The form in which names are compared: two spellings with the same fold are one subject."""
+    return subject.casefold()
+
+
+def check_subject(name: object) -> str:
+    """Return `name`, a plain str that may name a subject.
+
+    Raises TypeError for anything but text, and ValueError for a name that is empty, longer than
+    255 characters, or contains a control character or a lone surrogate.
+    """
+    if type(name) is str and 0 < len(name) <= MAX_SUBJECT and name.isprintable():
+        return name
+    return _check_unusual(name)
+
+
+def _check_unusual(name: object) -> str:
+    """Judge a name that is not obviously right: say what is wrong with it, or return it."""
+    subject = _plain(name, "subject")
+    if not subject:
+        raise ValueError(f"subject '' is empty: a subject has 1 to {MAX_SUBJECT} characters")
+    _check_length(subject, "subject")
+    for position, character in enumerate(subject):
+        refused = _REFUSED.get(unicodedata.category(character))
+        if refused:
+            where = f"{character!r} at position {position}"
+            raise ValueError(f"subject {_shown(subject)} contains {refused} {where}: remove it")
+    return subject
+
+
+def check_texts(subjects: object) -> list[str]:
+    """Return the texts of one call: `subjects` is one str, or any iterable of them.
+
+    What the texts say is not judged. Raises TypeError where something is no text, and ValueError
+    for more than 1,000 of them.
+    """
+    return [_plain(text, "subject or pattern") for text in _each(subjects)]
+
+
+def check_subjects(subjects: object) -> list[str]:
+    """Return the names of one call: `subjects` is one name, or any iterable of names.
+
+    Names given twice stay twice, and no name at all is allowed. Raises what `check_subject` raises,
+    and ValueError for more than 1,000 names.
+    """
+    return [check_subject(name) for name in _each(subjects)]
+
+
+def _each(subjects: object) -> list[object]:
+    if isinstance(subjects, str):
+        return [subjects]
+    names = list(islice(_iterate(subjects), MAX_SUBJECTS_PER_CALL + 1))
+    if len(names) > MAX_SUBJECTS_PER_CALL:
+        raise ValueError(f"more than {MAX_SUBJECTS_PER_CALL:,} subjects in one call: make several calls")
+    return names
+
+
+def _iterate(subjects: object) -> Iterator[object]:
+    kind = type(subjects).__name__
+    if isinstance(subjects, (bytes, bytearray, memoryview)):
+        raise TypeError(f"subjects are text, not {kind}: decode it first")
+    if isinstance(subjects, Mapping):
+        raise TypeError(f"a {kind} is no sequence of subjects: give its keys as a list, if they are meant")
+    try:
+        return iter(cast("Any", subjects))
+    except TypeError:
+        raise TypeError(f"subjects are one name or a sequence of names, not {kind}") from None
+
+
+def _plain(text: object, what: str) -> str:
+    """The text as an exact str (an instance of a subclass, such as a member of a str Enum, by its value)."""
+    if not isinstance(text, str):
+        raise TypeError(f"a {what} is text, not {type(text).__name__}")
+    return text if type(text) is str else str.__str__(text)
+
+
+def _check_length(text: str, what: str) -> None:
+    if len(text) > MAX_SUBJECT:
+        raise ValueError(f"{what} {_shown(text)} has {len(text):,} characters: at most {MAX_SUBJECT} will do")
+
+
+def _shown(text: str) -> str:
+    """The text in quotes, as it was typed where that is safe to print; only the start of a long one."""
+    start = text[:_SHOWN]
+    quoted = f"'{start}'" if start.isprintable() else repr(start)
+    return quoted if len(text) <= _SHOWN else quoted + "..."
+
+
+class _Regexp(Protocol):
+    """What we use of an object that `re2.compile` returns."""
+
+    programsize: int
+
+    def match(self, text: str) -> object: ...
+
+
+def re2_options(max_mem: int) -> Any:
+    """The options of every pattern: case does not count, nothing is logged, groups are not remembered."""
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    options.never_capture = True
+    options.max_mem = max_mem
+    return options
+
+
+_OPTIONS: Final = re2_options(PATTERN_MEMORY)
+
+
+class Pattern:
+    """A regular expression that is known to be right.
+
+    `text` is its spelling, which is also its identity. `program_size` is what it costs to compile
+    and to match: the size of RE2's program, or what reading its text costs where that is more.
+    """
+
+    __slots__ = ("_regexp", "program_size", "text")
+
+    def __init__(self, text: str, program_size: int) -> None:
+        self.text = text
+        self.program_size = program_size
+        # Compiled on first use only, because it takes 5 KiB and patterns are matched in sets.
+        self._regexp: _Regexp | None = None
+
+    def matches(self, subject: str) -> bool:
+        """Whether the pattern matches from the start of `subject`, whatever the case of both."""
+        if self._regexp is None:
+            self._regexp = cast("_Regexp", re2.compile(self.text, _OPTIONS))
+        return self._regexp.match(subject) is not None
+
+    def __repr__(self) -> str:
+        return f"<Pattern {self.text!r}>"
+
+
+def compile_pattern(pattern: object) -> Pattern:
+    """Return the Pattern of a regular expression in RE2's syntax.
+
+    Raises TypeError for anything but text, and ValueError, with the pattern and the reason, for one
+    that is wrong, longer than 255 characters, or too costly.
+    """
+    text = _plain(pattern, "pattern")
+    _check_length(text, "pattern")
+    reading = _reading_cost(text)
+    _check_cost(text, reading)
+    try:
+        compiled = cast("_Regexp", re2.compile(text, _OPTIONS))
+    except UnicodeEncodeError:
+        raise ValueError(f"pattern {_shown(text)} contains a lone surrogate: remove it") from None
+    except re2.error as error:
+        raise ValueError(f"pattern {_shown(text)} is not accepted: {_reason(error, text)}") from None
+    size = max(reading, compiled.programsize)
+    _check_cost(text, size)
+    return Pattern(text, size)
+
+
+def _reading_cost(text: str) -> int:
+    """What RE2 spends on parsing, in units of a program step (about 0.8 µs each).
+
+    Repeated no times, the costliest parts leave nothing in the program: 42 times `\\PL{0}` takes
+    16 ms to read and is a program of 4 steps.
+    """
+    cost = len(text) + PATTERN_RANGE_COST * text.count("-")
+    for script in _UNICODE_CLASS.findall(text):
+        cost += PATTERN_SCRIPT_COST if script else PATTERN_CATEGORY_COST
+    return cost
+
+
+def _check_cost(text: str, cost: int) -> None:
+    if cost > MAX_PATTERN_PROGRAM:
+        raise ValueError(
+            f"pattern {_shown(text)} is too costly, {cost:,} steps of {MAX_PATTERN_PROGRAM:,} allowed: "
+            "use smaller repetitions and character classes"
+        )
+
+
+def _reason(error: Exception, text: str) -> str:
+    detail = error.args[0] if error.args else ""
+    reason = detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
+    # It quotes a part of the pattern, which may hold anything.
+    printable = reason if reason.isprintable() else ascii(reason)[1:-1]
+    return printable + _hint(reason, text)
+
+
+def _hint(reason: str, text: str) -> str:
+    """What to do about RE2's `reason`, where that is not obvious to someone who knows Python's `re`."""
+    operator = reason.rpartition(": ")[2]
+    if operator == r"\Z":
+        return r" (the end of the subject is written \z or $)"
+    if operator.startswith(("(?=", "(?!", "(?<")):
+        return " (there is no look-ahead and no look-behind: look at event.subject instead)"
+    if (operator == "(?P" and "(?P=" in text) or (operator[:1] == "\\" and operator[1:].isdigit()):
+        return " (there are no back-references)"
+    if "too large" in reason:
+        return " (use smaller repetitions and character classes)"
+    return ""

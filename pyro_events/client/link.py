@@ -1,0 +1,215 @@
+"""A link to the service that any thread may use, and that connects again by itself.
+
+Knows: which thread may send and which may receive, and what is certain when a connection breaks.
+Must not know: what the calls mean.
+
+Two locks: `_sending` orders the calls of all threads on the wire; `_receiving` is held by the one
+thread that reads, for itself and for those whose replies come before its own. A thread that needs
+both takes `_receiving` first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from typing import Any, Final
+
+import msgpack
+import Pyro5.errors
+
+from ..errors import EventServiceError, OutcomeUnknownError, ServiceUnreachableError
+from ..wire.frames import FrameError
+from .locate import Finder
+from .replies import read_reply
+from .session import Session, Ticket
+
+# A link that was idle for this many seconds is looked at before it is used: a restarted service
+# then costs no spurious error. No service restarts faster, and no busy link pays for the look.
+IDLE: Final = 0.05
+# How long a thread that closes a session waits for those it has just woken to let go of it.
+_LET_GO: Final = 1.0
+
+_NO_NAMED_ARGUMENTS: Final = b"\x80"
+
+
+def packed_call(method: str, *arguments: Any) -> bytes:
+    """A call as `Link.post` takes it."""
+    body: bytes = msgpack.packb(method) + msgpack.packb(arguments) + _NO_NAMED_ARGUMENTS
+    return body
+
+
+class Link:
+    """One connection to the service at a time, made when it is needed.
+
+    A call whose connection breaks before its reply came raises OutcomeUnknownError and is never
+    repeated. Connecting raises ServiceNotFoundError or ServiceUnreachableError, and then nothing
+    was sent.
+    """
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder = finder
+        self._session: Session | None = None
+        self._used = 0.0
+        self._closed = False
+        self._last_address: str | None = None
+        self.reconnects = 0
+        self._make_locks()
+        _links.add(self)
+
+    def _make_locks(self) -> None:
+        self._sending = threading.Lock()
+        self._receiving = threading.Lock()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as one can know without using it."""
+        session = self._session
+        return session is not None and not session.dead
+
+    @property
+    def address(self) -> str | None:
+        """The URI of the service that the link is, or was last, connected to."""
+        return self._last_address
+
+    @property
+    def local_host(self) -> str:
+        """This program's address towards the service, "" for none; the link must have connected."""
+        session = self._session
+        return session.local_host if session is not None else ""
+
+    def connect(self) -> None:
+        """Connect if there is no connection."""
+        with self._sending:
+            self._usable()
+
+    def call(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
+        """Make a call and return its result, or raise the error that it answered with.
+
+        timeout: seconds to wait for the reply; then Pyro5's TimeoutError, and the outcome is unknown.
+        """
+        return self.wait(self.post(packed_call(method, *arguments)), timeout)
+
+    def post(self, call: bytes) -> Ticket:
+        """Send a call made by `packed_call`. Its ticket can be waited for, in any order, or forgotten."""
+        for _ in range(2):
+            with self._sending:
+                session = self._usable()
+                try:
+                    return session.send(call)
+                except OSError:
+                    pass  # not all of it left, so it was not made: a new connection is safe
+                except BaseException:
+                    session.close()
+                    raise
+            self._retire(session, "the connection broke")
+        raise ServiceUnreachableError(f"the event service at {self.address} closes every connection")
+
+    def wait(self, ticket: Ticket, timeout: float | None = None) -> Any:
+        """The result of a call that was posted, or the error that it answered with."""
+        if ticket.frame is None and ticket.lost is None:
+            self._receive_until_settled(ticket, timeout)
+        if ticket.frame is not None:
+            return read_reply(ticket.frame)
+        raise OutcomeUnknownError(
+            f"the connection to the event service at {ticket.session.address} broke before it had "
+            f"answered ({ticket.lost}); whether the call has taken effect is unknown, and it was not repeated"
+        )
+
+    def _receive_until_settled(self, ticket: Ticket, timeout: float | None) -> None:
+        session = ticket.session
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            if not self._receiving.acquire(timeout=-1 if timeout is None else timeout):
+                raise Pyro5.errors.TimeoutError("the event service did not answer in time")
+            try:
+                while ticket.frame is None and ticket.lost is None:
+                    if deadline is not None and not session.readable(max(0.0, deadline - time.monotonic())):
+                        raise Pyro5.errors.TimeoutError("the event service did not answer in time")
+                    session.receive()
+            finally:
+                self._receiving.release()
+        except (OSError, FrameError) as error:
+            self._retire(session, str(error))
+        except BaseException as error:
+            # A reply may be half read: no other may be taken for it.
+            self._retire(session, f"waiting was ended by {type(error).__name__}")
+            raise
+
+    def _usable(self) -> Session:
+        """The session to send on; `_sending` is held."""
+        if self._closed:
+            raise EventServiceError("this connection to the event service was closed by its program")
+        session = self._session
+        now = time.monotonic()
+        if session is not None and not session.dead:
+            if now - self._used < IDLE or not session.closed_while_idle():
+                self._used = now
+                return session
+            # No reply is awaited, so nobody receives, and we hold the sending side.
+            session.fail("the service closed the connection")
+            session.close()
+        return self._connected_anew()
+
+    def _connected_anew(self) -> Session:
+        failure: ServiceUnreachableError | None = None
+        for uri in self._finder.candidates():
+            try:
+                session = Session.open(uri)
+            except ServiceUnreachableError as error:
+                failure = error
+                continue
+            self._finder.was_good(uri)
+            if self._last_address is not None:
+                self.reconnects += 1
+            self._session, self._last_address = session, session.address
+            self._used = time.monotonic()
+            if self._closed:
+                session.close()
+                raise EventServiceError("this connection to the event service was closed by its program")
+            return session
+        assert failure is not None, "a finder names at least one address"
+        raise failure
+
+    def _retire(self, session: Session, reason: str) -> None:
+        """Wake whoever uses the session, then release its socket; no lock may be held."""
+        session.fail(reason)
+        # With a bound, because a signal's handler may have interrupted the very thread that holds
+        # a lock: then that thread retires the session as soon as it goes on.
+        if self._receiving.acquire(timeout=_LET_GO):
+            try:
+                if self._sending.acquire(timeout=_LET_GO):
+                    try:
+                        session.close()
+                    finally:
+                        self._sending.release()
+            finally:
+                self._receiving.release()
+
+    def close(self) -> None:
+        """End the connection for good; a thread that waits for a reply is woken."""
+        self._closed = True
+        session = self._session
+        if session is not None:
+            self._retire(session, "this program closed it")
+
+    def _forked(self) -> None:
+        """In a forked child: let go of the parent's connection without a word on it."""
+        session, self._session = self._session, None
+        self._make_locks()
+        if session is not None:
+            session.dead = True
+            session.close()
+
+
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for link in list(_links):
+        link._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

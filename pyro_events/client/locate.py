@@ -1,0 +1,103 @@
+"""Finding the event service.
+
+Knows: URIs, Pyro5's name server and its settings. Must not know: what is then said to the service.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+import Pyro5.core
+import Pyro5.errors
+from Pyro5 import config
+
+from ..constants import EVENTSERVER_NAME
+from ..errors import ServiceNotFoundError
+
+# Pyro5 itself broadcasts for 2.1 s when it finds no name server; a name server that has not
+# answered after this many seconds, beyond NS_LOOKUP_DELAY, will not.
+LOOKUP_TIMEOUT: Final = 10.0
+
+_REMEDIES: Final = (
+    "start one with `python -m pyro_events.es --embed-ns`, or pass the address of a running one as es_uri"
+)
+
+
+def parse_uri(es_uri: object) -> Pyro5.core.URI:
+    """The address of the service as a Pyro5 URI; None stands for its name in the name server.
+
+    Raises TypeError or ValueError for what is no URI.
+    """
+    if es_uri is None:
+        es_uri = "PYRONAME:" + EVENTSERVER_NAME
+    if not isinstance(es_uri, (str, Pyro5.core.URI)):
+        raise TypeError(f"es_uri must be a str or a Pyro5 URI, not {type(es_uri).__name__}")
+    try:
+        return Pyro5.core.URI(es_uri)
+    except Pyro5.errors.PyroError as error:
+        raise ValueError(
+            f"es_uri {str(es_uri)!r} is no Pyro URI ({error}); "
+            f"it looks like PYRO:{EVENTSERVER_NAME}@hostname:port"
+        ) from None
+
+
+class Finder:
+    """Names the addresses at which the service may be, the likeliest first."""
+
+    def __init__(self, es_uri: object = None) -> None:
+        """es_uri: a str or a Pyro5 URI; None: ask the name server for EVENTSERVER_NAME."""
+        self._wanted = parse_uri(es_uri)
+        self._last: Pyro5.core.URI | None = None
+
+    def candidates(self) -> Iterator[Pyro5.core.URI]:
+        """First the address that was good last, then what the name server says if it says another.
+
+        Raises ServiceNotFoundError when the name server has to be asked and does not help.
+        """
+        last = self._last
+        if last is not None:
+            yield last
+        if last is None or self._wanted.protocol != "PYRO":
+            fresh = self._resolved()
+            if fresh != last:
+                yield fresh
+
+    def was_good(self, uri: Pyro5.core.URI) -> None:
+        """Remember the address of a connection that was made."""
+        self._last = uri
+
+    def _resolved(self) -> Pyro5.core.URI:
+        """The PYRO URI of what is wanted."""
+        if self._wanted.protocol == "PYRO":
+            return self._wanted
+        lookup = _Lookup(self._wanted)
+        lookup.start()
+        lookup.join(LOOKUP_TIMEOUT + config.NS_LOOKUP_DELAY)
+        if lookup.found is not None:
+            return lookup.found
+        where = f"{config.NS_HOST}:{config.NS_PORT}"
+        if lookup.failure is None:
+            reason = f"the name server at {where} does not answer"
+        elif "unknown name" in str(lookup.failure):
+            reason = f"the name server at {where} knows no {self._wanted.object}"
+        else:
+            reason = f"no name server was found at {where} ({lookup.failure})"
+        raise ServiceNotFoundError(f"no event service found: {reason}; {_REMEDIES}") from lookup.failure
+
+
+class _Lookup(threading.Thread):
+    """One question to the name server, in a thread because Pyro5 gives it no timeout of its own."""
+
+    def __init__(self, wanted: Pyro5.core.URI) -> None:
+        super().__init__(name="pyro_events-lookup", daemon=True)
+        self._wanted = wanted
+        self.found: Pyro5.core.URI | None = None
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.found = Pyro5.core.resolve(self._wanted)
+        except (Pyro5.errors.PyroError, OSError) as error:
+            self.failure = error

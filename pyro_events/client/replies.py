@@ -1,0 +1,56 @@
+"""What the service replied: a value, or an error to raise.
+
+Knows: how errors look on the wire, and which may be rebuilt. Must not know: sockets or callers.
+
+Only the exceptions of Python itself and of Pyro5 are rebuilt from their names; nothing that comes
+over the wire makes this program look up, import or call anything else.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any, Final
+
+import Pyro5.errors
+
+from ..errors import EventServiceError
+from ..wire.frames import EXCEPTION, Frame
+from .session import unpacked
+
+_KNOWN: Final[dict[str, type[Exception]]] = {
+    f"{module}.{name}": kind
+    for module, space in (("builtins", builtins), ("Pyro5.errors", Pyro5.errors))
+    for name, kind in vars(space).items()
+    if isinstance(kind, type) and issubclass(kind, Exception)
+}
+
+
+def read_reply(frame: Frame) -> Any:
+    """The value in a reply. Raises the error that it carries, or FrameError if it cannot be read."""
+    value = unpacked(frame)
+    if frame.flags & EXCEPTION:
+        raise rebuilt(value)
+    return value
+
+
+def rebuilt(described: Any) -> Exception:
+    """The exception that a reply describes, or an EventServiceError with its name and text."""
+    if not isinstance(described, dict):
+        return EventServiceError(f"the event service answered with an error that cannot be read: {described!r}")
+    name, arguments = described.get("__class__"), described.get("args")
+    arguments = arguments if isinstance(arguments, list) else [arguments]
+    kind = _KNOWN.get(name) if isinstance(name, str) else None
+    error: Exception | None = None
+    if kind is not None:
+        try:
+            error = kind(*arguments)
+        except Exception:  # some, such as UnicodeDecodeError, want arguments of certain types
+            error = None
+    if error is None:
+        text = ", ".join(str(argument) for argument in arguments)
+        error = EventServiceError(f"the event service answered {name}: {text}")
+    attributes = described.get("attributes")
+    traceback = attributes.get("_pyroTraceback") if isinstance(attributes, dict) else None
+    if isinstance(traceback, list) and all(isinstance(line, str) for line in traceback):
+        error._pyroTraceback = traceback  # type: ignore[attr-defined]  # for Pyro5's excepthook
+    return error

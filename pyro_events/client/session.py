@@ -1,0 +1,226 @@
+"""One connected socket to the service: the handshake, calls out, replies in.
+
+Knows: the socket and the wire. Must not know: threads (link.py sees to it that one at a time sends
+and one at a time receives), nor what to do when the connection is gone.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections import deque
+from typing import Any, Final
+
+import msgpack
+import Pyro5.core
+
+from ..constants import (
+    HEARTBEAT,
+    HEARTBEAT_ANSWER,
+    HEARTBEAT_TRIES,
+    MAX_HANDSHAKE_REPLY,
+    MAX_MESSAGE,
+)
+from ..errors import ServiceUnreachableError
+from ..wire.frames import (
+    CONNECT,
+    CONNECT_FAIL,
+    CONNECT_OK,
+    INVOKE,
+    MSGPACK,
+    RESULT,
+    Frame,
+    FrameError,
+    FrameLimits,
+    FrameReader,
+    write_frame,
+)
+
+# Connecting and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
+CONNECT_TIMEOUT: Final = 5.0
+# A reply to a publish takes 41 bytes; many fit, and more than the heap's own limit costs a mapping.
+RECEIVE_SIZE: Final = 64 * 1024
+
+_GREETING_LIMITS: Final = FrameLimits(
+    types=frozenset({CONNECT_OK, CONNECT_FAIL}),
+    size=MAX_HANDSHAKE_REPLY,
+    serializers=frozenset({MSGPACK}),
+)
+# The largest reply is the statistics of a service with thousands of subscribers.
+_REPLY_LIMITS: Final = FrameLimits(
+    types=frozenset({RESULT}), size=MAX_MESSAGE, serializers=frozenset({MSGPACK})
+)
+
+
+class Ticket:
+    """A call that was sent: `frame` becomes its reply, or `lost` says why there will be none."""
+
+    __slots__ = ("frame", "lost", "seq", "session")
+
+    def __init__(self, session: Session, seq: int) -> None:
+        self.session = session
+        self.seq = seq
+        self.frame: Frame | None = None
+        self.lost: str | None = None
+
+
+class Session:
+    """A connection that has shaken hands. `dead` once it is of no more use."""
+
+    __slots__ = ("_opening", "_pending", "_reader", "_seq", "address", "dead", "local_host", "sock")
+
+    def __init__(self, sock: socket.socket, uri: Pyro5.core.URI) -> None:
+        self.sock = sock
+        self.dead = False
+        self.address = str(uri)
+        # The address that the service sees us at; a Unix domain socket has none.
+        self.local_host = "" if uri.sockname else str(sock.getsockname()[0])
+        # Every call begins with an array of four whose first is the object.
+        self._opening = b"\x94" + msgpack.packb(uri.object)
+        self._pending: deque[Ticket] = deque()
+        self._reader = FrameReader(_GREETING_LIMITS)
+        self._seq = 0
+
+    @classmethod
+    def open(cls, uri: Pyro5.core.URI, timeout: float = CONNECT_TIMEOUT) -> Session:
+        """Connect to a PYRO URI and shake hands, within `timeout` seconds in all.
+
+        Raises ServiceUnreachableError.
+        """
+        deadline = time.monotonic() + timeout
+        where = uri.location
+        try:
+            sock = _connected_socket(uri, timeout)
+        except OSError as error:
+            raise ServiceUnreachableError(f"the event service at {where} cannot be reached: {error}") from error
+        try:
+            session = cls(sock, uri)
+            session._greet(uri.object, deadline)
+            sock.settimeout(None)
+            return session
+        except (OSError, FrameError) as error:
+            sock.close()
+            reason = "no answer" if isinstance(error, TimeoutError) else error
+            raise ServiceUnreachableError(
+                f"what listens at {where} does not answer as an event service: {reason}"
+            ) from error
+        except BaseException:
+            sock.close()
+            raise
+
+    def _greet(self, object_id: str, deadline: float) -> None:
+        body = msgpack.packb({"handshake": "hello", "object": object_id})
+        self.sock.sendall(write_frame(CONNECT, 0, MSGPACK, 0, body))
+        while (frame := self._reader.next_frame()) is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self.sock.settimeout(left)
+            self._feed()
+        answer = unpacked(frame)
+        if frame.type == CONNECT_FAIL:
+            raise ServiceUnreachableError(f"the event service at {self.address} refused the connection: {answer}")
+        metadata = answer.get("meta") if isinstance(answer, dict) else None
+        methods = metadata.get("methods") if isinstance(metadata, dict) else None
+        if isinstance(methods, list) and "publish_encoded" not in methods:
+            raise ServiceUnreachableError(f"the object at {self.address} is no event service")
+        self._reader.limits = _REPLY_LIMITS
+
+    def send(self, call: bytes) -> Ticket:
+        """Send a call: the msgpack of its method, arguments and named arguments, one after the other.
+
+        Raises OSError when not all of it could be sent, so that it has not been made.
+        """
+        self._seq = seq = (self._seq + 1) & 0xFFFF
+        ticket = Ticket(self, seq)
+        frame = write_frame(INVOKE, 0, MSGPACK, seq, self._opening + call)
+        self._pending.append(ticket)
+        try:
+            self.sock.sendall(frame)
+        except BaseException:
+            # A part may be on its way: nothing can follow it. The others' outcome is unknown.
+            self.fail("sending was interrupted")
+            raise
+        return ticket
+
+    def receive(self) -> None:
+        """Wait for bytes, and give the replies among them to their tickets.
+
+        Raises OSError or FrameError; then the session must be failed.
+        """
+        self._feed()
+        while (frame := self._reader.next_frame()) is not None:
+            if not self._pending:
+                raise FrameError("a reply that nobody waits for")
+            ticket = self._pending.popleft()
+            if frame.seq != ticket.seq:
+                ticket.lost = "the replies are out of step"
+                raise FrameError(f"reply {frame.seq} instead of {ticket.seq}")
+            ticket.frame = frame
+
+    def _feed(self) -> None:
+        data = self.sock.recv(RECEIVE_SIZE)
+        if not data:
+            raise ConnectionError("it closed the connection")
+        self._reader.feed(data)
+
+    def readable(self, timeout: float = 0.0) -> bool:
+        """Whether there is something to receive, be it the end, within `timeout` seconds."""
+        if hasattr(select, "poll"):
+            poller = select.poll()
+            poller.register(self.sock, select.POLLIN)
+            return bool(poller.poll(timeout * 1000))
+        return bool(select.select([self.sock], [], [], timeout)[0])
+
+    def closed_while_idle(self) -> bool:
+        """Whether the service has ended this connection. Cheap; True only when no reply is awaited."""
+        return not self._pending and self.readable()
+
+    def fail(self, reason: str) -> None:
+        """Give up: whoever sends or receives is woken, and calls without a reply learn the reason."""
+        self.dead = True
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it was not connected any more, which is what we want
+        while self._pending:
+            self._pending.popleft().lost = reason
+
+    def close(self) -> None:
+        """Release the socket; nobody may be using it."""
+        self.sock.close()
+
+
+def unpacked(frame: Frame) -> Any:
+    """The plain data in a reply. Raises FrameError."""
+    try:
+        return msgpack.unpackb(frame.payload, raw=False, strict_map_key=False)
+    except Exception as error:  # the parser raises a dozen kinds
+        raise FrameError(f"a reply that cannot be read: {error}"[:200]) from None
+
+
+def _connected_socket(uri: Pyro5.core.URI, timeout: float) -> socket.socket:
+    """A blocking stream socket, connected. The one place where a client's socket is made."""
+    if uri.sockname:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(timeout)
+            sock.connect(uri.sockname)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+    sock = socket.create_connection((uri.host, uri.port), timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A service whose host has vanished is found out. No TCP_USER_TIMEOUT: it would also end the
+    # connection of a publisher that is held up, because the service then does not read.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in (
+        ("TCP_KEEPIDLE", HEARTBEAT),
+        ("TCP_KEEPINTVL", HEARTBEAT_ANSWER),
+        ("TCP_KEEPCNT", HEARTBEAT_TRIES),
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(seconds))
+    return sock

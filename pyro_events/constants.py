@@ -1,0 +1,101 @@
+"""Names and defaults, each with its reason.
+
+Knows: numbers and names that a user may meet in the documentation. Must not know: anything else;
+this module imports nothing, so that every room may import it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The name in the name server, and the object id: Pyro3 called its own service so.
+EVENTSERVER_NAME: Final = "Pyro.EventService"
+
+# Next to the name server's 9090 and 9091, and free in the IANA list of what Pyro users run.
+DEFAULT_PORT: Final = 9095
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+# One payload of our own codec. The service never opens it, so its size costs memory only.
+MAX_MESSAGE: Final = 8 * MIB
+# What a stock client may send in one call. 1 MiB of serpent holds the interpreter for 1.3 s,
+# 64 KiB for 0.1 s, and nobody else is served meanwhile.
+MAX_STOCK_CALL: Final = 64 * KIB
+# A stranger's first frame carries an object id and a word; a subscriber's answer carries metadata.
+MAX_HANDSHAKE: Final = 4 * KIB
+MAX_HANDSHAKE_REPLY: Final = 64 * KIB
+# Accepting, TLS and the first frame together; nats-server gives the same.
+HANDSHAKE_TIMEOUT: Final = 2.0
+# A frame, once begun, is complete within this many seconds or the connection ends.
+FRAME_TIMEOUT: Final = 30.0
+
+# The longest subject a log line still shows well; a pattern is bounded alike.
+MAX_SUBJECT: Final = 255
+MAX_SUBJECTS_PER_CALL: Final = 1_000
+MAX_SUBSCRIPTIONS: Final = 10_000
+# RE2 program sizes: they bound what matching one subject can cost.
+MAX_PATTERN_PROGRAM: Final = 1_000
+MAX_SUBSCRIBER_PROGRAMS: Final = 20_000
+
+# 100,000 small events are about ten seconds of the fastest publisher measured; 64 MiB is what
+# nats-server keeps for a slow consumer.
+BACKLOG_EVENTS: Final = 100_000
+BACKLOG_BYTES: Final = 64 * MIB
+# Everything the service holds for others: backlogs, calls held up, frames half read.
+TOTAL_BACKLOG_BYTES: Final = GIB
+# What an event costs beside its payload and subject: the record, the tuple, the list slots.
+EVENT_OVERHEAD: Final = 100
+
+# How long a full backlog may hold up a publisher without one acknowledgement.
+DELIVERY_DEADLINE: Final = 10.0
+# A program that subscribes first and listens later is given this long.
+FIRST_CONTACT: Final = 60.0
+# A subscriber's connection outlives its last subscription by this, so that unsubscribing from
+# one subject and subscribing to the next inside `event` costs nothing.
+LINGER: Final = 5.0
+# How long a service that is told to stop goes on delivering.
+DRAIN: Final = 10.0
+
+MAX_CONNECTIONS: Final = 10_000
+
+# An idle link is asked for a sign of life after HEARTBEAT seconds; three unanswered ones end it.
+HEARTBEAT: Final = 15.0
+HEARTBEAT_ANSWER: Final = 5.0
+HEARTBEAT_TRIES: Final = 3
+
+# A batch of events: large enough that the cost of a call vanishes, small enough for a subscriber
+# to acknowledge several times a second.
+BATCH_EVENTS: Final = 1_000
+BATCH_BYTES: Final = 256 * KIB
+BATCH_SECONDS: Final = 0.5
+
+# Nesting of a message: Python's own recursion limit is far above, a screen is far below.
+MAX_DEPTH: Final = 64
+
+# How often the service looks whether the name server still knows it; it must be told again
+# within 5 s.
+NAME_CHECK: Final = 2.0
+
+# What RE2 spends on reading a pattern, in steps of its program (0.8 µs), because case is ignored:
+# a Unicode category such as \PL takes up to 0.4 ms, a script such as \p{Latin} 0.08 ms, and a range
+# of letters outside ASCII 0.02 ms.
+PATTERN_CATEGORY_COST: Final = 500
+PATTERN_SCRIPT_COST: Final = 100
+PATTERN_RANGE_COST: Final = 20
+# A pattern by itself: room for twice the largest program allowed. RE2 gives up on a larger one
+# after 3 ms; with its own 8 MiB that takes 76 ms.
+PATTERN_MEMORY: Final = 256 * KIB
+
+# Patterns are matched in sets. Compiling holds the interpreter lock: a full set takes 10 to 35 ms,
+# and no publish may wait more than 50. A power of two, because sets grow by doubling.
+SET_PATTERNS: Final = 1_024
+SET_PROGRAM: Final = 40_000
+# RE2's default: a full set needs 3 MiB to run at all, the rest caches what it has computed.
+SET_MEMORY: Final = 8 * MIB
+
+# Subjects whose subscribers are remembered: more than the subjects of any installation we know,
+# about 3 MiB. Together they remember at most this many subscribers (8 bytes each).
+MATCH_CACHE_SUBJECTS: Final = 10_000
+MATCH_CACHE_TARGETS: Final = 1_000_000

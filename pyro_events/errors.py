@@ -1,0 +1,67 @@
+"""The errors of pyro_events.
+
+Pyro5.errors.PyroError
+ └── EventServiceError                      base of all below
+      ├── ServiceNotFoundError              no name server, or no event service in it (a NamingError)
+      ├── ServiceExistsError                another live service has the name (a NamingError)
+      ├── ServiceUnreachableError           it is registered, but does not answer (a CommunicationError)
+      ├── OutcomeUnknownError               the connection broke during a call (a ConnectionClosedError)
+      ├── UnsupportedTypeError              a value that cannot be carried (a TypeError)
+      ├── PayloadError                      bytes that are no message of ours (a ValueError)
+      └── MessageTooLargeError              over the limit (Pyro5's error of that name, a ValueError)
+
+Knows: Pyro5's error classes. Must not know: who raises what.
+
+What the service answers to a client is always an error class of Python or of Pyro5 itself, because
+a stock client could not rebuild one of these.
+"""
+
+from __future__ import annotations
+
+import Pyro5.errors
+
+__all__ = [
+    "EventServiceError",
+    "MessageTooLargeError",
+    "OutcomeUnknownError",
+    "PayloadError",
+    "ServiceExistsError",
+    "ServiceNotFoundError",
+    "ServiceUnreachableError",
+    "UnsupportedTypeError",
+]
+
+
+class EventServiceError(Pyro5.errors.PyroError):
+    """Base class of every error that pyro_events defines."""
+
+
+class ServiceNotFoundError(EventServiceError, Pyro5.errors.NamingError):
+    """No name server was found, or it knows no event service."""
+
+
+class ServiceExistsError(EventServiceError, Pyro5.errors.NamingError):
+    """The name is taken by another event service that is alive."""
+
+
+class ServiceUnreachableError(EventServiceError, Pyro5.errors.CommunicationError):
+    """The event service's address is known, but nothing there answers as one."""
+
+
+class OutcomeUnknownError(EventServiceError, Pyro5.errors.ConnectionClosedError):
+    """The connection broke after a call was sent and before it was answered.
+
+    The call may or may not have taken effect. It is not repeated, because it could then happen twice.
+    """
+
+
+class UnsupportedTypeError(EventServiceError, TypeError):
+    """A value in a message has a type that cannot be carried; the text says which, and where."""
+
+
+class PayloadError(EventServiceError, ValueError):
+    """Bytes that should be an encoded message are not, or name a class that is not known here."""
+
+
+class MessageTooLargeError(EventServiceError, Pyro5.errors.MessageTooLargeError, ValueError):
+    """A message is larger than the service accepts."""

@@ -1,0 +1,118 @@
+"""Options: frozen dataclasses, checked on construction and handed down.
+
+Knows: what may be set, to what, and the defaults. Must not know: the environment and the command
+line (es.py reads them), Pyro's global config, or who uses an option.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, fields
+from typing import Any, Mapping
+
+from . import constants as c
+
+
+class Overflow(enum.Enum):
+    """What happens to an event that finds its subscriber's backlog full."""
+
+    BLOCK = "block"  # it is kept, and its publisher is held up: nothing is lost
+    DROP_OLDEST = "drop-oldest"
+    DROP_NEWEST = "drop-newest"
+    LATEST = "latest"  # an older event of the same subject makes room
+    DISCONNECT = "disconnect"  # the subscriber is disconnected
+
+    @classmethod
+    def parse(cls, value: object) -> Overflow:
+        """The policy named by `value`.
+
+        Raises ValueError that lists the names.
+        """
+        if isinstance(value, cls):
+            return value
+        try:
+            return cls(value)
+        except ValueError:
+            names = ", ".join(policy.value for policy in cls)
+            raise ValueError(f"overflow must be one of {names}, not {value!r}") from None
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
+        raise ValueError(f"{name} must be a positive number of seconds, not {value!r}")
+
+
+@dataclass(frozen=True)
+class BacklogOptions:
+    """The bounds of one subscriber's backlog and what to do beyond them.
+
+    backlog: events. backlog_bytes: bytes of subjects and payloads, plus a constant for each event.
+    Raises ValueError on construction.
+    """
+
+    backlog: int = c.BACKLOG_EVENTS
+    backlog_bytes: int = c.BACKLOG_BYTES
+    overflow: Overflow = Overflow.BLOCK
+
+    def __post_init__(self) -> None:
+        _check_count("backlog", self.backlog, 1)
+        _check_count("backlog_bytes", self.backlog_bytes, 1)
+        object.__setattr__(self, "overflow", Overflow.parse(self.overflow))
+
+    def narrowed(self, wanted: Mapping[str, Any]) -> BacklogOptions:
+        """These options with those that a subscriber asked for; a bound can only be narrowed.
+
+        Raises ValueError for an unknown option, a bad value, or a bound wider than ours.
+        """
+        known = {field.name for field in fields(self)}
+        for name, value in wanted.items():
+            if name not in known:
+                raise ValueError(f"unknown option {name!r}; there are {', '.join(sorted(known))}")
+            if name != "overflow":
+                _check_count(name, value, 1)
+                if value > getattr(self, name):
+                    raise ValueError(
+                        f"{name}={value} is more than the service allows ({getattr(self, name)}); "
+                        "ask for less, or start the service with more"
+                    )
+        return BacklogOptions(**{name: wanted.get(name, getattr(self, name)) for name in known})
+
+
+@dataclass(frozen=True)
+class ServiceOptions:
+    """What an event service may use, and how patient it is. Sizes in bytes, times in seconds."""
+
+    backlog: BacklogOptions = BacklogOptions()
+    total_backlog_bytes: int = c.TOTAL_BACKLOG_BYTES
+    max_message: int = c.MAX_MESSAGE
+    max_connections: int = c.MAX_CONNECTIONS
+    delivery_deadline: float = c.DELIVERY_DEADLINE
+    first_contact: float = c.FIRST_CONTACT
+    linger: float = c.LINGER
+    drain: float = c.DRAIN
+    handshake_timeout: float = c.HANDSHAKE_TIMEOUT
+    frame_timeout: float = c.FRAME_TIMEOUT
+    heartbeat: float = c.HEARTBEAT
+    heartbeat_answer: float = c.HEARTBEAT_ANSWER
+    allow_callback: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        _check_count("total_backlog_bytes", self.total_backlog_bytes, 1)
+        _check_count("max_message", self.max_message, 1)
+        _check_count("max_connections", self.max_connections, 1)
+        for name in (
+            "delivery_deadline",
+            "first_contact",
+            "linger",
+            "drain",
+            "handshake_timeout",
+            "frame_timeout",
+            "heartbeat",
+            "heartbeat_answer",
+        ):
+            _check_seconds(name, getattr(self, name))

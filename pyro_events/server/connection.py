@@ -1,0 +1,362 @@
+"""Connection: one Pyro5 client connected to the service.
+
+Knows: the handshake, the order of calls on one connection, and when it must not be read. Must not
+know: what the methods do, other connections, or subscribers.
+
+Calls of one connection are answered one after the other, in order. While a call waits (it is held up
+by a full backlog, or its arguments are being read elsewhere) nothing more is read from its socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Callable, Mapping, Protocol
+
+import Pyro5.errors
+
+from .. import constants as c
+from ..options import ServiceOptions
+from ..wire import calls
+from ..wire.frames import (
+    BATCH,
+    CONNECT,
+    INVOKE,
+    MSGPACK,
+    ONEWAY,
+    PING,
+    SERIALIZERS,
+    Frame,
+    FrameError,
+    FrameLimits,
+    FrameReader,
+)
+from .sockets import tune
+
+log = logging.getLogger("pyro_events.connection")
+
+# Above this, reading a text serializer takes long enough for others to notice.
+_SLOW_SIZE = 8 * c.KIB
+
+HELLO_LIMITS = FrameLimits(types=frozenset({CONNECT}), size=c.MAX_HANDSHAKE, compressed=False)
+
+
+class Pending(Protocol):
+    """A result that will come later."""
+
+    def when_done(self, callback: Callable[[Any], None]) -> None:
+        """Call back with the result, on the loop; at most one callback."""
+
+    def abandon(self) -> None:
+        """Nobody waits for the result any more."""
+
+
+class Caller:
+    """Who makes a call, as far as the methods may know.
+
+    host: the IP address. serializer_id: how its arguments were written.
+    """
+
+    __slots__ = ("host", "serializer_id")
+
+    def __init__(self, host: str, serializer_id: int) -> None:
+        self.host = host
+        self.serializer_id = serializer_id
+
+
+class ServedObject(Protocol):
+    """An object that can be called: its methods by name, each taking the Caller first.
+
+    A method returns plain data, or a Pending for a result that comes later. `publish_large` takes
+    the single entry of a large `publish_encoded`.
+    """
+
+    methods: Mapping[str, Callable[..., Any]]
+
+
+class ConnectionOwner(Protocol):
+    """What a connection asks of and tells its engine."""
+
+    options: ServiceOptions
+    objects: Mapping[str, ServedObject]
+
+    def admit(self, connection: Connection) -> str | None:
+        """A client has connected: None, or why it cannot stay."""
+
+    def disconnected(self, connection: Connection) -> None:
+        """The client is gone."""
+
+    def worked(self) -> None:
+        """Calls have been made, so backlogs may have something to send."""
+
+    def watch(self, connection: Connection, unfinished: bool) -> None:
+        """Whether a frame has begun and is not complete."""
+
+    def in_pool(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Do work in another thread, then call back with its result or exception."""
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection."""
+
+    __slots__ = (
+        "_answers",
+        "_blocked",
+        "_caller",
+        "_closing",
+        "_owner",
+        "_pending",
+        "_reader",
+        "_timer",
+        "_transport",
+        "_unfinished",
+        "peer",
+    )
+
+    def __init__(self, owner: ConnectionOwner) -> None:
+        self._owner = owner
+        self._reader = FrameReader(HELLO_LIMITS)
+        self._transport: asyncio.Transport
+        self._answers: list[bytes] = []
+        self._blocked = False  # the client does not read our answers
+        self._pending: Pending | bool = False  # what the call being made waits for
+        self._unfinished = False
+        self._closing = False
+        self._caller: Caller | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.peer = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        name = transport.get_extra_info("peername")
+        self.peer = name[0] if name else ""
+        refusal = self._owner.admit(self)
+        if refusal is not None:
+            self._closing = True
+            transport.write(calls.write_connect_fail(MSGPACK, 0, refusal))
+            transport.close()
+            return
+        tune(transport)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._owner.options.handshake_timeout, self._silent)
+
+    def _silent(self) -> None:
+        self.refuse("no handshake came in time")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if not isinstance(self._pending, bool):
+            self._pending.abandon()
+        self._owner.disconnected(self)
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        self._continue()
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        if not self._pending and not self._blocked:
+            self._work()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def _continue(self) -> None:
+        """Go on after a pause."""
+        if self._closing or self._pending or self._blocked:
+            return
+        self._work()
+        if not self._closing and not self._pending and not self._blocked:
+            self._transport.resume_reading()
+
+    def _work(self) -> None:
+        """Make the calls that have arrived, until one has to wait."""
+        try:
+            while not self._pending and not self._closing:
+                frame = self._reader.next_frame()
+                if frame is None:
+                    break
+                self._take(frame)
+        except FrameError as error:
+            self._broken(error)
+        self._send()
+        unfinished = not self._pending and self._reader.buffered > 0
+        if unfinished != self._unfinished:
+            self._unfinished = unfinished
+            self._owner.watch(self, unfinished)
+        self._owner.worked()
+
+    def _send(self) -> None:
+        if self._answers:
+            answers, self._answers = self._answers, []
+            self._transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
+
+    def _take(self, frame: Frame) -> None:
+        if frame.type == INVOKE:
+            if frame.serializer_id != MSGPACK and len(frame.payload) > _SLOW_SIZE:
+                self._wait(True)
+                self._owner.in_pool(lambda: calls.read_call(frame), lambda read: self._read(frame, read))
+            else:
+                self._call(frame)
+        elif frame.type == PING:
+            self._answers.append(calls.write_pong(frame.serializer_id, frame.seq))
+        else:
+            self._greet(frame)
+
+    def _greet(self, frame: Frame) -> None:
+        """Answer the first frame of a connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        try:
+            hello = calls.read_hello(frame)
+            served = self._owner.objects.get(hello.object_id)
+            if served is None:
+                raise Pyro5.errors.DaemonError(f"there is no object {hello.object_id!r} here")
+        except Pyro5.errors.PyroError as error:
+            self._answers.append(calls.write_connect_fail(frame.serializer_id, frame.seq, str(error)))
+            self._send()
+            self._closing = True
+            self._transport.close()
+            return
+        largest = self._owner.options.max_message + c.MAX_STOCK_CALL
+        self._reader.limits = FrameLimits(frozenset({INVOKE, PING}), c.MAX_STOCK_CALL, largest)
+        self._caller = Caller(self.peer, frame.serializer_id)
+        methods = sorted(name for name in served.methods if name != "publish_large")
+        self._answers.append(calls.write_connect_ok(frame.serializer_id, frame.seq, "hello", methods))
+
+    def _call(self, frame: Frame) -> None:
+        try:
+            if len(frame.payload) > c.MAX_STOCK_CALL:
+                object_id, entry = calls.read_large_publication(frame.payload, c.MAX_STOCK_CALL)
+                call = calls.Call(object_id, "publish_large", [entry], {})
+            else:
+                call = calls.read_call(frame)
+                if call.method == "publish_large":
+                    raise AttributeError("no method 'publish_large'")
+        except Exception as error:
+            self._finish(frame, error)
+        else:
+            self._make(frame, call)
+
+    def _read(self, frame: Frame, read: Any) -> None:
+        """The arguments have been read by another thread."""
+        self._pending = False
+        if self._closing:
+            return
+        if isinstance(read, Exception):
+            self._finish(frame, read)
+        else:
+            self._make(frame, read)
+        self._continue()
+
+    def _make(self, frame: Frame, call: calls.Call) -> None:
+        served = self._owner.objects.get(call.object_id)
+        if served is None:
+            error = Pyro5.errors.DaemonError(f"there is no object {call.object_id!r} here")
+            self._finish(frame, error)
+        elif call.batch is not None:
+            self._make_batch(frame, served, call.batch, [])
+        else:
+            result = self._invoke(frame, served, call.method, call.args, call.kwargs)
+            self._settle(frame, result, lambda value: self._finish(frame, value))
+
+    def _invoke(
+        self, frame: Frame, served: ServedObject, name: str, args: list[Any], kwargs: dict[str, Any]
+    ) -> Any:
+        """The result of a call; an exception is returned, not raised."""
+        method = served.methods.get(name)
+        if method is None:
+            return AttributeError(f"there is no method {name!r}; there are {', '.join(sorted(served.methods))}")
+        caller = self._caller
+        assert caller is not None
+        caller.serializer_id = frame.serializer_id
+        try:
+            return method(caller, *args, **kwargs)
+        except (TypeError, ValueError, Pyro5.errors.PyroError) as error:
+            return error
+        except Exception:
+            log.exception("the call of %s by %s failed", name, self.peer)
+            return Pyro5.errors.PyroError(f"the service failed to do {name}; its log says why")
+
+    def _settle(self, frame: Frame, result: Any, done: Callable[[Any], None]) -> None:
+        """Hand a result over, now or when it comes."""
+        if not hasattr(result, "when_done"):
+            done(result)
+            return
+        self._wait(result)
+
+        def later(value: Any) -> None:
+            self._pending = False
+            if not self._closing:
+                done(value)
+                self._continue()
+
+        result.when_done(later)
+
+    def _make_batch(
+        self, frame: Frame, served: ServedObject, batch: list[Any], results: list[Any]
+    ) -> None:
+        """Make the calls of a Pyro batch one after the other; the first exception ends it."""
+        while len(results) < len(batch) and not (results and isinstance(results[-1], Exception)):
+            name, args, kwargs = batch[len(results)]
+            result = self._invoke(frame, served, name, args, kwargs)
+            if hasattr(result, "when_done"):
+
+                def later(value: Any) -> None:
+                    results.append(value)
+                    self._make_batch(frame, served, batch, results)
+
+                self._settle(frame, result, later)
+                return
+            results.append(result)
+        wrapped = [calls.wrapped_error(each) if isinstance(each, Exception) else each for each in results]
+        self._finish(frame, wrapped)
+
+    def _finish(self, frame: Frame, result: Any) -> None:
+        """Answer a call with its result or its exception."""
+        if frame.flags & ONEWAY:
+            if isinstance(result, Exception):
+                log.warning("a oneway call by %s failed: %s", self.peer, result)
+            return
+        if isinstance(result, Exception):
+            answer = calls.write_error(frame.serializer_id, frame.seq, result)
+        else:
+            answer = calls.write_result(frame.serializer_id, frame.seq, result, bool(frame.flags & BATCH))
+        self._answers.append(answer)
+
+    def _wait(self, pending: Pending | bool) -> None:
+        self._pending = pending
+        self._transport.pause_reading()
+
+    def _broken(self, error: FrameError) -> None:
+        """What came is no acceptable frame: answer if there is a way to, and end the connection."""
+        header = error.header
+        if header is not None and header.serializer_id in SERIALIZERS:
+            if header.type == CONNECT:
+                self._answers.append(calls.write_connect_fail(header.serializer_id, header.seq, str(error)))
+            elif self._caller is not None and not header.flags & ONEWAY:
+                refusal = Pyro5.errors.MessageTooLargeError if "too large" in str(error) else Pyro5.errors.ProtocolError
+                self._answers.append(calls.write_error(header.serializer_id, header.seq, refusal(str(error))))
+        self.refuse(str(error))
+
+    def refuse(self, reason: str) -> None:
+        """End the connection; the log says why."""
+        if self._closing:
+            return
+        log.info("connection from %s ended: %s", self.peer, reason)
+        self._send()
+        self._closing = True
+        self._transport.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call waits for its result."""
+        return bool(self._pending)

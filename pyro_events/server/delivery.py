@@ -1,0 +1,299 @@
+"""Delivery: the one link out to a subscriber.
+
+Knows: one subscriber's backlog, its connection, and when the next batch may go. Must not know: other
+subscribers, routing, or who published.
+
+A link is connecting, then greeting (sending nothing but the handshake until the object has shown
+`event` or `events`), then active, and at last closed. Whatever comes from the subscriber is bounded
+and read to plain data; anything unexpected closes the link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections import deque
+from typing import Protocol
+
+import Pyro5.errors
+
+from .. import constants as c
+from ..broker.backlog import Backlog, Batch, Loss
+from ..options import ServiceOptions
+from ..wire import callbacks
+from ..wire.frames import CONNECT_FAIL, PING, Frame, FrameError, FrameReader
+from .sockets import tune
+
+log = logging.getLogger("pyro_events.delivery")
+
+
+class State(enum.Enum):
+    """Where a link stands."""
+
+    CONNECTING = "connecting"
+    GREETING = "greeting"
+    ACTIVE = "active"
+    CLOSED = "closed"
+
+
+class DeliveryOwner(Protocol):
+    """What a delivery tells its engine."""
+
+    def acknowledged(self, delivery: Delivery) -> None:
+        """A batch has been handled, so the backlog has shrunk."""
+
+    def ended(self, delivery: Delivery, reason: Loss) -> None:
+        """The link is closed and will not come back."""
+
+
+class Delivery(asyncio.Protocol):
+    """The link to one subscriber: takes batches from its backlog while it acknowledges them.
+
+    last_acknowledged: when it last showed that it takes events, on the loop's clock.
+    """
+
+    __slots__ = (
+        "_batches",
+        "_event_only",
+        "_limit",
+        "_loop",
+        "_object_id",
+        "_options",
+        "_owner",
+        "_pace",
+        "_reader",
+        "_sent_at",
+        "_seq",
+        "_silent_pings",
+        "_task",
+        "_transport",
+        "_window",
+        "address",
+        "backlog",
+        "last_acknowledged",
+        "last_heard",
+        "slow",
+        "state",
+    )
+
+    def __init__(
+        self,
+        owner: DeliveryOwner,
+        backlog: Backlog,
+        address: tuple[str, int],
+        object_id: str,
+        options: ServiceOptions,
+    ) -> None:
+        """address: an IP address and a port; no name is looked up."""
+        self._owner = owner
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._object_id = object_id
+        self._transport: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reader = FrameReader(callbacks.GREETING_LIMITS)
+        self._batches: deque[Batch] = deque()
+        self._event_only = False
+        self._window = 1
+        self._limit = 1
+        self._pace = 0.0
+        self._sent_at = 0.0
+        self._seq = 0
+        self._silent_pings = 0
+        self.address = address
+        self.backlog = backlog
+        self.last_acknowledged = self.last_heard = self._loop.time()
+        self.slow = False
+        self.state = State.CONNECTING
+
+    def start(self) -> None:
+        """Connect and greet; the subscriber is given the time of a first contact for both."""
+        self._task = self._loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        host, port = self.address
+        try:
+            connecting = self._loop.create_connection(lambda: self, host, port)
+            await asyncio.wait_for(connecting, self._options.first_contact)
+        except asyncio.TimeoutError:
+            self._close(Loss.GONE, f"could not be reached within {self._options.first_contact:g} s")
+        except OSError as error:
+            self._close(
+                Loss.GONE,
+                f"cannot be connected to at {host}:{port} ({error}); its daemon must listen on the "
+                "address from which it subscribed",
+            )
+        else:
+            self._loop.call_later(self._options.first_contact, self._check_greeting)
+
+    def _check_greeting(self) -> None:
+        if self.state is State.GREETING:
+            self._close(
+                Loss.GONE,
+                f"did not answer within {self._options.first_contact:g} s; it must call listen() or "
+                "run its daemon's request loop",
+            )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self.state is State.CLOSED:
+            transport.abort()
+            return
+        tune(transport)
+        self.state = State.GREETING
+        transport.write(callbacks.write_connect(self._object_id, "hello"))
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            while self.state is not State.CLOSED and (frame := self._reader.next_frame()) is not None:
+                self.last_heard = self._loop.time()
+                self._silent_pings = 0
+                if self.state is State.GREETING:
+                    self._greeted(frame)
+                elif frame.type != PING:
+                    self._answered(frame)
+        except FrameError as error:
+            self._close(Loss.GONE, self._explained(error))
+        except Pyro5.errors.ProtocolError as error:
+            self._close(Loss.REFUSED, self._refusal(str(error)))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._close(Loss.GONE, f"closed its connection{f' ({error})' if error else ''}")
+
+    def _greeted(self, frame: Frame) -> None:
+        methods = callbacks.read_greeting(frame)
+        if "events" not in methods and "event" not in methods:
+            raise Pyro5.errors.ProtocolError("its object exposes neither `event` nor `events`")
+        self._event_only = "events" not in methods
+        self._window = 1 if self._event_only else 2
+        self._reader.limits = callbacks.ANSWER_LIMITS
+        self.state = State.ACTIVE
+        self.last_acknowledged = self._loop.time()
+        self.wake()
+
+    def wake(self) -> None:
+        """Send what waits, as far as the subscriber keeps up; harmless at any time."""
+        while self.state is State.ACTIVE and len(self._batches) < self._window and len(self.backlog):
+            if self._batches and self._limit == 1:
+                return  # its pace is not known, or slow: it shall acknowledge before it gets more
+            batch = self.backlog.take(self._limit, c.BATCH_BYTES)
+            if not self._batches:
+                self._sent_at = self._loop.time()
+            self._batches.append(batch)
+            self._send(batch)
+
+    def _send(self, batch: Batch) -> None:
+        assert self._transport is not None
+        self._seq = (self._seq + 1) & 0xFFFF
+        write = callbacks.write_event_batch if self._event_only else callbacks.write_events
+        self._transport.write(write(self._object_id, self._seq, batch.rows))
+
+    def _answered(self, frame: Frame) -> None:
+        if not self._batches:
+            raise Pyro5.errors.ProtocolError("it answered what it was not asked")
+        batch = self._batches[0]
+        expected = (self._seq - len(self._batches) + 1) & 0xFFFF
+        if frame.seq != expected:
+            raise Pyro5.errors.ProtocolError(f"it answered call {frame.seq} instead of {expected}")
+        count = len(batch.rows)
+        try:
+            settled = self._settle(frame, batch)
+        except Pyro5.errors.ProtocolError as error:
+            if self._is_final(str(error)):
+                raise
+            log.warning("%s: %d events are unconfirmed: %s", self.backlog.subscriber, count, error)
+            self.backlog.lose_batch(batch)
+            settled = True
+        if settled:
+            self._batches.popleft()
+        self._adapt(count)
+        self._owner.acknowledged(self)
+        self.wake()
+
+    def _settle(self, frame: Frame, batch: Batch) -> bool:
+        """Account for an answer; False if a part of the batch had to be sent again."""
+        if not self._event_only:
+            failed = callbacks.read_events_answer(frame, len(batch.rows))
+            for position in failed:
+                self._log_failure(batch, position, "the subscriber's own log says why")
+            self.backlog.acknowledge(batch, len(failed))
+            return True
+        done, reason = callbacks.read_event_batch_answer(frame, len(batch.rows))
+        if reason is None:
+            self.backlog.acknowledge(batch)
+            return True
+        # A Pyro batch stops at the first exception: it is resumed behind the event that raised.
+        self._log_failure(batch, done - 1, reason)
+        if done == len(batch.rows):
+            self.backlog.acknowledge(batch, 1)
+            return True
+        self.backlog.acknowledge_part(batch, done, 1)
+        self._send(batch)
+        return False
+
+    def _log_failure(self, batch: Batch, position: int, reason: str) -> None:
+        subject = batch.rows[position][0]
+        log.warning("%s: its event raised for subject %r: %s", self.backlog.subscriber, subject, reason)
+
+    @staticmethod
+    def _is_final(reason: str) -> bool:
+        """Whether no later event could fare better: the object is gone, or does not know Event."""
+        return callbacks.EVENT_CLASS in reason or reason.startswith("Pyro5.errors.DaemonError")
+
+    def _adapt(self, count: int) -> None:
+        """Choose the size of the next batch from the pace of the last: about half a second's work."""
+        now = self._loop.time()
+        pace = (now - self._sent_at) / count
+        self._pace = pace if pace > self._pace else (self._pace + pace) / 2
+        self._sent_at = self.last_acknowledged = now
+        fitting = int(c.BATCH_SECONDS / self._window / max(self._pace, 1e-6))
+        self._limit = max(1, min(fitting, 2 * max(self._limit, count), c.BATCH_EVENTS))
+
+    def beat(self) -> None:
+        """Ask an idle subscriber for a sign of life; the engine calls it every few seconds."""
+        if self.state is not State.ACTIVE or self._batches or self._transport is None:
+            return
+        idle = self._loop.time() - self.last_heard
+        if idle < self._options.heartbeat + self._silent_pings * self._options.heartbeat_answer:
+            return
+        if self._silent_pings == c.HEARTBEAT_TRIES:
+            self._close(Loss.GONE, f"left {c.HEARTBEAT_TRIES} heartbeats unanswered")
+            return
+        self._silent_pings += 1
+        self._transport.write(callbacks.write_ping(self._seq))
+
+    def close(self, reason: Loss, explanation: str = "") -> None:
+        """End the link, with a line in the log if there is an explanation; the engine hears of it."""
+        self._close(reason, explanation)
+
+    def _close(self, reason: Loss, explanation: str) -> None:
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        lost = len(self.backlog) + self.backlog.unacknowledged
+        if explanation:
+            log.warning("%s %s; disconnected, %d events lost", self.backlog.subscriber, explanation, lost)
+        self._owner.ended(self, reason)
+
+    @staticmethod
+    def _refusal(reason: str) -> str:
+        if callbacks.EVENT_CLASS in reason:
+            return f"runs a program that must import pyro_events to know events ({reason})"
+        return f"cannot be delivered to: {reason}"
+
+    @staticmethod
+    def _explained(error: FrameError) -> str:
+        header = error.header
+        if header is not None and header.type == CONNECT_FAIL:
+            return (
+                "has a daemon that refused the connection; perhaps its threads are all taken: a larger "
+                "Pyro5 THREADPOOL_SIZE there, or the daemon of a pyro_events.Subscriber, has room for more"
+            )
+        return f"sent what is no answer ({error})"

@@ -1,0 +1,355 @@
+"""Engine: ties connections, the broker and deliveries together on one loop.
+
+Knows: the loop, the clock, who is connected, and which calls are held up. Must not know: how an event
+finds its subscribers (the broker's) or what is on the wire (the connections').
+
+Everything here runs on the loop's thread. Nothing that can block does: work that may take long goes
+to a small pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Iterable, Iterator, Mapping
+
+from ..broker.backlog import Backlog, Loss
+from ..broker.broker import Broker, BrokerStatistics
+from ..options import ServiceOptions
+from .connection import Connection, ServedObject
+from .delivery import Delivery, State
+
+log = logging.getLogger("pyro_events.engine")
+
+# How often deadlines are looked at, in seconds; the shortest of them is two seconds.
+_TICK = 0.25
+# How often idle links are looked at; the heartbeat's own times are longer.
+_BEAT = 1.0
+
+# Where a publication goes, and its encoded message.
+Entry = tuple[Iterable[str], bytes]
+
+
+class Publication:
+    """The entries of one call that are yet to be published, because a backlog was full.
+
+    It is done when every backlog that held it up has room again and its last entry is accepted.
+    """
+
+    __slots__ = ("_callback", "_engine", "abandoned", "entries", "queued", "waiting_for")
+
+    def __init__(self, engine: Engine, entries: Iterator[Entry], queued: int) -> None:
+        self._engine = engine
+        self._callback: Callable[[Any], None] | None = None
+        self.entries = entries
+        self.queued = queued
+        self.waiting_for: set[Delivery] = set()
+        self.abandoned = False
+
+    def when_done(self, callback: Callable[[Any], None]) -> None:
+        """Call back with the number of deliveries queued."""
+        self._callback = callback
+
+    def abandon(self) -> None:
+        """Its publisher is gone: what is not accepted yet never will be."""
+        self.abandoned = True
+        self._engine.forget(self)
+
+    def finish(self) -> None:
+        """Hand the result over."""
+        if self._callback is not None and not self.abandoned:
+            self._callback(self.queued)
+
+
+class Engine:
+    """One event service at work.
+
+    objects: what its connections can call, by object id.
+    """
+
+    def __init__(self, options: ServiceOptions, now: Callable[[], float] = time.time) -> None:
+        """now: the time of day, that events are stamped with."""
+        self.options = options
+        self.objects: dict[str, ServedObject] = {}
+        self.broker = Broker(options.backlog, options.total_backlog_bytes)
+        self.draining = False
+        self._now = now
+        self._loop = asyncio.get_running_loop()
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="pyro_events-pool")
+        self._servers: list[asyncio.Server] = []
+        self._connections: set[Connection] = set()
+        self._unfinished: dict[Connection, float] = {}
+        self._deliveries: dict[Backlog, Delivery] = {}
+        self._held: dict[Delivery, dict[Publication, float]] = {}
+        self._overload: dict[Publication, float] = {}
+        self._resumable: deque[Publication] = deque()
+        self._flushing = False
+        self._timers = [
+            self._loop.call_later(_TICK, self._tick),
+            self._loop.call_later(_BEAT, self._beat),
+        ]
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Accept clients on a bound socket, which becomes the engine's."""
+        server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
+        self._servers.append(server)
+
+    async def stop(self) -> None:
+        """Drain and end: no new clients; calls already read are answered, what is queued is delivered.
+
+        Takes at most the option `drain` in seconds; what is left then is counted as lost.
+        """
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        deadline = self._loop.time() + self.options.drain
+        while self._busy() and self._loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        for delivery in list(self._deliveries.values()):
+            delivery.close(Loss.STOPPED)
+        for connection in list(self._connections):
+            connection.refuse("the service stops")
+        for timer in self._timers:
+            timer.cancel()
+        # One turn of the loop for the transports to close their sockets.
+        await asyncio.sleep(0)
+        self._pool.shutdown(wait=False)
+
+    def _busy(self) -> bool:
+        return (
+            any(connection.busy for connection in self._connections)
+            or any(len(backlog) or backlog.unacknowledged for backlog in self._deliveries)
+        )
+
+    def statistics(self) -> BrokerStatistics:
+        """A snapshot of everything."""
+        return self.broker.statistics(self._now())
+
+    @property
+    def connected(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    # What connections ask (connection.ConnectionOwner)
+
+    def admit(self, connection: Connection) -> str | None:
+        """Take a client in, or say why not."""
+        if self.draining:
+            return "the event service is stopping"
+        if len(self._connections) >= self.options.max_connections:
+            log.warning("a client from %s was refused: all %d connections are taken", connection.peer, len(self._connections))
+            return f"all {self.options.max_connections} connections of the event service are taken"
+        self._connections.add(connection)
+        return None
+
+    def disconnected(self, connection: Connection) -> None:
+        """A client is gone."""
+        self._connections.discard(connection)
+        self._unfinished.pop(connection, None)
+
+    def watch(self, connection: Connection, unfinished: bool) -> None:
+        """Remember since when a frame is incomplete, so that it can be given a deadline."""
+        if unfinished:
+            self._unfinished[connection] = self._loop.time()
+        else:
+            self._unfinished.pop(connection, None)
+
+    def in_pool(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Do work in another thread and call back, on the loop, with its result or its exception."""
+
+        def finished(future: asyncio.Future[Any]) -> None:
+            error = future.exception()
+            done(error if error is not None else future.result())
+
+        self._loop.run_in_executor(self._pool, work).add_done_callback(finished)
+
+    def worked(self) -> None:
+        """Backlogs may have something to send: look once everything readable has been read."""
+        if self.broker.ready and not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    # What the service's methods ask
+
+    def publish(self, entries: Iterable[Entry]) -> int | Publication:
+        """Accept checked entries, in order, all with one time stamp.
+
+        Returns the number of deliveries queued, or a Publication when the call is held up.
+        """
+        broker = self.broker
+        now = self._now()
+        queued = 0
+        rest = iter(entries)
+        for subjects, payload in rest:
+            queued += broker.publish(subjects, payload, now)
+            if broker.full or broker.overloaded:
+                publication = Publication(self, rest, queued)
+                self._hold(publication)
+                return publication
+        return queued
+
+    def subscribe(
+        self,
+        address: tuple[str, int],
+        object_id: str,
+        uri: str,
+        names: object,
+        patterns: object,
+        options: Mapping[str, Any] | None,
+    ) -> None:
+        """Subscribe the object at an address, and connect to it unless a link exists."""
+        if self.draining:
+            raise ValueError("the event service is stopping; subscribe again when it is back")
+        backlog = self.broker.subscribe(uri, names, patterns, options)
+        if backlog not in self._deliveries:
+            delivery = Delivery(self, backlog, address, object_id, self.options)
+            self._deliveries[backlog] = delivery
+            delivery.start()
+
+    def unsubscribe(self, uri: str, texts: object) -> None:
+        """Remove subscriptions; the link lingers a while after the last."""
+        backlog = self.broker.unsubscribe(uri, texts)
+        if backlog is not None and not self.broker.subscriptions(backlog):
+            self._loop.call_later(self.options.linger, self._lingered, backlog)
+
+    def _lingered(self, backlog: Backlog) -> None:
+        delivery = self._deliveries.get(backlog)
+        if delivery is None or self.broker.subscriptions(backlog):
+            return
+        idle = self._loop.time() - delivery.last_acknowledged
+        if (len(backlog) or backlog.unacknowledged) and idle < self.options.delivery_deadline:
+            self._loop.call_later(self.options.linger, self._lingered, backlog)
+        else:
+            delivery.close(Loss.GONE)
+
+    # What deliveries tell (delivery.DeliveryOwner)
+
+    def acknowledged(self, delivery: Delivery) -> None:
+        """A backlog has shrunk: publishers that it held up may go on."""
+        backlog = delivery.backlog
+        if delivery in self._held and backlog.has_room:
+            self._let_go(delivery)
+        if self._overload and self.broker.relieved:
+            self._relieve()
+        if delivery.slow and not len(backlog):
+            delivery.slow = False
+            log.warning("%s has caught up", backlog.subscriber)
+
+    def ended(self, delivery: Delivery, reason: Loss) -> None:
+        """A link is closed: its subscriber is forgotten, and nobody waits for it any more."""
+        self._deliveries.pop(delivery.backlog, None)
+        self.broker.remove(delivery.backlog, reason)
+        self._let_go(delivery)
+        if self._overload and self.broker.relieved:
+            self._relieve()
+
+    def _flush(self) -> None:
+        self._flushing = False
+        for backlog in self.broker.take_ready():
+            delivery = self._deliveries.get(backlog)
+            if delivery is None:
+                continue
+            delivery.wake()
+            if backlog.crowded and not delivery.slow:
+                delivery.slow = True
+                log.warning("%s is slow: %d events wait for it", backlog.subscriber, len(backlog))
+        for backlog in self.broker.take_failing():
+            delivery = self._deliveries.get(backlog)
+            if delivery is not None:
+                delivery.close(Loss.DISCONNECT, "has a full backlog")
+
+    # Publications that are held up
+
+    def _hold(self, publication: Publication) -> None:
+        now = self._loop.time()
+        for backlog in self.broker.take_full():
+            delivery = self._deliveries[backlog]
+            publication.waiting_for.add(delivery)
+            self._held.setdefault(delivery, {})[publication] = now
+        if self.broker.overloaded:
+            self._overload[publication] = now
+        self.worked()
+
+    def forget(self, publication: Publication) -> None:
+        """A publication is no longer waited for."""
+        self._overload.pop(publication, None)
+        for delivery in publication.waiting_for:
+            held = self._held.get(delivery)
+            if held is not None:
+                held.pop(publication, None)
+                if not held:
+                    del self._held[delivery]
+        publication.waiting_for.clear()
+
+    def _let_go(self, delivery: Delivery) -> None:
+        for publication in self._held.pop(delivery, {}):
+            publication.waiting_for.discard(delivery)
+            self._resume_soon(publication)
+
+    def _relieve(self) -> None:
+        overload, self._overload = self._overload, {}
+        for publication in overload:
+            self._resume_soon(publication)
+
+    def _resume_soon(self, publication: Publication) -> None:
+        if not publication.waiting_for and publication not in self._overload:
+            self._resumable.append(publication)
+            self._loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        """Go on with one publication that was held up."""
+        publication = self._resumable.popleft()
+        if publication.abandoned:
+            return
+        rest = self.publish(publication.entries)
+        if isinstance(rest, int):
+            publication.queued += rest
+            publication.finish()
+        else:
+            self._take_over(publication, rest)
+        self.worked()
+
+    def _take_over(self, publication: Publication, rest: Publication) -> None:
+        """A publication is held up once more: it waits for what its rest waits for."""
+        publication.queued += rest.queued
+        publication.waiting_for = rest.waiting_for
+        for delivery in rest.waiting_for:
+            held = self._held[delivery]
+            held[publication] = held.pop(rest)
+        if rest in self._overload:
+            self._overload[publication] = self._overload.pop(rest)
+
+    # Time
+
+    def _tick(self) -> None:
+        self._timers[0] = self._loop.call_later(_TICK, self._tick)
+        now = self._loop.time()
+        for connection, since in list(self._unfinished.items()):
+            if now - since > self.options.frame_timeout:
+                connection.refuse("a message was begun and not finished in time")
+        deadline = self.options.delivery_deadline
+        for delivery, held in list(self._held.items()):
+            since = max(delivery.last_acknowledged, min(held.values()))
+            if now - since > deadline:
+                delivery.close(Loss.DEADLINE, f"held up a publisher for {deadline:g} s without taking an event")
+        if self._overload and now - min(self._overload.values()) > deadline:
+            self._shed(now)
+
+    def _shed(self, now: float) -> None:
+        """The total is full: the subscriber that has been silent for longest must go."""
+        waiting = [each for each in self._deliveries.values() if len(each.backlog) or each.backlog.unacknowledged]
+        if not waiting:
+            return
+        silent = min(waiting, key=lambda each: each.last_acknowledged)
+        if now - silent.last_acknowledged > self.options.delivery_deadline:
+            silent.close(Loss.DEADLINE, "was silent for longest while the service held all that it may")
+
+    def _beat(self) -> None:
+        self._timers[1] = self._loop.call_later(_BEAT, self._beat)
+        for delivery in list(self._deliveries.values()):
+            if delivery.state is State.ACTIVE:
+                delivery.beat()

@@ -1,0 +1,217 @@
+"""EventService: the thin Pyro face of an engine.
+
+Knows: the remote methods and their arguments. Must not know: any rule of delivery.
+
+`ServiceMethods` is what the engine's own connections call. `EventService` is the same for a stock
+Pyro5 daemon: a regular Pyro object with an engine of its own, in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import dataclasses
+import threading
+from typing import Any, Callable, Iterable, Mapping
+
+import Pyro5.callcontext
+import Pyro5.errors
+from Pyro5.server import behavior, expose
+
+from ..broker.subjects import check_subjects
+from ..codec import encode, encode_plain
+from ..options import ServiceOptions
+from ..wire.calls import Publication as EncodedEntry
+from ..wire.frames import SERPENT
+from .connection import Caller
+from .engine import Engine, Entry, Publication
+from .loops import new_event_loop
+from .subscribers import read_subscriber
+
+# Names that a stock client may call. `publish_encoded` is for our own Publisher.
+REMOTE_METHODS = ("publish", "publish_encoded", "statistics", "subscribe", "subscribeMatch", "unsubscribe")
+
+
+class ServiceMethods:
+    """The remote methods of an event service. They run on the engine's loop; each takes its caller first."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.methods: Mapping[str, Callable[..., Any]] = {
+            **{name: getattr(self, name) for name in REMOTE_METHODS},
+            "publish_large": self.publish_large,
+        }
+
+    def publish(self, caller: Caller, subjects: Any, message: Any) -> int | Publication:
+        """Publish a message that a stock client sent. Returns the number of deliveries queued."""
+        checked = check_subjects(subjects)
+        payload = encode_plain(message, serpent=caller.serializer_id == SERPENT)
+        return self.publish_entries([(checked, payload)])
+
+    def publish_encoded(self, caller: Caller, batch: Any) -> int | Publication:
+        """Publish [subjects, payload] pairs in order. Returns the number of deliveries queued."""
+        if not isinstance(batch, (list, tuple)):
+            raise TypeError("a batch must be a list of [subjects, payload] pairs")
+        return self.publish_entries([_checked_entry(entry) for entry in batch])
+
+    def publish_large(self, caller: Caller, entry: EncodedEntry) -> int | Publication:
+        """Publish the single entry of a large frame."""
+        return self.publish_entries([_checked_entry(entry)])
+
+    def publish_entries(self, entries: list[Entry]) -> int | Publication:
+        """Publish entries whose subjects have been checked. Raises Pyro5's MessageTooLargeError."""
+        most = self._engine.options.max_message
+        for _, payload in entries:
+            if len(payload) > most:
+                raise Pyro5.errors.MessageTooLargeError(
+                    f"a message of {len(payload)} bytes is over the service's limit of {most}"
+                )
+        return self._engine.publish(entries)
+
+    def subscribe(self, caller: Caller, subjects: Any, subscriber: Any, options: Any = None) -> None:
+        """Subscribe to one name or several."""
+        self._subscribe(caller, subjects, (), subscriber, options)
+
+    def subscribeMatch(self, caller: Caller, subjects: Any, subscriber: Any, options: Any = None) -> None:
+        """Subscribe to one pattern or several."""
+        self._subscribe(caller, (), subjects, subscriber, options)
+
+    def _subscribe(self, caller: Caller, names: Any, patterns: Any, subscriber: Any, options: Any) -> None:
+        callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
+        self._engine.subscribe(
+            callback.address, callback.object_id, callback.uri, names, patterns, options
+        )
+
+    def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> None:
+        """Remove names and patterns, in any mixture; what is not there is no error."""
+        callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
+        self._engine.unsubscribe(callback.uri, subjects)
+
+    def statistics(self, caller: Caller) -> dict[str, Any]:
+        """What `BrokerStatistics` says, as a dictionary, with the number of connected clients."""
+        snapshot = dataclasses.asdict(self._engine.statistics())
+        snapshot["subscribers"] = list(snapshot["subscribers"])
+        return {"connections": self._engine.connected, **snapshot}
+
+
+def _checked_entry(entry: Any) -> Entry:
+    if not isinstance(entry, (list, tuple)) or len(entry) != 2:
+        raise TypeError("each entry of a batch must be a [subjects, payload] pair")
+    subjects, payload = entry
+    if not isinstance(payload, bytes):
+        raise TypeError(f"a payload must be bytes, made by pyro_events.codec, not {type(payload).__name__}")
+    return check_subjects(subjects), payload
+
+
+class _EngineThread:
+    """An engine without a listening socket, in a thread of its own."""
+
+    def __init__(self, options: ServiceOptions) -> None:
+        self._loop = new_event_loop()
+        self._ready: concurrent.futures.Future[ServiceMethods] = concurrent.futures.Future()
+        self._stopping: asyncio.Event
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=(self._run(options),), name="pyro_events-engine", daemon=True
+        )
+        self._thread.start()
+        self.methods = self._ready.result()
+
+    async def _run(self, options: ServiceOptions) -> None:
+        self._stopping = asyncio.Event()
+        engine = Engine(options)
+        self._ready.set_result(ServiceMethods(engine))
+        await self._stopping.wait()
+        await engine.stop()
+
+    def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        """Make a call on the loop and wait for its result."""
+        result: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+        def make() -> None:
+            try:
+                value = method(*arguments)
+            except Exception as error:
+                result.set_exception(error)
+                return
+            if isinstance(value, Publication):
+                value.when_done(result.set_result)
+            else:
+                result.set_result(value)
+
+        self._loop.call_soon_threadsafe(make)
+        return result.result()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+        self._loop.close()
+
+
+@expose
+@behavior(instance_mode="single")
+class EventService:
+    """The event service as a regular Pyro object, for a stock Pyro5 daemon of your own.
+
+    Register it as EVENTSERVER_NAME and announce that to the name server yourself. What a daemon
+    of Pyro5 does not give is not promised: a held-up publisher takes one of its threads, each
+    connected client does, and its limits and defences are Pyro5's. `python -m pyro_events.es` and
+    EventServiceStarter have an engine of their own instead.
+    """
+
+    def __init__(self, options: ServiceOptions | None = None) -> None:
+        self._options = options or ServiceOptions()
+        self._engine: _EngineThread | None = None
+        self._starting = threading.Lock()
+        self._closed = False
+
+    def publish(self, subjects: Any, message: Any) -> int:
+        """Publish a message on one subject or several; returns the number of deliveries queued.
+
+        Raises TypeError or ValueError, and then nothing was published.
+        """
+        checked, payload = check_subjects(subjects), encode(message)
+        engine = self._running()
+        return int(engine.call(engine.methods.publish_entries, [(checked, payload)]))
+
+    def publish_encoded(self, batch: Any) -> int:
+        """Publish [subjects, payload] pairs in order, payloads made by `pyro_events.codec`."""
+        return int(self._call("publish_encoded", batch))
+
+    def subscribe(self, subjects: Any, subscriber: Any, options: Any = None) -> None:
+        """Subscribe a Pyro object, given as a proxy, to one name or several."""
+        self._call("subscribe", subjects, subscriber, options)
+
+    def subscribeMatch(self, subjects: Any, subscriber: Any, options: Any = None) -> None:
+        """Subscribe a Pyro object, given as a proxy, to one pattern or several."""
+        self._call("subscribeMatch", subjects, subscriber, options)
+
+    def unsubscribe(self, subjects: Any, subscriber: Any) -> None:
+        """Remove names and patterns, in any mixture; what is not there is no error."""
+        self._call("unsubscribe", subjects, subscriber)
+
+    def statistics(self) -> dict[str, Any]:
+        """What the service has done so far, and each of its subscribers."""
+        snapshot: dict[str, Any] = self._call("statistics")
+        return snapshot
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        engine = self._running()
+        address = Pyro5.callcontext.current_context.client_sock_addr
+        # Called from its own program and not by Pyro, its subscribers are in that program too.
+        caller = Caller(address[0] if isinstance(address, tuple) else "127.0.0.1", 0)
+        return engine.call(getattr(engine.methods, name), caller, *arguments)
+
+    def _running(self) -> _EngineThread:
+        with self._starting:
+            if self._closed:
+                raise Pyro5.errors.PyroError("this event service is closed")
+            if self._engine is None:
+                self._engine = _EngineThread(self._options)
+            return self._engine
+
+    def _close(self) -> None:
+        with self._starting:
+            self._closed = True
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.stop()

@@ -1,0 +1,155 @@
+"""Callbacks: the calls that the service makes to a subscriber, and what comes back.
+
+Knows: how `events` and a batch of `event` look on the wire. Must not know: backlogs, sockets, when
+to send.
+
+Written with msgpack whatever the subscriber prefers, because it keeps bytes as bytes. An answer is
+read to plain data: whatever a subscriber says, nothing but numbers and text comes of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Sequence
+
+import msgpack
+import Pyro5.errors
+
+from ..constants import MAX_HANDSHAKE_REPLY
+from .frames import (
+    BATCH,
+    CONNECT,
+    CONNECT_FAIL,
+    CONNECT_OK,
+    EXCEPTION,
+    INVOKE,
+    MSGPACK,
+    PING,
+    RESULT,
+    Frame,
+    FrameLimits,
+    write_frame,
+)
+
+# [subject, time, seq, missed, payload]
+EventRow = Sequence[Any]
+
+EVENT_CLASS: Final = "pyro_events.event.Event"
+
+# What a subscriber may answer: before it has shown what it is, and afterwards.
+GREETING_LIMITS: Final = FrameLimits(
+    types=frozenset({CONNECT_OK, CONNECT_FAIL}), size=MAX_HANDSHAKE_REPLY, compressed=False
+)
+ANSWER_LIMITS: Final = FrameLimits(
+    types=frozenset({RESULT, PING}), size=MAX_HANDSHAKE_REPLY, compressed=False
+)
+
+
+def write_connect(object_id: str, handshake: Any) -> bytes:
+    """The frame that greets a subscriber's daemon."""
+    return write_frame(CONNECT, 0, MSGPACK, 0, msgpack.packb({"handshake": handshake, "object": object_id}))
+
+
+def write_ping(seq: int) -> bytes:
+    """The frame that asks for a sign of life."""
+    return write_frame(PING, 0, MSGPACK, seq, b"ping")
+
+
+def read_greeting(frame: Frame) -> frozenset[str]:
+    """The methods of the object that we connected to. Raises ProtocolError with the daemon's reason."""
+    data = _plain(frame)
+    if frame.type == CONNECT_FAIL:
+        raise Pyro5.errors.ProtocolError(f"its daemon refused the connection: {str(data)[:200]}")
+    metadata = data.get("meta") if isinstance(data, dict) else None
+    methods = metadata.get("methods") if isinstance(metadata, dict) else None
+    if not isinstance(methods, list):
+        raise Pyro5.errors.ProtocolError("its daemon did not say what the object can do")
+    return frozenset(method for method in methods if isinstance(method, str))
+
+
+def write_events(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
+    """One call of `events` with a batch."""
+    return write_frame(INVOKE, 0, MSGPACK, seq, msgpack.packb([object_id, "events", [rows], {}]))
+
+
+def write_event_batch(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
+    """A Pyro batch call of `event`, one entry for each row."""
+    calls = [
+        [
+            "event",
+            [
+                {
+                    "__class__": EVENT_CLASS,
+                    "subject": subject,
+                    "time": time,
+                    "seq": number,
+                    "missed": missed,
+                    "payload": payload,
+                }
+            ],
+            {},
+        ]
+        for subject, time, number, missed, payload in rows
+    ]
+    return write_frame(INVOKE, BATCH, MSGPACK, seq, msgpack.packb([object_id, "<batch>", calls, None]))
+
+
+def read_events_answer(frame: Frame, count: int) -> list[int]:
+    """The positions, of `count` events, whose handler raised.
+
+    Raises ProtocolError when the answer cannot be read or the call itself failed.
+    """
+    data = _answer(frame)
+    if data is None:
+        return []
+    if not isinstance(data, list) or not all(
+        type(position) is int and 0 <= position < count for position in data
+    ):
+        raise Pyro5.errors.ProtocolError("it answered a batch of events with something else than positions")
+    return sorted(set(data))
+
+
+def read_event_batch_answer(frame: Frame, count: int) -> tuple[int, str | None]:
+    """How many of `count` calls were made, and why the last of them failed, or None.
+
+    A Pyro batch stops at the first exception. Raises ProtocolError as `read_events_answer` does.
+    """
+    data = _answer(frame)
+    if not isinstance(data, list) or not 0 < len(data) <= count:
+        raise Pyro5.errors.ProtocolError("it answered a batch of calls with something else than results")
+    last = data[-1]
+    if isinstance(last, dict) and last.get("__class__") == "Pyro5.core._ExceptionWrapper":
+        return len(data), _reason(last.get("exception"))
+    if len(data) < count:
+        raise Pyro5.errors.ProtocolError(f"it answered {len(data)} of {count} calls of a batch")
+    return count, None
+
+
+def _answer(frame: Frame) -> Any:
+    data = _plain(frame)
+    if frame.flags & EXCEPTION:
+        raise Pyro5.errors.ProtocolError(_reason(data))
+    return data
+
+
+def _reason(description: Any) -> str:
+    """What a described exception says, bounded."""
+    if not isinstance(description, dict):
+        return "an error that cannot be read"
+    name = str(description.get("__class__", "an error"))
+    arguments = description.get("args")
+    text = " ".join(str(argument) for argument in arguments) if isinstance(arguments, list) else ""
+    return f"{name}: {text}"[:300]
+
+
+def _plain(frame: Frame) -> Any:
+    if frame.serializer_id != MSGPACK:
+        raise Pyro5.errors.ProtocolError("it answered with another serializer than it was asked with")
+    try:
+        return msgpack.unpackb(frame.payload, raw=False, strict_map_key=False, ext_hook=_no_extension)
+    except Exception as error:  # the parser raises several kinds, RecursionError too
+        raise Pyro5.errors.ProtocolError(f"its answer cannot be read: {error}"[:200]) from None
+
+
+def _no_extension(code: int, data: bytes) -> None:
+    """Results are not looked at, so what they hold is of no interest."""
+    return None

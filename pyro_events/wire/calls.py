@@ -1,0 +1,217 @@
+"""Calls: what a Pyro5 client asks of the service, and the frames that answer it.
+
+Knows: the serializers that Pyro5 clients use and the shapes of handshakes, calls and answers.
+Must not know: which objects and methods exist, nor what becomes of an argument.
+
+Arguments are read to plain data (classes stay dicts that name them) and never to anything that
+code stands behind. Marshal is not among the serializers.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import struct
+from typing import Any, Final, NamedTuple
+
+import msgpack
+import Pyro5.errors
+import serpent
+from Pyro5.serializers import serializers_by_id
+
+from .frames import (
+    BATCH,
+    CONNECT_FAIL,
+    CONNECT_OK,
+    EXCEPTION,
+    JSON,
+    MSGPACK,
+    PING,
+    RESULT,
+    SERPENT,
+    Frame,
+    write_frame,
+)
+
+
+class Call(NamedTuple):
+    """A call, or a batch of them when `batch` is not None.
+
+    args: positional arguments. kwargs: named ones. batch: (method, args, kwargs) of each call.
+    """
+
+    object_id: str
+    method: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    batch: list[tuple[str, list[Any], dict[str, Any]]] | None = None
+
+
+class Hello(NamedTuple):
+    """What a client says first: its handshake data and the object that it wants."""
+
+    handshake: Any
+    object_id: str
+
+
+def read_hello(frame: Frame) -> Hello:
+    """The handshake in a CONNECT frame. Raises Pyro5's SerializeError."""
+    data = read_plain(frame.serializer_id, frame.payload)
+    if not isinstance(data, dict) or not isinstance(data.get("object"), str):
+        raise Pyro5.errors.SerializeError("a handshake must name the object that it is for")
+    return Hello(data.get("handshake"), data["object"])
+
+
+def read_call(frame: Frame) -> Call:
+    """The call in an INVOKE frame. Raises Pyro5's SerializeError, which says what is wrong."""
+    data = read_plain(frame.serializer_id, frame.payload)
+    if frame.serializer_id == JSON and isinstance(data, dict):
+        data = [data.get(key) for key in ("object", "method", "params", "kwargs")]
+    if not isinstance(data, (list, tuple)) or len(data) != 4:
+        raise Pyro5.errors.SerializeError("a call must have an object, a method and its arguments")
+    object_id, method, args, kwargs = data
+    if not isinstance(object_id, str):
+        raise Pyro5.errors.SerializeError("a call must name its object")
+    if frame.flags & BATCH:
+        if not isinstance(args, (list, tuple)):
+            raise Pyro5.errors.SerializeError("a batch must be a sequence of calls")
+        return Call(object_id, "", [], {}, [_checked(call) for call in args])
+    method, args, kwargs = _checked((method, args, kwargs))
+    return Call(object_id, method, args, kwargs)
+
+
+def _checked(call: Any) -> tuple[str, list[Any], dict[str, Any]]:
+    if isinstance(call, (list, tuple)) and len(call) == 3:
+        method, args, kwargs = call
+        if isinstance(method, str) and isinstance(args, (list, tuple)) and isinstance(kwargs, dict):
+            return method, list(args), kwargs
+    raise Pyro5.errors.SerializeError("a call must be a method's name, a sequence and a dictionary")
+
+
+def read_plain(serializer_id: int, payload: bytes) -> Any:
+    """What a stock serializer wrote, as plain data. Raises Pyro5's SerializeError.
+
+    Classes stay dictionaries with a "__class__" key; serpent's bytes stay its dictionaries.
+    """
+    try:
+        if serializer_id == MSGPACK:
+            return msgpack.unpackb(payload, raw=False, strict_map_key=False, ext_hook=_pyro_extension)
+        if serializer_id == SERPENT:
+            return serpent.loads(payload)
+        return json.loads(payload.decode("utf-8"))
+    except Exception as error:  # parsers raise a dozen kinds, MemoryError and RecursionError too
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise Pyro5.errors.SerializeError(f"the arguments cannot be read: {reason}") from None
+
+
+_COMPLEX: Final = struct.Struct("dd")
+_SECONDS: Final = struct.Struct("d")
+_ORDINAL: Final = struct.Struct("l")
+
+
+def _pyro_extension(code: int, data: bytes) -> Any:
+    """Pyro5's own msgpack extension types (source: its MsgpackSerializer)."""
+    if code == 0x30:
+        return complex(*_COMPLEX.unpack(data))
+    if code == 0x31:
+        return int(data)
+    if code == 0x32:
+        return datetime.datetime.fromtimestamp(_SECONDS.unpack(data)[0])
+    if code == 0x33:
+        return datetime.date.fromordinal(_ORDINAL.unpack(data)[0])
+    raise ValueError(f"unknown extension type {code}")
+
+
+class Publication(NamedTuple):
+    """One entry of `publish_encoded`: where to, and what."""
+
+    subjects: Any
+    payload: Any
+
+
+def read_large_publication(payload: bytes, head: int) -> tuple[str, Publication]:
+    """The one entry of a large `publish_encoded` call: (object id, entry).
+
+    payload: the body of a msgpack INVOKE frame. head: everything but the event's bytes must lie
+    within this many bytes, so that nothing large is built before it is known to be one event.
+    Raises Pyro5's SerializeError.
+    """
+    unpacker = msgpack.Unpacker(raw=False, max_buffer_size=head + 1)
+    unpacker.feed(payload[:head])
+    try:
+        shape = unpacker.read_array_header()
+        object_id, method = unpacker.unpack(), unpacker.unpack()
+        shape = shape, unpacker.read_array_header(), unpacker.read_array_header(), unpacker.read_array_header()
+        subjects = unpacker.unpack()
+    except Exception:  # as in read_plain
+        shape, object_id, method, subjects = (), None, None, None
+    start = unpacker.tell() + 5
+    if (
+        shape != (4, 1, 1, 2)
+        or not isinstance(object_id, str)
+        or method != "publish_encoded"
+        or payload[start - 5 : start - 4] != b"\xc6"
+        or start + int.from_bytes(payload[start - 4 : start], "big") + 1 != len(payload)
+        or payload[-1:] != b"\x80"
+    ):
+        raise Pyro5.errors.SerializeError(
+            f"a call over {head} bytes can only be publish_encoded with a single event; "
+            "publish less at once, or with pyro_events.Publisher"
+        )
+    return object_id, Publication(subjects, payload[start:-1])
+
+
+def write_result(serializer_id: int, seq: int, value: Any, batch: bool = False) -> bytes:
+    """The frame that returns `value`; with batch=True it is the list of a batch's results.
+
+    An exception among a batch's results must be wrapped by `wrapped_error`.
+    """
+    if serializer_id == MSGPACK:
+        data = msgpack.packb(value, default=_dumper(MSGPACK).default)
+    else:
+        data = _dumper(serializer_id).dumps(value)
+    return write_frame(RESULT, BATCH if batch else 0, serializer_id, seq, data)
+
+
+def write_error(serializer_id: int, seq: int, error: Exception) -> bytes:
+    """The frame that raises `error` in the client, an error of Python's own or of Pyro5's."""
+    data = _dumper(serializer_id).dumps(_described(error))
+    return write_frame(RESULT, EXCEPTION, serializer_id, seq, data)
+
+
+def wrapped_error(error: Exception) -> dict[str, Any]:
+    """`error` as it stands among the results of a batch (source: Pyro5's _ExceptionWrapper)."""
+    return {"__class__": "Pyro5.core._ExceptionWrapper", "exception": _described(error)}
+
+
+def _described(error: Exception) -> dict[str, Any]:
+    """An exception as Pyro5 carries it; no traceback, which is nobody's business but ours."""
+    kind = type(error)
+    return {
+        "__class__": f"{kind.__module__}.{kind.__name__}",
+        "__exception__": True,
+        "args": [str(argument) for argument in error.args],
+        "attributes": {},
+    }
+
+
+def write_connect_ok(serializer_id: int, seq: int, handshake: Any, methods: list[str]) -> bytes:
+    """The frame that accepts a client: the handshake's answer and what may be called."""
+    metadata = {"methods": methods, "oneway": [], "attrs": []}
+    data = _dumper(serializer_id).dumps({"handshake": handshake, "meta": metadata})
+    return write_frame(CONNECT_OK, 0, serializer_id, seq, data)
+
+
+def write_connect_fail(serializer_id: int, seq: int, reason: str) -> bytes:
+    """The frame that turns a client away."""
+    return write_frame(CONNECT_FAIL, 0, serializer_id, seq, _dumper(serializer_id).dumps(reason))
+
+
+def write_pong(serializer_id: int, seq: int) -> bytes:
+    """The answer to a PING frame."""
+    return write_frame(PING, 0, serializer_id, seq, b"pong")
+
+
+def _dumper(serializer_id: int) -> Any:
+    """Pyro5's own serializer, for writing only."""
+    return serializers_by_id[serializer_id]

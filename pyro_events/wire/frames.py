@@ -1,0 +1,219 @@
+"""Frames: the unit of the Pyro5 wire protocol, read incrementally and written whole.
+
+Knows: the header and its limits. Must not know: what a payload means, nor where bytes come from.
+
+The header, all in network order (source: Pyro5's protocol module)::
+
+    0x00   4s   b"PYRO"
+    0x04   H    protocol version, 502
+    0x06   B    message type
+    0x07   B    serializer id
+    0x08   H    flags
+    0x0a   H    sequence number
+    0x0c   I    payload length
+    0x10   I    length of all annotations
+    0x14   16s  correlation id
+    0x24   H    reserved
+    0x26   H    magic number 0x4dc5
+
+Then the annotations, each an id of four letters, a length and that many bytes; then the payload.
+A frame is judged by its header alone, before a byte of its body is kept.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+import Pyro5.errors
+
+CONNECT: Final = 1
+CONNECT_OK: Final = 2
+CONNECT_FAIL: Final = 3
+INVOKE: Final = 4
+RESULT: Final = 5
+PING: Final = 6
+
+EXCEPTION: Final = 1 << 0
+COMPRESSED: Final = 1 << 1
+ONEWAY: Final = 1 << 2
+BATCH: Final = 1 << 3
+KEEP_SERIALIZED: Final = 1 << 5
+CORRELATED: Final = 1 << 6
+
+SERPENT: Final = 1
+JSON: Final = 3
+MSGPACK: Final = 4
+# Marshal (2) is missing on purpose: reading it from a stranger can kill the interpreter.
+SERIALIZERS: Final = frozenset({SERPENT, JSON, MSGPACK})
+SERIALIZER_NAMES: Final = {SERPENT: "serpent", 2: "marshal", JSON: "json", MSGPACK: "msgpack"}
+
+HEADER_SIZE: Final = 40
+_VERSION: Final = 502
+_MAGIC: Final = 0x4DC5
+_HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
+_NO_CORRELATION: Final = bytes(16)
+
+
+class FrameError(Pyro5.errors.ProtocolError):
+    """Bytes that are no acceptable frame. The connection they came from cannot be read any further.
+
+    header: the judged header when there was one, so that its sender can be answered, else None.
+    """
+
+    def __init__(self, reason: str, header: Frame | None = None) -> None:
+        super().__init__(reason)
+        self.header = header
+
+
+class Frame(NamedTuple):
+    """One frame. `annotations` and `payload` are raw bytes; a compressed payload has been unpacked."""
+
+    type: int
+    flags: int
+    serializer_id: int
+    seq: int
+    annotations: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class FrameLimits:
+    """What a reader accepts. Sizes in bytes.
+
+    types: message types. size: annotations and payload together, also of an unpacked payload.
+    large: a higher bound for msgpack frames alone, whose structure is checked before it is built.
+    compressed: whether compressed payloads are unpacked, up to `size`.
+    """
+
+    types: frozenset[int]
+    size: int
+    large: int = 0
+    compressed: bool = True
+    serializers: frozenset[int] = SERIALIZERS
+
+    def resized(self, size: int, large: int = 0) -> FrameLimits:
+        """The same limits with other sizes."""
+        return replace(self, size=size, large=large)
+
+
+class FrameReader:
+    """Cuts a stream of bytes into frames.
+
+    `feed` what arrived, then call `next_frame` until it returns None. `limits` may be changed
+    between two frames. Memory is bounded by one frame within the limits plus what was fed.
+    """
+
+    __slots__ = ("_buffer", "_position", "limits")
+
+    def __init__(self, limits: FrameLimits) -> None:
+        self.limits = limits
+        self._buffer: bytes | bytearray = b""
+        self._position = 0
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes wait: of frames not asked for yet, or of one that is not complete."""
+        return len(self._buffer) - self._position
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that arrived."""
+        waiting = len(self._buffer) - self._position
+        if not waiting:
+            self._buffer = data
+        else:
+            # A bytearray grows in place: a frame that drips in costs its size, not its square.
+            if isinstance(self._buffer, bytes):
+                self._buffer = bytearray(memoryview(self._buffer)[self._position :])
+            elif self._position:
+                del self._buffer[: self._position]
+            self._buffer += data
+        self._position = 0
+
+    def next_frame(self) -> Frame | None:
+        """The next whole frame, or None when more bytes are needed.
+
+        Raises FrameError as soon as what is there cannot become an acceptable frame; the reader is
+        of no use afterwards.
+        """
+        buffer, start = self._buffer, self._position
+        waiting = len(buffer) - start
+        if waiting < HEADER_SIZE:
+            if waiting:
+                self._check_beginning(bytes(buffer[start : start + 6]))
+            return None
+        tag, version, kind, serializer_id, flags, seq, size, annotated, _, _, magic = _HEADER.unpack_from(
+            buffer, start
+        )
+        if tag != b"PYRO" or version != _VERSION or magic != _MAGIC:
+            self._check_beginning(bytes(buffer[start : start + 6]))
+            raise FrameError("not a Pyro message: wrong magic number")
+        limits = self.limits
+        if (
+            size + annotated > limits.size
+            or kind not in limits.types
+            or serializer_id not in limits.serializers
+            or flags & (COMPRESSED | KEEP_SERIALIZED)
+        ):
+            self._judge(Frame(kind, flags, serializer_id, seq, b"", b""), size + annotated)
+        middle = start + HEADER_SIZE + annotated
+        end = middle + size
+        if len(buffer) < end:
+            return None
+        payload = buffer[middle:end] if isinstance(buffer, bytes) else bytes(memoryview(buffer)[middle:end])
+        annotations = bytes(buffer[start + HEADER_SIZE : middle]) if annotated else b""
+        self._position = end
+        if end == len(buffer):
+            self._buffer, self._position = b"", 0
+        if flags & COMPRESSED:
+            payload = self._unpacked(payload, Frame(kind, flags, serializer_id, seq, b"", b""))
+        return Frame(kind, flags, serializer_id, seq, annotations, payload)
+
+    def _judge(self, header: Frame, size: int) -> None:
+        """Raise FrameError if the limits refuse this header."""
+        limits = self.limits
+        if header.type not in limits.types:
+            raise FrameError(f"a message of type {header.type} is not expected here", header)
+        # Pings carry no serialized data, and Pyro5 gives them a serializer id that does not exist.
+        if header.serializer_id not in limits.serializers and header.type != PING:
+            name = SERIALIZER_NAMES.get(header.serializer_id, str(header.serializer_id))
+            accepted = ", ".join(SERIALIZER_NAMES[known] for known in sorted(limits.serializers))
+            raise FrameError(f"the serializer {name} is not accepted; use one of {accepted}", header)
+        if header.flags & KEEP_SERIALIZED:
+            raise FrameError("serialized blobs are not accepted; pass the message itself", header)
+        if header.flags & COMPRESSED and not limits.compressed:
+            raise FrameError("compressed messages are not accepted here", header)
+        large = header.serializer_id == MSGPACK and not header.flags & (COMPRESSED | BATCH)
+        most = max(limits.size, limits.large) if large else limits.size
+        if size > most:
+            raise FrameError(f"message too large ({size} bytes, at most {most})", header)
+
+    def _unpacked(self, payload: bytes, header: Frame) -> bytes:
+        unpacker = zlib.decompressobj()
+        try:
+            data = unpacker.decompress(payload, self.limits.size)
+        except zlib.error as error:
+            raise FrameError(f"a compressed message cannot be unpacked: {error}", header) from None
+        if not unpacker.eof:
+            reason = f"a compressed message is cut short or unpacks to over {self.limits.size} bytes"
+            raise FrameError(reason, header)
+        return data
+
+    @staticmethod
+    def _check_beginning(beginning: bytes) -> None:
+        """Refuse a stranger's bytes at once instead of waiting for a header's worth of them."""
+        if not b"PYRO".startswith(beginning[:4]):
+            raise FrameError("not a Pyro message")
+        if len(beginning) == 6 and beginning[4:] != _VERSION.to_bytes(2, "big"):
+            version = int.from_bytes(beginning[4:], "big")
+            raise FrameError(f"Pyro protocol version {version} is not spoken here, only {_VERSION}")
+
+
+def write_frame(kind: int, flags: int, serializer_id: int, seq: int, payload: bytes) -> bytes:
+    """One frame, without annotations, ready to be sent."""
+    header = _HEADER.pack(
+        b"PYRO", _VERSION, kind, serializer_id, flags, seq, len(payload), 0, _NO_CORRELATION, 0, _MAGIC
+    )
+    return header + payload

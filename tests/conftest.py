@@ -1,0 +1,102 @@
+"""What every test is held to, and what many of them need.
+
+Knows: threads, descriptors and the environment of this process. Must not know: any single test.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import Pyro5
+import pytest
+from processes import Spawner, spawning
+from waiting import eventually
+
+if TYPE_CHECKING:
+    from pyro_events import EventServiceStarter
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTLE = 3.0  # seconds that threads and sockets are given to end after a test
+DESCRIPTORS = Path("/proc/self/fd")  # Linux; elsewhere only threads are watched
+
+
+def _descriptors() -> dict[str, str]:
+    """The open sockets, pipes and polls of this process: number -> what it is."""
+    found: dict[str, str] = {}
+    if DESCRIPTORS.is_dir():
+        for number in os.listdir(DESCRIPTORS):
+            try:
+                target = os.readlink(DESCRIPTORS / number)
+            except FileNotFoundError:  # the one that listed the folder
+                continue
+            if target.startswith(("socket:", "pipe:", "anon_inode:")):
+                found[number] = target
+    return found
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind() -> Iterator[None]:
+    """Fail a test that leaves a thread or a socket behind."""
+    threads = set(threading.enumerate())
+    before = set(_descriptors().items())
+    yield
+
+    def left() -> list[object]:
+        more = [thread for thread in threading.enumerate() if thread not in threads]
+        return more + [item for item in _descriptors().items() if item not in before]
+
+    if left():
+        gc.collect()  # what only a cycle of references still holds
+        eventually(lambda: not left(), SETTLE, f"the end of what the test left behind: {left()}")
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting of one test or of the user reaches another test."""
+    for name in [name for name in os.environ if name.startswith(("PYRO_", "PYROEVENTS_"))]:
+        monkeypatch.delenv(name)
+    path = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), path] if path else [str(ROOT)]))
+    Pyro5.config.reset(use_environment=False)
+    yield
+    Pyro5.config.reset(use_environment=False)
+
+
+@pytest.fixture
+def root() -> Path:
+    """The top of the clone."""
+    return ROOT
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that names a port of 127.0.0.1 on which nobody listens."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
+
+
+@pytest.fixture
+def service() -> Iterator[EventServiceStarter]:
+    """A running event service on a free port of 127.0.0.1, known to no name server."""
+    from pyro_events import EventServiceStarter  # here, so that broker and wire are tested without it
+
+    with EventServiceStarter(host="127.0.0.1", port=0, use_ns=False) as starter:
+        yield starter
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawner]:
+    """Starts processes: spawn("-m", "pyro_events.es", "-N", ready="started"); ended with the test."""
+    with spawning() as spawner:
+        yield spawner

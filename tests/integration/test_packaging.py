@@ -1,0 +1,82 @@
+"""The wheel: what is in it, what it says of itself, and that it works."""
+
+from __future__ import annotations
+
+import email.message
+import email.parser
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from processes import Spawner
+
+import pyro_events
+
+NEEDED = "setup.cfg", "pyproject.toml", "README.md", "LICENSE"
+FOLDERS = "pyro_events", "tests", "examples", "scripts", "docs"
+
+
+@pytest.fixture
+def wheel(root: Path, tmp_path: Path, spawn: Spawner) -> Path:
+    """A wheel, built from a copy because building leaves files behind."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in NEEDED:
+        shutil.copy(root / name, copy)
+    for name in FOLDERS:
+        shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path / "wheels")]
+    build = spawn("-m", "pip", "wheel", *options, str(copy), env={"PYTHONPATH": None})
+    assert build.wait(50) == 0, build
+    (wheel,) = (tmp_path / "wheels").iterdir()
+    return wheel
+
+
+def metadata(wheel: Path) -> email.message.Message:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return email.parser.Parser().parsestr(archive.read(name).decode())
+
+
+def test_the_wheel(wheel: Path, root: Path, tmp_path: Path, spawn: Spawner) -> None:
+    version = pyro_events.__version__
+    assert wheel.name == f"pyro_events-{version}-py3-none-any.whl"
+
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    info = f"pyro_events-{version}.dist-info/"
+    package = {name for name in names if not name.startswith(info)}
+    sources = {str(path.relative_to(root)) for path in (root / "pyro_events").rglob("*.py")}
+    assert package == sources | {"pyro_events/py.typed"}
+    assert any(name.startswith(info) and name.endswith("LICENSE") for name in names)
+
+    about = metadata(wheel)
+    assert (about["Name"], about["Version"]) == ("pyro_events", version)
+    assert about["Requires-Python"] == ">=3.10"
+    assert about["Summary"] and about["Keywords"] and about.get_all("Classifier")
+    assert about["License"] == "MIT" or about["License-Expression"] == "MIT"
+    assert {"numpy", "test", "dev"} <= set(about.get_all("Provides-Extra", []))
+    always = [line for line in about.get_all("Requires-Dist", []) if "extra ==" not in line]
+    assert sorted(line.split(">")[0].split("<")[0].strip() for line in always) == [
+        "Pyro5",
+        "google-re2",
+        "msgpack",
+        "serpent",
+        "uvloop",
+    ]
+    assert (root / "README.md").read_text() in str(about.get_payload())
+
+    place = tmp_path / "installed"
+    options = ["--quiet", "--no-deps", "--no-index", "--target", str(place)]
+    assert spawn("-m", "pip", "install", *options, str(wheel)).wait(50) == 0
+    alone = {"PYTHONPATH": str(place)}
+    code = "import pyro_events; print(pyro_events.__file__)"
+    assert spawn("-c", code, env=alone, cwd=str(tmp_path)).wait_for(".+").group().startswith(str(place))
+    console = spawn.command(str(place / "bin" / "pyro-es"), "--help", env=alone)
+    assert console.wait() == 0
+    assert "--embed-ns" in console.stdout
+
+
+def test_the_package_is_typed(root: Path) -> None:
+    assert (root / "pyro_events" / "py.typed").exists()

@@ -1,0 +1,60 @@
+"""A subscriber that keeps what it gets, and a way to let it listen during a test.
+
+Knows: the public Subscriber. Must not know: the service.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from waiting import eventually
+
+from pyro_events import Event, Subscriber
+
+
+class Collector(Subscriber):
+    """Keeps its events, one after the other, in the order in which they arrive."""
+
+    def __init__(self, es_uri: str | None = None) -> None:
+        super().__init__(es_uri=es_uri)
+        self.setThreading(False)
+        self.events: list[Event] = []
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def messages(self) -> list[Any]:
+        """The messages of the events so far."""
+        return [event.msg for event in self.events]
+
+    def wait(self, count: int, timeout: float = 10.0) -> list[Event]:
+        """The events, when at least `count` have come."""
+        eventually(lambda: len(self.events) >= count, timeout, f"{count} events, there are {self.events}")
+        return list(self.events)
+
+
+@contextmanager
+def listening(subscriber: Subscriber) -> Iterator[None]:
+    """Let it listen in a thread; at the end of the block it is closed."""
+    thread = threading.Thread(target=subscriber.listen)
+    thread.start()
+    try:
+        yield
+    finally:
+        subscriber.abort()
+        thread.join(10)
+        subscriber.close()
+        assert not thread.is_alive(), "listen did not return within 10 s of abort"
+
+
+@contextmanager
+def collecting(es_uri: str | None = None, *subjects: str) -> Iterator[Collector]:
+    """A Collector that listens and has subscribed to `subjects`."""
+    collector = Collector(es_uri)
+    with listening(collector):
+        if subjects:
+            collector.subscribe(subjects)
+        yield collector
