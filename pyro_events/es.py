@@ -15,7 +15,8 @@ import logging
 import os
 import signal
 import sys
-from typing import Any, Callable, Mapping, NoReturn, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import Pyro5.errors
 
@@ -43,39 +44,45 @@ def _port(text: str) -> int:
     return port
 
 
+def _on(text: str) -> dict[str, Any]:
+    return {"action": "store_true", "help": text}
+
+
+def _value(kind: type, metavar: str, default: object, text: str) -> dict[str, Any]:
+    return {"type": kind, "metavar": metavar, "default": default, "help": f"{text} (default: %(default)s)"}
+
+
+_POLICIES = {"choices": [policy.value for policy in Overflow], "default": Overflow.BLOCK.value}
+_OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("-n", "--host"), {"help": "host to listen on (default: Pyro5's setting HOST, the loopback interface)"}),
+    (("-p", "--port"), {"type": _port, "help": f"port, 0 for any free one (default: {c.DEFAULT_PORT})"}),
+    (("-N", "--no-ns"), _on("use no name server; clients pass the printed URI as es_uri")),
+    (("--ns-host",), {"help": "host of the name server"}),
+    (("--ns-port",), {"type": _port, "help": "port of the name server"}),
+    (("--embed-ns",), _on("run a name server in the same process")),
+    (("--replace",), _on("take the name over from a live event service")),
+    (("--backlog",), _value(int, "EVENTS", c.BACKLOG_EVENTS, "backlog of a subscriber, in events")),
+    (("--backlog-bytes",), _value(int, "BYTES", c.BACKLOG_BYTES, "backlog of a subscriber, in bytes")),
+    (("--overflow",), {**_POLICIES, "help": "for events that find a backlog full (default: %(default)s)"}),
+    (
+        ("--delivery-deadline",),
+        _value(float, "SECONDS", c.DELIVERY_DEADLINE, "how long a full backlog may hold up a publisher"),
+    ),
+    (("--max-message",), _value(int, "BYTES", c.MAX_MESSAGE, "largest message")),
+    (("--max-connections",), _value(int, "N", c.MAX_CONNECTIONS, "most clients at a time")),
+    (("-v", "--verbose"), _on("log more")),
+)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="pyro-es",
         description="Start the event service of pyro_events.",
         epilog=f"Each option can also be given as an environment variable: --ns-host as {_PREFIX}NS_HOST.",
     )
-    add = parser.add_argument
-    add("-n", "--host", help="host to listen on (default: Pyro5's setting HOST, the loopback interface)")
-    add("-p", "--port", type=_port, help=f"port to listen on, 0 for any free one (default: {c.DEFAULT_PORT})")
-    add("-N", "--no-ns", action="store_true", help="use no name server; clients pass the printed URI as es_uri")
-    add("--ns-host", help="host of the name server")
-    add("--ns-port", type=_port, help="port of the name server")
-    add("--embed-ns", action="store_true", help="run a name server in the same process")
-    add("--replace", action="store_true", help="take the name over from a live event service")
-    add("--backlog", type=int, default=c.BACKLOG_EVENTS, metavar="EVENTS", help="backlog of a subscriber, in events (default: %(default)s)")
-    add("--backlog-bytes", type=int, default=c.BACKLOG_BYTES, metavar="BYTES", help="backlog of a subscriber, in bytes (default: %(default)s)")
-    add(
-        "--overflow",
-        choices=[policy.value for policy in Overflow],
-        default=Overflow.BLOCK.value,
-        help="what happens to an event that finds a backlog full (default: %(default)s)",
-    )
-    add(
-        "--delivery-deadline",
-        type=float,
-        default=c.DELIVERY_DEADLINE,
-        metavar="SECONDS",
-        help="how long a subscriber may hold up a publisher without taking an event (default: %(default)s)",
-    )
-    add("--max-message", type=int, default=c.MAX_MESSAGE, metavar="BYTES", help="largest message (default: %(default)s)")
-    add("--max-connections", type=int, default=c.MAX_CONNECTIONS, metavar="N", help="most clients at a time (default: %(default)s)")
-    add("-v", "--verbose", action="store_true", help="log more")
-    add("--version", action="version", version=f"pyro_events {__version__}")
+    for names, settings in _OPTIONS:
+        parser.add_argument(*names, **settings)
+    parser.add_argument("--version", action="version", version=f"pyro_events {__version__}")
     return parser
 
 

@@ -7,8 +7,9 @@ line (es.py reads them), Pyro's global config, or who uses an option.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Mapping
+from typing import Any
 
 from . import constants as c
 

@@ -53,7 +53,7 @@ use_venv() {
     fi
     export PIP_CACHE_DIR="${PIP_CACHE_DIR:-$root/.venv/pip-cache}" PIP_DISABLE_PIP_VERSION_CHECK=1
     export PIP_ROOT_USER_ACTION=ignore
-    "$python" -m pip install --quiet --editable "$root${extras:+[$extras]}"
+    "$python" -m pip install -qq --editable "$root${extras:+[$extras]}"
     printf '%s\n' "$wanted" >"$mark"
     printf '%s\n' "$wanted" >"$root/.venv/ready-for-run"
 }

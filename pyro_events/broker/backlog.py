@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Iterable, List, Mapping, Tuple
+from typing import Any
 
 from ..constants import EVENT_OVERHEAD
 from ..options import BacklogOptions, Overflow
@@ -41,22 +42,21 @@ class Outcome(enum.Enum):
     DISCONNECT = 3  # dropped, and the subscriber is to be disconnected
 
 
-class QueuedEvent:
-    """An accepted event, shared by all backlogs that hold it. size: what it counts for, in bytes."""
-
-    __slots__ = ("payload", "size", "subject", "time")
-
-    def __init__(self, subject: str, time: float, payload: bytes) -> None:
-        self.subject = subject
-        self.time = time
-        self.payload = payload
-        self.size = len(subject) + len(payload) + EVENT_OVERHEAD
-
-
+# An accepted event, shared by all backlogs that hold it: subject, time stamp, payload, and the size
+# that it counts for in bytes. Plain tuples: one is made for each event, and a class costs four times
+# as much.
+QueuedEvent = tuple[str, float, bytes, int]
 # An event with the number that it has for one subscriber.
-Entry = Tuple[int, QueuedEvent]
+Numbered = tuple[int, QueuedEvent]
+
+
+def queued_event(subject: str, time: float, payload: bytes) -> QueuedEvent:
+    """An event as backlogs hold it."""
+    return subject, time, payload, len(subject) + len(payload) + EVENT_OVERHEAD
+
+
 # [subject, time, seq, missed, payload]
-Row = List[Any]
+Row = list[Any]
 
 
 class Batch:
@@ -132,9 +132,9 @@ class Backlog:
         self.bytes = 0  # of the events waiting, without those in flight
         self.ready = False  # whether it stands in the broker's list of those with something to send
         self._total = total
-        self._waiting: deque[Entry] = deque()
+        self._waiting: deque[Numbered] = deque()
         # In place of `_waiting` with the policy `latest`: one entry for each folded subject.
-        self._latest: OrderedDict[str, Entry] | None = None
+        self._latest: OrderedDict[str, Numbered] | None = None
         self._in_flight: deque[Batch] = deque()
         self._last_taken = 0
         self.configure(options)
@@ -147,6 +147,11 @@ class Backlog:
     def unacknowledged(self) -> int:
         """How many events are in flight."""
         return sum(len(batch.rows) for batch in self._in_flight)
+
+    @property
+    def waits(self) -> bool:
+        """Whether any event is neither delivered nor lost yet."""
+        return bool(self._in_flight) or len(self) > 0
 
     @property
     def has_room(self) -> bool:
@@ -168,7 +173,7 @@ class Backlog:
             return float(batch.rows[0][1])
         entries = self._waiting if self._latest is None else self._latest.values()
         for _, event in entries:
-            return event.time
+            return event[1]
         return None
 
     def configure(self, options: BacklogOptions) -> None:
@@ -181,7 +186,7 @@ class Backlog:
                 self._latest = OrderedDict()
                 while self._waiting:
                     entry = self._waiting.popleft()
-                    self._release(entry[1].size)
+                    self._release(entry[1][3])
                     self._replace(entry)
         elif self._latest is not None:
             self._waiting.extend(self._latest.values())
@@ -190,7 +195,7 @@ class Backlog:
     def push(self, event: QueuedEvent) -> Outcome:
         """Accept an event. It gets a number even if it is dropped at once, so that the gap shows."""
         self.accepted = number = self.accepted + 1
-        size = event.size
+        size = event[3]
         waiting = self._waiting
         if self._latest is not None:
             self._replace((number, event))
@@ -212,10 +217,10 @@ class Backlog:
         taken = 0
         last = self._last_taken
         for _ in range(min(events, len(self))):
-            number, event = self._next()
-            rows.append([event.subject, event.time, number, number - last - 1, event.payload])
+            number, (subject, time, payload, cost) = self._next()
+            rows.append([subject, time, number, number - last - 1, payload])
             last = number
-            taken += event.size
+            taken += cost
             if taken >= size:
                 break
         self._last_taken = last
@@ -272,7 +277,7 @@ class Backlog:
             lost=dict(self.lost),
         )
 
-    def _overflow(self, entry: Entry) -> Outcome:
+    def _overflow(self, entry: Numbered) -> Outcome:
         policy = self.options.overflow
         if policy is Overflow.DROP_NEWEST:
             self.lost[Loss.DROP_NEWEST.value] += 1
@@ -280,34 +285,34 @@ class Backlog:
         if policy is Overflow.DISCONNECT:
             self.lost[Loss.DISCONNECT.value] += 1
             return _DISCONNECT
-        size = entry[1].size
+        size = entry[1][3]
         if policy is Overflow.DROP_OLDEST:
             self._make_room(size, Loss.DROP_OLDEST)
         self._waiting.append(entry)
         self._hold(size)
         return _FULL if policy is Overflow.BLOCK else _QUEUED
 
-    def _replace(self, entry: Entry) -> None:
+    def _replace(self, entry: Numbered) -> None:
         """Append an event in place of the one of its subject that waits."""
         latest = self._latest
         assert latest is not None
-        event = entry[1]
-        key = fold(event.subject)
+        subject, _, _, size = entry[1]
+        key = fold(subject)
         older = latest.pop(key, None)
         if older is not None:
-            self._release(older[1].size)
+            self._release(older[1][3])
             self.lost[Loss.LATEST.value] += 1
-        self._make_room(event.size, Loss.LATEST)
+        self._make_room(size, Loss.LATEST)
         latest[key] = entry
-        self._hold(event.size)
+        self._hold(size)
 
     def _make_room(self, size: int, reason: Loss) -> None:
         """Drop the oldest events until one of `size` bytes fits, or none is left."""
         while len(self) and (len(self) >= self._most_events or self.bytes + size > self._most_bytes):
-            self._release(self._next()[1].size)
+            self._release(self._next()[1][3])
             self.lost[reason.value] += 1
 
-    def _next(self) -> Entry:
+    def _next(self) -> Numbered:
         if self._latest is None:
             return self._waiting.popleft()
         return self._latest.popitem(last=False)[1]

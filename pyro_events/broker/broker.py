@@ -10,16 +10,20 @@ in `full`, and the engine decides what its publisher has to wait for.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from ..constants import MAX_SUBSCRIBER_PROGRAMS, MAX_SUBSCRIPTIONS
 from ..options import BacklogOptions
-from .backlog import Backlog, BacklogStatistics, Loss, Outcome, QueuedEvent, TotalBytes
+from .backlog import Backlog, BacklogStatistics, Loss, Outcome, TotalBytes, queued_event
 from .routing import RoutingTable
 from .subjects import Pattern, check_subjects, check_texts, compile_pattern
 
-_QUEUED, _FULL = Outcome.QUEUED, Outcome.FULL
+_QUEUED = Outcome.QUEUED
+
+# Where a publication goes, and its encoded message.
+Entry = tuple[Sequence[str], bytes]
 
 
 @dataclass(frozen=True)
@@ -85,31 +89,45 @@ class Broker:
         failing, self.failing = self.failing, []
         return failing
 
-    def publish(self, subjects: Iterable[str], payload: bytes, now: float) -> int:
-        """One event for each subject, which must have been checked; returns the deliveries queued.
+    def publish(self, entries: Iterator[Entry], now: float) -> int:
+        """Accept entries, each a sequence of subjects and a payload, all of them checked.
 
-        payload: an encoded message, shared by all. now: the time stamp, seconds since the epoch.
+        Each subject becomes one event; the subjects of one entry share the payload. Stops behind an
+        entry that found a backlog full (see `full`) or all of them together (see `overloaded`), and
+        leaves the rest in the iterator. Returns how many deliveries were queued. now: the time stamp,
+        seconds since the epoch.
         """
-        queued = 0
-        for subject in subjects:
-            self._published += 1
-            targets = self._routing.match(subject)
-            if not targets:
-                continue
-            event = QueuedEvent(subject, now, payload)
-            for backlog in targets:
-                outcome = backlog.push(event)
-                if outcome is _QUEUED:
-                    queued += 1
-                elif outcome is _FULL:
-                    queued += 1
-                    self.full.append(backlog)
-                elif outcome is Outcome.DISCONNECT:
-                    self.failing.append(backlog)
-                if not backlog.ready:
-                    backlog.ready = True
-                    self.ready.append(backlog)
+        match, ready, total, most = self._routing.match, self.ready, self._total, self._most_bytes
+        queued = published = 0
+        for subjects, payload in entries:
+            for subject in subjects:
+                published += 1
+                targets = match(subject)
+                if not targets:
+                    continue
+                event = queued_event(subject, now, payload)
+                for backlog in targets:
+                    outcome = backlog.push(event)
+                    if outcome is _QUEUED:
+                        queued += 1
+                    else:
+                        queued += self._note(outcome, backlog)
+                    if not backlog.ready:
+                        backlog.ready = True
+                        ready.append(backlog)
+            if self.full or total.value > most:
+                break
+        self._published += published
         return queued
+
+    def _note(self, outcome: Outcome, backlog: Backlog) -> int:
+        """Remember a backlog that could not simply take an event; returns the deliveries queued."""
+        if outcome is Outcome.FULL:
+            self.full.append(backlog)
+            return 1
+        if outcome is Outcome.DISCONNECT:
+            self.failing.append(backlog)
+        return 0
 
     def subscribe(
         self,

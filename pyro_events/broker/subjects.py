@@ -40,6 +40,8 @@ _SHOWN: Final = 60
 _REFUSED: Final = {"Cc": "the control character", "Cs": "the lone surrogate"}
 # A script such as \p{Greek} (which is captured), or else a category such as \pL, \P{Lu} or \p{^Lu}.
 _UNICODE_CLASS: Final = re.compile(r"\\[pP](\{\^?\w{3,}\})?")
+# A range that ends outside ASCII, or with an escape that may stand for anything.
+_WIDE_RANGE: Final = re.compile(r"-[\\\x80-\U0010ffff]")
 
 
 def fold(subject: str) -> str:
@@ -203,7 +205,7 @@ def _reading_cost(text: str) -> int:
     Repeated no times, the costliest parts leave nothing in the program: 42 times `\\PL{0}` takes
     16 ms to read and is a program of 4 steps.
     """
-    cost = len(text) + PATTERN_RANGE_COST * text.count("-")
+    cost = len(text) + PATTERN_RANGE_COST * len(_WIDE_RANGE.findall(text))
     for script in _UNICODE_CLASS.findall(text):
         cost += PATTERN_SCRIPT_COST if script else PATTERN_CATEGORY_COST
     return cost

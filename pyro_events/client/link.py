@@ -98,12 +98,12 @@ class Link:
                 session = self._usable()
                 try:
                     return session.send(call)
-                except OSError:
-                    pass  # not all of it left, so it was not made: a new connection is safe
-                except BaseException:
-                    session.close()
-                    raise
-            self._retire(session, "the connection broke")
+                except BaseException as error:
+                    interruption = error
+            self._retire(session, "sending was interrupted")
+            if not isinstance(interruption, OSError):
+                raise interruption
+            # Not all of the call had left, so it was not made: it may go over a new connection.
         raise ServiceUnreachableError(f"the event service at {self.address} closes every connection")
 
     def wait(self, ticket: Ticket, timeout: float | None = None) -> Any:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import builtins
 from typing import Any, Final
 
+import msgpack
 import Pyro5.errors
 
 from ..errors import EventServiceError
-from ..wire.frames import EXCEPTION, Frame
-from .session import unpacked
+from ..wire.frames import EXCEPTION, Frame, FrameError
 
 _KNOWN: Final[dict[str, type[Exception]]] = {
     f"{module}.{name}": kind
@@ -23,6 +23,14 @@ _KNOWN: Final[dict[str, type[Exception]]] = {
     for name, kind in vars(space).items()
     if isinstance(kind, type) and issubclass(kind, Exception)
 }
+
+
+def unpacked(frame: Frame) -> Any:
+    """The plain data in a reply. Raises FrameError."""
+    try:
+        return msgpack.unpackb(frame.payload, raw=False, strict_map_key=False)
+    except Exception as error:  # the parser raises a dozen kinds
+        raise FrameError(f"a reply that cannot be read: {error}"[:200]) from None
 
 
 def read_reply(frame: Frame) -> Any:

@@ -10,7 +10,7 @@ import select
 import socket
 import time
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
 import msgpack
 import Pyro5.core
@@ -36,6 +36,7 @@ from ..wire.frames import (
     FrameReader,
     write_frame,
 )
+from .replies import unpacked
 
 # Connecting and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
 CONNECT_TIMEOUT: Final = 5.0
@@ -190,14 +191,6 @@ class Session:
     def close(self) -> None:
         """Release the socket; nobody may be using it."""
         self.sock.close()
-
-
-def unpacked(frame: Frame) -> Any:
-    """The plain data in a reply. Raises FrameError."""
-    try:
-        return msgpack.unpackb(frame.payload, raw=False, strict_map_key=False)
-    except Exception as error:  # the parser raises a dozen kinds
-        raise FrameError(f"a reply that cannot be read: {error}"[:200]) from None
 
 
 def _connected_socket(uri: Pyro5.core.URI, timeout: float) -> socket.socket:

@@ -39,7 +39,9 @@ def bind(host: str | None, port: int, others: bool = False) -> socket.socket:
     except OSError as error:
         sock.close()
         reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-        raise OSError(error.errno, f"port {port} of {wanted} {reason}; choose another, or 0 for any free one") from None
+        raise OSError(
+            error.errno, f"port {port} of {wanted} {reason}; choose another, or 0 for any free one"
+        ) from None
     sock.setblocking(False)
     return sock
 

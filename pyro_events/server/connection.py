@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Callable, Mapping, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, cast
 
 import Pyro5.errors
 
@@ -31,6 +32,7 @@ from ..wire.frames import (
     FrameLimits,
     FrameReader,
 )
+from .served import LARGE, Caller, Pending, ServedObject, remote_names
 from .sockets import tune
 
 log = logging.getLogger("pyro_events.connection")
@@ -41,44 +43,14 @@ _SLOW_SIZE = 8 * c.KIB
 HELLO_LIMITS = FrameLimits(types=frozenset({CONNECT}), size=c.MAX_HANDSHAKE, compressed=False)
 
 
-class Pending(Protocol):
-    """A result that will come later."""
-
-    def when_done(self, callback: Callable[[Any], None]) -> None:
-        """Call back with the result, on the loop; at most one callback."""
-
-    def abandon(self) -> None:
-        """Nobody waits for the result any more."""
-
-
-class Caller:
-    """Who makes a call, as far as the methods may know.
-
-    host: the IP address. serializer_id: how its arguments were written.
-    """
-
-    __slots__ = ("host", "serializer_id")
-
-    def __init__(self, host: str, serializer_id: int) -> None:
-        self.host = host
-        self.serializer_id = serializer_id
-
-
-class ServedObject(Protocol):
-    """An object that can be called: its methods by name, each taking the Caller first.
-
-    A method returns plain data, or a Pending for a result that comes later. `publish_large` takes
-    the single entry of a large `publish_encoded`.
-    """
-
-    methods: Mapping[str, Callable[..., Any]]
-
-
 class ConnectionOwner(Protocol):
     """What a connection asks of and tells its engine."""
 
     options: ServiceOptions
-    objects: Mapping[str, ServedObject]
+
+    @property
+    def objects(self) -> Mapping[str, ServedObject]:
+        """What can be called, by object id."""
 
     def admit(self, connection: Connection) -> str | None:
         """A client has connected: None, or why it cannot stay."""
@@ -127,8 +99,8 @@ class Connection(asyncio.Protocol):
         self.peer = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports do what asyncio.Transport does, but do not derive from it.
+        self._transport = transport = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")
         self.peer = name[0] if name else ""
         refusal = self._owner.admit(self)
@@ -229,18 +201,16 @@ class Connection(asyncio.Protocol):
         largest = self._owner.options.max_message + c.MAX_STOCK_CALL
         self._reader.limits = FrameLimits(frozenset({INVOKE, PING}), c.MAX_STOCK_CALL, largest)
         self._caller = Caller(self.peer, frame.serializer_id)
-        methods = sorted(name for name in served.methods if name != "publish_large")
-        self._answers.append(calls.write_connect_ok(frame.serializer_id, frame.seq, "hello", methods))
+        answer = calls.write_connect_ok(frame.serializer_id, frame.seq, "hello", remote_names(served))
+        self._answers.append(answer)
 
     def _call(self, frame: Frame) -> None:
         try:
             if len(frame.payload) > c.MAX_STOCK_CALL:
                 object_id, entry = calls.read_large_publication(frame.payload, c.MAX_STOCK_CALL)
-                call = calls.Call(object_id, "publish_large", [entry], {})
+                call = calls.Call(object_id, LARGE, [entry], {})
             else:
                 call = calls.read_call(frame)
-                if call.method == "publish_large":
-                    raise AttributeError("no method 'publish_large'")
         except Exception as error:
             self._finish(frame, error)
         else:
@@ -273,8 +243,10 @@ class Connection(asyncio.Protocol):
     ) -> Any:
         """The result of a call; an exception is returned, not raised."""
         method = served.methods.get(name)
-        if method is None:
-            return AttributeError(f"there is no method {name!r}; there are {', '.join(sorted(served.methods))}")
+        if method is None or (name == LARGE and len(frame.payload) <= c.MAX_STOCK_CALL):
+            return AttributeError(
+                f"there is no method {name!r}; there are {', '.join(sorted(served.methods))}"
+            )
         caller = self._caller
         assert caller is not None
         caller.serializer_id = frame.serializer_id
@@ -301,9 +273,7 @@ class Connection(asyncio.Protocol):
 
         result.when_done(later)
 
-    def _make_batch(
-        self, frame: Frame, served: ServedObject, batch: list[Any], results: list[Any]
-    ) -> None:
+    def _make_batch(self, frame: Frame, served: ServedObject, batch: list[Any], results: list[Any]) -> None:
         """Make the calls of a Pyro batch one after the other; the first exception ends it."""
         while len(results) < len(batch) and not (results and isinstance(results[-1], Exception)):
             name, args, kwargs = batch[len(results)]
@@ -343,7 +313,11 @@ class Connection(asyncio.Protocol):
             if header.type == CONNECT:
                 self._answers.append(calls.write_connect_fail(header.serializer_id, header.seq, str(error)))
             elif self._caller is not None and not header.flags & ONEWAY:
-                refusal = Pyro5.errors.MessageTooLargeError if "too large" in str(error) else Pyro5.errors.ProtocolError
+                refusal = (
+                    Pyro5.errors.MessageTooLargeError
+                    if "too large" in str(error)
+                    else Pyro5.errors.ProtocolError
+                )
                 self._answers.append(calls.write_error(header.serializer_id, header.seq, refusal(str(error))))
         self.refuse(str(error))
 

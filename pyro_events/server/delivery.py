@@ -14,7 +14,7 @@ import asyncio
 import enum
 import logging
 from collections import deque
-from typing import Protocol
+from typing import Protocol, cast
 
 import Pyro5.errors
 
@@ -136,8 +136,8 @@ class Delivery(asyncio.Protocol):
             )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports do what asyncio.Transport does, but do not derive from it.
+        self._transport = transport = cast(asyncio.Transport, transport)
         if self.state is State.CLOSED:
             transport.abort()
             return

@@ -14,14 +14,17 @@ import logging
 import socket
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from ..broker.backlog import Backlog, Loss
-from ..broker.broker import Broker, BrokerStatistics
+from ..broker.broker import Broker, BrokerStatistics, Entry
 from ..options import ServiceOptions
-from .connection import Connection, ServedObject
+from .connection import Connection
 from .delivery import Delivery, State
+from .holding import TOTAL, Holding, Obstacle, Publication
+from .served import ServedObject
 
 log = logging.getLogger("pyro_events.engine")
 
@@ -29,40 +32,6 @@ log = logging.getLogger("pyro_events.engine")
 _TICK = 0.25
 # How often idle links are looked at; the heartbeat's own times are longer.
 _BEAT = 1.0
-
-# Where a publication goes, and its encoded message.
-Entry = tuple[Iterable[str], bytes]
-
-
-class Publication:
-    """The entries of one call that are yet to be published, because a backlog was full.
-
-    It is done when every backlog that held it up has room again and its last entry is accepted.
-    """
-
-    __slots__ = ("_callback", "_engine", "abandoned", "entries", "queued", "waiting_for")
-
-    def __init__(self, engine: Engine, entries: Iterator[Entry], queued: int) -> None:
-        self._engine = engine
-        self._callback: Callable[[Any], None] | None = None
-        self.entries = entries
-        self.queued = queued
-        self.waiting_for: set[Delivery] = set()
-        self.abandoned = False
-
-    def when_done(self, callback: Callable[[Any], None]) -> None:
-        """Call back with the number of deliveries queued."""
-        self._callback = callback
-
-    def abandon(self) -> None:
-        """Its publisher is gone: what is not accepted yet never will be."""
-        self.abandoned = True
-        self._engine.forget(self)
-
-    def finish(self) -> None:
-        """Hand the result over."""
-        if self._callback is not None and not self.abandoned:
-            self._callback(self.queued)
 
 
 class Engine:
@@ -84,8 +53,7 @@ class Engine:
         self._connections: set[Connection] = set()
         self._unfinished: dict[Connection, float] = {}
         self._deliveries: dict[Backlog, Delivery] = {}
-        self._held: dict[Delivery, dict[Publication, float]] = {}
-        self._overload: dict[Publication, float] = {}
+        self._holding = Holding()
         self._resumable: deque[Publication] = deque()
         self._flushing = False
         self._timers = [
@@ -120,9 +88,8 @@ class Engine:
         self._pool.shutdown(wait=False)
 
     def _busy(self) -> bool:
-        return (
-            any(connection.busy for connection in self._connections)
-            or any(len(backlog) or backlog.unacknowledged for backlog in self._deliveries)
+        return any(connection.busy for connection in self._connections) or any(
+            backlog.waits for backlog in self._deliveries
         )
 
     def statistics(self) -> BrokerStatistics:
@@ -141,7 +108,11 @@ class Engine:
         if self.draining:
             return "the event service is stopping"
         if len(self._connections) >= self.options.max_connections:
-            log.warning("a client from %s was refused: all %d connections are taken", connection.peer, len(self._connections))
+            log.warning(
+                "a client from %s was refused: all %d connections are taken",
+                connection.peer,
+                len(self._connections),
+            )
             return f"all {self.options.max_connections} connections of the event service are taken"
         self._connections.add(connection)
         return None
@@ -180,17 +151,42 @@ class Engine:
 
         Returns the number of deliveries queued, or a Publication when the call is held up.
         """
-        broker = self.broker
-        now = self._now()
-        queued = 0
         rest = iter(entries)
-        for subjects, payload in rest:
-            queued += broker.publish(subjects, payload, now)
-            if broker.full or broker.overloaded:
-                publication = Publication(self, rest, queued)
-                self._hold(publication)
-                return publication
-        return queued
+        queued, obstacles = self._accept(rest)
+        if not obstacles:
+            return queued
+        publication = Publication(self._holding, rest, queued)
+        self._holding.hold(publication, obstacles, self._loop.time())
+        return publication
+
+    def _accept(self, entries: Iterator[Entry]) -> tuple[int, list[Obstacle]]:
+        """Accept entries until one meets an obstacle; returns the deliveries queued, and what that was."""
+        broker = self.broker
+        queued = broker.publish(entries, self._now())
+        obstacles: list[Obstacle] = []
+        if broker.full:
+            obstacles.extend(broker.take_full())
+        if broker.overloaded:
+            obstacles.append(TOTAL)
+        return queued, obstacles
+
+    def _release(self, obstacle: Obstacle) -> None:
+        for publication in self._holding.release(obstacle):
+            self._resumable.append(publication)
+            self._loop.call_soon(self._resume)
+
+    def _resume(self) -> None:
+        """Go on with the publication that has waited longest of those that nothing holds up now."""
+        publication = self._resumable.popleft()
+        if publication.abandoned:
+            return
+        queued, obstacles = self._accept(publication.entries)
+        publication.queued += queued
+        if obstacles:
+            self._holding.hold(publication, obstacles, self._loop.time())
+        else:
+            publication.finish()
+        self.worked()
 
     def subscribe(
         self,
@@ -221,7 +217,7 @@ class Engine:
         if delivery is None or self.broker.subscriptions(backlog):
             return
         idle = self._loop.time() - delivery.last_acknowledged
-        if (len(backlog) or backlog.unacknowledged) and idle < self.options.delivery_deadline:
+        if backlog.waits and idle < self.options.delivery_deadline:
             self._loop.call_later(self.options.linger, self._lingered, backlog)
         else:
             delivery.close(Loss.GONE)
@@ -231,10 +227,9 @@ class Engine:
     def acknowledged(self, delivery: Delivery) -> None:
         """A backlog has shrunk: publishers that it held up may go on."""
         backlog = delivery.backlog
-        if delivery in self._held and backlog.has_room:
-            self._let_go(delivery)
-        if self._overload and self.broker.relieved:
-            self._relieve()
+        if self._holding.holds(backlog) and backlog.has_room:
+            self._release(backlog)
+        self._look_at_total()
         if delivery.slow and not len(backlog):
             delivery.slow = False
             log.warning("%s has caught up", backlog.subscriber)
@@ -243,9 +238,12 @@ class Engine:
         """A link is closed: its subscriber is forgotten, and nobody waits for it any more."""
         self._deliveries.pop(delivery.backlog, None)
         self.broker.remove(delivery.backlog, reason)
-        self._let_go(delivery)
-        if self._overload and self.broker.relieved:
-            self._relieve()
+        self._release(delivery.backlog)
+        self._look_at_total()
+
+    def _look_at_total(self) -> None:
+        if self._holding.holds(TOTAL) and self.broker.relieved:
+            self._release(TOTAL)
 
     def _flush(self) -> None:
         self._flushing = False
@@ -262,67 +260,6 @@ class Engine:
             if delivery is not None:
                 delivery.close(Loss.DISCONNECT, "has a full backlog")
 
-    # Publications that are held up
-
-    def _hold(self, publication: Publication) -> None:
-        now = self._loop.time()
-        for backlog in self.broker.take_full():
-            delivery = self._deliveries[backlog]
-            publication.waiting_for.add(delivery)
-            self._held.setdefault(delivery, {})[publication] = now
-        if self.broker.overloaded:
-            self._overload[publication] = now
-        self.worked()
-
-    def forget(self, publication: Publication) -> None:
-        """A publication is no longer waited for."""
-        self._overload.pop(publication, None)
-        for delivery in publication.waiting_for:
-            held = self._held.get(delivery)
-            if held is not None:
-                held.pop(publication, None)
-                if not held:
-                    del self._held[delivery]
-        publication.waiting_for.clear()
-
-    def _let_go(self, delivery: Delivery) -> None:
-        for publication in self._held.pop(delivery, {}):
-            publication.waiting_for.discard(delivery)
-            self._resume_soon(publication)
-
-    def _relieve(self) -> None:
-        overload, self._overload = self._overload, {}
-        for publication in overload:
-            self._resume_soon(publication)
-
-    def _resume_soon(self, publication: Publication) -> None:
-        if not publication.waiting_for and publication not in self._overload:
-            self._resumable.append(publication)
-            self._loop.call_soon(self._resume)
-
-    def _resume(self) -> None:
-        """Go on with one publication that was held up."""
-        publication = self._resumable.popleft()
-        if publication.abandoned:
-            return
-        rest = self.publish(publication.entries)
-        if isinstance(rest, int):
-            publication.queued += rest
-            publication.finish()
-        else:
-            self._take_over(publication, rest)
-        self.worked()
-
-    def _take_over(self, publication: Publication, rest: Publication) -> None:
-        """A publication is held up once more: it waits for what its rest waits for."""
-        publication.queued += rest.queued
-        publication.waiting_for = rest.waiting_for
-        for delivery in rest.waiting_for:
-            held = self._held[delivery]
-            held[publication] = held.pop(rest)
-        if rest in self._overload:
-            self._overload[publication] = self._overload.pop(rest)
-
     # Time
 
     def _tick(self) -> None:
@@ -331,17 +268,26 @@ class Engine:
         for connection, since in list(self._unfinished.items()):
             if now - since > self.options.frame_timeout:
                 connection.refuse("a message was begun and not finished in time")
+        for obstacle, since in self._holding.obstacles():
+            if now - since > self.options.delivery_deadline:
+                self._lose_patience(obstacle, now)
+
+    def _lose_patience(self, obstacle: Obstacle, now: float) -> None:
+        """Publishers have been held up for the delivery deadline: whoever is to blame must go."""
         deadline = self.options.delivery_deadline
-        for delivery, held in list(self._held.items()):
-            since = max(delivery.last_acknowledged, min(held.values()))
-            if now - since > deadline:
-                delivery.close(Loss.DEADLINE, f"held up a publisher for {deadline:g} s without taking an event")
-        if self._overload and now - min(self._overload.values()) > deadline:
+        if isinstance(obstacle, Backlog):
+            delivery = self._deliveries[obstacle]
+            if now - delivery.last_acknowledged > deadline:
+                explanation = f"held up a publisher for {deadline:g} s without taking an event"
+                delivery.close(Loss.DEADLINE, explanation)
+        else:
             self._shed(now)
 
     def _shed(self, now: float) -> None:
         """The total is full: the subscriber that has been silent for longest must go."""
-        waiting = [each for each in self._deliveries.values() if len(each.backlog) or each.backlog.unacknowledged]
+        waiting = [
+            each for each in self._deliveries.values() if len(each.backlog) or each.backlog.unacknowledged
+        ]
         if not waiting:
             return
         silent = min(waiting, key=lambda each: each.last_acknowledged)

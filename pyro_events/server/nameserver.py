@@ -8,14 +8,15 @@ searched with RE2, so that none of them can keep the process busy.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import Pyro5.errors
-import re2  # type: ignore[import-untyped]
+import re2
 from Pyro5.core import NAMESERVER_NAME, URI
 from Pyro5.nameserver import MemoryStorage, NameServer
 
-from .connection import Caller
+from .served import Caller, remote_names
 
 _METHODS = ("count", "lookup", "register", "set_metadata", "remove", "list", "yplookup", "ping")
 
@@ -74,7 +75,7 @@ class DaemonMethods:
         self.methods: Mapping[str, Callable[..., Any]] = {
             "ping": lambda caller: None,
             "registered": lambda caller: list(self._objects),
-            "info": lambda caller: f"Pyro.Daemon of pyro_events on {self._location}, {len(self._objects)} objects",
+            "info": lambda caller: f"Pyro.Daemon of pyro_events on {self._location}",
             "get_metadata": self._metadata,
         }
 
@@ -82,4 +83,4 @@ class DaemonMethods:
         served = self._objects.get(objectId)
         if served is None:
             raise Pyro5.errors.DaemonError("unknown object")
-        return {"methods": sorted(set(served.methods) - {"publish_large"}), "oneway": [], "attrs": []}
+        return {"methods": remote_names(served), "oneway": [], "attrs": []}

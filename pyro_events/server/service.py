@@ -12,20 +12,23 @@ import asyncio
 import concurrent.futures
 import dataclasses
 import threading
-from typing import Any, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import Pyro5.callcontext
 import Pyro5.errors
 from Pyro5.server import behavior, expose
 
-from ..broker.subjects import check_subjects
+from ..broker.broker import Entry
+from ..broker.subjects import check_subject, check_subjects
 from ..codec import encode, encode_plain
 from ..options import ServiceOptions
 from ..wire.calls import Publication as EncodedEntry
 from ..wire.frames import SERPENT
-from .connection import Caller
-from .engine import Engine, Entry, Publication
+from .engine import Engine
+from .holding import Publication
 from .loops import new_event_loop
+from .served import LARGE, Caller
 from .subscribers import read_subscriber
 
 # Names that a stock client may call. `publish_encoded` is for our own Publisher.
@@ -39,34 +42,40 @@ class ServiceMethods:
         self._engine = engine
         self.methods: Mapping[str, Callable[..., Any]] = {
             **{name: getattr(self, name) for name in REMOTE_METHODS},
-            "publish_large": self.publish_large,
+            LARGE: self.publish_large,
         }
 
     def publish(self, caller: Caller, subjects: Any, message: Any) -> int | Publication:
         """Publish a message that a stock client sent. Returns the number of deliveries queued."""
         checked = check_subjects(subjects)
-        payload = encode_plain(message, serpent=caller.serializer_id == SERPENT)
-        return self.publish_entries([(checked, payload)])
+        payload = encode_plain(message)
+        return self.publish_message(checked, payload)
 
     def publish_encoded(self, caller: Caller, batch: Any) -> int | Publication:
         """Publish [subjects, payload] pairs in order. Returns the number of deliveries queued."""
         if not isinstance(batch, (list, tuple)):
             raise TypeError("a batch must be a list of [subjects, payload] pairs")
-        return self.publish_entries([_checked_entry(entry) for entry in batch])
+        entries: list[Entry] = []
+        for entry in batch:
+            subjects, payload = _pair(entry)
+            # One name is by far the most common case, and this the service's busiest line.
+            names = (check_subject(subjects),) if type(subjects) is str else check_subjects(subjects)
+            entries.append((names, payload))
+        return self._engine.publish(entries)
 
     def publish_large(self, caller: Caller, entry: EncodedEntry) -> int | Publication:
         """Publish the single entry of a large frame."""
-        return self.publish_entries([_checked_entry(entry)])
+        subjects, payload = _pair(entry)
+        return self.publish_message(check_subjects(subjects), payload)
 
-    def publish_entries(self, entries: list[Entry]) -> int | Publication:
-        """Publish entries whose subjects have been checked. Raises Pyro5's MessageTooLargeError."""
+    def publish_message(self, subjects: list[str], payload: bytes) -> int | Publication:
+        """Publish one message on checked subjects. Raises Pyro5's MessageTooLargeError."""
         most = self._engine.options.max_message
-        for _, payload in entries:
-            if len(payload) > most:
-                raise Pyro5.errors.MessageTooLargeError(
-                    f"a message of {len(payload)} bytes is over the service's limit of {most}"
-                )
-        return self._engine.publish(entries)
+        if len(payload) > most:
+            raise Pyro5.errors.MessageTooLargeError(
+                f"a message of {len(payload)} bytes is over the service's limit of {most}"
+            )
+        return self._engine.publish([(subjects, payload)])
 
     def subscribe(self, caller: Caller, subjects: Any, subscriber: Any, options: Any = None) -> None:
         """Subscribe to one name or several."""
@@ -78,9 +87,7 @@ class ServiceMethods:
 
     def _subscribe(self, caller: Caller, names: Any, patterns: Any, subscriber: Any, options: Any) -> None:
         callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
-        self._engine.subscribe(
-            callback.address, callback.object_id, callback.uri, names, patterns, options
-        )
+        self._engine.subscribe(callback.address, callback.object_id, callback.uri, names, patterns, options)
 
     def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> None:
         """Remove names and patterns, in any mixture; what is not there is no error."""
@@ -94,13 +101,14 @@ class ServiceMethods:
         return {"connections": self._engine.connected, **snapshot}
 
 
-def _checked_entry(entry: Any) -> Entry:
+def _pair(entry: Any) -> tuple[Any, bytes]:
+    """Subjects, yet to be checked, and payload of one entry."""
     if not isinstance(entry, (list, tuple)) or len(entry) != 2:
         raise TypeError("each entry of a batch must be a [subjects, payload] pair")
     subjects, payload = entry
     if not isinstance(payload, bytes):
         raise TypeError(f"a payload must be bytes, made by pyro_events.codec, not {type(payload).__name__}")
-    return check_subjects(subjects), payload
+    return subjects, payload
 
 
 class _EngineThread:
@@ -111,7 +119,10 @@ class _EngineThread:
         self._ready: concurrent.futures.Future[ServiceMethods] = concurrent.futures.Future()
         self._stopping: asyncio.Event
         self._thread = threading.Thread(
-            target=self._loop.run_until_complete, args=(self._run(options),), name="pyro_events-engine", daemon=True
+            target=self._loop.run_until_complete,
+            args=(self._run(options),),
+            name="pyro_events-engine",
+            daemon=True,
         )
         self._thread.start()
         self.methods = self._ready.result()
@@ -147,7 +158,6 @@ class _EngineThread:
         self._loop.close()
 
 
-@expose
 @behavior(instance_mode="single")
 class EventService:
     """The event service as a regular Pyro object, for a stock Pyro5 daemon of your own.
@@ -171,7 +181,7 @@ class EventService:
         """
         checked, payload = check_subjects(subjects), encode(message)
         engine = self._running()
-        return int(engine.call(engine.methods.publish_entries, [(checked, payload)]))
+        return int(engine.call(engine.methods.publish_message, checked, payload))
 
     def publish_encoded(self, batch: Any) -> int:
         """Publish [subjects, payload] pairs in order, payloads made by `pyro_events.codec`."""
@@ -209,9 +219,15 @@ class EventService:
                 self._engine = _EngineThread(self._options)
             return self._engine
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Deliver what is queued, at most for the option `drain` in seconds, and end. Not remote."""
         with self._starting:
             self._closed = True
             engine, self._engine = self._engine, None
         if engine is not None:
             engine.stop()
+
+
+# Only these: `close` is for the program that made the service.
+for _name in REMOTE_METHODS:
+    expose(getattr(EventService, _name))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Callable, TypeVar
+from typing import TypeVar
 
 from Pyro5 import config
 from Pyro5.core import DAEMON_NAME, NAMESERVER_NAME
@@ -226,5 +227,4 @@ class EventServiceStarter:
 
     @staticmethod
     async def _blocking(work: Callable[[], T]) -> T:
-        result: Any = await asyncio.get_running_loop().run_in_executor(None, work)
-        return result
+        return await asyncio.get_running_loop().run_in_executor(None, work)

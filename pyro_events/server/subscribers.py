@@ -45,7 +45,9 @@ def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) 
     except (Pyro5.errors.PyroError, TypeError):
         raise ValueError(f"{uri!r} is no Pyro URI; a subscriber's looks like PYRO:object@host:port") from None
     if parsed.protocol != "PYRO" or parsed.sockname or not parsed.port or len(uri) > 1000:
-        raise ValueError(f"{uri!r} cannot be called back; a subscriber needs a URI like PYRO:object@host:port")
+        raise ValueError(
+            f"{uri!r} cannot be called back; a subscriber needs a URI like PYRO:object@host:port"
+        )
     if not 0 < parsed.port < 65536:
         raise ValueError(f"{uri!r} cannot be called back: {parsed.port} is no port")
     host = _numeric(parsed.host) if parsed.host in allowed else caller_host
@@ -70,7 +72,8 @@ def _identity(subscriber: Any) -> tuple[str, frozenset[str]]:
     if isinstance(subscriber, str):
         return subscriber, frozenset()
     if isinstance(subscriber, dict):
-        kind, state = subscriber.get("__class__"), subscriber.get("state")
+        kind: Any = subscriber.get("__class__")
+        state: Any = subscriber.get("state")
         if kind == "Pyro5.client.Proxy" and _is_sequence(state, 6) and isinstance(state[0], str):
             methods = state[2] if isinstance(state[2], (list, tuple, set)) else ()
             return state[0], frozenset(method for method in methods if isinstance(method, str))

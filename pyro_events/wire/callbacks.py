@@ -9,7 +9,8 @@ read to plain data: whatever a subscriber says, nothing but numbers and text com
 
 from __future__ import annotations
 
-from typing import Any, Final, Sequence
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgpack
 import Pyro5.errors

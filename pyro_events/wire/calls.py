@@ -139,15 +139,15 @@ def read_large_publication(payload: bytes, head: int) -> tuple[str, Publication]
     unpacker = msgpack.Unpacker(raw=False, max_buffer_size=head + 1)
     unpacker.feed(payload[:head])
     try:
-        shape = unpacker.read_array_header()
+        shape = [unpacker.read_array_header()]
         object_id, method = unpacker.unpack(), unpacker.unpack()
-        shape = shape, unpacker.read_array_header(), unpacker.read_array_header(), unpacker.read_array_header()
+        shape += [unpacker.read_array_header() for _ in range(3)]
         subjects = unpacker.unpack()
     except Exception:  # as in read_plain
-        shape, object_id, method, subjects = (), None, None, None
+        shape, object_id, method, subjects = [], None, None, None
     start = unpacker.tell() + 5
     if (
-        shape != (4, 1, 1, 2)
+        shape != [4, 1, 1, 2]
         or not isinstance(object_id, str)
         or method != "publish_encoded"
         or payload[start - 5 : start - 4] != b"\xc6"

@@ -1,0 +1,35 @@
+"""Entries: an event as the publishing end hands it to the service.
+
+Knows: what may be published and how large it is on the wire. Must not know: who sends it, or when.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..broker.subjects import check_subject, check_subjects
+from ..constants import MAX_MESSAGE
+from ..errors import MessageTooLargeError
+
+# What the wire adds to a subject and a payload: an array of two and their lengths.
+_ENVELOPE = 16
+
+
+def checked_entry(subjects: Any, payload: bytes) -> tuple[tuple[Any, bytes], int, int]:
+    """The entry for one name or any iterable of names, its number of events, and its size in bytes.
+
+    The size is an upper bound. Raises TypeError or ValueError for the subjects, and
+    MessageTooLargeError.
+    """
+    if len(payload) > MAX_MESSAGE:
+        raise MessageTooLargeError(
+            f"the message takes {len(payload)} bytes and may take at most {MAX_MESSAGE}: "
+            "publish it in parts, or publish where it can be fetched"
+        )
+    if type(subjects) is str:
+        name = check_subject(subjects)
+        width = len(name) if name.isascii() else 4 * len(name)
+        return (name, payload), 1, len(payload) + width + _ENVELOPE
+    names = check_subjects(subjects)
+    width = sum(4 + (len(name) if name.isascii() else 4 * len(name)) for name in names)
+    return (names, payload), len(names), len(payload) + width + _ENVELOPE

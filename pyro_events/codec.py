@@ -1,0 +1,314 @@
+"""A message as bytes, and back: one flat msgpack document.
+
+What msgpack knows travels as it is: None, bool, int up to 64 bits, float, str, bytes, list, dict (in
+order, with keys of any kind). Everything else is a tagged array, see codec_types.py. Types are exact:
+a subclass that nobody registered is refused, not turned into its base. bytearray and memoryview arrive
+as bytes; msgpack's own ExtType and Timestamp arrive as themselves.
+
+Containers nest at most 64 deep as they are written: a registered object or an exception counts as two.
+
+Reading is safe with bytes from anyone: it gives a value or PayloadError, takes time and memory in
+proportion to the bytes, and imports or looks up nothing that they name.
+
+Knows: msgpack, and in which order the tables of types are asked. Must not know: subjects, events,
+sockets, how a single type is written.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import reprlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+from msgpack import ExtType, Packer, Timestamp, Unpacker, unpackb
+from msgpack.exceptions import StackError
+
+from . import registry
+from .arrays import numpy_parts, read_array, read_scalar
+from .codec_types import ARRAY, CLASS_TAGGED, MARKS, OBJECT, READERS, SCALAR, TUPLE, WRITERS, check_hashes
+from .constants import KIB, MAX_DEPTH
+from .errors import PayloadError, UnsupportedTypeError
+
+__all__ = ["decode", "encode", "encode_plain"]
+
+_NATIVE: Final = (type(None), bool, float, str, bytes, bytearray, memoryview, ExtType, Timestamp)
+_TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels, or contains itself"
+
+
+class _ClassTagged:
+    """A dict of a stock Pyro5 program that says by "__class__" what it was."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.state = state
+
+
+# ---- writing ------------------------------------------------------------------------------------
+
+# Packers that nobody uses at the moment. Making one costs three times as much as packing a quote; one
+# must not be used by two threads, nor again while a converter that it called publishes something.
+_idle: list[Any] = []
+
+
+def _new_packer(unicode_errors: str = "strict") -> Any:
+    errors = None if unicode_errors == "strict" else unicode_errors  # None is msgpack's fast path
+    return Packer(default=_write, strict_types=True, unicode_errors=errors)
+
+
+def _write(value: Any) -> Any:
+    """`value`, which msgpack does not know, as something that it knows."""
+    kind = type(value)
+    if kind is tuple:
+        return [TUPLE, *value]
+    writer = WRITERS.get(kind)
+    if writer is not None:
+        return writer(value)
+    if kind is _ClassTagged:
+        return [CLASS_TAGGED, value.state]
+    parts = numpy_parts(value)
+    if parts is not None:
+        return parts
+    name, state = registry.describe(value)
+    return state if name is None else [OBJECT, name, state]
+
+
+def encode(message: object) -> bytes:
+    """`message` as bytes. Raises UnsupportedTypeError that names the type and where it stood."""
+    try:
+        packer = _idle.pop()
+    except IndexError:
+        packer = _new_packer()
+    try:
+        payload: bytes = packer.pack(message)
+        if len(payload) > MAX_DEPTH:
+            _check_depth(payload)
+    except UnicodeEncodeError:
+        return _encode_surrogates(message)
+    except Exception as error:
+        raise _refusal(message, error) from error
+    _idle.append(packer)
+    return payload
+
+
+def _encode_surrogates(message: object) -> bytes:
+    """As encode, for the rare text with half a surrogate pair; packing so always would cost 20 %."""
+    try:
+        payload: bytes = _new_packer("surrogatepass").pack(message)
+        _check_depth(payload)
+    except Exception as error:
+        raise _refusal(message, error) from error
+    return payload
+
+
+def encode_plain(value: object) -> bytes:
+    """The argument of a stock Pyro5 program's call, decoded to plain data, as bytes.
+
+    A dict with a "__class__" that is a str travels as a class-tagged dict: `decode` makes an instance
+    of it by the registrations of the subscriber's program, and where nothing knows the class, it stays
+    the dict that it is. What serpent made of bytes and of nan becomes that again.
+    Raises UnsupportedTypeError as `encode`.
+    """
+    return encode(_untangle(value, 1))
+
+
+def _untangle(value: Any, depth: int) -> Any:
+    kind = type(value)
+    if depth > MAX_DEPTH or kind not in (dict, list, tuple, set):
+        return value
+    if kind is not dict:
+        return kind(_untangle(member, depth + 1) for member in value)
+    plain = {_untangle(key, depth + 1): _untangle(member, depth + 1) for key, member in value.items()}
+    if plain.keys() == {"data", "encoding"} and plain["encoding"] == "base64":
+        try:
+            return base64.b64decode(plain["data"], validate=True)
+        except (TypeError, ValueError, binascii.Error):
+            return plain
+    if plain == {"__class__": "float", "value": "nan"}:
+        return math.nan
+    return _ClassTagged(plain) if type(plain.get("__class__")) is str else plain
+
+
+# ---- depth, and what to say -------------------------------------------------------------------
+
+_CONTAINER_BYTES: Final = bytes((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
+
+
+def _check_depth(payload: bytes) -> None:
+    """Raises StackError when `payload` nests too deep, ValueError when it is cut short.
+
+    Only then is it safe to read: every list is allocated in the length that it claims.
+    """
+    # In a small payload the bytes that may begin a container are counted; most have few.
+    if len(payload) <= 4 * KIB and len(payload) - len(payload.translate(None, _CONTAINER_BYTES)) <= MAX_DEPTH:
+        return
+    # msgpack's unpacker has a stack of fixed size. We fill it until the levels that we allow are
+    # left, and skip the payload, which builds no objects: 50 µs for 1 MiB.
+    unpacker = Unpacker(max_buffer_size=0)
+    unpacker.feed(_FILLING)
+    unpacker.feed(payload)
+    unpacker.skip()
+
+
+def _filling() -> bytes:
+    """So many opened lists that MAX_DEPTH more fit on the stack of msgpack's unpacker."""
+    fits, too_many = MAX_DEPTH, 1 << 20
+    while too_many - fits > 1:
+        depth = (fits + too_many) // 2
+        unpacker = Unpacker(max_buffer_size=0)
+        unpacker.feed(b"\x91" * depth + b"\xc0")
+        try:
+            unpacker.skip()
+            fits = depth
+        except StackError:
+            too_many = depth
+    return b"\x91" * (fits - MAX_DEPTH)
+
+
+_FILLING: Final = _filling()
+
+
+def _refusal(message: object, error: Exception) -> UnsupportedTypeError:
+    """The error that says what in `message` could not be carried, and where it stood."""
+    found = _find(message, 1)
+    if found is None:  # somebody changed it meanwhile, or converters nest too deep
+        return UnsupportedTypeError(f"cannot carry this message: {error or _TOO_DEEP}")
+    kind, reason, steps = found
+    where = "message"
+    for step in reversed(steps):
+        where = where + step if step[0] in ".[" else f"{step} of {where}"
+    return UnsupportedTypeError(f"cannot carry {kind!r} at {where}; {reason}")
+
+
+def _find(value: Any, depth: int) -> tuple[type, str, list[str]] | None:
+    """The first value in `value` that cannot be carried: its type, why, and the way back from it."""
+    kind = type(value)
+    try:
+        levels, members = _members(value)
+    except Exception as error:
+        return kind, str(error) or type(error).__name__, []
+    depth += levels
+    if depth - 1 > MAX_DEPTH:
+        return kind, _TOO_DEEP, []
+    for step, member in members:
+        found = _find(member, depth)
+        if found is not None:
+            found[2].append(step)
+            return found
+    return None
+
+
+def _members(value: Any) -> tuple[int, Iterator[tuple[str, Any]]]:
+    """How many levels `value` takes, and what stands in it. Raises what packing it alone raises."""
+    kind = type(value)
+    if kind in (list, tuple):
+        return 1, ((f"[{index}]", member) for index, member in enumerate(value))
+    if kind in (set, frozenset):
+        return 1, (("an element", member) for member in value)
+    if kind is dict:
+        return 1, _entries(value)
+    if kind is _ClassTagged:
+        return 2, _entries(value.state)
+    if kind in _NATIVE or (kind is int and -(2**63) <= value < 2**64):
+        _new_packer("surrogatepass").pack(value)
+        return 0, iter(())
+    parts = _write(value)
+    if type(parts) is dict:
+        return 1, _entries(parts)
+    if parts[0] is OBJECT:
+        return 2, ((f".{name}", member) for name, member in parts[2].items())
+    # Of the parts of all other types only a time zone can be refused.
+    return 1, ((".tzinfo", part) for part in parts[1:])
+
+
+def _entries(value: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+    for key, member in value.items():
+        yield "a key", key
+        yield f"[{reprlib.repr(key)}]", member
+
+
+# ---- reading ------------------------------------------------------------------------------------
+
+
+def _read_mark(code: int, data: bytes) -> ExtType:
+    if code >= 0:
+        return ExtType(code, data)
+    if code not in MARKS:
+        raise PayloadError(f"unknown marker {code}; a newer pyro_events may have written it")
+    return MARKS[code]
+
+
+def _read_list(items: list[Any]) -> Any:
+    if items:
+        head = items[0]
+        if head is TUPLE:
+            del items[0]
+            return tuple(items)
+        if type(head) is ExtType and head[0] < 0:
+            return _READERS[head[0]](items)
+    return items
+
+
+def _read_pairs(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    check_hashes([key for key, _ in pairs])
+    return dict(pairs)
+
+
+def _read_object(items: list[Any]) -> Any:
+    _, name, state = items
+    if type(name) is not str or type(state) is not dict:
+        raise PayloadError("not the name and state of an object")
+    try:
+        return registry.restore(name, state)
+    except registry.UnknownClassError as error:
+        raise PayloadError(str(error)) from error
+
+
+def _read_class_tagged(items: list[Any]) -> Any:
+    state = items[1]
+    if len(items) != 2 or type(state) is not dict or type(state.get("__class__")) is not str:
+        raise PayloadError("not a class-tagged dict")
+    try:
+        return registry.restore(state["__class__"], state)
+    except registry.UnknownClassError:
+        return state
+
+
+_READERS: Final = {
+    **READERS,
+    OBJECT.code: _read_object,
+    CLASS_TAGGED.code: _read_class_tagged,
+    ARRAY.code: read_array,
+    SCALAR.code: read_scalar,
+}
+
+
+def decode(payload: bytes) -> Any:
+    """The message that `payload` holds. Raises PayloadError, nothing else."""
+    try:
+        if len(payload) > MAX_DEPTH:
+            _check_depth(payload)
+        try:
+            # Keys of dicts must be str or bytes here, whose hashes nobody can foresee.
+            return unpackb(payload, list_hook=_read_list, ext_hook=_read_mark)
+        except PayloadError:
+            raise
+        except ValueError:
+            # Other keys, half a surrogate pair, or bytes that make no sense this way either.
+            return unpackb(
+                payload,
+                list_hook=_read_list,
+                ext_hook=_read_mark,
+                object_pairs_hook=_read_pairs,
+                strict_map_key=False,
+                unicode_errors="surrogatepass",
+            )
+    except PayloadError:
+        raise
+    except StackError as error:
+        raise PayloadError(f"the message is nested deeper than {MAX_DEPTH} levels") from error
+    except Exception as error:
+        raise PayloadError(f"not an encoded message: {type(error).__name__}: {error}") from error

@@ -1,0 +1,158 @@
+"""Event: what a subscriber gets.
+
+Knows: that a payload is decoded by the codec, when somebody looks. Must not know: who made the event,
+where it goes, sockets.
+"""
+
+from __future__ import annotations
+
+import base64
+import time as clock
+from collections.abc import Mapping
+from typing import Any
+
+from .codec import decode, encode
+from .errors import PayloadError, UnsupportedTypeError
+
+_NAME = "pyro_events.event.Event"
+_YEAR_3000 = 32_503_680_000.0  # ctime would fail beyond what the platform can show
+
+
+class Event:
+    """Something that was published about a subject.
+
+    subject: str, spelled as it was published.
+    msg: the message. It is decoded when it is first looked at; raises PayloadError when it cannot be,
+        for example because its class is not registered in this program.
+    time: float, seconds since the epoch, when the service accepted it; all subjects and subscribers of
+        one publish see the same.
+    seq: int, 1 for the first event of this connection, then consecutive; 0 when it was not delivered by
+        a service.
+    missed: how many events for this subscriber were dropped just before this one; None when unknown.
+    payload: bytes, the encoded message.
+    """
+
+    __slots__ = ("missed", "msg", "payload", "seq", "subject", "time")
+
+    subject: str
+    msg: Any
+    time: float
+    seq: int
+    missed: int | None
+    payload: bytes
+
+    def __init__(
+        self,
+        subject: str,
+        msg: Any = None,
+        time: float | None = None,
+        seq: int = 0,
+        missed: int | None = 0,
+    ) -> None:
+        """An event of one's own making; time=None is now."""
+        self.subject = subject
+        self.msg = msg
+        self.time = clock.time() if time is None else time
+        self.seq = seq
+        self.missed = missed
+
+    @classmethod
+    def from_payload(cls, subject: str, time: float, seq: int, missed: int | None, payload: bytes) -> Event:
+        """An event whose message is still encoded. Nothing is checked: this is the hot path."""
+        event = _new(cls)
+        event.subject = subject
+        event.time = time
+        event.seq = seq
+        event.missed = missed
+        event.payload = payload
+        return event
+
+    def __getattr__(self, name: str) -> Any:
+        # Called only while the slot is empty. Two threads may both decode; then one result stays.
+        if name == "msg":
+            self.msg = decode(self.payload)
+            return self.msg
+        if name == "payload":
+            self.payload = encode(self.msg)
+            return self.payload
+        raise AttributeError(f"an Event has no attribute {name!r}", name=name, obj=self)
+
+    def __str__(self) -> str:
+        try:
+            msg = str(self.msg)
+        except PayloadError as error:
+            msg = f"PayloadError: {error}"
+        return f"<EVENT SUBJ {self.subject} ({clock.ctime(self.time)}): {msg}>"
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Event:
+            return NotImplemented
+        mine = (self.subject, self.time, self.seq, self.missed)
+        if mine != (other.subject, other.time, other.seq, other.missed):
+            return False
+        return _same_message(self, other)
+
+    def __hash__(self) -> int:
+        return hash((self.subject, self.time, self.seq))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # copy and pickle would otherwise decode the message.
+        return Event.from_payload, (self.subject, self.time, self.seq, self.missed, self.payload)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What crosses Pyro's own wire."""
+        return {
+            "__class__": _NAME,
+            "subject": self.subject,
+            "time": self.time,
+            "seq": self.seq,
+            "missed": self.missed,
+            "payload": self.payload,
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Event:
+        """The event of `to_dict`, checked.
+
+        Serpent makes a dict of the payload; a stock program may give `msg` instead. Raises PayloadError.
+        """
+        subject, time, seq, missed = (state.get(name) for name in ("subject", "time", "seq", "missed"))
+        if not (
+            type(subject) is str
+            and type(time) in (int, float)
+            and 0 <= time < _YEAR_3000
+            and type(seq) is int
+            and (missed is None or type(missed) is int)
+        ):
+            raise PayloadError("not the state of an Event")
+        if "payload" not in state:
+            return cls(subject, state.get("msg"), float(time), seq, missed)
+        return cls.from_payload(subject, float(time), seq, missed, _payload(state["payload"]))
+
+
+_new = object.__new__
+
+
+def _payload(value: Any) -> bytes:
+    if type(value) is dict and value.get("encoding") == "base64":
+        try:
+            value = base64.b64decode(value["data"], validate=True)
+        except (KeyError, TypeError, ValueError) as error:
+            raise PayloadError("the payload of an Event is not in base64") from error
+    if type(value) is not bytes:
+        raise PayloadError(f"the payload of an Event must be bytes, not {type(value)!r}")
+    return value
+
+
+def _same_message(one: Event, other: Event) -> bool:
+    try:
+        if one.msg == other.msg:
+            return True
+    except ValueError:  # it cannot be decoded here, or it holds numpy arrays
+        return one.payload == other.payload
+    try:
+        return one.payload == other.payload  # nan is not equal to itself, its bytes are
+    except UnsupportedTypeError:
+        return False

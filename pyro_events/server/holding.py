@@ -1,0 +1,92 @@
+"""Holding: the publications that are held up, and what each of them waits for.
+
+Knows: which backlogs, or the total, keep a publication from going on, and since when. Must not know:
+when a backlog has room again, deliveries, or how a publisher is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from ..broker.backlog import Backlog
+from ..broker.broker import Entry
+
+
+class _Total:
+    """Stands for all backlogs together, as something to wait for."""
+
+
+TOTAL: Final = _Total()
+Obstacle = Backlog | _Total
+
+
+class Publication:
+    """The entries of one call that are yet to be published, because a backlog was full.
+
+    It is done when nothing holds it up any more and its last entry has been accepted.
+    """
+
+    __slots__ = ("_callback", "_holding", "abandoned", "entries", "obstacles", "queued")
+
+    def __init__(self, holding: Holding, entries: Iterator[Entry], queued: int) -> None:
+        """queued: the deliveries that were queued before it was held up."""
+        self._holding = holding
+        self._callback: Callable[[Any], None] | None = None
+        self.entries = entries
+        self.queued = queued
+        self.obstacles: set[Obstacle] = set()
+        self.abandoned = False
+
+    def when_done(self, callback: Callable[[Any], None]) -> None:
+        """Call back with the number of deliveries queued."""
+        self._callback = callback
+
+    def abandon(self) -> None:
+        """Its publisher is gone: what is not accepted yet never will be."""
+        self.abandoned = True
+        self._holding.forget(self)
+
+    def finish(self) -> None:
+        """Hand the result over."""
+        if self._callback is not None and not self.abandoned:
+            self._callback(self.queued)
+
+
+class Holding:
+    """All publications that are held up in one service."""
+
+    def __init__(self) -> None:
+        self._held: dict[Obstacle, dict[Publication, float]] = {}
+
+    def hold(self, publication: Publication, obstacles: Iterable[Obstacle], now: float) -> None:
+        """Hold a publication up until every one of the obstacles is released."""
+        for obstacle in obstacles:
+            publication.obstacles.add(obstacle)
+            self._held.setdefault(obstacle, {})[publication] = now
+
+    def forget(self, publication: Publication) -> None:
+        """A publication is no longer waited for."""
+        for obstacle in publication.obstacles:
+            held = self._held[obstacle]
+            del held[publication]
+            if not held:
+                del self._held[obstacle]
+        publication.obstacles.clear()
+
+    def holds(self, obstacle: Obstacle) -> bool:
+        """Whether any publication waits for that obstacle."""
+        return obstacle in self._held
+
+    def release(self, obstacle: Obstacle) -> list[Publication]:
+        """An obstacle is gone; returns the publications that nothing holds up any more."""
+        freed = []
+        for publication in self._held.pop(obstacle, ()):
+            publication.obstacles.discard(obstacle)
+            if not publication.obstacles:
+                freed.append(publication)
+        return freed
+
+    def obstacles(self) -> list[tuple[Obstacle, float]]:
+        """What is waited for, each with the time since when."""
+        return [(obstacle, min(held.values())) for obstacle, held in self._held.items()]

@@ -1,0 +1,51 @@
+"""Served objects: what the clients of the service's own engine can call.
+
+Knows: the shape of such an object, of a caller, and of a result that comes later. Must not know: what
+any method does, nor how a call arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+# Takes the single entry of a `publish_encoded` whose frame is over the limit of stock calls. It is
+# called by the connection alone: such a frame is checked before it is read.
+LARGE: Final = "publish_large"
+
+
+class Pending(Protocol):
+    """A result that will come later."""
+
+    def when_done(self, callback: Callable[[Any], None]) -> None:
+        """Call back with the result, on the loop; at most one callback."""
+
+    def abandon(self) -> None:
+        """Nobody waits for the result any more."""
+
+
+class Caller:
+    """Who makes a call, as far as the methods may know.
+
+    host: the IP address. serializer_id: how its arguments were written.
+    """
+
+    __slots__ = ("host", "serializer_id")
+
+    def __init__(self, host: str, serializer_id: int) -> None:
+        self.host = host
+        self.serializer_id = serializer_id
+
+
+class ServedObject(Protocol):
+    """An object that can be called: its methods by name, each taking the Caller first.
+
+    A method returns plain data, or a Pending for a result that comes later.
+    """
+
+    methods: Mapping[str, Callable[..., Any]]
+
+
+def remote_names(served: ServedObject) -> list[str]:
+    """The names that clients may call."""
+    return sorted(name for name in served.methods if name != LARGE)
