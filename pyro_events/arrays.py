@@ -35,8 +35,8 @@ def numpy_parts(value: Any) -> list[Any] | None:
     ):
         return None
     if kind is np.str_ or kind is np.bytes_:
-        # As an item of an array it would lose the zeros at its end.
-        return [SCALAR, value.item()]
+        # As an item of an array, and by item(), it would lose the zeros at its end.
+        return [SCALAR, value[:]]
     dtype = _describe(np, value.dtype)
     if kind is not np.ndarray:
         return [SCALAR, dtype, value.tobytes()]

@@ -121,7 +121,7 @@ def _plain(cls: type) -> StateFunctions:
         return state
 
     def from_dict(state: State) -> Any:
-        instance = object.__new__(cls)
+        instance: Any = object.__new__(cls)
         attributes = getattr(instance, "__dict__", None)
         for name, value in state.items():
             if name in slots:

@@ -17,20 +17,20 @@ sockets, how a single type is written.
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import reprlib
 from collections.abc import Iterator
 from typing import Any, Final
 
-from msgpack import ExtType, Packer, Timestamp, Unpacker, unpackb
+from msgpack import ExtType, Packer, Timestamp, unpackb
 from msgpack.exceptions import StackError
 
 from . import registry
 from .arrays import numpy_parts, read_array, read_scalar
 from .codec_types import ARRAY, CLASS_TAGGED, MARKS, OBJECT, READERS, SCALAR, TUPLE, WRITERS, check_hashes
-from .constants import KIB, MAX_DEPTH
+from .constants import MAX_DEPTH
 from .errors import PayloadError, UnsupportedTypeError
+from .nesting import check_depth
 
 __all__ = ["decode", "encode", "encode_plain"]
 
@@ -85,7 +85,7 @@ def encode(message: object) -> bytes:
     try:
         payload: bytes = packer.pack(message)
         if len(payload) > MAX_DEPTH:
-            _check_depth(payload)
+            check_depth(payload)
     except UnicodeEncodeError:
         return _encode_surrogates(message)
     except Exception as error:
@@ -98,77 +98,47 @@ def _encode_surrogates(message: object) -> bytes:
     """As encode, for the rare text with half a surrogate pair; packing so always would cost 20 %."""
     try:
         payload: bytes = _new_packer("surrogatepass").pack(message)
-        _check_depth(payload)
+        check_depth(payload)
     except Exception as error:
         raise _refusal(message, error) from error
     return payload
 
 
-def encode_plain(value: object) -> bytes:
+def encode_plain(value: object, *, serpent: bool = True) -> bytes:
     """The argument of a stock Pyro5 program's call, decoded to plain data, as bytes.
 
     A dict with a "__class__" that is a str travels as a class-tagged dict: `decode` makes an instance
     of it by the registrations of the subscriber's program, and where nothing knows the class, it stays
-    the dict that it is. What serpent made of bytes and of nan becomes that again.
-    Raises UnsupportedTypeError as `encode`.
+    the dict that it is. serpent: whether serpent decoded it; what serpent makes of bytes and of nan then
+    becomes that again. Raises UnsupportedTypeError as `encode`.
     """
-    return encode(_untangle(value, 1))
+    try:
+        untangled = _untangle(value, serpent, 1)
+    except UnsupportedTypeError as error:
+        raise _refusal(value, error) from None
+    return encode(untangled)
 
 
-def _untangle(value: Any, depth: int) -> Any:
+def _untangle(value: Any, serpent: bool, depth: int) -> Any:
     kind = type(value)
-    if depth > MAX_DEPTH or kind not in (dict, list, tuple, set):
+    if kind not in (dict, list, tuple, set):
         return value
+    if depth > MAX_DEPTH:
+        raise UnsupportedTypeError(_TOO_DEEP)
     if kind is not dict:
-        return kind(_untangle(member, depth + 1) for member in value)
-    plain = {_untangle(key, depth + 1): _untangle(member, depth + 1) for key, member in value.items()}
-    if plain.keys() == {"data", "encoding"} and plain["encoding"] == "base64":
+        return kind(_untangle(member, serpent, depth + 1) for member in value)
+    plain = {key: _untangle(member, serpent, depth + 1) for key, member in value.items()}
+    if serpent and plain.keys() == {"data", "encoding"} and plain["encoding"] == "base64":
         try:
             return base64.b64decode(plain["data"], validate=True)
-        except (TypeError, ValueError, binascii.Error):
+        except (TypeError, ValueError):
             return plain
-    if plain == {"__class__": "float", "value": "nan"}:
+    if serpent and plain == {"__class__": "float", "value": "nan"}:
         return math.nan
     return _ClassTagged(plain) if type(plain.get("__class__")) is str else plain
 
 
-# ---- depth, and what to say -------------------------------------------------------------------
-
-_CONTAINER_BYTES: Final = bytes((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
-
-
-def _check_depth(payload: bytes) -> None:
-    """Raises StackError when `payload` nests too deep, ValueError when it is cut short.
-
-    Only then is it safe to read: every list is allocated in the length that it claims.
-    """
-    # In a small payload the bytes that may begin a container are counted; most have few.
-    if len(payload) <= 4 * KIB and len(payload) - len(payload.translate(None, _CONTAINER_BYTES)) <= MAX_DEPTH:
-        return
-    # msgpack's unpacker has a stack of fixed size. We fill it until the levels that we allow are
-    # left, and skip the payload, which builds no objects: 50 µs for 1 MiB.
-    unpacker = Unpacker(max_buffer_size=0)
-    unpacker.feed(_FILLING)
-    unpacker.feed(payload)
-    unpacker.skip()
-
-
-def _filling() -> bytes:
-    """So many opened lists that MAX_DEPTH more fit on the stack of msgpack's unpacker."""
-    fits, too_many = MAX_DEPTH, 1 << 20
-    while too_many - fits > 1:
-        depth = (fits + too_many) // 2
-        unpacker = Unpacker(max_buffer_size=0)
-        unpacker.feed(b"\x91" * depth + b"\xc0")
-        try:
-            unpacker.skip()
-            fits = depth
-        except StackError:
-            too_many = depth
-    return b"\x91" * (fits - MAX_DEPTH)
-
-
-_FILLING: Final = _filling()
+# ---- refusing -----------------------------------------------------------------------------------
 
 
 def _refusal(message: object, error: Exception) -> UnsupportedTypeError:
@@ -290,7 +260,7 @@ def decode(payload: bytes) -> Any:
     """The message that `payload` holds. Raises PayloadError, nothing else."""
     try:
         if len(payload) > MAX_DEPTH:
-            _check_depth(payload)
+            check_depth(payload)
         try:
             # Keys of dicts must be str or bytes here, whose hashes nobody can foresee.
             return unpackb(payload, list_hook=_read_list, ext_hook=_read_mark)

@@ -82,7 +82,8 @@ _PATHS: Final[tuple[type[pathlib.PurePath], ...]] = (
     pathlib.PosixPath,
     pathlib.WindowsPath,
 )
-_PATHS_HERE: Final = (*_PATHS[:2], *((_PATHS[0], _PATHS[3]) if os.name == "nt" else (_PATHS[2], _PATHS[1])))
+_CONCRETE_HERE: Final = (_PATHS[0], _PATHS[3]) if os.name == "nt" else (_PATHS[2], _PATHS[1])
+_PATHS_HERE: Final[tuple[type[pathlib.PurePath], ...]] = (*_PATHS[:2], *_CONCRETE_HERE)
 
 
 def _write_int(value: int) -> list[Any]:
@@ -182,15 +183,15 @@ def _read_int(items: list[Any]) -> int:
 def _read_datetime(items: list[Any]) -> dt.datetime:
     if len(items) == 8:
         return dt.datetime(*_parts(items, *(int,) * 7))
-    *parts, zone = _parts(items, *(int,) * 8, type(items[-1]))
-    return dt.datetime(*parts[:7], tzinfo=zone, fold=parts[7])
+    *parts, fold, zone = _parts(items, *(int,) * 8, type(items[-1]))
+    return dt.datetime(*parts).replace(fold=fold, tzinfo=zone)
 
 
 def _read_time(items: list[Any]) -> dt.time:
     if len(items) == 5:
         return dt.time(*_parts(items, *(int,) * 4))
-    *parts, zone = _parts(items, *(int,) * 5, type(items[-1]))
-    return dt.time(*parts[:4], tzinfo=zone, fold=parts[4])
+    *parts, fold, zone = _parts(items, *(int,) * 5, type(items[-1]))
+    return dt.time(*parts).replace(fold=fold, tzinfo=zone)
 
 
 def _read_timedelta(items: list[Any]) -> dt.timedelta:
@@ -215,10 +216,12 @@ def _read_path(items: list[Any]) -> pathlib.PurePath:
     flavour, text = _parts(items, int, str)
     if not 0 <= flavour < len(_PATHS_HERE):
         raise PayloadError(f"unknown flavour of path: {flavour}")
-    return _PATHS_HERE[flavour](text)
+    cls = _PATHS_HERE[flavour]
+    return cls(text)
 
 
-# By the marker's code; tuples, which are most, have their own way in codec.py. A reader gets the whole array, marker included, and may change it.
+# By the marker's code; tuples have a shorter way in codec.py. A reader gets the whole array, marker
+# included, and may change it.
 READERS: Final[dict[int, Callable[[list[Any]], Any]]] = {
     SET.code: _read_set,
     FROZENSET.code: lambda items: frozenset(_read_set(items)),

@@ -80,8 +80,8 @@ class Event:
     def __str__(self) -> str:
         try:
             msg = str(self.msg)
-        except PayloadError as error:
-            msg = f"PayloadError: {error}"
+        except ValueError as error:  # it cannot be decoded here, or is an int too long to be shown
+            msg = f"{type(error).__name__}: {error}"
         return f"<EVENT SUBJ {self.subject} ({clock.ctime(self.time)}): {msg}>"
 
     __repr__ = __str__
@@ -118,7 +118,8 @@ class Event:
 
         Serpent makes a dict of the payload; a stock program may give `msg` instead. Raises PayloadError.
         """
-        subject, time, seq, missed = (state.get(name) for name in ("subject", "time", "seq", "missed"))
+        values: Any = map(state.get, ("subject", "time", "seq", "missed"))
+        subject, time, seq, missed = values
         if not (
             type(subject) is str
             and type(time) in (int, float)

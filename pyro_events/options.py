@@ -7,6 +7,7 @@ line (es.py reads them), Pyro's global config, or who uses an option.
 from __future__ import annotations
 
 import enum
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -20,7 +21,7 @@ class Overflow(enum.Enum):
     BLOCK = "block"  # it is kept, and its publisher is held up: nothing is lost
     DROP_OLDEST = "drop-oldest"
     DROP_NEWEST = "drop-newest"
-    LATEST = "latest"  # an older event of the same subject makes room
+    LATEST = "latest"  # only the newest event of each subject is kept until it has caught up
     DISCONNECT = "disconnect"  # the subscriber is disconnected
 
     @classmethod
@@ -29,23 +30,21 @@ class Overflow(enum.Enum):
 
         Raises ValueError that lists the names.
         """
-        if isinstance(value, cls):
-            return value
-        try:
-            return cls(value)
-        except ValueError:
-            names = ", ".join(policy.value for policy in cls)
-            raise ValueError(f"overflow must be one of {names}, not {value!r}") from None
+        for policy in cls:
+            if value is policy or value == policy.value:
+                return policy
+        names = ", ".join(policy.value for policy in cls)
+        raise ValueError(f"overflow must be one of {names}, not {reprlib.repr(value)}")
 
 
 def _check_count(name: str, value: object, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {reprlib.repr(value)}")
 
 
 def _check_seconds(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
-        raise ValueError(f"{name} must be a positive number of seconds, not {value!r}")
+        raise ValueError(f"{name} must be a positive number of seconds, not {reprlib.repr(value)}")
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class BacklogOptions:
         known = {field.name for field in fields(self)}
         for name, value in wanted.items():
             if name not in known:
-                raise ValueError(f"unknown option {name!r}; there are {', '.join(sorted(known))}")
+                raise ValueError(f"unknown option {reprlib.repr(name)}; there are {', '.join(sorted(known))}")
             if name != "overflow":
                 _check_count(name, value, 1)
                 if value > getattr(self, name):

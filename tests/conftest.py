@@ -6,6 +6,7 @@ Knows: threads, descriptors and the environment of this process. Must not know: 
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import socket
 import threading
@@ -38,6 +39,13 @@ def _descriptors() -> dict[str, str]:
             if target.startswith(("socket:", "pipe:", "anon_inode:")):
                 found[number] = target
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libuv() -> None:
+    """Let libuv open the pipe that it keeps for the rest of the process before anybody looks."""
+    if importlib.util.find_spec("uvloop"):
+        importlib.import_module("uvloop").new_event_loop().close()
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ Knows: subprocess. Must not know: what the processes are.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 
 
 class Process:
-    """A process whose lines on stdout and stderr are kept, and can be waited for."""
+    """A process whose output is kept, and can be waited for."""
 
     def __init__(self, arguments: Sequence[str], env: Mapping[str, str], cwd: str | None = None) -> None:
         self._popen = subprocess.Popen(
@@ -25,23 +26,23 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            bufsize=1,
             env=dict(env),
             cwd=cwd,
             start_new_session=True,  # so that a signal for its group does not meet the tests
         )
         self._changed = threading.Condition()
-        self._lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._text = {"stdout": "", "stderr": ""}
         self._ended: set[str] = set()
-        self._readers = [threading.Thread(target=self._read, args=(name,)) for name in self._lines]
+        self._readers = [threading.Thread(target=self._read, args=(name,)) for name in self._text]
         for reader in self._readers:
             reader.start()
 
     def _read(self, name: str) -> None:
-        for line in getattr(self._popen, name):
+        descriptor = getattr(self._popen, name).fileno()
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while data := os.read(descriptor, 65536):  # not by lines: a prompt has no end of line
             with self._changed:
-                self._lines[name].append(line)
+                self._text[name] += decoder.decode(data)
                 self._changed.notify_all()
         with self._changed:
             self._ended.add(name)
@@ -54,12 +55,12 @@ class Process:
     @property
     def stdout(self) -> str:
         with self._changed:
-            return "".join(self._lines["stdout"])
+            return self._text["stdout"]
 
     @property
     def stderr(self) -> str:
         with self._changed:
-            return "".join(self._lines["stderr"])
+            return self._text["stderr"]
 
     @property
     def returncode(self) -> int | None:
@@ -73,7 +74,7 @@ class Process:
         end = time.monotonic() + timeout
         with self._changed:
             while True:
-                found = re.search(pattern, "".join(self._lines[stream]), re.MULTILINE)
+                found = re.search(pattern, self._text[stream], re.MULTILINE)
                 if found:
                     return found
                 left = end - time.monotonic()
@@ -85,7 +86,7 @@ class Process:
     def write(self, text: str) -> None:
         """Write to its stdin."""
         assert self._popen.stdin is not None
-        self._popen.stdin.write(text)
+        self._popen.stdin.write(text.encode())
         self._popen.stdin.flush()
 
     def send(self, number: signal.Signals) -> None:

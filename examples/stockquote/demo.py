@@ -46,7 +46,11 @@ class Demo:
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:
-                print(label + line, end="", flush=True)
+                try:
+                    print(label + line, end="", flush=True)
+                except BrokenPipeError:  # nobody reads us any more, so there is nothing more to show
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                    self.news.put("stop")
                 if "started" in line.lower():
                     self.news.put("started")
         self.news.put("ended")
@@ -58,9 +62,8 @@ class Demo:
         except queue.Empty:
             return "nothing"
 
-    def finish(self) -> bool:
-        """End the processes, the service last, and say whether none had ended by itself."""
-        good = all(process.poll() is None for process in self.processes)
+    def finish(self) -> None:
+        """End the processes, the service last."""
         for process in reversed(self.processes):
             process.terminate()
             try:
@@ -68,10 +71,8 @@ class Demo:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-                good = False
         for reader in self.readers:
             reader.join()
-        return good
 
 
 def free_port() -> int:
@@ -93,12 +94,14 @@ def main() -> int:
     service += ["--embed-ns", "--ns-host", HOST, "--ns-port", str(port)]
     try:
         demo.start("[service] ", *service, ns_port=port)
-        if demo.wait(30) == "started":
+        news = demo.wait(30)
+        good = news == "stop"
+        if news == "started":
             demo.start("[market]  ", str(HERE / "market.py"), ns_port=port)
             demo.start("", str(HERE / "pattern_client.py"), r"^STOCKQUOTE\.", ns_port=port)
-            demo.wait(options.seconds)
+            good = demo.wait(options.seconds) != "ended"
     finally:
-        good = demo.finish()
+        demo.finish()
     print("The demo has ended." if good else "The demo ended early; the lines above say why.", flush=True)
     return 0 if good else 1
 

@@ -133,7 +133,8 @@ class Backlog:
         self.ready = False  # whether it stands in the broker's list of those with something to send
         self._total = total
         self._waiting: deque[Numbered] = deque()
-        # In place of `_waiting` with the policy `latest`: one entry for each folded subject.
+        # In place of `_waiting` from an overflow with the policy `latest` until the subscriber has
+        # caught up: one entry for each folded subject.
         self._latest: OrderedDict[str, Numbered] | None = None
         self._in_flight: deque[Batch] = deque()
         self._last_taken = 0
@@ -177,18 +178,11 @@ class Backlog:
         return None
 
     def configure(self, options: BacklogOptions) -> None:
-        """Change the bounds and the policy. What waits already stays, but for what `latest` replaces."""
+        """Change the bounds and the policy; what waits already stays."""
         self.options = options
         self._most_events = options.backlog
         self._most_bytes = options.backlog_bytes
-        if options.overflow is Overflow.LATEST:
-            if self._latest is None:
-                self._latest = OrderedDict()
-                while self._waiting:
-                    entry = self._waiting.popleft()
-                    self._release(entry[1][3])
-                    self._replace(entry)
-        elif self._latest is not None:
+        if options.overflow is not Overflow.LATEST and self._latest is not None:
             self._waiting.extend(self._latest.values())
             self._latest = None
 
@@ -223,6 +217,8 @@ class Backlog:
             taken += cost
             if taken >= size:
                 break
+        if not self._latest:
+            self._latest = None
         self._last_taken = last
         self.bytes -= taken
         batch = Batch(rows, taken)
@@ -257,8 +253,7 @@ class Backlog:
             self._total.value -= self.bytes
             self.bytes = 0
             self._waiting.clear()
-            if self._latest is not None:
-                self._latest.clear()
+            self._latest = None
         return lost
 
     def statistics(self, subjects: Iterable[str], now: float) -> BacklogStatistics:
@@ -285,12 +280,24 @@ class Backlog:
         if policy is Overflow.DISCONNECT:
             self.lost[Loss.DISCONNECT.value] += 1
             return _DISCONNECT
+        if policy is Overflow.LATEST:
+            self._conflate()
+            self._replace(entry)
+            return _QUEUED
         size = entry[1][3]
         if policy is Overflow.DROP_OLDEST:
             self._make_room(size, Loss.DROP_OLDEST)
         self._waiting.append(entry)
         self._hold(size)
         return _FULL if policy is Overflow.BLOCK else _QUEUED
+
+    def _conflate(self) -> None:
+        """Keep, of what waits, only the newest event of each subject."""
+        self._latest = OrderedDict()
+        while self._waiting:
+            entry = self._waiting.popleft()
+            self._release(entry[1][3])
+            self._replace(entry)
 
     def _replace(self, entry: Numbered) -> None:
         """Append an event in place of the one of its subject that waits."""

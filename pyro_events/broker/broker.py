@@ -197,9 +197,10 @@ class Broker:
         return backlog
 
     def remove(self, backlog: Backlog, reason: Loss) -> int:
-        """Forget a subscriber; returns how many events are lost by that."""
-        if self._subscribers.pop(backlog.subscriber, None) is None:
+        """Forget a subscriber; returns how many events are lost by that, 0 if it was forgotten before."""
+        if self._subscribers.get(backlog.subscriber) is not backlog:
             return 0
+        del self._subscribers[backlog.subscriber]
         self._routing.remove_target(backlog)
         lost = backlog.lose_everything(reason)
         self._gone_accepted += backlog.accepted

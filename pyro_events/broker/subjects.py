@@ -89,6 +89,8 @@ def check_subjects(subjects: object) -> list[str]:
     Names given twice stay twice, and no name at all is allowed. Raises what `check_subject` raises,
     and ValueError for more than 1,000 names.
     """
+    if type(subjects) is str:
+        return [check_subject(subjects)]
     return [check_subject(name) for name in _each(subjects)]
 
 

@@ -72,11 +72,18 @@ class Part:
         return list(self.rows)
 
 
+class ConnectionEnded(Exception):
+    """A carrier has nothing more to read."""
+
+
 class Carrier(Protocol):
     """The connection of a lane."""
 
     def read(self) -> Batch | None:
-        """The next batch, None for anything else, which has been dealt with. Raises when it ends."""
+        """The next batch, or None for anything else, which has been dealt with.
+
+        Raises ConnectionEnded.
+        """
 
     def reply(self, batch: Batch) -> None:
         """Acknowledge a batch. Never raises."""
@@ -103,50 +110,59 @@ class Lane:
         self._batches: deque[Batch] = deque()  # unacknowledged, oldest first
         self._parts: deque[Part] = deque()  # not started
         self._front: Part | None = None
+        self._replies: deque[Batch] = deque()
+        self._replying = threading.Lock()
         self._reading = False
         self._waiting = False
         self._members = 0
         self._ended = False
         self._seen: tuple[Part | None, int] = (None, 0)
 
-    def run(self, part: Part | None = None) -> None:
+    def run(self) -> None:
         """Work until others do all that there is to do. The body of every thread of the crew."""
         crew = self._crew
-        replies: list[Batch] = []
-        try:
-            while True:
-                with crew.lock:
-                    if part is not None:
-                        replies = self._finished(part)
-                    part = self._next_part()
-                    if part is None and not self._may_read():
-                        break
-                    self._reading = self._reading or part is None
-                for batch in replies:
-                    self._carrier.reply(batch)
-                replies = []
+        part: Part | None = None
+        while True:
+            with crew.lock:
                 if part is not None:
-                    crew.handle(part)
-                else:
-                    self._read()
-        finally:
-            self._leave(replies)
+                    self._finished(part)
+                part = self._next_part()
+                if part is None:
+                    if not self._may_read():
+                        break
+                    self._reading = True
+            if self._replies:
+                self._reply()
+            if part is not None:
+                crew.handle(part)
+            else:
+                self._read()
+        self._reply()
+        self._leave()
 
     def _read(self) -> None:
         """Read until there is a batch, or the connection has ended."""
-        batch, alive = None, False
+        batch = None
         try:
-            while (batch := self._carrier.read()) is None:
-                pass
-            alive = True
-        finally:
-            with self._crew.lock:
-                self._reading = False
-                if batch is not None and not self._ended:
-                    self._batches.append(batch)
-                    self._parts.append(Part(batch, iter(batch.rows)))
-                if not alive:
-                    self.end()
+            while batch is None:
+                batch = self._carrier.read()
+        except ConnectionEnded:
+            pass
+        except Exception:
+            log.exception("a connection to this subscriber's daemon is closed because of an error")
+        with self._crew.lock:
+            self._reading = False
+            if batch is None:
+                self.end()
+            elif not self._ended:
+                self._batches.append(batch)
+                self._parts.append(Part(batch, iter(batch.rows)))
+
+    def _reply(self) -> None:
+        """Acknowledge what is done, in the order of the batches."""
+        with self._replying:
+            while self._replies:
+                self._carrier.reply(self._replies.popleft())
 
     def _may_read(self) -> bool:
         return not (self._ended or self._reading or self._parts or len(self._batches) >= MAX_BATCHES)
@@ -162,86 +178,82 @@ class Lane:
             if self._waiting:
                 return None
             self._waiting = True
-            try:
-                crew.changed.wait()
-            finally:
-                self._waiting = False
+            crew.changed.wait()
+            self._waiting = False
+            self.check()
         return None
 
-    def _finished(self, part: Part) -> list[Batch]:
-        """A thread has handled its part; returns the batches that can be acknowledged now."""
+    def _finished(self, part: Part) -> None:
+        """A thread has handled its part: see which batches can be acknowledged now."""
         crew, batch = self._crew, part.batch
         batch.parts -= 1
         if part is self._front:
             self._front = None
-        elif part.overtaken_at and time.monotonic() - part.overtaken_at > _SLOW:
-            self._overtake(only_if_rest=True)
+        elif self._front is not None and time.monotonic() - part.overtaken_at > _SLOW:
+            if length_hint(self._front.rows):
+                self.overtake()
         crew.finished()
-        if self._ended:
-            return []
-        done = []
         while self._batches and not self._batches[0].parts:
-            done.append(self._batches.popleft())
-            crew.count(done[-1])
-        return done
+            done = self._batches.popleft()
+            crew.count(done)
+            self._replies.append(done)
 
-    def _overtake(self, only_if_rest: bool = False) -> bool:
-        """Take from the front what it has not started; another thread may then take that.
-
-        only_if_rest: leave the front as it is when it has started everything.
-        """
-        front = self._front
-        if front is None:
-            return False
-        rest = front.rest()
-        if rest:
-            self._parts.appendleft(Part(front.batch, iter(rest)))
-        elif only_if_rest:
-            return False
-        front.overtaken_at = time.monotonic()
-        self._front = None
-        return True
-
-    def hold(self) -> None:
-        """Let no event start that has not; it stays first in line."""
-        self._overtake()
+    def overtake(self) -> None:
+        """Take from the front what it has not started: that is then first in line, and the front has
+        only the event left that it is handling."""
+        front, self._front = self._front, None
+        if front is not None:
+            front.overtaken_at = time.monotonic()
+            rest = front.rest()
+            if rest:
+                self._parts.appendleft(Part(front.batch, iter(rest)))
 
     def end(self) -> None:
         """The connection is gone, or has to go: what has not started is discarded."""
         if not self._ended:
             self._ended = True
-            self._overtake()
+            self.overtake()
             self._parts.clear()
             self._batches.clear()
             self._carrier.wake()
             self._crew.changed.notify_all()
 
+    def check(self) -> None:
+        """Find out whether the connection is gone; whoever reads finds out by itself."""
+        if not self._ended and not self._reading and self._carrier.gone():
+            self.end()
+
     def look(self) -> bool:
         """See to a handler that holds up others, and to a connection that is gone meanwhile."""
+        if self._ended:
+            return False
         front = self._front
         seen, self._seen = self._seen, (front, length_hint(front.rows) if front is not None else 0)
-        busy = front is not None or self._batches
-        if not busy or self._ended or self._reading:
-            # Whoever reads finds out by itself that the connection is gone.
-            if seen != self._seen or front is None:
-                return bool(busy)
-        if not self._reading and self._carrier.gone():
-            self.end()
-            return True
-        if front is not None and seen == self._seen and self._crew.may_grow():
-            more = self._seen[1] or self._parts
-            if more or (not self._reading and self._carrier.waiting() and len(self._batches) < MAX_BATCHES):
-                self._overtake()
+        if front is None:
+            if self._parts and not self._waiting and self._crew.may_grow():
+                self._crew.hire(self)  # they were held, and those who held them are still busy
+        elif seen == self._seen:
+            self.check()
+            if self._crew.may_grow() and self._others_wait():
+                self.overtake()
                 self._crew.hire(self)
-        return bool(busy)
+        return bool(self._batches)
+
+    def _others_wait(self) -> bool:
+        """Whether events wait behind the one that the front is handling, here or unread."""
+        if self._parts or self._seen[1]:
+            return True
+        return self._may_read() and self._carrier.waiting()
 
     def join(self) -> None:
         """A thread comes to work in this lane."""
         self._members += 1
 
-    def _leave(self, replies: list[Batch]) -> None:
-        for batch in replies:
-            self._carrier.reply(batch)
+    def unjoin(self) -> None:
+        """The thread that was to come did not."""
+        self._members -= 1
+
+    def _leave(self) -> None:
         with self._crew.lock:
             self._members -= 1
             last = self._ended and not self._members
@@ -262,7 +274,7 @@ class Crew:
         self._handler = handler
         self._lanes: set[Lane] = set()
         self._threads: set[threading.Thread] = set()
-        self._running = 0
+        self.running = 0
         self._paused = False
         self._watched = False
         self._batches_begun = self._batches_seen = 0
@@ -279,7 +291,7 @@ class Crew:
                 return None
             # A connection that was replaced is known to be gone only when one looks.
             for lane in self._lanes:
-                lane.look()
+                lane.check()
             lane = Lane(self, carrier)
             lane.join()
             self._lanes.add(lane)
@@ -322,17 +334,22 @@ class Crew:
             self.count(batch)
         return batch.failed
 
+    @property
+    def paused(self) -> bool:
+        """Whether no event may start."""
+        return self._paused
+
     def may_start(self) -> bool:
         """Whether an event may start now."""
-        return not self._paused and (self.threading or not self._running)
+        return not self._paused and (self.threading or not self.running)
 
     def may_grow(self) -> bool:
         """Whether another thread may help."""
-        return self.threading and not self._paused and not self.closed and len(self._threads) < MAX_THREADS
+        return self.threading and not self._paused and not self.closed and self.running < MAX_THREADS
 
     def started(self) -> None:
         """A part is being handled."""
-        self._running += 1
+        self.running += 1
         self._batches_begun += 1
         if not self._watched:
             self._watched = True
@@ -342,8 +359,8 @@ class Crew:
 
     def finished(self) -> None:
         """A part has been handled."""
-        self._running -= 1
-        if not self._running and not self.threading:
+        self.running -= 1
+        if not self.running and not self.threading:
             self.changed.notify_all()
 
     def count(self, batch: Batch) -> None:
@@ -359,6 +376,7 @@ class Crew:
         try:
             thread.start()
         except RuntimeError:  # the system allows no more: those that there are must do
+            lane.unjoin()
             self._threads.discard(thread)
 
     def left(self, lane: Lane, last: bool) -> None:
@@ -384,7 +402,7 @@ class Crew:
             self.threading = on
             if not on:
                 for lane in self._lanes:
-                    lane.hold()
+                    lane.overtake()
             self.changed.notify_all()
 
     def pause(self) -> None:
@@ -392,13 +410,15 @@ class Crew:
         with self.lock:
             self._paused = True
             for lane in self._lanes:
-                lane.hold()
+                lane.overtake()
 
     def resume(self) -> None:
         """Let events start again, with those that were held first."""
         with self.lock:
             self._paused = False
             self.changed.notify_all()
+            if self._watched:
+                watch.wake()
 
     def close(self) -> None:
         """End all connections and threads. Waits CLOSE_TIMEOUT seconds at most for handlers that

@@ -5,17 +5,26 @@ Knows: what may be published and how large it is on the wire. Must not know: who
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+import msgpack
 
 from ..broker.subjects import check_subject, check_subjects
 from ..constants import MAX_MESSAGE
 from ..errors import MessageTooLargeError
 
 # What the wire adds to a subject and a payload: an array of two and their lengths.
-_ENVELOPE = 16
+_ENVELOPE: Final = 16
+
+# The call `publish_encoded(batch)` up to the batch, an argument list of one; then no named arguments.
+_PUBLISH: Final[bytes] = msgpack.packb("publish_encoded") + b"\x91"
+_END: Final = b"\x80"
+
+# One name or several, and the payload of their event.
+Entry = tuple[Any, bytes]
 
 
-def checked_entry(subjects: Any, payload: bytes) -> tuple[tuple[Any, bytes], int, int]:
+def checked_entry(subjects: Any, payload: bytes) -> tuple[Entry, int, int]:
     """The entry for one name or any iterable of names, its number of events, and its size in bytes.
 
     The size is an upper bound. Raises TypeError or ValueError for the subjects, and
@@ -33,3 +42,9 @@ def checked_entry(subjects: Any, payload: bytes) -> tuple[tuple[Any, bytes], int
     names = check_subjects(subjects)
     width = sum(4 + (len(name) if name.isascii() else 4 * len(name)) for name in names)
     return (names, payload), len(names), len(payload) + width + _ENVELOPE
+
+
+def packed_batch(batch: list[Entry]) -> bytes:
+    """The call that publishes entries, as `Link.post` takes it."""
+    call: bytes = _PUBLISH + msgpack.packb(batch) + _END
+    return call

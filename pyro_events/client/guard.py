@@ -10,6 +10,7 @@ or compressed frames, nothing too large, nothing that drips in.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -157,7 +158,5 @@ class GuardedConnection(SocketConnection):  # type: ignore[misc]
 
     def wake(self) -> None:
         """End the connection: whoever reads or sends finds it closed. `close` must still follow."""
-        try:
+        with contextlib.suppress(OSError):  # it is not connected any more
             self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it is not connected any more

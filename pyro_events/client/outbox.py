@@ -12,11 +12,10 @@ import os
 import threading
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import msgpack
-
-from ..errors import EventServiceError
+from ..errors import EventServiceError, OutcomeUnknownError
+from .entries import Entry, packed_batch
 from .link import Link
 from .locate import Finder
 from .session import Ticket
@@ -27,16 +26,10 @@ if TYPE_CHECKING:
 # After this many seconds a buffered event is sent although its frame is not full: about the time
 # that a busy program takes to fill a frame.
 LINGER: Final = 0.001
+# A pipeline that was given this many events between two looks is about to fill its frame by itself.
+_BUSY: Final = 128
 # A thread that looked this often and found nothing buffered sleeps until it is woken.
 _QUIET_LOOKS: Final = 50
-
-# The call `publish_encoded(batch)` up to the batch, an argument list of one.
-_PUBLISH: Final[bytes] = msgpack.packb("publish_encoded") + b"\x91"
-_END: Final = b"\x80"
-
-# One or several subjects, and the payload of their event.
-Entry = tuple[Any, bytes]
-
 
 @dataclass(frozen=True)
 class PublisherStatistics:
@@ -60,7 +53,10 @@ class Outbox:
     def __init__(self, finder: Finder) -> None:
         self.link = Link(finder)
         self.link.connect()
+        # The pipeline that published last; only it has anything buffered, unless several threads
+        # publish through several at the same moment.
         self.current: Pipeline | None = None
+        self._pipelines: set[Pipeline] = set()
         self.closed = False
         self._published = self._queued = self._unknown = 0
         self._reset()
@@ -75,25 +71,45 @@ class Outbox:
         self._thread: threading.Thread | None = None
         self.resting = True
 
-    def post(self, entries: list[Entry]) -> Ticket:
-        """Send entries in one frame."""
+    def post(self, call: bytes) -> Ticket:
+        """Send the call that publishes a batch."""
         if self.closed:
             raise EventServiceError("this publisher is closed")
-        return self.link.post(_PUBLISH + msgpack.packb(entries) + _END)
+        return self.link.post(call)
 
     def publish(self, entry: Entry, events: int) -> int:
         """Publish one entry, which becomes `events` events; returns the deliveries queued."""
-        with self.lock:
-            if self.current is not None:
-                self.current.send_buffered()
-            ticket = self.post([entry])
+        call = packed_batch([entry])
+        if self._pipelines:
+            with self.lock:
+                self._send_buffered()
+                ticket = self.post(call)
+        else:
+            ticket = self.post(call)
         try:
             queued = int(self.link.wait(ticket))
-        except EventServiceError:
+        except OutcomeUnknownError:
             self.count(unknown=events)
             raise
         self.count(events, queued)
         return queued
+
+    def enter(self, pipeline: Pipeline) -> None:
+        """A pipeline goes on publishing: what others have buffered goes first; `lock` is held."""
+        self._send_buffered()
+        self._pipelines.add(pipeline)
+        self.current = pipeline
+
+    def leave(self, pipeline: Pipeline) -> None:
+        """A pipeline will publish no more; `lock` is held."""
+        self._pipelines.discard(pipeline)
+        if self.current is pipeline:
+            self.current = None
+
+    def _send_buffered(self) -> None:
+        for pipeline in self._pipelines:
+            if pipeline.buffered:
+                pipeline.send_buffered()
 
     def count(self, published: int = 0, queued: int = 0, unknown: int = 0) -> None:
         """Add to the statistics."""
@@ -103,11 +119,12 @@ class Outbox:
             self._unknown += unknown
 
     def rouse(self) -> None:
-        """See to it that what was just buffered does not linger; `lock` is held."""
-        self.resting = False
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._tend, name="pyro_events-pipeline", daemon=True)
-            self._thread.start()
+        """See to it that what was just buffered does not linger."""
+        with self.lock:
+            self.resting = False
+            if self._thread is None and not self.closed:
+                self._thread = threading.Thread(target=self._tend, name="pyro_events-pipeline", daemon=True)
+                self._thread.start()
         self._wake.set()
 
     def _tend(self) -> None:
@@ -115,18 +132,19 @@ class Outbox:
         while not self._stop.is_set():
             self._wake.wait()
             self._wake.clear()
-            quiet, seen = 0, -1
+            quiet, frames, buffered = 0, -1, 0
             while quiet < _QUIET_LOOKS and not self._stop.wait(LINGER):
-                with self.lock:
-                    pipeline = self.current
-                    if pipeline is None or not pipeline.buffered:
-                        quiet, seen = quiet + 1, -1
-                    elif pipeline.frames == seen:
-                        pipeline.send_buffered()
-                        quiet, seen = 0, -1
-                    else:
-                        quiet, seen = 0, pipeline.frames
-                    self.resting = quiet >= _QUIET_LOOKS
+                # Before the look, not after it: what is buffered meanwhile wakes us again.
+                self.resting = quiet == _QUIET_LOOKS - 1
+                pipelines = list(self._pipelines)
+                before, had = frames, buffered
+                frames = sum([pipeline.frames for pipeline in pipelines])
+                buffered = sum([pipeline.buffered for pipeline in pipelines])
+                quiet = 0 if buffered else quiet + 1
+                if had and frames == before and buffered - had < _BUSY:
+                    with self.lock:
+                        self._send_buffered()
+                    buffered = 0
 
     def statistics(self) -> PublisherStatistics:
         """A snapshot."""
@@ -148,9 +166,8 @@ class Outbox:
     def _forked(self) -> None:
         """In a forked child: what is buffered is the parent's to send."""
         self._reset()
-        if self.current is not None:
-            self.current.forget()
-            self.current = None
+        for pipeline in self._pipelines:
+            pipeline.forget()
 
 
 _outboxes: weakref.WeakSet[Outbox] = weakref.WeakSet()

@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, Final
 
 from ..codec import encode
+from ..constants import MAX_STOCK_CALL
 from ..errors import EventServiceError, OutcomeUnknownError
-from .entries import checked_entry
-from .outbox import Entry, Outbox
+from .entries import Entry, checked_entry, packed_batch
+from .outbox import Outbox
 from .session import Ticket
 
 log = logging.getLogger("pyro_events.publisher")
@@ -35,12 +36,16 @@ class Pipeline:
     was published is sent, as a file is written, and the exception goes on. An error is raised by the
     next `publish` or `flush`, or at the end of the block, and says how many events it concerns; the
     event of a `publish` that raises was not published.
+
+    Any thread may use it. Buffering takes no lock, because that would cost as much as encoding a
+    small event: appending to a list and cutting off its beginning are each one step of the
+    interpreter. Everything else is done under the outbox's lock.
     """
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._entries: list[Entry] = []
-        self._events = 0
+        # About what `entries` takes; several threads may miscount, so a frame is measured when made.
         self._size = 0
         self._outstanding: deque[tuple[Ticket, int]] = deque()
         self._queued = self._reported = 0
@@ -49,13 +54,13 @@ class Pipeline:
         self.frames = 0
 
     @property
-    def buffered(self) -> bool:
-        """Whether events wait for their frame to be sent."""
-        return bool(self._entries)
+    def buffered(self) -> int:
+        """How many calls of `publish` wait for their frame to be sent."""
+        return len(self._entries)
 
     @property
     def queued(self) -> int:
-        """Deliveries queued by the service so far, as far as it has acknowledged and we have read."""
+        """Deliveries queued by the service so far, as far as we have read its acknowledgements."""
         return self._queued
 
     def publish(self, subjects: Any, message: object) -> None:
@@ -66,20 +71,21 @@ class Pipeline:
         """
         entry, events, size = checked_entry(subjects, encode(message))
         outbox = self._outbox
-        with outbox.lock:
-            if outbox.current is not self or self._trouble is not None:
-                self._take_over()
-            if events == 0:
-                return
-            if size > ALONE_BYTES or self._size + size > FRAME_BYTES:
+        if outbox.current is not self or self._trouble is not None:
+            self._take_over()
+        if not events:
+            return
+        entries = self._entries
+        if size > ALONE_BYTES or self._size + size > FRAME_BYTES:
+            with outbox.lock:
                 self._send()
-            self._entries.append(entry)
-            self._events += events
-            self._size += size
-            if size > ALONE_BYTES or len(self._entries) >= FRAME_EVENTS:
+        entries.append(entry)
+        self._size += size
+        if size > ALONE_BYTES or len(entries) >= FRAME_EVENTS:
+            with outbox.lock:
                 self._send()
-            elif outbox.resting:
-                outbox.rouse()
+        elif outbox.resting:
+            outbox.rouse()
 
     def flush(self) -> int:
         """Send what is buffered and wait for every acknowledgement.
@@ -105,8 +111,7 @@ class Pipeline:
     ) -> None:
         with self._outbox.lock:
             self._left = True
-            if self._outbox.current is self:
-                self._outbox.current = None
+            self._outbox.leave(self)
             try:
                 self.flush()
             except Exception as failure:
@@ -115,14 +120,12 @@ class Pipeline:
                 log.warning("a pipeline left by an exception could not send everything: %s", failure)
 
     def _take_over(self) -> None:
-        """Become the outbox's current pipeline, or raise why this one cannot go on; the lock is held."""
-        if self._left:
-            raise EventServiceError("this pipeline is finished: make a new one with publisher.pipeline()")
-        self._raise_trouble()
-        previous = self._outbox.current
-        if previous is not None:
-            previous.send_buffered()
-        self._outbox.current = self
+        """Become the outbox's current pipeline, or raise why this one cannot go on."""
+        with self._outbox.lock:
+            if self._left:
+                raise EventServiceError("this pipeline is finished: make a new one with publisher.pipeline()")
+            self._raise_trouble()
+            self._outbox.enter(self)
 
     def send_buffered(self) -> None:
         """Send what is buffered on behalf of somebody else: its errors wait for our own caller."""
@@ -137,15 +140,28 @@ class Pipeline:
             raise trouble
 
     def _send(self) -> None:
-        """Send the buffer as one frame, when the window has room for it; the lock is held."""
-        if not self._entries:
+        """Send what is buffered, as soon as the window has room for it; the lock is held."""
+        entries = self._entries
+        while entries:
+            count = min(len(entries), FRAME_EVENTS)
+            batch = entries[:count]
+            del entries[:count]
+            self._size = 0
+            self.frames += 1
+            self._send_batch(batch)
+
+    def _send_batch(self, batch: list[Entry]) -> None:
+        """Send a batch in one frame, or in several when it was miscounted."""
+        call = packed_batch(batch)
+        if len(call) > MAX_STOCK_CALL and len(batch) > 1:
+            half = len(batch) // 2
+            self._send_batch(batch[:half])
+            self._send_batch(batch[half:])
             return
-        entries, events = self._entries, self._events
-        self._entries, self._events, self._size = [], 0, 0
-        self.frames += 1
         self._collect(WINDOW - 1)
+        events = sum([1 if type(names) is str else len(names) for names, _ in batch])
         try:
-            ticket = self._outbox.post(entries)
+            ticket = self._outbox.post(call)
         except Exception as error:
             error.args = (f"{error}; {events} events of a pipeline were not published",)
             raise
@@ -177,5 +193,5 @@ class Pipeline:
 
     def forget(self) -> None:
         """Drop everything: this is a forked child's copy of its parent's pipeline."""
-        self._entries, self._events, self._size = [], 0, 0
+        self._entries, self._size = [], 0
         self._outstanding.clear()

@@ -44,7 +44,7 @@ def read_reply(frame: Frame) -> Any:
 def rebuilt(described: Any) -> Exception:
     """The exception that a reply describes, or an EventServiceError with its name and text."""
     if not isinstance(described, dict):
-        return EventServiceError(f"the event service answered with an error that cannot be read: {described!r}")
+        return EventServiceError(f"the event service answered with no readable error: {described!r}")
     name, arguments = described.get("__class__"), described.get("args")
     arguments = arguments if isinstance(arguments, list) else [arguments]
     kind = _KNOWN.get(name) if isinstance(name, str) else None
@@ -60,5 +60,5 @@ def rebuilt(described: Any) -> Exception:
     attributes = described.get("attributes")
     traceback = attributes.get("_pyroTraceback") if isinstance(attributes, dict) else None
     if isinstance(traceback, list) and all(isinstance(line, str) for line in traceback):
-        error._pyroTraceback = traceback  # type: ignore[attr-defined]  # for Pyro5's excepthook
+        error.__dict__["_pyroTraceback"] = traceback  # for Pyro5's excepthook
     return error

@@ -6,6 +6,7 @@ and one at a time receives), nor what to do when the connection is gone.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import time
@@ -84,17 +85,18 @@ class Session:
         self._seq = 0
 
     @classmethod
-    def open(cls, uri: Pyro5.core.URI, timeout: float = CONNECT_TIMEOUT) -> Session:
-        """Connect to a PYRO URI and shake hands, within `timeout` seconds in all.
+    def open(cls, uri: Pyro5.core.URI) -> Session:
+        """Connect to a PYRO URI and shake hands, within CONNECT_TIMEOUT in all.
 
         Raises ServiceUnreachableError.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + CONNECT_TIMEOUT
         where = uri.location
         try:
-            sock = _connected_socket(uri, timeout)
+            sock = _connected_socket(uri, CONNECT_TIMEOUT)
         except OSError as error:
-            raise ServiceUnreachableError(f"the event service at {where} cannot be reached: {error}") from error
+            reason = f"the event service at {where} cannot be reached: {error}"
+            raise ServiceUnreachableError(reason) from error
         try:
             session = cls(sock, uri)
             session._greet(uri.object, deadline)
@@ -102,7 +104,7 @@ class Session:
             return session
         except (OSError, FrameError) as error:
             sock.close()
-            reason = "no answer" if isinstance(error, TimeoutError) else error
+            reason = "no answer" if isinstance(error, TimeoutError) else str(error)
             raise ServiceUnreachableError(
                 f"what listens at {where} does not answer as an event service: {reason}"
             ) from error
@@ -121,7 +123,8 @@ class Session:
             self._feed()
         answer = unpacked(frame)
         if frame.type == CONNECT_FAIL:
-            raise ServiceUnreachableError(f"the event service at {self.address} refused the connection: {answer}")
+            reason = f"the event service at {self.address} refused the connection: {answer}"
+            raise ServiceUnreachableError(reason)
         metadata = answer.get("meta") if isinstance(answer, dict) else None
         methods = metadata.get("methods") if isinstance(metadata, dict) else None
         if isinstance(methods, list) and "publish_encoded" not in methods:
@@ -181,10 +184,8 @@ class Session:
     def fail(self, reason: str) -> None:
         """Give up: whoever sends or receives is woken, and calls without a reply learn the reason."""
         self.dead = True
-        try:
+        with contextlib.suppress(OSError):  # it was not connected any more, which is what we want
             self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it was not connected any more, which is what we want
         while self._pending:
             self._pending.popleft().lost = reason
 

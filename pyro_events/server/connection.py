@@ -236,7 +236,10 @@ class Connection(asyncio.Protocol):
             self._make_batch(frame, served, call.batch, [])
         else:
             result = self._invoke(frame, served, call.method, call.args, call.kwargs)
-            self._settle(frame, result, lambda value: self._finish(frame, value))
+            if isinstance(result, Pending):
+                self._await(result, lambda value: self._finish(frame, value))
+            else:
+                self._finish(frame, result)
 
     def _invoke(
         self, frame: Frame, served: ServedObject, name: str, args: list[Any], kwargs: dict[str, Any]
@@ -258,12 +261,9 @@ class Connection(asyncio.Protocol):
             log.exception("the call of %s by %s failed", name, self.peer)
             return Pyro5.errors.PyroError(f"the service failed to do {name}; its log says why")
 
-    def _settle(self, frame: Frame, result: Any, done: Callable[[Any], None]) -> None:
-        """Hand a result over, now or when it comes."""
-        if not hasattr(result, "when_done"):
-            done(result)
-            return
-        self._wait(result)
+    def _await(self, pending: Pending, done: Callable[[Any], None]) -> None:
+        """Make no other call until a result comes, and hand it over then."""
+        self._wait(pending)
 
         def later(value: Any) -> None:
             self._pending = False
@@ -271,20 +271,20 @@ class Connection(asyncio.Protocol):
                 done(value)
                 self._continue()
 
-        result.when_done(later)
+        pending.when_done(later)
 
     def _make_batch(self, frame: Frame, served: ServedObject, batch: list[Any], results: list[Any]) -> None:
         """Make the calls of a Pyro batch one after the other; the first exception ends it."""
         while len(results) < len(batch) and not (results and isinstance(results[-1], Exception)):
             name, args, kwargs = batch[len(results)]
             result = self._invoke(frame, served, name, args, kwargs)
-            if hasattr(result, "when_done"):
+            if isinstance(result, Pending):
 
                 def later(value: Any) -> None:
                     results.append(value)
                     self._make_batch(frame, served, batch, results)
 
-                self._settle(frame, result, later)
+                self._await(result, later)
                 return
             results.append(result)
         wrapped = [calls.wrapped_error(each) if isinstance(each, Exception) else each for each in results]

@@ -272,14 +272,17 @@ class Delivery(asyncio.Protocol):
     def _close(self, reason: Loss, explanation: str) -> None:
         if self.state is State.CLOSED:
             return
-        self.state = State.CLOSED
+        was, self.state = self.state, State.CLOSED
         if self._task is not None and not self._task.done():
             self._task.cancel()
         if self._transport is not None:
             self._transport.abort()
         lost = len(self.backlog) + self.backlog.unacknowledged
         if explanation:
-            log.warning("%s %s; disconnected, %d events lost", self.backlog.subscriber, explanation, lost)
+            # A program that ends with nothing left to deliver is no cause for concern.
+            quiet = was is State.ACTIVE and reason is Loss.GONE and not lost
+            level = logging.INFO if quiet else logging.WARNING
+            log.log(level, "%s %s; disconnected, %d events lost", self.backlog.subscriber, explanation, lost)
         self._owner.ended(self, reason)
 
     @staticmethod

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..broker.backlog import Backlog
 from ..broker.broker import Entry
+from .served import Pending
 
 
 class _Total:
@@ -21,7 +22,7 @@ TOTAL: Final = _Total()
 Obstacle = Backlog | _Total
 
 
-class Publication:
+class Publication(Pending):
     """The entries of one call that are yet to be published, because a backlog was full.
 
     It is done when nothing holds it up any more and its last entry has been accepted.

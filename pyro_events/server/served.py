@@ -6,6 +6,7 @@ any method does, nor how a call arrives.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -14,12 +15,16 @@ from typing import Any, Final, Protocol
 LARGE: Final = "publish_large"
 
 
-class Pending(Protocol):
+class Pending(ABC):
     """A result that will come later."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def when_done(self, callback: Callable[[Any], None]) -> None:
         """Call back with the result, on the loop; at most one callback."""
 
+    @abstractmethod
     def abandon(self) -> None:
         """Nobody waits for the result any more."""
 

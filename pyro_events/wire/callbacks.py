@@ -9,6 +9,7 @@ read to plain data: whatever a subscriber says, nothing but numbers and text com
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -30,24 +31,22 @@ from .frames import (
     FrameLimits,
     write_frame,
 )
+from .packing import pack
 
 # [subject, time, seq, missed, payload]
 EventRow = Sequence[Any]
 
 EVENT_CLASS: Final = "pyro_events.event.Event"
 
-# What a subscriber may answer: before it has shown what it is, and afterwards.
-GREETING_LIMITS: Final = FrameLimits(
-    types=frozenset({CONNECT_OK, CONNECT_FAIL}), size=MAX_HANDSHAKE_REPLY, compressed=False
-)
-ANSWER_LIMITS: Final = FrameLimits(
-    types=frozenset({RESULT, PING}), size=MAX_HANDSHAKE_REPLY, compressed=False
-)
+# What a subscriber may answer: before it has shown what it is, and afterwards. A stock daemon with
+# Pyro5's COMPRESSION on compresses both.
+GREETING_LIMITS: Final = FrameLimits(types=frozenset({CONNECT_OK, CONNECT_FAIL}), size=MAX_HANDSHAKE_REPLY)
+ANSWER_LIMITS: Final = FrameLimits(types=frozenset({RESULT, PING}), size=MAX_HANDSHAKE_REPLY)
 
 
 def write_connect(object_id: str, handshake: Any) -> bytes:
     """The frame that greets a subscriber's daemon."""
-    return write_frame(CONNECT, 0, MSGPACK, 0, msgpack.packb({"handshake": handshake, "object": object_id}))
+    return write_frame(CONNECT, 0, MSGPACK, 0, pack({"handshake": handshake, "object": object_id}))
 
 
 def write_ping(seq: int) -> bytes:
@@ -59,7 +58,7 @@ def read_greeting(frame: Frame) -> frozenset[str]:
     """The methods of the object that we connected to. Raises ProtocolError with the daemon's reason."""
     data = _plain(frame)
     if frame.type == CONNECT_FAIL:
-        raise Pyro5.errors.ProtocolError(f"its daemon refused the connection: {str(data)[:200]}")
+        raise Pyro5.errors.ProtocolError(f"its daemon refused the connection: {_text(data)}"[:300])
     metadata = data.get("meta") if isinstance(data, dict) else None
     methods = metadata.get("methods") if isinstance(metadata, dict) else None
     if not isinstance(methods, list):
@@ -69,7 +68,7 @@ def read_greeting(frame: Frame) -> frozenset[str]:
 
 def write_events(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
     """One call of `events` with a batch."""
-    return write_frame(INVOKE, 0, MSGPACK, seq, msgpack.packb([object_id, "events", [rows], {}]))
+    return write_frame(INVOKE, 0, MSGPACK, seq, pack([object_id, "events", [rows], {}]))
 
 
 def write_event_batch(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
@@ -91,7 +90,7 @@ def write_event_batch(object_id: str, seq: int, rows: Sequence[EventRow]) -> byt
         ]
         for subject, time, number, missed, payload in rows
     ]
-    return write_frame(INVOKE, BATCH, MSGPACK, seq, msgpack.packb([object_id, "<batch>", calls, None]))
+    return write_frame(INVOKE, BATCH, MSGPACK, seq, pack([object_id, "<batch>", calls, None]))
 
 
 def read_events_answer(frame: Frame, count: int) -> list[int]:
@@ -136,10 +135,15 @@ def _reason(description: Any) -> str:
     """What a described exception says, bounded."""
     if not isinstance(description, dict):
         return "an error that cannot be read"
-    name = str(description.get("__class__", "an error"))
+    name = _text(description.get("__class__", "an error"))
     arguments = description.get("args")
-    text = " ".join(str(argument) for argument in arguments) if isinstance(arguments, list) else ""
+    text = " ".join(map(_text, arguments)) if isinstance(arguments, list) else ""
     return f"{name}: {text}"[:300]
+
+
+def _text(value: object) -> str:
+    """What a stranger sent, as text; its nesting may be deeper than `str` can follow."""
+    return value if isinstance(value, str) else reprlib.repr(value)
 
 
 def _plain(frame: Frame) -> Any:

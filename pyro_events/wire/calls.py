@@ -32,6 +32,7 @@ from .frames import (
     Frame,
     write_frame,
 )
+from .packing import pack
 
 
 class Call(NamedTuple):
@@ -98,7 +99,9 @@ def read_plain(serializer_id: int, payload: bytes) -> Any:
             return msgpack.unpackb(payload, raw=False, strict_map_key=False, ext_hook=_pyro_extension)
         if serializer_id == SERPENT:
             return serpent.loads(payload)
-        return json.loads(payload.decode("utf-8"))
+        if serializer_id == JSON:
+            return json.loads(payload.decode("utf-8"))
+        raise ValueError(f"the serializer {serializer_id} is not accepted")
     except Exception as error:  # parsers raise a dozen kinds, MemoryError and RecursionError too
         reason = f"{type(error).__name__}: {error}"[:200]
         raise Pyro5.errors.SerializeError(f"the arguments cannot be read: {reason}") from None
@@ -120,6 +123,10 @@ def _pyro_extension(code: int, data: bytes) -> Any:
     if code == 0x33:
         return datetime.date.fromordinal(_ORDINAL.unpack(data)[0])
     raise ValueError(f"unknown extension type {code}")
+
+
+# How msgpack announces bytes, by the first of them: how many more give the length.
+_LENGTH_SIZES: Final = {b"\xc4": 1, b"\xc5": 2, b"\xc6": 4}
 
 
 class Publication(NamedTuple):
@@ -145,13 +152,15 @@ def read_large_publication(payload: bytes, head: int) -> tuple[str, Publication]
         subjects = unpacker.unpack()
     except Exception:  # as in read_plain
         shape, object_id, method, subjects = [], None, None, None
-    start = unpacker.tell() + 5
+    after = unpacker.tell()
+    start = after + 1 + _LENGTH_SIZES.get(payload[after : after + 1], 0)
+    length = int.from_bytes(payload[after + 1 : start], "big")
     if (
         shape != [4, 1, 1, 2]
         or not isinstance(object_id, str)
         or method != "publish_encoded"
-        or payload[start - 5 : start - 4] != b"\xc6"
-        or start + int.from_bytes(payload[start - 4 : start], "big") + 1 != len(payload)
+        or start == after + 1  # no bytes
+        or start + length + 1 != len(payload)
         or payload[-1:] != b"\x80"
     ):
         raise Pyro5.errors.SerializeError(
@@ -161,20 +170,24 @@ def read_large_publication(payload: bytes, head: int) -> tuple[str, Publication]
     return object_id, Publication(subjects, payload[start:-1])
 
 
+# An exception class of any other module cannot be rebuilt by a stock client.
+_KNOWN_MODULES: Final = frozenset({"builtins", "Pyro5.errors"})
+
+
 def write_result(serializer_id: int, seq: int, value: Any, batch: bool = False) -> bytes:
     """The frame that returns `value`; with batch=True it is the list of a batch's results.
 
     An exception among a batch's results must be wrapped by `wrapped_error`.
     """
-    if serializer_id == MSGPACK:
-        data = msgpack.packb(value, default=_dumper(MSGPACK).default)
+    if serializer_id == MSGPACK and type(value) is int:
+        data = pack(value)
     else:
         data = _dumper(serializer_id).dumps(value)
     return write_frame(RESULT, BATCH if batch else 0, serializer_id, seq, data)
 
 
 def write_error(serializer_id: int, seq: int, error: Exception) -> bytes:
-    """The frame that raises `error` in the client, an error of Python's own or of Pyro5's."""
+    """The frame that raises `error` in the client, or what comes nearest to it there."""
     data = _dumper(serializer_id).dumps(_described(error))
     return write_frame(RESULT, EXCEPTION, serializer_id, seq, data)
 
@@ -186,13 +199,28 @@ def wrapped_error(error: Exception) -> dict[str, Any]:
 
 def _described(error: Exception) -> dict[str, Any]:
     """An exception as Pyro5 carries it; no traceback, which is nobody's business but ours."""
-    kind = type(error)
+    kind = _carried(type(error))
+    arguments = error.args if kind is type(error) else (error,)
     return {
         "__class__": f"{kind.__module__}.{kind.__name__}",
         "__exception__": True,
-        "args": [str(argument) for argument in error.args],
+        "args": [_writable(str(argument)) for argument in arguments],
         "attributes": {},
     }
+
+
+def _carried(kind: type[Exception]) -> type[Exception]:
+    """What stands for an exception's class in a client, which knows Python's own and Pyro5's only."""
+    # The subclasses of UnicodeError cannot be built from text.
+    if kind.__module__ in _KNOWN_MODULES and not issubclass(kind, UnicodeError):
+        return kind
+    nearest = (TypeError, ValueError, *kind.__mro__)
+    return next(base for base in nearest if issubclass(kind, base) and base.__module__ in _KNOWN_MODULES)
+
+
+def _writable(text: str) -> str:
+    """The text without lone surrogates, which json brings and nobody can write."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_connect_ok(serializer_id: int, seq: int, handshake: Any, methods: list[str]) -> bytes:
@@ -204,7 +232,8 @@ def write_connect_ok(serializer_id: int, seq: int, handshake: Any, methods: list
 
 def write_connect_fail(serializer_id: int, seq: int, reason: str) -> bytes:
     """The frame that turns a client away."""
-    return write_frame(CONNECT_FAIL, 0, serializer_id, seq, _dumper(serializer_id).dumps(reason))
+    data = _dumper(serializer_id).dumps(_writable(reason))
+    return write_frame(CONNECT_FAIL, 0, serializer_id, seq, data)
 
 
 def write_pong(serializer_id: int, seq: int) -> bytes:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import Pyro5.errors
@@ -94,10 +94,6 @@ class FrameLimits:
     compressed: bool = True
     serializers: frozenset[int] = SERIALIZERS
 
-    def resized(self, size: int, large: int = 0) -> FrameLimits:
-        """The same limits with other sizes."""
-        return replace(self, size=size, large=large)
-
 
 class FrameReader:
     """Cuts a stream of bytes into frames.
@@ -139,9 +135,9 @@ class FrameReader:
         of no use afterwards.
         """
         buffer, start = self._buffer, self._position
-        waiting = len(buffer) - start
-        if waiting < HEADER_SIZE:
-            if waiting:
+        length = len(buffer)
+        if length - start < HEADER_SIZE:
+            if length > start:
                 self._check_beginning(bytes(buffer[start : start + 6]))
             return None
         tag, version, kind, serializer_id, flags, seq, size, annotated, _, _, magic = _HEADER.unpack_from(
@@ -160,13 +156,15 @@ class FrameReader:
             self._judge(Frame(kind, flags, serializer_id, seq, b"", b""), size + annotated)
         middle = start + HEADER_SIZE + annotated
         end = middle + size
-        if len(buffer) < end:
+        if length < end:
             return None
-        payload = buffer[middle:end] if isinstance(buffer, bytes) else bytes(memoryview(buffer)[middle:end])
+        # A slice of bytes is copied once; of a bytearray it would be twice, but for the view.
+        payload = buffer[middle:end] if type(buffer) is bytes else bytes(memoryview(buffer)[middle:end])
         annotations = bytes(buffer[start + HEADER_SIZE : middle]) if annotated else b""
-        self._position = end
-        if end == len(buffer):
+        if end == length:
             self._buffer, self._position = b"", 0
+        else:
+            self._position = end
         if flags & COMPRESSED:
             payload = self._unpacked(payload, Frame(kind, flags, serializer_id, seq, b"", b""))
         return Frame(kind, flags, serializer_id, seq, annotations, payload)

@@ -107,6 +107,22 @@ def test_a_set_is_bounded_by_the_size_of_its_program() -> None:
     assert 5 <= sets.sets <= 13
 
 
+def test_only_what_still_waits_counts_towards_the_bound_of_what_waits() -> None:
+    one = compile_pattern("x10$")
+    sets = PatternSets(set_program=10 * one.program_size)
+    for _ in range(30):
+        sets.add(one)
+        sets.remove(one.text)
+    for number in range(10, 19):
+        sets.add(compile_pattern(f"x{number}$"))
+    assert sets.sets == 0
+    assert sets.tidy()
+    sets.add(compile_pattern("x20$"))
+    sets.add(compile_pattern("x21$"))
+    assert sets.sets == 1
+    assert sets.match("x21") == ["x21$"]
+
+
 @pytest.mark.parametrize("each", [False, True])
 def test_removed_patterns_do_not_match_and_come_back(each: bool) -> None:
     texts = [f"x{number}$" for number in range(20)]

@@ -16,7 +16,6 @@ from pyro_events.broker.pattern_sets import PatternSets
 from pyro_events.broker.routing import RoutingStatistics, RoutingTable
 from pyro_events.broker.subjects import compile_pattern
 
-
 compiled = functools.cache(compile_pattern)
 
 
@@ -160,7 +159,7 @@ class Routing(RuleBasedStateMachine):
 
 
 TestRouting = Routing.TestCase
-TestRouting.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
+TestRouting.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
 
 # Where Python's `re` and RE2 agree about case: not the dotted and dotless i.
 LETTERS = "aAbBsSkKß\u212aſ.-1"
@@ -314,11 +313,11 @@ def test_statistics() -> None:
     )
 
 
-def test_adding_10000_patterns_one_by_one_holds_up_no_match() -> None:
+def test_adding_patterns_one_by_one_holds_up_no_match() -> None:
     # By the processor's time, and with room for a slow machine: 35 ms where it was written.
     table: RoutingTable[int] = RoutingTable()
     longest = 0.0
-    for number in range(10_000):
+    for number in range(3_000):
         pattern = compile_pattern(rf"^STOCKQUOTE\.S{number}(\.|$)")
         begin = time.process_time()
         table.add_pattern(pattern, number)
@@ -326,4 +325,4 @@ def test_adding_10000_patterns_one_by_one_holds_up_no_match() -> None:
         longest = max(longest, time.process_time() - begin)
         assert found == (number,)
     assert longest < 0.2
-    assert table.statistics().pattern_sets < 30
+    assert table.statistics().pattern_sets < 15

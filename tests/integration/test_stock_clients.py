@@ -240,7 +240,7 @@ def test_a_bad_pattern_says_which_and_why(es, proxy: Proxy, serializer: str) -> 
 
 def test_another_object_is_unknown(es) -> None:
     uri = es.uri.replace("Pyro.EventService", "something.else")
-    with Proxy(uri) as other, pytest.raises(CommunicationError, match="unknown object"):
+    with Proxy(uri) as other, pytest.raises(CommunicationError, match="something.else"):
         other._pyroBind()
 
 
@@ -500,7 +500,7 @@ def test_the_http_gateway_publishes(named_es, gateway: Gateway) -> None:
         assert status == 500
         status, error = gateway.get("publish", subjects="bell\a", message="x")
         assert status == 500
-        assert error["__class__"] == "ValueError"
+        assert error["__class__"].endswith("ValueError")
         status, meta = gateway.get("$meta")
         assert status == 200
         assert "publish" in meta["methods"]

@@ -1,0 +1,251 @@
+"""The guarded Pyro5 daemon of a subscriber.
+
+Knows: Pyro5's daemon, and the one call that has a short way: a batch of events. Must not know: the
+service, subscriptions, or how many threads run handlers (the crew does).
+
+It is a Pyro5 daemon in every respect that a program sees. Pyro5 chooses its transport by a global
+setting and starts threads for it, so we let it begin with the transport for a connected socket,
+which starts none, and then put ours in its place.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgpack
+import Pyro5.core
+import Pyro5.errors
+import Pyro5.server
+from Pyro5 import config
+
+from ..constants import BATCH_EVENTS
+from ..wire.frames import CORRELATED, INVOKE, MSGPACK, RESULT, Frame, FrameError, write_frame
+from .accept import AcceptServer
+from .crew import Batch, ConnectionEnded, Crew
+from .guard import GuardedConnection
+
+log = logging.getLogger("pyro_events.daemon")
+
+# Connections at once. The service needs one; the others are for objects of the program's own.
+MAX_CONNECTIONS: Final = 200
+
+_NONE_FAILED: Final[bytes] = msgpack.packb([])
+# A batch and its rows; what else could be nested there would only cost memory.
+_ROW: Final = 5
+_GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
+
+
+class SubscriberDaemon(Pyro5.server.Daemon):  # type: ignore[misc]
+    """A Pyro5 daemon for one Subscriber; other objects may be registered too."""
+
+    transportServer: AcceptServer | None
+
+    def __init__(self, host: str, port: int = 0) -> None:
+        """host: the address to listen on. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            super().__init__(connected_socket=ours)
+        self._lock = threading.Lock()
+        self._connections: set[GuardedConnection] = set()
+        self._crew: Crew | None = None
+        self._prefix = b""
+        self.transportServer = AcceptServer(self, host, port, self._serve)
+        self.locationStr = self.transportServer.locationStr
+        if config.NATHOST:
+            natport = config.NATPORT or int(self.locationStr.rpartition(":")[2])
+            self.natLocationStr = f"{config.NATHOST}:{natport}"
+
+    def deliver_to(self, object_id: str, crew: Crew) -> None:
+        """Give the batches that come for `events` of an object to a crew."""
+        self._prefix = b"\x94" + msgpack.packb(object_id) + msgpack.packb("events") + b"\x91"
+        self._crew = crew
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return len(self._connections)
+
+    def requestLoop(self, loopCondition: Callable[[], bool] | None = None) -> None:
+        """Accept connections and let events start, until `shutdown`, `close` or a false condition."""
+        server = self.transportServer
+        if server is None:
+            raise Pyro5.errors.PyroError("this daemon is closed")
+        server.begin()
+        if self._crew is not None:
+            self._crew.resume()
+        server.loop(loopCondition)
+
+    def events(self, eventsockets: Any) -> None:
+        """For an external event loop: accept what waits on our socket."""
+        if self._crew is not None and self._crew.paused:
+            self._crew.resume()
+        server = self.transportServer
+        if server is not None:
+            server.events(eventsockets)
+
+    def shutdown(self) -> None:
+        """End the request loop and close."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening and end every connection. Handlers that run are not waited for."""
+        server = self.transportServer
+        super().close()
+        if server is None:
+            return
+        with self._lock:
+            for connection in self._connections:
+                connection.wake()
+
+    def combine(self, daemon: Any) -> None:
+        """Refused, as by Pyro5's thread server."""
+        raise TypeError("you can't use the loop combiner on a subscriber's daemon")
+
+    def _serve(self, sock: socket.socket) -> None:
+        """All that happens on one connection; the body of its thread."""
+        connection = GuardedConnection(sock)
+        with self._lock:
+            refused = len(self._connections) >= MAX_CONNECTIONS or self._shutting_down
+            if not refused:
+                self._connections.add(connection)
+        if refused:
+            connection.close()
+            return
+        carrier = _Connection(self, connection)
+        lane = None
+        try:
+            if self._greet(connection):
+                lane = (self._crew or self._own_crew()).admit(carrier)
+        finally:
+            if lane is None:
+                carrier.close()
+        if lane is not None:
+            lane.run()
+
+    def _own_crew(self) -> Crew:
+        """For a daemon that no subscriber uses: nobody will give it events."""
+        self._crew = Crew(lambda: lambda event: None)
+        return self._crew
+
+    def _greet(self, connection: GuardedConnection) -> bool:
+        """Pyro5's handshake, on a first frame that has been judged."""
+        try:
+            connection.read_hello()
+            return bool(self._handshake(connection))
+        except Pyro5.errors.CommunicationError as error:
+            log.debug("a connection was refused: %s", error)
+        except Exception:
+            log.warning("a handshake failed", exc_info=True)
+        return False
+
+    def take(self, connection: GuardedConnection, frame: Frame) -> Batch | None:
+        """The batch of events in a frame; None for any other call, which is made the stock way."""
+        payload = frame.payload
+        if (
+            frame.type == INVOKE
+            and frame.serializer_id == MSGPACK
+            and not frame.flags & ~CORRELATED
+            and self._prefix
+            and payload.startswith(self._prefix)
+            and payload[-1] == 0x80
+        ):
+            rows = _rows(payload[len(self._prefix) : -1])
+            if rows is not None:
+                return Batch(frame.seq, rows)
+        connection.serve(frame)
+        try:
+            self.handleRequest(connection)
+        finally:
+            connection.served()
+        return None
+
+    def forget(self, connection: GuardedConnection) -> None:
+        """A connection has ended."""
+        with self._lock:
+            self._connections.discard(connection)
+        try:
+            self._clientDisconnect(connection)
+        except Exception:
+            log.warning("clientDisconnect failed", exc_info=True)
+
+
+class _Connection:
+    """A connection as the crew sees it."""
+
+    def __init__(self, daemon: SubscriberDaemon, connection: GuardedConnection) -> None:
+        self._daemon = daemon
+        self._connection = connection
+
+    def read(self) -> Batch | None:
+        """The next batch, or None after any other call."""
+        try:
+            frame = self._connection.read_call()
+            return self._daemon.take(self._connection, frame)
+        except (Pyro5.errors.CommunicationError, Pyro5.errors.SecurityError, OSError) as error:
+            if isinstance(error, (FrameError, Pyro5.errors.TimeoutError)):
+                log.warning("a connection is closed: %s", error)
+            raise ConnectionEnded from error
+
+    def reply(self, batch: Batch) -> None:
+        """Acknowledge a batch."""
+        data = msgpack.packb(batch.failed) if batch.failed else _NONE_FAILED
+        try:
+            self._connection.send(write_frame(RESULT, 0, MSGPACK, batch.seq, data))
+        except Pyro5.errors.CommunicationError:
+            self._connection.wake()
+
+    def waiting(self) -> bool:
+        """Whether a frame, or a part of one, waits to be read."""
+        return self._connection.buffered or bool(_polled(self._connection.sock, readable=True))
+
+    def gone(self) -> bool:
+        """Whether the other side has closed, though there may be something left to read."""
+        return bool(_polled(self._connection.sock) & _GONE)
+
+    def wake(self) -> None:
+        """End the connection."""
+        self._connection.wake()
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._daemon.forget(self._connection)
+        self._connection.close()
+
+
+def _polled(sock: socket.socket, readable: bool = False) -> int:
+    """The poll events of a socket now; 0 for none, or where there is no poll."""
+    if not hasattr(select, "poll"):
+        return 0
+    poller = select.poll()
+    poller.register(sock, (select.POLLIN if readable else 0) | getattr(select, "POLLRDHUP", 0))
+    found = poller.poll(0)
+    return found[0][1] if found else 0
+
+
+def _rows(packed: bytes) -> Any:
+    """The rows of a batch, None when it is something else that must be looked at more closely."""
+    try:
+        rows = msgpack.unpackb(
+            packed,
+            use_list=False,
+            raw=False,
+            max_array_len=max(BATCH_EVENTS, _ROW),
+            object_hook=_no_map,
+            ext_hook=_no_extension,
+        )
+    except Exception:  # the parser raises a dozen kinds; the stock way says what is wrong
+        return None
+    return rows if type(rows) is tuple else None
+
+
+def _no_map(value: Any) -> Any:
+    raise ValueError("a batch of events contains no map")
+
+
+def _no_extension(code: int, data: bytes) -> Any:
+    raise ValueError("a batch of events contains no extension type")

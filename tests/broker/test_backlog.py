@@ -1,0 +1,309 @@
+"""The backlog against a list, under every policy, with every event accounted for at every step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from backlog_model import OVERHEAD, ModelBacklog
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from pyro_events.broker.backlog import Backlog, Batch, Loss, Outcome, TotalBytes, queued_event
+from pyro_events.options import BacklogOptions, Overflow
+
+POLICIES = [policy.value for policy in Overflow]
+each_policy = pytest.mark.parametrize("policy", POLICIES)
+
+# Few subjects, so that `latest` finds some again; one of them longer when folded.
+subjects = st.sampled_from(["a", "A", "b", "straße", "STRASSE", "c.d"])
+payloads = st.sampled_from([b"", b"p", b"p" * 100, b"p" * 450])
+bounds = st.tuples(st.sampled_from(POLICIES), st.integers(1, 5), st.sampled_from([1, 150, 330, 700, 5000]))
+
+
+def options_of(policy: str, most_events: int, most_bytes: int) -> BacklogOptions:
+    return BacklogOptions(most_events, most_bytes, Overflow(policy))
+
+
+def backlog_of(policy: str = "block", most_events: int = 3, most_bytes: int = 10_000) -> Backlog:
+    return Backlog("PYRO:s@h:1", options_of(policy, most_events, most_bytes), TotalBytes())
+
+
+def push(backlog: Backlog, *names: str, payload: bytes = b"") -> list[Outcome]:
+    """Push one event for each name, stamped 1.0."""
+    return [backlog.push(queued_event(name, 1.0, payload)) for name in names]
+
+
+def numbers(batch: Batch) -> list[tuple[int, int]]:
+    """(seq, missed) of each event."""
+    return [(row[2], row[3]) for row in batch.rows]
+
+
+class BacklogMachine(RuleBasedStateMachine):
+    """One backlog beside its model, and a second one that shares only the total."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = TotalBytes()
+        self.neighbour = Backlog("PYRO:other@h:1", BacklogOptions(), self.total)
+        self.neighbour.push(queued_event("x", 0.0, b"neighbour"))
+        self.clock = 1000.0
+        self.batches: list[Batch] = []
+        self.received: list[tuple[int, int]] = []
+
+    @initialize(bounds=bounds)
+    def begin(self, bounds: tuple[str, int, int]) -> None:
+        self.backlog = Backlog("PYRO:s@h:1", options_of(*bounds), self.total)
+        self.model = ModelBacklog(*bounds)
+        self.batches.clear()
+        self.received.clear()
+
+    @rule(subject=subjects, payload=payloads)
+    def push(self, subject: str, payload: bytes) -> None:
+        self.clock += 1.5
+        outcome = self.backlog.push(queued_event(subject, self.clock, payload))
+        assert outcome.name.lower() == self.model.push(subject, self.clock, payload)
+        count, size = len(self.backlog), self.backlog.bytes
+        if outcome is Outcome.QUEUED:
+            assert count <= self.model.most_events
+            assert size <= self.model.most_bytes or count == 1
+        if outcome is Outcome.FULL:
+            assert self.model.policy == "block"
+            assert not self.backlog.has_room
+
+    @rule(bounds=bounds)
+    def configure(self, bounds: tuple[str, int, int]) -> None:
+        self.backlog.configure(options_of(*bounds))
+        self.model.configure(*bounds)
+
+    @precondition(lambda self: len(self.backlog))
+    @rule(events=st.integers(1, 4), size=st.sampled_from([1, 250, 10_000]))
+    def take(self, events: int, size: int) -> None:
+        batch = self.backlog.take(events, size)
+        expected = self.model.take(events, size)
+        assert batch.rows == expected.rows
+        assert batch.size == expected.size
+        assert 1 <= len(batch.rows) <= events
+        self.batches.append(batch)
+        self.received += numbers(batch)
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data())
+    def acknowledge(self, data: st.DataObject) -> None:
+        batch = self.batches.pop(0)
+        failed = data.draw(st.integers(0, len(batch.rows)))
+        self.backlog.acknowledge(batch, failed)
+        self.model.acknowledge(failed)
+
+    @precondition(lambda self: self.batches and len(self.batches[0].rows) > 1)
+    @rule(data=st.data())
+    def acknowledge_part(self, data: st.DataObject) -> None:
+        batch = self.batches[0]
+        handled = data.draw(st.integers(1, len(batch.rows) - 1))
+        failed = data.draw(st.integers(0, handled))
+        self.backlog.acknowledge_part(batch, handled, failed)
+        self.model.acknowledge_part(handled, failed)
+        assert batch.rows == self.model.in_flight[0].rows
+
+    @precondition(lambda self: self.batches)
+    @rule()
+    def lose_batch(self) -> None:
+        self.backlog.lose_batch(self.batches.pop(0))
+        self.model.lose_batch()
+
+    @rule(reason=st.sampled_from([Loss.GONE, Loss.REFUSED, Loss.DEADLINE, Loss.STOPPED, Loss.DISCONNECT]))
+    def lose_everything(self, reason: Loss) -> None:
+        assert self.backlog.lose_everything(reason) == self.model.lose_everything(reason.value)
+        self.batches.clear()
+        assert not self.backlog.waits
+        assert self.backlog.accepted == self.backlog.delivered + sum(self.backlog.lost.values())
+
+    @invariant()
+    def every_event_is_accounted_for(self) -> None:
+        backlog, model = self.backlog, self.model
+        waiting = len(backlog) + backlog.unacknowledged
+        assert backlog.accepted == backlog.delivered + sum(backlog.lost.values()) + waiting
+        assert (backlog.accepted, backlog.delivered) == (model.accepted, model.delivered)
+        assert backlog.lost == model.lost
+        assert (len(backlog), backlog.unacknowledged) == (len(model.waiting), model.unacknowledged)
+        assert backlog.waits == (waiting > 0)
+
+    @invariant()
+    def every_byte_is_accounted_for(self) -> None:
+        assert self.backlog.bytes == self.model.bytes
+        assert self.total.value == self.model.held + self.neighbour.bytes
+
+    @invariant()
+    def numbers_are_consecutive_but_for_what_is_missed(self) -> None:
+        last = 0
+        for seq, missed in self.received:
+            assert seq == last + missed + 1
+            assert missed >= 0
+            last = seq
+
+    @invariant()
+    def an_empty_backlog_has_room_and_is_not_crowded(self) -> None:
+        backlog, model = self.backlog, self.model
+        assert backlog.oldest == model.oldest
+        share = max(len(model.waiting) / model.most_events, model.bytes / model.most_bytes)
+        assert backlog.crowded == (share >= 0.75)
+        if not model.waiting:
+            assert backlog.has_room
+        if backlog.has_room:
+            assert share < 1
+
+    @invariant()
+    def statistics_say_so(self) -> None:
+        backlog, model = self.backlog, self.model
+        statistics = backlog.statistics(iter(["a", "^b"]), self.clock + 2)
+        assert (statistics.subscriber, statistics.subjects) == ("PYRO:s@h:1", ("a", "^b"))
+        assert (statistics.overflow, statistics.accepted) == (model.policy, model.accepted)
+        assert (statistics.backlog, statistics.backlog_bytes) == (len(model.waiting), model.bytes)
+        assert (statistics.unacknowledged, statistics.delivered) == (model.unacknowledged, model.delivered)
+        assert statistics.lost == dict(backlog.lost)
+        assert statistics.oldest == (None if model.oldest is None else self.clock + 2 - model.oldest)
+
+
+TestBacklogMachine = BacklogMachine.TestCase
+TestBacklogMachine.settings = settings(deadline=None, max_examples=100, stateful_step_count=40)
+
+
+# The promises one by one, as a reader would look for them
+
+
+@each_policy
+@pytest.mark.parametrize("most_bytes", [1, 100, OVERHEAD + 1])
+def test_an_empty_backlog_takes_an_event_of_any_size(policy: str, most_bytes: int) -> None:
+    backlog = backlog_of(policy, most_bytes=most_bytes)
+    assert push(backlog, "x", payload=bytes(100_000)) == [Outcome.QUEUED]
+    assert numbers(backlog.take(10, 1)) == [(1, 0)]
+
+
+def test_block_keeps_everything() -> None:
+    backlog = backlog_of("block")
+    assert push(backlog, *"abcde") == [Outcome.QUEUED] * 3 + [Outcome.FULL] * 2
+    assert numbers(backlog.take(10, 10_000)) == [(1, 0), (2, 0), (3, 0), (4, 0), (5, 0)]
+
+
+def test_drop_oldest_keeps_the_newest() -> None:
+    backlog = backlog_of("drop-oldest")
+    assert push(backlog, *"abcde") == [Outcome.QUEUED] * 5
+    assert numbers(backlog.take(10, 10_000)) == [(3, 2), (4, 0), (5, 0)]
+    assert backlog.lost == {"drop-oldest": 2}
+
+
+def test_drop_oldest_makes_room_for_bytes() -> None:
+    backlog = backlog_of("drop-oldest", most_events=100, most_bytes=1000)
+    push(backlog, *"abcdefgh")
+    assert push(backlog, "x", payload=bytes(500)) == [Outcome.QUEUED]
+    assert numbers(backlog.take(10, 10_000)) == [(6, 5), (7, 0), (8, 0), (9, 0)]
+
+
+def test_drop_newest_keeps_the_oldest() -> None:
+    backlog = backlog_of("drop-newest")
+    assert push(backlog, *"abcde") == [Outcome.QUEUED] * 3 + [Outcome.DROPPED] * 2
+    assert numbers(backlog.take(10, 10_000)) == [(1, 0), (2, 0), (3, 0)]
+    push(backlog, "f")
+    assert numbers(backlog.take(10, 10_000)) == [(6, 2)]
+    assert backlog.lost == {"drop-newest": 2}
+
+
+def test_latest_keeps_everything_that_fits() -> None:
+    backlog = backlog_of("latest")
+    assert push(backlog, "sun", "ibm", "SUN") == [Outcome.QUEUED] * 3
+    assert numbers(backlog.take(10, 10_000)) == [(1, 0), (2, 0), (3, 0)]
+    assert not backlog.lost
+
+
+def test_latest_keeps_the_newest_of_each_subject_once_it_overflows() -> None:
+    backlog = backlog_of("latest")
+    assert push(backlog, "sun", "ibm", "SUN", "ibm") == [Outcome.QUEUED] * 4
+    push(backlog, "Sun")
+    batch = backlog.take(10, 10_000)
+    assert [row[0] for row in batch.rows] == ["ibm", "Sun"]
+    assert numbers(batch) == [(4, 3), (5, 0)]
+    assert backlog.lost == {"latest": 3}
+
+
+def test_latest_goes_on_until_the_subscriber_has_caught_up() -> None:
+    backlog = backlog_of("latest")
+    push(backlog, *"abab")  # overflows: a and b remain
+    backlog.take(1, 1)
+    push(backlog, "b")
+    assert numbers(backlog.take(10, 10_000)) == [(5, 1)]
+    push(backlog, *"bb")
+    assert numbers(backlog.take(10, 10_000)) == [(6, 0), (7, 0)]
+
+
+def test_latest_of_too_many_subjects_drops_the_oldest() -> None:
+    backlog = backlog_of("latest")
+    push(backlog, *"abcd")
+    assert [row[0] for row in backlog.take(10, 10_000).rows] == ["b", "c", "d"]
+    assert backlog.lost == {"latest": 1}
+
+
+def test_disconnect_asks_for_it() -> None:
+    backlog = backlog_of("disconnect")
+    assert push(backlog, *"abcd") == [Outcome.QUEUED] * 3 + [Outcome.DISCONNECT]
+    assert backlog.lost == {"disconnect": 1}
+    assert backlog.lose_everything(Loss.DISCONNECT) == 3
+    assert backlog.lost == {"disconnect": 4}
+
+
+def test_what_waits_survives_a_change_of_policy() -> None:
+    backlog = backlog_of("block")
+    push(backlog, "a", "b", "A")
+    backlog.configure(options_of("latest", 3, 10_000))
+    assert len(backlog) == 3
+    push(backlog, "b")
+    backlog.configure(options_of("drop-newest", 2, 10_000))
+    assert push(backlog, "d") == [Outcome.DROPPED]
+    batch = backlog.take(10, 10_000)
+    assert [(row[0], row[2], row[3]) for row in batch.rows] == [("A", 3, 2), ("b", 4, 0)]
+    assert backlog.lost == {"latest": 2, "drop-newest": 1}
+
+
+def test_events_in_flight_take_no_room() -> None:
+    backlog = backlog_of("drop-newest")
+    push(backlog, *"abc")
+    backlog.take(10, 10_000)
+    assert push(backlog, *"def") == [Outcome.QUEUED] * 3
+
+
+def test_publishers_go_on_when_an_eighth_is_free() -> None:
+    backlog = backlog_of("block", most_events=16)
+    push(backlog, *"abcdefghijklmnopqr")
+    room = []
+    while len(backlog):
+        room.append((len(backlog), backlog.has_room))
+        backlog.take(1, 1)
+    assert [count for count, has_room in room if has_room] == list(range(14, 0, -1))
+
+
+def test_publishers_go_on_when_an_eighth_of_the_bytes_is_free() -> None:
+    backlog = backlog_of("block", most_events=100, most_bytes=8 * (OVERHEAD + 1))
+    push(backlog, *"abcdefgh")
+    assert not backlog.has_room
+    backlog.take(1, 1)
+    assert backlog.has_room
+
+
+@pytest.mark.parametrize("act", [Backlog.acknowledge, Backlog.lose_batch])
+def test_batches_land_in_the_order_in_which_they_were_taken(act: Any) -> None:
+    backlog = backlog_of()
+    push(backlog, *"abc")
+    first, second = backlog.take(1, 1), backlog.take(1, 1)
+    with pytest.raises(AssertionError, match="in the order"):
+        act(backlog, second)
+    assert first.rows[0][2] == 1
+
+
+def test_an_event_counts_for_what_it_takes() -> None:
+    assert queued_event("subject", 1.0, b"payload")[3] == 7 + 7 + OVERHEAD
+
+
+def test_a_clock_that_went_back_makes_no_negative_age() -> None:
+    backlog = backlog_of()
+    push(backlog, "a")
+    assert backlog.statistics([], 0.5).oldest == 0.0

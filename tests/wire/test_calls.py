@@ -1,0 +1,618 @@
+"""Calls: what stock Pyro5 clients write is read, what we write they read, and nothing else gets through.
+
+Knows: Pyro5's own serializers, the other side of every call here. Must not know: what is called.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import marshal
+import tracemalloc
+import uuid
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgpack
+import Pyro5.core
+import Pyro5.errors
+import Pyro5.protocol as pyro
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from Pyro5.client import Proxy
+from Pyro5.core import URI
+from Pyro5.serializers import serializers
+
+from pyro_events.constants import MAX_STOCK_CALL
+from pyro_events.errors import MessageTooLargeError, ServiceNotFoundError, UnsupportedTypeError
+from pyro_events.wire import calls
+from pyro_events.wire.calls import Call, Hello, Publication
+from pyro_events.wire.frames import Frame, FrameError
+
+KIB, MIB = 1 << 10, 1 << 20
+IDS = {"serpent": 1, "json": 3, "msgpack": 4}
+NAMES = sorted(IDS)
+MARSHAL = 2
+
+thorough = settings(deadline=None, max_examples=50)
+each_serializer = pytest.mark.parametrize("name", NAMES)
+
+
+def frame(name: str, payload: bytes, flags: int = 0, kind: int = pyro.MSG_INVOKE) -> Frame:
+    """A frame as the reader hands it over."""
+    return Frame(kind, flags, IDS[name], 7, b"", payload)
+
+
+def received(data: bytes) -> pyro.ReceivingMessage:
+    """One of our frames as Pyro5 reads it."""
+    return pyro.ReceivingMessage(data[:40], data[40:])
+
+
+def result_of(data: bytes) -> Any:
+    """What a stock client makes of an answer, by the serializer that its frame names."""
+    message = received(data)
+    name = next(name for name, number in IDS.items() if number == message.serializer_id)
+    return serializers[name].loads(message.data)
+
+
+def raised_by(data: bytes) -> Exception:
+    """The error that a stock client raises for an answer."""
+    assert received(data).flags & pyro.FLAGS_EXCEPTION
+    error = result_of(data)
+    assert isinstance(error, Exception)
+    return error
+
+
+# Plain values that every serializer keeps, but for tuples, which json and msgpack make lists.
+plain = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text("abc", max_size=3), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+call_shapes = st.tuples(
+    st.text("abc_", min_size=1),
+    st.lists(plain, max_size=3),
+    st.dictionaries(st.text("abc", min_size=1), plain, max_size=2),
+)
+
+
+# Reading what stock clients write
+
+
+@each_serializer
+@thorough
+@given(shape=call_shapes)
+def test_a_stock_call_is_read(name: str, shape: tuple[str, list[Any], dict[str, Any]]) -> None:
+    method, args, kwargs = shape
+    data = serializers[name].dumpsCall("Pyro.EventService", method, tuple(args), kwargs)
+    assert calls.read_call(frame(name, data)) == Call("Pyro.EventService", method, args, kwargs)
+
+
+@each_serializer
+@thorough
+@given(batch=st.lists(call_shapes, max_size=4))
+def test_a_stock_batch_is_read(name: str, batch: list[tuple[str, list[Any], dict[str, Any]]]) -> None:
+    sent = [(method, tuple(args), kwargs) for method, args, kwargs in batch]
+    data = serializers[name].dumpsCall("Pyro.EventService", "<batch>", sent, None)
+    read = calls.read_call(frame(name, data, pyro.FLAGS_BATCH))
+    assert read == Call("Pyro.EventService", "", [], {}, batch)
+
+
+@each_serializer
+@pytest.mark.parametrize("handshake", ["hello", None, {"ident": "x"}, [1, 2]])
+def test_a_stock_handshake_is_read(name: str, handshake: Any) -> None:
+    data = serializers[name].dumps({"handshake": handshake, "object": "Pyro.EventService"})
+    hello = calls.read_hello(frame(name, data, kind=pyro.MSG_CONNECT))
+    assert hello == Hello(handshake, "Pyro.EventService")
+
+
+def test_a_handshake_may_bring_nothing_but_the_object() -> None:
+    data = json.dumps({"object": "Pyro.EventService"}).encode()
+    assert calls.read_hello(frame("json", data)) == Hello(None, "Pyro.EventService")
+
+
+MOMENT = datetime.datetime(2024, 2, 29, 12, 30, 15, 250000)
+IDENTITY = uuid.UUID(int=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "read"),
+    [
+        ("serpent", (1, (2,)), (1, (2,))),
+        ("serpent", {1, 2}, {1, 2}),
+        ("serpent", 1 + 2j, 1 + 2j),
+        ("serpent", b"raw", {"data": "cmF3", "encoding": "base64"}),
+        ("serpent", 10**100, 10**100),
+        ("serpent", MOMENT, "2024-02-29T12:30:15.250000"),
+        ("json", (1, (2,)), [1, [2]]),
+        ("json", {7}, [7]),
+        ("json", IDENTITY, str(IDENTITY)),
+        ("json", 10**100, 10**100),
+        ("msgpack", (1, (2,)), [1, [2]]),
+        ("msgpack", b"raw", b"raw"),
+        ("msgpack", {1: "one", b"two": 2}, {1: "one", b"two": 2}),
+        ("msgpack", {7}, [7]),
+        ("msgpack", 1 + 2j, 1 + 2j),
+        ("msgpack", MOMENT, MOMENT),
+        ("msgpack", MOMENT.date(), MOMENT.date()),
+        ("msgpack", Decimal("1.5"), "1.5"),
+    ],
+)
+def test_how_special_values_arrive(name: str, sent: Any, read: Any) -> None:
+    data = serializers[name].dumpsCall("object", "method", (sent,), {})
+    [value] = calls.read_call(frame(name, data)).args
+    assert value == read
+    assert type(value) is type(read)
+
+
+def test_a_large_number_in_msgpack_arrives() -> None:
+    # Pyro5 means to write it so; the msgpack of today refuses it before it asks Pyro5.
+    data = msgpack.packb(["object", "method", [msgpack.ExtType(0x31, b"-1" + b"0" * 50)], {}])
+    assert calls.read_call(frame("msgpack", data)).args == [-(10**50)]
+
+
+@each_serializer
+@pytest.mark.parametrize(
+    ("make", "argument", "kind"),
+    [
+        (Proxy, "PYRO:subscriber@localhost:5555", "Pyro5.client.Proxy"),
+        (URI, "PYRO:subscriber@localhost:5555", "Pyro5.core.URI"),
+        (ValueError, "no", "builtins.ValueError"),
+    ],
+)
+def test_classes_stay_dictionaries(name: str, make: Callable[[str], Any], argument: str, kind: str) -> None:
+    data = serializers[name].dumpsCall("object", "method", (make(argument),), {})
+    [value] = calls.read_call(frame(name, data)).args
+    assert type(value) is dict
+    assert value["__class__"] == kind
+
+
+# What is refused
+
+
+@each_serializer
+@pytest.mark.parametrize(
+    "shape",
+    [
+        None,
+        7,
+        "text",
+        [],
+        ["object", "method", []],
+        ["object", "method", [], {}, 1],
+        [None, "method", [], {}],
+        ["object", None, [], {}],
+        ["object", "method", None, {}],
+        ["object", "method", "text", {}],
+        ["object", "method", [], None],
+        ["object", "method", [], []],
+        {"object": "object", "method": "method"},
+        {"object": 1, "method": "method", "params": [], "kwargs": {}},
+    ],
+)
+def test_what_is_no_call(name: str, shape: Any) -> None:
+    with pytest.raises(Pyro5.errors.SerializeError, match="a call must"):
+        calls.read_call(frame(name, serializers[name].dumps(shape)))
+
+
+@each_serializer
+@pytest.mark.parametrize(
+    "batch", [None, 1, "text", {}, [1], [["method", []]], [["method", [], []]], [[1, [], {}]]]
+)
+def test_what_is_no_batch(name: str, batch: Any) -> None:
+    data = serializers[name].dumpsCall("object", "<batch>", batch, None)
+    with pytest.raises(Pyro5.errors.SerializeError, match="a (call|batch) must"):
+        calls.read_call(frame(name, data, pyro.FLAGS_BATCH))
+
+
+@each_serializer
+@pytest.mark.parametrize("hello", [None, "hello", ["object"], {}, {"object": 1}, {"handshake": "hello"}])
+def test_what_is_no_handshake(name: str, hello: Any) -> None:
+    with pytest.raises(Pyro5.errors.SerializeError, match="must name the object"):
+        calls.read_hello(frame(name, serializers[name].dumps(hello)))
+
+
+@pytest.fixture
+def no_marshal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(data: bytes) -> None:
+        pytest.fail("marshal.loads was called")
+
+    monkeypatch.setattr(marshal, "loads", refuse)
+
+
+@pytest.mark.parametrize("serializer_id", [0, MARSHAL, 5, 42, 255])
+@pytest.mark.parametrize("payload", [marshal.dumps({"object": "x"}), b'{"object": "x"}', b""])
+def test_no_other_serializer_is_read(serializer_id: int, payload: bytes, no_marshal: None) -> None:
+    for read in (calls.read_hello, calls.read_call):
+        with pytest.raises(Pyro5.errors.SerializeError, match=f"serializer {serializer_id} is not accepted"):
+            read(Frame(pyro.MSG_INVOKE, 0, serializer_id, 0, b"", payload))
+
+
+@each_serializer
+def test_marshal_under_another_name_is_not_read(name: str, no_marshal: None) -> None:
+    data = marshal.dumps(("Pyro.EventService", "publish", (1.5, "x"), {}))
+    with pytest.raises(Pyro5.errors.SerializeError):
+        calls.read_call(frame(name, data))
+
+
+# Any bytes
+
+PLAIN_TYPES = (
+    type(None), bool, int, float, complex, str, bytes, list, tuple, set, dict, type(...),
+    datetime.datetime, datetime.date, msgpack.Timestamp,
+)  # fmt: skip
+
+
+def all_within(value: Any) -> Iterator[Any]:
+    """The value and all that it holds, however deep."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        yield value
+        if isinstance(value, dict):
+            waiting += value
+            waiting += value.values()
+        elif isinstance(value, (list, tuple, set)):
+            waiting += value
+
+
+def read_or_refused(name: str, payload: bytes) -> None:
+    """Reading gives plain data and nothing that code stands behind, or SerializeError, bounded."""
+    for read in (calls.read_call, calls.read_hello):
+        for flags in (0, pyro.FLAGS_BATCH):
+            try:
+                read(frame(name, payload, flags))
+            except Pyro5.errors.SerializeError as error:
+                assert len(str(error)) < 300
+    try:
+        value = calls.read_plain(IDS[name], payload)
+    except Pyro5.errors.SerializeError:
+        return
+    assert all(type(each) in PLAIN_TYPES for each in all_within(value))
+
+
+@each_serializer
+@thorough
+@given(data=st.data())
+def test_any_bytes_are_plain_data_or_refused(name: str, data: st.DataObject) -> None:
+    read_or_refused(name, data.draw(st.binary(max_size=200)))
+
+
+text_fragments = st.lists(
+    st.sampled_from(
+        [
+            *"[](){},:'\"\\-+.#\n\t 0179ejxu",
+            "...",
+            "nan",
+            "1e999",
+            "None",
+            "set()",
+            "b''",
+            "\ud7ff",
+            "__class__",
+        ]
+    ),
+    max_size=30,
+).map(lambda fragments: "".join(fragments).encode())
+extension_codes = st.sampled_from([0x30, 0x31, 0x32, 0x33, 0x34, 0xFF])
+
+
+@pytest.mark.parametrize("name", ["serpent", "json"])
+@thorough
+@given(payload=text_fragments)
+def test_any_text_is_plain_data_or_refused(name: str, payload: bytes) -> None:
+    read_or_refused(name, payload)
+
+
+@thorough
+@given(code=extension_codes, data=st.binary(max_size=17) | st.integers().map(lambda number: b"%d" % number))
+def test_any_msgpack_extension_is_plain_data_or_refused(code: int, data: bytes) -> None:
+    read_or_refused("msgpack", b"\xc7" + bytes([len(data) % 256, code]) + data)
+
+
+@each_serializer
+@thorough
+@given(shape=call_shapes, data=st.data())
+def test_a_call_with_a_wrong_byte_is_read_or_refused(name: str, shape: Any, data: st.DataObject) -> None:
+    payload = bytearray(serializers[name].dumpsCall("object", *shape))
+    payload[data.draw(st.integers(0, len(payload) - 1))] ^= data.draw(st.integers(1, 255))
+    read_or_refused(name, bytes(payload))
+
+
+@each_serializer
+@pytest.mark.parametrize(
+    "opening", [b"[", b"(", b"{", b"-", b"{1:", b'{"a":', b"[[],", b"\x91", b"\x81\x01", b"\xdd\0\0\0\1"]
+)
+@pytest.mark.parametrize("depth", [200, 900, 1023, 10_000, MAX_STOCK_CALL])
+def test_deep_nesting_is_read_or_refused(name: str, opening: bytes, depth: int) -> None:
+    closing = {b"[": b"]", b"(": b",)", b"-": b"1", b"[[],": b"]", b"\x91": b"\x01"}.get(opening, b"1")
+    depth = min(depth, MAX_STOCK_CALL // len(opening))
+    payload = opening * depth + closing * (1 if opening in b"-" else depth)
+    read_or_refused(name, payload[:MAX_STOCK_CALL])
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff",
+        b"\xc9\xff\xff\xff\xff0",
+        b"\xdb\x7f\xff\xff\xff",
+    ],
+)
+def test_a_length_without_contents_costs_no_memory(payload: bytes) -> None:
+    tracemalloc.start()
+    try:
+        read_or_refused("msgpack", payload)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < MIB
+
+
+# Large publications
+
+
+def publication(subjects: Any, payload: Any, object_id: str = "Pyro.EventService") -> bytes:
+    """The body of a `publish_encoded` call of one event, as our publisher writes it."""
+    return msgpack.packb([object_id, "publish_encoded", [[[subjects, payload]]], {}])
+
+
+@pytest.mark.parametrize("size", [0, 255, 256, 65535, 65536, 1_000_000])
+@pytest.mark.parametrize("subjects", ["STOCKQUOTE.SUN", ["A", "b" * 255], []])
+def test_a_large_publication_is_read(size: int, subjects: Any) -> None:
+    payload = bytes(size)
+    body = publication(subjects, payload)
+    assert calls.read_large_publication(body, MAX_STOCK_CALL) == (
+        "Pyro.EventService",
+        Publication(subjects, payload),
+    )
+
+
+def test_an_event_just_below_the_size_of_a_large_frame_is_read() -> None:
+    # The whole is over 64 KiB, its bytes are not: msgpack then writes their length in two bytes.
+    subjects = ["x" * 255] * 20
+    body = publication(subjects, b"p" * (MAX_STOCK_CALL - 2000))
+    assert len(body) > MAX_STOCK_CALL
+    assert calls.read_large_publication(body, MAX_STOCK_CALL)[1].subjects == subjects
+
+
+@thorough
+@given(
+    subjects=st.text(max_size=20) | st.lists(st.text(max_size=20), max_size=5),
+    payload=st.binary(max_size=300),
+    spare=st.integers(-3, 3),
+)
+def test_the_envelope_must_lie_within_the_head(subjects: Any, payload: bytes, spare: int) -> None:
+    body = publication(subjects, payload)
+    head = len(body) - 1 - len(msgpack.packb(payload)) + spare
+    if spare >= 0:
+        assert calls.read_large_publication(body, head)[1] == (subjects, payload)
+    else:
+        with pytest.raises(Pyro5.errors.SerializeError, match=f"a call over {head} bytes"):
+            calls.read_large_publication(body, head)
+
+
+def assert_equal_or_refused(body: bytes, head: int) -> None:
+    """What is accepted is what msgpack itself reads."""
+    try:
+        object_id, (subjects, payload) = calls.read_large_publication(body, head)
+    except Pyro5.errors.SerializeError:
+        return
+    accepted = [object_id, "publish_encoded", [[[subjects, payload]]], {}]
+    # By their text, because a changed byte may turn a name into nan.
+    assert repr(msgpack.unpackb(body, strict_map_key=False)) == repr(accepted)
+
+
+@thorough
+@given(
+    body=st.builds(
+        publication, st.text(max_size=9) | st.lists(st.text(max_size=9), max_size=3), st.binary(max_size=40)
+    ),
+    data=st.data(),
+)
+def test_a_mutated_publication_is_refused_or_equal(body: bytes, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(body)))
+    end = data.draw(st.integers(start, min(len(body), start + 3)))
+    mutated = body[:start] + data.draw(st.binary(max_size=4)) + body[end:]
+    assert_equal_or_refused(mutated, data.draw(st.sampled_from([20, 40, MAX_STOCK_CALL])))
+
+
+def test_every_byte_of_the_envelope_counts() -> None:
+    body = publication("ab", b"payload")
+    for place in range(len(body)):
+        for value in range(256):
+            assert_equal_or_refused(body[:place] + bytes([value]) + body[place + 1 :], MAX_STOCK_CALL)
+
+
+@thorough
+@given(body=st.binary(max_size=100))
+def test_any_bytes_are_a_large_publication_or_refused(body: bytes) -> None:
+    assert_equal_or_refused(body, 50)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        msgpack.packb(["o", "publish", ["X", bytes(70_000)], {}]),
+        msgpack.packb(["o", "publish_encoded", [[["X", bytes(70_000)]]], {"more": 1}]),
+        msgpack.packb(["o", "publish_encoded", [[["X", bytes(70_000)], ["Y", b""]]], {}]),
+        msgpack.packb(["o", "publish_encoded", [[["X", "text" * 70_000]]], {}]),
+        msgpack.packb(["o", "publish_encoded", [[["X", bytes(70_000), 1]]], {}]),
+        msgpack.packb(["o", "publish_encoded", [[["X"] * 255, bytes(70_000)]], {}]),
+        msgpack.packb(["o", "publish_encoded", [[[["X" * 255] * 300, bytes(70_000)]]], {}]),
+        msgpack.packb([1, "publish_encoded", [[["X", bytes(70_000)]]], {}]),
+        publication("X", bytes(70_000)) + b"\x80",
+        publication("X", bytes(70_000))[:-1],
+        b"\x91" * 70_000,
+        b"\x94" + b"\x91" * 70_000,
+        b"",
+    ],
+)
+def test_no_other_large_call_is_read(body: bytes) -> None:
+    with pytest.raises(Pyro5.errors.SerializeError, match="single event; publish less at once"):
+        calls.read_large_publication(body, MAX_STOCK_CALL)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x94\xa1o\xafpublish_encoded\xdd\x00\x80\x00\x00" + b"\x80" * (8 * MIB),
+        b"\x94\xa1o\xafpublish_encoded\x91\x91\x92\xdd\x00\x80\x00\x00" + b"\x80" * (8 * MIB),
+        b"\x80" * (8 * MIB),
+    ],
+)
+def test_a_large_call_of_small_things_costs_no_memory(body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(Pyro5.errors.SerializeError):
+            calls.read_large_publication(body, MAX_STOCK_CALL)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The head, as objects: an empty dictionary takes 64 bytes.
+    assert peak < 150 * MAX_STOCK_CALL
+
+
+# Answers
+
+
+@each_serializer
+@thorough
+@given(value=plain, seq=st.integers(0, 0xFFFF))
+def test_a_result_is_read_by_pyro5(name: str, value: Any, seq: int) -> None:
+    data = calls.write_result(IDS[name], seq, value)
+    message = received(data)
+    assert (message.type, message.flags, message.seq) == (pyro.MSG_RESULT, 0, seq)
+    assert result_of(data) == value
+
+
+@each_serializer
+def test_the_results_of_a_batch_are_read_by_pyro5(name: str) -> None:
+    data = calls.write_result(
+        IDS[name], 1, [3, None, calls.wrapped_error(ValueError("no such thing"))], batch=True
+    )
+    assert received(data).flags == pyro.FLAGS_BATCH
+    first, second, third = result_of(data)
+    assert (first, second) == (3, None)
+    assert isinstance(third, Pyro5.core._ExceptionWrapper)
+    with pytest.raises(ValueError, match="^no such thing$"):
+        third.raiseIt()
+
+
+PYRO_ERRORS = sorted(
+    {
+        kind
+        for kind in vars(Pyro5.errors).values()
+        if isinstance(kind, type) and issubclass(kind, Pyro5.errors.PyroError)
+    },
+    key=str,
+)
+
+
+@each_serializer
+@pytest.mark.parametrize(
+    "kind", [ValueError, TypeError, AttributeError, KeyError, RuntimeError, OSError, *PYRO_ERRORS]
+)
+def test_an_error_is_rebuilt_by_pyro5(name: str, kind: type[Exception]) -> None:
+    data = calls.write_error(IDS[name], 9, kind("what was wrong"))
+    message = received(data)
+    assert (message.type, message.flags, message.seq) == (pyro.MSG_RESULT, pyro.FLAGS_EXCEPTION, 9)
+    error = raised_by(data)
+    assert type(error) is kind
+    assert error.args == ("what was wrong",)
+
+
+class Unknown(Exception):
+    """An error of nobody's."""
+
+
+@each_serializer
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (UnsupportedTypeError("a set of sockets"), TypeError),
+        (MessageTooLargeError("a set of sockets"), ValueError),
+        (ServiceNotFoundError("a set of sockets"), Pyro5.errors.NamingError),
+        (FrameError("a set of sockets"), Pyro5.errors.ProtocolError),
+        (Unknown("a set of sockets"), Exception),
+    ],
+)
+def test_an_error_that_pyro5_does_not_know_comes_as_one_that_it_does(
+    name: str, error: Any, kind: Any
+) -> None:
+    rebuilt = raised_by(calls.write_error(IDS[name], 0, error))
+    assert type(rebuilt) is kind
+    assert rebuilt.args == ("a set of sockets",)
+
+
+def _unicode_error(make: Callable[[], Any]) -> UnicodeError:
+    with pytest.raises(UnicodeError) as caught:
+        make()
+    return caught.value
+
+
+@each_serializer
+@pytest.mark.parametrize(
+    "error",
+    [
+        _unicode_error(lambda: "\ud800".encode()),
+        _unicode_error(lambda: b"\xff".decode()),
+        UnicodeError("bad"),
+    ],
+)
+def test_an_error_that_wants_special_arguments_comes_as_a_value_error(name: str, error: Exception) -> None:
+    rebuilt = raised_by(calls.write_error(IDS[name], 0, error))
+    assert type(rebuilt) is ValueError
+    assert rebuilt.args == (str(error),)
+
+
+@each_serializer
+@thorough
+@given(text=st.text(st.characters()))
+def test_an_error_may_say_anything(name: str, text: str) -> None:
+    error = raised_by(calls.write_error(IDS[name], 0, ValueError(text, 7)))
+    assert error.args == (text.encode("utf-8", "backslashreplace").decode(), "7")
+
+
+@each_serializer
+def test_an_accepted_client_learns_what_it_may_call(name: str) -> None:
+    data = calls.write_connect_ok(IDS[name], 3, "hello", ["publish", "subscribe"])
+    message = received(data)
+    assert (message.type, message.flags, message.seq) == (pyro.MSG_CONNECTOK, 0, 3)
+    assert result_of(data) == {
+        "handshake": "hello",
+        "meta": {"methods": ["publish", "subscribe"], "oneway": [], "attrs": []},
+    }
+
+
+@each_serializer
+@pytest.mark.parametrize("reason", ["denied", "there is no object '\ud800' here"])
+def test_a_refused_client_learns_why(name: str, reason: str) -> None:
+    data = calls.write_connect_fail(IDS[name], 3, reason)
+    message = received(data)
+    assert (message.type, message.flags, message.seq) == (pyro.MSG_CONNECTFAIL, 0, 3)
+    assert result_of(data) == reason.encode("utf-8", "backslashreplace").decode()
+
+
+@pytest.mark.parametrize("serializer_id", [*IDS.values(), 42])
+def test_a_ping_is_answered(serializer_id: int) -> None:
+    message = received(calls.write_pong(serializer_id, 12))
+    assert (message.type, message.flags, message.serializer_id, message.seq) == (
+        pyro.MSG_PING,
+        0,
+        serializer_id,
+        12,
+    )
+    assert message.data == b"pong"
