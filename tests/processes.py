@@ -66,15 +66,21 @@ class Process:
     def returncode(self) -> int | None:
         return self._popen.poll()
 
-    def wait_for(self, pattern: str, timeout: float = 15.0, stream: str = "stdout") -> re.Match[str]:
-        """The first match of `pattern` in what the process printed.
+    def wait_for(
+        self, pattern: str, timeout: float = 15.0, stream: str = "stdout", *, whole_lines: bool = True
+    ) -> re.Match[str]:
+        """The first match of `pattern` in the lines that the process printed.
 
-        Raises AssertionError with all that it printed, when it ends or `timeout` seconds pass first.
+        whole_lines: leave out what has no end of line yet; False for a prompt. Raises AssertionError
+        with all that it printed, when it ends or `timeout` seconds pass first.
         """
         end = time.monotonic() + timeout
         with self._changed:
             while True:
-                found = re.search(pattern, self._text[stream], re.MULTILINE)
+                text = self._text[stream]
+                if whole_lines and stream not in self._ended:
+                    text = text[: text.rfind("\n") + 1]
+                found = re.search(pattern, text, re.MULTILINE)
                 if found:
                     return found
                 left = end - time.monotonic()

@@ -142,7 +142,7 @@ class Broker:
         last ones given hold. Raises TypeError or ValueError, and then nothing has changed.
         """
         checked = check_subjects(names)
-        compiled = [self._pattern(text) for text in check_texts(patterns)]
+        compiled = self._compiled(check_texts(patterns))
         if options is not None and not isinstance(options, Mapping):
             raise TypeError(f"options must be a dictionary, not {type(options).__name__}")
         backlog = self._subscribers.get(subscriber)
@@ -159,8 +159,18 @@ class Broker:
             self._routing.add_pattern(pattern, backlog)
         return backlog
 
-    def _pattern(self, text: str) -> Pattern:
-        return self._routing.known_pattern(text) or compile_pattern(text)
+    def _compiled(self, texts: list[str]) -> list[Pattern]:
+        """The patterns of one call. Gives up early: compiling is what costs."""
+        compiled = []
+        new = 0
+        for text in texts:
+            known = self._routing.known_pattern(text)
+            pattern = known or compile_pattern(text)
+            if known is None:
+                new += pattern.program_size
+                _check_programs(new)
+            compiled.append(pattern)
+        return compiled
 
     def _check_limits(self, backlog: Backlog, names: list[str], patterns: list[Pattern]) -> None:
         count, programs = self._routing.would_add(backlog, names, patterns)
@@ -169,11 +179,7 @@ class Broker:
                 f"a subscriber can have {MAX_SUBSCRIPTIONS} subscriptions, this would make {count}; "
                 "subscribe to a pattern instead of many names"
             )
-        if programs > MAX_SUBSCRIBER_PROGRAMS:
-            raise ValueError(
-                f"the patterns of a subscriber can have a compiled size of {MAX_SUBSCRIBER_PROGRAMS} "
-                f"together, this would make {programs}; use fewer or simpler patterns"
-            )
+        _check_programs(programs)
 
     def find(self, subscriber: str) -> Backlog | None:
         """The backlog of the subscriber with that URI, if it has one."""
@@ -229,4 +235,12 @@ class Broker:
             waiting=sum(each.backlog + each.unacknowledged for each in subscribers),
             backlog_bytes=self._total.value,
             subscribers=subscribers,
+        )
+
+
+def _check_programs(size: int) -> None:
+    if size > MAX_SUBSCRIBER_PROGRAMS:
+        raise ValueError(
+            f"the patterns of a subscriber can have a compiled size of {MAX_SUBSCRIBER_PROGRAMS} "
+            f"together, these come to {size} or more; use fewer or simpler patterns"
         )

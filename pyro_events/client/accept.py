@@ -21,6 +21,8 @@ log = logging.getLogger("pyro_events.daemon")
 
 # A loop with a condition of its own is asked this often whether it still holds, in seconds.
 CONDITION_EVERY: Final = 0.1
+# Connections that may wait to be accepted while the program does not listen yet; Pyro5's own figure.
+_BACKLOG: Final = 100
 # Out of descriptors or memory: nothing can be accepted for a while, and asking again costs.
 _RECOVER: Final = 0.1
 
@@ -123,6 +125,7 @@ class AcceptServer:
                 self._pause()
                 return
             sock.setblocking(True)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             thread = threading.Thread(
                 target=self._serve, args=(sock,), name="pyro_events-subscriber", daemon=True
             )
@@ -168,8 +171,8 @@ class AcceptServer:
 
 def _listening_socket(host: str, port: int) -> socket.socket:
     """A non-blocking socket that listens. The one place where a daemon's socket is made."""
-    sock: socket.socket = socketutil.create_socket(
-        bind=(host, port), reuseaddr=config.SOCK_REUSE, timeout=None, noinherit=True, nodelay=True
-    )
+    address = socketutil.get_ip_address(host)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    sock = socket.create_server((str(address), port), family=family, backlog=_BACKLOG)
     sock.setblocking(False)
     return sock

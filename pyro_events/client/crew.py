@@ -36,6 +36,8 @@ MAX_BATCHES: Final = 4
 # A handler that took this many seconds after it was overtaken is slow itself, and its thread then
 # takes over in turn.
 _SLOW: Final = 0.005
+# Between two looks, 10 ms apart, a handler that is not slow returns at least this often.
+_FAST_STARTS: Final = 2
 # How long `close` waits for handlers that are running.
 CLOSE_TIMEOUT: Final = 2.0
 
@@ -116,7 +118,10 @@ class Lane:
         self._waiting = False
         self._members = 0
         self._ended = False
-        self._seen: tuple[Part | None, int] = (None, 0)
+        # For `look`: events that came, events that had started at the last look, and whether there
+        # was nothing to do in between.
+        self._came = self._seen = 0
+        self._idled = True
 
     def run(self) -> None:
         """Work until others do all that there is to do. The body of every thread of the crew."""
@@ -130,7 +135,7 @@ class Lane:
                 if part is None:
                     if not self._may_read():
                         break
-                    self._reading = True
+                    self._reading = self._idled = True
             if self._replies:
                 self._reply()
             if part is not None:
@@ -155,6 +160,7 @@ class Lane:
             if batch is None:
                 self.end()
             elif not self._ended:
+                self._came += len(batch.rows)
                 self._batches.append(batch)
                 self._parts.append(Part(batch, iter(batch.rows)))
 
@@ -189,9 +195,12 @@ class Lane:
         batch.parts -= 1
         if part is self._front:
             self._front = None
-        elif self._front is not None and time.monotonic() - part.overtaken_at > _SLOW:
-            if length_hint(self._front.rows):
-                self.overtake()
+        elif (
+            self._front is not None
+            and length_hint(self._front.rows)
+            and time.monotonic() - part.overtaken_at > _SLOW
+        ):
+            self.overtake()
         crew.finished()
         while self._batches and not self._batches[0].parts:
             done = self._batches.popleft()
@@ -224,26 +233,24 @@ class Lane:
             self.end()
 
     def look(self) -> bool:
-        """See to a handler that holds up others, and to a connection that is gone meanwhile."""
+        """See to handlers that hold up other events, and to a connection that is gone meanwhile."""
         if self._ended:
             return False
         front = self._front
-        seen, self._seen = self._seen, (front, length_hint(front.rows) if front is not None else 0)
+        waiting = sum([length_hint(part.rows) for part in self._parts])
+        if front is not None:
+            waiting += length_hint(front.rows)
+        started, self._seen = self._came - waiting - self._seen, self._came - waiting
+        idled, self._idled = self._idled, False
         if front is None:
             if self._parts and not self._waiting and self._crew.may_grow():
                 self._crew.hire(self)  # they were held, and those who held them are still busy
-        elif seen == self._seen:
+        elif not idled and started < _FAST_STARTS * self._crew.running:
             self.check()
-            if self._crew.may_grow() and self._others_wait():
+            if self._crew.may_grow() and (waiting or self._may_read() and self._carrier.waiting()):
                 self.overtake()
                 self._crew.hire(self)
         return bool(self._batches)
-
-    def _others_wait(self) -> bool:
-        """Whether events wait behind the one that the front is handling, here or unread."""
-        if self._parts or self._seen[1]:
-            return True
-        return self._may_read() and self._carrier.waiting()
 
     def join(self) -> None:
         """A thread comes to work in this lane."""
@@ -312,7 +319,7 @@ class Crew:
 
     @staticmethod
     def _log_failure(row: Row, error: BaseException) -> None:
-        subject = row[0] if row else None
+        subject = row[0] if isinstance(row, (tuple, list)) and row else None
         log.error("event() raised %s for subject %r", type(error).__name__, subject, exc_info=error)
 
     def run(self, events: Sequence[Row]) -> list[int]:

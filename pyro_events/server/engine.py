@@ -185,7 +185,7 @@ class Engine:
         if obstacles:
             self._holding.hold(publication, obstacles, self._loop.time())
         else:
-            publication.finish()
+            publication.settle(publication.queued)
         self.worked()
 
     def subscribe(
@@ -201,7 +201,11 @@ class Engine:
         if self.draining:
             raise ValueError("the event service is stopping; subscribe again when it is back")
         backlog = self.broker.subscribe(uri, names, patterns, options)
-        if backlog not in self._deliveries:
+        if backlog in self._deliveries:
+            return
+        if not self.broker.subscriptions(backlog):
+            self.broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
+        else:
             delivery = Delivery(self, backlog, address, object_id, self.options)
             self._deliveries[backlog] = delivery
             delivery.start()

@@ -6,8 +6,8 @@ when a backlog has room again, deliveries, or how a publisher is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from ..broker.backlog import Backlog
 from ..broker.broker import Entry
@@ -28,30 +28,20 @@ class Publication(Pending):
     It is done when nothing holds it up any more and its last entry has been accepted.
     """
 
-    __slots__ = ("_callback", "_holding", "abandoned", "entries", "obstacles", "queued")
+    __slots__ = ("_holding", "entries", "obstacles", "queued")
 
     def __init__(self, holding: Holding, entries: Iterator[Entry], queued: int) -> None:
         """queued: the deliveries that were queued before it was held up."""
+        super().__init__()
         self._holding = holding
-        self._callback: Callable[[Any], None] | None = None
         self.entries = entries
         self.queued = queued
         self.obstacles: set[Obstacle] = set()
-        self.abandoned = False
-
-    def when_done(self, callback: Callable[[Any], None]) -> None:
-        """Call back with the number of deliveries queued."""
-        self._callback = callback
 
     def abandon(self) -> None:
         """Its publisher is gone: what is not accepted yet never will be."""
-        self.abandoned = True
+        super().abandon()
         self._holding.forget(self)
-
-    def finish(self) -> None:
-        """Hand the result over."""
-        if self._callback is not None and not self.abandoned:
-            self._callback(self.queued)
 
 
 class Holding:

@@ -6,7 +6,6 @@ any method does, nor how a call arrives.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -15,18 +14,27 @@ from typing import Any, Final, Protocol
 LARGE: Final = "publish_large"
 
 
-class Pending(ABC):
-    """A result that will come later."""
+class Pending:
+    """A result that will come later. Runs on the loop's thread."""
 
-    __slots__ = ()
+    __slots__ = ("_callback", "abandoned")
 
-    @abstractmethod
+    def __init__(self) -> None:
+        self._callback: Callable[[Any], None] | None = None
+        self.abandoned = False
+
     def when_done(self, callback: Callable[[Any], None]) -> None:
-        """Call back with the result, on the loop; at most one callback."""
+        """Call back with the result; at most one callback."""
+        self._callback = callback
 
-    @abstractmethod
     def abandon(self) -> None:
         """Nobody waits for the result any more."""
+        self.abandoned = True
+
+    def settle(self, value: Any) -> None:
+        """Hand the result over to whoever waits for it."""
+        if self._callback is not None and not self.abandoned:
+            self._callback(value)
 
 
 class Caller:

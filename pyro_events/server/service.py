@@ -24,7 +24,6 @@ from ..broker.subjects import check_subject, check_subjects
 from ..codec import encode, encode_plain
 from ..options import ServiceOptions
 from ..wire.calls import Publication as EncodedEntry
-from ..wire.frames import SERPENT
 from .engine import Engine
 from .holding import Publication
 from .loops import new_event_loop

@@ -59,18 +59,19 @@ class BacklogMachine(RuleBasedStateMachine):
         self.batches.clear()
         self.received.clear()
 
-    @rule(subject=subjects, payload=payloads)
-    def push(self, subject: str, payload: bytes) -> None:
-        self.clock += 1.5
-        outcome = self.backlog.push(queued_event(subject, self.clock, payload))
-        assert outcome.name.lower() == self.model.push(subject, self.clock, payload)
-        count, size = len(self.backlog), self.backlog.bytes
-        if outcome is Outcome.QUEUED:
-            assert count <= self.model.most_events
-            assert size <= self.model.most_bytes or count == 1
-        if outcome is Outcome.FULL:
-            assert self.model.policy == "block"
-            assert not self.backlog.has_room
+    @rule(events=st.lists(st.tuples(subjects, payloads), min_size=1, max_size=6))
+    def push(self, events: list[tuple[str, bytes]]) -> None:
+        for subject, payload in events:
+            self.clock += 1.5
+            outcome = self.backlog.push(queued_event(subject, self.clock, payload))
+            assert outcome.name.lower() == self.model.push(subject, self.clock, payload)
+            if outcome is Outcome.QUEUED:
+                assert len(self.backlog) <= self.model.most_events
+                assert self.backlog.bytes <= self.model.most_bytes or len(self.backlog) == 1
+            if outcome is Outcome.FULL:
+                assert self.model.policy == "block"
+                assert not self.backlog.has_room
+            self.every_event_is_accounted_for()
 
     @rule(bounds=bounds)
     def configure(self, bounds: tuple[str, int, int]) -> None:
@@ -112,6 +113,7 @@ class BacklogMachine(RuleBasedStateMachine):
         self.backlog.lose_batch(self.batches.pop(0))
         self.model.lose_batch()
 
+    @precondition(lambda self: self.model.accepted > 20)
     @rule(reason=st.sampled_from([Loss.GONE, Loss.REFUSED, Loss.DEADLINE, Loss.STOPPED, Loss.DISCONNECT]))
     def lose_everything(self, reason: Loss) -> None:
         assert self.backlog.lose_everything(reason) == self.model.lose_everything(reason.value)
@@ -166,7 +168,7 @@ class BacklogMachine(RuleBasedStateMachine):
 
 
 TestBacklogMachine = BacklogMachine.TestCase
-TestBacklogMachine.settings = settings(deadline=None, max_examples=100, stateful_step_count=40)
+TestBacklogMachine.settings = settings(deadline=None, max_examples=60, stateful_step_count=30)
 
 
 # The promises one by one, as a reader would look for them
@@ -297,6 +299,53 @@ def test_batches_land_in_the_order_in_which_they_were_taken(act: Any) -> None:
     with pytest.raises(AssertionError, match="in the order"):
         act(backlog, second)
     assert first.rows[0][2] == 1
+
+
+def test_three_quarters_of_a_bound_are_crowded() -> None:
+    backlog = backlog_of(most_events=4)
+    push(backlog, *"ab")
+    assert not backlog.crowded
+    push(backlog, "c")
+    assert backlog.crowded
+    backlog.configure(options_of("block", 100, 400))
+    assert backlog.crowded
+
+
+def test_the_oldest_event_may_be_in_flight() -> None:
+    backlog = backlog_of()
+    assert backlog.oldest is None
+    for time in (5.0, 6.0):
+        backlog.push(queued_event("a", time, b""))
+    assert backlog.oldest == 5.0
+    backlog.acknowledge(backlog.take(1, 1))
+    assert backlog.oldest == 6.0
+    batch = backlog.take(1, 1)
+    assert backlog.oldest == 6.0
+    backlog.acknowledge(batch, failed=1)
+    assert backlog.oldest is None
+    assert (backlog.delivered, backlog.lost) == (1, {"handler-error": 1})
+
+
+def test_a_batch_may_be_done_piece_by_piece() -> None:
+    backlog = backlog_of(most_events=10)
+    push(backlog, *"abcdef")
+    batch = backlog.take(10, 10_000)
+    backlog.acknowledge_part(batch, 2, 1)
+    assert numbers(batch) == [(3, 0), (4, 0), (5, 0), (6, 0)]
+    assert (backlog.delivered, backlog.unacknowledged, backlog.lost) == (1, 4, {"handler-error": 1})
+    backlog.acknowledge_part(batch, 1, 0)
+    backlog.lose_batch(batch)
+    assert (backlog.delivered, backlog.lost) == (2, {"handler-error": 1, "unconfirmed": 3})
+    assert not backlog.waits
+
+
+def test_what_is_sent_and_what_waits_are_lost_for_different_reasons() -> None:
+    backlog = backlog_of()
+    push(backlog, *"abc")
+    backlog.take(2, 10_000)
+    assert backlog.lose_everything(Loss.DEADLINE) == 3
+    assert backlog.lost == {"unconfirmed": 2, "deadline": 1}
+    assert backlog.lose_everything(Loss.GONE) == 0
 
 
 def test_an_event_counts_for_what_it_takes() -> None:

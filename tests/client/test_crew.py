@@ -235,11 +235,10 @@ def test_without_threading_there_are_never_two_at_once(stage: Stage) -> None:
 def test_switching_threading_off_takes_effect_at_once(stage: Stage) -> None:
     first, second = threading.Event(), threading.Event()
     stage.actions[0] = lambda: first.wait(10)
-    stage.actions[1] = lambda: second.wait(10)
+    stage.actions[1] = lambda: (stage.crew.set_threading(False), second.wait(10))
     carrier = stage.connect()
     carrier.send(1, 0, 1, 2, 3)
-    eventually(lambda: stage.started == [0, 1])
-    stage.crew.set_threading(False)
+    eventually(lambda: stage.started == [0, 1] and not stage.crew.threading)
     second.set()
     eventually(lambda: stage.inside == 1)
     assert stage.started == [0, 1]

@@ -203,9 +203,9 @@ def test_the_service_refuses(fake: FakeService, publisher: Publisher) -> None:
 
     thread = threading.Thread(target=refuse)
     thread.start()
-    with pytest.raises(ValueError, match="no; 1 events of a pipeline were not published"):
-        with publisher.pipeline() as fast:
-            fast.publish("S", 1)
+    refused = pytest.raises(ValueError, match="no; 1 events of a pipeline were not published")
+    with refused, publisher.pipeline() as fast:
+        fast.publish("S", 1)
     thread.join(10)
 
 

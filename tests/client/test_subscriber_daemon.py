@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import marshal
 import socket
 import threading
 import time
@@ -16,6 +15,7 @@ import Pyro5.api
 import Pyro5.errors
 import Pyro5.server
 import pytest
+from Pyro5.serializers import MarshalSerializer
 from waiting import eventually
 
 from pyro_events.client import daemon as module
@@ -37,7 +37,6 @@ from pyro_events.wire.frames import (
     JSON,
     KEEP_SERIALIZED,
     MSGPACK,
-    ONEWAY,
     PING,
     RESULT,
     SERPENT,
@@ -97,8 +96,8 @@ class Stranger:
             self.reader.feed(data)
         return frame
 
-    def greet(self, serializer: int = MSGPACK) -> Frame | None:
-        self.send(write_frame(CONNECT, 0, serializer, 0, msgpack.packb({"handshake": "hello", "object": "target"})))
+    def greet(self) -> Frame | None:
+        self.send(callbacks.write_connect("target", "hello"))
         return self.answer()
 
 
@@ -133,10 +132,12 @@ def stranger(daemon: SubscriberDaemon) -> Iterator[Stranger]:
 def no_marshal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading marshal from a stranger can kill the interpreter; here it would fail the test."""
 
-    def loads(data: bytes) -> None:
-        pytest.fail("marshal.loads was called on received bytes")
+    def refuse(*arguments: object) -> None:
+        pytest.fail("marshal was used for what came over the network, or for its answer")
 
-    monkeypatch.setattr(marshal, "loads", loads)
+    for name in ("loads", "loadsCall", "dumps"):
+        monkeypatch.setattr(MarshalSerializer, name, refuse)
+    monkeypatch.setattr(Pyro5.server.Daemon, "_Daemon__deserializeBlobArgs", refuse)
 
 
 def rows(count: int, payload: bytes = encode("m")) -> list[list[Any]]:
@@ -265,7 +266,9 @@ def test_a_bad_beginning_is_answered_and_closed(stranger: Stranger, hello: bytes
         b"PYRO\x01\x00" + bytes(34),
     ],
 )
-def test_a_bad_frame_ends_the_connection_alone(daemon: SubscriberDaemon, stranger: Stranger, frame: bytes) -> None:
+def test_a_bad_frame_ends_the_connection_alone(
+    daemon: SubscriberDaemon, stranger: Stranger, frame: bytes
+) -> None:
     stranger.greet()
     with contextlib.suppress(ConnectionError):
         stranger.send(frame)
@@ -317,9 +320,8 @@ def test_connections_are_bounded(daemon: SubscriberDaemon, monkeypatch: pytest.M
         for friend in friends:
             stack.callback(friend.sock.close)
             assert friend.greet() is not None
-        with Stranger(daemon).sock as refused:
-            with contextlib.suppress(ConnectionResetError):
-                assert refused.recv(100) == b""
+        with Stranger(daemon).sock as refused, contextlib.suppress(ConnectionResetError):
+            assert refused.recv(100) == b""
     eventually(lambda: daemon.connections == 0)
     last = Stranger(daemon)
     assert last.greet() is not None

@@ -46,7 +46,7 @@ def test_quotes_of_the_symbols_on_the_command_line(stockquote: Path, where, spaw
 
 def test_a_client_without_symbols_asks_for_them(stockquote: Path, es, spawn: Spawner) -> None:
     client = spawn(str(stockquote / "client.py"), "--count", "2", "--es-uri", es.uri)
-    client.wait_for("Symbols")
+    client.wait_for("Symbols", whole_lines=False)
     client.write("IBM HP\n")
     client.wait_for("Listening")
     market = spawn(str(stockquote / "market.py"), "--pause", "0.01", "--es-uri", es.uri)

@@ -1,0 +1,480 @@
+"""The broker against a naive one: who gets what, and every event of everybody accounted for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+from backlog_model import ModelBacklog
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from pyro_events.broker import broker as broker_module
+from pyro_events.broker.backlog import Backlog, Batch, Loss
+from pyro_events.broker.broker import Broker, BrokerStatistics
+from pyro_events.options import BacklogOptions, Overflow
+
+MIB = 1 << 20
+WIDEST = BacklogOptions(4, 1500, Overflow.BLOCK)
+TOTAL = 2000
+
+URIS = [f"PYRO:s{number}@127.0.0.1:{number}" for number in range(1, 5)]
+NAMES = ["stock.sun", "STOCK.SUN", "stock.ibm", "cars.left", "Straße"]
+PATTERNS = [r"^stock\.", r"stock\.s.*$", ".*", "cars", r"^STOCK\.IBM$", "sun"]
+
+uris = st.sampled_from(URIS)
+names = st.lists(st.sampled_from(NAMES), max_size=3)
+patterns = st.lists(st.sampled_from(PATTERNS), max_size=3)
+entries = st.lists(
+    st.tuples(st.lists(st.sampled_from(NAMES), max_size=4), st.sampled_from([b"", b"x" * 50, b"x" * 700])),
+    min_size=1,
+    max_size=4,
+)
+wishes = st.fixed_dictionaries(
+    {},
+    optional={
+        "backlog": st.integers(1, 4),
+        "backlog_bytes": st.sampled_from([1, 300, 1500]),
+        "overflow": st.sampled_from([policy.value for policy in Overflow]),
+    },
+)
+# One argument of a subscription that is wrong; its other arguments are not.
+mistakes: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {"names": ["good", ""]},
+        {"names": 7},
+        {"names": ["a\nb"]},
+        {"patterns": ["good", "(bad"]},
+        {"patterns": [None]},
+        {"patterns": ["(?=look)"]},
+        {"options": {"backlog": 5}},
+        {"options": {"overflow": "never"}},
+        {"options": {"unknown": 1}},
+        {"options": ["latest"]},
+    ]
+)
+
+
+def new_broker(options: BacklogOptions = WIDEST, total: int = TOTAL) -> Broker:
+    return Broker(options, total)
+
+
+def publish(broker: Broker, *names: str, payload: bytes = b"", now: float = 1.0) -> int:
+    """One entry with these subjects."""
+    return broker.publish(iter([(list(names), payload)]), now)
+
+
+def assert_identity(statistics: BrokerStatistics) -> None:
+    """accepted = delivered + lost + waiting, for each subscriber and for all that there ever were."""
+    for each in statistics.subscribers:
+        waiting = each.backlog + each.unacknowledged
+        assert each.accepted == each.delivered + sum(each.lost.values()) + waiting
+    assert statistics.accepted == statistics.delivered + sum(statistics.lost.values()) + statistics.waiting
+
+
+class Naive:
+    """A subscriber as lists: what it is subscribed to, and its events."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.patterns: list[str] = []
+        self.backlog = ModelBacklog(WIDEST.overflow.value, WIDEST.backlog, WIDEST.backlog_bytes)
+
+    def wants(self, subject: str) -> bool:
+        return any(name.casefold() == subject.casefold() for name in self.names) or any(
+            re.match(pattern, subject, re.IGNORECASE) for pattern in self.patterns
+        )
+
+    def subscribe(self, names: Iterable[str], patterns: Iterable[str]) -> None:
+        for name in names:
+            if name.casefold() not in map(str.casefold, self.names):
+                self.names.append(name)
+        for pattern in patterns:
+            if pattern not in self.patterns:
+                self.patterns.append(pattern)
+
+    def unsubscribe(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self.names = [name for name in self.names if name.casefold() != text.casefold()]
+            self.patterns = [pattern for pattern in self.patterns if pattern != text]
+
+    def configure(self, options: Mapping[str, Any]) -> None:
+        wanted = {
+            "backlog": WIDEST.backlog,
+            "backlog_bytes": WIDEST.backlog_bytes,
+            "overflow": "block",
+            **options,
+        }
+        self.backlog.configure(wanted["overflow"], wanted["backlog"], wanted["backlog_bytes"])
+
+
+class BrokerMachine(RuleBasedStateMachine):
+    """The broker beside naive subscribers, some of which go and come back."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.broker = new_broker()
+        self.naive: dict[str, Naive] = {}
+        self.batches: dict[str, list[Batch]] = {}
+        self.gone: list[ModelBacklog] = []
+        self.published = 0
+        self.clock = 100.0
+        self.ready: list[Backlog] = []
+        self.full: list[Backlog] = []
+        self.failing: list[Backlog] = []
+
+    # What clients do
+
+    @rule(uri=uris, names=names, patterns=patterns, options=st.none() | wishes)
+    def subscribe(
+        self, uri: str, names: list[str], patterns: list[str], options: dict[str, Any] | None
+    ) -> None:
+        backlog = self.broker.subscribe(uri, names, patterns, options)
+        naive = self.naive.setdefault(uri, Naive())
+        self.batches.setdefault(uri, [])
+        naive.subscribe(names, patterns)
+        if options:
+            naive.configure(options)
+        assert backlog is self.broker.find(uri)
+        assert backlog.subscriber == uri
+
+    @rule(uri=uris, names=names, patterns=patterns, mistake=mistakes)
+    def subscribe_wrongly(
+        self, uri: str, names: list[str], patterns: list[str], mistake: dict[str, Any]
+    ) -> None:
+        before = self.broker.statistics(self.clock), self.broker.backlogs()
+        arguments = {"names": names, "patterns": patterns, "options": {"backlog": 1}, **mistake}
+        with pytest.raises((TypeError, ValueError)):
+            self.broker.subscribe(uri, **arguments)
+        assert (self.broker.statistics(self.clock), self.broker.backlogs()) == before
+
+    @rule(uri=uris, texts=st.lists(st.sampled_from([*NAMES, *PATTERNS, "nobody's"]), max_size=4))
+    def unsubscribe(self, uri: str, texts: list[str]) -> None:
+        assert self.broker.unsubscribe(uri, texts) is self.broker.find(uri)
+        if uri in self.naive:
+            self.naive[uri].unsubscribe(texts)
+
+    @rule(uri=uris, texts=st.sampled_from([7, None, b"stock.sun", ["stock.sun", 7]]))
+    def unsubscribe_wrongly(self, uri: str, texts: Any) -> None:
+        before = self.broker.statistics(self.clock)
+        with pytest.raises((TypeError, ValueError)):
+            self.broker.unsubscribe(uri, texts)
+        assert self.broker.statistics(self.clock) == before
+
+    @rule(entries=entries)
+    def publish(self, entries: list[tuple[list[str], bytes]]) -> None:
+        rest = iter(entries)
+        while True:
+            left = len(entries)
+            queued = self.broker.publish(rest, self.clock)
+            entries, expected = self._published(entries)
+            assert queued == expected
+            if len(entries) in (0, left):
+                break
+            assert self.broker.full or self.broker.overloaded
+        assert next(rest, None) is None
+
+    def _published(self, entries: list[tuple[list[str], bytes]]) -> tuple[list[tuple[list[str], bytes]], int]:
+        """What the naive broker leaves of the entries, and how many deliveries it queued."""
+        queued = 0
+        for position, (subjects, payload) in enumerate(entries, 1):
+            for subject in subjects:
+                self.published += 1
+                queued += sum(self._pushed(uri, subject, payload) for uri in self.naive)
+            if self.full or self._held() > TOTAL:
+                return entries[position:], queued
+        return [], queued
+
+    def _pushed(self, uri: str, subject: str, payload: bytes) -> bool:
+        naive, backlog = self.naive[uri], self.broker.find(uri)
+        if not naive.wants(subject):
+            return False
+        assert backlog is not None
+        outcome = naive.backlog.push(subject, self.clock, payload)
+        if backlog not in self.ready:
+            self.ready.append(backlog)
+        if outcome == "full":
+            self.full.append(backlog)
+        if outcome == "disconnect":
+            self.failing.append(backlog)
+        return outcome in ("queued", "full")
+
+    def _held(self) -> int:
+        return sum(naive.backlog.held for naive in self.naive.values())
+
+    # What the engine and its deliveries do
+
+    @rule()
+    def take_lists(self) -> None:
+        for taken, expected in (
+            (self.broker.take_ready(), self.ready),
+            (self.broker.take_full(), self.full),
+            (self.broker.take_failing(), self.failing),
+        ):
+            assert Counter(map(id, taken)) == Counter(map(id, expected))
+        self.ready, self.full, self.failing = [], [], []
+
+    @precondition(lambda self: any(naive.backlog.waiting for naive in self.naive.values()))
+    @rule(data=st.data(), events=st.integers(1, 4))
+    def take(self, data: st.DataObject, events: int) -> None:
+        uri = data.draw(st.sampled_from([uri for uri, each in self.naive.items() if each.backlog.waiting]))
+        backlog = self.broker.find(uri)
+        assert backlog is not None
+        batch = backlog.take(events, MIB)
+        assert batch.rows == self.naive[uri].backlog.take(events, MIB).rows
+        self.batches[uri].append(batch)
+
+    @precondition(lambda self: any(self.batches.values()))
+    @rule(data=st.data(), lost=st.booleans())
+    def answer(self, data: st.DataObject, lost: bool) -> None:
+        uri = data.draw(st.sampled_from([uri for uri, batches in self.batches.items() if batches]))
+        backlog, model = self.broker.find(uri), self.naive[uri].backlog
+        assert backlog is not None
+        batch = self.batches[uri].pop(0)
+        if lost:
+            backlog.lose_batch(batch)
+            model.lose_batch()
+        else:
+            failed = data.draw(st.integers(0, len(batch.rows)))
+            backlog.acknowledge(batch, failed)
+            model.acknowledge(failed)
+
+    @precondition(lambda self: self.naive)
+    @rule(data=st.data(), reason=st.sampled_from([Loss.GONE, Loss.REFUSED, Loss.DEADLINE, Loss.STOPPED]))
+    def remove(self, data: st.DataObject, reason: Loss) -> None:
+        uri = data.draw(st.sampled_from(list(self.naive)))
+        backlog = self.broker.find(uri)
+        assert backlog is not None
+        model = self.naive.pop(uri).backlog
+        del self.batches[uri]
+        assert self.broker.remove(backlog, reason) == model.lose_everything(reason.value)
+        assert self.broker.remove(backlog, reason) == 0
+        assert self.broker.find(uri) is None
+        self.gone.append(model)
+
+    # What must hold at any moment
+
+    @invariant()
+    def every_event_is_accounted_for(self) -> None:
+        statistics = self.broker.statistics(self.clock)
+        assert_identity(statistics)
+        models = [*self.gone, *(naive.backlog for naive in self.naive.values())]
+        assert statistics.published == self.published
+        assert statistics.accepted == sum(model.accepted for model in models)
+        assert statistics.delivered == sum(model.delivered for model in models)
+        assert Counter(statistics.lost) == sum((model.lost for model in models), Counter())
+        assert statistics.waiting == sum(len(model.waiting) + model.unacknowledged for model in models)
+
+    @invariant()
+    def the_total_is_what_all_hold(self) -> None:
+        held = self._held()
+        assert self.broker.statistics(self.clock).backlog_bytes == held
+        assert self.broker.overloaded == (held > TOTAL)
+        assert self.broker.relieved == (held <= TOTAL - TOTAL // 8)
+
+    @invariant()
+    def subscriptions_are_as_made(self) -> None:
+        statistics = self.broker.statistics(self.clock)
+        assert [each.subscriber for each in statistics.subscribers] == list(self.naive)
+        assert [backlog.subscriber for backlog in self.broker.backlogs()] == list(self.naive)
+        for each, naive in zip(statistics.subscribers, self.naive.values(), strict=True):
+            assert sorted(each.subjects) == sorted(naive.names + naive.patterns)
+            assert each.overflow == naive.backlog.policy
+            backlog = self.broker.find(each.subscriber)
+            assert backlog is not None
+            assert self.broker.subscriptions(backlog) == len(each.subjects)
+
+
+TestBrokerMachine = BrokerMachine.TestCase
+TestBrokerMachine.settings = settings(deadline=None, max_examples=50, stateful_step_count=30)
+
+
+# The promises one by one
+
+
+def test_nobody_listens() -> None:
+    broker = new_broker()
+    assert publish(broker, "a", "b") == 0
+    assert broker.statistics(1.0) == BrokerStatistics(2, 0, 0, {}, 0, 0, ())
+
+
+def test_no_subjects_are_no_events() -> None:
+    broker = new_broker()
+    broker.subscribe("s", patterns=".*")
+    assert publish(broker) == 0
+    assert broker.publish(iter([]), 1.0) == 0
+    assert broker.take_ready() == []
+
+
+def test_an_event_that_matches_several_ways_comes_once() -> None:
+    broker = new_broker()
+    backlog = broker.subscribe("s", ["a", "A"], ["a", "^A$", ".*"])
+    assert publish(broker, "a") == 1
+    assert len(backlog) == 1
+
+
+def test_all_events_of_a_call_share_one_time_stamp_and_one_payload() -> None:
+    broker = new_broker()
+    first, second = broker.subscribe("s1", patterns=".*"), broker.subscribe("s2", "b")
+    payload = b"payload"
+    broker.publish(iter([(["a", "b"], payload), ("c", payload)]), 7.5)
+    rows = [*first.take(9, MIB).rows, *second.take(9, MIB).rows]
+    assert [row[0] for row in rows] == ["a", "b", "c", "b"]
+    assert {row[1] for row in rows} == {7.5}
+    assert all(row[4] is payload for row in rows)
+
+
+def test_a_call_stops_behind_the_entry_that_found_a_backlog_full() -> None:
+    broker = new_broker()
+    backlog = broker.subscribe("s", patterns=".*", options={"backlog": 1})
+    rest = iter([(["a"], b""), (["b", "c"], b""), (["d"], b"")])
+    assert broker.publish(rest, 1.0) == 3
+    assert broker.take_full() == [backlog, backlog]
+    assert list(rest) == [(["d"], b"")]
+
+
+def test_a_call_stops_behind_the_entry_that_reached_the_total() -> None:
+    broker = new_broker(BacklogOptions(), total=1000)
+    broker.subscribe("s", patterns=".*")
+    rest = iter([(["a"], bytes(2000)), (["b"], b"")])
+    assert broker.publish(rest, 1.0) == 1
+    assert broker.overloaded
+    assert not broker.full
+    assert len(list(rest)) == 1
+
+
+def test_a_full_backlog_holds_up_only_its_own_publishers() -> None:
+    broker = new_broker()
+    broker.subscribe("frozen", "a", options={"backlog": 1})
+    healthy = broker.subscribe("healthy", "b")
+    publish(broker, "a", "a")
+    assert broker.take_full()
+    assert publish(broker, "b") == 1
+    assert not broker.full
+    assert len(healthy) == 1
+
+
+def test_dropped_events_are_not_counted_as_queued() -> None:
+    broker = new_broker()
+    backlog = broker.subscribe("s", "a", options={"backlog": 1, "overflow": "drop-newest"})
+    assert publish(broker, "a", "a", "a") == 1
+    assert broker.take_ready() == [backlog]
+    assert broker.full == broker.failing == []
+    assert broker.statistics(1.0).lost == {"drop-newest": 2}
+
+
+def test_disconnect_is_asked_for() -> None:
+    broker = new_broker()
+    backlog = broker.subscribe("s", "a", options={"backlog": 1, "overflow": "disconnect"})
+    assert publish(broker, "a", "a") == 1
+    assert broker.take_failing() == [backlog]
+    assert broker.take_failing() == []
+    assert broker.remove(backlog, Loss.DISCONNECT) == 1
+    assert_identity(broker.statistics(1.0))
+    assert broker.statistics(1.0).lost == {"disconnect": 2}
+
+
+def test_a_backlog_is_ready_once_until_it_is_taken() -> None:
+    broker = new_broker()
+    backlog = broker.subscribe("s", "a")
+    publish(broker, "a", "a")
+    publish(broker, "a")
+    assert broker.take_ready() == [backlog]
+    assert broker.take_ready() == []
+    publish(broker, "a")
+    assert broker.take_ready() == [backlog]
+
+
+def test_the_last_options_given_hold() -> None:
+    broker = new_broker()
+    backlog = broker.subscribe("s", "a", options={"backlog": 2})
+    assert broker.subscribe("s", "b", options=None) is backlog
+    assert broker.subscribe("s", "b", options={}) is backlog
+    assert backlog.options == BacklogOptions(2, WIDEST.backlog_bytes, Overflow.BLOCK)
+    broker.subscribe("s", "b", options={"overflow": "latest"})
+    assert backlog.options == BacklogOptions(WIDEST.backlog, WIDEST.backlog_bytes, Overflow.LATEST)
+
+
+def test_options_are_a_dictionary() -> None:
+    options: Any = "latest"
+    with pytest.raises(TypeError, match="options must be a dictionary, not str"):
+        new_broker().subscribe("s", "a", options=options)
+
+
+def test_a_subscriber_that_comes_back_starts_anew() -> None:
+    broker = new_broker()
+    first = broker.subscribe("s", "a")
+    publish(broker, "a")
+    broker.remove(first, Loss.GONE)
+    second = broker.subscribe("s", "a")
+    assert second is not first
+    publish(broker, "a")
+    assert broker.remove(first, Loss.GONE) == 0
+    assert broker.find("s") is second
+    assert second.take(1, 1).rows[0][2:4] == [1, 0]
+    assert_identity(broker.statistics(1.0))
+
+
+def test_removing_what_is_not_there_is_no_error() -> None:
+    broker = new_broker()
+    assert broker.unsubscribe("nobody", "a") is None
+    backlog = broker.subscribe("s", "a")
+    assert broker.unsubscribe("s", ["b", "c.*"]) is backlog
+    assert publish(broker, "a") == 1
+
+
+def test_what_was_queued_before_unsubscribing_may_still_be_taken() -> None:
+    broker = new_broker()
+    backlog = broker.subscribe("s", "a", ".*")
+    publish(broker, "a")
+    broker.unsubscribe("s", [".*", "A"])
+    assert broker.subscriptions(backlog) == 0
+    assert publish(broker, "a") == 0
+    assert len(backlog.take(9, MIB).rows) == 1
+
+
+# Limits
+
+
+def test_a_subscriber_has_so_many_subscriptions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_module, "MAX_SUBSCRIPTIONS", 3)
+    broker = new_broker()
+    with pytest.raises(
+        ValueError, match="can have 3 subscriptions, this would make 4; subscribe to a pattern"
+    ):
+        broker.subscribe("s", ["a", "b"], ["c", "d"])
+    assert broker.find("s") is None
+    backlog = broker.subscribe("s", ["a", "b"], ["c"])
+    broker.subscribe("s", ["A", "a", "b"], ["c"])  # what it has counts once
+    with pytest.raises(ValueError, match="this would make 4"):
+        broker.subscribe("s", "d", options={"backlog": 1})
+    assert backlog.options == WIDEST
+    assert broker.statistics(1.0).subscribers[0].subjects == ("a", "b", "c")
+    broker.unsubscribe("s", "a")
+    broker.subscribe("s", "d")
+    broker.subscribe("another", ["a", "b", "c"])
+
+
+def test_the_patterns_of_a_subscriber_have_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_module, "MAX_SUBSCRIBER_PROGRAMS", 200)
+    broker = new_broker()
+    broker.subscribe("s", patterns="x{150}")
+    with pytest.raises(ValueError, match="compiled size of 200 together, .* use fewer or simpler patterns"):
+        broker.subscribe("s", patterns="y{150}")
+    assert broker.statistics(1.0).subscribers[0].subjects == ("x{150}",)
+    broker.subscribe("s", patterns="x{150}")
+    broker.subscribe("another", patterns="y{150}")
+
+
+def test_a_new_subscriber_whose_first_call_fails_is_none() -> None:
+    broker = new_broker()
+    for mistake in ({"names": ""}, {"patterns": "("}, {"options": {"backlog": 0}}):
+        arguments: dict[str, Any] = {"names": "a", "patterns": "b", **mistake}
+        with pytest.raises(ValueError):
+            broker.subscribe("s", **arguments)
+    assert broker.backlogs() == []
+    assert publish(broker, "a") == 0

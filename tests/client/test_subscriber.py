@@ -1,0 +1,390 @@
+"""Subscriber: subscribing, listening and closing, against a real service."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import Pyro5
+import Pyro5.api
+import pytest
+from waiting import eventually
+
+from pyro_events.client import subscriber as module
+from pyro_events.client.daemon import SubscriberDaemon
+from pyro_events.client.participant import ParticipantStatistics
+from pyro_events.client.publisher import Publisher
+from pyro_events.client.subscriber import Subscriber
+from pyro_events.errors import EventServiceError, ServiceUnreachableError
+from pyro_events.event import Event
+
+if TYPE_CHECKING:
+    from pyro_events import EventServiceStarter
+
+
+class Recorder(Subscriber):
+    """Keeps what it gets; `action`, when set, is called with each event."""
+
+    def __init__(self, es_uri: object) -> None:
+        super().__init__(es_uri=es_uri)
+        self.got: list[Any] = []
+        self.action: Callable[[Event], object] | None = None
+        self.listening: threading.Thread | None = None
+
+    def event(self, event: Event) -> None:
+        self.got.append((event.subject, event.msg))
+        if self.action is not None:
+            self.action(event)
+
+    def begin(self) -> None:
+        self.listening = threading.Thread(target=self.listen)
+        self.listening.start()
+        eventually(lambda: self.daemon.transportServer._loop_thread is not None)  # type: ignore[union-attr]
+
+    def ended(self) -> bool:
+        assert self.listening is not None
+        self.listening.join(10)
+        return not self.listening.is_alive()
+
+
+@pytest.fixture
+def uri(service: EventServiceStarter) -> str:
+    return str(service.uri)
+
+
+@pytest.fixture
+def publisher(uri: str) -> Iterator[Publisher]:
+    with Publisher(es_uri=uri) as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def recorder(uri: str) -> Iterator[Recorder]:
+    with Recorder(uri) as recorder:
+        yield recorder
+    if recorder.listening is not None:
+        assert recorder.ended()
+
+
+def test_names_patterns_and_unsubscribing(recorder: Recorder, publisher: Publisher) -> None:
+    recorder.subscribe("a")
+    recorder.subscribe(name for name in ("b", "c"))
+    recorder.subscribeMatch(["^x", "y$"], overflow="drop-oldest", backlog=1000)
+    recorder.begin()
+    assert publisher.publish(["A", "b", "other", "xy"], ("m", 1)) == 3
+    eventually(lambda: len(recorder.got) == 3)
+    assert recorder.got == [(subject, ("m", 1)) for subject in ("A", "b", "xy")]
+    assert recorder.statistics().subscriptions == ("a", "b", "c", "^x", "y$")
+    recorder.unsubscribe(("a", "^x", "y$", "never"))
+    assert publisher.publish(["a", "xy", "c"], 2) == 1
+    eventually(lambda: recorder.got[3:] == [("c", 2)])
+    eventually(lambda: recorder.statistics().handled == 4)
+    statistics = recorder.statistics()
+    assert statistics.failed == 0 and statistics.connections == 1 and statistics.connected
+    assert statistics.subscriptions == ("b", "c") and statistics.uri.startswith("PYRO:obj_")
+
+
+def test_what_cannot_be_subscribed(recorder: Recorder) -> None:
+    for bad in ("", "x" * 256):
+        with pytest.raises(ValueError, match="subject"):
+            recorder.subscribe(["fine", bad])
+    with pytest.raises(ValueError, match=r"\("):
+        recorder.subscribeMatch("(")
+    with pytest.raises(ValueError, match="overflow"):
+        recorder.subscribe("a", overflow="never")
+    with pytest.raises(ValueError, match="backlog"):
+        recorder.subscribe("a", backlog=0)
+    with pytest.raises(TypeError):
+        recorder.subscribe(5)
+    recorder.subscribe([])
+    recorder.unsubscribe([])
+    assert recorder.statistics().subscriptions == ()
+
+
+def test_nothing_is_handled_before_listen(recorder: Recorder, publisher: Publisher) -> None:
+    recorder.subscribe("a")
+    assert publisher.publish("a", 1) == 1
+    eventually(recorder.daemon.sock.fileno)
+    assert recorder.got == []
+    recorder.begin()
+    eventually(lambda: recorder.got == [("a", 1)])
+
+
+def test_control_calls_inside_event(recorder: Recorder, publisher: Publisher) -> None:
+    def turn(event: Event) -> None:
+        recorder.unsubscribe(event.subject)
+        recorder.subscribe("b")
+        publisher.publish("b", 2)
+        recorder.action = lambda event: recorder.abort()
+
+    recorder.action = turn
+    recorder.subscribe("a")
+    recorder.begin()
+    publisher.publish("a", 1)
+    assert recorder.ended()
+    assert recorder.got == [("a", 1), ("b", 2)]
+
+
+def test_abort_does_not_wait_and_listen_may_go_on(recorder: Recorder, publisher: Publisher) -> None:
+    recorder.setThreading(False)
+    go = threading.Event()
+
+    def stop(event: Event) -> None:
+        if event.msg == 0:
+            begin = time.monotonic()
+            recorder.abort()
+            assert time.monotonic() - begin < 0.2
+            go.wait(10)
+
+    recorder.action = stop
+    recorder.subscribe("a")
+    recorder.begin()
+    with publisher.pipeline() as fast:
+        for number in range(5):
+            fast.publish("a", number)
+    assert recorder.ended()
+    assert recorder.got == [("a", 0)]
+    go.set()
+    eventually(lambda: recorder.statistics().running == 0)
+    assert recorder.got == [("a", 0)]
+    recorder.begin()
+    eventually(lambda: len(recorder.got) == 5)
+    assert recorder.got == [("a", number) for number in range(5)]
+
+
+def test_listen_returns_soon_after_abort(recorder: Recorder) -> None:
+    recorder.begin()
+    begin = time.monotonic()
+    recorder.abort()
+    assert recorder.ended()
+    assert time.monotonic() - begin < 0.2
+
+
+def test_a_keyboard_interrupt_ends_listen(recorder: Recorder) -> None:
+    server = recorder.daemon.transportServer
+
+    def interrupt() -> None:
+        eventually(lambda: server._loop_thread is not None)  # type: ignore[union-attr]
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        recorder.listen()
+    thread.join(10)
+
+
+def test_a_signals_handler_may_close(recorder: Recorder) -> None:
+    server = recorder.daemon.transportServer
+    previous = signal.signal(signal.SIGUSR1, lambda *_: recorder.close())
+    try:
+
+        def send() -> None:
+            eventually(lambda: server._loop_thread is not None)  # type: ignore[union-attr]
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        recorder.listen()
+        thread.join(10)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+
+
+def test_closing_inside_event(recorder: Recorder, publisher: Publisher) -> None:
+    closed = threading.Event()
+    recorder.action = lambda event: (recorder.close(), closed.set())
+    recorder.subscribe("a")
+    recorder.begin()
+    publisher.publish("a", 1)
+    assert closed.wait(10) and recorder.ended()
+    assert publisher.publish("a", 2) == 0
+    with pytest.raises(EventServiceError, match="this subscriber is closed"):
+        recorder.listen()
+    with pytest.raises(EventServiceError, match="closed"):
+        recorder.subscribe("a")
+
+
+def test_close_unsubscribes_first(recorder: Recorder, publisher: Publisher) -> None:
+    recorder.subscribe(f"name{number}" for number in range(120))
+    recorder.subscribeMatch("^z")
+    recorder.close()
+    assert publisher.publish(["name0", "name119", "z"], 1) == 0
+
+
+def test_closing_without_a_service(service: EventServiceStarter) -> None:
+    recorder = Recorder(service.uri)
+    recorder.subscribe("a")
+    service.shutdown()
+    begin = time.monotonic()
+    recorder.close()
+    assert time.monotonic() - begin < 2
+
+
+def test_late_listeners_subscribe_again(
+    recorder: Recorder, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder.subscribe("a", overflow="latest")
+    recorder.subscribeMatch("^b")
+    inlet = recorder._Subscriber__inlet  # type: ignore[attr-defined]
+    inlet.link.call("unsubscribe", ["a", "^b"], inlet.subscriber)  # as the service does after 60 s
+    assert publisher.publish(["a", "b"], 1) == 0
+    monkeypatch.setattr(module, "STALE", 0.0)
+    recorder.begin()
+    eventually(lambda: publisher.publish(["a", "b"], 1) == 2)
+    eventually(lambda: len(recorder.got) == 2)
+
+
+def test_an_event_that_is_not_overridden(
+    uri: str, publisher: Publisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Subscriber(es_uri=uri) as plain:
+        plain.subscribe("a")
+        thread = threading.Thread(target=plain.listen)
+        thread.start()
+        with caplog.at_level(logging.WARNING):
+            publisher.publish(["a", "A"], 1)
+            eventually(lambda: plain.statistics().handled == 2)
+        assert caplog.text.count("does not override event()") == 1
+        plain.event = lambda event: plain.abort()  # type: ignore[method-assign]
+        publisher.publish("a", 1)
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_the_handlers_errors_are_logged(
+    recorder: Recorder, publisher: Publisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder.action = lambda event: 1 / (event.msg - 2)
+    recorder.subscribe("a")
+    recorder.begin()
+    for number in (1, 2, 3):
+        publisher.publish("a", number)
+    eventually(lambda: recorder.statistics().handled == 2)
+    assert recorder.statistics().failed == 1
+    assert "event() raised ZeroDivisionError for subject 'a'" in caplog.text
+
+
+def test_events_is_all_that_is_exposed(recorder: Recorder) -> None:
+    proxy = recorder.daemon.proxyFor(recorder)
+    assert proxy._pyroMethods == {"events"} and proxy._pyroAttrs == set()
+
+
+def test_other_objects_on_the_daemon(recorder: Recorder) -> None:
+    @Pyro5.api.expose
+    class Thermometer:
+        def read(self) -> float:
+            return 21.5
+
+    thermometer = recorder.daemon.register(Thermometer())
+    recorder.begin()
+    assert isinstance(recorder.daemon, SubscriberDaemon)
+    with Pyro5.api.Proxy(thermometer) as proxy:
+        assert proxy.read() == 21.5
+
+
+def test_a_gui_loop(recorder: Recorder, publisher: Publisher) -> None:
+    recorder.subscribe("a")
+    publisher.publish("a", 1)
+    (listening,) = recorder.daemon.sockets
+    eventually(lambda: (recorder.daemon.events([listening]), recorder.got)[1] == [("a", 1)])
+
+
+def test_the_host_that_pyro_is_told(uri: str) -> None:
+    Pyro5.config.HOST = "0.0.0.0"
+    with Subscriber(es_uri=uri) as recorder:
+        assert recorder.daemon.locationStr.startswith("0.0.0.0:")
+    Pyro5.config.HOST = "localhost"
+    with Subscriber(es_uri=uri) as recorder:
+        assert recorder.daemon.locationStr.startswith("127.0.0.1:")
+
+
+def test_a_daemon_that_cannot_listen_leaves_nothing(uri: str) -> None:
+    Pyro5.config.HOST = "192.0.2.1"  # nobody's address
+    with pytest.raises(OSError):
+        Subscriber(es_uri=uri)
+
+
+def test_no_service(free_port: Callable[[], int]) -> None:
+    with pytest.raises(ServiceUnreachableError):
+        Subscriber(es_uri=f"PYRO:Pyro.EventService@127.0.0.1:{free_port()}")
+
+
+@pytest.mark.parametrize("publisher_first", [True, False])
+def test_one_class_that_is_both(uri: str, publisher_first: bool) -> None:
+    class Relay(Publisher, Subscriber):
+        """Passes on what it gets under another name."""
+
+        def __init__(self) -> None:
+            order = (Publisher, Subscriber) if publisher_first else (Subscriber, Publisher)
+            for base in order:
+                base.__init__(self, None, uri)
+            self.subscribe("in")
+
+        def event(self, event: Event) -> None:
+            self.publish("out", event.msg)
+
+    with Relay() as relay, Recorder(uri) as recorder, Publisher(es_uri=uri) as publisher:
+        recorder.subscribe("out")
+        recorder.begin()
+        thread = threading.Thread(target=relay.listen)
+        thread.start()
+        publisher.publish("in", 5)
+        eventually(lambda: recorder.got == [("out", 5)])
+        statistics = relay.statistics()
+        assert isinstance(statistics, ParticipantStatistics)
+        assert statistics.publisher.published == 1
+        assert statistics.subscriber.subscriptions == ("in",)
+        relay.abort()
+        thread.join(10)
+    with pytest.raises(EventServiceError):
+        relay.publish("out", 1)
+    assert recorder.ended()
+
+
+def test_everything_arrives_in_order(recorder: Recorder, publisher: Publisher) -> None:
+    recorder.subscribe("a")
+    recorder.begin()
+    with publisher.pipeline() as fast:
+        for number in range(20_000):
+            fast.publish("a", number)
+    eventually(lambda: len(recorder.got) == 20_000, 30)
+    assert recorder.got == [("a", number) for number in range(20_000)]
+
+
+def test_handlers_that_wait_for_each_other(recorder: Recorder, publisher: Publisher) -> None:
+    second = threading.Event()
+    done = threading.Event()
+
+    def wait(event: Event) -> None:
+        if event.msg == 1:
+            assert second.wait(10)
+            done.set()
+        elif event.msg == 2:
+            second.set()
+
+    recorder.action = wait
+    recorder.subscribe("a")
+    recorder.begin()
+    # The service sends a second event before the first is acknowledged once it knows our pace.
+    for number in range(10, 15):
+        publisher.publish("a", number)
+        eventually(lambda number=number: recorder.got[-1:] == [("a", number)])
+    with publisher.pipeline() as fast:
+        fast.publish("a", 1)
+        fast.publish("a", 2)
+    assert done.wait(10)
+
+
+def test_sockets_of_the_daemon_are_closed(uri: str) -> None:
+    recorder = Recorder(uri)
+    listening: socket.socket = recorder.daemon.sock
+    recorder.close()
+    recorder.close()
+    assert listening.fileno() == -1

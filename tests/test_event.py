@@ -1,0 +1,144 @@
+"""Event: cheap to make, decoded late, equal by value, and the same on Pyro's own wire."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import time
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from Pyro5.serializers import MsgpackSerializer, SerpentSerializer
+
+from pyro_events import event as event_module
+from pyro_events import registry
+from pyro_events.codec import encode
+from pyro_events.codec_types import OBJECT
+from pyro_events.errors import PayloadError, UnsupportedTypeError
+from pyro_events.event import Event
+
+UNKNOWN = msgpack.packb([OBJECT, "nobody.Knows", {}])
+
+
+def test_fields() -> None:
+    event = Event("Stock.SUN", ("SUN", 22.44), 5.5, 3, None)
+    assert (event.subject, event.msg, event.time, event.seq, event.missed) == (
+        "Stock.SUN",
+        ("SUN", 22.44),
+        5.5,
+        3,
+        None,
+    )
+    before = time.time()
+    event = Event("x")
+    assert (event.msg, event.seq, event.missed) == (None, 0, 0)
+    assert before <= event.time <= time.time()
+
+
+def test_the_message_is_decoded_once_when_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    monkeypatch.setattr(event_module, "decode", lambda payload: decoded.append(payload) or [1])
+    event = Event.from_payload("x", 5.5, 3, 2, b"p")
+    assert not decoded
+    assert event.msg is event.msg
+    assert decoded == [b"p"]
+    assert (event.subject, event.time, event.seq, event.missed, event.payload) == ("x", 5.5, 3, 2, b"p")
+
+
+def test_an_unknown_class_does_no_harm_until_it_is_looked_at() -> None:
+    event = Event.from_payload("x", 5.5, 3, 0, UNKNOWN)
+    assert event.seq == 3
+    for _ in range(2):
+        with pytest.raises(PayloadError, match=r"'nobody.Knows' is not known here; register it"):
+            _ = event.msg
+    assert "PayloadError: class 'nobody.Knows'" in str(event)
+    assert event == copy.copy(event)
+    assert event != Event.from_payload("x", 5.5, 3, 0, UNKNOWN + b"\0")
+
+
+def test_text() -> None:
+    event = Event("Stock.SUN", ("SUN", 22.44), 1700000000.0)
+    assert str(event) == f"<EVENT SUBJ Stock.SUN ({time.ctime(1700000000.0)}): ('SUN', 22.44)>"
+    assert repr(event) == str(event)
+    assert "ValueError" in str(Event("x", 10**5000))
+
+
+def test_equality() -> None:
+    event = Event("x", [1], 5.5, 3)
+    assert event == Event.from_payload("x", 5.5, 3, 0, encode([1]))
+    assert hash(event) == hash(Event("x", [1], 5.5, 3))
+    assert event != Event("X", [1], 5.5, 3)
+    assert event != Event("x", [2], 5.5, 3)
+    assert event != "x"
+    assert Event("x", float("nan"), 5.5) == Event("x", float("nan"), 5.5)
+    assert Event("x", np.arange(3), 5.5) == Event("x", np.arange(3), 5.5)
+    assert Event("x", np.arange(3), 5.5) != Event("x", np.arange(1, 4), 5.5)
+    assert Event("x", object(), 5.5) != Event("x", object(), 5.5)
+
+
+def test_payload_of_an_event_of_ones_own() -> None:
+    event = Event("x", (1,))
+    assert event.payload == encode((1,))
+    assert event.payload is event.payload
+    with pytest.raises(UnsupportedTypeError):
+        _ = Event("x", object()).payload
+    with pytest.raises(AttributeError, match="no attribute 'message'"):
+        _ = event.message  # type: ignore[attr-defined]
+
+
+def test_copies_do_not_decode() -> None:
+    event = Event.from_payload("x", 5.5, 3, None, UNKNOWN)
+    for other in (copy.copy(event), copy.deepcopy(event), pickle.loads(pickle.dumps(event))):
+        assert other == event
+        assert other.payload == UNKNOWN
+
+
+@pytest.mark.parametrize("serializer", [SerpentSerializer(), MsgpackSerializer()], ids=["serpent", "msgpack"])
+def test_across_pyros_own_wire(serializer: Any) -> None:
+    registry.register_with_pyro()
+    event = Event.from_payload("x", 5.5, 3, None, encode({1: ("a", b"\0")}))
+    back = serializer.loads(serializer.dumps([event]))[0]
+    assert type(back) is Event
+    assert back == event
+    assert back.msg == {1: ("a", b"\0")}
+
+
+def test_a_dict_with_the_message_instead_of_the_payload() -> None:
+    event = Event.from_dict({"subject": "x", "time": 5, "seq": 3, "missed": 0, "msg": [1]})
+    assert event == Event("x", [1], 5.0, 3)
+    assert type(event.time) is float
+
+
+GOOD = {"subject": "x", "time": 5.5, "seq": 3, "missed": 0, "payload": b"\1"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"subject": b"x"},
+        {"time": "now"},
+        {"time": float("nan")},
+        {"time": -1},
+        {"time": 1e300},
+        {"seq": 1.0},
+        {"missed": "many"},
+        {"payload": "text"},
+        {"payload": {"data": "AA=", "encoding": "base64"}},
+        {"payload": {"encoding": "base64"}},
+        {"payload": {"data": "AAE=", "encoding": "hex"}},
+    ],
+    ids=repr,
+)
+def test_senseless_dicts(wrong: dict[str, Any]) -> None:
+    assert Event.from_dict(GOOD).payload == b"\1"
+    with pytest.raises(PayloadError):
+        Event.from_dict({**GOOD, **wrong})
+
+
+def test_an_event_in_a_message() -> None:
+    registry.register_with_pyro()
+    event = Event("x", (1, 2), 5.5, 3)
+    outer = Event.from_payload("y", 6.5, 1, 0, encode([event]))
+    assert outer.msg == [event]
