@@ -216,8 +216,8 @@ def _read_path(items: list[Any]) -> pathlib.PurePath:
     flavour, text = _parts(items, int, str)
     if not 0 <= flavour < len(_PATHS_HERE):
         raise PayloadError(f"unknown flavour of path: {flavour}")
-    cls = _PATHS_HERE[flavour]
-    return cls(text)
+    path: pathlib.PurePath = _PATHS_HERE[flavour](text)
+    return path
 
 
 # By the marker's code; tuples have a shorter way in codec.py. A reader gets the whole array, marker

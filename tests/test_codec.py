@@ -125,7 +125,7 @@ messages = st.recursive(
     ),
     max_leaves=15,
 )
-slow = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @slow
@@ -176,7 +176,7 @@ def tagged(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return marked | st.dictionaries(raw_leaves, inner, max_size=3) | st.lists(inner, max_size=3)
 
 
-@settings(slow, max_examples=1500)
+@settings(slow, max_examples=600)
 @given(st.recursive(raw_leaves, tagged, max_leaves=8))
 def test_any_sequence_of_markers_gives_a_value_or_a_payload_error(document: Any) -> None:
     try:
@@ -278,6 +278,7 @@ class OddZone(dt.tzinfo):
         ([1, 2, {"price": Odd()}], r"message\[2\]\['price'\]"),
         (({1, 2}, [{"a": (Odd(),)}]), r"message\[1\]\[0\]\['a'\]\[0\]"),
         ({(1, Odd()): 1}, r"\[1\] of a key of message|a key of message\[1\]"),
+        ([{"a": 1}, {1: 2}, Odd()], r"message\[2\]"),
         ([{Odd()}], r"an element of message\[0\]"),
         ([dt.datetime(2024, 1, 1, tzinfo=OddZone())], r"message\[0\]\.tzinfo"),
         ([ValueError(Odd())], r"message\[0\]\.args\[0\]"),
@@ -372,7 +373,7 @@ def test_messages_that_contain_themselves_are_refused() -> None:
 
 def test_the_unpackers_stack_was_measured() -> None:
     assert len(nesting._FILLING) >= 100
-    assert nesting._FILLING == b"\x91" * len(nesting._FILLING)
+    assert set(nesting._FILLING) == {0x91}
 
 
 M = codec_types
@@ -650,7 +651,7 @@ def test_numpy_arrays(array: Any) -> None:
     back = decode(encode([array]))[0]
     assert type(back) is np.ndarray
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
-    assert repr(back) == repr(array)  # what stands between fields is not carried
+    assert str(back) == str(array)  # what stands between fields is not carried
     back[...] = array  # it can be written to
 
 
@@ -665,7 +666,7 @@ def test_numpy_arrays(array: Any) -> None:
         np.complex64(1 + 2j),
         np.longdouble(1.5),
         np.datetime64("2024-01-01T00:00:00.123456789"),
-        np.datetime64("NaT"),
+        np.datetime64("NaT", "s"),
         np.timedelta64(5, "h"),
         np.str_(""),
         np.str_("a\0"),

@@ -63,7 +63,15 @@ class Level(enum.IntFlag):
 def test_enums() -> None:
     for cls in (Colour, Size, Access, Level):
         register_class(cls)
-    for member in (Colour.RED, Colour.BLUE, Size.BIG, Access.READ, Access.READ | Access.WRITE, Level(5), Level(0)):
+    for member in (
+        Colour.RED,
+        Colour.BLUE,
+        Size.BIG,
+        Access.READ,
+        Access.READ | Access.WRITE,
+        Level(5),
+        Level(0),
+    ):
         assert arrives(member) is member
     assert decode(encode({Colour.RED: 1})) == {Colour.RED: 1}
     with pytest.raises(PayloadError, match="cannot rebuild '.*Colour': KeyError: 'GREEN'"):
@@ -161,7 +169,7 @@ def test_plain_classes() -> None:
         back = arrives(value)
         assert (back.a, back.hidden(), hasattr(back, "unset")) == (1, 2, False)
     assert arrives(Both()).free == 3
-    for name, wrong in (("Slotted", "b"), ("Plain", "__class__"), ("Both", "__dict__"), ("Plain", 5)):
+    for name, wrong in (("Slotted", "b"), ("Plain", "__init__"), ("Both", "__dict__"), ("Plain", 5)):
         with pytest.raises(PayloadError, match="has no attribute"):
             from_state(f"{__name__}.{name}", {wrong: 1})
 
@@ -180,7 +188,9 @@ def test_classes_that_need_functions() -> None:
             register_class(cls)
         with pytest.raises(TypeError, match="give to_dict and from_dict"):
             register_class(cls, to_dict=dict)
-    register_class(Unit, to_dict=lambda unit: {"text": str(unit)}, from_dict=lambda state: Unit(state["text"]))
+    register_class(
+        Unit, to_dict=lambda unit: {"text": str(unit)}, from_dict=lambda state: Unit(state["text"])
+    )
     register_class(
         collections.deque,
         to_dict=lambda value: {"items": list(value)},
@@ -280,7 +290,7 @@ def test_converters_that_fail_or_give_no_dict() -> None:
 
 def test_the_place_inside_a_registered_object() -> None:
     register_class(Quote)
-    with pytest.raises(UnsupportedTypeError, match=r"<class 'object'> at message\[0\]\.name\['a'\]; register"):
+    with pytest.raises(UnsupportedTypeError, match=r"'object'> at message\[0\]\.name\['a'\]; register"):
         encode([Quote({"a": object()})])  # type: ignore[arg-type]
 
 
@@ -322,14 +332,13 @@ def test_classes_registered_with_pyro() -> None:
         assert type(decode(encode(Sub(5)))) is Plain  # as Pyro5 does it
         plain = serpent.loads(SerpentSerializer().dumps([Plain(6)]))
         assert decode(encode_plain(plain))[0].required == 6
-    with registered_with_pyro(Plain, to_dict):
-        with pytest.raises(PayloadError, match="'lab.Plain' is not known here"):
-            decode(encode(Plain(5)))
+    with registered_with_pyro(Plain, to_dict), pytest.raises(PayloadError, match="'lab.Plain' is not known"):
+        decode(encode(Plain(5)))
     with registered_with_pyro(Plain, lambda value: {"n": 1}):
         assert decode(encode([Plain(5)])) == [{"n": 1}]
-        with pytest.raises(UnsupportedTypeError, match=r"message\[0\]\['n'\]"):
-            with registered_with_pyro(Plain, lambda value: {"n": object()}):
-                encode([Plain(5)])
+    refused = pytest.raises(UnsupportedTypeError, match=r"message\[0\]\['n'\]")
+    with registered_with_pyro(Plain, lambda value: {"n": object()}), refused:
+        encode([Plain(5)])
 
 
 def test_our_registration_goes_before_pyros() -> None:

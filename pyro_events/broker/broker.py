@@ -163,7 +163,7 @@ class Broker:
         """The patterns of one call. Gives up early: compiling is what costs."""
         compiled = []
         new = 0
-        for text in texts:
+        for text in dict.fromkeys(texts):
             known = self._routing.known_pattern(text)
             pattern = known or compile_pattern(text)
             if known is None:

@@ -119,23 +119,33 @@ class Link:
 
     def _receive_until_settled(self, ticket: Ticket, timeout: float | None) -> None:
         session = ticket.session
-        deadline = None if timeout is None else time.monotonic() + timeout
         try:
-            if not self._receiving.acquire(timeout=-1 if timeout is None else timeout):
-                raise Pyro5.errors.TimeoutError("the event service did not answer in time")
-            try:
+            if timeout is not None:
+                self._receive_in_time(ticket, timeout)
+                return
+            with self._receiving:
                 while ticket.frame is None and ticket.lost is None:
-                    if deadline is not None and not session.readable(max(0.0, deadline - time.monotonic())):
-                        raise Pyro5.errors.TimeoutError("the event service did not answer in time")
                     session.receive()
-            finally:
-                self._receiving.release()
         except (OSError, FrameError) as error:
             self._retire(session, str(error))
         except BaseException as error:
             # A reply may be half read: no other may be taken for it.
             self._retire(session, f"waiting was ended by {type(error).__name__}")
             raise
+
+    def _receive_in_time(self, ticket: Ticket, timeout: float) -> None:
+        """As above, but raise Pyro5's TimeoutError after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        late = Pyro5.errors.TimeoutError(f"the event service did not answer within {timeout:g} s")
+        if not self._receiving.acquire(timeout=timeout):
+            raise late
+        try:
+            while ticket.frame is None and ticket.lost is None:
+                if not ticket.session.readable(max(0.0, deadline - time.monotonic())):
+                    raise late
+                ticket.session.receive()
+        finally:
+            self._receiving.release()
 
     def _usable(self) -> Session:
         """The session to send on; `_sending` is held."""

@@ -467,7 +467,10 @@ def test_the_patterns_of_a_subscriber_have_a_bounded_size(monkeypatch: pytest.Mo
         broker.subscribe("s", patterns="y{150}")
     assert broker.statistics(1.0).subscribers[0].subjects == ("x{150}",)
     broker.subscribe("s", patterns="x{150}")
-    broker.subscribe("another", patterns="y{150}")
+    broker.subscribe("another", patterns=["y{150}"] * 5)  # what is given twice counts once
+    with pytest.raises(ValueError, match="compiled size of 200 together"):
+        broker.subscribe("third", patterns=["v{150}", "w{150}"])
+    assert broker.find("third") is None
 
 
 def test_a_new_subscriber_whose_first_call_fails_is_none() -> None:

@@ -1,0 +1,105 @@
+"""A client made of a socket, for bytes that no decent client sends.
+
+Knows: frames. Must not know: the service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import msgpack
+from Pyro5.api import URI
+
+from pyro_events import EVENTSERVER_NAME
+from pyro_events.wire.frames import (
+    CONNECT,
+    CONNECT_FAIL,
+    CONNECT_OK,
+    INVOKE,
+    MSGPACK,
+    PING,
+    RESULT,
+    Frame,
+    FrameLimits,
+    FrameReader,
+    write_frame,
+)
+
+LIMITS = FrameLimits(types=frozenset({CONNECT_OK, CONNECT_FAIL, RESULT, PING}), size=1 << 26)
+CONNECT_BODY = msgpack.packb({"handshake": "hello", "object": EVENTSERVER_NAME})
+
+
+def call_body(method: str, *args: Any, **kwargs: Any) -> bytes:
+    """The msgpack of a call."""
+    body: bytes = msgpack.packb([EVENTSERVER_NAME, method, args, kwargs])
+    return body
+
+
+class RawClient:
+    """One connection; nothing is read that is not asked for."""
+
+    def __init__(self, uri: str) -> None:
+        parsed = URI(uri)
+        self.sock = socket.create_connection((parsed.host, parsed.port), timeout=10)
+        self._reader = FrameReader(LIMITS)
+        self._seq = 0
+
+    def send(self, data: bytes) -> None:
+        """Send any bytes; it is no error if the service has closed the connection meanwhile."""
+        with contextlib.suppress(ConnectionError):
+            self.sock.sendall(data)
+
+    def frame(self) -> Frame | None:
+        """The next frame, None when the service has closed the connection."""
+        while (frame := self._reader.next_frame()) is None:
+            try:
+                data = self.sock.recv(65536)
+            except ConnectionError:
+                return None
+            if not data:
+                return None
+            self._reader.feed(data)
+        return frame
+
+    def greet(self) -> Frame:
+        """Shake hands."""
+        self.send(write_frame(CONNECT, 0, MSGPACK, 0, CONNECT_BODY))
+        frame = self.frame()
+        assert frame is not None and frame.type == CONNECT_OK
+        return frame
+
+    def send_call(self, method: str, *args: Any, flags: int = 0, **kwargs: Any) -> int:
+        """Send a call; returns its sequence number."""
+        self._seq += 1
+        self.send(write_frame(INVOKE, flags, MSGPACK, self._seq, call_body(method, *args, **kwargs)))
+        return self._seq
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Make a call: its result, or the dictionary that describes its exception."""
+        seq = self.send_call(method, *args, **kwargs)
+        frame = self.frame()
+        assert frame is not None and frame.type == RESULT and frame.seq == seq, frame
+        return msgpack.unpackb(frame.payload, strict_map_key=False)
+
+    def wait_for_end(self) -> None:
+        """Read until the service closes the connection; raises TimeoutError after 10 s."""
+        while self.frame() is not None:
+            pass
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+@contextlib.contextmanager
+def raw_client(uri: str, *, greeted: bool = True) -> Iterator[RawClient]:
+    """A RawClient that has shaken hands, closed at the end of the block."""
+    client = RawClient(uri)
+    try:
+        if greeted:
+            client.greet()
+        yield client
+    finally:
+        client.close()
