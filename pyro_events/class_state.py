@@ -11,13 +11,11 @@ import enum
 import inspect
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import PayloadError
 
 State = dict[str, Any]
-
-_HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, not in C
 
 
 class StateFunctions(NamedTuple):
@@ -102,7 +100,8 @@ def rebuild_exception(cls: type[BaseException], state: Mapping[str, Any]) -> Bas
 
 def _plain(cls: type) -> StateFunctions:
     for base in cls.__mro__[:-1]:
-        if not base.__flags__ & _HEAP_TYPE:
+        # A base written in C that makes its instances itself: what it keeps is not in attributes.
+        if isinstance(vars(base).get("__new__"), types.BuiltinFunctionType):
             raise _need_functions(cls, f"it keeps its contents in {base!r}")
     slots = {
         name: member

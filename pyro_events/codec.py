@@ -30,7 +30,7 @@ from .arrays import numpy_parts, read_array, read_scalar
 from .codec_types import ARRAY, CLASS_TAGGED, MARKS, OBJECT, READERS, SCALAR, TUPLE, WRITERS, check_hashes
 from .constants import MAX_DEPTH
 from .errors import PayloadError, UnsupportedTypeError
-from .nesting import check_depth
+from .nesting import KEEP_BUFFER, check_depth
 
 __all__ = ["decode", "encode", "encode_plain"]
 
@@ -90,7 +90,8 @@ def encode(message: object) -> bytes:
         return _encode_surrogates(message)
     except Exception as error:
         raise _refusal(message, error) from error
-    _idle.append(packer)
+    if len(payload) <= KEEP_BUFFER:
+        _idle.append(packer)
     return payload
 
 

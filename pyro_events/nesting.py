@@ -5,12 +5,17 @@ Knows: msgpack's container bytes and the stack of its unpacker. Must not know: w
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from msgpack import Unpacker
 from msgpack.exceptions import StackError
 
-from .constants import KIB, MAX_DEPTH
+from .constants import KIB, MAX_DEPTH, MIB
+
+# Unpackers that nobody uses at the moment; fresh memory for each payload would cost more than copying
+# it there. But no buffer larger than this is kept.
+_idle: list[Any] = []
+KEEP_BUFFER: Final = 2 * MIB
 
 _CONTAINER_BYTES: Final = bytes((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
 
@@ -25,10 +30,16 @@ def check_depth(payload: bytes) -> None:
         return
     # msgpack's unpacker has a stack of fixed size. We fill it until the levels that we allow are
     # left, and skip the payload, which builds no objects: 50 µs for 1 MiB.
-    unpacker = Unpacker(max_buffer_size=0)
+    try:
+        unpacker = _idle.pop()
+    except IndexError:
+        unpacker = Unpacker(max_buffer_size=0)
     unpacker.feed(_FILLING)
     unpacker.feed(payload)
     unpacker.skip()
+    # One that has raised is not used again: it is in the middle of something.
+    if len(payload) <= KEEP_BUFFER:
+        _idle.append(unpacker)
 
 
 def _filling() -> bytes:

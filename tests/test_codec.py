@@ -350,6 +350,14 @@ def test_depth_when_reading(opening: bytes) -> None:
             decode(opening * depth + b"\x01")
 
 
+def test_large_buffers_are_not_kept() -> None:
+    for size in (2**20, 2**22):
+        codec._idle.clear()
+        nesting._idle.clear()
+        arrives([bytes(size)])
+        assert (len(codec._idle), len(nesting._idle)) == ((1, 1) if size == 2**20 else (0, 0))
+
+
 def test_depth_of_half_surrogates_and_of_class_tags() -> None:
     with pytest.raises(UnsupportedTypeError, match="nested deeper"):
         encode(nested(65, lambda v: ["\ud800", v]))

@@ -26,8 +26,9 @@ from Pyro5 import config
 from ..constants import BATCH_EVENTS
 from ..wire.frames import CORRELATED, INVOKE, MSGPACK, RESULT, Frame, FrameError, write_frame
 from .accept import AcceptServer
-from .crew import Batch, ConnectionEnded, Crew
+from .crew import Crew
 from .guard import GuardedConnection
+from .lane import Batch, ConnectionEnded
 
 log = logging.getLogger("pyro_events.daemon")
 

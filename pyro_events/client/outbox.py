@@ -31,6 +31,7 @@ _BUSY: Final = 128
 # A thread that looked this often and found nothing buffered sleeps until it is woken.
 _QUIET_LOOKS: Final = 50
 
+
 @dataclass(frozen=True)
 class PublisherStatistics:
     """What a publisher has done so far.

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgpack
 import Pyro5.errors
 
-from ..errors import EventServiceError
+from ..errors import EventServiceError, MessageTooLargeError
 from ..wire.frames import EXCEPTION, Frame, FrameError
 
 _KNOWN: Final[dict[str, type[Exception]]] = {
@@ -23,6 +23,8 @@ _KNOWN: Final[dict[str, type[Exception]]] = {
     for name, kind in vars(space).items()
     if isinstance(kind, type) and issubclass(kind, Exception)
 }
+# Ours is a ValueError as well, whichever side found the message too large.
+_KNOWN["Pyro5.errors.MessageTooLargeError"] = MessageTooLargeError
 
 
 def unpacked(frame: Frame) -> Any:

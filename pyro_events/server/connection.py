@@ -58,9 +58,6 @@ class ConnectionOwner(Protocol):
     def disconnected(self, connection: Connection) -> None:
         """The client is gone."""
 
-    def worked(self) -> None:
-        """Calls have been made, so backlogs may have something to send."""
-
     def watch(self, connection: Connection, unfinished: bool) -> None:
         """Whether a frame has begun and is not complete."""
 
@@ -163,7 +160,6 @@ class Connection(asyncio.Protocol):
         if unfinished != self._unfinished:
             self._unfinished = unfinished
             self._owner.watch(self, unfinished)
-        self._owner.worked()
 
     def _send(self) -> None:
         if self._answers:

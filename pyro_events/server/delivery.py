@@ -161,6 +161,11 @@ class Delivery(asyncio.Protocol):
             self._close(Loss.REFUSED, self._refusal(str(error)))
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self.state is State.CONNECTING:  # because of `_connect_again`
+            self._transport = None
+            self._reader = FrameReader(callbacks.GREETING_LIMITS)
+            self.start()
+            return
         self._close(Loss.GONE, f"closed its connection{f' ({error})' if error else ''}")
 
     def _greeted(self, frame: Frame) -> None:
@@ -207,11 +212,21 @@ class Delivery(asyncio.Protocol):
             log.warning("%s: %d events are unconfirmed: %s", self.backlog.subscriber, count, error)
             self.backlog.lose_batch(batch)
             settled = True
+            if str(error).startswith("Pyro5.errors.SerializeError"):
+                self._connect_again()
         if settled:
             self._batches.popleft()
         self._adapt(count)
         self._owner.acknowledged(self)
         self.wake()
+
+    def _connect_again(self) -> None:
+        """A result could not be serialized: Pyro5's daemon answers that, and ends the connection."""
+        assert self._transport is not None
+        self.state = State.CONNECTING
+        while len(self._batches) > 1:  # behind the one that is accounted for; there are two at most
+            self.backlog.lose_batch(self._batches.pop())
+        self._transport.close()
 
     def _settle(self, frame: Frame, batch: Batch) -> bool:
         """Account for an answer; False if a part of the batch had to be sent again."""

@@ -138,12 +138,6 @@ class Engine:
 
         self._loop.run_in_executor(self._pool, work).add_done_callback(finished)
 
-    def worked(self) -> None:
-        """Backlogs may have something to send: look once everything readable has been read."""
-        if self.broker.ready and not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-
     # What the service's methods ask
 
     def publish(self, entries: Iterable[Entry]) -> int | Publication:
@@ -163,6 +157,10 @@ class Engine:
         """Accept entries until one meets an obstacle; returns the deliveries queued, and what that was."""
         broker = self.broker
         queued = broker.publish(entries, self._now())
+        if broker.ready and not self._flushing:
+            # Not at once: what other connections have brought meanwhile goes out with it.
+            self._flushing = True
+            self._loop.call_soon(self._flush)
         obstacles: list[Obstacle] = []
         if broker.full:
             obstacles.extend(broker.take_full())
@@ -186,7 +184,6 @@ class Engine:
             self._holding.hold(publication, obstacles, self._loop.time())
         else:
             publication.settle(publication.queued)
-        self.worked()
 
     def subscribe(
         self,

@@ -54,9 +54,12 @@ class ServiceMethods:
         """Publish [subjects, payload] pairs in order. Returns the number of deliveries queued."""
         if not isinstance(batch, (list, tuple)):
             raise TypeError("a batch must be a list of [subjects, payload] pairs")
+        most = self._engine.options.max_message
         entries: list[Entry] = []
         for entry in batch:
             subjects, payload = _pair(entry)
+            if len(payload) > most:
+                self._check_size(payload)
             # One name is by far the most common case, and this the service's busiest line.
             names = (check_subject(subjects),) if type(subjects) is str else check_subjects(subjects)
             entries.append((names, payload))
@@ -69,12 +72,15 @@ class ServiceMethods:
 
     def publish_message(self, subjects: list[str], payload: bytes) -> int | Publication:
         """Publish one message on checked subjects. Raises Pyro5's MessageTooLargeError."""
+        self._check_size(payload)
+        return self._engine.publish([(subjects, payload)])
+
+    def _check_size(self, payload: bytes) -> None:
         most = self._engine.options.max_message
         if len(payload) > most:
             raise Pyro5.errors.MessageTooLargeError(
                 f"a message of {len(payload)} bytes is over the service's limit of {most}"
             )
-        return self._engine.publish([(subjects, payload)])
 
     def subscribe(self, caller: Caller, subjects: Any, subscriber: Any, options: Any = None) -> None:
         """Subscribe to one name or several."""

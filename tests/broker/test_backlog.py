@@ -19,7 +19,11 @@ each_policy = pytest.mark.parametrize("policy", POLICIES)
 # Few subjects, so that `latest` finds some again; one of them longer when folded.
 subjects = st.sampled_from(["a", "A", "b", "straße", "STRASSE", "c.d"])
 payloads = st.sampled_from([b"", b"p", b"p" * 100, b"p" * 450])
-bounds = st.tuples(st.sampled_from(POLICIES), st.integers(1, 5), st.sampled_from([1, 150, 330, 700, 5000]))
+bounds = st.tuples(
+    st.sampled_from(POLICIES),
+    st.integers(1, 5),
+    st.sampled_from([1, 150, 2 * (OVERHEAD + 1), 330, 700, 5000]),
+)
 
 
 def options_of(policy: str, most_events: int, most_bytes: int) -> BacklogOptions:
@@ -271,6 +275,13 @@ def test_events_in_flight_take_no_room() -> None:
     push(backlog, *"abc")
     backlog.take(10, 10_000)
     assert push(backlog, *"def") == [Outcome.QUEUED] * 3
+
+
+@each_policy
+def test_a_bound_may_be_reached_exactly(policy: str) -> None:
+    backlog = backlog_of(policy, most_events=2, most_bytes=2 * (OVERHEAD + 1))
+    assert push(backlog, *"ab") == [Outcome.QUEUED] * 2
+    assert not backlog.lost
 
 
 def test_publishers_go_on_when_an_eighth_is_free() -> None:

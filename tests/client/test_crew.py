@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from waiting import eventually
 
-from pyro_events.client.crew import MAX_BATCHES, MAX_THREADS, Batch, ConnectionEnded, Crew
+from pyro_events.client.crew import MAX_THREADS, Crew
+from pyro_events.client.lane import MAX_BATCHES, Batch, ConnectionEnded
 from pyro_events.codec import encode
 from pyro_events.event import Event
 

@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import Pyro5.api
@@ -22,7 +23,12 @@ from pyro_events.client import session
 from pyro_events.client.link import Link
 from pyro_events.client.locate import Finder
 from pyro_events.client.replies import rebuilt
-from pyro_events.errors import EventServiceError, OutcomeUnknownError, ServiceUnreachableError
+from pyro_events.errors import (
+    EventServiceError,
+    MessageTooLargeError,
+    OutcomeUnknownError,
+    ServiceUnreachableError,
+)
 from pyro_events.wire.frames import CONNECT_FAIL, EXCEPTION, MSGPACK, RESULT, write_frame
 
 
@@ -169,6 +175,29 @@ def test_a_stock_daemon_is_called_alike() -> None:
         thread.join(10)
 
 
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix domain sockets here")
+def test_a_unix_domain_socket(tmp_path: Path) -> None:
+    @Pyro5.api.expose
+    class Service:
+        def publish_encoded(self, batch: Any) -> Any:
+            return batch
+
+    Pyro5.config.POLLTIMEOUT = 0.05
+    path = str(tmp_path / "socket")
+    with Pyro5.server.Daemon(unixsocket=path) as daemon:
+        uri = daemon.register(Service())
+        thread = threading.Thread(target=daemon.requestLoop)
+        thread.start()
+        link = Link(Finder(uri))
+        assert link.call("publish_encoded", 5) == 5
+        assert link.local_host == ""
+        link.close()
+        daemon.shutdown()
+        thread.join(10)
+    with pytest.raises(ServiceUnreachableError, match="cannot be reached"):
+        Link(Finder(uri)).connect()
+
+
 def test_a_connection_that_breaks_before_the_answer_is_not_repeated(fake: FakeService) -> None:
     with linked(fake) as link:
         calling = Calling(link, "f", 1)
@@ -305,7 +334,8 @@ def test_errors_are_raised(fake: FakeService) -> None:
     "name, kind",
     [
         ("builtins.KeyError", KeyError),
-        ("Pyro5.errors.MessageTooLargeError", Pyro5.errors.MessageTooLargeError),
+        ("Pyro5.errors.MessageTooLargeError", MessageTooLargeError),
+        ("Pyro5.errors.SecurityError", Pyro5.errors.SecurityError),
         ("builtins.SystemExit", EventServiceError),
         ("builtins.print", EventServiceError),
         ("builtins.UnicodeDecodeError", EventServiceError),

@@ -40,6 +40,7 @@ def metadata(wheel: Path) -> email.message.Message:
 
 
 def test_the_wheel(wheel: Path, root: Path, tmp_path: Path, spawn: Spawner) -> None:
+    copy = tmp_path / "copy"
     version = pyro_events.__version__
     assert wheel.name == f"pyro_events-{version}-py3-none-any.whl"
 
@@ -47,7 +48,7 @@ def test_the_wheel(wheel: Path, root: Path, tmp_path: Path, spawn: Spawner) -> N
         names = archive.namelist()
     info = f"pyro_events-{version}.dist-info/"
     package = {name for name in names if not name.startswith(info)}
-    sources = {str(path.relative_to(root)) for path in (root / "pyro_events").rglob("*.py")}
+    sources = {str(path.relative_to(copy)) for path in (copy / "pyro_events").rglob("*.py")}
     assert package == sources | {"pyro_events/py.typed"}
     assert any(name.startswith(info) and name.endswith("LICENSE") for name in names)
 

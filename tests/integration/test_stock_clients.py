@@ -278,14 +278,14 @@ def test_reconnecting(es, proxy: Proxy) -> None:
 
 
 def test_a_ping_is_answered(es) -> None:
+    json_serializer = Pyro5.serializers.serializers["json"]
     with socket.create_connection(("127.0.0.1", es.port), 5) as raw:
         connection = socketutil.SocketConnection(raw)
-        hello = {"handshake": "hello", "object": "Pyro.EventService"}
-        body = Pyro5.serializers.serializers["json"].dumps(hello)
-        message = protocol.SendingMessage(protocol.MSG_CONNECT, 0, 1, 2, body)
-        connection.send(message.data)
+        body = json_serializer.dumps({"handshake": "hello", "object": "Pyro.EventService"})
+        hello = protocol.SendingMessage(protocol.MSG_CONNECT, 0, 1, json_serializer.serializer_id, body)
+        connection.send(hello.data)
         protocol.recv_stub(connection, [protocol.MSG_CONNECTOK])
-        ping = protocol.SendingMessage(protocol.MSG_PING, 0, 7, 42, b"ping")
+        ping = protocol.SendingMessage(protocol.MSG_PING, 0, 7, 42, b"ping")  # as Pyro5's own
         connection.send(ping.data)
         answer = protocol.recv_stub(connection, [protocol.MSG_PING])
         assert (answer.seq, bytes(answer.data)) == (7, b"pong")

@@ -1,0 +1,152 @@
+"""Child processes: started, listened to with a deadline, looked at, and ended by their own id.
+
+Knows: pipes and /proc. Must not know: what a child does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .tasks import Task, to_line
+
+ROOT = Path(__file__).resolve().parent.parent
+# How long a child is given to end when asked to, in seconds.
+_FAREWELL = 5.0
+
+
+class ChildFailed(Exception):
+    """A child ended, or said nothing in time. The text has the last lines that it wrote."""
+
+
+class Child:
+    """One child process. What it writes to stderr goes into a file of `folder`."""
+
+    def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
+        self.name = name
+        self._complaints = folder / f"{name}.stderr"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        with self._complaints.open("wb") as complaints:
+            self._popen = subprocess.Popen(
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                cwd=folder,
+                env=environment,
+                start_new_session=True,  # Ctrl-C reaches the suite alone, which then ends its children
+            )
+        self._text = b""
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def send(self, line: str) -> None:
+        """Write a line to its standard input. Raises ChildFailed."""
+        assert self._popen.stdin is not None
+        try:
+            self._popen.stdin.write(line.encode() + b"\n")
+            self._popen.stdin.flush()
+        except OSError as error:
+            raise ChildFailed(f"{self.name} takes no more orders: {self._last_words()}") from error
+
+    def line(self, deadline: float) -> str:
+        """The next line that it prints. deadline: on the monotonic clock. Raises ChildFailed."""
+        assert self._popen.stdout is not None
+        while b"\n" not in self._text:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._popen.stdout], [], [], left)[0]:
+                raise ChildFailed(f"{self.name} was not done in time {self._last_words()}".rstrip())
+            data = os.read(self._popen.stdout.fileno(), 1 << 16)
+            if not data:
+                raise ChildFailed(f"{self.name} ended by itself: {self._last_words()}")
+            self._text += data
+        line, _, self._text = self._text.partition(b"\n")
+        return line.decode()
+
+    def answer(self, deadline: float) -> dict[str, Any]:
+        """The next line as JSON."""
+        values: dict[str, Any] = json.loads(self.line(deadline))
+        return values
+
+    def _last_words(self) -> str:
+        return " / ".join(self._complaints.read_text("utf-8", "replace").strip().splitlines()[-4:])
+
+    def cpu(self) -> float:
+        """Seconds of processor time that it has used, in steps of the kernel's clock (10 ms)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> int:
+        """Bytes that it has in memory."""
+        return int(self._status("VmRSS").split()[0]) * 1024
+
+    def threads(self) -> int:
+        """How many threads it has."""
+        return int(self._status("Threads"))
+
+    def _status(self, name: str) -> str:
+        for line in Path(f"/proc/{self.pid}/status").read_text("utf-8").splitlines():
+            if line.startswith(f"{name}:"):
+                return line.partition(":")[2].strip()
+        raise ChildFailed(f"{self.name} is no more")
+
+    def freeze(self) -> None:
+        """Stop it from running, as a debugger would."""
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def stop(self) -> None:
+        """End it, at last by force, and release what belongs to it."""
+        if self._popen.poll() is None:
+            self._popen.terminate()
+            self._popen.send_signal(signal.SIGCONT)
+            try:
+                self._popen.wait(_FAREWELL)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
+                self._popen.wait()
+        for pipe in (self._popen.stdin, self._popen.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # an order that it never read
+                    pipe.close()
+
+
+def start_worker(name: str, task: Task, folder: Path) -> Child:
+    """A child that runs worker.py with this task."""
+    child = Child(name, [sys.executable, "-m", "benchmarks.worker"], folder)
+    try:
+        child.send(to_line(task))
+    except BaseException:
+        child.stop()
+        raise
+    return child
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(child: Child, port: int, deadline: float) -> None:
+    """Wait until a server accepts connections. Raises ChildFailed."""
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
+            return
+        if child._popen.poll() is not None:
+            raise ChildFailed(f"{child.name} did not start: {child._last_words()}")
+        if time.monotonic() > deadline:
+            raise ChildFailed(f"{child.name} does not listen on port {port}")
+        time.sleep(0.02)

@@ -1,0 +1,53 @@
+"""Figures of several rounds: median, spread, ratios.
+
+Knows: numbers. Must not know: where they come from.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One figure over all rounds. spread: half of highest minus lowest, as a part of the median."""
+
+    median: float
+    lowest: float
+    highest: float
+    rounds: int
+
+    @property
+    def spread(self) -> float:
+        return (self.highest - self.lowest) / 2 / self.median if self.median else 0.0
+
+
+def summarize(values: Sequence[float]) -> Summary:
+    """Raises ValueError when there are none."""
+    if not values:
+        raise ValueError("nothing was measured")
+    return Summary(statistics.median(values), min(values), max(values), len(values))
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The smallest value that at least this part (0 to 1) of the values does not exceed."""
+    if not values:
+        raise ValueError("nothing was measured")
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(part * len(ordered)) - 1)]
+
+
+def best(medians: dict[str, float], higher: bool) -> str | None:
+    """The name with the best median; None when there is none."""
+    if not medians:
+        return None
+    return (max if higher else min)(medians, key=lambda name: medians[name])
+
+
+def ratios(ours: Sequence[float | None], theirs: Sequence[float | None]) -> list[float]:
+    """Ours to theirs in each round in which both were measured."""
+    pairs = zip(ours, theirs, strict=False)
+    return [one / other for one, other in pairs if one is not None and other]

@@ -1,0 +1,19 @@
+"""The systems that are compared, in the order of the tables."""
+
+from __future__ import annotations
+
+from .base import System
+from .mqtt import Mqtt
+from .nats_core import Nats
+from .ours import PyroEvents, StockProxy
+from .raw_limit import RawLimit
+from .redis_pubsub import Redis
+from .zeromq_proxy import ZeroMq
+
+SYSTEMS: dict[str, System] = {
+    system.name: system
+    for system in (PyroEvents(), StockProxy(), Redis(), Nats(), ZeroMq(), Mqtt(), RawLimit())
+}
+OURS = PyroEvents.name
+
+__all__ = ["OURS", "SYSTEMS", "System"]

@@ -1,0 +1,199 @@
+"""What the suite needs of a system: a server to start, publishers, and subscribers.
+
+Knows: the interface. Must not know: any system.
+
+A system's module is read by the suite and by its child processes, and imports the system's own
+package only inside the methods that run in a child, so that one that is missing does no harm.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..tally import Decode, Tally
+from ..tasks import ARRAY, BYTES, QUOTE, Listener
+
+Clock = Callable[[], float]
+
+
+class Publisher:
+    """A connection that publishes. Its methods encode every message anew, as a program would."""
+
+    def publish(self, subject: str, message: Any) -> None:
+        """Publish one event, and wait for the system's word that it has it."""
+        raise NotImplementedError
+
+    def send(self, subject: str, message: Any) -> None:
+        """Publish one event that shall leave at once; the plain call of the system's package."""
+        self.publish(subject, message)
+
+    def acked(self, subjects: Iterable[str], message: Any) -> None:
+        """Publish an event under each of the subjects, one after the other, with `publish`."""
+        publish = self.publish
+        for subject in subjects:
+            publish(subject, message)
+
+    def streamed(self, subjects: Iterable[str], message: Any) -> None:
+        """Publish an event under each of the subjects in the fastest way that the system offers."""
+        raise NotImplementedError
+
+    def paced(self, subjects: Iterable[str], name: str, rate: float) -> None:
+        """Publish at a steady rate, with `send`. The price is the moment just before."""
+        send = self.send
+        due = time.perf_counter()
+        for subject in subjects:
+            due += 1 / rate
+            time.sleep(max(0.0, due - time.perf_counter()))
+            send(subject, (name, time.perf_counter_ns()))
+
+    def close(self) -> None:
+        """Release what belongs to it."""
+
+
+class System:
+    """A system that is compared.
+
+    name: in tables and files. title: what is measured, for a reader. packages: the Python packages
+    that its children import. program: the server, if it is one of its own.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]] = ()
+    program: ClassVar[str | None] = None
+
+    def missing(self) -> str | None:
+        """What this machine lacks for it; None when it can be measured."""
+        absent = [name for name in self.packages if not self._version(name)]
+        if absent:
+            return f"the Python package {' and '.join(absent)} is not installed"
+        if self.program and not self._path():
+            return f"the program {self.program} is not installed"
+        return None
+
+    def versions(self) -> dict[str, str]:
+        """The versions of what is measured."""
+        return {name: self._version(name) or "unknown" for name in self.packages}
+
+    @staticmethod
+    def _version(package: str) -> str | None:
+        try:
+            return importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    def _path(self) -> str | None:
+        # Debian puts servers where an ordinary user's PATH does not look.
+        return shutil.which(self.program or "") or shutil.which(self.program or "", path="/usr/sbin")
+
+    def command(self, folder: Path, port: int) -> list[str] | None:
+        """How to start its server; None when it is a worker of ours that runs `serve`."""
+        return None
+
+    def address(self, port: int, first_line: str) -> str:
+        """What publishers and subscribers are given. first_line: what the server printed first."""
+        return f"127.0.0.1:{port}"
+
+    #: Whether the first line that the server prints must be waited for; else its port is tried.
+    speaks: ClassVar[bool] = False
+
+    def serve(self, port: int, ready: Callable[[], None]) -> None:
+        """Be the server, in a child, until the child is ended."""
+        raise NotImplementedError
+
+    def publisher(self, address: str, kind: str) -> Publisher:
+        """A connected publisher, in a child."""
+        raise NotImplementedError
+
+    def listen(
+        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+    ) -> None:
+        """Be the subscribers, in a child, until the child is ended.
+
+        tally.take: to be called once with each event. ready: to be called when all have subscribed.
+        """
+        raise NotImplementedError
+
+    def decoder(self, kind: str) -> Decode:
+        """What makes a message of what `tally.take` is called with."""
+        return unpacked(kind)
+
+    def add_patterns(self, address: str, prefixes: Sequence[str], share: int) -> Iterator[None]:
+        """Subscribe to beginnings of names, one with each step, in a child.
+
+        share: how many each subscriber takes. The first step only connects.
+        """
+        raise NotImplementedError
+
+    def publish_together(
+        self, publishers: Sequence[Publisher], work: Sequence[Callable[[Publisher], None]]
+    ) -> None:
+        """Let each publisher do its work, all at the same time: a thread for each."""
+        threads = [
+            threading.Thread(target=task, args=(publisher,))
+            for publisher, task in zip(publishers, work, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def packed(kind: str) -> Callable[[Any], bytes]:
+    """How a message becomes bytes for a system that carries only bytes: json, or the plain bytes."""
+    if kind == QUOTE:
+        dumps = json.dumps
+        return lambda message: dumps(message).encode()
+    if kind == ARRAY:
+        # No shape and no type travel with it: the least that a program could do.
+        return lambda message: bytes(message.tobytes())
+    return bytes
+
+
+def unpacked(kind: str) -> Decode:
+    """The reverse of `packed`."""
+    if kind == QUOTE:
+        return json.loads
+    if kind == BYTES:
+        return bytes
+    import numpy
+
+    return lambda data: numpy.frombuffer(data, numpy.float32).reshape(512, 512)
+
+
+def message_of(kind: str) -> Any:
+    """What is published: a tuple of a name and a price, or 1 MiB of bytes or of an array."""
+    if kind == QUOTE:
+        return ("SUN", 22.44)
+    if kind == BYTES:
+        return bytes(range(256)) * 4096
+    import numpy
+
+    return numpy.arange(512 * 512, dtype=numpy.float32).reshape(512, 512)
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+def new_event_loop() -> Any:
+    """An asyncio loop: uvloop where it is installed, because the event service uses it too."""
+    if importlib.util.find_spec("uvloop"):
+        return importlib.import_module("uvloop").new_event_loop()
+    import asyncio
+
+    return asyncio.new_event_loop()
+
+
+def shares(items: Sequence[str], share: int) -> list[Sequence[str]]:
+    """Items in pieces of `share`."""
+    return [items[start : start + share] for start in range(0, len(items), share)]

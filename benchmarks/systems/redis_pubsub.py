@@ -1,0 +1,118 @@
+"""Redis Pub/Sub with redis-py.
+
+Knows: redis-server's options and redis-py. Must not know: any other system.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..tally import Take, Tally
+from ..tasks import QUOTE, Listener
+from .base import Publisher, System, host_and_port, packed, shares
+
+# What redis-py's users do, and what section "pipelined" of the README names.
+_PIPELINE = 100
+# A pipeline is kept in memory until it is executed, so of 1 MiB messages fewer go together.
+_LARGE_PIPELINE = 8
+
+
+class _Publisher(Publisher):
+    def __init__(self, address: str, kind: str) -> None:
+        self._redis = _connect(address)
+        self._redis.ping()
+        self._pack = packed(kind)
+        self._together = _PIPELINE if kind == QUOTE else _LARGE_PIPELINE
+
+    def publish(self, subject: str, message: Any) -> None:
+        self._redis.publish(subject, self._pack(message))
+
+    def streamed(self, subjects: Iterable[str], message: Any) -> None:
+        pack = self._pack
+        rest = iter(subjects)
+        while some := list(itertools.islice(rest, self._together)):
+            pipeline = self._redis.pipeline(transaction=False)
+            for subject in some:
+                pipeline.publish(subject, pack(message))
+            pipeline.execute()
+
+    def close(self) -> None:
+        self._redis.close()
+
+
+class Redis(System):
+    """redis-server without persistence; publishers and subscribers with redis-py and hiredis."""
+
+    name = "redis"
+    title = "redis-server, redis-py"
+    packages = ("redis", "hiredis")
+    program = "redis-server"
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        options = {
+            "--port": str(port),
+            "--bind": "127.0.0.1",
+            "--dir": str(folder),
+            "--save": "",
+            "--appendonly": "no",
+            # A subscriber that lags would otherwise be disconnected at 32 MB.
+            "--client-output-buffer-limit": "pubsub 0 0 0",
+        }
+        return [self._path() or "", *itertools.chain.from_iterable(options.items())]
+
+    def publisher(self, address: str, kind: str) -> Publisher:
+        return _Publisher(address, kind)
+
+    def listen(
+        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+    ) -> None:
+        take = tally.take
+        made = [_subscribed(address, listener) for listener in listeners]
+        for pubsub in made[1:]:
+            threading.Thread(target=_receive, args=(pubsub, take), daemon=True).start()
+        ready()
+        _receive(made[0], take)
+
+    def add_patterns(self, address: str, prefixes: Sequence[str], share: int) -> Iterator[None]:
+        pieces = shares(prefixes, share)
+        made = [_connect(address).pubsub() for _ in pieces]
+        yield
+        for pubsub, piece in zip(made, pieces, strict=True):
+            for prefix in piece:
+                pubsub.psubscribe(f"{prefix}*")
+                _confirmed(pubsub, 1)
+                yield
+
+
+def _connect(address: str) -> Any:
+    import redis
+
+    host, port = host_and_port(address)
+    return redis.Redis(host=host, port=port)
+
+
+def _subscribed(address: str, listener: Listener) -> Any:
+    pubsub = _connect(address).pubsub()
+    if listener.subjects:
+        pubsub.subscribe(*listener.subjects)
+    if listener.prefixes:
+        pubsub.psubscribe(*[f"{prefix}*" for prefix in listener.prefixes])
+    _confirmed(pubsub, len(listener.subjects) + len(listener.prefixes))
+    return pubsub
+
+
+def _confirmed(pubsub: Any, count: int) -> None:
+    """Wait until the server has confirmed that many subscriptions."""
+    while count:
+        item = pubsub.get_message(timeout=10.0)
+        count -= item is not None and item["type"] in ("subscribe", "psubscribe")
+
+
+def _receive(pubsub: Any, take: Take) -> None:
+    for item in pubsub.listen():
+        if item["type"] in ("message", "pmessage"):
+            take(item["data"])

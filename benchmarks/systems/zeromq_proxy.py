@@ -1,0 +1,104 @@
+"""ZeroMQ with pyzmq: publishers and subscribers on both sides of an XSUB/XPUB proxy.
+
+Knows: pyzmq. Must not know: any other system.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..tally import Take, Tally
+from ..tasks import Listener
+from .base import Publisher, System, host_and_port, packed
+
+# Nothing tells a publisher that subscriptions have reached it; before that its events vanish.
+_SETTLE = 0.5
+
+
+class _Publisher(Publisher):
+    def __init__(self, address: str, kind: str) -> None:
+        import zmq
+
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUB)
+        self._socket.setsockopt(zmq.SNDHWM, 0)
+        self._socket.connect(f"tcp://{address}")
+        self._pack = packed(kind)
+        self._copy = True
+        time.sleep(_SETTLE)
+
+    def publish(self, subject: str, message: Any) -> None:
+        # There is no acknowledgement: this is for the warm-up and for latency.
+        self._socket.send_multipart((subject.encode(), self._pack(message)))
+
+    def streamed(self, subjects: Iterable[str], message: Any) -> None:
+        send, pack = self._socket.send_multipart, self._pack
+        for subject in subjects:
+            send((subject.encode(), pack(message)))
+
+    def close(self) -> None:
+        self._context.destroy(linger=10_000)
+
+
+class ZeroMq(System):
+    """A proxy in a process of its own, its loop inside libzmq; no high-water marks."""
+
+    name = "zeromq"
+    title = "pyzmq, XSUB/XPUB proxy"
+    packages = ("pyzmq",)
+    speaks = True
+
+    def serve(self, port: int, ready: Callable[[], None]) -> None:
+        import zmq
+
+        context = zmq.Context()
+        inward, outward = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
+        for socket, number in ((inward, port), (outward, port + 1)):
+            socket.setsockopt(zmq.SNDHWM, 0)
+            socket.setsockopt(zmq.RCVHWM, 0)
+            socket.bind(f"tcp://127.0.0.1:{number}")
+        ready()
+        zmq.proxy(inward, outward)
+
+    def publisher(self, address: str, kind: str) -> Publisher:
+        return _Publisher(address, kind)
+
+    def listen(
+        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+    ) -> None:
+        import zmq
+
+        take = tally.take
+        host, port = host_and_port(address)
+        context = zmq.Context()
+        sockets = []
+        for listener in listeners:
+            socket = context.socket(zmq.SUB)
+            socket.setsockopt(zmq.RCVHWM, 0)
+            socket.connect(f"tcp://{host}:{port + 1}")
+            for name in [*listener.subjects, *listener.prefixes]:
+                socket.setsockopt(zmq.SUBSCRIBE, name.encode())
+            sockets.append(socket)
+        time.sleep(_SETTLE)
+        ready()
+        if len(sockets) == 1:
+            receive = sockets[0].recv_multipart
+            while True:
+                take(receive()[1])
+        poller = zmq.Poller()
+        for socket in sockets:
+            poller.register(socket, zmq.POLLIN)
+        while True:
+            for socket, _ in poller.poll():
+                _drain(socket, take, zmq)
+
+
+def _drain(socket: Any, take: Take, zmq: Any) -> None:
+    """Take what a socket has, but let the others have their turn too."""
+    for _ in range(100):
+        try:
+            take(socket.recv_multipart(zmq.NOBLOCK)[1])
+        except zmq.Again:
+            return

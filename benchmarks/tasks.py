@@ -1,0 +1,172 @@
+"""What a child process is asked to do, as plain data that crosses its standard input.
+
+Knows: the roles and their parameters. Must not know: any system, sockets, processes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+# What an event carries: a tuple of a name and a price, 1 MiB of bytes, or a numpy array of 1 MiB.
+QUOTE, BYTES, ARRAY = "quote", "bytes", "array"
+# How a phase is published: waiting for each acknowledgement; as fast as it goes; at a steady rate.
+ACKED, STREAMED, PACED = "acked", "streamed", "paced"
+
+
+@dataclass
+class Listener:
+    """One subscriber: the names, and the beginnings of names, that it subscribes to.
+
+    options: for pyro_events alone, the keyword arguments of `subscribe`.
+    """
+
+    subjects: list[str] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Listen:
+    """A process with subscribers in it. Its `role` is what the child looks at first.
+
+    stages: after how many events, all subscribers of the process together, it reports.
+    latency: whether events are timed, not only counted.
+    """
+
+    system: str
+    address: str
+    listeners: list[Listener]
+    stages: list[int]
+    kind: str = QUOTE
+    latency: bool = False
+    role: str = "listen"
+
+
+@dataclass
+class Phase:
+    """A number of events to publish, by each publisher, when told to begin.
+
+    fresh: every event has a subject that was never used before; else the task's subjects recur.
+    rate: events per second, for PACED.
+    """
+
+    count: int
+    how: str = ACKED
+    fresh: bool = False
+    rate: float = 0.0
+
+
+@dataclass
+class Publish:
+    """A process with publishers in it, each with a connection of its own."""
+
+    system: str
+    address: str
+    subjects: list[str]
+    phases: list[Phase]
+    kind: str = QUOTE
+    publishers: int = 1
+    role: str = "publish"
+
+
+@dataclass
+class Watch:
+    """A process that publishes one acknowledged event after the other and notes how long each took.
+
+    It does so from one line on its standard input to the next, with a new subject each time.
+    """
+
+    system: str
+    address: str
+    prefix: str
+    role: str = "watch"
+
+
+@dataclass
+class AddPatterns:
+    """A process that subscribes to beginnings of names, one call for each, when told to begin."""
+
+    system: str
+    address: str
+    prefixes: list[str]
+    share: int
+    role: str = "add"
+
+
+@dataclass
+class Posts:
+    """A process with many subscribers of pyro_events that only acknowledge; see posts.py.
+
+    counts: how many there shall be after each line on standard input. subject: what all of them
+    subscribe to; "" gives each a subject of its own.
+    """
+
+    address: str
+    counts: list[int]
+    subject: str
+    stages: list[int] = field(default_factory=list)
+    role: str = "posts"
+
+
+@dataclass
+class Burst:
+    """A process that publishes bursts of `size` events, each burst under the next of `subjects`."""
+
+    address: str
+    subjects: list[str]
+    size: int
+    bursts: list[int]
+    role: str = "burst"
+
+
+@dataclass
+class Serve:
+    """A process that is the server of a system that has no program of its own."""
+
+    system: str
+    port: int
+    role: str = "serve"
+
+
+Task = Listen | Publish | Watch | AddPatterns | Posts | Burst | Serve
+
+
+def to_line(task: Task) -> str:
+    """The task as one line of JSON."""
+    return json.dumps(dataclasses.asdict(task))
+
+
+def from_line(line: str) -> Task:
+    """The task of `to_line`. Raises KeyError for an unknown role."""
+    values: dict[str, Any] = json.loads(line)
+    made = {"listeners": Listener, "phases": Phase}
+    for name, kind in made.items():
+        if name in values:
+            values[name] = [kind(**item) for item in values[name]]
+    roles: dict[str, Any] = {
+        "listen": Listen,
+        "publish": Publish,
+        "watch": Watch,
+        "add": AddPatterns,
+        "posts": Posts,
+        "burst": Burst,
+        "serve": Serve,
+    }
+    task: Task = roles[values["role"]](**values)
+    return task
+
+
+def subjects_of(task: Publish, phase: Phase, number: int, publisher: int) -> Iterator[str]:
+    """The subjects of one phase for one publisher, one for each event.
+
+    number: which phase it is, so that a fresh subject is fresh in the next phase too.
+    """
+    if phase.fresh:
+        prefix = f"{task.subjects[0]}.{number}.{publisher}."
+        return (f"{prefix}{event}" for event in range(phase.count))
+    return itertools.islice(itertools.cycle(task.subjects), phase.count)
