@@ -114,11 +114,12 @@ def _watch(task: tasks.Watch, orders: Orders) -> None:
     now, number = time.perf_counter, 0
     while orders.wait() == "go":
         waits: list[float] = []
-        while not orders.waiting():
+        while not waits or not orders.waiting():
             start = now()
             publisher.publish(f"{task.prefix}{number}", message)
             waits.append(now() - start)
             number += 1
+        orders.wait()
         say(published=len(waits), longest=max(waits), p99=percentile(waits, 0.99), seconds=sum(waits))
 
 

@@ -50,7 +50,8 @@ class DeliveryOwner(Protocol):
 class Delivery(asyncio.Protocol):
     """The link to one subscriber: takes batches from its backlog while it acknowledges them.
 
-    last_acknowledged: when it last showed that it takes events, on the loop's clock.
+    last_acknowledged: when it last showed that it takes events, on the loop's clock. slow: whether the
+    log says so. lingering: whether its subscriber has no subscription left.
     """
 
     __slots__ = (
@@ -73,6 +74,7 @@ class Delivery(asyncio.Protocol):
         "backlog",
         "last_acknowledged",
         "last_heard",
+        "lingering",
         "slow",
         "state",
     )
@@ -105,6 +107,7 @@ class Delivery(asyncio.Protocol):
         self.backlog = backlog
         self.last_acknowledged = self.last_heard = self._loop.time()
         self.slow = False
+        self.lingering = False
         self.state = State.CONNECTING
 
     def start(self) -> None:
@@ -294,8 +297,8 @@ class Delivery(asyncio.Protocol):
             self._transport.abort()
         lost = len(self.backlog) + self.backlog.unacknowledged
         if explanation:
-            # A program that ends with nothing left to deliver is no cause for concern.
-            quiet = was is State.ACTIVE and reason is Loss.GONE and not lost
+            # A program that ends when it has unsubscribed, or has got everything, is no concern.
+            quiet = was is State.ACTIVE and reason is Loss.GONE and (self.lingering or not lost)
             level = logging.INFO if quiet else logging.WARNING
             log.log(level, "%s %s; disconnected, %d events lost", self.backlog.subscriber, explanation, lost)
         self._owner.ended(self, reason)

@@ -53,6 +53,7 @@ class Engine:
         self._connections: set[Connection] = set()
         self._unfinished: dict[Connection, float] = {}
         self._deliveries: dict[Backlog, Delivery] = {}
+        self._lingering: dict[Delivery, float] = {}
         self._holding = Holding()
         self._resumable: deque[Publication] = deque()
         self._flushing = False
@@ -199,6 +200,7 @@ class Engine:
             raise ValueError("the event service is stopping; subscribe again when it is back")
         backlog = self.broker.subscribe(uri, names, patterns, options)
         if backlog in self._deliveries:
+            self._note_lingering(backlog)
             return
         if not self.broker.subscriptions(backlog):
             self.broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
@@ -210,18 +212,24 @@ class Engine:
     def unsubscribe(self, uri: str, texts: object) -> None:
         """Remove subscriptions; the link lingers a while after the last."""
         backlog = self.broker.unsubscribe(uri, texts)
-        if backlog is not None and not self.broker.subscriptions(backlog):
-            self._loop.call_later(self.options.linger, self._lingered, backlog)
+        if backlog is not None:
+            self._note_lingering(backlog)
 
-    def _lingered(self, backlog: Backlog) -> None:
-        delivery = self._deliveries.get(backlog)
-        if delivery is None or self.broker.subscriptions(backlog):
-            return
-        idle = self._loop.time() - delivery.last_acknowledged
-        if backlog.waits and idle < self.options.delivery_deadline:
-            self._loop.call_later(self.options.linger, self._lingered, backlog)
+    def _note_lingering(self, backlog: Backlog) -> None:
+        """Remember since when a subscriber has had no subscription left, if it has none."""
+        delivery = self._deliveries[backlog]
+        delivery.lingering = not self.broker.subscriptions(backlog)
+        if not delivery.lingering:
+            self._lingering.pop(delivery, None)
         else:
-            delivery.close(Loss.GONE)
+            self._lingering.setdefault(delivery, self._loop.time())
+
+    def _look_at_lingering(self, now: float) -> None:
+        """Close links whose subscribers have stayed without subscriptions, and have got everything."""
+        for delivery, since in list(self._lingering.items()):
+            silent = now - delivery.last_acknowledged > self.options.delivery_deadline
+            if now - since > self.options.linger and (silent or not delivery.backlog.waits):
+                delivery.close(Loss.GONE)
 
     # What deliveries tell (delivery.DeliveryOwner)
 
@@ -238,6 +246,7 @@ class Engine:
     def ended(self, delivery: Delivery, reason: Loss) -> None:
         """A link is closed: its subscriber is forgotten, and nobody waits for it any more."""
         self._deliveries.pop(delivery.backlog, None)
+        self._lingering.pop(delivery, None)
         self.broker.remove(delivery.backlog, reason)
         self._release(delivery.backlog)
         self._look_at_total()
@@ -269,6 +278,7 @@ class Engine:
         for connection, since in list(self._unfinished.items()):
             if now - since > self.options.frame_timeout:
                 connection.refuse("a message was begun and not finished in time")
+        self._look_at_lingering(now)
         for obstacle, since in self._holding.obstacles():
             if now - since > self.options.delivery_deadline:
                 self._lose_patience(obstacle, now)

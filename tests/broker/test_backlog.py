@@ -83,7 +83,7 @@ class BacklogMachine(RuleBasedStateMachine):
         self.model.configure(*bounds)
 
     @precondition(lambda self: len(self.backlog))
-    @rule(events=st.integers(1, 4), size=st.sampled_from([1, 250, 10_000]))
+    @rule(events=st.integers(1, 4), size=st.sampled_from([1, 2 * (OVERHEAD + 1), 250, 10_000]))
     def take(self, events: int, size: int) -> None:
         batch = self.backlog.take(events, size)
         expected = self.model.take(events, size)
@@ -268,6 +268,13 @@ def test_what_waits_survives_a_change_of_policy() -> None:
     batch = backlog.take(10, 10_000)
     assert [(row[0], row[2], row[3]) for row in batch.rows] == [("A", 3, 2), ("b", 4, 0)]
     assert backlog.lost == {"latest": 2, "drop-newest": 1}
+
+
+@pytest.mark.parametrize(("size", "taken"), [(1, 1), (101, 1), (102, 2), (202, 2), (203, 3)])
+def test_a_batch_ends_with_the_event_that_reaches_its_size(size: int, taken: int) -> None:
+    backlog = backlog_of(most_events=10)
+    push(backlog, *"abcd")
+    assert len(backlog.take(10, size).rows) == taken
 
 
 def test_events_in_flight_take_no_room() -> None:

@@ -1,0 +1,28 @@
+"""The cases, in the order in which they are run and shown."""
+
+from __future__ import annotations
+
+from .base import Case, Figures, Goal, Metric
+from .growth import SIZE, SLOW, SUBSCRIBERS
+from .latency import LATENCY
+from .patterns import NEW_PATTERNS, PATTERNS
+from .rates import ACKED_CASE, FAN_OUT, LARGE, MANY_PUBLISHERS, PIPELINED
+
+CASES: dict[str, Case] = {
+    case.name: case
+    for case in (
+        ACKED_CASE,
+        PIPELINED,
+        LATENCY,
+        FAN_OUT,
+        MANY_PUBLISHERS,
+        PATTERNS,
+        NEW_PATTERNS,
+        LARGE,
+        SUBSCRIBERS,
+        SLOW,
+        SIZE,
+    )
+}
+
+__all__ = ["CASES", "Case", "Figures", "Goal", "Metric"]

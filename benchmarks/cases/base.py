@@ -1,0 +1,67 @@
+"""What a case is: the work, the systems that do it, the figures it gives and their goals.
+
+Knows: names and numbers. Must not know: how anything is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..systems import OURS
+
+# Peers by what they can do.
+ACKNOWLEDGING = ("redis", "nats", "mqtt")
+STREAMING = ("redis", "nats", "zeromq", "mqtt")
+BROKERS = ("redis", "nats", "mqtt")
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure. unit: for the reader. higher: whether more is better. digits: behind the point."""
+
+    key: str
+    title: str
+    unit: str
+    higher: bool = True
+    digits: int = 0
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a figure of ours shall be: at least (`higher` figures) or at most (others) `factor` times
+    the best peer's; without peers, the bare number `factor`."""
+
+    metric: str
+    factor: float
+    peers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case of the suite.
+
+    measure: called with a system's name and whether to be quick; returns the figures of one round.
+    metrics: what the tables show; a figure beyond them is kept in the JSON file. about: one sentence.
+    """
+
+    name: str
+    about: str
+    systems: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    measure: Callable[[str, bool], Figures]
+    goals: tuple[Goal, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = {metric.key for metric in self.metrics}
+        assert all(goal.metric in known for goal in self.goals), self.name
+        assert OURS in self.systems, self.name
+
+    def metric(self, key: str) -> Metric:
+        """The metric of that key. Raises KeyError."""
+        for metric in self.metrics:
+            if metric.key == key:
+                return metric
+        raise KeyError(key)
