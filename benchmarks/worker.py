@@ -19,8 +19,6 @@ from collections.abc import Callable
 from typing import Any
 
 from . import tasks
-from .bursts import burst
-from .posts import keep_posts
 from .statistics import percentile
 from .systems import SYSTEMS
 from .systems.base import Publisher, message_of
@@ -139,10 +137,14 @@ def _serve(task: tasks.Serve, orders: Orders) -> None:
 
 
 def _posts(task: tasks.Posts, orders: Orders) -> None:
+    from .posts import keep_posts  # it imports pyro_events, which no peer's child shall have to carry
+
     keep_posts(task, orders.wait, say)
 
 
 def _burst(task: tasks.Burst, orders: Orders) -> None:
+    from .bursts import burst
+
     burst(task, orders.wait, say)
 
 

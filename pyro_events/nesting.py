@@ -21,7 +21,7 @@ _CONTAINER_BYTES: Final = bytes((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
 
 
 def check_depth(payload: bytes) -> None:
-    """Raises StackError when `payload` nests too deep, ValueError when it is cut short.
+    """Raises StackError when `payload` nests too deep, ValueError when it is cut short or goes on behind its end.
 
     Only then is it safe to read: every list is allocated in the length that it claims.
     """
@@ -34,10 +34,13 @@ def check_depth(payload: bytes) -> None:
         unpacker = _idle.pop()
     except IndexError:
         unpacker = Unpacker(max_buffer_size=0)
+    end = unpacker.tell() + len(_FILLING) + len(payload)
     unpacker.feed(_FILLING)
     unpacker.feed(payload)
     unpacker.skip()
-    # One that has raised is not used again: it is in the middle of something.
+    if unpacker.tell() != end:
+        raise ValueError("there are bytes behind the end of the message")
+    # One that has raised is not used again: what was fed may still be in it.
     if len(payload) <= KEEP_BUFFER:
         _idle.append(unpacker)
 

@@ -50,14 +50,14 @@ class ModelBacklog:
     conflating: bool = False  # with the policy latest, from an overflow until it has caught up
 
     @property
-    def bytes(self) -> int:
+    def waiting_bytes(self) -> int:
         """Of the events that wait."""
         return sum(event.size for event in self.waiting)
 
     @property
     def held(self) -> int:
         """Bytes of all that waits or is in flight."""
-        return self.bytes + sum(batch.size for batch in self.in_flight)
+        return self.waiting_bytes + sum(batch.size for batch in self.in_flight)
 
     @property
     def unacknowledged(self) -> int:
@@ -71,7 +71,7 @@ class ModelBacklog:
 
     def fits(self, event: ModelEvent) -> bool:
         """An empty backlog takes an event of any size."""
-        within = len(self.waiting) < self.most_events and self.bytes + event.size <= self.most_bytes
+        within = len(self.waiting) < self.most_events and self.waiting_bytes + event.size <= self.most_bytes
         return within or not self.waiting
 
     def push(self, subject: str, time: float, payload: bytes) -> str:

@@ -350,6 +350,18 @@ def test_depth_when_reading(opening: bytes) -> None:
             decode(opening * depth + b"\x01")
 
 
+@pytest.mark.parametrize("hurt", [lambda p: p + b"\x01", lambda p: p[:-1], lambda p: b"\x91" * 70 + p])
+def test_a_bad_payload_leaves_nothing_behind_in_the_unpacker(hurt: Any) -> None:
+    payload = encode(["x" * 5000, [1, 2]])
+    deep = b"\x91" * 65 + payload
+    for _ in range(3):
+        with pytest.raises(PayloadError):
+            decode(hurt(payload))
+        assert decode(payload) == ["x" * 5000, [1, 2]]
+        with pytest.raises(PayloadError, match="nested deeper"):
+            decode(deep)
+
+
 def test_large_buffers_are_not_kept() -> None:
     for size in (2**20, 2**22):
         codec._idle.clear()

@@ -77,7 +77,8 @@ def test_a_bound_is_a_whole_number(name: str, value: Any) -> None:
 def test_a_size_of_the_service_is_a_whole_number(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be a whole number of at least 1, not "):
         ServiceOptions(**{name: value})
-    assert getattr(ServiceOptions(**{name: 1}), name) == 1
+    least: dict[str, Any] = {name: 1}
+    assert getattr(ServiceOptions(**least), name) == 1
 
 
 @pytest.mark.parametrize("name", SECONDS)
@@ -85,7 +86,8 @@ def test_a_size_of_the_service_is_a_whole_number(name: str, value: Any) -> None:
 def test_a_time_is_a_positive_number(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be a positive number of seconds, not "):
         ServiceOptions(**{name: value})
-    assert getattr(ServiceOptions(**{name: 1}), name) == 1
+    least: dict[str, Any] = {name: 1}
+    assert getattr(ServiceOptions(**least), name) == 1
 
 
 def test_every_time_is_checked() -> None:

@@ -13,8 +13,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import pyro_events
-
 from ..tally import Decode, Take, Tally
 from ..tasks import Listener
 from .base import Publisher, System, shares
@@ -22,6 +20,8 @@ from .base import Publisher, System, shares
 
 class _Publisher(Publisher):
     def __init__(self, address: str) -> None:
+        import pyro_events
+
         self._publisher = pyro_events.Publisher(es_uri=address)
 
     def publish(self, subject: str, message: Any) -> None:
@@ -64,6 +64,8 @@ class PyroEvents(System):
         return None  # it is what the suite is about; without uvloop it runs on asyncio
 
     def versions(self) -> dict[str, str]:
+        import pyro_events
+
         return {"pyro_events": pyro_events.__version__, **super().versions()}
 
     def command(self, folder: Path, port: int) -> list[str]:
@@ -102,7 +104,9 @@ class PyroEvents(System):
                 yield
 
 
-def _subscriber(address: str, take: Take) -> pyro_events.Subscriber:
+def _subscriber(address: str, take: Take) -> Any:
+    import pyro_events
+
     class Counter(pyro_events.Subscriber):
         def event(self, event: pyro_events.Event) -> None:
             take(event)

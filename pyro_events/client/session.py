@@ -184,10 +184,11 @@ class Session:
     def fail(self, reason: str) -> None:
         """Give up: whoever sends or receives is woken, and calls without a reply learn the reason."""
         self.dead = True
-        with contextlib.suppress(OSError):  # it was not connected any more, which is what we want
-            self.sock.shutdown(socket.SHUT_RDWR)
+        # The reason first: whoever is woken would only find the connection closed.
         while self._pending:
             self._pending.popleft().lost = reason
+        with contextlib.suppress(OSError):  # it was not connected any more, which is what we want
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Release the socket; nobody may be using it."""

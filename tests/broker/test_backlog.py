@@ -82,7 +82,7 @@ class BacklogMachine(RuleBasedStateMachine):
         self.backlog.configure(options_of(*bounds))
         self.model.configure(*bounds)
 
-    @precondition(lambda self: len(self.backlog))
+    @precondition(lambda self: len(self.backlog) > 0)
     @rule(events=st.integers(1, 4), size=st.sampled_from([1, 2 * (OVERHEAD + 1), 250, 10_000]))
     def take(self, events: int, size: int) -> None:
         batch = self.backlog.take(events, size)
@@ -137,7 +137,7 @@ class BacklogMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_byte_is_accounted_for(self) -> None:
-        assert self.backlog.bytes == self.model.bytes
+        assert self.backlog.bytes == self.model.waiting_bytes
         assert self.total.value == self.model.held + self.neighbour.bytes
 
     @invariant()
@@ -152,7 +152,7 @@ class BacklogMachine(RuleBasedStateMachine):
     def an_empty_backlog_has_room_and_is_not_crowded(self) -> None:
         backlog, model = self.backlog, self.model
         assert backlog.oldest == model.oldest
-        share = max(len(model.waiting) / model.most_events, model.bytes / model.most_bytes)
+        share = max(len(model.waiting) / model.most_events, model.waiting_bytes / model.most_bytes)
         assert backlog.crowded == (share >= 0.75)
         if not model.waiting:
             assert backlog.has_room
@@ -165,7 +165,7 @@ class BacklogMachine(RuleBasedStateMachine):
         statistics = backlog.statistics(iter(["a", "^b"]), self.clock + 2)
         assert (statistics.subscriber, statistics.subjects) == ("PYRO:s@h:1", ("a", "^b"))
         assert (statistics.overflow, statistics.accepted) == (model.policy, model.accepted)
-        assert (statistics.backlog, statistics.backlog_bytes) == (len(model.waiting), model.bytes)
+        assert (statistics.backlog, statistics.backlog_bytes) == (len(model.waiting), model.waiting_bytes)
         assert (statistics.unacknowledged, statistics.delivered) == (model.unacknowledged, model.delivered)
         assert statistics.lost == dict(backlog.lost)
         assert statistics.oldest == (None if model.oldest is None else self.clock + 2 - model.oldest)

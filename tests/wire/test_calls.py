@@ -366,7 +366,8 @@ def test_a_length_without_contents_costs_no_memory(payload: bytes) -> None:
 
 def publication(subjects: Any, payload: Any, object_id: str = "Pyro.EventService") -> bytes:
     """The body of a `publish_encoded` call of one event, as our publisher writes it."""
-    return msgpack.packb([object_id, "publish_encoded", [[[subjects, payload]]], {}])
+    body: bytes = msgpack.packb([object_id, "publish_encoded", [[[subjects, payload]]], {}])
+    return body
 
 
 @pytest.mark.parametrize("size", [0, 255, 256, 65535, 65536, 1_000_000])

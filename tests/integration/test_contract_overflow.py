@@ -1,0 +1,479 @@
+"""The contract on full backlogs and on patience, line by line (design, section 2, C16 and C17).
+
+A FakeSubscriber answers when the test says so; until then the first event is in flight and the
+others fill its backlog.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from threading import Event as Flag
+
+import pytest
+from contract import Background, books, in_background, running, statistics, subscribe
+from fake_subscriber import FakeSubscriber, fake_subscriber
+from listening import collecting, listening
+from Pyro5.api import Proxy
+from raw_client import raw_client
+from waiting import eventually
+
+from pyro_events import EventServiceStarter, Publisher, Subscriber
+from pyro_events.codec import decode, encode
+from pyro_events.wire.frames import PING
+
+
+@pytest.fixture
+def service() -> Iterator[EventServiceStarter]:
+    """A service whose backlogs are full soon, and that is patient."""
+    with running(backlog=5, delivery_deadline=60) as starter:
+        yield starter
+
+
+@pytest.fixture
+def publisher(service: EventServiceStarter) -> Iterator[Publisher]:
+    with Publisher(es_uri=service.uri) as publisher:
+        yield publisher
+
+
+def engaged(service: EventServiceStarter, subscriber: FakeSubscriber, **options: object) -> None:
+    """Subscribe it to A, and let it take one event that it does not acknowledge."""
+    subscribe(service.uri, subscriber.uri, "A", **options)
+    subscriber.greet()
+    with Publisher(es_uri=service.uri) as publisher:
+        publisher.publish("A", 0)
+    (row,) = subscriber.batch()
+    assert decode(row[4]) == 0
+
+
+def holding(service: EventServiceStarter, first: int, last: int) -> Background:
+    """Publish numbers on A, one after the other, in a thread that is going to be held up."""
+
+    def talk() -> list[int]:
+        with Publisher(es_uri=service.uri) as publisher:
+            return [publisher.publish("A", number) for number in range(first, last + 1)]
+
+    return in_background(talk)
+
+
+def backlog(service: EventServiceStarter, subscriber: FakeSubscriber) -> int:
+    """How many events wait for it."""
+    found = books(service.uri, subscriber.uri)
+    return found["backlog"] if found else 0
+
+
+def test_c16_block_is_the_default_and_loses_nothing(service: EventServiceStarter) -> None:
+    with fake_subscriber() as subscriber:
+        engaged(service, subscriber)
+        found = books(service.uri, subscriber.uri)
+        assert found is not None
+        assert found["overflow"] == "block"
+        talking = holding(service, 1, 20)
+        eventually(lambda: backlog(service, subscriber) == 6)  # the sixth found it full
+        assert not talking.done
+        subscriber.answer()
+        assert subscriber.messages(20) == list(range(1, 21))
+        assert talking.result() == [1] * 20
+        eventually(lambda: statistics(service.uri)["delivered"] == 21)
+        assert statistics(service.uri)["lost"] == {}
+
+
+def test_c16_block_by_bytes(service: EventServiceStarter) -> None:
+    with fake_subscriber() as subscriber, Publisher(es_uri=service.uri) as publisher:
+        engaged(service, subscriber, backlog_bytes=10_000)
+        assert publisher.publish("A", bytes(6_000)) == 1
+        held = in_background(lambda: publisher.publish("A", bytes(6_000)))
+        eventually(lambda: backlog(service, subscriber) == 2)
+        assert not held.done
+        subscriber.answer()
+        subscriber.take(2)
+        assert held.result() == 1
+
+
+def test_c16_an_event_larger_than_the_bound_is_delivered_all_the_same(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A", backlog_bytes=1_000)
+        subscriber.greet()
+        assert publisher.publish("A", bytes(100_000)) == 1
+        assert len(subscriber.messages(1)[0]) == 100_000
+
+
+def test_c16_block_holds_up_only_publishers_of_that_subscriber(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
+    with fake_subscriber("frozen") as frozen, collecting(service.uri, "B") as healthy:
+        engaged(service, frozen)
+        talking = [holding(service, 1, 10) for _ in range(3)]
+        eventually(lambda: backlog(service, frozen) >= 6)
+        for number in range(50):  # other publishers, other subjects; and control calls
+            assert publisher.publish("B", number) == 1
+        with collecting(service.uri, "C") as third:
+            assert publisher.publish("C", 1) == 1
+            third.wait(1)
+        healthy.wait(50)
+        assert not any(each.done for each in talking)
+        frozen.answer()
+        assert sorted(frozen.messages(30)) == sorted([*range(1, 11)] * 3)
+        for each in talking:
+            each.result()
+
+
+def test_c16_a_subscriber_without_the_full_one_is_served_by_the_same_publication(
+    service: EventServiceStarter,
+) -> None:
+    """The event that holds its publisher up has reached everybody else."""
+    with fake_subscriber() as frozen, collecting(service.uri, "A") as healthy:
+        engaged(service, frozen)
+        talking = holding(service, 1, 10)
+        eventually(lambda: backlog(service, frozen) == 6)
+        eventually(lambda: healthy.messages() == [0, *range(1, 7)])
+        assert not talking.done
+        frozen.answer()
+        frozen.take(10)
+        talking.result()
+        healthy.wait(11)
+
+
+def test_c16_a_batch_is_held_up_in_the_middle_and_resumed(
+    service: EventServiceStarter,
+) -> None:
+    with fake_subscriber() as subscriber, raw_client(service.uri) as client:
+        engaged(service, subscriber)
+        seq = client.send_call("publish_encoded", [["A", encode(number)] for number in range(1, 21)])
+        eventually(lambda: backlog(service, subscriber) == 6)
+        assert statistics(service.uri)["published"] == 7
+        subscriber.answer()
+        assert subscriber.messages(20) == list(range(1, 21))
+        frame = client.frame()
+        assert frame is not None and frame.seq == seq
+        assert frame.payload == b"\x14"  # 20 deliveries
+
+
+def test_c16_several_names_of_one_call_are_published_together(service: EventServiceStarter) -> None:
+    with (
+        fake_subscriber() as subscriber,
+        collecting(service.uri, "B") as healthy,
+        Publisher(es_uri=service.uri) as publisher,
+    ):
+        engaged(service, subscriber)
+        for number in range(5):
+            publisher.publish("A", number)
+        held = in_background(lambda: publisher.publish(["A", "B"], "both"))
+        assert healthy.wait(1)[0].msg == "both"
+        assert not held.done
+        subscriber.answer()
+        subscriber.take(6)
+        assert held.result() == 2
+
+
+def test_c16_a_publisher_that_leaves_while_it_is_held_up(service: EventServiceStarter) -> None:
+    """What was accepted is delivered, the rest of its call never is, and nobody else notices."""
+    with fake_subscriber() as subscriber:
+        engaged(service, subscriber)
+        with raw_client(service.uri) as client:
+            client.send_call("publish_encoded", [["A", encode(number)] for number in range(1, 21)])
+            eventually(lambda: backlog(service, subscriber) == 6)
+        talking = holding(service, 100, 104)
+        eventually(lambda: backlog(service, subscriber) == 7)
+        subscriber.answer()
+        assert subscriber.messages(11) == [1, 2, 3, 4, 5, 6, 100, 101, 102, 103, 104]
+        talking.result()
+        assert statistics(service.uri)["lost"] == {}
+
+
+def test_c16_and_c9_a_full_subscriber_that_unsubscribes_frees_its_publishers_when_it_goes() -> None:
+    with (
+        running(backlog=5, delivery_deadline=0.5, linger=0.1) as service,
+        fake_subscriber() as subscriber,
+        Proxy(service.uri) as es,
+    ):
+        engaged(service, subscriber)
+        talking = holding(service, 1, 10)
+        eventually(lambda: backlog(service, subscriber) == 6)
+        es.unsubscribe("A", subscriber.uri)
+        results = talking.result()
+        assert results == [1] * 6 + [0] * 4
+
+
+def test_c16_a_subscriber_that_leaves_frees_its_publishers(service: EventServiceStarter) -> None:
+    with fake_subscriber() as subscriber:
+        engaged(service, subscriber)
+        talking = [holding(service, 1, 10) for _ in range(5)]
+        eventually(lambda: backlog(service, subscriber) == 10)
+        subscriber.leave()
+        for each in talking:
+            each.result()
+        assert statistics(service.uri)["subscribers"] == []
+
+
+@pytest.mark.parametrize("policy", ["drop-oldest", "drop-newest", "latest", "disconnect"])
+def test_c16_the_other_policies_hold_nobody_up(service: EventServiceStarter, policy: str) -> None:
+    with fake_subscriber() as subscriber:
+        engaged(service, subscriber, overflow=policy)
+        holding(service, 1, 100).result()
+        lost = statistics(service.uri)["lost"]
+        expected = {"drop-oldest": 95, "drop-newest": 95, "latest": 99}
+        if policy == "disconnect":
+            subscriber.wait_for_end()
+            eventually(lambda: not statistics(service.uri)["subscribers"])
+            lost = statistics(service.uri)["lost"]
+            assert lost["unconfirmed"] == 1
+            assert lost["disconnect"] >= 6
+            return
+        assert lost == {policy: expected[policy]}
+        subscriber.answer()
+        kept = {"drop-oldest": [96, 97, 98, 99, 100], "drop-newest": [1, 2, 3, 4, 5], "latest": [100]}
+        assert subscriber.messages(len(kept[policy])) == kept[policy]
+
+
+def test_c16_latest_keeps_the_newest_of_each_subject(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
+    with fake_subscriber() as subscriber:
+        engaged(service, subscriber, overflow="latest")
+        subscribe(service.uri, subscriber.uri, ["B", "C"])
+        for number in range(10):
+            publisher.publish(["A", "b", "B"], number)
+        publisher.publish("C", "once")
+        subscriber.answer()
+        rows = subscriber.take(3)
+        assert [(row[0], decode(row[4])) for row in rows] == [("A", 9), ("B", 9), ("C", "once")]
+        # 31 and the one that is acknowledged were accepted, the last three are not lost.
+        assert sum(row[3] for row in rows) == 28
+        assert statistics(service.uri)["lost"] == {"latest": 28}
+
+
+def test_c16_disconnect_says_so(
+    service: EventServiceStarter, publisher: Publisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    with fake_subscriber() as subscriber:
+        engaged(service, subscriber, overflow="disconnect", backlog=2)
+        assert [publisher.publish("A", number) for number in range(2)] == [1, 1]
+        assert publisher.publish("A", "too much") == 0
+        subscriber.wait_for_end()
+        eventually(lambda: publisher.publish("A", "gone") == 0)
+        assert statistics(service.uri)["lost"] == {"disconnect": 3, "unconfirmed": 1}
+        eventually(lambda: "full backlog" in caplog.text)
+        assert subscriber.uri in caplog.text
+
+
+# C17
+
+
+def test_c17_a_subscriber_that_holds_up_a_publisher_for_the_deadline_is_disconnected(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with running(backlog=5, delivery_deadline=0.4) as service, fake_subscriber() as subscriber:
+        engaged(service, subscriber)
+        began = time.monotonic()
+        assert holding(service, 1, 10).result() == [1] * 6 + [0] * 4
+        assert time.monotonic() - began >= 0.4
+        subscriber.wait_for_end()
+        snapshot = statistics(service.uri)
+        assert snapshot["subscribers"] == []
+        assert snapshot["lost"] == {"unconfirmed": 1, "deadline": 6}
+        eventually(lambda: "held up a publisher for 0.4 s" in caplog.text)
+        assert subscriber.uri in caplog.text
+
+
+def test_c17_during_first_contact_too() -> None:
+    with running(backlog=5, delivery_deadline=0.4) as service, fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")  # and then it never answers
+        assert holding(service, 1, 10).result() == [1] * 6 + [0] * 4
+        assert statistics(service.uri)["lost"] == {"deadline": 6}
+
+
+def test_c17_one_that_acknowledges_now_and_then_stays() -> None:
+    """It is held to the time between two acknowledgements, not to the time that the publisher waits."""
+    with running(backlog=2, delivery_deadline=1.0) as service, fake_subscriber() as subscriber:
+        engaged(service, subscriber)
+        talking = holding(service, 1, 8)
+        began = time.monotonic()
+        got = [0]
+        while got[-1] != 8:
+            Flag().wait(0.3)  # a slow handler
+            subscriber.answer()
+            got += [decode(row[4]) for row in subscriber.batch()]
+        subscriber.answer()
+        assert time.monotonic() - began > 1.0
+        assert talking.result() == [1] * 8
+        assert got == list(range(9))
+        assert statistics(service.uri)["lost"] == {}
+
+
+def test_c17_a_handler_that_takes_long_is_no_reason_to_lose_a_subscriber() -> None:
+    with running(backlog=5, delivery_deadline=0.2, heartbeat=0.1) as service, fake_subscriber() as subscriber:
+        engaged(service, subscriber)
+        holding(service, 1, 5).result()  # its backlog is full, but nobody is held up
+        Flag().wait(0.8)
+        found = books(service.uri, subscriber.uri)
+        assert found is not None
+        assert found["backlog"] == 5
+        subscriber.answer()
+        assert subscriber.messages(5) == [1, 2, 3, 4, 5]
+
+
+def test_c17_batches_adapt_to_the_pace_of_the_subscriber(service: EventServiceStarter) -> None:
+    with running(backlog=100_000) as service, fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        with Publisher(es_uri=service.uri) as publisher, publisher.pipeline() as fast:
+            for number in range(20_000):
+                fast.publish("A", number)
+        subscriber.greet()
+        sizes = []
+        while sum(sizes) < 10_000:
+            sizes.append(len(subscriber.batch()))
+            subscriber.answer()
+        assert sizes[0] == 1  # nothing is known of its pace
+        assert max(sizes) > 100  # and then it turns out to be fast
+        for _ in range(2):
+            sizes.append(len(subscriber.batch()))
+            Flag().wait(0.5)  # now its handlers become slow
+            subscriber.answer()
+        slow = [len(subscriber.batch())]
+        subscriber.answer()
+        assert slow[0] <= sizes[-1]
+        for _ in range(4):
+            slow.append(len(subscriber.batch()))
+            Flag().wait(0.02 * min(slow[-1], 25))
+            subscriber.answer()
+        assert slow[-1] < max(sizes)
+
+
+def test_c17_a_connection_that_breaks_ends_it_at_once(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        subscriber.greet()
+        subscriber.leave()
+        eventually(lambda: publisher.publish("A", 1) == 0)
+        eventually(lambda: statistics(service.uri)["subscribers"] == [])
+
+
+def test_c17_an_idle_one_that_leaves_heartbeats_unanswered_is_disconnected(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pyro_events.server.engine._BEAT", 0.05)
+    with (
+        running(heartbeat=0.2, heartbeat_answer=0.1) as service,
+        fake_subscriber("dumb") as dumb,
+        fake_subscriber("alive") as alive,
+        collecting(service.uri, "A") as ours,
+        Publisher(es_uri=service.uri) as publisher,
+    ):
+        for each in (dumb, alive):
+            subscribe(service.uri, each.uri, "A")
+            each.greet()
+        for _ in range(6):
+            frame = alive.frame()
+            assert frame is not None and frame.type == PING
+            assert alive.sock is not None
+            alive.send(PING, frame.seq, "pong")
+        eventually(lambda: publisher.publish("A", 1) == 2)
+        assert [decode(row[4]) for row in alive.take(1)] == [1]
+        ours.wait(1)
+        assert "3 heartbeats unanswered" in caplog.text
+        pings = 0
+        while dumb.frame() is not None:
+            pings += 1
+        assert pings == 3
+
+
+def test_c17_one_that_is_busy_is_not_asked_for_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyro_events.server.engine._BEAT", 0.05)
+    with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
+        engaged(service, subscriber)
+        Flag().wait(0.8)  # its handler takes eight times as long
+        assert books(service.uri, subscriber.uri)
+        subscriber.answer()
+
+
+@pytest.fixture
+def scarce() -> Iterator[EventServiceStarter]:
+    """A service that may hold 10,000 bytes in all."""
+    with running(total_backlog_bytes=10_000, delivery_deadline=0.6) as starter:
+        yield starter
+
+
+def test_c17_the_total_holds_publishers_up_until_there_is_room(scarce: EventServiceStarter) -> None:
+    with fake_subscriber() as subscriber, collecting(scarce.uri, "B") as healthy:
+        engaged(scarce, subscriber, overflow="drop-oldest")
+        with Publisher(es_uri=scarce.uri) as publisher:
+            held = in_background(lambda: [publisher.publish("A", bytes(3_000)) for _ in range(6)])
+            eventually(lambda: statistics(scarce.uri)["backlog_bytes"] > 10_000)
+            assert not held.done
+            subscriber.answer()
+            subscriber.take(6)
+            assert held.result() == [1] * 6
+            assert publisher.publish("B", bytes(3_000)) == 1
+        healthy.wait(1)
+        assert statistics(scarce.uri)["lost"] == {}
+
+
+@pytest.mark.parametrize("policy", ["block", "drop-oldest", "drop-newest", "latest", "disconnect"])
+def test_c17_the_one_that_was_silent_for_longest_goes_whatever_its_policy(
+    scarce: EventServiceStarter, policy: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        fake_subscriber("silent") as silent,
+        collecting(scarce.uri, "A", "B") as healthy,
+        Publisher(es_uri=scarce.uri) as publisher,
+    ):
+        engaged(scarce, silent, overflow=policy)
+        results = [publisher.publish("A", bytes(3_000)) for _ in range(6)]
+        assert results[0] == 2
+        assert results[-1] == 1  # the last ones found it gone
+        silent.wait_for_end()
+        eventually(lambda: "silent for longest" in caplog.text)
+        healthy.wait(7)
+        found = statistics(scarce.uri)
+        assert [one["subscriber"] for one in found["subscribers"]] != [silent.uri]
+        assert found["lost"]["deadline"] >= 3
+
+
+def test_c17_one_that_only_now_got_something_to_do_is_not_to_blame(scarce: EventServiceStarter) -> None:
+    """It has been idle for longer than the frozen one has been frozen, which is no fault."""
+    with fake_subscriber("busy") as busy, fake_subscriber("frozen") as frozen:
+        subscribe(scarce.uri, busy.uri, "B")
+        busy.greet()
+        engaged(scarce, frozen, overflow="drop-oldest")
+        with Publisher(es_uri=scarce.uri) as publisher:
+            held = in_background(lambda: [publisher.publish("A", bytes(3_000)) for _ in range(4)])
+            eventually(lambda: statistics(scarce.uri)["backlog_bytes"] > 10_000)
+            Flag().wait(0.3)  # half of the deadline
+            with Publisher(es_uri=scarce.uri) as other:
+                late = in_background(lambda: other.publish("B", 1))
+                assert len(busy.batch()) == 1
+                frozen.wait_for_end()
+                assert books(scarce.uri, busy.uri)
+                busy.answer()
+                assert late.result() == 1
+            held.result()
+        assert books(scarce.uri, busy.uri)
+
+
+def test_c16_and_c17_a_publisher_into_its_own_full_backlog_is_freed_by_the_deadline() -> None:
+    """C22 says that it holds itself up until then."""
+
+    class Echo(Subscriber):
+        def __init__(self, es_uri: str) -> None:
+            super().__init__(es_uri=es_uri)
+            self.setThreading(False)
+            self.results: list[int] = []
+
+        def event(self, event: object) -> None:
+            if not self.results:
+                with Publisher(es_uri=service.uri) as publisher:
+                    for _ in range(5):
+                        self.results.append(publisher.publish("A", "echo"))
+
+    with running(backlog=2, delivery_deadline=0.4) as service:
+        echo = Echo(service.uri)
+        with listening(echo), Publisher(es_uri=service.uri) as publisher:
+            echo.subscribe("A")
+            publisher.publish("A", "begin")
+            eventually(lambda: len(echo.results) == 5)
+            assert echo.results == [1, 1, 1, 0, 0]
