@@ -133,7 +133,7 @@ def _add(task: tasks.AddPatterns, orders: Orders) -> None:
 
 
 def _serve(task: tasks.Serve, orders: Orders) -> None:
-    SYSTEMS[task.system].serve(task.port, lambda: say(ready=True))
+    SYSTEMS[task.system].serve(lambda address: say(address=address))
 
 
 def _posts(task: tasks.Posts, orders: Orders) -> None:

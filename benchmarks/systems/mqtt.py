@@ -61,6 +61,7 @@ class Mqtt(System):
     title = "mosquitto, paho-mqtt"
     packages = ("paho-mqtt",)
     program = "mosquitto"
+    version_option = "-h"
 
     def command(self, folder: Path, port: int) -> list[str]:
         settings = folder / "mosquitto.conf"

@@ -5,13 +5,14 @@ Knows: pyzmq. Must not know: any other system.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..tally import Take, Tally
 from ..tasks import Listener
-from .base import Publisher, System, host_and_port, packed
+from .base import Publisher, System, packed
 
 # Nothing tells a publisher that subscriptions have reached it; before that its events vanish.
 _SETTLE = 0.5
@@ -24,9 +25,8 @@ class _Publisher(Publisher):
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.SNDHWM, 0)
-        self._socket.connect(f"tcp://{address}")
+        self._socket.connect(address.split()[0])
         self._pack = packed(kind)
-        self._copy = True
         time.sleep(_SETTLE)
 
     def publish(self, subject: str, message: Any) -> None:
@@ -50,16 +50,22 @@ class ZeroMq(System):
     packages = ("pyzmq",)
     speaks = True
 
-    def serve(self, port: int, ready: Callable[[], None]) -> None:
+    def address(self, port: int, first_line: str) -> str:
+        found: str = json.loads(first_line)["address"]
+        return found
+
+    def serve(self, ready: Callable[[str], None]) -> None:
         import zmq
 
         context = zmq.Context()
         inward, outward = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
-        for socket, number in ((inward, port), (outward, port + 1)):
+        ends = []
+        for socket in (inward, outward):
             socket.setsockopt(zmq.SNDHWM, 0)
             socket.setsockopt(zmq.RCVHWM, 0)
-            socket.bind(f"tcp://127.0.0.1:{number}")
-        ready()
+            socket.bind("tcp://127.0.0.1:*")
+            ends.append(socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode())
+        ready(" ".join(ends))
         zmq.proxy(inward, outward)
 
     def publisher(self, address: str, kind: str) -> Publisher:
@@ -71,13 +77,12 @@ class ZeroMq(System):
         import zmq
 
         take = tally.take
-        host, port = host_and_port(address)
         context = zmq.Context()
         sockets = []
         for listener in listeners:
             socket = context.socket(zmq.SUB)
             socket.setsockopt(zmq.RCVHWM, 0)
-            socket.connect(f"tcp://{host}:{port + 1}")
+            socket.connect(address.split()[1])
             for name in [*listener.subjects, *listener.prefixes]:
                 socket.setsockopt(zmq.SUBSCRIBE, name.encode())
             sockets.append(socket)

@@ -182,6 +182,11 @@ class Delivery(asyncio.Protocol):
         self.last_acknowledged = self._loop.time()
         self.wake()
 
+    @property
+    def silent_since(self) -> float:
+        """When it was last heard of, or last began to have something to acknowledge if that is later."""
+        return max(self.last_acknowledged, self._sent_at)
+
     def wake(self) -> None:
         """Send what waits, as far as the subscriber keeps up; harmless at any time."""
         while self.state is State.ACTIVE and len(self._batches) < self._window and len(self.backlog):

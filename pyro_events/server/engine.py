@@ -301,8 +301,8 @@ class Engine:
         ]
         if not waiting:
             return
-        silent = min(waiting, key=lambda each: each.last_acknowledged)
-        if now - silent.last_acknowledged > self.options.delivery_deadline:
+        silent = min(waiting, key=lambda each: each.silent_since)
+        if now - silent.silent_since > self.options.delivery_deadline:
             silent.close(Loss.DEADLINE, "was silent for longest while the service held all that it may")
 
     def _beat(self) -> None:

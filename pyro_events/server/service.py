@@ -24,6 +24,7 @@ from ..broker.subjects import check_subject, check_subjects
 from ..codec import encode, encode_plain
 from ..options import ServiceOptions
 from ..wire.calls import Publication as EncodedEntry
+from ..wire.frames import SERPENT
 from .engine import Engine
 from .holding import Publication
 from .loops import new_event_loop
@@ -47,7 +48,7 @@ class ServiceMethods:
     def publish(self, caller: Caller, subjects: Any, message: Any) -> int | Publication:
         """Publish a message that a stock client sent. Returns the number of deliveries queued."""
         checked = check_subjects(subjects)
-        payload = encode_plain(message)
+        payload = encode_plain(message, serpent=caller.serializer_id == SERPENT)
         return self.publish_message(checked, payload)
 
     def publish_encoded(self, caller: Caller, batch: Any) -> int | Publication:

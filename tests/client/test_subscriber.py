@@ -337,9 +337,9 @@ def test_one_class_that_is_both(uri: str, publisher_first: bool) -> None:
         thread.start()
         publisher.publish("in", 5)
         eventually(lambda: recorder.got == [("out", 5)])
+        eventually(lambda: relay.statistics().publisher.published == 1)
         statistics = relay.statistics()
         assert isinstance(statistics, ParticipantStatistics)
-        assert statistics.publisher.published == 1
         assert statistics.subscriber.subscriptions == ("in",)
         relay.abort()
         thread.join(10)

@@ -500,6 +500,13 @@ def test_a_result_is_read_by_pyro5(name: str, value: Any, seq: int) -> None:
 
 
 @each_serializer
+@pytest.mark.parametrize("count", [0, 1, 127, 128, 2**40, True])
+def test_a_count_of_deliveries_is_read_by_pyro5(name: str, count: int) -> None:
+    value = result_of(calls.write_result(IDS[name], 1, count))
+    assert (value, type(value)) == (count, type(count))
+
+
+@each_serializer
 def test_the_results_of_a_batch_are_read_by_pyro5(name: str) -> None:
     data = calls.write_result(
         IDS[name], 1, [3, None, calls.wrapped_error(ValueError("no such thing"))], batch=True
