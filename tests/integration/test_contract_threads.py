@@ -157,7 +157,7 @@ def test_c21_a_batch_is_acknowledged_when_all_its_events_have_returned(threads: 
             busy.subscribe("A")
             held = in_background(lambda: [publisher.publish("A", number) for number in range(50)])
             eventually(lambda: busy.running >= 1)
-            eventually(lambda: statistics(service.uri)["subscribers"][0]["backlog"] == 6)
+            eventually(lambda: statistics(service.uri)["subscribers"][0]["backlog"] >= 5)
             assert statistics(service.uri)["delivered"] == 0
             assert not held.done
             busy.go.set()
