@@ -293,11 +293,12 @@ class Backlog:
 
     def _conflate(self) -> None:
         """Keep, of what waits, only the newest event of each subject."""
-        self._latest = OrderedDict()
-        while self._waiting:
-            entry = self._waiting.popleft()
-            self._release(entry[1][3])
-            self._replace(entry)
+        latest = self._latest = OrderedDict()
+        for entry in self._waiting:
+            key = fold(entry[1][0])
+            self._drop_older(latest, key)
+            latest[key] = entry
+        self._waiting.clear()
 
     def _replace(self, entry: Numbered) -> None:
         """Append an event in place of the one of its subject that waits."""
@@ -305,13 +306,16 @@ class Backlog:
         assert latest is not None
         subject, _, _, size = entry[1]
         key = fold(subject)
+        self._drop_older(latest, key)
+        self._make_room(size, Loss.LATEST)
+        latest[key] = entry
+        self._hold(size)
+
+    def _drop_older(self, latest: OrderedDict[str, Numbered], key: str) -> None:
         older = latest.pop(key, None)
         if older is not None:
             self._release(older[1][3])
             self.lost[Loss.LATEST.value] += 1
-        self._make_room(size, Loss.LATEST)
-        latest[key] = entry
-        self._hold(size)
 
     def _make_room(self, size: int, reason: Loss) -> None:
         """Drop the oldest events until one of `size` bytes fits, or none is left."""

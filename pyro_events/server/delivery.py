@@ -190,8 +190,6 @@ class Delivery(asyncio.Protocol):
     def wake(self) -> None:
         """Send what waits, as far as the subscriber keeps up; harmless at any time."""
         while self.state is State.ACTIVE and len(self._batches) < self._window and len(self.backlog):
-            if self._batches and self._limit == 1:
-                return  # its pace is not known, or slow: it shall acknowledge before it gets more
             batch = self.backlog.take(self._limit, c.BATCH_BYTES)
             if not self._batches:
                 self._sent_at = self._loop.time()

@@ -56,7 +56,6 @@ class Engine:
         self._lingering: dict[Delivery, float] = {}
         self._holding = Holding()
         self._resumable: deque[Publication] = deque()
-        self._flushing = False
         self._timers = [
             self._loop.call_later(_TICK, self._tick),
             self._loop.call_later(_BEAT, self._beat),
@@ -158,10 +157,8 @@ class Engine:
         """Accept entries until one meets an obstacle; returns the deliveries queued, and what that was."""
         broker = self.broker
         queued = broker.publish(entries, self._now())
-        if broker.ready and not self._flushing:
-            # Not at once: what other connections have brought meanwhile goes out with it.
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+        if broker.ready:
+            self._flush()
         obstacles: list[Obstacle] = []
         if broker.full:
             obstacles.extend(broker.take_full())
@@ -256,7 +253,6 @@ class Engine:
             self._release(TOTAL)
 
     def _flush(self) -> None:
-        self._flushing = False
         for backlog in self.broker.take_ready():
             delivery = self._deliveries.get(backlog)
             if delivery is None:

@@ -249,7 +249,7 @@ def test_c18_what_is_lost_shows_in_seq_in_missed_and_in_the_books(
 ) -> None:
     with fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A", backlog=3, overflow=overflow)
-        subscriber.greet()
+        subscriber.greet("event")
         publisher.publish("A", 1)
         rows = subscriber.batch()
         for number in range(2, 9):
@@ -320,7 +320,7 @@ def test_c18_what_a_subscriber_that_is_gone_did_not_get_is_counted(
 ) -> None:
     with fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
-        subscriber.greet()
+        subscriber.greet("event")
         for number in range(10):
             publisher.publish("A", number)
         assert len(subscriber.batch()) == 1
@@ -339,7 +339,7 @@ def test_c18_a_slow_subscriber_is_logged_once_per_episode(
 
     with fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A", backlog=40, overflow="drop-oldest")
-        subscriber.greet()
+        subscriber.greet("event")
         for episode in (1, 2):
             for number in range(100):
                 publisher.publish("A", number)

@@ -37,9 +37,12 @@ def publisher(service: EventServiceStarter) -> Iterator[Publisher]:
 
 
 def engaged(service: EventServiceStarter, subscriber: FakeSubscriber, **options: object) -> None:
-    """Subscribe it to A, and let it take one event that it does not acknowledge."""
+    """Subscribe it to A, and let it take one event that it does not acknowledge.
+
+    It has `event` alone: then nothing else is sent before that is acknowledged.
+    """
     subscribe(service.uri, subscriber.uri, "A", **options)
-    subscriber.greet()
+    subscriber.greet("event")
     with Publisher(es_uri=service.uri) as publisher:
         publisher.publish("A", 0)
     (row,) = subscriber.batch()

@@ -514,7 +514,7 @@ def test_c12b_options_belong_to_the_subscriber_and_the_last_ones_hold() -> None:
     ):
         subscribe(service.uri, subscriber.uri, "A", overflow="drop-newest", backlog=5)
         subscribe(service.uri, subscriber.uri, "B", overflow="drop-oldest", backlog=2)
-        subscriber.greet()
+        subscriber.greet("event")
         publisher.publish("A", 0)
         (row,) = subscriber.batch()
         for number in range(1, 6):
