@@ -210,8 +210,9 @@ class Backlog:
         rows: list[Row] = []
         taken = 0
         last = self._last_taken
+        following = self._waiting.popleft if self._latest is None else self._next
         for _ in range(min(events, len(self))):
-            number, (subject, time, payload, cost) = self._next()
+            number, (subject, time, payload, cost) = following()
             rows.append([subject, time, number, number - last - 1, payload])
             last = number
             taken += cost

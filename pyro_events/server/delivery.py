@@ -187,14 +187,18 @@ class Delivery(asyncio.Protocol):
         """When it was last heard of, or last began to have something to acknowledge if that is later."""
         return max(self.last_acknowledged, self._sent_at)
 
-    def wake(self) -> None:
-        """Send what waits, as far as the subscriber keeps up; harmless at any time."""
-        while self.state is State.ACTIVE and len(self._batches) < self._window and len(self.backlog):
-            batch = self.backlog.take(self._limit, c.BATCH_BYTES)
-            if not self._batches:
+    def wake(self) -> bool:
+        """Send what waits, as far as the subscriber keeps up; whether nothing waits any more."""
+        batches, backlog = self._batches, self.backlog
+        while len(backlog):
+            if len(batches) >= self._window or self.state is not State.ACTIVE:
+                return False
+            batch = backlog.take(self._limit, c.BATCH_BYTES)
+            if not batches:
                 self._sent_at = self._loop.time()
-            self._batches.append(batch)
+            batches.append(batch)
             self._send(batch)
+        return True
 
     def _send(self, batch: Batch) -> None:
         assert self._transport is not None

@@ -257,10 +257,13 @@ class Engine:
             delivery = self._deliveries.get(backlog)
             if delivery is None:
                 continue
-            delivery.wake()
-            if backlog.crowded and not delivery.slow:
+            if not delivery.wake() and not delivery.slow and backlog.crowded:
                 delivery.slow = True
                 log.warning("%s is slow: %d events wait for it", backlog.subscriber, len(backlog))
+        if self.broker.failing:
+            self._disconnect_failing()
+
+    def _disconnect_failing(self) -> None:
         for backlog in self.broker.take_failing():
             delivery = self._deliveries.get(backlog)
             if delivery is not None:
