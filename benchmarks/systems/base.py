@@ -122,7 +122,12 @@ class System:
         raise NotImplementedError
 
     def listen(
-        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+        self,
+        address: str,
+        kind: str,
+        listeners: Sequence[Listener],
+        tally: Tally,
+        ready: Callable[[], None],
     ) -> None:
         """Be the subscribers, in a child, until the child is ended.
 

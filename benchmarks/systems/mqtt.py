@@ -73,7 +73,12 @@ class Mqtt(System):
         return _Publisher(address, kind)
 
     def listen(
-        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+        self,
+        address: str,
+        kind: str,
+        listeners: Sequence[Listener],
+        tally: Tally,
+        ready: Callable[[], None],
     ) -> None:
         take = tally.take
 

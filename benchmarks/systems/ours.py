@@ -81,7 +81,12 @@ class PyroEvents(System):
         return attrgetter("msg")
 
     def listen(
-        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+        self,
+        address: str,
+        kind: str,
+        listeners: Sequence[Listener],
+        tally: Tally,
+        ready: Callable[[], None],
     ) -> None:
         made = [_subscriber(address, tally.take) for _ in listeners]
         for subscriber, listener in zip(made, listeners, strict=True):

@@ -165,7 +165,12 @@ class RawLimit(System):
         return lambda header: header
 
     def listen(
-        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+        self,
+        address: str,
+        kind: str,
+        listeners: Sequence[Listener],
+        tally: Tally,
+        ready: Callable[[], None],
     ) -> None:
         stream = Stream(socket.create_connection(host_and_port(address)))
         stream.sock.sendall(_SUBSCRIBER)

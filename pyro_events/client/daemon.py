@@ -41,7 +41,7 @@ _ROW: Final = 5
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 
 
-class SubscriberDaemon(Pyro5.server.Daemon):  # type: ignore[misc]
+class SubscriberDaemon(Pyro5.server.Daemon):
     """A Pyro5 daemon for one Subscriber; other objects may be registered too."""
 
     transportServer: AcceptServer | None

@@ -157,8 +157,6 @@ class Engine:
         """Accept entries until one meets an obstacle; returns the deliveries queued, and what that was."""
         broker = self.broker
         queued = broker.publish(entries, self._now())
-        if broker.ready:
-            self._flush()
         obstacles: list[Obstacle] = []
         if broker.full:
             obstacles.extend(broker.take_full())
@@ -182,6 +180,7 @@ class Engine:
             self._holding.hold(publication, obstacles, self._loop.time())
         else:
             publication.settle(publication.queued)
+        self.deliver()
 
     def subscribe(
         self,
@@ -252,7 +251,14 @@ class Engine:
         if self._holding.holds(TOTAL) and self.broker.relieved:
             self._release(TOTAL)
 
-    def _flush(self) -> None:
+    def deliver(self) -> None:
+        """Send what waits to those who got something. Whoever publishes calls it next.
+
+        Not done by `publish` itself, so that a publisher's answer is on its way before: it is the
+        publisher who waits.
+        """
+        if not self.broker.ready:
+            return
         for backlog in self.broker.take_ready():
             delivery = self._deliveries.get(backlog)
             if delivery is None:

@@ -44,6 +44,10 @@ class ServiceMethods:
             LARGE: self.publish_large,
         }
 
+    def deliver(self) -> None:
+        """Send what has been published; for callers that are no connection of the engine's."""
+        self._engine.deliver()
+
     def publish(self, caller: Caller, subjects: Any, message: Any) -> int | Publication:
         """Publish a message that a stock client sent. Returns the number of deliveries queued."""
         checked = check_subjects(subjects)
@@ -154,6 +158,7 @@ class _EngineThread:
         def make() -> None:
             try:
                 value = method(*arguments)
+                self.methods.deliver()
             except Exception as error:
                 result.set_exception(error)
                 return

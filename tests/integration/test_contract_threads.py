@@ -251,9 +251,7 @@ def test_c21a_listen_can_be_called_again(service: EventServiceStarter, publisher
         assert pairs.messages() == list(range(6))
 
 
-def test_c21a_close_unsubscribes_everything_first(
-    service: EventServiceStarter, publisher: Publisher
-) -> None:
+def test_c21a_close_unsubscribes_everything_first(service: EventServiceStarter, publisher: Publisher) -> None:
     collector = Collector(service.uri)
     collector.subscribe(["A", "B"])
     collector.subscribeMatch("^C")

@@ -11,7 +11,7 @@ from pyro_events import Subscriber
 class StockSubscriber(Subscriber):
     def __init__(self, symbols, pattern):
         Subscriber.__init__(self)
-        symbols = map(lambda symbol: "STOCKQUOTE." + symbol, symbols)  # noqa: C417
+        symbols = map(lambda symbol: "STOCKQUOTE." + symbol, symbols)
         self.subscribe(symbols)
         if pattern:
             self.subscribeMatch(pattern)
