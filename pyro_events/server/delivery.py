@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections import deque
 from typing import Protocol, cast
 
 import Pyro5.errors
@@ -63,6 +62,7 @@ class Delivery(asyncio.Protocol):
         "_options",
         "_owner",
         "_pace",
+        "_patience",
         "_reader",
         "_sent_at",
         "_seq",
@@ -94,8 +94,9 @@ class Delivery(asyncio.Protocol):
         self._object_id = object_id
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None  # for the answer to our greeting
         self._reader = FrameReader(callbacks.GREETING_LIMITS)
-        self._batches: deque[Batch] = deque()
+        self._batches: list[Batch] = []  # a deque costs a small one ten times the memory
         self._event_only = False
         self._window = 1
         self._limit = 1
@@ -127,16 +128,14 @@ class Delivery(asyncio.Protocol):
                 f"cannot be connected to at {host}:{port} ({error}); its daemon must listen on the "
                 "address from which it subscribed",
             )
-        else:
-            self._loop.call_later(self._options.first_contact, self._check_greeting)
+        self._task = None
 
-    def _check_greeting(self) -> None:
-        if self.state is State.GREETING:
-            self._close(
-                Loss.GONE,
-                f"did not answer within {self._options.first_contact:g} s; it must call listen() or "
-                "run its daemon's request loop",
-            )
+    def _unanswered(self) -> None:
+        self._close(
+            Loss.GONE,
+            f"did not answer within {self._options.first_contact:g} s; it must call listen() or "
+            "run its daemon's request loop",
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do what asyncio.Transport does, but do not derive from it.
@@ -146,6 +145,7 @@ class Delivery(asyncio.Protocol):
             return
         tune(transport)
         self.state = State.GREETING
+        self._patience = self._loop.call_later(self._options.first_contact, self._unanswered)
         transport.write(callbacks.write_connect(self._object_id, "hello"))
 
     def data_received(self, data: bytes) -> None:
@@ -172,6 +172,7 @@ class Delivery(asyncio.Protocol):
         self._close(Loss.GONE, f"closed its connection{f' ({error})' if error else ''}")
 
     def _greeted(self, frame: Frame) -> None:
+        self._stop_waiting()
         methods = callbacks.read_greeting(frame)
         if "events" not in methods and "event" not in methods:
             raise Pyro5.errors.ProtocolError("its object exposes neither `event` nor `events`")
@@ -225,7 +226,7 @@ class Delivery(asyncio.Protocol):
             if str(error).startswith("Pyro5.errors.SerializeError"):
                 self._connect_again()
         if settled:
-            self._batches.popleft()
+            del self._batches[0]
         self._adapt(count)
         self._owner.acknowledged(self)
         self.wake()
@@ -298,7 +299,8 @@ class Delivery(asyncio.Protocol):
         if self.state is State.CLOSED:
             return
         was, self.state = self.state, State.CLOSED
-        if self._task is not None and not self._task.done():
+        self._stop_waiting()
+        if self._task is not None:
             self._task.cancel()
         if self._transport is not None:
             self._transport.abort()
@@ -309,6 +311,11 @@ class Delivery(asyncio.Protocol):
             level = logging.INFO if quiet else logging.WARNING
             log.log(level, "%s %s; disconnected, %d events lost", self.backlog.subscriber, explanation, lost)
         self._owner.ended(self, reason)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     @staticmethod
     def _refusal(reason: str) -> str:
