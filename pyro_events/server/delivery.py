@@ -21,7 +21,7 @@ from .. import constants as c
 from ..broker.backlog import Backlog, Batch, Loss
 from ..options import ServiceOptions
 from ..wire import callbacks
-from ..wire.frames import CONNECT_FAIL, PING, Frame, FrameError, FrameReader
+from ..wire.frames import CONNECT_FAIL, LARGE, PING, Frame, FrameError, FrameReader
 from .sockets import tune
 
 log = logging.getLogger("pyro_events.delivery")
@@ -204,8 +204,13 @@ class Delivery(asyncio.Protocol):
     def _send(self, batch: Batch) -> None:
         assert self._transport is not None
         self._seq = (self._seq + 1) & 0xFFFF
-        write = callbacks.write_event_batch if self._event_only else callbacks.write_events
-        self._transport.write(write(self._object_id, self._seq, batch.rows))
+        rows = batch.rows
+        if self._event_only:
+            self._transport.write(callbacks.write_event_batch(self._object_id, self._seq, rows))
+        elif batch.size > LARGE and len(rows) == 1:
+            self._transport.writelines(callbacks.write_large_event(self._object_id, self._seq, rows[0]))
+        else:
+            self._transport.write(callbacks.write_events(self._object_id, self._seq, rows))
 
     def _answered(self, frame: Frame) -> None:
         if not self._batches:
