@@ -848,3 +848,10 @@ def test_a_named_tuple_that_nobody_registered() -> None:
 
 def test_uuid_flavours() -> None:
     arrives([uuid.UUID(int=5), uuid.uuid4()])
+
+
+@pytest.mark.parametrize("size", [64 * 1024, 64 * 1024 + 1, 1 << 20])
+def test_large_bytes_look_as_a_packer_writes_them(size: int) -> None:
+    message = bytes(size)
+    assert encode(message) == msgpack.packb(message)
+    assert decode(encode(message)) == message
