@@ -59,10 +59,10 @@ class Introduction:
             if len(_runs) > _MOST_RUNS:
                 _runs.popitem(last=False)
             if tried or abs(ahead) > MAX_SKEW:
+                way = "ahead of" if ahead > 0 else "behind"
                 raise ClocksDifferError(
-                    f"the clock of {self._name} is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} "
-                    f"ours, or was set back while it ran; with ident at most {MAX_SKEW:g} s "
-                    "are allowed: set the clocks right",
+                    f"the clock of {self._name} is {abs(ahead):.1f} s {way} ours, or was set "
+                    f"back while it ran; with ident at most {MAX_SKEW:g} s are allowed: set the clocks right",
                     ahead,
                 )
             return True

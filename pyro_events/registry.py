@@ -281,7 +281,9 @@ def register_with_pyro() -> None:
 
     # For subclasses too, such as IdentProxy: Pyro5 would send their own name, which nobody can read.
     SerializerBase.register_class_to_dict(
-        Proxy, lambda proxy: {"__class__": "Pyro5.client.Proxy", "state": proxy.__getstate__()}, serpent_too=False
+        Proxy,
+        lambda proxy: {"__class__": "Pyro5.client.Proxy", "state": proxy.__getstate__()},
+        serpent_too=False,
     )
 
     name = _dotted(Event)

@@ -21,7 +21,6 @@ from ..wire.identity import CALL_OPTION
 from .served import Caller
 from .sockets import format_address
 
-
 # The option of a subscribing call by which a subscriber says that it has lost our connection.
 ANEW_OPTION: Final = "anew"
 
