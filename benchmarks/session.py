@@ -67,12 +67,11 @@ class Session:
 
     def _start_server(self) -> None:
         system = SYSTEMS[self.system]
-        port = free_port()
-        folder = Path(self._folder.name)
+        folder, port = Path(self._folder.name), free_port()
         command = system.command(folder, port)
         line = ""
         if command is None:
-            self.server = start_worker("server", Serve(self.system, port), folder)
+            self.server = start_worker("server", Serve(self.system), folder)
         else:
             self.server = Child("server", command, folder)
         self._children.append(self.server)

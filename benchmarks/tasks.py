@@ -129,7 +129,6 @@ class Serve:
     """A process that is the server of a system that has no program of its own."""
 
     system: str
-    port: int
     role: str = "serve"
 
 

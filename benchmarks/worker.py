@@ -66,7 +66,7 @@ def _listen(task: tasks.Listen, orders: Orders) -> None:
         say(stage=stage, **values)
 
     tally = Tally(task.stages, report, system.decoder(task.kind), task.latency)
-    system.listen(task.address, task.listeners, tally, lambda: say(ready=True))
+    system.listen(task.address, task.kind, task.listeners, tally, lambda: say(ready=True))
 
 
 def _publish(task: tasks.Publish, orders: Orders) -> None:
@@ -133,7 +133,7 @@ def _add(task: tasks.AddPatterns, orders: Orders) -> None:
 
 
 def _serve(task: tasks.Serve, orders: Orders) -> None:
-    SYSTEMS[task.system].serve(task.port, lambda: say(ready=True))
+    SYSTEMS[task.system].serve(lambda address: say(address=address))
 
 
 def _posts(task: tasks.Posts, orders: Orders) -> None:

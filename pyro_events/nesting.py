@@ -1,5 +1,8 @@
 """How deep an encoded message may nest, found out without decoding it.
 
+This leans on the fixed stack of msgpack's compiled unpacker, which every CPython wheel has. The slow
+pure-Python one has no such stack: with it, only Python's recursion limit bounds the depth.
+
 Knows: msgpack's container bytes and the stack of its unpacker. Must not know: what the containers hold.
 """
 
@@ -21,7 +24,7 @@ _CONTAINER_BYTES: Final = bytes((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
 
 
 def check_depth(payload: bytes) -> None:
-    """Raises StackError when `payload` nests too deep, ValueError when it is cut short or goes on behind its end.
+    """Raises StackError when `payload` nests too deep, ValueError when it does not end where it should.
 
     Only then is it safe to read: every list is allocated in the length that it claims.
     """

@@ -84,9 +84,10 @@ class ModelBacklog:
             self.waiting.append(event)
         elif self.policy == "latest":
             self.conflating = True
-            events, self.waiting = [*self.waiting, event], []
-            for each in events:
-                self._keep_latest(each)
+            newest = {each.subject.casefold(): each for each in self.waiting}
+            self.lost["latest"] += len(self.waiting) - len(newest)
+            self.waiting = [each for each in self.waiting if each in newest.values()]
+            self._keep_latest(event)
         elif self.policy == "block":
             self.waiting.append(event)
             return "full"

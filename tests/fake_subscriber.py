@@ -41,7 +41,7 @@ class FakeSubscriber:
         self.sock: socket.socket | None = None
         self._reader = FrameReader(LIMITS)
         self.seq = 0  # of the last call
-        self.serializer_id = MSGPACK
+        self._acknowledgement: list[Any] = []
 
     def accept(self) -> None:
         """Take the service's connection, without a word."""
@@ -95,16 +95,18 @@ class FakeSubscriber:
         _, method, arguments, _ = msgpack.unpackb(frame.payload, strict_map_key=False)
         if frame.flags & BATCH:
             assert method == "<batch>"
+            self._acknowledgement = [None] * len(arguments)
             states = [call[1][0] for call in arguments]
             names = "subject", "time", "seq", "missed", "payload"
             return [[state[name] for name in names] for state in states]
         assert method == "events"
+        self._acknowledgement = []
         rows: list[list[Any]] = arguments[0]
         return rows
 
-    def answer(self, value: Any = (), flags: int = 0) -> None:
-        """Acknowledge the last batch."""
-        self.send(RESULT, self.seq, list(value) if isinstance(value, tuple) else value, flags)
+    def answer(self, value: Any = ..., flags: int = 0) -> None:
+        """Acknowledge the last batch that was read, or answer it with something else."""
+        self.send(RESULT, self.seq, self._acknowledgement if value is ... else value, flags)
 
     def take(self, count: int) -> list[list[Any]]:
         """At least `count` rows, each batch acknowledged."""

@@ -92,14 +92,17 @@ class RawClient:
     def close(self) -> None:
         self.sock.close()
 
+    def __enter__(self) -> RawClient:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
 
 @contextlib.contextmanager
 def raw_client(uri: str, *, greeted: bool = True) -> Iterator[RawClient]:
     """A RawClient that has shaken hands, closed at the end of the block."""
-    client = RawClient(uri)
-    try:
+    with RawClient(uri) as client:
         if greeted:
             client.greet()
         yield client
-    finally:
-        client.close()

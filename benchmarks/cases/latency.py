@@ -18,9 +18,7 @@ RATE = 1_000.0
 def measure(system: str, quick: bool) -> Figures:
     warm, count = (100, 200) if quick else (1_000, 5_000)
     with Session(system, 60.0) as session:
-        listen = Listen(
-            system, session.address, [Listener([SUBJECT])], [warm, count], latency=True
-        )
+        listen = Listen(system, session.address, [Listener([SUBJECT])], [warm, count], latency=True)
         phases = [Phase(warm, PACED, rate=RATE), Phase(count, PACED, rate=RATE)]
         publish = Publish(system, session.address, [SUBJECT], phases)
         outcome = exchange(session, [listen], [publish])[1]

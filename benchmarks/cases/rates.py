@@ -60,9 +60,7 @@ def measure_many_publishers(system: str, quick: bool) -> Figures:
     with Session(system, _LIMIT) as session:
         stages = [warm * everybody, count * everybody]
         listen = Listen(system, session.address, [Listener([SUBJECT])], stages)
-        publish = Publish(
-            system, session.address, [SUBJECT], [Phase(warm), Phase(count)], publishers=half
-        )
+        publish = Publish(system, session.address, [SUBJECT], [Phase(warm), Phase(count)], publishers=half)
         outcome = exchange(session, [listen], [publish, publish])[1]
         return _figures(outcome, count * everybody, count * everybody)
 
@@ -74,9 +72,7 @@ def measure_large(system: str, quick: bool) -> Figures:
     for kind in (BYTES, ARRAY):
         with Session(system, _LIMIT) as session:
             listen = Listen(system, session.address, [Listener([SUBJECT])], [warm, count], kind)
-            publish = Publish(
-                system, session.address, [SUBJECT], [Phase(warm), Phase(count, STREAMED)], kind
-            )
+            publish = Publish(system, session.address, [SUBJECT], [Phase(warm), Phase(count, STREAMED)], kind)
             outcome = exchange(session, [listen], [publish])[1]
             figures[kind] = outcome.rate(count * _MIB) / 1e6
             figures |= {f"{who}_{kind}": used for who, used in outcome.cpu_figures(count).items()}

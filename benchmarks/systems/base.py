@@ -11,7 +11,9 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import re
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,8 +22,6 @@ from typing import Any, ClassVar
 
 from ..tally import Decode, Tally
 from ..tasks import ARRAY, BYTES, QUOTE, Listener
-
-Clock = Callable[[], float]
 
 
 class Publisher:
@@ -62,13 +62,15 @@ class System:
     """A system that is compared.
 
     name: in tables and files. title: what is measured, for a reader. packages: the Python packages
-    that its children import. program: the server, if it is one of its own.
+    that its children import. program: the server, if it is one of its own. speaks: whether the server
+    prints its address, when it is ready; else its port is tried.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()
     program: ClassVar[str | None] = None
+    speaks: ClassVar[bool] = False
 
     def missing(self) -> str | None:
         """What this machine lacks for it; None when it can be measured."""
@@ -81,7 +83,12 @@ class System:
 
     def versions(self) -> dict[str, str]:
         """The versions of what is measured."""
-        return {name: self._version(name) or "unknown" for name in self.packages}
+        found = {name: self._version(name) or "unknown" for name in self.packages}
+        if path := self._path():
+            asked = subprocess.run([path, self.version_option], capture_output=True, text=True, timeout=10)
+            number = re.search(r"\d+(\.\d+)+", asked.stdout)
+            found[self.program or path] = number[0] if number else "unknown"
+        return found
 
     @staticmethod
     def _version(package: str) -> str | None:
@@ -90,23 +97,24 @@ class System:
         except importlib.metadata.PackageNotFoundError:
             return None
 
+    version_option: ClassVar[str] = "--version"
+
     def _path(self) -> str | None:
+        if self.program is None:
+            return None
         # Debian puts servers where an ordinary user's PATH does not look.
-        return shutil.which(self.program or "") or shutil.which(self.program or "", path="/usr/sbin")
+        return shutil.which(self.program) or shutil.which(self.program, path="/usr/sbin:/usr/local/sbin")
 
     def command(self, folder: Path, port: int) -> list[str] | None:
         """How to start its server; None when it is a worker of ours that runs `serve`."""
         return None
 
     def address(self, port: int, first_line: str) -> str:
-        """What publishers and subscribers are given. first_line: what the server printed first."""
+        """What publishers and subscribers are given. first_line: what the server printed, if it `speaks`."""
         return f"127.0.0.1:{port}"
 
-    #: Whether the first line that the server prints must be waited for; else its port is tried.
-    speaks: ClassVar[bool] = False
-
-    def serve(self, port: int, ready: Callable[[], None]) -> None:
-        """Be the server, in a child, until the child is ended."""
+    def serve(self, ready: Callable[[str], None]) -> None:
+        """Be the server, in a child, until the child is ended. ready: to be called with its address."""
         raise NotImplementedError
 
     def publisher(self, address: str, kind: str) -> Publisher:
@@ -114,7 +122,12 @@ class System:
         raise NotImplementedError
 
     def listen(
-        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+        self,
+        address: str,
+        kind: str,
+        listeners: Sequence[Listener],
+        tally: Tally,
+        ready: Callable[[], None],
     ) -> None:
         """Be the subscribers, in a child, until the child is ended.
 

@@ -61,6 +61,7 @@ class Mqtt(System):
     title = "mosquitto, paho-mqtt"
     packages = ("paho-mqtt",)
     program = "mosquitto"
+    version_option = "-h"
 
     def command(self, folder: Path, port: int) -> list[str]:
         settings = folder / "mosquitto.conf"
@@ -72,7 +73,12 @@ class Mqtt(System):
         return _Publisher(address, kind)
 
     def listen(
-        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+        self,
+        address: str,
+        kind: str,
+        listeners: Sequence[Listener],
+        tally: Tally,
+        ready: Callable[[], None],
     ) -> None:
         take = tally.take
 

@@ -57,7 +57,11 @@ class NatsPublisher(Publisher):
         _loop().run_until_complete(self.flush_each(subjects, message))
 
     async def flush_each(self, subjects: Iterable[str], message: Any) -> None:
-        """Publish and flush, which waits for the server's pong."""
+        """Publish and flush, which waits for the server's pong.
+
+        nats-py sends the ping ahead of what it still buffers, so this is a little less than an
+        acknowledgement of the event; it is what its users do.
+        """
         connection, pack = self._connection, self._pack
         for subject in subjects:
             await connection.publish(subject, pack(message))
@@ -68,7 +72,7 @@ class NatsPublisher(Publisher):
             connection, pack = self._connection, self._pack
             for subject in subjects:
                 await connection.publish(subject, pack(message))
-            await connection.flush(60)
+            await self._settle()
 
         _loop().run_until_complete(stream())
 
@@ -80,8 +84,15 @@ class NatsPublisher(Publisher):
                 due += 1 / rate
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
                 await connection.publish(subject, pack((name, time.perf_counter_ns())))
+            await self._settle()
 
         _loop().run_until_complete(pace())
+
+    async def _settle(self) -> None:
+        """See to it that nothing is left in nats-py's buffer: the loop does not run between phases."""
+        while self._connection.pending_data_size:
+            await asyncio.sleep(0)
+        await self._connection.flush(60)
 
     def close(self) -> None:
         _loop().run_until_complete(self._connection.close())
@@ -126,7 +137,12 @@ class Nats(System):
         _loop().run_until_complete(together())
 
     def listen(
-        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+        self,
+        address: str,
+        kind: str,
+        listeners: Sequence[Listener],
+        tally: Tally,
+        ready: Callable[[], None],
     ) -> None:
         take = tally.take
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..tally import Decode, Take, Tally
 from ..tasks import Listener
@@ -57,7 +57,7 @@ class PyroEvents(System):
 
     name = "pyro_events"
     title = "pyro_events, Publisher"
-    packages = ("Pyro5", "msgpack", "google-re2", "uvloop")
+    packages: ClassVar[tuple[str, ...]] = ("Pyro5", "msgpack", "google-re2", "uvloop")
     speaks = True
 
     def missing(self) -> str | None:
@@ -81,7 +81,12 @@ class PyroEvents(System):
         return attrgetter("msg")
 
     def listen(
-        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+        self,
+        address: str,
+        kind: str,
+        listeners: Sequence[Listener],
+        tally: Tally,
+        ready: Callable[[], None],
     ) -> None:
         made = [_subscriber(address, tally.take) for _ in listeners]
         for subscriber, listener in zip(made, listeners, strict=True):

@@ -11,6 +11,7 @@ Nothing is encoded, matched, queued by subject or decoded. What we need more tha
 from __future__ import annotations
 
 import itertools
+import json
 import selectors
 import socket
 import struct
@@ -86,9 +87,6 @@ class Stream:
 
 class _Publisher(Publisher):
     def __init__(self, address: str, kind: str) -> None:
-        from pyro_events.codec import encode
-
-        self._encoded_size = lambda message: len(encode(message))
         self._stream = Stream(socket.create_connection(host_and_port(address)))
         self._stream.sock.sendall(_PUBLISHER)
 
@@ -97,7 +95,7 @@ class _Publisher(Publisher):
 
     def acked(self, subjects: Iterable[str], message: Any) -> None:
         stream = self._stream
-        frame, size = b"", self._encoded_size(message)
+        frame, size = b"", _encoded_size(message)
         for subject in subjects:
             frame = frame or publish_frame(subject, size, 1)
             stream.sock.sendall(frame)
@@ -105,7 +103,7 @@ class _Publisher(Publisher):
 
     def streamed(self, subjects: Iterable[str], message: Any) -> None:
         stream = self._stream
-        size, outstanding, frame, held = self._encoded_size(message), 0, b"", 0
+        size, outstanding, frame, held = _encoded_size(message), 0, b"", 0
         together = max(1, min(FRAME_EVENTS, FRAME_BYTES // (size + 24)))
         rest = iter(subjects)
         while some := list(itertools.islice(rest, together)):
@@ -121,7 +119,7 @@ class _Publisher(Publisher):
 
     def paced(self, subjects: Iterable[str], name: str, rate: float) -> None:
         stream = self._stream
-        size = self._encoded_size((name, time.perf_counter_ns()))
+        size = _encoded_size((name, time.perf_counter_ns()))
         due = time.perf_counter()
         for subject in subjects:
             due += 1 / rate
@@ -133,6 +131,12 @@ class _Publisher(Publisher):
         self._stream.sock.close()
 
 
+def _encoded_size(message: Any) -> int:
+    from pyro_events.codec import encode
+
+    return len(encode(message))
+
+
 class RawLimit(System):
     """Not a system that anybody could use: what sockets and Python alone allow."""
 
@@ -140,9 +144,13 @@ class RawLimit(System):
     title = "raw limit (bytes through sockets)"
     speaks = True
 
-    def serve(self, port: int, ready: Callable[[], None]) -> None:
-        with socket.create_server(("127.0.0.1", port)) as listener:
-            ready()
+    def address(self, port: int, first_line: str) -> str:
+        found: str = json.loads(first_line)["address"]
+        return found
+
+    def serve(self, ready: Callable[[str], None]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ready("127.0.0.1:{1}".format(*listener.getsockname()))
             ends: dict[bytes, Stream] = {}
             while len(ends) < 2:
                 sock, _ = listener.accept()
@@ -157,7 +165,12 @@ class RawLimit(System):
         return lambda header: header
 
     def listen(
-        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+        self,
+        address: str,
+        kind: str,
+        listeners: Sequence[Listener],
+        tally: Tally,
+        ready: Callable[[], None],
     ) -> None:
         stream = Stream(socket.create_connection(host_and_port(address)))
         stream.sock.sendall(_SUBSCRIBER)

@@ -68,7 +68,12 @@ class Redis(System):
         return _Publisher(address, kind)
 
     def listen(
-        self, address: str, listeners: Sequence[Listener], tally: Tally, ready: Callable[[], None]
+        self,
+        address: str,
+        kind: str,
+        listeners: Sequence[Listener],
+        tally: Tally,
+        ready: Callable[[], None],
     ) -> None:
         take = tally.take
         made = [_subscribed(address, listener) for listener in listeners]

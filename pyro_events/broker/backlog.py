@@ -136,7 +136,7 @@ class Backlog:
         # In place of `_waiting` from an overflow with the policy `latest` until the subscriber has
         # caught up: one entry for each folded subject.
         self._latest: OrderedDict[str, Numbered] | None = None
-        self._in_flight: deque[Batch] = deque()
+        self._in_flight: list[Batch] = []  # two at most, where a deque would cost ten times a list
         self._last_taken = 0
         self.configure(options)
 
@@ -210,8 +210,9 @@ class Backlog:
         rows: list[Row] = []
         taken = 0
         last = self._last_taken
+        following = self._waiting.popleft if self._latest is None else self._next
         for _ in range(min(events, len(self))):
-            number, (subject, time, payload, cost) = self._next()
+            number, (subject, time, payload, cost) = following()
             rows.append([subject, time, number, number - last - 1, payload])
             last = number
             taken += cost
@@ -293,11 +294,12 @@ class Backlog:
 
     def _conflate(self) -> None:
         """Keep, of what waits, only the newest event of each subject."""
-        self._latest = OrderedDict()
-        while self._waiting:
-            entry = self._waiting.popleft()
-            self._release(entry[1][3])
-            self._replace(entry)
+        latest = self._latest = OrderedDict()
+        for entry in self._waiting:
+            key = fold(entry[1][0])
+            self._drop_older(latest, key)
+            latest[key] = entry
+        self._waiting.clear()
 
     def _replace(self, entry: Numbered) -> None:
         """Append an event in place of the one of its subject that waits."""
@@ -305,13 +307,16 @@ class Backlog:
         assert latest is not None
         subject, _, _, size = entry[1]
         key = fold(subject)
+        self._drop_older(latest, key)
+        self._make_room(size, Loss.LATEST)
+        latest[key] = entry
+        self._hold(size)
+
+    def _drop_older(self, latest: OrderedDict[str, Numbered], key: str) -> None:
         older = latest.pop(key, None)
         if older is not None:
             self._release(older[1][3])
             self.lost[Loss.LATEST.value] += 1
-        self._make_room(size, Loss.LATEST)
-        latest[key] = entry
-        self._hold(size)
 
     def _make_room(self, size: int, reason: Loss) -> None:
         """Drop the oldest events until one of `size` bytes fits, or none is left."""
@@ -333,6 +338,6 @@ class Backlog:
         self._total.value -= size
 
     def _land(self, batch: Batch) -> None:
-        landed = self._in_flight.popleft()
+        landed = self._in_flight.pop(0)
         assert landed is batch, "batches are acknowledged in the order in which they were taken"
         self._total.value -= batch.size

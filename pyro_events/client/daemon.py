@@ -51,7 +51,7 @@ class Home(Protocol):
         """One has ended, perhaps, or for the second time."""
 
 
-class SubscriberDaemon(Pyro5.server.Daemon):  # type: ignore[misc]
+class SubscriberDaemon(Pyro5.server.Daemon):
     """A Pyro5 daemon for one Subscriber; other objects may be registered too."""
 
     transportServer: AcceptServer | None

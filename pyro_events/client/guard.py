@@ -60,7 +60,7 @@ _SIZES: Final = struct.Struct("!II")
 _SIZES_AT: Final = 12
 
 
-class GuardedConnection(SocketConnection):  # type: ignore[misc]
+class GuardedConnection(SocketConnection):
     """A connection to the daemon. One thread at a time reads; any may send."""
 
     def __init__(self, sock: socket.socket) -> None:

@@ -32,6 +32,7 @@ from ..wire.frames import (
     FrameLimits,
     FrameReader,
 )
+from ..wire.identity import AgainError
 from .doorkeeper import Doorkeeper
 from .served import LARGE, Caller, Pending, ServedObject, remote_names
 from .sockets import tune
@@ -40,6 +41,9 @@ log = logging.getLogger("pyro_events.connection")
 
 # Above this, reading a text serializer takes long enough for others to notice.
 _SLOW_SIZE = 8 * c.KIB
+# Above this an answer is sent at once, so that a client that does not read is noticed: small ones are
+# sent together, and one read may bring thousands of calls.
+_LARGE_ANSWER = 4 * c.KIB
 
 HELLO_LIMITS = FrameLimits(types=frozenset({CONNECT}), size=c.MAX_HANDSHAKE, compressed=False)
 
@@ -62,6 +66,9 @@ class ConnectionOwner(Protocol):
 
     def watch(self, connection: Connection, unfinished: bool) -> None:
         """Whether a frame has begun and is not complete."""
+
+    def deliver(self) -> None:
+        """Calls have been made: send what they published."""
 
     def in_pool(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Do work in another thread, then call back with its result or exception."""
@@ -149,17 +156,21 @@ class Connection(asyncio.Protocol):
 
     def _work(self) -> None:
         """Make the calls that have arrived, until one has to wait."""
+        taken = False
         try:
-            while not self._pending and not self._closing:
+            while not self._pending and not self._blocked and not self._closing:
                 frame = self._reader.next_frame()
                 if frame is None:
                     break
+                taken = True
                 self._take(frame)
         except FrameError as error:
             self._broken(error)
         self._send()
-        unfinished = not self._pending and self._reader.buffered > 0
-        if unfinished != self._unfinished:
+        self._owner.deliver()
+        unfinished = self._reader.buffered > 0 and not self._pending and not self._blocked
+        # The deadline is for each frame: a fast client has always begun one.
+        if unfinished != self._unfinished or (unfinished and taken):
             self._unfinished = unfinished
             self._owner.watch(self, unfinished)
 
@@ -193,7 +204,8 @@ class Connection(asyncio.Protocol):
             if served is None:
                 raise Pyro5.errors.DaemonError(f"there is no object {hello.object_id!r} here")
         except Pyro5.errors.PyroError as error:
-            log.info("a client from %s was turned away: %s", self.peer, error)
+            if not isinstance(error, AgainError):
+                log.info("a client from %s was turned away: %s", self.peer, error)
             self._answers.append(calls.write_connect_fail(frame.serializer_id, frame.seq, str(error)))
             self._send()
             self._closing = True
@@ -302,6 +314,8 @@ class Connection(asyncio.Protocol):
         else:
             answer = calls.write_result(frame.serializer_id, frame.seq, result, bool(frame.flags & BATCH))
         self._answers.append(answer)
+        if len(answer) > _LARGE_ANSWER:
+            self._send()
 
     def _wait(self, pending: Pending | bool) -> None:
         self._pending = pending

@@ -66,7 +66,6 @@ class Engine:
         self._lingering: dict[Delivery, float] = {}
         self._holding = Holding()
         self._resumable: deque[Publication] = deque()
-        self._flushing = False
         self._timers = [
             self._loop.call_later(_TICK, self._tick),
             self._loop.call_later(_BEAT, self._beat),
@@ -168,10 +167,6 @@ class Engine:
         """Accept entries until one meets an obstacle; returns the deliveries queued, and what that was."""
         broker = self.broker
         queued = broker.publish(entries, self._now())
-        if broker.ready and not self._flushing:
-            # Not at once: what other connections have brought meanwhile goes out with it.
-            self._flushing = True
-            self._loop.call_soon(self._flush)
         obstacles: list[Obstacle] = []
         if broker.full:
             obstacles.extend(broker.take_full())
@@ -195,6 +190,7 @@ class Engine:
             self._holding.hold(publication, obstacles, self._loop.time())
         else:
             publication.settle(publication.queued)
+        self.deliver()
 
     def subscribe(
         self, caller: Caller, callback: Callback, names: object, patterns: object, wishes: Wishes
@@ -283,16 +279,25 @@ class Engine:
         if self._holding.holds(TOTAL) and self.broker.relieved:
             self._release(TOTAL)
 
-    def _flush(self) -> None:
-        self._flushing = False
+    def deliver(self) -> None:
+        """Send what waits to those who got something. Whoever publishes calls it next.
+
+        Not done by `publish` itself, so that a publisher's answer is on its way before: it is the
+        publisher who waits.
+        """
+        if not self.broker.ready:
+            return
         for backlog in self.broker.take_ready():
             delivery = self._deliveries.get(backlog)
             if delivery is None:
                 continue
-            delivery.wake()
-            if backlog.crowded and not delivery.slow:
+            if not delivery.wake() and not delivery.slow and backlog.crowded:
                 delivery.slow = True
                 log.warning("%s is slow: %d events wait for it", backlog.subscriber, len(backlog))
+        if self.broker.failing:
+            self._disconnect_failing()
+
+    def _disconnect_failing(self) -> None:
         for backlog in self.broker.take_failing():
             delivery = self._deliveries.get(backlog)
             if delivery is not None:
@@ -329,8 +334,8 @@ class Engine:
         ]
         if not waiting:
             return
-        silent = min(waiting, key=lambda each: each.last_acknowledged)
-        if now - silent.last_acknowledged > self.options.delivery_deadline:
+        silent = min(waiting, key=lambda each: each.silent_since)
+        if now - silent.silent_since > self.options.delivery_deadline:
             silent.close(Loss.DEADLINE, "was silent for longest while the service held all that it may")
 
     def _beat(self) -> None:

@@ -59,7 +59,7 @@ def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) 
         parsed = URI(uri)
     except (Pyro5.errors.PyroError, TypeError):
         raise ValueError(f"{uri!r} is no Pyro URI; a subscriber's looks like PYRO:object@host:port") from None
-    if parsed.protocol != "PYRO" or parsed.sockname or not parsed.port or len(uri) > 1000:
+    if parsed.protocol != "PYRO" or parsed.sockname or not parsed.port or not _is_proper(uri):
         raise ValueError(
             f"{uri!r} cannot be called back; a subscriber needs a URI like PYRO:object@host:port"
         )
@@ -120,6 +120,11 @@ def _identity(subscriber: Any) -> tuple[str, frozenset[str]]:
         "the subscriber must be a Pyro proxy, or the URI of a Pyro object; an object that is to be "
         "called back must be registered in its program's daemon first"
     )
+
+
+def _is_proper(uri: str) -> bool:
+    """Whether it can stand in a log and in statistics."""
+    return len(uri) <= 1000 and uri.isprintable()
 
 
 def _is_sequence(value: Any, length: int) -> bool:

@@ -37,6 +37,7 @@ from .packing import pack
 EventRow = Sequence[Any]
 
 EVENT_CLASS: Final = "pyro_events.event.Event"
+_NONE_RAISED: Final = b"\x90"
 
 # What a subscriber may answer: before it has shown what it is, and afterwards. A stock daemon with
 # Pyro5's COMPRESSION on compresses both.
@@ -108,6 +109,8 @@ def read_events_answer(frame: Frame, count: int) -> list[int]:
 
     Raises ProtocolError when the answer cannot be read or the call itself failed.
     """
+    if frame.payload == _NONE_RAISED and not frame.flags & EXCEPTION and frame.serializer_id == MSGPACK:
+        return []  # nearly always
     data = _answer(frame)
     if data is None:
         return []

@@ -19,6 +19,7 @@ import Pyro5.errors
 import serpent
 from Pyro5.serializers import serializers_by_id
 
+from ..constants import EVENTSERVER_NAME
 from .frames import (
     BATCH,
     CONNECT_FAIL,
@@ -33,6 +34,10 @@ from .frames import (
     write_frame,
 )
 from .packing import pack
+
+# How our Publisher's calls begin, up to the batch that is their only argument, and how they end.
+_PUBLISH: Final = b"\x94" + pack(EVENTSERVER_NAME) + pack("publish_encoded") + b"\x91"
+_NO_NAMES: Final = 0x80
 
 
 class Call(NamedTuple):
@@ -65,7 +70,12 @@ def read_hello(frame: Frame) -> Hello:
 
 def read_call(frame: Frame) -> Call:
     """The call in an INVOKE frame. Raises Pyro5's SerializeError, which says what is wrong."""
-    data = read_plain(frame.serializer_id, frame.payload)
+    payload = frame.payload
+    if payload.startswith(_PUBLISH) and payload[-1] == _NO_NAMES and frame[1:3] == (0, MSGPACK):
+        # Nearly every call is this one: only what differs from the last is read.
+        batch = read_plain(MSGPACK, payload[len(_PUBLISH) : -1])
+        return Call(EVENTSERVER_NAME, "publish_encoded", [batch], {})
+    data = read_plain(frame.serializer_id, payload)
     if frame.serializer_id == JSON and isinstance(data, dict):
         data = [data.get(key) for key in ("object", "method", "params", "kwargs")]
     if not isinstance(data, (list, tuple)) or len(data) != 4:

@@ -54,6 +54,9 @@ HEADER_SIZE: Final = 40
 _VERSION: Final = 502
 _MAGIC: Final = 0x4DC5
 _HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
+# The same for reading, where the correlation id and the reserved bytes are of no interest.
+_READ_HEADER: Final = struct.Struct("!IHBBHHII18xH")
+_TAG: Final = int.from_bytes(b"PYRO", "big")
 _NO_CORRELATION: Final = bytes(16)
 
 
@@ -140,10 +143,10 @@ class FrameReader:
             if length > start:
                 self._check_beginning(bytes(buffer[start : start + 6]))
             return None
-        tag, version, kind, serializer_id, flags, seq, size, annotated, _, _, magic = _HEADER.unpack_from(
+        tag, version, kind, serializer_id, flags, seq, size, annotated, magic = _READ_HEADER.unpack_from(
             buffer, start
         )
-        if tag != b"PYRO" or version != _VERSION or magic != _MAGIC:
+        if tag != _TAG or version != _VERSION or magic != _MAGIC:
             self._check_beginning(bytes(buffer[start : start + 6]))
             raise FrameError("not a Pyro message: wrong magic number")
         limits = self.limits

@@ -289,7 +289,8 @@ class BrokerMachine(RuleBasedStateMachine):
             assert self.broker.subscriptions(backlog) == len(each.subjects)
 
 
-TestBrokerMachine = BrokerMachine.TestCase
+# Making a failure small takes longer than a test may else take.
+TestBrokerMachine = pytest.mark.timeout(300)(BrokerMachine.TestCase)
 TestBrokerMachine.settings = settings(deadline=None, max_examples=50, stateful_step_count=30)
 
 

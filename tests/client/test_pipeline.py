@@ -10,6 +10,7 @@ import pytest
 from fake_service import Answering, FakeConnection, FakeService, fake_service
 from waiting import eventually
 
+from pyro_events.client import outbox
 from pyro_events.client import pipeline as module
 from pyro_events.client.publisher import Publisher
 from pyro_events.codec import decode, encode
@@ -110,7 +111,10 @@ def test_nothing_lingers_when_the_program_pauses(fake: FakeService, publisher: P
     service.join()
 
 
-def test_the_window_bounds_what_is_unacknowledged(fake: FakeService, publisher: Publisher) -> None:
+def test_the_window_bounds_what_is_unacknowledged(
+    fake: FakeService, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "LINGER", 60.0)  # so that every frame is a full one
     connection = fake.next()
     sent = threading.Event()
 
@@ -183,9 +187,9 @@ def test_after_an_error_a_pipeline_goes_on(fake: FakeService, publisher: Publish
 def test_what_cannot_be_sent_says_so(fake: FakeService, publisher: Publisher) -> None:
     fake.next()
     fake.close()
-    outbox = publisher._Publisher__outbox  # type: ignore[attr-defined]
-    outbox.link._used = 0.0
-    eventually(outbox.link._session.readable)
+    link = publisher._Publisher__outbox.link  # type: ignore[attr-defined]
+    link._used = 0.0
+    eventually(link._session.readable)
     fast = publisher.pipeline()
     with pytest.raises(ServiceUnreachableError, match="; 2 events of a pipeline were not published"), fast:
         fast.publish("S", 1)

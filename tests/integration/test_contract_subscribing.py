@@ -514,7 +514,7 @@ def test_c12b_options_belong_to_the_subscriber_and_the_last_ones_hold() -> None:
     ):
         subscribe(service.uri, subscriber.uri, "A", overflow="drop-newest", backlog=5)
         subscribe(service.uri, subscriber.uri, "B", overflow="drop-oldest", backlog=2)
-        subscriber.greet()
+        subscriber.greet("event")
         publisher.publish("A", 0)
         (row,) = subscriber.batch()
         for number in range(1, 6):
@@ -596,8 +596,8 @@ def test_a_subscribing_call_beside_publishers_at_work(service: EventServiceStart
         events = collector.wait(queued)
         assert len(events) == queued
         assert queued % 2 == 0
-        pairs = zip(events[::2], events[1::2], strict=True)
-        assert all(one.subject == "A" and other.subject == "B" and one.msg == other.msg for one, other in pairs)
+        for one, other in zip(events[::2], events[1::2], strict=True):
+            assert (one.subject, other.subject, one.msg) == ("A", "B", other.msg)
 
 
 def test_the_log_of_a_subscriber_that_ends_normally_is_quiet(

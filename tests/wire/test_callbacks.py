@@ -181,6 +181,7 @@ each_reader = pytest.mark.parametrize("read", READERS)
         (Pyro5.errors.DaemonError("unknown object"), "Pyro5.errors.DaemonError: unknown object"),
         (ValueError("a", 7, [None]), r"builtins.ValueError: a 7 \[None\]"),
         ("no exception", "an error that cannot be read"),
+        ([], "an error that cannot be read"),
         ({"args": "no list"}, "an error: "),
         ({"__class__": None, "args": []}, "None: "),
     ],

@@ -1,0 +1,146 @@
+"""The report in the terminal: a table for each case, and the progress bar.
+
+Knows: text. Must not know: how anything is measured.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TextIO
+
+from .cases import CASES, Case, Metric
+from .machine import in_words
+from .results import Results, Verdict
+from .statistics import Summary
+from .systems import OURS, SYSTEMS
+
+_BAR = 24
+_CPU = ("publisher", "service", "subscriber")
+
+
+def whole_report(results: Results) -> str:
+    """Everything that the terminal shows at the end."""
+    parts = [in_words(results.machine)] if results.machine else []
+    if results.settings.get("quick"):
+        parts.append("QUICK: far too little work to compare anything; it only shows that the suite runs.")
+    parts += [f"left out: {SYSTEMS[name].title} ({reason})" for name, reason in results.missing.items()]
+    parts += [case_report(results, CASES[name]) for name in CASES if name in results.values]
+    parts.append(cpu_report(results))
+    parts += [f"FAILED: {failure}" for failure in results.failures]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def case_report(results: Results, case: Case) -> str:
+    """The table of one case, and its goals."""
+    systems = results.measured(case.name)
+    lines = [f"{case.name}: {case.about}"]
+    if len(case.metrics) <= 2:
+        header = ["", *[f"{metric.title} ({metric.unit})" for metric in case.metrics]]
+        rows = [
+            [SYSTEMS[name].title, *[_cell(results, case, name, metric) for metric in case.metrics]]
+            for name in systems
+        ]
+    else:
+        header = ["", *[SYSTEMS[name].name for name in systems]]
+        rows = [
+            [f"{metric.title} ({metric.unit})", *[_cell(results, case, name, metric) for name in systems]]
+            for metric in case.metrics
+        ]
+    lines += table([header, *rows])
+    lines += [f"  {goal_line(verdict)}" for verdict in results.verdicts(case)]
+    lines += _limit_lines(results, case)
+    return "\n".join(lines)
+
+
+def _cell(results: Results, case: Case, system: str, metric: Metric) -> str:
+    summary = results.summary(case.name, system, metric.key)
+    return figure(summary, metric.digits) if summary else "-"
+
+
+def figure(summary: Summary, digits: int = 0) -> str:
+    """A median with its spread, half of highest minus lowest; without it after one round."""
+    text = f"{summary.median:,.{digits}f}"
+    return text if summary.rounds == 1 else f"{text} ±{summary.spread * 100:.0f} %"
+
+
+def goal_line(verdict: Verdict) -> str:
+    """A goal and what became of it, in a line."""
+    if verdict.value is None or verdict.lowest is None or verdict.highest is None:
+        return f"goal: {verdict.goal}: not measured"
+    against = f" x {verdict.against}" if verdict.against else ""
+    state = "reached" if verdict.reached else "MISSED"
+    span = f"rounds {verdict.lowest:.2f} to {verdict.highest:.2f}"
+    return f"goal: {verdict.goal}: {verdict.value:.2f}{against} ({span}) {state}"
+
+
+def _limit_lines(results: Results, case: Case) -> list[str]:
+    """Our figures as parts of the raw limit's, where that was measured."""
+    lines = []
+    for metric in case.metrics:
+        ours = results.summary(case.name, OURS, metric.key)
+        limit = results.summary(case.name, "raw-limit", metric.key)
+        if ours and limit and limit.median:
+            lines.append(f"  {metric.title}: {ours.median / limit.median:.2f} x the raw limit")
+    return lines
+
+
+def cpu_report(results: Results) -> str:
+    """Processor time for each event, of every case that has it."""
+    rows = [["", "", *_CPU]]
+    for case in results.values:
+        for system in results.measured(case):
+            found = [results.summary(case, system, f"cpu_{who}") for who in _CPU]
+            if all(found):
+                shown = [f"{summary.median:,.1f}" for summary in found if summary]
+                rows.append([case, SYSTEMS[system].title, *shown])
+    if len(rows) == 1:
+        return ""
+    title = "processor time for each event handled, in microseconds (the kernel counts in steps of 10 ms)"
+    return "\n".join([title, *table(rows, words=2)])
+
+
+def table(rows: Sequence[Sequence[str]], words: int = 1) -> list[str]:
+    """Rows in columns; the first `words` columns are flush left, the others flush right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            text.ljust(width) if column < words else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(("  " + "   ".join(cells)).rstrip())
+    return lines
+
+
+class ProgressBar:
+    """Shows how far the run is: a bar that is drawn over itself, or lines where there is no terminal."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._began = time.monotonic()
+        self._width = 0
+
+    def __call__(self, done: int, steps: int, text: str) -> None:
+        """done: of so many steps. text: what comes next, "" at the end."""
+        if not self._stream.isatty():
+            if text:
+                self._stream.write(f"{done + 1}/{steps} {text}\n")
+                self._stream.flush()
+            return
+        line = self._line(done, steps, text)
+        self._stream.write("\r" + line.ljust(self._width) + ("" if text else "\n"))
+        self._stream.flush()
+        self._width = len(line)
+
+    def _line(self, done: int, steps: int, text: str) -> str:
+        passed = time.monotonic() - self._began
+        full = _BAR * done // steps if steps else _BAR
+        left = f", about {_minutes(passed / done * (steps - done))} left" if done and text else ""
+        bar = "#" * full + "." * (_BAR - full)
+        return f"[{bar}] {done}/{steps} {_minutes(passed)}{left}  {text}".rstrip()
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

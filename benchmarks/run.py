@@ -1,0 +1,102 @@
+"""Running: rounds, and in each round every case with all systems in turn.
+
+Knows: the order, and what a failure is. Must not know: what is measured, or how it is shown.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from . import machine
+from .cases import CASES
+from .processes import ChildFailed
+from .results import Results
+from .systems import SYSTEMS
+
+# A service with 8,000 subscribers holds as many sockets.
+_FILES = 20_000
+
+# What is measured next: its number from 0, of how many, and in words.
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One measurement."""
+
+    round: int
+    case: str
+    system: str
+
+
+def plan(rounds: int, cases: Sequence[str], systems: Sequence[str]) -> Iterator[Step]:
+    """All measurements in order.
+
+    The rounds are outermost, so that a machine that becomes slower meanwhile does so for everybody,
+    and each round begins with another system, so that none always runs first.
+    """
+    for number in range(1, rounds + 1):
+        for case in cases:
+            wanted = [system for system in CASES[case].systems if system in systems]
+            first = (number - 1) % len(wanted) if wanted else 0
+            for system in wanted[first:] + wanted[:first]:
+                yield Step(number, case, system)
+
+
+def available(systems: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The systems that this machine has, and for the others what is missing."""
+    reasons = {name: SYSTEMS[name].missing() for name in systems}
+    missing = {name: reason for name, reason in reasons.items() if reason}
+    return [name for name in systems if name not in missing], missing
+
+
+def prepare(rounds: int, cases: Sequence[str], systems: Sequence[str], quick: bool) -> Results:
+    """Empty results that say what will be measured, and on what."""
+    present, missing = available(systems)
+    return Results(
+        machine=machine.describe(),
+        settings={
+            "rounds": rounds,
+            "cases": list(cases),
+            "systems": present,
+            "quick": quick,
+            "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        },
+        versions={name: SYSTEMS[name].versions() for name in present},
+        missing=missing,
+    )
+
+
+def run(results: Results, progress: Progress) -> None:
+    """Measure all that `results` names, and add it there; after an interruption it holds what is done."""
+    settings = results.settings
+    allow_many_files()
+    steps = list(plan(settings["rounds"], settings["cases"], settings["systems"]))
+    began = time.monotonic()
+    for number, step in enumerate(steps):
+        progress(number, len(steps), f"round {step.round}, {step.case}: {step.system}")
+        try:
+            figures = CASES[step.case].measure(step.system, settings["quick"])
+        except (ChildFailed, OSError, json.JSONDecodeError, ZeroDivisionError) as error:
+            results.fail(step.case, step.system, step.round, f"{type(error).__name__}: {error}")
+        else:
+            results.add(step.case, step.system, figures)
+        results.settings["seconds"] = round(time.monotonic() - began)
+    progress(len(steps), len(steps), "")
+
+
+def allow_many_files() -> None:
+    """Raise this process's own limit of open files, which its children inherit, as far as it may."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,112 @@
+"""The link out to one subscriber: what the contract's tests do not reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from contract import books, running, statistics, subscribe
+from fake_subscriber import fake_subscriber
+from waiting import eventually
+
+from pyro_events import EventServiceStarter, Publisher
+from pyro_events.wire.frames import CONNECT_FAIL, EXCEPTION
+
+SERIALIZE_ERROR = {
+    "__class__": "Pyro5.errors.SerializeError",
+    "__exception__": True,
+    "args": ["don't know how to serialize class Thing"],
+    "attributes": {},
+}
+
+
+@pytest.fixture
+def publisher(service: EventServiceStarter) -> Iterator[Publisher]:
+    with Publisher(es_uri=service.uri) as publisher:
+        yield publisher
+
+
+@pytest.mark.parametrize("method", ["event", "events"])
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_result_that_could_not_be_serialized_costs_a_connection_and_not_the_subscription(
+    service: EventServiceStarter, publisher: Publisher, method: str, closes: bool
+) -> None:
+    """Pyro5's daemon answers and closes; one that does not close is left all the same."""
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        subscriber.greet(method)
+        for number in range(5):
+            publisher.publish("A", number)
+        (first,) = subscriber.batch()
+        assert first[2] == 1
+        subscriber.answer(SERIALIZE_ERROR, EXCEPTION)
+        if closes:
+            subscriber.leave()
+        else:
+            while subscriber.frame() is not None:
+                pass
+        subscriber.greet(method)
+        in_flight = 1 if method == "event" else 2  # whose outcome nobody knows
+        rows = subscriber.take(5 - in_flight)
+        assert [row[2] for row in rows] == list(range(in_flight + 1, 6))
+        eventually(lambda: not statistics(service.uri)["waiting"])
+        found = books(service.uri, subscriber.uri)
+        assert found is not None
+        assert found["lost"] == {"unconfirmed": in_flight}
+        assert found["delivered"] == 5 - in_flight
+
+
+def test_a_connection_that_cannot_be_made_again_ends_it(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        subscriber.greet("event")
+        publisher.publish("A", 1)
+        publisher.publish("A", 2)
+        subscriber.batch()
+        subscriber.answer(SERIALIZE_ERROR, EXCEPTION)
+        subscriber.close()
+        eventually(lambda: not statistics(service.uri)["subscribers"])
+        assert statistics(service.uri)["lost"] == {"unconfirmed": 1, "gone": 1}
+
+
+def test_a_daemon_whose_threads_are_all_taken_is_explained(
+    service: EventServiceStarter, caplog: pytest.LogCaptureFixture
+) -> None:
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        subscriber.accept()
+        subscriber.frame()
+        subscriber.send(CONNECT_FAIL, 0, "no free workers, increase server threadpool size")
+        eventually(lambda: not statistics(service.uri)["subscribers"])
+        eventually(lambda: "no free workers" in caplog.text)
+
+
+def test_batches_are_bounded_by_bytes(service: EventServiceStarter, publisher: Publisher) -> None:
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        subscriber.greet()
+        with publisher.pipeline() as fast:
+            for _ in range(300):
+                fast.publish("A", bytes(10_000))
+        sizes = []
+        while sum(sizes) < 300:
+            sizes.append(len(subscriber.batch()))
+            subscriber.answer()
+        assert 1 < max(sizes) <= 27  # 256 KiB
+
+
+def test_an_event_larger_than_a_batch_goes_alone(service: EventServiceStarter, publisher: Publisher) -> None:
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        for _ in range(3):
+            publisher.publish("A", bytes(1 << 20))
+        subscriber.greet()
+        assert [len(subscriber.take(1)) for _ in range(3)] == [1, 1, 1]
+
+
+def test_a_link_is_closed_while_it_is_being_made() -> None:
+    with running(first_contact=60) as service, fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+    # The service has ended before anybody answered; nothing is left behind.

@@ -1,0 +1,58 @@
+"""Which publications wait for what, without a loop."""
+
+from __future__ import annotations
+
+from pyro_events.broker.backlog import Backlog, TotalBytes
+from pyro_events.options import BacklogOptions
+from pyro_events.server.holding import TOTAL, Holding, Publication
+
+
+def backlog(name: str) -> Backlog:
+    return Backlog(name, BacklogOptions(), TotalBytes())
+
+
+def test_a_publication_waits_for_all_of_its_obstacles() -> None:
+    holding, one, two = Holding(), backlog("one"), backlog("two")
+    held = Publication(holding, iter(()), 3)
+    holding.hold(held, [one, two, TOTAL], 10.0)
+    assert holding.holds(one) and holding.holds(two) and holding.holds(TOTAL)
+    assert holding.release(one) == []
+    assert not holding.holds(one)
+    assert holding.release(TOTAL) == []
+    assert holding.release(two) == [held]
+    assert holding.obstacles() == []
+
+
+def test_those_that_waited_longest_are_freed_first() -> None:
+    holding, one = Holding(), backlog("one")
+    held = [Publication(holding, iter(()), 0) for _ in range(5)]
+    for number, each in enumerate(held):
+        holding.hold(each, [one], float(number))
+    assert holding.obstacles() == [(one, 0.0)]
+    assert holding.release(one) == held
+    assert holding.release(one) == []
+
+
+def test_an_abandoned_publication_is_waited_for_no_longer() -> None:
+    holding, one = Holding(), backlog("one")
+    first, second = (Publication(holding, iter(()), 0) for _ in range(2))
+    holding.hold(first, [one, TOTAL], 1.0)
+    holding.hold(second, [one], 2.0)
+    first.abandon()
+    assert first.abandoned
+    assert holding.obstacles() == [(one, 2.0)]
+    assert not holding.holds(TOTAL)
+    assert holding.release(one) == [second]
+    second.abandon()  # harmless when nothing holds it
+
+
+def test_a_settled_publication_hands_its_count_over_unless_it_was_abandoned() -> None:
+    holding = Holding()
+    counts: list[int] = []
+    done, gone = Publication(holding, iter(()), 4), Publication(holding, iter(()), 5)
+    for each in (done, gone):
+        each.when_done(counts.append)
+    gone.abandon()
+    for each in (done, gone):
+        each.settle(each.queued)
+    assert counts == [4]
