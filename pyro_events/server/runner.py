@@ -43,7 +43,7 @@ class Runner:
     def uri(self) -> str:
         """Its URI. Raises EventServiceError before it has started, and after its end."""
         if self._uri is None:
-            raise EventServiceError("this has not started, or it has ended, so it has no URI")
+            raise EventServiceError("what has not started, or has ended, has no URI yet")
         return self._uri
 
     async def _run(self, announce: Callable[[], None]) -> None:
