@@ -29,8 +29,9 @@ MOST_DELAY: Final = 0.8
 # A connection that lasted this long was no failure: the next loss begins with FIRST_DELAY again.
 STEADY: Final = 5.0
 # How long the service is given to connect to us after it has taken our subscription, at first and at
-# most: one that cannot reach us is not to be asked every second for ever.
-ARRIVAL: Final = 5.0
+# most: one that cannot reach us is not to be asked every second for ever. Being asked too early does
+# no harm: a link that it is making stays.
+ARRIVAL: Final = 1.5
 MOST_ARRIVAL: Final = 40.0
 # How long `close` waits for an attempt that is under way; it is interrupted, so this is not reached.
 _JOIN: Final = 10.0
@@ -135,6 +136,7 @@ class Keeper:
             if not self._working and not self._rested:
                 self.begin()  # in a window's loop nobody calls `listen`
             lost, self._lost = self._lost, None
+            self._changed.notify_all()
             return lost
 
     def left(self, connection: object) -> None:
