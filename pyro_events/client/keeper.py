@@ -15,8 +15,6 @@ import threading
 import time
 from typing import Final, Protocol
 
-import Pyro5.errors
-
 from ..constants import HEARTBEAT, HEARTBEAT_ANSWER, HEARTBEAT_TRIES
 
 log = logging.getLogger("pyro_events.subscriber")
@@ -33,6 +31,8 @@ STEADY: Final = 5.0
 # no harm: a link that it is making stays.
 ARRIVAL: Final = 1.5
 MOST_ARRIVAL: Final = 40.0
+# Why a connection is given up that nothing has come by.
+SILENT: Final = "the event service gave no sign of life"
 # How long `close` waits for an attempt that is under way; it is interrupted, so this is not reached.
 _JOIN: Final = 10.0
 
@@ -46,13 +46,19 @@ class Kept(Protocol):
     def activity(self) -> int:
         """A number that changes when events come."""
 
+    def reach(self) -> bool:
+        """Connect to the service, if there is no connection to it. May raise.
+
+        Returns whether it is another connection than the one that it was last subscribed on.
+        """
+
     def subscribe_again(self, anew: bool) -> None:
         """Tell the service of every subscription. anew: we have no connection of it. May raise."""
 
     def ask(self, timeout: float) -> bool:
-        """Ask the service for a sign of life. Returns whether the connection had to be made anew.
+        """Ask the service for a sign of life; returns what `reach` does.
 
-        Raises Pyro5's TimeoutError when it does not answer, or why it cannot be asked.
+        Raises what keeps it from answering.
         """
 
     def give_up(self, reason: str) -> None:
@@ -187,11 +193,15 @@ class Keeper:
             if not self._kept.wanted():
                 self._owing, self._due, self._lost = False, None, None
                 return
-            # If only our word has not reached it, the link that it has shall stay.
-            anew = self._lost is not None and not self._connections
             # What is lost while we are at it, is owed again.
             self._owing = False
         try:
+            another = self._kept.reach()
+            with self._changed:
+                if another and not self._connections:
+                    self._lost = self._lost or "the connection to the event service was lost"
+                # If it has merely not connected yet, the link that it is making shall stay.
+                anew = self._lost is not None and not self._connections
             self._kept.subscribe_again(anew)
         except Exception as error:  # whatever it is, giving up is worse
             self._failed(error)
@@ -219,27 +229,28 @@ class Keeper:
 
     def _ask(self) -> None:
         """Nothing has been heard for a while: find out whether the service is there."""
-        if not self._kept.wanted():
-            return
-        for _ in range(HEARTBEAT_TRIES):
+        end = time.monotonic() + HEARTBEAT_TRIES * HEARTBEAT_ANSWER
+        while self._kept.wanted():
             try:
                 renewed = self._kept.ask(HEARTBEAT_ANSWER)
-            except Pyro5.errors.TimeoutError:
-                if self._closed or not self._working:
+            except Exception as error:  # no answer, or no connection: whatever it is, it is no sign of life
+                log.debug("no sign of life of the event service: %s", error)
+            else:
+                if renewed:
+                    # Perhaps it was started anew, and knows nothing of us.
+                    with self._changed:
+                        self._owing, self._due = True, time.monotonic()
+                return
+            with self._changed:
+                if self._due is None and self._working and time.monotonic() < end:
+                    self._changed.wait(self._delay())
+                if self._closed or not self._working or self._due is not None:
                     return
-                continue
-            except Exception as error:  # it is not there, or not the one we knew
-                self._failed(error)
-                return
-            if renewed:
-                # Perhaps it was started anew, and knows nothing of us.
-                with self._changed:
-                    self._owing, self._due = True, time.monotonic()
+                if time.monotonic() < end:
+                    continue
+                # An open connection that nothing comes by is worth nothing: the service may be gone, or
+                # the network have been cut for so long that what waits comes minutes later.
+                self._connections.clear()
+                self._lose(SILENT)
+            self._kept.give_up(SILENT)
             return
-        reason = f"the event service left {HEARTBEAT_TRIES} heartbeats unanswered"
-        with self._changed:
-            if self._closed:
-                return
-            self._connections.clear()
-            self._lose(reason)
-        self._kept.give_up(reason)

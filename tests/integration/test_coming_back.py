@@ -19,7 +19,7 @@ from Pyro5.api import config
 from waiting import eventually
 
 from pyro_events import Event, EventServiceStarter, OutcomeUnknownError, Publisher, Subscriber
-from pyro_events.client import keeper
+from pyro_events.client import keeper, session
 from pyro_events.client.session import Session
 
 LOOPBACK = "127.0.0.1"
@@ -327,7 +327,7 @@ def test_a_service_that_vanished_without_a_word(monkeypatch: pytest.MonkeyPatch)
             service.settimeout(10)
             while service.recv(65536):
                 pass
-        assert inlet.keeper._lost == "the event service left 3 heartbeats unanswered"
+        assert inlet.keeper._lost == keeper.SILENT
 
 
 def greet(sock: socket.socket, uri: str) -> None:
@@ -396,3 +396,41 @@ def test_no_hook_need_be_defined() -> None:
             plain.daemon.disconnect()
             eventually(lambda: publisher.publish("A", 1) == 1 and plain.got)
             assert plain.got[0] is None
+
+
+def test_a_service_that_was_frozen(
+    spawn: Spawner, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
+    process = start(spawn, port, "-N")
+    monkeypatch.setattr(keeper, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(keeper, "HEARTBEAT_ANSWER", 0.2)
+    monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.5)
+    with collecting(uri, "A") as collector:
+        eventually(lambda: connected(collector))
+        process.send(signal.SIGSTOP)
+        eventually(lambda: not connected(collector))
+        process.send(signal.SIGCONT)
+        assert back_after(uri, [collector], "A") < PROMISED
+        assert collector.reasons == [keeper.SILENT]
+
+
+def test_a_service_that_was_frozen_for_a_moment_loses_nothing(
+    spawn: Spawner, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
+    process = start(spawn, port, "-N")
+    monkeypatch.setattr(keeper, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(keeper, "HEARTBEAT_ANSWER", 0.5)
+    with collecting(uri, "A") as collector:
+        eventually(lambda: connected(collector))
+        process.send(signal.SIGSTOP)
+        # It is asked in vain once, which costs the connection that asks.
+        eventually(lambda: not collector.statistics().connected)
+        process.send(signal.SIGCONT)
+        eventually(lambda: collector.statistics().reconnects == 1)
+        back_after(uri, [collector], "A")
+        assert first_after(collector).missed == 0
+        assert collector.reasons == []
