@@ -42,7 +42,7 @@ class DeliveryOwner(Protocol):
     """What a delivery tells its engine."""
 
     def acknowledged(self, delivery: Delivery) -> None:
-        """A batch has been handled, so the backlog has shrunk."""
+        """Events have been handled or taken, so the backlog has shrunk."""
 
     def ended(self, delivery: Delivery, reason: Loss) -> None:
         """The link is closed and will not come back."""
@@ -199,6 +199,7 @@ class Delivery(asyncio.Protocol):
         self.state = State.ACTIVE
         self.last_acknowledged = self._loop.time()
         self.wake()
+        self._owner.acknowledged(self)
 
     @property
     def silent_since(self) -> float:
@@ -250,8 +251,9 @@ class Delivery(asyncio.Protocol):
         if settled:
             del self._batches[0]
         self._adapt(count)
-        self._owner.acknowledged(self)
+        # What is taken now makes room too: nobody is held up by a backlog that has some.
         self.wake()
+        self._owner.acknowledged(self)
 
     def _connect_again(self) -> None:
         """A result could not be serialized: Pyro5's daemon answers that, and ends the connection."""
