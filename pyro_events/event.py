@@ -7,6 +7,7 @@ where it goes, sockets.
 from __future__ import annotations
 
 import base64
+import contextlib
 import time as clock
 from collections.abc import Mapping
 from typing import Any
@@ -32,10 +33,10 @@ class Event:
     payload: bytes, the encoded message.
     """
 
-    __slots__ = ("missed", "msg", "payload", "seq", "subject", "time")
+    __slots__ = ("_msg", "missed", "payload", "seq", "subject", "time")
 
     subject: str
-    msg: Any
+    _msg: Any
     time: float
     seq: int
     missed: int | None
@@ -51,7 +52,7 @@ class Event:
     ) -> None:
         """An event of one's own making; time=None is now."""
         self.subject = subject
-        self.msg = msg
+        self._msg = msg
         self.time = clock.time() if time is None else time
         self.seq = seq
         self.missed = missed
@@ -67,11 +68,22 @@ class Event:
         event.payload = payload
         return event
 
+    @property
+    def msg(self) -> Any:
+        """The message; setting it replaces the payload too."""
+        return self._msg
+
+    @msg.setter
+    def msg(self, msg: Any) -> None:
+        self._msg = msg
+        with contextlib.suppress(AttributeError):  # it may not have been asked for yet
+            del self.payload
+
     def __getattr__(self, name: str) -> Any:
         # Called only while the slot is empty. Two threads may both decode; then one result stays.
-        if name == "msg":
-            self.msg = decode(self.payload)
-            return self.msg
+        if name == "_msg":
+            self._msg = decode(self.payload)
+            return self._msg
         if name == "payload":
             self.payload = encode(self.msg)
             return self.payload
@@ -82,7 +94,7 @@ class Event:
             msg = str(self.msg)
         except ValueError as error:  # it cannot be decoded here, or is an int too long to be shown
             msg = f"{type(error).__name__}: {error}"
-        return f"<EVENT SUBJ {self.subject} ({clock.ctime(self.time)}): {msg}>"
+        return f"<EVENT SUBJ {self.subject} ({_shown_time(self.time)}): {msg}>"
 
     __repr__ = __str__
 
@@ -99,6 +111,10 @@ class Event:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # copy and pickle would otherwise decode the message.
+        try:
+            _ = self.payload
+        except UnsupportedTypeError:  # an event of one's own making, which can be copied all the same
+            return Event, (self.subject, self._msg, self.time, self.seq, self.missed)
         return Event.from_payload, (self.subject, self.time, self.seq, self.missed, self.payload)
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,6 +150,13 @@ class Event:
 
 
 _new = object.__new__
+
+
+def _shown_time(time: float) -> str:
+    try:
+        return clock.ctime(time)
+    except (ValueError, OverflowError, OSError):  # nan, or beyond what the platform can show
+        return str(time)
 
 
 def _payload(value: Any) -> bytes:

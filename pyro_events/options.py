@@ -75,8 +75,10 @@ class BacklogOptions:
         _check_count("backlog_bytes", self.backlog_bytes, 1)
         object.__setattr__(self, "overflow", Overflow.parse(self.overflow))
 
-    def narrowed(self, wanted: Mapping[str, Any]) -> BacklogOptions:
-        """These options with those that a subscriber asked for; a bound can only be narrowed.
+    def narrowed(self, wanted: Mapping[str, Any], current: BacklogOptions | None = None) -> BacklogOptions:
+        """The `current` options, or these, with those that a subscriber asked for.
+
+        A bound can be no wider than ours.
 
         Raises ValueError for an unknown option, a bad value, or a bound wider than ours.
         """
@@ -91,7 +93,8 @@ class BacklogOptions:
                         f"{name}={value} is more than the service allows ({getattr(self, name)}); "
                         "ask for less, or start the service with more"
                     )
-        return BacklogOptions(**{name: wanted.get(name, getattr(self, name)) for name in known})
+        others = current or self
+        return BacklogOptions(**{name: wanted.get(name, getattr(others, name)) for name in known})
 
 
 @dataclass(frozen=True)

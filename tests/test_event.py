@@ -142,3 +142,24 @@ def test_an_event_in_a_message() -> None:
     event = Event("x", (1, 2), 5.5, 3)
     outer = Event.from_payload("y", 6.5, 1, 0, encode([event]))
     assert outer.msg == [event]
+
+
+def test_setting_the_message_replaces_the_payload() -> None:
+    event = Event.from_payload("x", 5.5, 3, 2, encode("old"))
+    event.msg = "new"
+    assert event.payload == encode("new")
+    event.msg = "newest"
+    for other in (copy.copy(event), pickle.loads(pickle.dumps(event)), Event.from_dict(event.to_dict())):
+        assert other.msg == "newest"
+
+
+def test_a_message_that_cannot_be_encoded_can_be_copied() -> None:
+    event = Event("a", object(), 5.5, 3, None)
+    other = copy.copy(event)
+    assert other.msg is event.msg
+    assert (other.subject, other.time, other.seq, other.missed) == ("a", 5.5, 3, None)
+
+
+@pytest.mark.parametrize("moment", [float("nan"), float("inf"), 1e20])
+def test_a_time_that_no_clock_shows(moment: float) -> None:
+    assert str(Event("a", 1, moment)) == f"<EVENT SUBJ a ({moment}): 1>"

@@ -7,7 +7,7 @@ import contextlib
 import sys
 
 from producer import DIRECTIONS
-from Pyro5.errors import NamingError
+from Pyro5.errors import PyroError
 
 from pyro_events import Event, Subscriber
 
@@ -59,5 +59,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except NamingError as error:
+    except (PyroError, ValueError) as error:
         sys.exit(f"{error}")

@@ -8,7 +8,7 @@ import random
 import sys
 import time
 
-from Pyro5.errors import NamingError
+from Pyro5.errors import PyroError
 
 from pyro_events import Publisher
 
@@ -42,5 +42,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except NamingError as error:
+    except (PyroError, ValueError) as error:
         sys.exit(f"{error}")

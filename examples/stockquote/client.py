@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 
-from Pyro5.errors import NamingError
+from Pyro5.errors import PyroError
 
 from pyro_events import Event, Subscriber
 
@@ -44,5 +44,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except NamingError as error:
+    except (PyroError, ValueError, EOFError) as error:
         sys.exit(f"{error}")

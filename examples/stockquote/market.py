@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from decimal import Decimal
 
-from Pyro5.errors import NamingError
+from Pyro5.errors import PyroError
 
 from pyro_events import Publisher
 
@@ -58,5 +58,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except NamingError as error:
+    except (PyroError, ValueError) as error:
         sys.exit(f"{error}")

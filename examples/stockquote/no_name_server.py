@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import threading
 
 from client import Ticker
 from market import NEW_YORK, Exchange
+from Pyro5.errors import PyroError
 
 from pyro_events import EventServiceStarter
 
@@ -36,4 +38,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (PyroError, ValueError, OSError) as error:  # OSError: a service of our own must listen
+        sys.exit(f"{error}")

@@ -7,7 +7,7 @@ import contextlib
 import sys
 
 from client import Ticker
-from Pyro5.errors import NamingError
+from Pyro5.errors import PyroError
 
 
 def main() -> None:
@@ -26,5 +26,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except NamingError as error:
+    except (PyroError, ValueError) as error:
         sys.exit(f"{error}")

@@ -68,6 +68,11 @@ class Broker:
         return self._total.value > self._most_bytes
 
     @property
+    def backlog_bytes(self) -> int:
+        """What all backlogs hold together, events in flight included."""
+        return self._total.value
+
+    @property
     def relieved(self) -> bool:
         """Whether publishers held up by the total may go on: an eighth of it has been freed."""
         return self._total.value <= self._most_bytes - self._most_bytes // 8
@@ -146,7 +151,8 @@ class Broker:
         if options is not None and not isinstance(options, Mapping):
             raise TypeError(f"options must be a dictionary, not {type(options).__name__}")
         backlog = self._subscribers.get(subscriber)
-        wanted = self._options.narrowed(options) if options else None
+        current = backlog.options if backlog is not None else None
+        wanted = self._options.narrowed(options, current) if options else None
         if backlog is None:
             backlog = Backlog(subscriber, wanted or self._options, self._total)
         self._check_limits(backlog, checked, compiled)

@@ -171,6 +171,15 @@ class AcceptServer:
                 self._wake_sender.close()
                 self._wake_receiver.close()
 
+    def disown(self) -> None:
+        """In a forked child: release the sockets, which are the parent's to use, without touching them."""
+        sock, self.sock = self.sock, None
+        self._selector.close()
+        if sock is not None:
+            sock.close()
+        self._wake_sender.close()
+        self._wake_receiver.close()
+
 
 def _listening_socket(host: str, port: int) -> socket.socket:
     """A non-blocking socket that listens. The one place where a daemon's socket is made."""

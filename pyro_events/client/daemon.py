@@ -97,12 +97,22 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         server.loop(loopCondition)
 
     def events(self, eventsockets: Any) -> None:
-        """For an external event loop: accept what waits on our socket."""
+        """For an external event loop: accept what waits on our socket.
+
+        Events start again after `abort` when our socket is among them.
+        """
+        server = self.transportServer
+        if server is None or not any(sock in eventsockets for sock in server.sockets):
+            return
         if self._crew is not None and self._crew.paused:
             self._crew.resume()
+        server.events(eventsockets)
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """For an external event loop: the socket to wait for; none when closed."""
         server = self.transportServer
-        if server is not None:
-            server.events(eventsockets)
+        return server.sockets if server is not None else []
 
     def shutdown(self) -> None:
         """End the request loop and close."""
@@ -120,6 +130,16 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         with self._lock:
             for connection in self._connections:
                 connection.wake()
+
+    def disown(self) -> None:
+        """In a forked child: let go of the parent's sockets. To shut one down would end it for both."""
+        self._lock = threading.Lock()
+        server, self.transportServer = self.transportServer, None
+        if server is not None:
+            server.disown()
+        for connection in self._connections:
+            connection.sock.close()
+        self._connections = set()
 
     def combine(self, daemon: Any) -> None:
         """Refused, as by Pyro5's thread server."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..broker.subjects import check_subject, check_subjects
-from ..constants import MAX_MESSAGE
+from ..constants import MAX_MESSAGE, MAX_STOCK_CALL
 from ..errors import MessageTooLargeError
 from ..wire.frames import LARGE
 from ..wire.packing import pack
@@ -16,6 +16,10 @@ from .session import Call
 
 # What the wire adds to a subject and a payload: an array of two and their lengths.
 _ENVELOPE: Final = 16
+
+# Bytes that the names of one event may take: the service reads everything but the payload from the
+# first 64 KiB of a call, where the object's and the method's names are too.
+_NAMES: Final = MAX_STOCK_CALL - 256
 
 # The call `publish_encoded(batch)` up to the batch, an argument list of one; then no named arguments.
 _PUBLISH: Final[bytes] = pack("publish_encoded") + b"\x91"
@@ -42,6 +46,11 @@ def checked_entry(subjects: Any, payload: bytes) -> tuple[Entry, int, int]:
         return (name, payload), 1, len(payload) + width + _ENVELOPE
     names = check_subjects(subjects)
     width = sum(4 + (len(name) if name.isascii() else 4 * len(name)) for name in names)
+    if width > _NAMES and (exact := len(pack(names))) > _NAMES:
+        raise MessageTooLargeError(
+            f"the {len(names):,} subjects of one publish take {exact:,} bytes "
+            f"and may take at most {_NAMES:,}: publish on fewer subjects at once"
+        )
     return (names, payload), len(names), len(payload) + width + _ENVELOPE
 
 

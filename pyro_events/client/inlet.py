@@ -10,14 +10,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import Pyro5.errors
 from Pyro5 import config
 
-from ..constants import FIRST_CONTACT, MAX_SUBJECTS_PER_CALL
+from ..broker.subjects import compile_pattern
+from ..constants import FIRST_CONTACT, MAX_SUBJECT
 from ..errors import EventServiceError
 from ..event import Event
 from ..wire.identity import CALL_OPTION, NONCE_SIZE, CallbackGate
@@ -26,6 +28,7 @@ from .daemon import SubscriberDaemon
 from .keeper import Keeper
 from .link import Link
 from .locate import Finder
+from .subscriptions import PATTERN, Subscriptions, pieces
 
 log = logging.getLogger("pyro_events.subscriber")
 
@@ -36,11 +39,8 @@ STALE: Final = 45.0
 _FAREWELL: Final = 1.0
 # How long the service is given to answer a subscription that is made again.
 _ANSWER: Final = 5.0
-# Names in one call, when many are subscribed again: 255 characters of four bytes each, below the
-# 64 KiB that the service takes in one call.
-_NAMES_AT_ONCE: Final = min(MAX_SUBJECTS_PER_CALL, 50)
-
-NAME, PATTERN = "subscribe", "subscribeMatch"
+# How long a `listen` after `abort` waits for the one that was aborted to return.
+_CHANGE_OVER: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,16 @@ class Inlet:
             raise
         self.crew = Crew(handler)
         self.keeper = Keeper(self)
-        # Name or pattern -> how it was subscribed, in order; guarded by `lock`, as the options are.
-        self.record: dict[str, str] = {}
+        # Guarded by `lock`, as the options are.
+        self.record = Subscriptions()
         self.options: dict[str, Any] = {}
         self.lock = threading.Lock()
+        self._listening = threading.Lock()
+        self._aborted = False
         self.since = 0.0
         self._told_on = 0
         self.closed = False
+        _inlets.add(self)
 
     def announce(self, subscriber: object) -> None:
         """Register the object in the daemon, and prepare how the service is told about it."""
@@ -100,18 +103,53 @@ class Inlet:
         self.subscriber = {"__class__": "Pyro5.client.Proxy", "state": state}
         self.daemon.deliver_to(proxy._pyroUri.object, self.crew, self)
 
-    def subscribe(self, how: str, names: list[str], options: dict[str, Any]) -> None:
-        """Subscribe to names or patterns, and remember that."""
-        if not names:
+    def subscribe(self, how: str, texts: list[str], options: dict[str, Any]) -> None:
+        """Subscribe to names or patterns, and remember that. When it raises, nothing has changed."""
+        if not texts:
             return
-        self.link.call(how, names, self.subscriber, self._with_call(options) or None)
-        self._told_on = self.link.reconnects
+        calls = list(pieces(texts))
+        if how == PATTERN:
+            for text in texts:
+                # The service judges patterns; but one of several calls must not fail when others have
+                # been made, and what is much too long does not even fit into a call.
+                if len(calls) > 1 or len(text) > MAX_SUBJECT:
+                    compile_pattern(text)
+        told_on = self._subscribe_in_pieces(how, calls, options)
         with self.lock:
+            # A connection made between two pieces may be to a service that knows only the later ones.
+            self._told_on = told_on
             if not self.record or not self.since:
                 self.since = time.monotonic()
-            self.record.update(dict.fromkeys(names, how))
+            self.record.add(how, texts)
             self.options.update(options)
         self.keeper.expect()
+
+    def _subscribe_in_pieces(self, how: str, calls: list[list[str]], options: dict[str, Any]) -> int:
+        """Make the calls; returns which connection the first was made on."""
+        told_on, proof = 0, self._with_call({})
+        done: list[str] = []
+        try:
+            for number, some in enumerate(calls, 1):
+                # The options with the last: if it fails, they have not changed.
+                wishes = {**proof, **options} if number == len(calls) else proof
+                self.link.call(how, some, self.subscriber, wishes or None)
+                if number == 1:
+                    told_on = self.link.reconnects
+                done += some
+        except BaseException:
+            self._take_back(done)
+            raise
+        return told_on
+
+    def _take_back(self, texts: list[str]) -> None:
+        """Unsubscribe from what was not subscribed before, as far as that is possible."""
+        with self.lock:
+            texts = self.record.unknown(texts)
+        try:
+            for some in pieces(texts):
+                self.link.call("unsubscribe", some, self.subscriber, timeout=_ANSWER)
+        except Exception as error:  # the error that we are in the middle of is the one to be raised
+            log.debug("taking back a part of a subscription failed: %s", error)
 
     def _with_call(self, options: dict[str, Any], anew: bool = False) -> dict[str, Any]:
         """Options with the nonce that the service's proof to us must cover."""
@@ -119,19 +157,30 @@ class Inlet:
             return options
         return {**options, CALL_OPTION: self._gate.call(os.urandom(NONCE_SIZE), anew)}
 
-    def unsubscribe(self, names: list[str]) -> None:
+    def unsubscribe(self, texts: list[str]) -> None:
         """Unsubscribe from names and patterns."""
-        if not names:
-            return
         with self.lock:
-            for name in names:
-                self.record.pop(name, None)
-        self.link.call("unsubscribe", names, self.subscriber)
+            self.record.discard(texts)
+        # Nothing longer can have been subscribed.
+        for some in pieces([text for text in texts if len(text) <= MAX_SUBJECT]):
+            self.link.call("unsubscribe", some, self.subscriber)
 
     def listen(self) -> None:
-        """Run the daemon's request loop."""
+        """Run the daemon's request loop. Raises EventServiceError while another thread does."""
         if self.closed:
             raise EventServiceError("this subscriber is closed")
+        if not self._listening.acquire(timeout=_CHANGE_OVER if self._aborted else 0):
+            raise EventServiceError(
+                "another thread is in listen() of this subscriber: one is enough, its events run in threads "
+                "of their own"
+            )
+        try:
+            self._aborted = False
+            self._listen()
+        finally:
+            self._listening.release()
+
+    def _listen(self) -> None:
         waited = time.monotonic() - self.since
         late = "listening began too late" if waited > FIRST_CONTACT else None
         self.keeper.begin(stale=waited > STALE, lost=late)
@@ -143,6 +192,7 @@ class Inlet:
 
     def abort(self) -> None:
         """Let no further event start, and the request loop end."""
+        self._aborted = True
         self.crew.pause()
         self.keeper.rest()
         server = self.daemon.transportServer
@@ -185,17 +235,16 @@ class Inlet:
     def subscribe_again(self, anew: bool) -> None:
         """Tell the service of every subscription, as if for the first time."""
         with self.lock:
-            record, options = dict(self.record), dict(self.options)
+            calls, options = self.record.calls(), dict(self.options)
             self.since = time.monotonic()
         options = self._with_call(options, anew=True)
-        for how in (NAME, PATTERN):
-            for names in _pieces([name for name, kind in record.items() if kind == how]):
-                if self.closed:
-                    return
-                wishes = {**options, "anew": True} if anew else options
-                anew = False
-                self._call(how, names, self.subscriber, wishes or None)
-                self._told_on = self.link.reconnects
+        for how, texts in calls:
+            if self.closed:
+                return
+            wishes = {**options, "anew": True} if anew else options
+            anew = False
+            self._call(how, texts, self.subscriber, wishes or None)
+            self._told_on = self.link.reconnects
 
     def _call(self, method: str, *arguments: Any, timeout: float = _ANSWER) -> None:
         try:
@@ -219,7 +268,7 @@ class Inlet:
         """A snapshot."""
         crew, link = self.crew, self.link
         with self.lock:
-            names = tuple(self.record)
+            names = self.record.texts()
         return SubscriberStatistics(
             crew.handled,
             crew.failed,
@@ -236,14 +285,14 @@ class Inlet:
         """Unsubscribe from everything, then end connections and threads."""
         with self.lock:
             closed, self.closed = self.closed, True
-            names = list(self.record)
+            names = list(self.record.texts())
             self.record.clear()
         if closed:
             return
         self.keeper.stop()
         self.crew.pause()
         try:
-            for some in _pieces(names):
+            for some in pieces(names):
                 if self.link.connected:
                     self.link.call("unsubscribe", some, self.subscriber, timeout=_FAREWELL)
         except (Pyro5.errors.PyroError, OSError) as error:
@@ -254,15 +303,29 @@ class Inlet:
             self.crew.close()
             self.keeper.join()
 
+    def _forked(self) -> None:
+        """In a forked child: the subscriber is the parent's, and its connections are."""
+        self.closed = True
+        self.lock, self._listening = threading.Lock(), threading.Lock()
+        self.record.clear()
+        self.link.disown()
+        self.daemon.disown()
+
+
+_inlets: weakref.WeakSet[Inlet] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for inlet in list(_inlets):
+        inlet._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
 
 def _host(local_host: str) -> str:
     """Where the daemon listens: the address that the service knows us by, or what Pyro5's config says."""
     if config.HOST != "localhost" or not local_host:
         return str(config.HOST)
     return local_host
-
-
-def _pieces(names: list[str]) -> Iterator[list[str]]:
-    """Names in pieces that fit into one call."""
-    for start in range(0, len(names), _NAMES_AT_ONCE):
-        yield names[start : start + _NAMES_AT_ONCE]

@@ -231,6 +231,11 @@ class Link:
         if session is not None:
             self._retire(session, "this program closed it")
 
+    def disown(self) -> None:
+        """In a forked child: release the parent's connection without a word on it, for good."""
+        self._closed = True
+        self._forked()
+
     def _forked(self) -> None:
         """In a forked child: let go of the parent's connection without a word on it."""
         session, self._session = self._session, None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
+from ..errors import EventServiceError
 from ..wire.identity import identity_of
 from .locate import Finder
 
@@ -28,6 +29,23 @@ class End(Protocol):
         """A frozen snapshot."""
 
 
+class Uninitialised:
+    """Stands for an end until `__init__` makes it, so that a forgotten `__init__` is called by its name.
+
+    As an attribute of the class, it costs nothing where there is an end.
+    """
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # Python's own questions, which are answered with no
+            raise AttributeError(name)
+        raise EventServiceError(
+            f"call {self._role}.__init__ first, in the __init__ of the class derived from it"
+        )
+
+
 @dataclass(frozen=True)
 class ParticipantStatistics:
     """The statistics of a class that inherits from both Publisher and Subscriber."""
@@ -38,8 +56,6 @@ class ParticipantStatistics:
 
 class Participant:
     """Base of Publisher and Subscriber: closing, statistics and the `with` statement."""
-
-    __ends: dict[str, End]
 
     def _join(self, role: str, end: End) -> None:
         """Add the end that plays `role`, which is "publisher" or "subscriber"."""
@@ -63,7 +79,9 @@ class Participant:
     def statistics(self) -> Any:
         """A frozen snapshot: PublisherStatistics, SubscriberStatistics, or both in one object with
         the attributes `publisher` and `subscriber`."""
-        ends = self.__ends
+        ends = self.__dict__.get("_Participant__ends", {})
+        if not ends:
+            raise EventServiceError("call Publisher.__init__ or Subscriber.__init__ first")
         if len(ends) == 2:
             return ParticipantStatistics(ends["publisher"].statistics(), ends["subscriber"].statistics())
         (end,) = ends.values()

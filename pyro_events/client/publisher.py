@@ -5,12 +5,12 @@ Knows: what one publish means. Must not know: frames and sockets (outbox.py does
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from ..codec import encode
 from .entries import checked_entry
 from .outbox import Outbox
-from .participant import Participant, chosen_finder
+from .participant import Participant, Uninitialised, chosen_finder
 from .pipeline import Pipeline
 
 
@@ -20,7 +20,7 @@ class Publisher(Participant):
     Use it in a `with` statement, or call `close`.
     """
 
-    __outbox: Outbox
+    __outbox: Outbox = cast("Outbox", Uninitialised("Publisher"))
 
     def __init__(self, ident: str | None = None, es_uri: object = None, *, esURI: object = None) -> None:
         """Find the event service and connect to it.

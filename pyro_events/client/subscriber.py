@@ -7,7 +7,7 @@ their threads (inlet.py does).
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 from Pyro5.server import expose
 
@@ -15,8 +15,9 @@ from ..broker.subjects import check_subjects, check_texts
 from ..event import Event
 from ..options import Overflow
 from .daemon import SubscriberDaemon
-from .inlet import NAME, PATTERN, Inlet
-from .participant import Participant, chosen_finder
+from .inlet import Inlet
+from .participant import Participant, Uninitialised, chosen_finder
+from .subscriptions import NAME, PATTERN
 
 log = logging.getLogger("pyro_events.subscriber")
 
@@ -28,7 +29,7 @@ class Subscriber(Participant):
     `listen` runs. Use it in a `with` statement, or call `close`.
     """
 
-    __inlet: Inlet
+    __inlet: Inlet = cast("Inlet", Uninitialised("Subscriber"))
     __warned = False
 
     def __init__(self, ident: str | None = None, es_uri: object = None, *, esURI: object = None) -> None:
@@ -115,6 +116,7 @@ class Subscriber(Participant):
         """Let events come, until `abort` or `close`. May be called again after `abort`.
 
         While it runs, a service that is lost is looked for, and subscribed to again.
+        Raises EventServiceError when closed, and while another thread listens.
         """
         self.__inlet.listen()
 

@@ -35,7 +35,7 @@ from ..wire.frames import (
 from ..wire.identity import AgainError
 from .doorkeeper import Doorkeeper
 from .served import LARGE, Caller, Pending, ServedObject, remote_names
-from .sockets import tune
+from .sockets import has_left, tune
 
 log = logging.getLogger("pyro_events.connection")
 
@@ -309,13 +309,19 @@ class Connection(asyncio.Protocol):
             if isinstance(result, Exception):
                 log.warning("a oneway call by %s failed: %s", self.peer, result)
             return
-        if isinstance(result, Exception):
-            answer = calls.write_error(frame.serializer_id, frame.seq, result)
-        else:
-            answer = calls.write_result(frame.serializer_id, frame.seq, result, bool(frame.flags & BATCH))
+        answer = self._written(frame, result)
         self._answers.append(answer)
         if len(answer) > _LARGE_ANSWER:
             self._send()
+
+    def _written(self, frame: Frame, result: Any) -> bytes:
+        if not isinstance(result, Exception):
+            try:
+                return calls.write_result(frame.serializer_id, frame.seq, result, bool(frame.flags & BATCH))
+            except Exception as error:  # serializers raise several kinds
+                log.warning("a result for %s cannot be written: %s", self.peer, error)
+                result = Pyro5.errors.SerializeError(f"the result cannot be written: {error}")
+        return calls.write_error(frame.serializer_id, frame.seq, result)
 
     def _wait(self, pending: Pending | bool) -> None:
         self._pending = pending
@@ -344,6 +350,16 @@ class Connection(asyncio.Protocol):
         self._send()
         self._closing = True
         self._transport.close()
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes of it are held: of calls not made yet, or of one that is not complete."""
+        return self._reader.buffered
+
+    def look(self) -> None:
+        """End the connection if its client has left while its call is held up: nobody reads then."""
+        if self._pending and has_left(self._transport):
+            self._transport.abort()
 
     @property
     def busy(self) -> bool:

@@ -18,15 +18,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import Pyro5.errors
+
 from ..broker.backlog import Backlog, Loss
 from ..broker.broker import Broker, BrokerStatistics, Entry
-from ..options import ServiceOptions
+from ..options import Overflow, ServiceOptions
 from ..wire.identity import Identity
 from .connection import Connection
 from .delivery import Delivery, State
 from .doorkeeper import Doorkeeper
 from .holding import TOTAL, Holding, Obstacle, Publication
 from .served import Caller, ServedObject
+from .sockets import most_sockets
 from .subscribers import Callback, Wishes
 
 log = logging.getLogger("pyro_events.engine")
@@ -63,6 +66,7 @@ class Engine:
         self._connections: set[Connection] = set()
         self._unfinished: dict[Connection, float] = {}
         self._deliveries: dict[Backlog, Delivery] = {}
+        self._most_sockets = most_sockets()
         self._lingering: dict[Delivery, float] = {}
         self._holding = Holding()
         self._resumable: deque[Publication] = deque()
@@ -111,19 +115,20 @@ class Engine:
         """How many clients are connected."""
         return len(self._connections)
 
+    @property
+    def _out_of_sockets(self) -> bool:
+        return len(self._connections) + len(self._deliveries) >= self._most_sockets
+
     # What connections ask (connection.ConnectionOwner)
 
     def admit(self, connection: Connection) -> str | None:
         """Take a client in, or say why not."""
         if self.draining:
             return "the event service is stopping"
-        if len(self._connections) >= self.options.max_connections:
-            log.warning(
-                "a client from %s was refused: all %d connections are taken",
-                connection.peer,
-                len(self._connections),
-            )
-            return f"all {self.options.max_connections} connections of the event service are taken"
+        if len(self._connections) >= self.options.max_connections or self._out_of_sockets:
+            taken = len(self._connections)
+            log.warning("a client from %s was refused: all %d connections are taken", connection.peer, taken)
+            return f"all {taken} connections of the event service are taken"
         self._connections.add(connection)
         return None
 
@@ -156,17 +161,18 @@ class Engine:
         Returns the number of deliveries queued, or a Publication when the call is held up.
         """
         rest = iter(entries)
-        queued, obstacles = self._accept(rest)
+        now = self._now()
+        queued, obstacles = self._accept(rest, now)
         if not obstacles:
             return queued
-        publication = Publication(self._holding, rest, queued)
+        publication = Publication(self._holding, rest, queued, now)
         self._holding.hold(publication, obstacles, self._loop.time())
         return publication
 
-    def _accept(self, entries: Iterator[Entry]) -> tuple[int, list[Obstacle]]:
+    def _accept(self, entries: Iterator[Entry], now: float) -> tuple[int, list[Obstacle]]:
         """Accept entries until one meets an obstacle; returns the deliveries queued, and what that was."""
         broker = self.broker
-        queued = broker.publish(entries, self._now())
+        queued = broker.publish(entries, now)
         obstacles: list[Obstacle] = []
         if broker.full:
             obstacles.extend(broker.take_full())
@@ -184,7 +190,7 @@ class Engine:
         publication = self._resumable.popleft()
         if publication.abandoned:
             return
-        queued, obstacles = self._accept(publication.entries)
+        queued, obstacles = self._accept(publication.entries, publication.time)
         publication.queued += queued
         if obstacles:
             self._holding.hold(publication, obstacles, self._loop.time())
@@ -197,11 +203,15 @@ class Engine:
     ) -> None:
         """Subscribe an object, and connect to it unless a link exists.
 
-        Raises TypeError, ValueError or SecurityError.
+        Raises TypeError, ValueError, SecurityError, or PyroError if there is no room for it.
         """
         if self.draining:
             raise ValueError("the event service is stopping; subscribe again when it is back")
         link = self._checked_link(caller, callback.uri)
+        if link is None and self._out_of_sockets:
+            raise Pyro5.errors.PyroError(
+                "the event service can connect to no more subscribers: its limit of open files is reached"
+            )
         proof = self.doorkeeper.proof_for(callback.address[0], callback.object_id, wishes.call)
         backlog = self.broker.subscribe(callback.uri, names, patterns, wishes.options)
         if link is not None and wishes.anew:
@@ -210,6 +220,10 @@ class Engine:
             backlog = self.broker.subscribe(callback.uri, names, patterns, wishes.options)
         if backlog in self._deliveries:
             self._note_lingering(backlog)
+            if self._holding.holds(backlog) and (
+                backlog.has_room or backlog.options.overflow is not Overflow.BLOCK
+            ):
+                self._release(backlog)
             return
         if not self.broker.subscriptions(backlog):
             self.broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
@@ -311,17 +325,28 @@ class Engine:
         for connection, since in list(self._unfinished.items()):
             if now - since > self.options.frame_timeout:
                 connection.refuse("a message was begun and not finished in time")
+        self._bound_unfinished()
         self._look_at_lingering(now)
         for obstacle, since in self._holding.obstacles():
             if now - since > self.options.delivery_deadline:
                 self._lose_patience(obstacle, now)
 
+    def _bound_unfinished(self) -> None:
+        """Half-read messages count towards the total too: the one begun first goes when it is reached."""
+        room = self.options.total_backlog_bytes - self.broker.backlog_bytes
+        held = sum(connection.buffered for connection in self._unfinished)
+        while held > room and self._unfinished:
+            oldest = next(iter(self._unfinished))
+            held -= oldest.buffered
+            del self._unfinished[oldest]
+            oldest.refuse("the service holds all that it may, unfinished messages among it")
+
     def _lose_patience(self, obstacle: Obstacle, now: float) -> None:
         """Publishers have been held up for the delivery deadline: whoever is to blame must go."""
         deadline = self.options.delivery_deadline
         if isinstance(obstacle, Backlog):
-            delivery = self._deliveries[obstacle]
-            if now - delivery.last_acknowledged > deadline:
+            delivery = self._deliveries.get(obstacle)
+            if delivery is not None and now - delivery.last_acknowledged > deadline:
                 explanation = f"held up a publisher for {deadline:g} s without taking an event"
                 delivery.close(Loss.DEADLINE, explanation)
         else:
@@ -343,3 +368,5 @@ class Engine:
         for delivery in list(self._deliveries.values()):
             if delivery.state is State.ACTIVE:
                 delivery.beat()
+        for connection in list(self._connections):
+            connection.look()

@@ -28,13 +28,14 @@ class Publication(Pending):
     It is done when nothing holds it up any more and its last entry has been accepted.
     """
 
-    __slots__ = ("_holding", "entries", "obstacles", "queued")
+    __slots__ = ("_holding", "entries", "obstacles", "queued", "time")
 
-    def __init__(self, holding: Holding, entries: Iterator[Entry], queued: int) -> None:
-        """queued: the deliveries that were queued before it was held up."""
+    def __init__(self, holding: Holding, entries: Iterator[Entry], queued: int, time: float) -> None:
+        """queued: the deliveries queued before it was held up. time: the stamp of all its events."""
         super().__init__()
         self._holding = holding
         self.entries = entries
+        self.time = time
         self.queued = queued
         self.obstacles: set[Obstacle] = set()
 

@@ -17,6 +17,7 @@ from Pyro5.core import NAMESERVER_NAME, URI
 from Pyro5.nameserver import MemoryStorage, NameServer
 
 from .served import Caller, remote_names
+from .subscribers import check_uri
 
 _METHODS = ("count", "lookup", "register", "set_metadata", "remove", "list", "yplookup", "ping")
 
@@ -36,7 +37,7 @@ class EmbeddedNameServer:
 
     def _plain(self, name: str) -> Callable[..., Any]:
         method = getattr(self._names, name)
-        return lambda caller, *args, **kwargs: method(*args, **kwargs)
+        return lambda caller, *args, **kwargs: _writable(method(*args, **kwargs))
 
     def _register(
         self, caller: Caller, name: Any, uri: Any, safe: bool = False, metadata: Any = None
@@ -45,6 +46,8 @@ class EmbeddedNameServer:
             parsed = URI.__new__(URI)
             parsed.__setstate__(tuple(uri["state"]))
             uri = str(parsed)
+        if isinstance(uri, str):
+            check_uri(uri)
         self._names.register(name, uri, safe=safe, metadata=metadata)
 
     def _list(
@@ -55,7 +58,7 @@ class EmbeddedNameServer:
         return_metadata: bool = False,
     ) -> Any:
         if prefix or not regex:
-            return self._names.list(prefix=prefix, regex=regex, return_metadata=return_metadata)
+            return _writable(self._names.list(prefix=prefix, regex=regex, return_metadata=return_metadata))
         options = re2.Options()
         options.log_errors = False
         try:
@@ -63,7 +66,18 @@ class EmbeddedNameServer:
         except re2.error as error:
             raise Pyro5.errors.NamingError(f"invalid regular expression {regex!r}: {error}") from None
         everything = self._names.list(return_metadata=return_metadata)
-        return {name: value for name, value in everything.items() if pattern.match(name)}
+        return _writable({name: value for name, value in everything.items() if pattern.match(name)})
+
+
+def _writable(result: Any) -> Any:
+    """Metadata as lists: not every serializer can write a frozen set."""
+    if isinstance(result, (set, frozenset)):
+        return sorted(result)
+    if isinstance(result, tuple):
+        return tuple(_writable(item) for item in result)
+    if isinstance(result, dict):
+        return {name: _writable(value) for name, value in result.items()}
+    return result
 
 
 class DaemonMethods:

@@ -7,11 +7,12 @@ on it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ..errors import EventServiceError
 from .loops import new_event_loop
@@ -64,7 +65,6 @@ class Runner:
             self._stopping = asyncio.Event()
         try:
             loop.run_until_complete(self._run(announce))
-            loop.run_until_complete(loop.shutdown_default_executor())
         except BaseException as error:
             self._error = error
             raise
@@ -113,6 +113,7 @@ class Runner:
         try:
             self.waitUntilStarted()
         except BaseException:
+            self.shutdown()
             self._thread.join()
             raise
         return self
@@ -135,4 +136,27 @@ class Runner:
     @staticmethod
     async def _blocking(work: Callable[[], T]) -> T:
         """Do what blocks in another thread than the loop's."""
-        return await asyncio.get_running_loop().run_in_executor(None, work)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def settle(result: T | None, error: BaseException | None) -> None:
+            if done.done():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(cast(T, result))
+
+        def body() -> None:
+            result: T | None = None
+            failure: BaseException | None = None
+            try:
+                result = work()
+            except BaseException as error:
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, result, failure)
+
+        # Not a pool: one that hangs must keep neither the loop nor the program from ending.
+        threading.Thread(target=body, name="pyro_events-blocking", daemon=True).start()
+        return await done

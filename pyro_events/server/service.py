@@ -22,6 +22,7 @@ from ..broker.backlog import Payload
 from ..broker.broker import Entry
 from ..broker.subjects import check_subject, check_subjects
 from ..codec import encode, encode_plain
+from ..constants import MIB
 from ..options import ServiceOptions
 from ..wire.calls import Publication as EncodedEntry
 from ..wire.frames import SERPENT
@@ -67,7 +68,7 @@ class ServiceMethods:
             if type(payload) is not bytes or len(payload) > most:
                 self._check_payload(payload)
             if type(subjects) is not str:
-                entries.append((check_subjects(subjects), payload))
+                entries.extend(_entries(check_subjects(subjects), payload))
                 continue
             # The service's busiest lines: one name is by far the most common case, and in a
             # pipeline it is often the one before.
@@ -84,7 +85,7 @@ class ServiceMethods:
     def publish_message(self, subjects: list[str], payload: Payload) -> int | Publication:
         """Publish one message on checked subjects. Raises Pyro5's MessageTooLargeError."""
         self._check_payload(payload)
-        return self._engine.publish([(subjects, payload)])
+        return self._engine.publish(_entries(subjects, payload))
 
     def _check_payload(self, payload: Any) -> None:
         if not isinstance(payload, (bytes, memoryview)):
@@ -119,6 +120,17 @@ class ServiceMethods:
         # dataclasses.asdict would copy every value: most of a second for 8,000 subscribers.
         subscribers = [vars(each) for each in snapshot.subscribers]
         return {"connections": self._engine.connected, **vars(snapshot), "subscribers": subscribers}
+
+
+def _entries(subjects: list[str], payload: Payload) -> list[Entry]:
+    """One entry for all subjects, so that a full backlog of one does not delay the others.
+
+    Unless that would go far beyond a backlog's bound: then each subject is an entry, and the next
+    waits until there is room.
+    """
+    if len(subjects) * len(payload) <= MIB:
+        return [(subjects, payload)]
+    return [((subject,), payload) for subject in subjects]
 
 
 def _pair(entry: Any) -> tuple[Any, Any]:
@@ -198,7 +210,10 @@ class EventService:
 
         Raises TypeError or ValueError, and then nothing was published.
         """
-        checked, payload = check_subjects(subjects), encode(message)
+        checked = check_subjects(subjects)
+        # A stock client's serpent has its own spelling of bytes.
+        by_serpent = Pyro5.callcontext.current_context.serializer_id == SERPENT
+        payload = encode_plain(message, serpent=True) if by_serpent else encode(message)
         engine = self._running()
         return int(engine.call(engine.methods.publish_message, checked, payload))
 

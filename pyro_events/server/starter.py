@@ -14,6 +14,7 @@ from Pyro5 import config
 from Pyro5.core import DAEMON_NAME, NAMESERVER_NAME
 
 from ..constants import DEFAULT_PORT, EVENTSERVER_NAME, NAME_CHECK
+from ..errors import ServiceNotFoundError
 from ..options import ServiceOptions
 from ..wire.identity import identity_of
 from .binding import bind, location, warn_if_open
@@ -24,6 +25,10 @@ from .runner import Runner
 from .service import ServiceMethods
 
 log = logging.getLogger("pyro_events.service")
+
+# How long a name server is given to answer when the service enters itself, in seconds: Pyro5 asks
+# this machine first, then everybody three times.
+_ENTRY = 15.0
 
 
 class EventServiceStarter(Runner):
@@ -103,9 +108,28 @@ class EventServiceStarter(Runner):
                 host, _, number = self._ns_uri.partition("@")[2].rpartition(":")
                 ns_port = int(number)
             registration = Registration(uri, host, ns_port, self._identity)
-            await self._blocking(lambda: registration.enter(self._replace))
+            await self._enter(registration)
         self._uri = uri
         return registration
+
+    async def _enter(self, registration: Registration) -> None:
+        """Enter the service in the name server, unless told to stop while that takes its time.
+
+        Raises ServiceNotFoundError if it takes too long.
+        """
+        assert self._stopping is not None
+        entering = asyncio.ensure_future(self._blocking(lambda: registration.enter(self._replace)))
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait((entering, stopped), timeout=_ENTRY, return_when=asyncio.FIRST_COMPLETED)
+        told = stopped.done()
+        stopped.cancel()
+        if entering.done():
+            entering.result()
+        entering.cancel()
+        if not entering.done() and not told:
+            raise ServiceNotFoundError(
+                f"what listens where the name server should be has not answered within {_ENTRY:g} s"
+            )
 
     async def _stay(self, registration: Registration | None) -> None:
         """Until told to stop; meanwhile see to it that the name server knows us."""

@@ -25,6 +25,10 @@ from .sockets import format_address
 ANEW_OPTION: Final = "anew"
 
 
+# Far more than a host and an object id need.
+MAX_URI: Final = 1000
+
+
 class Wishes(NamedTuple):
     """The options of a subscribing call. options: for its backlog, not checked yet. call: the nonce of
     the call, None if it brought none. anew: whether to connect even if there is a link."""
@@ -50,6 +54,7 @@ def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) 
     host is one of `allowed` (IP addresses). Raises TypeError or ValueError.
     """
     uri, methods = _identity(subscriber)
+    check_uri(uri)
     if methods and not {"event", "events"} & methods:
         raise TypeError(
             f"the object of {uri} cannot be a subscriber: it exposes no method `event`; "
@@ -59,7 +64,7 @@ def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) 
         parsed = URI(uri)
     except (Pyro5.errors.PyroError, TypeError):
         raise ValueError(f"{uri!r} is no Pyro URI; a subscriber's looks like PYRO:object@host:port") from None
-    if parsed.protocol != "PYRO" or parsed.sockname or not parsed.port or not _is_proper(uri):
+    if parsed.protocol != "PYRO" or parsed.sockname or not parsed.port:
         raise ValueError(
             f"{uri!r} cannot be called back; a subscriber needs a URI like PYRO:object@host:port"
         )
@@ -122,9 +127,13 @@ def _identity(subscriber: Any) -> tuple[str, frozenset[str]]:
     )
 
 
-def _is_proper(uri: str) -> bool:
-    """Whether it can stand in a log and in statistics."""
-    return len(uri) <= 1000 and uri.isprintable()
+def check_uri(uri: str) -> None:
+    """Refuse a text that no URI needs to be, before Pyro5 looks at it. Raises ValueError.
+
+    Pyro5's regular expression takes quadratic time for some, and others spoil logs and statistics.
+    """
+    if len(uri) > MAX_URI or not uri.isprintable():
+        raise ValueError(f"{uri[:60]!r}... is no Pyro URI: one has at most {MAX_URI} printable characters")
 
 
 def _is_sequence(value: Any, length: int) -> bool:

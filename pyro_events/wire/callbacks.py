@@ -162,7 +162,8 @@ def _reason(description: Any) -> str:
     name = _text(description.get("__class__", "an error"))
     arguments = description.get("args")
     text = " ".join(map(_text, arguments)) if isinstance(arguments, list) else ""
-    return f"{name}: {text}"[:300]
+    shown = f"{name}: {text}"[:300]
+    return shown if shown.isprintable() else ascii(shown)[1:301]  # it will stand in a log
 
 
 def _text(value: object) -> str:

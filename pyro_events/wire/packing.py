@@ -8,9 +8,12 @@ One must not be used by two threads at a time, so it is taken out of the list wh
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgpack import Packer
+
+# One that has packed more than this is not kept, because it keeps its buffer.
+_KEEP_BUFFER: Final = 1 << 20
 
 _idle: list[Any] = []
 
@@ -23,5 +26,6 @@ def pack(value: Any) -> bytes:
         packer = Packer()
     # A packer that failed is not put back: it may hold half a value.
     data: bytes = packer.pack(value)
-    _idle.append(packer)
+    if len(data) <= _KEEP_BUFFER:
+        _idle.append(packer)
     return data

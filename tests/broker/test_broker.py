@@ -397,7 +397,9 @@ def test_the_last_options_given_hold() -> None:
     assert broker.subscribe("s", "b", options={}) is backlog
     assert backlog.options == BacklogOptions(2, WIDEST.backlog_bytes, Overflow.BLOCK)
     broker.subscribe("s", "b", options={"overflow": "latest"})
-    assert backlog.options == BacklogOptions(WIDEST.backlog, WIDEST.backlog_bytes, Overflow.LATEST)
+    assert backlog.options == BacklogOptions(2, WIDEST.backlog_bytes, Overflow.LATEST)
+    broker.subscribe("s", "b", options={"backlog": 3})
+    assert backlog.options == BacklogOptions(3, WIDEST.backlog_bytes, Overflow.LATEST)
 
 
 def test_options_are_a_dictionary() -> None:

@@ -104,3 +104,14 @@ def test_an_unknown_outcome_is_counted_and_not_repeated() -> None:
         with pytest.raises(OutcomeUnknownError):
             publisher.publish(["a", "b"], 1)
         assert publisher.statistics().unknown == 2
+
+
+def test_more_subjects_than_fit_into_one_call(service: EventServiceStarter) -> None:
+    names = [f"{number:03}" + "x" * 61 for number in range(1000)]
+    with Publisher(es_uri=service.uri) as publisher, publisher.pipeline() as fast:
+        for publish in (publisher.publish, fast.publish):
+            with pytest.raises(MessageTooLargeError, match="fewer subjects at once"):
+                publish(names, 1)
+        assert publisher.publish([name[:-2] for name in names], bytes(100)) == 0
+        assert publisher.publish([name[:-2] for name in names], bytes(100_000)) == 0
+        assert publisher.publish(["\xe9" * 25 + name[:10] for name in names], 1) == 0

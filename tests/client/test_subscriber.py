@@ -389,3 +389,111 @@ def test_sockets_of_the_daemon_are_closed(uri: str) -> None:
     recorder.close()
     recorder.close()
     assert listening.fileno() == -1
+
+
+def test_unsubscribing_folds_names_and_not_patterns(recorder: Recorder) -> None:
+    recorder.subscribe(["Stock.Sun", "X.Y"])
+    recorder.subscribeMatch(["X.Y", "^Z"])
+    assert recorder.statistics().subscriptions == ("Stock.Sun", "X.Y", "X.Y", "^Z")
+    recorder.unsubscribe(["STOCK.SUN", "^z"])
+    assert recorder.statistics().subscriptions == ("X.Y", "X.Y", "^Z")
+    recorder.unsubscribe("X.Y")
+    assert recorder.statistics().subscriptions == ("^Z",)
+
+
+def test_a_thousand_long_names_in_one_call(recorder: Recorder, publisher: Publisher) -> None:
+    names = [f"{number}." + "\N{SNOWMAN}" * 250 for number in range(1000)]
+    recorder.subscribe(names, backlog=5000)
+    assert [publisher.publish(name, 1) for name in (names[0], names[-1])] == [1, 1]
+    recorder.unsubscribe([*names[1:], "x" * 100_000])
+    recorder.unsubscribe(names[0])
+    assert [publisher.publish(name, 1) for name in (names[0], names[-1])] == [0, 0]
+
+
+def test_a_long_call_that_fails_changes_nothing(recorder: Recorder, publisher: Publisher) -> None:
+    # Two pieces, and nearly as many as one subscriber may have.
+    patterns = ["^old$", *(f"^n{number}_(?:{chr(233) * 225}){{0}}" for number in range(80))]
+    recorder.subscribeMatch("^old$")
+    with pytest.raises(ValueError, match="is not accepted"):
+        recorder.subscribeMatch([*patterns, "("])
+    with pytest.raises(ValueError, match="backlog"):  # sent with the last piece
+        recorder.subscribeMatch(patterns, backlog=0)
+    with pytest.raises(ValueError, match="compiled size"):  # which the service alone can tell
+        recorder.subscribeMatch(patterns + [pattern + "x" for pattern in patterns])
+    with pytest.raises(ValueError, match="characters"):
+        recorder.subscribeMatch("x" * 100_000)
+    assert recorder.statistics().subscriptions == ("^old$",)
+    assert publisher.publish(["n0_", "n79_", "n0_x", "old"], 1) == 1
+    recorder.subscribeMatch(patterns)
+    assert publisher.publish(["n0_", "n79_", "old"], 1) == 3
+
+
+def test_a_second_thread_in_listen_is_refused(recorder: Recorder) -> None:
+    recorder.begin()
+    with pytest.raises(EventServiceError, match="another thread"):
+        recorder.listen()
+    first = recorder.listening
+    recorder.abort()
+    recorder.begin()  # waits for the first, which was told to end
+    assert first is not None
+    first.join(10)
+    assert not first.is_alive()
+    recorder.abort()
+    assert recorder.ended()
+
+
+def test_a_forgotten_init_is_called_by_its_name() -> None:
+    class Forgetful(Publisher, Subscriber):
+        def __init__(self) -> None:
+            pass
+
+    forgetful = Forgetful()
+    for call, role in (
+        (lambda: forgetful.subscribe("a"), "Subscriber"),
+        (forgetful.listen, "Subscriber"),
+        (forgetful.abort, "Subscriber"),
+        (lambda: forgetful.publish("a", 1), "Publisher"),
+        (forgetful.statistics, "Publisher"),
+    ):
+        with pytest.raises(EventServiceError, match=rf"call {role}\.__init__"):
+            call()
+    forgetful.close()
+
+
+def test_a_gui_loop_after_abort_and_close(recorder: Recorder) -> None:
+    recorder.abort()
+    crew = recorder._Subscriber__inlet.crew  # type: ignore[attr-defined]
+    recorder.daemon.events([])
+    assert crew.paused
+    recorder.daemon.events(recorder.daemon.sockets)
+    assert not crew.paused
+    recorder.close()
+    assert recorder.daemon.sockets == []
+    recorder.daemon.events([])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # other threads run while we fork
+def test_a_forked_child_leaves_the_parents_subscriber_alone(recorder: Recorder, publisher: Publisher) -> None:
+    recorder.subscribe("a")
+    recorder.begin()
+    publisher.publish("a", 1)
+    eventually(lambda: len(recorder.got) == 1)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        code = 1
+        try:
+            recorder.close()
+            try:
+                recorder.subscribe("b")
+            except EventServiceError:
+                code = 0 if recorder.daemon.sockets == [] else 2
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert publisher.publish("a", 2) == 1
+    eventually(lambda: recorder.got == [("a", 1), ("a", 2)])
+    statistics = recorder.statistics()
+    assert (statistics.connections, statistics.reconnects) == (1, 0)

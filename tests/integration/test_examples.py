@@ -123,3 +123,11 @@ def test_the_twenty_lines_of_the_readme(root: Path, named_es, spawn: Spawner) ->
     ticker = spawn("-c", ready, env=named_es.env, ready="ready")
     assert spawn("-c", publishes, env=named_es.env).wait() == 0
     ticker.wait_for(r"STOCKQUOTE\.SUN = 22\.44\nSTOCKQUOTE\.IBM = \{'price': 90, 'volume': 1200\}")
+
+
+@pytest.mark.parametrize("program", ["market.py", "client.py", "pattern_client.py"])
+def test_a_bad_address_takes_one_line(stockquote: Path, program: str, spawn: Spawner) -> None:
+    arguments = ["--es-uri", "nonsense"] + (["SUN"] if program == "client.py" else [])
+    process = spawn(str(stockquote / program), *arguments)
+    assert process.wait() == 1
+    assert process.stderr.count("\n") == 1

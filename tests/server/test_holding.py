@@ -13,7 +13,7 @@ def backlog(name: str) -> Backlog:
 
 def test_a_publication_waits_for_all_of_its_obstacles() -> None:
     holding, one, two = Holding(), backlog("one"), backlog("two")
-    held = Publication(holding, iter(()), 3)
+    held = Publication(holding, iter(()), 3, 0.0)
     holding.hold(held, [one, two, TOTAL], 10.0)
     assert holding.holds(one) and holding.holds(two) and holding.holds(TOTAL)
     assert holding.release(one) == []
@@ -25,7 +25,7 @@ def test_a_publication_waits_for_all_of_its_obstacles() -> None:
 
 def test_those_that_waited_longest_are_freed_first() -> None:
     holding, one = Holding(), backlog("one")
-    held = [Publication(holding, iter(()), 0) for _ in range(5)]
+    held = [Publication(holding, iter(()), 0, 0.0) for _ in range(5)]
     for number, each in enumerate(held):
         holding.hold(each, [one], float(number))
     assert holding.obstacles() == [(one, 0.0)]
@@ -35,7 +35,7 @@ def test_those_that_waited_longest_are_freed_first() -> None:
 
 def test_an_abandoned_publication_is_waited_for_no_longer() -> None:
     holding, one = Holding(), backlog("one")
-    first, second = (Publication(holding, iter(()), 0) for _ in range(2))
+    first, second = (Publication(holding, iter(()), 0, 0.0) for _ in range(2))
     holding.hold(first, [one, TOTAL], 1.0)
     holding.hold(second, [one], 2.0)
     first.abandon()
@@ -49,7 +49,7 @@ def test_an_abandoned_publication_is_waited_for_no_longer() -> None:
 def test_a_settled_publication_hands_its_count_over_unless_it_was_abandoned() -> None:
     holding = Holding()
     counts: list[int] = []
-    done, gone = Publication(holding, iter(()), 4), Publication(holding, iter(()), 5)
+    done, gone = Publication(holding, iter(()), 4, 0.0), Publication(holding, iter(()), 5, 0.0)
     for each in (done, gone):
         each.when_done(counts.append)
     gone.abandon()
