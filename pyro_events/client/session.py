@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 import time
 from collections import deque
 from typing import Final
@@ -16,14 +17,9 @@ from typing import Final
 import msgpack
 import Pyro5.core
 
-from ..constants import (
-    HEARTBEAT,
-    HEARTBEAT_ANSWER,
-    HEARTBEAT_TRIES,
-    MAX_HANDSHAKE_REPLY,
-    MAX_MESSAGE,
-)
+from ..constants import MAX_HANDSHAKE_REPLY, MAX_MESSAGE
 from ..errors import ServiceUnreachableError
+from ..tls import TlsSocket, client_context
 from ..wire.frames import (
     CONNECT,
     CONNECT_FAIL,
@@ -37,9 +33,10 @@ from ..wire.frames import (
     FrameReader,
     write_frame,
 )
+from .keepalive import keep_alive
 from .replies import unpacked
 
-# Connecting and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
+# Connecting, TLS and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
 CONNECT_TIMEOUT: Final = 5.0
 # A reply to a publish takes 41 bytes; many fit, and more than the heap's own limit costs a mapping.
 RECEIVE_SIZE: Final = 64 * 1024
@@ -88,12 +85,13 @@ class Session:
     def open(cls, uri: Pyro5.core.URI) -> Session:
         """Connect to a PYRO URI and shake hands, within CONNECT_TIMEOUT in all.
 
-        Raises ServiceUnreachableError.
+        Raises ServiceUnreachableError, and EventServiceError for TLS settings that cannot be used.
         """
         deadline = time.monotonic() + CONNECT_TIMEOUT
-        where = uri.location
+        context = client_context()
+        where = uri.location if context is None else f"{uri.location} (over TLS)"
         try:
-            sock = _connected_socket(uri, CONNECT_TIMEOUT)
+            sock = _connected_socket(uri, deadline, context)
         except OSError as error:
             reason = f"the event service at {where} cannot be reached: {error}"
             raise ServiceUnreachableError(reason) from error
@@ -195,8 +193,12 @@ class Session:
         self.sock.close()
 
 
-def _connected_socket(uri: Pyro5.core.URI, timeout: float) -> socket.socket:
-    """A blocking stream socket, connected. The one place where a client's socket is made."""
+def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLContext | None) -> socket.socket:
+    """A stream socket, connected and secured. The one place where a client's socket is made.
+
+    context: None for no TLS, which no Unix domain socket has in any case.
+    """
+    timeout = deadline - time.monotonic()
     if uri.sockname:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -208,14 +210,17 @@ def _connected_socket(uri: Pyro5.core.URI, timeout: float) -> socket.socket:
         return sock
     sock = socket.create_connection((uri.host, uri.port), timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A service whose host has vanished is found out. No TCP_USER_TIMEOUT: it would also end the
-    # connection of a publisher that is held up, because the service then does not read.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, seconds in (
-        ("TCP_KEEPIDLE", HEARTBEAT),
-        ("TCP_KEEPINTVL", HEARTBEAT_ANSWER),
-        ("TCP_KEEPCNT", HEARTBEAT_TRIES),
-    ):
-        if hasattr(socket, option):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(seconds))
-    return sock
+    keep_alive(sock)
+    if context is None:
+        return sock
+    try:
+        secured = TlsSocket(sock, context, server_hostname=uri.host)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        secured.handshake(deadline)
+    except BaseException:
+        secured.close()
+        raise
+    return secured

@@ -21,10 +21,13 @@ from typing import Any
 from ..broker.backlog import Backlog, Loss
 from ..broker.broker import Broker, BrokerStatistics, Entry
 from ..options import ServiceOptions
+from ..tls import client_context, server_context
 from .connection import Connection
 from .delivery import Delivery, State
 from .holding import TOTAL, Holding, Obstacle, Publication
 from .served import ServedObject
+from .sockets import secured
+from .subscribers import Callback
 
 log = logging.getLogger("pyro_events.engine")
 
@@ -32,6 +35,8 @@ log = logging.getLogger("pyro_events.engine")
 _TICK = 0.25
 # How often idle links are looked at; the heartbeat's own times are longer.
 _BEAT = 1.0
+# How long clients are given to take their last answers when the service ends.
+_FAREWELL = 0.5
 
 
 class Engine:
@@ -41,11 +46,15 @@ class Engine:
     """
 
     def __init__(self, options: ServiceOptions, now: Callable[[], float] = time.time) -> None:
-        """now: the time of day, that events are stamped with."""
+        """now: the time of day, that events are stamped with.
+
+        Raises EventServiceError for TLS settings that cannot be used.
+        """
         self.options = options
         self.objects: dict[str, ServedObject] = {}
         self.broker = Broker(options.backlog, options.total_backlog_bytes)
         self.draining = False
+        self.client_tls = client_context()
         self._now = now
         self._loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="pyro_events-pool")
@@ -62,8 +71,12 @@ class Engine:
         ]
 
     async def listen(self, sock: socket.socket) -> None:
-        """Accept clients on a bound socket, which becomes the engine's."""
-        server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
+        """Accept clients on a bound socket, which becomes the engine's.
+
+        Raises EventServiceError for TLS settings that cannot be used.
+        """
+        secure = secured(server_context(), self.options.handshake_timeout)
+        server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=1024, **secure)
         self._servers.append(server)
 
     async def stop(self) -> None:
@@ -79,13 +92,22 @@ class Engine:
             await asyncio.sleep(0.01)
         for delivery in list(self._deliveries.values()):
             delivery.close(Loss.STOPPED)
-        for connection in list(self._connections):
-            connection.refuse("the service stops")
         for timer in self._timers:
             timer.cancel()
-        # One turn of the loop for the transports to close their sockets.
-        await asyncio.sleep(0)
+        await self._dismiss()
         self._pool.shutdown(wait=False)
+
+    async def _dismiss(self) -> None:
+        """End all connections; what is left to send goes out first, if it goes at all."""
+        for connection in list(self._connections):
+            connection.refuse("the service stops")
+        deadline = self._loop.time() + _FAREWELL
+        await asyncio.sleep(0)  # enough for most
+        while self._connections and self._loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)
 
     def _busy(self) -> bool:
         return any(connection.busy for connection in self._connections) or any(
@@ -183,25 +205,19 @@ class Engine:
         self.deliver()
 
     def subscribe(
-        self,
-        address: tuple[str, int],
-        object_id: str,
-        uri: str,
-        names: object,
-        patterns: object,
-        options: Mapping[str, Any] | None,
+        self, callback: Callback, names: object, patterns: object, options: Mapping[str, Any] | None
     ) -> None:
-        """Subscribe the object at an address, and connect to it unless a link exists."""
+        """Subscribe an object, and connect to it unless a link exists."""
         if self.draining:
             raise ValueError("the event service is stopping; subscribe again when it is back")
-        backlog = self.broker.subscribe(uri, names, patterns, options)
+        backlog = self.broker.subscribe(callback.uri, names, patterns, options)
         if backlog in self._deliveries:
             self._note_lingering(backlog)
             return
         if not self.broker.subscriptions(backlog):
             self.broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
         else:
-            delivery = Delivery(self, backlog, address, object_id, self.options)
+            delivery = Delivery(self, backlog, callback, self.options)
             self._deliveries[backlog] = delivery
             delivery.start()
 

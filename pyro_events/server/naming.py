@@ -6,6 +6,7 @@ engine; everything here blocks, so it runs in another thread than the loop.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import logging
 import socket
@@ -17,6 +18,7 @@ from Pyro5.core import URI, locate_ns
 
 from ..constants import EVENTSERVER_NAME
 from ..errors import ServiceExistsError, ServiceNotFoundError
+from ..tls import TlsSocket, client_context
 from ..wire import callbacks
 from ..wire.frames import FrameReader
 
@@ -119,7 +121,13 @@ def is_alive(uri: str) -> bool:
         parsed = URI(uri)
         address = str(parsed.host), int(parsed.port)
         deadline = time.monotonic() + _PATIENCE
-        with socket.create_connection(address, timeout=_PATIENCE) as sock:
+        context = client_context()
+        with contextlib.ExitStack() as stack:
+            sock = stack.enter_context(socket.create_connection(address, timeout=_PATIENCE))
+            if context is not None:
+                secured = TlsSocket(sock, context, server_hostname=parsed.host)
+                stack.enter_context(secured).handshake(deadline)
+                sock = secured
             sock.sendall(callbacks.write_connect(parsed.object, "hello"))
             reader = FrameReader(callbacks.GREETING_LIMITS)
             while (frame := reader.next_frame()) is None:

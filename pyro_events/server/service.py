@@ -105,7 +105,7 @@ class ServiceMethods:
 
     def _subscribe(self, caller: Caller, names: Any, patterns: Any, subscriber: Any, options: Any) -> None:
         callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
-        self._engine.subscribe(callback.address, callback.object_id, callback.uri, names, patterns, options)
+        self._engine.subscribe(callback, names, patterns, options)
 
     def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> None:
         """Remove names and patterns, in any mixture; what is not there is no error."""
@@ -142,11 +142,20 @@ class _EngineThread:
             daemon=True,
         )
         self._thread.start()
-        self.methods = self._ready.result()
+        try:
+            self.methods = self._ready.result()
+        except BaseException:
+            self._thread.join()
+            self._loop.close()
+            raise
 
     async def _run(self, options: ServiceOptions) -> None:
         self._stopping = asyncio.Event()
-        engine = Engine(options)
+        try:
+            engine = Engine(options)
+        except BaseException as error:  # TLS settings that cannot be used
+            self._ready.set_exception(error)
+            return
         self._ready.set_result(ServiceMethods(engine))
         await self._stopping.wait()
         await engine.stop()

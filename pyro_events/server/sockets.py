@@ -1,13 +1,15 @@
 """Socket settings of the service's connections, in and out.
 
-Knows: TCP options and which platform has them. Must not know: what is sent.
+Knows: TCP options and which platform has them, and what the event loop is told about TLS. Must not
+know: what is sent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Final
+import ssl
+from typing import Any, Final
 
 # A peer that vanished without a word is noticed by the kernel within about two minutes. The user
 # timeout also ends a peer that is alive but does not read, so it is long on purpose.
@@ -29,6 +31,17 @@ def tune(transport: asyncio.BaseTransport) -> None:
         option = getattr(socket, name, None)
         if option is not None:
             sock.setsockopt(level, option, value)
+
+
+def secured(context: ssl.SSLContext | None, timeout: float, host: str | None = None) -> dict[str, Any]:
+    """The event loop's arguments for TLS: none without a context.
+
+    timeout: seconds for the whole handshake. host: for a client, what the certificate must name.
+    """
+    if context is None:
+        return {}
+    arguments = {"ssl": context, "ssl_handshake_timeout": timeout}
+    return arguments if host is None else {**arguments, "server_hostname": host}
 
 
 def format_address(host: str, port: int) -> str:

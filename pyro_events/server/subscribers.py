@@ -10,7 +10,8 @@ serializer, not its handshake data, no unix socket, and its host only as the rul
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, NamedTuple
+import re
+from typing import Any, Final, NamedTuple
 
 import Pyro5.errors
 from Pyro5.client import Proxy
@@ -18,13 +19,22 @@ from Pyro5.core import URI
 
 from .sockets import format_address
 
+_HOST_NAME: Final = re.compile(
+    r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.I | re.A
+)
+
 
 class Callback(NamedTuple):
-    """Where a subscriber is called back. address: an IP address and a port. uri: its canonical name."""
+    """Where a subscriber is called back.
+
+    address: an IP address and a port. uri: its canonical name. certified_name: the host that its
+    certificate must name where TLS is used.
+    """
 
     address: tuple[str, int]
     object_id: str
     uri: str
+    certified_name: str
 
 
 def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) -> Callback:
@@ -52,7 +62,18 @@ def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) 
         raise ValueError(f"{uri!r} cannot be called back: {parsed.port} is no port")
     host = _numeric(parsed.host) if parsed.host in allowed else caller_host
     address = host or caller_host, parsed.port
-    return Callback(address, parsed.object, f"PYRO:{parsed.object}@{format_address(*address)}")
+    canonical = f"PYRO:{parsed.object}@{format_address(*address)}"
+    return Callback(address, parsed.object, canonical, _certified_name(parsed.host, address[0]))
+
+
+def _certified_name(host: str, address: str) -> str:
+    """The name by which a subscriber calls its host; the address that is connected to if it has none.
+
+    The name is that of the subscribing call, which came over TLS too, and it is not looked up: it
+    only has to stand in the certificate of whoever answers at that address.
+    """
+    proper = len(host) <= 253 and _HOST_NAME.fullmatch(host) and _numeric(host) is None
+    return host if proper else address
 
 
 def _numeric(host: str) -> str | None:

@@ -12,6 +12,7 @@ from fake_subscriber import FakeSubscriber, fake_subscriber
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.engine import Engine
 from pyro_events.server.holding import Publication
+from pyro_events.server.subscribers import Callback
 
 NOW = 1234.5
 
@@ -34,7 +35,8 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 
 
 def subscribe(one: Engine, subscriber: FakeSubscriber, *subjects: str) -> None:
-    one.subscribe(("127.0.0.1", subscriber.port), "fake", subscriber.uri, subjects, (), None)
+    callback = Callback(("127.0.0.1", subscriber.port), "fake", subscriber.uri, "127.0.0.1")
+    one.subscribe(callback, subjects, (), None)
 
 
 async def elsewhere(work: Callable[[], object]) -> object:
