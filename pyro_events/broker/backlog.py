@@ -42,15 +42,17 @@ class Outcome(enum.Enum):
     DISCONNECT = 3  # dropped, and the subscriber is to be disconnected
 
 
+# An encoded message; a large one may be a view of what was received.
+Payload = bytes | memoryview
 # An accepted event, shared by all backlogs that hold it: subject, time stamp, payload, and the size
 # that it counts for in bytes. Plain tuples: one is made for each event, and a class costs four times
 # as much.
-QueuedEvent = tuple[str, float, bytes, int]
+QueuedEvent = tuple[str, float, Payload, int]
 # An event with the number that it has for one subscriber.
 Numbered = tuple[int, QueuedEvent]
 
 
-def queued_event(subject: str, time: float, payload: bytes) -> QueuedEvent:
+def queued_event(subject: str, time: float, payload: Payload) -> QueuedEvent:
     """An event as backlogs hold it."""
     return subject, time, payload, len(subject) + len(payload) + EVENT_OVERHEAD
 
@@ -136,7 +138,7 @@ class Backlog:
         # In place of `_waiting` from an overflow with the policy `latest` until the subscriber has
         # caught up: one entry for each folded subject.
         self._latest: OrderedDict[str, Numbered] | None = None
-        self._in_flight: deque[Batch] = deque()
+        self._in_flight: list[Batch] = []  # two at most, where a deque would cost ten times a list
         self._last_taken = 0
         self.configure(options)
 
@@ -338,6 +340,6 @@ class Backlog:
         self._total.value -= size
 
     def _land(self, batch: Batch) -> None:
-        landed = self._in_flight.popleft()
+        landed = self._in_flight.pop(0)
         assert landed is batch, "batches are acknowledged in the order in which they were taken"
         self._total.value -= batch.size

@@ -160,7 +160,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             and frame.serializer_id == MSGPACK
             and not frame.flags & ~CORRELATED
             and self._prefix
-            and payload.startswith(self._prefix)
+            and payload[: len(self._prefix)] == self._prefix
             and payload[-1] == 0x80
         ):
             rows = _rows(payload[len(self._prefix) : -1])
@@ -236,7 +236,7 @@ def _polled(sock: socket.socket, readable: bool = False) -> int:
     return found[0][1] if found else 0
 
 
-def _rows(packed: bytes) -> Any:
+def _rows(packed: bytes | memoryview) -> Any:
     """The rows of a batch, None when it is something else that must be looked at more closely."""
     try:
         rows = msgpack.unpackb(

@@ -14,7 +14,6 @@ import asyncio
 import enum
 import logging
 import ssl
-from collections import deque
 from typing import Protocol, cast
 
 import Pyro5.errors
@@ -23,7 +22,7 @@ from .. import constants as c
 from ..broker.backlog import Backlog, Batch, Loss
 from ..options import ServiceOptions
 from ..wire import callbacks
-from ..wire.frames import CONNECT_FAIL, PING, Frame, FrameError, FrameReader
+from ..wire.frames import CONNECT_FAIL, LARGE, PING, Frame, FrameError, FrameReader
 from .sockets import secured, tune
 from .subscribers import Callback
 
@@ -68,6 +67,7 @@ class Delivery(asyncio.Protocol):
         "_options",
         "_owner",
         "_pace",
+        "_patience",
         "_reader",
         "_sent_at",
         "_seq",
@@ -99,8 +99,9 @@ class Delivery(asyncio.Protocol):
         self._certified_name = callback.certified_name
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None  # for the answer to our greeting
         self._reader = FrameReader(callbacks.GREETING_LIMITS)
-        self._batches: deque[Batch] = deque()
+        self._batches: list[Batch] = []  # a deque costs a small one ten times the memory
         self._event_only = False
         self._window = 1
         self._limit = 1
@@ -141,16 +142,14 @@ class Delivery(asyncio.Protocol):
                 f"cannot be connected to at {host}:{port} ({error}); its daemon must listen on the "
                 "address from which it subscribed",
             )
-        else:
-            self._loop.call_later(patience, self._check_greeting)
+        self._task = None
 
-    def _check_greeting(self) -> None:
-        if self.state is State.GREETING:
-            self._close(
-                Loss.GONE,
-                f"did not answer within {self._options.first_contact:g} s; it must call listen() or "
-                "run its daemon's request loop",
-            )
+    def _unanswered(self) -> None:
+        self._close(
+            Loss.GONE,
+            f"did not answer within {self._options.first_contact:g} s; it must call listen() or "
+            "run its daemon's request loop",
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do what asyncio.Transport does, but do not derive from it.
@@ -160,6 +159,7 @@ class Delivery(asyncio.Protocol):
             return
         tune(transport)
         self.state = State.GREETING
+        self._patience = self._loop.call_later(self._options.first_contact, self._unanswered)
         transport.write(callbacks.write_connect(self._object_id, "hello"))
 
     def data_received(self, data: bytes) -> None:
@@ -186,6 +186,7 @@ class Delivery(asyncio.Protocol):
         self._close(Loss.GONE, f"closed its connection{f' ({error})' if error else ''}")
 
     def _greeted(self, frame: Frame) -> None:
+        self._stop_waiting()
         methods = callbacks.read_greeting(frame)
         if "events" not in methods and "event" not in methods:
             raise Pyro5.errors.ProtocolError("its object exposes neither `event` nor `events`")
@@ -217,8 +218,13 @@ class Delivery(asyncio.Protocol):
     def _send(self, batch: Batch) -> None:
         assert self._transport is not None
         self._seq = (self._seq + 1) & 0xFFFF
-        write = callbacks.write_event_batch if self._event_only else callbacks.write_events
-        self._transport.write(write(self._object_id, self._seq, batch.rows))
+        rows = batch.rows
+        if self._event_only:
+            self._transport.write(callbacks.write_event_batch(self._object_id, self._seq, rows))
+        elif batch.size > LARGE and len(rows) == 1:
+            self._transport.writelines(callbacks.write_large_event(self._object_id, self._seq, rows[0]))
+        else:
+            self._transport.write(callbacks.write_events(self._object_id, self._seq, rows))
 
     def _answered(self, frame: Frame) -> None:
         if not self._batches:
@@ -239,7 +245,7 @@ class Delivery(asyncio.Protocol):
             if str(error).startswith("Pyro5.errors.SerializeError"):
                 self._connect_again()
         if settled:
-            self._batches.popleft()
+            del self._batches[0]
         self._adapt(count)
         self._owner.acknowledged(self)
         self.wake()
@@ -312,7 +318,8 @@ class Delivery(asyncio.Protocol):
         if self.state is State.CLOSED:
             return
         was, self.state = self.state, State.CLOSED
-        if self._task is not None and not self._task.done():
+        self._stop_waiting()
+        if self._task is not None:
             self._task.cancel()
         if self._transport is not None:
             self._transport.abort()
@@ -323,6 +330,11 @@ class Delivery(asyncio.Protocol):
             level = logging.INFO if quiet else logging.WARNING
             log.log(level, "%s %s; disconnected, %d events lost", self.backlog.subscriber, explanation, lost)
         self._owner.ended(self, reason)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     @staticmethod
     def _refusal(reason: str) -> str:

@@ -51,6 +51,7 @@ def test_events_carry_the_engines_time() -> None:
                 subscribe(one, subscriber, "A", "B")
                 await elsewhere(subscriber.greet)
                 assert one.publish([(["A", "B"], b"1")]) == 2
+                one.deliver()
                 rows = await elsewhere(lambda: subscriber.take(2))
                 assert rows == [["A", NOW, 1, 0, b"1"], ["B", NOW, 2, 0, b"1"]]
 
