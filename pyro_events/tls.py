@@ -5,18 +5,20 @@ blocking socket. Must not know: frames, who is connected, or the event loop (it 
 and gets its contexts here).
 
 Contexts are those that Pyro5 makes, but it keeps one of each for the life of the process; ours are
-made anew, so that a connection made later uses certificates that were renewed meanwhile.
+made anew when a setting or a file has changed, so that a client connects with a renewed certificate.
+They are kept otherwise, because reading the system's authorities takes 20 ms.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import ssl
 import threading
 import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from Pyro5 import config
 
@@ -24,6 +26,16 @@ from .errors import EventServiceError
 
 # What goes into one record of TLS, and so is encrypted at a time.
 _RECORD: Final = 16 * 1024
+
+
+class _Identity(NamedTuple):
+    """What a context is made of. files: when they changed last, so that new ones are noticed."""
+
+    certificate: str
+    key: str
+    password: str
+    authorities: str
+    files: tuple[int, ...]
 
 
 def server_context() -> ssl.SSLContext | None:
@@ -43,12 +55,7 @@ def server_context() -> ssl.SSLContext | None:
             "Pyro5's setting SSL_REQUIRECLIENTCERT is on, but SSL_CACERTS names no authority whose "
             "certificates to accept"
         )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    _load(context, "SSL_SERVERCERT", config.SSL_SERVERCERT, config.SSL_SERVERKEY, config.SSL_SERVERKEYPASSWD)
-    context.verify_mode = ssl.CERT_REQUIRED if config.SSL_REQUIRECLIENTCERT else ssl.CERT_NONE
-    # Tickets to resume a session, which no client of ours does, would only look like an answer.
-    context.num_tickets = 0
-    return context
+    return _server_context(_identity("SERVER"), bool(config.SSL_REQUIRECLIENTCERT))
 
 
 def client_context() -> ssl.SSLContext | None:
@@ -57,15 +64,41 @@ def client_context() -> ssl.SSLContext | None:
     The name of the other side is checked, as Pyro5 does. Raises EventServiceError for settings that
     cannot be used.
     """
-    if not config.SSL:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
-    _load(context, "SSL_CLIENTCERT", config.SSL_CLIENTCERT, config.SSL_CLIENTKEY, config.SSL_CLIENTKEYPASSWD)
+    return _client_context(_identity("CLIENT")) if config.SSL else None
+
+
+def _identity(side: str) -> _Identity:
+    """side: SERVER or CLIENT, as in the names of Pyro5's settings."""
+    certificate, key, password = (
+        getattr(config, f"SSL_{side}{name}") for name in ("CERT", "KEY", "KEYPASSWD")
+    )
+    files: list[int] = []
+    for name in (certificate, key, config.SSL_CACERTS):
+        with contextlib.suppress(OSError):
+            files.append(os.stat(name).st_mtime_ns)
+    return _Identity(certificate, key, password, config.SSL_CACERTS, tuple(files))
+
+
+@functools.lru_cache(maxsize=4)
+def _server_context(identity: _Identity, demanding: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _load(context, "SSL_SERVERCERT", identity)
+    context.verify_mode = ssl.CERT_REQUIRED if demanding else ssl.CERT_NONE
+    # Tickets to resume a session, which no client of ours does, would only look like an answer.
+    context.num_tickets = 0
     return context
 
 
-def _load(context: ssl.SSLContext, setting: str, certificate: str, key: str, password: str) -> None:
+@functools.lru_cache(maxsize=4)
+def _client_context(identity: _Identity) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+    _load(context, "SSL_CLIENTCERT", identity)
+    return context
+
+
+def _load(context: ssl.SSLContext, setting: str, identity: _Identity) -> None:
     """Load a certificate with its key, if there is one, and the authorities to trust."""
+    certificate, key, password, authorities, _ = identity
     try:
         if certificate:
             context.load_cert_chain(certificate, key or None, password or None)
@@ -73,7 +106,6 @@ def _load(context: ssl.SSLContext, setting: str, certificate: str, key: str, pas
         raise EventServiceError(
             f"Pyro5's setting {setting} or its key cannot be used ({certificate}, {key}): {error}"
         ) from error
-    authorities = config.SSL_CACERTS
     try:
         if authorities:
             directory = os.path.isdir(authorities)

@@ -109,6 +109,8 @@ class Session:
         except (OSError, FrameError) as error:
             sock.close()
             reason = "no answer" if isinstance(error, TimeoutError) else str(error)
+            if context is not None and isinstance(error, ConnectionError):
+                reason += "; it may not accept the certificate that Pyro5's SSL_CLIENTCERT names"
             raise ServiceUnreachableError(
                 f"what listens at {where} does not answer as an event service: {reason}"
             ) from error

@@ -184,7 +184,7 @@ class EventServiceStarter:
         engine.objects[EVENTSERVER_NAME] = ServiceMethods(engine)
         engine.objects[DAEMON_NAME] = DaemonMethods(engine.objects, where)
         await engine.listen(sock)
-        if not loopback:
+        if not loopback and not config.SSL:
             log.warning("listening on %s, where everybody who can reach it may publish and subscribe", where)
         registration = None
         if self._embed_ns:
