@@ -24,8 +24,8 @@ import Pyro5.errors
 import Pyro5.server
 from Pyro5 import config
 
-from ..constants import BATCH_EVENTS
 from ..tls import TlsSocket, server_context
+from ..wire.batches import read_rows
 from ..wire.frames import CORRELATED, INVOKE, MSGPACK, RESULT, Frame, FrameError, write_frame
 from .accept import AcceptServer
 from .crew import Crew
@@ -38,8 +38,6 @@ log = logging.getLogger("pyro_events.daemon")
 MAX_CONNECTIONS: Final = 200
 
 _NONE_FAILED: Final[bytes] = msgpack.packb([])
-# A batch and its rows; what else could be nested there would only cost memory.
-_ROW: Final = 5
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 
 
@@ -163,7 +161,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             and payload[: len(self._prefix)] == self._prefix
             and payload[-1] == 0x80
         ):
-            rows = _rows(payload[len(self._prefix) : -1])
+            rows = read_rows(payload[len(self._prefix) : -1])
             if rows is not None:
                 return Batch(frame.seq, rows)
         connection.serve(frame)
@@ -234,27 +232,3 @@ def _polled(sock: socket.socket, readable: bool = False) -> int:
     poller.register(sock, (select.POLLIN if readable else 0) | getattr(select, "POLLRDHUP", 0))
     found = poller.poll(0)
     return found[0][1] if found else 0
-
-
-def _rows(packed: bytes | memoryview) -> Any:
-    """The rows of a batch, None when it is something else that must be looked at more closely."""
-    try:
-        rows = msgpack.unpackb(
-            packed,
-            use_list=False,
-            raw=False,
-            max_array_len=max(BATCH_EVENTS, _ROW),
-            object_hook=_no_map,
-            ext_hook=_no_extension,
-        )
-    except Exception:  # the parser raises a dozen kinds; the stock way says what is wrong
-        return None
-    return rows if type(rows) is tuple else None
-
-
-def _no_map(value: Any) -> Any:
-    raise ValueError("a batch of events contains no map")
-
-
-def _no_extension(code: int, data: bytes) -> Any:
-    raise ValueError("a batch of events contains no extension type")
