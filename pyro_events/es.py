@@ -23,6 +23,7 @@ import Pyro5.errors
 from . import __version__
 from . import constants as c
 from .options import BacklogOptions, Overflow, ServiceOptions
+from .server.sockets import make_room
 from .server.starter import EventServiceStarter
 
 _PREFIX = "PYROEVENTS_"
@@ -138,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"pyro-es: {error}", file=sys.stderr)
         return 2
+    make_room(options.max_connections)
     restore = _on_signals(starter.shutdown)
     try:
         starter.start(announce=lambda: _announce(starter))

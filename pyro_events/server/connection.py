@@ -33,7 +33,7 @@ from ..wire.frames import (
     FrameReader,
 )
 from .served import LARGE, Caller, Pending, ServedObject, remote_names
-from .sockets import tune
+from .sockets import is_last_room, tune
 
 log = logging.getLogger("pyro_events.connection")
 
@@ -58,8 +58,11 @@ class ConnectionOwner(Protocol):
     def objects(self) -> Mapping[str, ServedObject]:
         """What can be called, by object id."""
 
-    def admit(self, connection: Connection) -> str | None:
-        """A client has connected: None, or why it cannot stay."""
+    def admit(self, connection: Connection, crowded: bool) -> str | None:
+        """A client has connected: None, or why it cannot stay.
+
+        crowded: the process has hardly a file left to open.
+        """
 
     def disconnected(self, connection: Connection) -> None:
         """The client is gone."""
@@ -111,7 +114,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")
         self.peer = name[0] if name else ""
-        refusal = self._owner.admit(self)
+        refusal = self._owner.admit(self, is_last_room(transport))
         if refusal is not None:
             transport.write(calls.write_connect_fail(MSGPACK, 0, refusal))
             self._end()

@@ -125,8 +125,8 @@ class Engine:
 
     # What connections ask (connection.ConnectionOwner)
 
-    def admit(self, connection: Connection) -> str | None:
-        """Take a client in, or say why not."""
+    def admit(self, connection: Connection, crowded: bool) -> str | None:
+        """Take a client in, or say why not. crowded: the process has hardly a file left to open."""
         if self.draining:
             return "the event service is stopping"
         if len(self._connections) >= self.options.max_connections:
@@ -136,6 +136,9 @@ class Engine:
                 len(self._connections),
             )
             return f"all {self.options.max_connections} connections of the event service are taken"
+        if crowded:
+            log.warning("a client from %s was refused: the process's limit of open files", connection.peer)
+            return "the event service has as many connections as its process may open"
         self._connections.add(connection)
         return None
 

@@ -7,10 +7,18 @@ know: what is sent.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from typing import Any, Final
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+# Files that are left for links to subscribers, the name server and logs, when clients take all others.
+_RESERVE: Final = 32
 # A peer that vanished without a word is noticed by the kernel within about two minutes. The user
 # timeout also ends a peer that is alive but does not read, so it is long on purpose.
 _OPTIONS: Final = (
@@ -31,6 +39,31 @@ def tune(transport: asyncio.BaseTransport) -> None:
         option = getattr(socket, name, None)
         if option is not None:
             sock.setsockopt(level, option, value)
+
+
+def make_room(connections: int) -> None:
+    """Let this process open files for so many clients and as many subscribers, as far as it may."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + _RESERVE
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def is_last_room(transport: asyncio.BaseTransport) -> bool:
+    """Whether so many files are open that the process should take in nobody else.
+
+    The system gives each file the lowest number that is free.
+    """
+    sock = transport.get_extra_info("socket")
+    if resource is None or sock is None:
+        return False
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return bool(limit != resource.RLIM_INFINITY and sock.fileno() >= limit - _RESERVE)
 
 
 def secured(context: ssl.SSLContext | None, timeout: float, host: str | None = None) -> dict[str, Any]:

@@ -242,15 +242,24 @@ def test_what_is_hard_to_read_is_answered_soon(victim: Victim) -> None:
 
 
 @pytest.mark.parametrize(
-    "filling", [b"\x91\x90", b"\x95\x90\x90\x90\x90\x90", b"\xa2\xc3\xa4", b"\x80", b"\xdc\x03\xe8"]
+    "element",
+    [
+        b"\x93\x91\x01\x91\x01\x91\x01",
+        b"\x97" + b"\x90" * 7,
+        b"\x92\xa2\xc3\xa4\xa2\xc3\xa4",
+        b"\x92\x80\x80",
+    ],
+    ids=repr,
 )
 def test_a_large_batch_of_anything_but_events_is_not_built(
-    installation: Installation, filling: bytes
+    installation: Installation, element: bytes
 ) -> None:
     """8 MiB of nested lists took 400 MB."""
     target = Victim(installation, "subscriber")
-    head = b"\x94" + msgpack.packb(target.object_id) + msgpack.packb("events") + b"\x91\xdc\x03\xe8"
-    body = head + filling * (8 * MIB // len(filling)) + b"\x80"
+    head = b"\x94" + msgpack.packb(target.object_id) + msgpack.packb("events") + b"\x91"
+    row = b"\xdc\x03\xe8" + element * 1000
+    count = min(1000, 8 * MIB // len(row))
+    body = head + b"\xdc" + count.to_bytes(2, "big") + row * count + b"\x80"
     with no_more_memory(target.pid, 60), target.stranger() as client:  # received it has to be
         client.send(write_frame(INVOKE, 0, MSGPACK, 1, body))
         client.wait_for_end()
