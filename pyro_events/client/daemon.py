@@ -16,7 +16,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgpack
 import Pyro5.core
@@ -25,12 +25,14 @@ import Pyro5.server
 from Pyro5 import config
 
 from ..tls import TlsSocket, server_context
-from ..wire.batches import read_rows
+from ..wire import calls
 from ..wire.frames import CORRELATED, INVOKE, MSGPACK, RESULT, Frame, FrameError, write_frame
+from ..wire.identity import DENIED, CallbackGate, DeniedError
 from .accept import AcceptServer
 from .crew import Crew
 from .guard import GuardedConnection
 from .lane import Batch, ConnectionEnded
+from .rows import read_rows
 
 log = logging.getLogger("pyro_events.daemon")
 
@@ -41,14 +43,26 @@ _NONE_FAILED: Final[bytes] = msgpack.packb([])
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 
 
+class Home(Protocol):
+    """Who hears of the service's connections."""
+
+    def arrived(self, connection: object) -> bool:
+        """One was made; returns whether events may have been missed before it."""
+
+    def left(self, connection: object) -> None:
+        """One has ended, perhaps, or for the second time."""
+
+
 class SubscriberDaemon(Pyro5.server.Daemon):
     """A Pyro5 daemon for one Subscriber; other objects may be registered too."""
 
     transportServer: AcceptServer | None
 
-    def __init__(self, host: str, port: int = 0) -> None:
-        """host: the address to listen on. Raises OSError, and EventServiceError for TLS settings that
-        cannot be used."""
+    def __init__(self, host: str, port: int = 0, gate: CallbackGate | None = None) -> None:
+        """host: the address to listen on. gate: admits services; without one everybody is.
+
+        Raises OSError, and EventServiceError for TLS settings that cannot be used.
+        """
         self._tls = server_context()
         ours, theirs = socket.socketpair()
         if config.SSL:  # Pyro5 wants to see such a socket, though nothing is ever sent on it
@@ -60,6 +74,9 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         self._lock = threading.Lock()
         self._connections: set[GuardedConnection] = set()
         self._crew: Crew | None = None
+        self._home: Home | None = None
+        self._home_id = ""
+        self._gate = gate
         self._prefix = b""
         self.transportServer = AcceptServer(self, host, port, self._serve)
         self.locationStr = self.transportServer.locationStr
@@ -67,8 +84,10 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             natport = config.NATPORT or int(self.locationStr.rpartition(":")[2])
             self.natLocationStr = f"{config.NATHOST}:{natport}"
 
-    def deliver_to(self, object_id: str, crew: Crew) -> None:
-        """Give the batches that come for `events` of an object to a crew."""
+    def deliver_to(self, object_id: str, crew: Crew, home: Home | None = None) -> None:
+        """Give the batches that come for `events` of an object to a crew. home: hears of connections
+        that are made to that object."""
+        self._home, self._home_id = home, object_id
         self._prefix = b"\x94" + msgpack.packb(object_id) + msgpack.packb("events") + b"\x91"
         self._crew = crew
 
@@ -103,8 +122,11 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         """Stop listening and end every connection. Handlers that run are not waited for."""
         server = self.transportServer
         super().close()
-        if server is None:
-            return
+        if server is not None:
+            self.disconnect()
+
+    def disconnect(self) -> None:
+        """End every connection; those who want may connect again."""
         with self._lock:
             for connection in self._connections:
                 connection.wake()
@@ -126,29 +148,59 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         carrier = _Connection(self, connection)
         lane = None
         try:
-            if self._greet(connection):
+            hello = self._greet(connection)
+            if hello is not None:
                 lane = (self._crew or self._own_crew()).admit(carrier)
         finally:
             if lane is None:
                 carrier.close()
-        if lane is not None:
+        if lane is not None and hello is not None:
+            if self._home is not None and self._is_home(hello):
+                carrier.gap = self._home.arrived(carrier)
             lane.run()
+
+    def _is_home(self, hello: Frame) -> bool:
+        """Whether a connection is, by all that one can tell, the service's to our subscriber."""
+        try:
+            return hello.serializer_id == MSGPACK and calls.read_hello(hello).object_id == self._home_id
+        except Pyro5.errors.SerializeError:
+            return False
 
     def _own_crew(self) -> Crew:
         """For a daemon that no subscriber uses: nobody will give it events."""
         self._crew = Crew(lambda: lambda event: None)
         return self._crew
 
-    def _greet(self, connection: GuardedConnection) -> bool:
-        """Pyro5's handshake, on a first frame that has been judged."""
+    def _greet(self, connection: GuardedConnection) -> Frame | None:
+        """Pyro5's handshake, on a first frame that has been judged; None if it came to nothing."""
         try:
-            connection.read_hello()
-            return bool(self._handshake(connection))
+            hello = connection.read_hello()
+            if self._gate is not None and not self._admits(self._gate, connection, hello):
+                return None
+            return hello if self._handshake(connection) else None
         except Pyro5.errors.CommunicationError as error:
             log.debug("a connection was refused: %s", error)
         except Exception:
             log.warning("a handshake failed", exc_info=True)
-        return False
+        return None
+
+    @staticmethod
+    def _admits(gate: CallbackGate, connection: GuardedConnection, frame: Frame) -> bool:
+        """Judge who connects, and refuse who is no service that we have called."""
+        try:
+            if frame.serializer_id != MSGPACK:
+                raise DeniedError
+            hello = calls.read_hello(frame)
+            connection.greeting = gate.admit(hello.handshake, hello.object_id)
+        except (DeniedError, Pyro5.errors.SerializeError):
+            log.info("a connection to this subscriber was denied")
+            connection.refuse(frame.seq, DENIED)
+            return False
+        return True
+
+    def validateHandshake(self, connection: GuardedConnection, data: Any) -> Any:
+        """For Pyro5: what to answer to a handshake that has been judged already."""
+        return connection.greeting
 
     def take(self, connection: GuardedConnection, frame: Frame) -> Batch | None:
         """The batch of events in a frame; None for any other call, which is made the stock way."""
@@ -171,6 +223,11 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             connection.served()
         return None
 
+    def ended(self, carrier: _Connection) -> None:
+        """A connection is of no more use, though a handler may still be busy with its last event."""
+        if self._home is not None:
+            self._home.left(carrier)
+
     def forget(self, connection: GuardedConnection) -> None:
         """A connection has ended."""
         with self._lock:
@@ -187,16 +244,22 @@ class _Connection:
     def __init__(self, daemon: SubscriberDaemon, connection: GuardedConnection) -> None:
         self._daemon = daemon
         self._connection = connection
+        # Whether events may have been missed before the next one.
+        self.gap = False
 
     def read(self) -> Batch | None:
         """The next batch, or None after any other call."""
         try:
             frame = self._connection.read_call()
-            return self._daemon.take(self._connection, frame)
+            batch = self._daemon.take(self._connection, frame)
         except (Pyro5.errors.CommunicationError, Pyro5.errors.SecurityError, OSError) as error:
             if isinstance(error, (FrameError, Pyro5.errors.TimeoutError)):
                 log.warning("a connection is closed: %s", error)
             raise ConnectionEnded from error
+        if self.gap and batch is not None and batch.rows:
+            self.gap = False
+            batch.after_a_gap()
+        return batch
 
     def reply(self, batch: Batch) -> None:
         """Acknowledge a batch."""
@@ -217,9 +280,11 @@ class _Connection:
     def wake(self) -> None:
         """End the connection."""
         self._connection.wake()
+        self._daemon.ended(self)
 
     def close(self) -> None:
         """Release the socket."""
+        self._daemon.ended(self)
         self._daemon.forget(self._connection)
         self._connection.close()
 

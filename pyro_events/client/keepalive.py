@@ -1,6 +1,6 @@
-"""Keepalive: how the kernel finds out that the other side's host has vanished.
+"""Keepalive: how the kernel finds out that the other host has vanished.
 
-Knows: TCP options and which platform has them. Must not know: what is sent.
+Knows: TCP options. Must not know: what is sent.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from ..constants import HEARTBEAT, HEARTBEAT_ANSWER, HEARTBEAT_TRIES
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Have an idle connection end when its other side is gone, as far as the platform can.
+    """Have an idle connection looked after, as far as the platform can.
 
     No TCP_USER_TIMEOUT: it would also end the connection of a publisher that is held up, because the
     service then does not read.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, seconds in (
+    for option, value in (
         ("TCP_KEEPIDLE", HEARTBEAT),
         ("TCP_KEEPINTVL", HEARTBEAT_ANSWER),
         ("TCP_KEEPCNT", HEARTBEAT_TRIES),
     ):
         if hasattr(socket, option):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(seconds))
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(value))

@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import msgpack
@@ -19,6 +20,7 @@ import Pyro5.core
 
 from ..constants import MAX_HANDSHAKE_REPLY, MAX_MESSAGE
 from ..errors import ServiceUnreachableError
+from ..introduction import Introduction
 from ..tls import TlsSocket, client_context
 from ..wire.frames import (
     CONNECT,
@@ -34,6 +36,7 @@ from ..wire.frames import (
     write_frame,
     write_header,
 )
+from ..wire.identity import Identity
 from .keepalive import keep_alive
 from .replies import unpacked
 
@@ -88,22 +91,56 @@ class Session:
         self._seq = 0
 
     @classmethod
-    def open(cls, uri: Pyro5.core.URI) -> Session:
+    def open(
+        cls,
+        uri: Pyro5.core.URI,
+        identity: Identity | None = None,
+        patience: float = CONNECT_TIMEOUT,
+        begun: Callable[[socket.socket], None] = lambda sock: None,
+    ) -> Session:
         """Connect to a PYRO URI and shake hands, within CONNECT_TIMEOUT in all.
 
-        Raises ServiceUnreachableError, and EventServiceError for TLS settings that cannot be used.
+        identity: what to prove, and what the service must prove. patience: seconds for connecting
+        alone. begun: called with the socket once it is connected.
+
+        Raises ServiceUnreachableError, AccessDeniedError, and EventServiceError for TLS settings that
+        cannot be used.
         """
         deadline = time.monotonic() + CONNECT_TIMEOUT
+        tried = False
+        while True:
+            introduction = Introduction(identity, uri.object, uri.location)
+            session = cls._attempt(uri, introduction, tried, min(patience, CONNECT_TIMEOUT), deadline, begun)
+            if session is not None:
+                return session
+            tried = True
+
+    @classmethod
+    def _attempt(
+        cls,
+        uri: Pyro5.core.URI,
+        introduction: Introduction,
+        tried: bool,
+        patience: float,
+        deadline: float,
+        begun: Callable[[socket.socket], None],
+    ) -> Session | None:
+        """A session, or None when another attempt is worth while."""
         context = client_context()
         where = uri.location if context is None else f"{uri.location} (over TLS)"
         try:
-            sock = _connected_socket(uri, deadline, context)
+            sock = _connected_socket(uri, patience, context)
         except OSError as error:
             reason = f"the event service at {where} cannot be reached: {error}"
             raise ServiceUnreachableError(reason) from error
         try:
+            begun(sock)
+            if isinstance(sock, TlsSocket):
+                sock.handshake(deadline)
             session = cls(sock, uri)
-            session._greet(uri.object, deadline)
+            if not session._greet(uri.object, deadline, introduction, tried):
+                sock.close()
+                return None
             sock.settimeout(None)
             return session
         except (OSError, FrameError) as error:
@@ -118,8 +155,9 @@ class Session:
             sock.close()
             raise
 
-    def _greet(self, object_id: str, deadline: float) -> None:
-        body = msgpack.packb({"handshake": "hello", "object": object_id})
+    def _greet(self, object_id: str, deadline: float, introduction: Introduction, tried: bool) -> bool:
+        """Shake hands; False if the service wants another introduction."""
+        body = msgpack.packb({"handshake": introduction.hello, "object": object_id})
         self.sock.sendall(write_frame(CONNECT, 0, MSGPACK, 0, body))
         while (frame := self._reader.next_frame()) is None:
             left = deadline - time.monotonic()
@@ -129,13 +167,17 @@ class Session:
             self._feed()
         answer = unpacked(frame)
         if frame.type == CONNECT_FAIL:
+            if introduction.may_retry(answer, tried):
+                return False
             reason = f"the event service at {self.address} refused the connection: {answer}"
             raise ServiceUnreachableError(reason)
+        introduction.check(answer.get("handshake") if isinstance(answer, dict) else None)
         metadata = answer.get("meta") if isinstance(answer, dict) else None
         methods = metadata.get("methods") if isinstance(metadata, dict) else None
         if isinstance(methods, list) and "publish_encoded" not in methods:
             raise ServiceUnreachableError(f"the object at {self.address} is no event service")
         self._reader.limits = _REPLY_LIMITS
+        return True
 
     def send(self, call: Call) -> Ticket:
         """Send a call.
@@ -205,12 +247,11 @@ class Session:
         self.sock.close()
 
 
-def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLContext | None) -> socket.socket:
-    """A stream socket, connected and secured. The one place where a client's socket is made.
+def _connected_socket(uri: Pyro5.core.URI, timeout: float, context: ssl.SSLContext | None) -> socket.socket:
+    """A blocking stream socket, connected. The one place where a client's socket is made.
 
-    context: None for no TLS, which no Unix domain socket has in any case.
+    context: makes it a TlsSocket, which has not shaken hands; no Unix domain socket uses TLS.
     """
-    timeout = deadline - time.monotonic()
     if uri.sockname:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -226,13 +267,7 @@ def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLCont
     if context is None:
         return sock
     try:
-        secured = TlsSocket(sock, context, server_hostname=uri.host)
+        return TlsSocket(sock, context, server_hostname=uri.host)
     except BaseException:
         sock.close()
         raise
-    try:
-        secured.handshake(deadline)
-    except BaseException:
-        secured.close()
-        raise
-    return secured

@@ -20,9 +20,11 @@ import Pyro5.errors
 
 from .. import constants as c
 from ..broker.backlog import Backlog, Batch, Loss
+from ..introduction import STOCK_HELLO
 from ..options import ServiceOptions
 from ..wire import callbacks
 from ..wire.frames import CONNECT_FAIL, LARGE, PING, Frame, FrameError, FrameReader
+from ..wire.identity import CallbackProof
 from .sockets import secured, tune
 from .subscribers import Callback
 
@@ -44,7 +46,7 @@ class DeliveryOwner(Protocol):
     client_tls: ssl.SSLContext | None
 
     def acknowledged(self, delivery: Delivery) -> None:
-        """A batch has been handled, so the backlog has shrunk."""
+        """Events have been handled or taken, so the backlog has shrunk."""
 
     def ended(self, delivery: Delivery, reason: Loss) -> None:
         """The link is closed and will not come back."""
@@ -68,6 +70,8 @@ class Delivery(asyncio.Protocol):
         "_owner",
         "_pace",
         "_patience",
+        "_proof",
+        "_proved",
         "_reader",
         "_sent_at",
         "_seq",
@@ -82,6 +86,7 @@ class Delivery(asyncio.Protocol):
         "lingering",
         "slow",
         "state",
+        "subscribed_from",
     )
 
     def __init__(
@@ -90,10 +95,15 @@ class Delivery(asyncio.Protocol):
         backlog: Backlog,
         callback: Callback,
         options: ServiceOptions,
+        proof: CallbackProof | None = None,
+        subscribed_from: str = "",
     ) -> None:
-        """callback: where the subscriber is; no name is looked up."""
+        """callback: where the subscriber is; no name is looked up. proof: what it is greeted with, and
+        must answer; it is good once. subscribed_from: the host of the call that made it a subscriber."""
         self._owner = owner
         self._options = options
+        self._proof = proof
+        self._proved = proof is not None
         self._loop = asyncio.get_running_loop()
         self._object_id = callback.object_id
         self._certified_name = callback.certified_name
@@ -115,6 +125,7 @@ class Delivery(asyncio.Protocol):
         self.slow = False
         self.lingering = False
         self.state = State.CONNECTING
+        self.subscribed_from = subscribed_from
 
     def start(self) -> None:
         """Connect and greet; the subscriber is given the time of a first contact for both."""
@@ -160,7 +171,8 @@ class Delivery(asyncio.Protocol):
         tune(transport)
         self.state = State.GREETING
         self._patience = self._loop.call_later(self._options.first_contact, self._unanswered)
-        transport.write(callbacks.write_connect(self._object_id, "hello"))
+        hello = self._proof.hello if self._proof is not None else STOCK_HELLO
+        transport.write(callbacks.write_connect(self._object_id, hello))
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -188,6 +200,10 @@ class Delivery(asyncio.Protocol):
     def _greeted(self, frame: Frame) -> None:
         self._stop_waiting()
         methods = callbacks.read_greeting(frame)
+        if self._proof is not None:
+            if not self._proof.accepts(callbacks.read_proof(frame)):
+                raise Pyro5.errors.ProtocolError("it does not prove that it knows the passphrase")
+            self._proof = None  # it takes a KiB
         if "events" not in methods and "event" not in methods:
             raise Pyro5.errors.ProtocolError("its object exposes neither `event` nor `events`")
         self._event_only = "events" not in methods
@@ -196,6 +212,7 @@ class Delivery(asyncio.Protocol):
         self.state = State.ACTIVE
         self.last_acknowledged = self._loop.time()
         self.wake()
+        self._owner.acknowledged(self)
 
     @property
     def silent_since(self) -> float:
@@ -247,12 +264,16 @@ class Delivery(asyncio.Protocol):
         if settled:
             del self._batches[0]
         self._adapt(count)
-        self._owner.acknowledged(self)
+        # What is taken now makes room too: nobody is held up by a backlog that has some.
         self.wake()
+        self._owner.acknowledged(self)
 
     def _connect_again(self) -> None:
         """A result could not be serialized: Pyro5's daemon answers that, and ends the connection."""
         assert self._transport is not None
+        if self._proved:
+            self._close(Loss.GONE, "closed its connection, and was greeted with a proof that is good once")
+            return
         self.state = State.CONNECTING
         while len(self._batches) > 1:  # behind the one that is accounted for; there are two at most
             self.backlog.lose_batch(self._batches.pop())

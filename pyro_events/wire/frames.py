@@ -168,19 +168,18 @@ class FrameReader:
         end = middle + size
         if length < end:
             return None
+        annotations = bytes(buffer[start + HEADER_SIZE : middle]) if annotated else b""
         payload: bytes | memoryview
         if type(buffer) is bytes:
             payload = buffer[middle:end]
         else:
             payload = memoryview(buffer)[middle:end]
-            # The buffer itself is given away with a large frame that fills it.
-            if size <= LARGE or end < length:
+            if size > LARGE and length - end <= LARGE:
+                # The buffer is given away with the frame; what little follows it is copied.
+                buffer, end, length = bytes(memoryview(buffer)[end:]), 0, length - end
+            else:
                 payload = bytes(payload)
-        annotations = bytes(buffer[start + HEADER_SIZE : middle]) if annotated else b""
-        if end == length:
-            self._buffer, self._position = b"", 0
-        else:
-            self._position = end
+        self._buffer, self._position = (buffer, end) if end < length else (b"", 0)
         if flags & COMPRESSED:
             payload = self._unpacked(payload, Frame(kind, flags, serializer_id, seq, b"", b""))
         return Frame(kind, flags, serializer_id, seq, annotations, payload)

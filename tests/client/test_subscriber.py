@@ -16,7 +16,7 @@ import Pyro5.api
 import pytest
 from waiting import eventually
 
-from pyro_events.client import subscriber as module
+from pyro_events.client import inlet as module
 from pyro_events.client.daemon import SubscriberDaemon
 from pyro_events.client.participant import ParticipantStatistics
 from pyro_events.client.publisher import Publisher
@@ -238,7 +238,7 @@ def test_late_listeners_subscribe_again(
     monkeypatch.setattr(module, "STALE", 0.0)
     recorder.begin()
     eventually(lambda: publisher.publish(["a", "b"], 1) == 2)
-    eventually(lambda: len(recorder.got) == 2)
+    eventually(lambda: len(recorder.got) >= 2)
 
 
 def test_an_event_that_is_not_overridden(

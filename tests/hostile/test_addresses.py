@@ -17,7 +17,7 @@ from raw_client import RawClient, raw_client
 from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher
-from pyro_events.server import starter
+from pyro_events.server import runner
 
 # All of 127.0.0.0/8 is this host on Linux, so another address stands for another host.
 other_host = pytest.mark.skipif(sys.platform != "linux", reason="there is only one loopback address here")
@@ -34,7 +34,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[EventServiceStarter]:
         looked_up.append(host)
         return original(host, *arguments, **named)
 
-    monkeypatch.setattr(starter, "new_event_loop", asyncio.new_event_loop)
+    monkeypatch.setattr(runner, "new_event_loop", asyncio.new_event_loop)
     with running(allow_callback=frozenset({"127.0.0.3"})) as one:
         monkeypatch.setattr(socket, "getaddrinfo", watched)
         yield one

@@ -31,7 +31,7 @@ from pyro_events import (
     ServiceUnreachableError,
 )
 from pyro_events.client import daemon, guard
-from pyro_events.server import loops, starter
+from pyro_events.server import loops, runner
 from pyro_events.server.naming import is_alive
 
 pytestmark = needs_openssl
@@ -53,7 +53,7 @@ def service(
     make_loop: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[EventServiceStarter]:
     """An impatient service with mutual TLS, which must be in good health after the test."""
-    monkeypatch.setattr(starter, "new_event_loop", make_loop)
+    monkeypatch.setattr(runner, "new_event_loop", make_loop)
     use(settings())
     with running(handshake_timeout=PATIENCE, first_contact=5) as one:
         yield one

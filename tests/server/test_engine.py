@@ -12,7 +12,8 @@ from fake_subscriber import FakeSubscriber, fake_subscriber
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.engine import Engine
 from pyro_events.server.holding import Publication
-from pyro_events.server.subscribers import Callback
+from pyro_events.server.served import Caller
+from pyro_events.server.subscribers import Callback, Wishes
 
 NOW = 1234.5
 
@@ -36,7 +37,7 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 
 def subscribe(one: Engine, subscriber: FakeSubscriber, *subjects: str) -> None:
     callback = Callback(("127.0.0.1", subscriber.port), "fake", subscriber.uri, "127.0.0.1")
-    one.subscribe(callback, subjects, (), None)
+    one.subscribe(Caller("127.0.0.1", 4), callback, subjects, (), Wishes(None))
 
 
 async def elsewhere(work: Callable[[], object]) -> object:

@@ -25,7 +25,7 @@ def _watched(data: Any, *arguments: Any, **named: Any) -> Any:
 marshal.loads = _watched
 
 from pyro_events import Event, Subscriber, es  # noqa: E402
-from pyro_events.server import starter  # noqa: E402
+from pyro_events.server import runner  # noqa: E402
 
 
 class Printer(Subscriber):
@@ -42,7 +42,7 @@ def main() -> int:
     role, *arguments = sys.argv[1:]
     if role == "service":
         if os.environ.get("PYTHON_LOOP") == "asyncio":
-            starter.new_event_loop = asyncio.new_event_loop
+            runner.new_event_loop = asyncio.new_event_loop
         return es.main(arguments)
     uri, subject = arguments
     with Printer(es_uri=uri) as printer:

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyro_events.client.rows import _read_large, read_rows
 from pyro_events.constants import MIB
-from pyro_events.wire import batches
-from pyro_events.wire.batches import read_rows
 
 LARGE = bytes(400_000)
 
@@ -42,8 +41,8 @@ def test_every_batch_is_read_whatever_its_size(wanted: list[Any]) -> None:
     packed = msgpack.packb(wanted)
     assert read_rows(packed) == tuple(wanted)
     if wanted:
-        assert batches._read_large(packed) == tuple(wanted)
-        assert batches._read_large(memoryview(packed)) == tuple(wanted)
+        assert _read_large(packed) == tuple(wanted)
+        assert _read_large(memoryview(packed)) == tuple(wanted)
 
 
 @settings(max_examples=50)
@@ -53,7 +52,7 @@ def test_a_batch_cut_short_is_none(wanted: list[Any], data: st.DataObject) -> No
     cut = packed[: data.draw(st.integers(0, len(packed) - 1))]
     assert read_rows(cut) is None
     with contextlib.suppress(IndexError, ValueError, msgpack.UnpackException):
-        assert batches._read_large(cut) is None
+        assert _read_large(cut) is None
 
 
 @given(st.binary())
@@ -94,7 +93,7 @@ def test_what_is_large_by_anything_but_its_last_payload_is_none(value: Any) -> N
     packed = msgpack.packb(value)
     assert not value or read_rows(packed) is None
     with contextlib.suppress(IndexError, ValueError, msgpack.UnpackException):
-        assert batches._read_large(packed) is None
+        assert _read_large(packed) is None
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, 5, "text", [{"a": 1}], [[{}]], [msgpack.ExtType(5, b"x")]])

@@ -1,6 +1,6 @@
-"""Batches: the rows of events as a subscriber reads them.
+"""Rows: the events of a batch, as they stand in a call.
 
-Knows: what a row is on the wire. Must not know: sockets, who sent it, what becomes of an event.
+Knows: their shape on the wire. Must not know: connections, or what becomes of an event.
 
 Msgpack builds whatever it is given, and a few megabytes can describe half a gigabyte of small lists. A
 batch of the usual size is read at once, because little can come of it. What is larger must be large by
