@@ -37,6 +37,10 @@ log = logging.getLogger("pyro_events.engine")
 _TICK = 0.25
 # How often idle links are looked at; the heartbeat's own times are longer.
 _BEAT = 1.0
+# Connections that may wait to be accepted; and that asyncio accepts in one go, which is also how often
+# it tries, and writes to the log, each time that there is no descriptor left.
+_ACCEPT_QUEUE = 1024
+_ACCEPT_AT_ONCE = 16
 # How long clients are given to take their last answers when the service ends.
 _FAREWELL = 0.5
 
@@ -85,7 +89,10 @@ class Engine:
         Raises EventServiceError for TLS settings that cannot be used.
         """
         secure = secured(server_context(), self.options.handshake_timeout)
-        server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=1024, **secure)
+        server = await self._loop.create_server(
+            lambda: Connection(self), sock=sock, backlog=_ACCEPT_AT_ONCE, **secure
+        )
+        sock.listen(_ACCEPT_QUEUE)
         self._servers.append(server)
 
     async def stop(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -85,6 +84,7 @@ def test_the_last_descriptors_are_not_for_clients(spawn: Spawner) -> None:
             assert guests[0].publish("A", 1) == 1
             subscriber.greet()
             subscriber.take(1)
+    eventually(lambda: descriptors(service.pid) < 30)
     installation.check()
 
 
@@ -166,7 +166,7 @@ def test_a_flood_of_subjects(installation: Installation) -> None:
 
 def flood(service: Victim, number: int) -> None:
     with service.stranger() as client:
-        for first in range(0, 200_000, 1000):
+        for first in range(0, 60_000, 1000):
             names = [f"FLOOD-{number}-{first + each}-{'x' * 20}" for each in range(1000)]
             assert isinstance(client.call("publish_encoded", [[names, b"\xc0"]]), int)
 
@@ -295,4 +295,3 @@ def test_no_memory_is_kept_of_those_who_have_gone(installation: Installation) ->
                     pass
             if measured:
                 eventually(lambda victim=victim, before=before: memory(victim.pid) - before < 5)
-    assert os.getpid()

@@ -6,7 +6,6 @@ Usage: watched.py service OPTION...        the options of pyro_events.es
 With PYTHON_LOOP=asyncio in the environment the service runs without uvloop.
 """
 
-import asyncio
 import marshal
 import os
 import sys
@@ -25,7 +24,6 @@ def _watched(data: Any, *arguments: Any, **named: Any) -> Any:
 marshal.loads = _watched
 
 from pyro_events import Event, Subscriber, es  # noqa: E402
-from pyro_events.server import runner  # noqa: E402
 
 
 class Printer(Subscriber):
@@ -42,7 +40,7 @@ def main() -> int:
     role, *arguments = sys.argv[1:]
     if role == "service":
         if os.environ.get("PYTHON_LOOP") == "asyncio":
-            runner.new_event_loop = asyncio.new_event_loop
+            sys.modules["uvloop"] = None  # type: ignore[assignment]
         return es.main(arguments)
     uri, subject = arguments
     with Printer(es_uri=uri) as printer:
