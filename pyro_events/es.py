@@ -17,7 +17,7 @@ from .command_line import IDENT_OPTIONS, PREFIX, Hosts, Option, Parser, addresse
 from .command_line import switch as _on
 from .command_line import value as _value
 from .options import BacklogOptions, Overflow, ServiceOptions
-from .server.sockets import allow_more_sockets
+from .server.sockets import make_room
 from .server.starter import EventServiceStarter
 
 _PROG: Final = "pyro-es"
@@ -88,7 +88,7 @@ def make_starter(options: argparse.Namespace) -> EventServiceStarter:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the event service until SIGTERM or SIGINT; returns the exit status."""
     options = parse(sys.argv[1:] if arguments is None else arguments, os.environ)
-    allow_more_sockets()
+    make_room(options.max_connections)
     status = run(_PROG, lambda: make_starter(options), _announce, options.verbose)
     if status == 0:
         print("Event service stopped.", flush=True)

@@ -27,6 +27,8 @@ CONDITION_EVERY: Final = 0.1
 _BACKLOG: Final = 100
 # Out of descriptors or memory: nothing can be accepted for a while, and asking again costs.
 _RECOVER: Final = 0.1
+# What can wait without a descriptor of its own, since there is none left.
+_WAITER: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class AcceptServer:
@@ -126,9 +128,13 @@ class AcceptServer:
                 log.warning("cannot accept connections for the moment: %s", error)
                 self._pause()
                 return
-            sock.setblocking(True)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            keep_alive(sock)
+            try:
+                sock.setblocking(True)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                keep_alive(sock)
+            except OSError:  # it has been reset already
+                sock.close()
+                continue
             thread = threading.Thread(
                 target=self._serve, args=(sock,), name="pyro_events-subscriber", daemon=True
             )
@@ -140,7 +146,7 @@ class AcceptServer:
 
     def _pause(self) -> None:
         """Wait for better times, or until told to stop; the loop would spin otherwise."""
-        with selectors.DefaultSelector() as selector:
+        with _WAITER() as selector:
             selector.register(self._wake_receiver, selectors.EVENT_READ)
             selector.select(_RECOVER)
 

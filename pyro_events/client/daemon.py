@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -23,6 +24,7 @@ import Pyro5.errors
 import Pyro5.server
 from Pyro5 import config
 
+from ..tls import TlsSocket, server_context
 from ..wire import calls
 from ..wire.frames import CORRELATED, INVOKE, MSGPACK, RESULT, Frame, FrameError, write_frame
 from ..wire.identity import DENIED, CallbackGate, DeniedError
@@ -57,8 +59,16 @@ class SubscriberDaemon(Pyro5.server.Daemon):
     transportServer: AcceptServer | None
 
     def __init__(self, host: str, port: int = 0, gate: CallbackGate | None = None) -> None:
-        """host: the address to listen on. gate: admits services; without one everybody is. Raises OSError."""
+        """host: the address to listen on. gate: admits services; without one everybody is.
+
+        Raises OSError, and EventServiceError for TLS settings that cannot be used.
+        """
+        self._tls = server_context()
         ours, theirs = socket.socketpair()
+        if config.SSL:  # Pyro5 wants to see such a socket, though nothing is ever sent on it
+            ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).wrap_socket(
+                ours, server_side=True, do_handshake_on_connect=False
+            )
         with ours, theirs:
             super().__init__(connected_socket=ours)
         self._lock = threading.Lock()
@@ -147,7 +157,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
 
     def _serve(self, sock: socket.socket) -> None:
         """All that happens on one connection; the body of its thread."""
-        connection = GuardedConnection(sock)
+        connection = GuardedConnection(sock if self._tls is None else TlsSocket(sock, self._tls))
         with self._lock:
             refused = len(self._connections) >= MAX_CONNECTIONS or self._shutting_down
             if not refused:

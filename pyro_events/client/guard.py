@@ -31,6 +31,7 @@ from ..constants import (
     MAX_STOCK_CALL,
 )
 from ..introduction import STOCK_HELLO
+from ..tls import TlsSocket
 from ..wire.frames import (
     CONNECT,
     CONNECT_FAIL,
@@ -78,12 +79,19 @@ class GuardedConnection(SocketConnection):
         return bool(self._reader.buffered)
 
     def read_hello(self) -> Frame:
-        """Read the first frame, for Pyro5's handshake to `recv`; within HANDSHAKE_TIMEOUT in all.
+        """Read the first frame, for Pyro5's handshake to `recv`; within HANDSHAKE_TIMEOUT in all,
+        TLS included.
 
         Raises FrameError, after telling the stranger why, or Pyro5's errors for a lost connection.
         """
+        deadline = time.monotonic() + HANDSHAKE_TIMEOUT
+        if isinstance(self.sock, TlsSocket):
+            try:
+                self.sock.handshake(deadline)
+            except OSError as error:
+                raise Pyro5.errors.ConnectionClosedError(f"no TLS handshake: {error}") from error
         try:
-            frame = self._read(time.monotonic() + HANDSHAKE_TIMEOUT)
+            frame = self._read(deadline)
         except FrameError as error:
             self.refuse(error.header.seq if error.header is not None else 0, str(error))
             raise

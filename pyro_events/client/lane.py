@@ -154,7 +154,7 @@ class Lane:
                 batch = self._carrier.read()
         except ConnectionEnded:
             pass
-        except Exception:
+        except BaseException:  # what a method raised that a stranger called; this thread must go on
             log.exception("a connection to this subscriber's daemon is closed because of an error")
         with self._crew.lock:
             self._reading = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import Pyro5.core
 from ..constants import MAX_HANDSHAKE_REPLY, MAX_MESSAGE
 from ..errors import ServiceUnreachableError
 from ..introduction import Introduction
+from ..tls import TlsSocket, client_context
 from ..wire.frames import (
     CONNECT,
     CONNECT_FAIL,
@@ -38,7 +40,7 @@ from ..wire.identity import Identity
 from .keepalive import keep_alive
 from .replies import unpacked
 
-# Connecting and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
+# Connecting, TLS and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
 CONNECT_TIMEOUT: Final = 5.0
 # A reply to a publish takes 41 bytes; many fit, and more than the heap's own limit costs a mapping.
 RECEIVE_SIZE: Final = 64 * 1024
@@ -101,7 +103,8 @@ class Session:
         identity: what to prove, and what the service must prove. patience: seconds for connecting
         alone. begun: called with the socket once it is connected.
 
-        Raises ServiceUnreachableError or AccessDeniedError.
+        Raises ServiceUnreachableError, AccessDeniedError, and EventServiceError for TLS settings that
+        cannot be used.
         """
         deadline = time.monotonic() + CONNECT_TIMEOUT
         tried = False
@@ -123,14 +126,17 @@ class Session:
         begun: Callable[[socket.socket], None],
     ) -> Session | None:
         """A session, or None when another attempt is worth while."""
-        where = uri.location
+        context = client_context()
+        where = uri.location if context is None else f"{uri.location} (over TLS)"
         try:
-            sock = _connected_socket(uri, patience)
+            sock = _connected_socket(uri, patience, context)
         except OSError as error:
             reason = f"the event service at {where} cannot be reached: {error}"
             raise ServiceUnreachableError(reason) from error
         try:
             begun(sock)
+            if isinstance(sock, TlsSocket):
+                sock.handshake(deadline)
             session = cls(sock, uri)
             if not session._greet(uri.object, deadline, introduction, tried):
                 sock.close()
@@ -140,6 +146,8 @@ class Session:
         except (OSError, FrameError) as error:
             sock.close()
             reason = "no answer" if isinstance(error, TimeoutError) else str(error)
+            if context is not None and isinstance(error, ConnectionError):
+                reason += "; it may not accept the certificate that Pyro5's SSL_CLIENTCERT names"
             raise ServiceUnreachableError(
                 f"what listens at {where} does not answer as an event service: {reason}"
             ) from error
@@ -239,8 +247,11 @@ class Session:
         self.sock.close()
 
 
-def _connected_socket(uri: Pyro5.core.URI, timeout: float) -> socket.socket:
-    """A blocking stream socket, connected. The one place where a client's socket is made."""
+def _connected_socket(uri: Pyro5.core.URI, timeout: float, context: ssl.SSLContext | None) -> socket.socket:
+    """A blocking stream socket, connected. The one place where a client's socket is made.
+
+    context: makes it a TlsSocket, which has not shaken hands; no Unix domain socket uses TLS.
+    """
     if uri.sockname:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -253,4 +264,10 @@ def _connected_socket(uri: Pyro5.core.URI, timeout: float) -> socket.socket:
     sock = socket.create_connection((uri.host, uri.port), timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     keep_alive(sock)
-    return sock
+    if context is None:
+        return sock
+    try:
+        return TlsSocket(sock, context, server_hostname=uri.host)
+    except BaseException:
+        sock.close()
+        raise

@@ -35,7 +35,7 @@ from ..wire.frames import (
 from ..wire.identity import AgainError
 from .doorkeeper import Doorkeeper
 from .served import LARGE, Caller, Pending, ServedObject, remote_names
-from .sockets import has_left, tune
+from .sockets import has_left, is_last_room, tune
 
 log = logging.getLogger("pyro_events.connection")
 
@@ -44,6 +44,9 @@ _SLOW_SIZE = 8 * c.KIB
 # Above this an answer is sent at once, so that a client that does not read is noticed: small ones are
 # sent together, and one read may bring thousands of calls.
 _LARGE_ANSWER = 4 * c.KIB
+
+# How long a client may take to fetch its last answers, in seconds.
+_FAREWELL = 5.0
 
 HELLO_LIMITS = FrameLimits(types=frozenset({CONNECT}), size=c.MAX_HANDSHAKE, compressed=False)
 
@@ -58,8 +61,11 @@ class ConnectionOwner(Protocol):
     def objects(self) -> Mapping[str, ServedObject]:
         """What can be called, by object id."""
 
-    def admit(self, connection: Connection) -> str | None:
-        """A client has connected: None, or why it cannot stay."""
+    def admit(self, connection: Connection, crowded: bool) -> str | None:
+        """A client has connected: None, or why it cannot stay.
+
+        crowded: the process has hardly a file left to open.
+        """
 
     def disconnected(self, connection: Connection) -> None:
         """The client is gone."""
@@ -79,6 +85,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answers",
+        "_began",
         "_blocked",
         "_caller",
         "_closing",
@@ -102,6 +109,7 @@ class Connection(asyncio.Protocol):
         self._closing = False
         self._caller: Caller | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._began = asyncio.get_running_loop().time()  # before TLS
         self.peer = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,15 +117,14 @@ class Connection(asyncio.Protocol):
         self._transport = transport = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")
         self.peer = name[0] if name else ""
-        refusal = self._owner.admit(self)
+        refusal = self._owner.admit(self, is_last_room(transport))
         if refusal is not None:
-            self._closing = True
             transport.write(calls.write_connect_fail(MSGPACK, 0, refusal))
-            transport.close()
+            self._end()
             return
         tune(transport)
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._owner.options.handshake_timeout, self._silent)
+        self._timer = loop.call_at(self._began + self._owner.options.handshake_timeout, self._silent)
 
     def _silent(self) -> None:
         self.refuse("no handshake came in time")
@@ -208,8 +215,7 @@ class Connection(asyncio.Protocol):
                 log.info("a client from %s was turned away: %s", self.peer, error)
             self._answers.append(calls.write_connect_fail(frame.serializer_id, frame.seq, str(error)))
             self._send()
-            self._closing = True
-            self._transport.close()
+            self._end()
             return
         largest = self._owner.options.max_message + c.MAX_STOCK_CALL
         self._reader.limits = FrameLimits(frozenset({INVOKE, PING}), c.MAX_STOCK_CALL, largest)
@@ -348,8 +354,19 @@ class Connection(asyncio.Protocol):
             return
         log.info("connection from %s ended: %s", self.peer, reason)
         self._send()
+        self._end()
+
+    def _end(self) -> None:
+        """Close when everything is sent; a client that does not take it is not waited for."""
         self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._transport.close()
+        self._timer = asyncio.get_running_loop().call_later(_FAREWELL, self.abort)
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
 
     @property
     def buffered(self) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import ssl
 from typing import Protocol, cast
 
 import Pyro5.errors
@@ -24,7 +25,8 @@ from ..options import ServiceOptions
 from ..wire import callbacks
 from ..wire.frames import CONNECT_FAIL, LARGE, PING, Frame, FrameError, FrameReader
 from ..wire.identity import CallbackProof
-from .sockets import tune
+from .sockets import secured, tune
+from .subscribers import Callback
 
 log = logging.getLogger("pyro_events.delivery")
 
@@ -39,7 +41,9 @@ class State(enum.Enum):
 
 
 class DeliveryOwner(Protocol):
-    """What a delivery tells its engine."""
+    """What a delivery asks of and tells its engine. client_tls: how links are secured, None for not."""
+
+    client_tls: ssl.SSLContext | None
 
     def acknowledged(self, delivery: Delivery) -> None:
         """Events have been handled or taken, so the backlog has shrunk."""
@@ -57,6 +61,7 @@ class Delivery(asyncio.Protocol):
 
     __slots__ = (
         "_batches",
+        "_certified_name",
         "_event_only",
         "_limit",
         "_loop",
@@ -88,21 +93,20 @@ class Delivery(asyncio.Protocol):
         self,
         owner: DeliveryOwner,
         backlog: Backlog,
-        address: tuple[str, int],
-        object_id: str,
+        callback: Callback,
         options: ServiceOptions,
         proof: CallbackProof | None = None,
         subscribed_from: str = "",
     ) -> None:
-        """address: an IP address and a port; no name is looked up. proof: what the subscriber is greeted
-        with, and must answer; it is good once. subscribed_from: the host of the call that made it a
-        subscriber."""
+        """callback: where the subscriber is; no name is looked up. proof: what it is greeted with, and
+        must answer; it is good once. subscribed_from: the host of the call that made it a subscriber."""
         self._owner = owner
         self._options = options
         self._proof = proof
         self._proved = proof is not None
         self._loop = asyncio.get_running_loop()
-        self._object_id = object_id
+        self._object_id = callback.object_id
+        self._certified_name = callback.certified_name
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
         self._patience: asyncio.TimerHandle | None = None  # for the answer to our greeting
@@ -115,7 +119,7 @@ class Delivery(asyncio.Protocol):
         self._sent_at = 0.0
         self._seq = 0
         self._silent_pings = 0
-        self.address = address
+        self.address = callback.address
         self.backlog = backlog
         self.last_acknowledged = self.last_heard = self._loop.time()
         self.slow = False
@@ -129,11 +133,20 @@ class Delivery(asyncio.Protocol):
 
     async def _connect(self) -> None:
         host, port = self.address
+        patience = self._options.first_contact
+        # A daemon that does not run yet answers TLS no sooner than the greeting.
+        secure = secured(self._owner.client_tls, patience, self._certified_name)
         try:
-            connecting = self._loop.create_connection(lambda: self, host, port)
-            await asyncio.wait_for(connecting, self._options.first_contact)
+            connecting = self._loop.create_connection(lambda: self, host, port, **secure)
+            await asyncio.wait_for(connecting, patience)
         except asyncio.TimeoutError:
-            self._close(Loss.GONE, f"could not be reached within {self._options.first_contact:g} s")
+            self._close(Loss.GONE, f"could not be reached within {patience:g} s")
+        except ssl.SSLError as error:
+            self._close(
+                Loss.GONE,
+                f"cannot be connected to at {host}:{port} over TLS ({error}); its program needs Pyro5's "
+                f"SSL settings too, and a certificate for {self._certified_name}",
+            )
         except OSError as error:
             self._close(
                 Loss.GONE,

@@ -18,18 +18,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import Pyro5.errors
-
 from ..broker.backlog import Backlog, Loss
 from ..broker.broker import Broker, BrokerStatistics, Entry
 from ..options import Overflow, ServiceOptions
+from ..tls import client_context, server_context
 from ..wire.identity import Identity
 from .connection import Connection
 from .delivery import Delivery, State
 from .doorkeeper import Doorkeeper
 from .holding import TOTAL, Holding, Obstacle, Publication
 from .served import Caller, ServedObject
-from .sockets import most_sockets
+from .sockets import secured
 from .subscribers import Callback, Wishes
 
 log = logging.getLogger("pyro_events.engine")
@@ -38,6 +37,12 @@ log = logging.getLogger("pyro_events.engine")
 _TICK = 0.25
 # How often idle links are looked at; the heartbeat's own times are longer.
 _BEAT = 1.0
+# Connections that may wait to be accepted; and that asyncio accepts in one go, which is also how often
+# it tries, and writes to the log, each time that there is no descriptor left.
+_ACCEPT_QUEUE = 1024
+_ACCEPT_AT_ONCE = 16
+# How long clients are given to take their last answers when the service ends.
+_FAREWELL = 0.5
 
 
 class Engine:
@@ -53,12 +58,16 @@ class Engine:
         identity: Identity | None = None,
     ) -> None:
         """now: the time of day, that events are stamped with. identity: what clients and subscribers
-        must prove, and what is proved to them."""
+        must prove, and what is proved to them.
+
+        Raises EventServiceError for TLS settings that cannot be used.
+        """
         self.options = options
         self.objects: dict[str, ServedObject] = {}
         self.broker = Broker(options.backlog, options.total_backlog_bytes)
         self.doorkeeper = Doorkeeper(identity, options.allow_stock, now)
         self.draining = False
+        self.client_tls = client_context()
         self._now = now
         self._loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="pyro_events-pool")
@@ -66,7 +75,6 @@ class Engine:
         self._connections: set[Connection] = set()
         self._unfinished: dict[Connection, float] = {}
         self._deliveries: dict[Backlog, Delivery] = {}
-        self._most_sockets = most_sockets()
         self._lingering: dict[Delivery, float] = {}
         self._holding = Holding()
         self._resumable: deque[Publication] = deque()
@@ -76,8 +84,15 @@ class Engine:
         ]
 
     async def listen(self, sock: socket.socket) -> None:
-        """Accept clients on a bound socket, which becomes the engine's."""
-        server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
+        """Accept clients on a bound socket, which becomes the engine's.
+
+        Raises EventServiceError for TLS settings that cannot be used.
+        """
+        secure = secured(server_context(), self.options.handshake_timeout)
+        server = await self._loop.create_server(
+            lambda: Connection(self), sock=sock, backlog=_ACCEPT_AT_ONCE, **secure
+        )
+        sock.listen(_ACCEPT_QUEUE)
         self._servers.append(server)
 
     async def stop(self) -> None:
@@ -93,13 +108,22 @@ class Engine:
             await asyncio.sleep(0.01)
         for delivery in list(self._deliveries.values()):
             delivery.close(Loss.STOPPED)
-        for connection in list(self._connections):
-            connection.refuse("the service stops")
         for timer in self._timers:
             timer.cancel()
-        # One turn of the loop for the transports to close their sockets.
-        await asyncio.sleep(0)
+        await self._dismiss()
         self._pool.shutdown(wait=False)
+
+    async def _dismiss(self) -> None:
+        """End all connections; what is left to send goes out first, if it goes at all."""
+        for connection in list(self._connections):
+            connection.refuse("the service stops")
+        deadline = self._loop.time() + _FAREWELL
+        await asyncio.sleep(0)  # enough for most
+        while self._connections and self._loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)
 
     def _busy(self) -> bool:
         return any(connection.busy for connection in self._connections) or any(
@@ -115,20 +139,22 @@ class Engine:
         """How many clients are connected."""
         return len(self._connections)
 
-    @property
-    def _out_of_sockets(self) -> bool:
-        return len(self._connections) + len(self._deliveries) >= self._most_sockets
-
     # What connections ask (connection.ConnectionOwner)
 
-    def admit(self, connection: Connection) -> str | None:
-        """Take a client in, or say why not."""
+    def admit(self, connection: Connection, crowded: bool) -> str | None:
+        """Take a client in, or say why not. crowded: the process has hardly a file left to open."""
         if self.draining:
             return "the event service is stopping"
-        if len(self._connections) >= self.options.max_connections or self._out_of_sockets:
-            taken = len(self._connections)
-            log.warning("a client from %s was refused: all %d connections are taken", connection.peer, taken)
-            return f"all {taken} connections of the event service are taken"
+        if len(self._connections) >= self.options.max_connections:
+            log.warning(
+                "a client from %s was refused: all %d connections are taken",
+                connection.peer,
+                len(self._connections),
+            )
+            return f"all {self.options.max_connections} connections of the event service are taken"
+        if crowded:
+            log.warning("a client from %s was refused: the process's limit of open files", connection.peer)
+            return "the event service has as many connections as its process may open"
         self._connections.add(connection)
         return None
 
@@ -203,15 +229,11 @@ class Engine:
     ) -> None:
         """Subscribe an object, and connect to it unless a link exists.
 
-        Raises TypeError, ValueError, SecurityError, or PyroError if there is no room for it.
+        Raises TypeError, ValueError or SecurityError.
         """
         if self.draining:
             raise ValueError("the event service is stopping; subscribe again when it is back")
         link = self._checked_link(caller, callback.uri)
-        if link is None and self._out_of_sockets:
-            raise Pyro5.errors.PyroError(
-                "the event service can connect to no more subscribers: its limit of open files is reached"
-            )
         proof = self.doorkeeper.proof_for(callback.address[0], callback.object_id, wishes.call)
         backlog = self.broker.subscribe(callback.uri, names, patterns, wishes.options)
         if link is not None and wishes.anew:
@@ -228,9 +250,7 @@ class Engine:
         if not self.broker.subscriptions(backlog):
             self.broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
         else:
-            delivery = Delivery(
-                self, backlog, callback.address, callback.object_id, self.options, proof, caller.host
-            )
+            delivery = Delivery(self, backlog, callback, self.options, proof, caller.host)
             self._deliveries[backlog] = delivery
             delivery.start()
 

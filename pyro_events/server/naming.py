@@ -6,6 +6,7 @@ engine; everything here blocks, so it runs in another thread than the loop.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import logging
 import socket
@@ -19,6 +20,7 @@ from ..constants import EVENTSERVER_NAME
 from ..errors import AccessDeniedError, ServiceExistsError, ServiceNotFoundError
 from ..ident_proxy import IdentProxy, locate_ns
 from ..introduction import STOCK_HELLO
+from ..tls import TlsSocket, client_context
 from ..wire import callbacks
 from ..wire.frames import CONNECT_FAIL, FrameReader
 from ..wire.identity import DENIED, Identity
@@ -130,7 +132,13 @@ def is_alive(uri: str) -> bool:
         parsed = URI(uri)
         address = str(parsed.host), int(parsed.port)
         deadline = time.monotonic() + _PATIENCE
-        with socket.create_connection(address, timeout=_PATIENCE) as sock:
+        context = client_context()
+        with contextlib.ExitStack() as stack:
+            sock = stack.enter_context(socket.create_connection(address, timeout=_PATIENCE))
+            if context is not None:
+                secured = TlsSocket(sock, context, server_hostname=parsed.host)
+                stack.enter_context(secured).handshake(deadline)
+                sock = secured
             sock.sendall(callbacks.write_connect(parsed.object, STOCK_HELLO))
             reader = FrameReader(callbacks.GREETING_LIMITS)
             while (frame := reader.next_frame()) is None:

@@ -155,11 +155,20 @@ class _EngineThread:
             daemon=True,
         )
         self._thread.start()
-        self.methods = self._ready.result()
+        try:
+            self.methods = self._ready.result()
+        except BaseException:
+            self._thread.join()
+            self._loop.close()
+            raise
 
     async def _run(self, options: ServiceOptions) -> None:
         self._stopping = asyncio.Event()
-        engine = Engine(options)
+        try:
+            engine = Engine(options)
+        except BaseException as error:  # TLS settings that cannot be used
+            self._ready.set_exception(error)
+            return
         self._ready.set_result(ServiceMethods(engine))
         await self._stopping.wait()
         await engine.stop()

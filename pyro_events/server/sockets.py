@@ -1,15 +1,25 @@
 """Socket settings of the service's connections, in and out.
 
-Knows: TCP options and which platform has them. Must not know: what is sent.
+Knows: TCP options and which platform has them, and what the event loop is told about TLS. Must not
+know: what is sent.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import socket
-from typing import Final
+import ssl
+from typing import Any, Final
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+# Files that are left for links to subscribers, the name server and logs, when clients take all others.
+_RESERVE: Final = 32
 # A peer that vanished without a word is noticed by the kernel within about two minutes. The user
 # timeout also ends a peer that is alive but does not read, so it is long on purpose.
 _OPTIONS: Final = (
@@ -19,9 +29,6 @@ _OPTIONS: Final = (
     ("TCP_KEEPCNT", socket.IPPROTO_TCP, 6),
     ("TCP_USER_TIMEOUT", socket.IPPROTO_TCP, 120_000),
 )
-
-# Descriptors for the loop, the listening sockets, the log, and a name server to be asked.
-_RESERVE: Final = 20
 
 
 def tune(transport: asyncio.BaseTransport) -> None:
@@ -35,26 +42,6 @@ def tune(transport: asyncio.BaseTransport) -> None:
             sock.setsockopt(level, option, value)
 
 
-def most_sockets() -> int:
-    """How many sockets this process may have open, with some descriptors left for other things."""
-    try:
-        import resource
-    except ImportError:  # Windows knows no such limit
-        return 1 << 30
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return (1 << 30) if soft == resource.RLIM_INFINITY else max(1, soft - _RESERVE)
-
-
-def allow_more_sockets() -> None:
-    """Raise this process's limit of open files as far as it may without asking anybody."""
-    try:
-        import resource
-    except ImportError:
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def has_left(transport: asyncio.BaseTransport) -> bool:
     """Whether the other side has closed its connection, though we are not reading from it."""
     sock = transport.get_extra_info("socket")
@@ -63,6 +50,42 @@ def has_left(transport: asyncio.BaseTransport) -> bool:
     poller = select.poll()
     poller.register(sock.fileno(), getattr(select, "POLLRDHUP", 0))
     return bool(poller.poll(0))
+
+
+def make_room(connections: int) -> None:
+    """Let this process open files for so many clients and as many subscribers, as far as it may."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + _RESERVE
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def is_last_room(transport: asyncio.BaseTransport) -> bool:
+    """Whether so many files are open that the process should take in nobody else.
+
+    The system gives each file the lowest number that is free.
+    """
+    sock = transport.get_extra_info("socket")
+    if resource is None or sock is None:
+        return False
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return bool(limit != resource.RLIM_INFINITY and sock.fileno() >= limit - _RESERVE)
+
+
+def secured(context: ssl.SSLContext | None, timeout: float, host: str | None = None) -> dict[str, Any]:
+    """The event loop's arguments for TLS: none without a context.
+
+    timeout: seconds for the whole handshake. host: for a client, what the certificate must name.
+    """
+    if context is None:
+        return {}
+    arguments = {"ssl": context, "ssl_handshake_timeout": timeout}
+    return arguments if host is None else {**arguments, "server_hostname": host}
 
 
 def format_address(host: str, port: int) -> str:

@@ -10,6 +10,7 @@ serializer, not its handshake data, no unix socket, and its host only as the rul
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,9 @@ from ..wire.identity import CALL_OPTION
 from .served import Caller
 from .sockets import format_address
 
+_HOST_NAME: Final = re.compile(
+    r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.I | re.A
+)
 # The option of a subscribing call by which a subscriber says that it has lost our connection.
 ANEW_OPTION: Final = "anew"
 
@@ -39,11 +43,16 @@ class Wishes(NamedTuple):
 
 
 class Callback(NamedTuple):
-    """Where a subscriber is called back. address: an IP address and a port. uri: its canonical name."""
+    """Where a subscriber is called back.
+
+    address: an IP address and a port. uri: its canonical name. certified_name: the host that its
+    certificate must name where TLS is used.
+    """
 
     address: tuple[str, int]
     object_id: str
     uri: str
+    certified_name: str
 
 
 def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) -> Callback:
@@ -72,7 +81,18 @@ def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) 
         raise ValueError(f"{uri!r} cannot be called back: {parsed.port} is no port")
     host = _numeric(parsed.host)
     address = host if host in allowed else caller_host, parsed.port
-    return Callback(address, parsed.object, f"PYRO:{parsed.object}@{format_address(*address)}")
+    canonical = f"PYRO:{parsed.object}@{format_address(*address)}"
+    return Callback(address, parsed.object, canonical, _certified_name(parsed.host, address[0]))
+
+
+def _certified_name(host: str, address: str) -> str:
+    """The name by which a subscriber calls its host; the address that is connected to if it has none.
+
+    The name is that of the subscribing call, which came over TLS too, and it is not looked up: it
+    only has to stand in the certificate of whoever answers at that address.
+    """
+    proper = len(host) <= 253 and _HOST_NAME.fullmatch(host) and _numeric(host) is None
+    return host if proper else address
 
 
 def read_wishes(options: Any) -> Wishes:

@@ -36,7 +36,7 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 
 
 def subscribe(one: Engine, subscriber: FakeSubscriber, *subjects: str) -> None:
-    callback = Callback(("127.0.0.1", subscriber.port), "fake", subscriber.uri)
+    callback = Callback(("127.0.0.1", subscriber.port), "fake", subscriber.uri, "127.0.0.1")
     one.subscribe(Caller("127.0.0.1", 4), callback, subjects, (), Wishes(None))
 
 

@@ -35,7 +35,7 @@ def test_what_stock_serializers_make_of_a_proxy_and_a_uri(serializer: str, kind:
         plain = msgpack.unpackb(written)
     for form in (plain, value, str(value._pyroUri if kind is Proxy else value)):
         found = read_subscriber(form, "9.9.9.9", NOBODY)
-        assert found == (("9.9.9.9", 5), "obj", "PYRO:obj@9.9.9.9:5")
+        assert found[:3] == (("9.9.9.9", 5), "obj", "PYRO:obj@9.9.9.9:5")
 
 
 def test_the_host_is_the_callers_unless_another_is_allowed() -> None:

@@ -1,0 +1,218 @@
+"""TLS, by Pyro5's own settings SSL, SSL_SERVERCERT and so on.
+
+Knows: those settings, read when a context is made and never on import, and how bytes are secured on a
+blocking socket. Must not know: frames, who is connected, or the event loop (it has TLS of its own,
+and gets its contexts here).
+
+Contexts are those that Pyro5 makes, but it keeps one of each for the life of the process; ours are
+made anew when a setting or a file has changed, so that a client connects with a renewed certificate.
+They are kept otherwise, because reading the system's authorities takes 20 ms.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import socket
+import ssl
+import threading
+import time
+from typing import Any, Final, NamedTuple
+
+from Pyro5 import config
+
+from .errors import EventServiceError
+
+# What goes into one record of TLS, and so is encrypted at a time.
+_RECORD: Final = 16 * 1024
+
+
+class _Identity(NamedTuple):
+    """What a context is made of. files: when they changed last, so that new ones are noticed."""
+
+    certificate: str
+    key: str
+    password: str
+    authorities: str
+    files: tuple[int, ...]
+
+
+def server_context() -> ssl.SSLContext | None:
+    """How connections that come in are secured; None when Pyro5's setting SSL is off.
+
+    Raises EventServiceError for settings that cannot be used.
+    """
+    if not config.SSL:
+        return None
+    if not config.SSL_SERVERCERT:
+        raise EventServiceError(
+            "Pyro5's setting SSL is on, but SSL_SERVERCERT names no certificate; an event service needs "
+            "one, and so does the daemon of a subscriber"
+        )
+    if config.SSL_REQUIRECLIENTCERT and not config.SSL_CACERTS:
+        raise EventServiceError(
+            "Pyro5's setting SSL_REQUIRECLIENTCERT is on, but SSL_CACERTS names no authority whose "
+            "certificates to accept"
+        )
+    return _server_context(_identity("SERVER"), bool(config.SSL_REQUIRECLIENTCERT))
+
+
+def client_context() -> ssl.SSLContext | None:
+    """How connections that we make are secured; None when Pyro5's setting SSL is off.
+
+    The name of the other side is checked, as Pyro5 does. Raises EventServiceError for settings that
+    cannot be used.
+    """
+    return _client_context(_identity("CLIENT")) if config.SSL else None
+
+
+def _identity(side: str) -> _Identity:
+    """side: SERVER or CLIENT, as in the names of Pyro5's settings."""
+    certificate, key, password = (
+        getattr(config, f"SSL_{side}{name}") for name in ("CERT", "KEY", "KEYPASSWD")
+    )
+    files: list[int] = []
+    for name in (certificate, key, config.SSL_CACERTS):
+        with contextlib.suppress(OSError):
+            files.append(os.stat(name).st_mtime_ns)
+    return _Identity(certificate, key, password, config.SSL_CACERTS, tuple(files))
+
+
+@functools.lru_cache(maxsize=4)
+def _server_context(identity: _Identity, demanding: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _load(context, "SSL_SERVERCERT", identity)
+    context.verify_mode = ssl.CERT_REQUIRED if demanding else ssl.CERT_NONE
+    # Tickets to resume a session, which no client of ours does, would only look like an answer.
+    context.num_tickets = 0
+    return context
+
+
+@functools.lru_cache(maxsize=4)
+def _client_context(identity: _Identity) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+    _load(context, "SSL_CLIENTCERT", identity)
+    return context
+
+
+def _load(context: ssl.SSLContext, setting: str, identity: _Identity) -> None:
+    """Load a certificate with its key, if there is one, and the authorities to trust."""
+    certificate, key, password, authorities, _ = identity
+    try:
+        if certificate:
+            context.load_cert_chain(certificate, key or None, password or None)
+    except (OSError, ValueError) as error:
+        raise EventServiceError(
+            f"Pyro5's setting {setting} or its key cannot be used ({certificate}, {key}): {error}"
+        ) from error
+    try:
+        if authorities:
+            directory = os.path.isdir(authorities)
+            context.load_verify_locations(**{"capath" if directory else "cafile": authorities})
+    except (OSError, ValueError) as error:
+        raise EventServiceError(
+            f"Pyro5's setting SSL_CACERTS cannot be used ({authorities}): {error}"
+        ) from error
+
+
+class TlsSocket(socket.socket):
+    """A connected socket that speaks TLS, and that one thread may read while another one writes.
+
+    Python's own SSL socket does not promise that. This one encrypts in memory, under a lock that is
+    never held while anything is waited for. `recv` returns all that can be decrypted, so what can be
+    read is always seen by `poll` on the socket.
+    """
+
+    def __init__(
+        self, sock: socket.socket, context: ssl.SSLContext, *, server_hostname: str | None = None
+    ) -> None:
+        """Takes over `sock`. server_hostname: for a client, the name that the certificate must have;
+        None for a server. `handshake` must come next. Raises ValueError for a name that is none."""
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname is None, server_hostname=server_hostname
+        )
+        self._state = threading.Lock()
+        self._writing = threading.Lock()
+        timeout = sock.gettimeout()
+        super().__init__(fileno=sock.detach())
+        self.settimeout(timeout)
+
+    def handshake(self, deadline: float) -> None:
+        """Shake hands, until `deadline` on the monotonic clock for all of it.
+
+        Raises OSError, of which ssl.SSLError and TimeoutError are kinds. The socket's timeout has
+        changed afterwards.
+        """
+        done = False
+        while not done:
+            try:
+                self._tls.do_handshake()
+                done = True
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError:
+                with contextlib.suppress(OSError):  # the other side would like to know why
+                    super().sendall(self._outgoing.read())
+                raise
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the TLS handshake took too long")
+            self.settimeout(left)
+            super().sendall(self._outgoing.read())
+            if not done:
+                self._take(super().recv(_RECORD))
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """What has come, b"" at the end. size: how much is read from the network at a time.
+
+        The timeout is for all of it, and may have changed afterwards. Raises OSError.
+        """
+        timeout = self.gettimeout()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (data := self._decrypted()) is None:
+            if deadline is not None:
+                self.settimeout(max(deadline - time.monotonic(), 0.001))
+            self._take(super().recv(size))
+        return data
+
+    def _take(self, data: bytes) -> None:
+        with self._state:
+            if data:
+                self._incoming.write(data)
+            else:
+                self._incoming.write_eof()
+
+    def _decrypted(self) -> bytes | None:
+        """All that can be decrypted now, b"" at the end, None if there is nothing yet."""
+        parts: list[bytes] = []
+        with self._state:
+            try:
+                while part := self._tls.read(_RECORD):
+                    parts.append(part)
+            except ssl.SSLWantReadError:
+                return b"".join(parts) if parts else None
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                pass  # Pyro5 never says good-bye; a frame that was cut short is noticed by its reader
+        return b"".join(parts)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of it. Raises OSError."""
+        rest = memoryview(data)
+        with self._writing:
+            while rest:
+                with self._state:
+                    written = self._tls.write(rest[:_RECORD])
+                    secured = self._outgoing.read()
+                rest = rest[written:]
+                super().sendall(secured)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """As `sendall`; there are no half-sent records."""
+        self.sendall(data)
+        return len(data)
+
+    def getpeercert(self) -> Any:
+        """The other side's certificate, for a Pyro5 daemon's `validateHandshake`."""
+        return self._tls.getpeercert()

@@ -1,0 +1,297 @@
+"""Too much of everything: descriptors, connections, subjects, patterns; held to what was promised."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+import msgpack
+import Pyro5.errors
+import pytest
+from accounts import cpu, descriptors, memory, needs_proc, no_more_memory
+from contract import in_background
+from fake_subscriber import fake_subscriber
+from processes import Spawner
+from Pyro5.api import Proxy
+from raw_client import RawClient
+from victims import Installation, Victim
+from waiting import eventually
+
+from pyro_events import Publisher, ServiceUnreachableError, Subscriber
+from pyro_events.wire.frames import CONNECT_FAIL
+
+resource = pytest.importorskip("resource")
+pytestmark = needs_proc
+
+
+def limit_descriptors(pid: int, most: int) -> int:
+    """Set how many files a process may open; returns the old limit."""
+    hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
+    return int(resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, hard))[0])
+
+
+def crowd(victim: Victim, size: int, stack: contextlib.ExitStack) -> list[RawClient]:
+    """So many connections, which say nothing; those that the system lets in."""
+    clients = []
+    for _ in range(size):
+        with contextlib.suppress(OSError):
+            clients.append(stack.enter_context(RawClient(victim.uri)))
+    return clients
+
+
+# 13
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_process_without_a_descriptor_left(spawn: Spawner, loop: str) -> None:
+    """It does not spin, those who are connected are served, and it recovers by itself."""
+    installation = Installation(spawn, loop=loop)
+    for name in ("service", "subscriber"):
+        victim = Victim(installation, name)
+        with Publisher(es_uri=installation.uri) as publisher, contextlib.ExitStack() as stack:
+            publisher.publish("health", "before")
+            before = limit_descriptors(victim.pid, descriptors(victim.pid))
+            crowd(victim, 40, stack)
+            began, used = time.monotonic(), cpu(victim.pid)
+            for number in range(10):
+                assert publisher.publish("health", f"{name}-{number}") == 1
+                installation.subscriber.wait_for(f"^got {name}-{number}$", 3)
+            eventually(lambda began=began: time.monotonic() - began > 1)
+            spent = (cpu(victim.pid) - used) / (time.monotonic() - began)
+            assert spent < 0.25, f"{name}: {spent:.0%} of a processor"
+            limit_descriptors(victim.pid, before)
+        installation.check()
+
+
+def test_the_last_descriptors_are_not_for_clients(spawn: Spawner) -> None:
+    """They are for the links to subscribers; whoever does not get in is told why."""
+    installation = Installation(spawn)
+    service = Victim(installation, "service")
+    limit_descriptors(service.pid, 64)
+    with contextlib.ExitStack() as stack:
+        guests = []
+        with pytest.raises(ServiceUnreachableError, match="as many connections as its process may open"):
+            while len(guests) < 64:
+                guests.append(stack.enter_context(Publisher(es_uri=installation.uri)))
+        assert len(guests) > 10
+        with fake_subscriber() as subscriber, Proxy(installation.uri) as stranger:
+            with pytest.raises(Pyro5.errors.CommunicationError):
+                stranger.statistics()
+            assert guests[0].publish("A", 1) == 0
+            guests.pop().close()
+            eventually(lambda: subscribed(stranger, subscriber.uri))
+            assert guests[0].publish("A", 1) == 1
+            subscriber.greet()
+            subscriber.take(1)
+    eventually(lambda: descriptors(service.pid) < 30)
+    installation.check()
+
+
+def subscribed(stranger: Proxy, uri: str) -> bool:
+    try:
+        stranger.subscribe("A", uri)
+    except Pyro5.errors.CommunicationError:
+        return False
+    return True
+
+
+def test_a_service_may_open_as_many_files_as_it_needs(installation: Installation) -> None:
+    soft, hard = resource.prlimit(installation.service.pid, resource.RLIMIT_NOFILE)
+    assert soft == hard or soft >= 20_000
+
+
+# Issue "Safe to leave running", limits under pressure
+
+
+def test_connections_over_the_limit_are_refused_soon_while_the_loop_goes_on(spawn: Spawner) -> None:
+    installation = Installation(spawn, "--max-connections", "30")
+    service = Victim(installation, "service")
+    with contextlib.ExitStack() as stack:
+        publisher = stack.enter_context(Publisher(es_uri=installation.uri))
+        guests = []
+        with contextlib.suppress(AssertionError):
+            while len(guests) < 31:
+                guests.append(stack.enter_context(service.stranger()))
+        assert 25 < len(guests) < 30
+        used = cpu(service.pid)
+        for number in range(300):
+            began = time.monotonic()
+            with service.stranger(greeted=False) as refused:
+                frame = refused.frame()
+                assert frame is not None and frame.type == CONNECT_FAIL
+                assert b"all 30 connections" in frame.payload
+            assert time.monotonic() - began < 0.5
+            if number % 50 == 0:
+                assert publisher.publish("health", f"refused-{number}") == 1
+                installation.subscriber.wait_for(f"^got refused-{number}$", 3)
+        assert cpu(service.pid) - used < 1
+    eventually(lambda: admitted(installation.uri))
+    installation.check()
+
+
+def admitted(uri: str) -> bool:
+    try:
+        Publisher(es_uri=uri).close()
+    except ServiceUnreachableError:
+        return False
+    return True
+
+
+# 27
+
+
+@contextlib.contextmanager
+def subscribed_with(installation: Installation, how: str, names: object, **options: object) -> Iterator[None]:
+    """A subscriber that never answers."""
+    with fake_subscriber("silent") as silent, Proxy(installation.uri) as stranger:
+        getattr(stranger, how)(names, silent.uri, options or None)
+        silent.greet()
+        try:
+            yield
+        finally:
+            silent.leave()
+
+
+def test_a_flood_of_subjects(installation: Installation) -> None:
+    """Neither what nobody listens to nor what is dropped stays in memory."""
+    service = Victim(installation, "service")
+    flood(service, 1)
+    with (
+        subscribed_with(installation, "subscribeMatch", "^FLOOD", backlog=1000, overflow="drop-oldest"),
+        no_more_memory(service.pid, 40),
+    ):
+        flood(service, 2)
+
+
+def flood(service: Victim, number: int) -> None:
+    with service.stranger() as client:
+        for first in range(0, 60_000, 1000):
+            names = [f"FLOOD-{number}-{first + each}-{'x' * 20}" for each in range(1000)]
+            assert isinstance(client.call("publish_encoded", [[names, b"\xc0"]]), int)
+
+
+def test_backlogs_are_bounded_by_bytes(installation: Installation) -> None:
+    service = Victim(installation, "service")
+    options = {"backlog_bytes": 4 << 20, "overflow": "latest"}
+    with (
+        subscribed_with(installation, "subscribe", "LARGE", **options),
+        no_more_memory(service.pid, 40),
+        Publisher(es_uri=installation.uri) as publisher,
+    ):
+        for number in range(100):
+            publisher.publish("LARGE", bytes([number]) * (1 << 20))
+
+
+def test_half_read_calls_cost_no_more_than_was_sent(installation: Installation) -> None:
+    """A gigabyte is announced, a few kilobytes come."""
+    service = Victim(installation, "service")
+    with contextlib.ExitStack() as stack, no_more_memory(service.pid, 40):
+        for _ in range(100):
+            client = stack.enter_context(service.stranger())
+            body = msgpack.packb(["Pyro.EventService", "publish_encoded", [[["A", bytes(8_000_000)]]], {}])
+            head = bytearray(40)
+            head[:] = whole_header(len(body))
+            client.send(bytes(head) + body[:10_000])
+        installation.check()
+
+
+def whole_header(size: int) -> bytes:
+    from pyro_events.wire.frames import INVOKE, MSGPACK, write_header
+
+    return write_header(INVOKE, 0, MSGPACK, 1, size)
+
+
+# 19, 20
+
+SLOW = [
+    r"(a+)+$",
+    r"(a|aa)+$",
+    r"(a|a?)+$",
+    r"(.*)*b",
+    r"(?:a?){50}a{50}",
+    r"(x+x+)+y",
+    r"^(([a-z])+.)+[A-Z]([a-z])+$",
+]
+
+
+def test_patterns_that_take_for_ever_elsewhere(installation: Installation) -> None:
+    with (
+        subscribed_with(installation, "subscribeMatch", SLOW, overflow="drop-oldest"),
+        Publisher(es_uri=installation.uri) as publisher,
+    ):
+        began = time.monotonic()
+        for letter in "ax":
+            publisher.publish(letter * 254 + "!", 1)
+        assert time.monotonic() - began < 1
+
+
+def test_hostile_patterns_are_refused_and_cost_little(installation: Installation) -> None:
+    hostile = [
+        "(" * 255,
+        "((a{100}){100}){100}",
+        "a{1000}" * 30,
+        r"(?=a)",
+        r"(a)\1",
+        "[" * 200,
+        "\\",
+        "a**" * 80,
+    ]
+    with fake_subscriber() as subscriber, Proxy(installation.uri) as stranger:
+        began = time.monotonic()
+        for pattern in hostile:
+            with pytest.raises(ValueError):
+                stranger.subscribeMatch(pattern, subscriber.uri)
+        assert time.monotonic() - began < 1
+
+
+def test_the_name_server_is_no_easier_to_keep_busy(spawn: Spawner, free_port: Callable[[], int]) -> None:
+    port = free_port()
+    env = {"PYRO_NS_HOST": "127.0.0.1", "PYRO_NS_PORT": str(port)}
+    options = ["-n", "127.0.0.1", "-p", "0", "--embed-ns", "--ns-host", "127.0.0.1", "--ns-port", str(port)]
+    es = spawn("-m", "pyro_events.es", *options, env=env, ready="started")
+    with Proxy(f"PYRO:Pyro.NameServer@127.0.0.1:{port}") as names:
+        names.register("a" * 100 + "!", "PYRO:x@127.0.0.1:1")
+        began = time.monotonic()
+        for pattern in SLOW:
+            names.list(regex=pattern)
+        assert time.monotonic() - began < 1
+    assert es.returncode is None
+
+
+# 14, 16
+
+
+class Wild(Subscriber):
+    """Whose handler raises what ends threads elsewhere."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(es_uri=uri)
+        self.count = 0
+
+    def event(self, event: object) -> None:
+        self.count += 1
+        raise (SystemExit, KeyboardInterrupt, GeneratorExit)[self.count % 3]
+
+
+def test_a_handler_that_raises_what_ends_a_thread(installation: Installation) -> None:
+    with Wild(installation.uri) as wild, Publisher(es_uri=installation.uri) as publisher:
+        wild.subscribe("wild")
+        listening = in_background(wild.listen)
+        for _ in range(7):
+            publisher.publish("wild", 1)
+        eventually(lambda: wild.statistics().failed == 7)
+        wild.abort()
+        listening.result()
+
+
+def test_no_memory_is_kept_of_those_who_have_gone(installation: Installation) -> None:
+    for name in ("service", "subscriber"):
+        victim = Victim(installation, name)
+        for measured in (False, True):
+            before = memory(victim.pid)
+            for _ in range(300):
+                with victim.stranger():
+                    pass
+            if measured:
+                eventually(lambda victim=victim, before=before: memory(victim.pid) - before < 5)

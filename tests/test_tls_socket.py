@@ -1,0 +1,215 @@
+"""TLS on a blocking socket: two threads at once, deadlines, and what is wrong with settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import Pyro5
+import pytest
+from certificates import needs_openssl, one_way, settings, use
+from contract import in_background
+
+from pyro_events.errors import EventServiceError
+from pyro_events.tls import TlsSocket, client_context, server_context
+
+pytestmark = needs_openssl
+
+Pair = tuple[TlsSocket, TlsSocket]
+
+
+@pytest.fixture
+def ends() -> Iterator[Pair]:
+    """A client's and a server's end, which have not shaken hands yet."""
+    use(settings())
+    server, client = server_context(), client_context()
+    assert server is not None and client is not None
+    near, far = socket.socketpair()
+    with TlsSocket(near, client, server_hostname="localhost") as one, TlsSocket(far, server) as other:
+        yield one, other
+
+
+@pytest.fixture
+def pair(ends: Pair) -> Pair:
+    one, other = ends
+    waiting = in_background(lambda: other.handshake(time.monotonic() + 5))
+    one.handshake(time.monotonic() + 5)
+    waiting.result()
+    for end in ends:
+        end.settimeout(10)
+    return ends
+
+
+def test_nothing_is_secured_unless_pyro_is_told_to() -> None:
+    assert server_context() is None and client_context() is None
+
+
+def test_both_sides_know_each_other(pair: Pair) -> None:
+    for end in pair:
+        assert "pyro_events" in str(end.getpeercert()["subject"])
+
+
+def test_what_is_sent_arrives_and_so_does_the_end(pair: Pair) -> None:
+    one, other = pair
+    one.sendall(b"")
+    assert one.send(memoryview(b"hello")) == 5
+    assert other.recv(100) == b"hello"
+    one.shutdown(socket.SHUT_WR)
+    assert other.recv(100) == b"" == other.recv(100)
+
+
+def test_nothing_that_can_be_read_hides_behind_an_empty_socket(pair: Pair) -> None:
+    """Whoever polls the socket would not see it."""
+    one, other = pair
+    data = bytes(range(256)) * 400
+    sending = in_background(lambda: one.sendall(data))
+    received = b""
+    while len(received) < len(data):
+        received += other.recv(1000)
+    sending.result()
+    assert received == data
+    other.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        other.recv(1000)
+
+
+def test_one_thread_reads_while_another_writes(pair: Pair) -> None:
+    data = bytes(3_000_000)
+
+    def read(end: TlsSocket) -> int:
+        count = 0
+        while count < len(data):
+            count += len(end.recv(65536))
+        return count
+
+    work = [in_background(lambda end=end: read(end)) for end in pair]
+    work += [in_background(lambda end=end: end.sendall(data)) for end in pair]
+    assert [each.result() for each in work] == [len(data)] * 2 + [None] * 2
+
+
+@pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x02\x00\x01"])
+def test_a_handshake_has_a_deadline_for_all_of_it(ends: Pair, begun: bytes) -> None:
+    one, other = ends
+    began = time.monotonic()
+    ended = threading.Event()
+
+    def drip() -> None:
+        with suppress(OSError):
+            for position in range(len(begun)):
+                socket.socket.sendall(one, begun[position : position + 1])
+                ended.wait(0.05)
+
+    dripping = in_background(drip)
+    with pytest.raises(TimeoutError):
+        other.handshake(began + 0.2)
+    ended.set()
+    dripping.result()
+    assert time.monotonic() - began < 1
+
+
+def test_a_message_has_a_deadline_for_all_of_it(pair: Pair) -> None:
+    one, other = pair
+    whole: list[bytes] = []
+    one.sendall(b"x" * 1000)
+    record = socket.socket.recv(other, 65536)
+    ended = threading.Event()
+
+    def drip() -> None:
+        for position in range(30):
+            socket.socket.sendall(one, record[position : position + 1])
+            ended.wait(0.05)
+
+    dripping = in_background(drip)
+    other.settimeout(0.2)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        whole.append(other.recv(65536))
+    assert time.monotonic() - began < 1
+    ended.set()
+    dripping.result()
+
+
+def test_garbage_ends_it(pair: Pair) -> None:
+    one, other = pair
+    socket.socket.sendall(one, b"GET / HTTP/1.1\r\n\r\n")
+    with pytest.raises(ssl.SSLError):
+        other.recv(100)
+
+
+def test_the_other_side_learns_why_the_handshake_failed() -> None:
+    use(settings())
+    server = server_context()
+    use(settings("other"))
+    client = client_context()
+    assert server is not None and client is not None
+    near, far = socket.socketpair()
+    with TlsSocket(near, client, server_hostname="localhost") as one, TlsSocket(far, server) as other:
+        waiting = in_background(lambda: other.handshake(time.monotonic() + 5))
+        with pytest.raises(ssl.SSLCertVerificationError):
+            one.handshake(time.monotonic() + 5)
+        with pytest.raises(ssl.SSLError, match="(?i)unknown.ca"):
+            waiting.result()
+
+
+def test_a_handshake_with_what_is_no_tls(ends: Pair) -> None:
+    one, other = ends
+    socket.socket.sendall(one, b"no TLS at all, but something else entirely")
+    with pytest.raises(ssl.SSLError):
+        other.handshake(time.monotonic() + 5)
+
+
+def test_a_name_that_is_none() -> None:
+    use(settings())
+    context = client_context()
+    assert context is not None
+    near, far = socket.socketpair()
+    with near, far, pytest.raises(ValueError):
+        TlsSocket(near, context, server_hostname="." * 300)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        ("SSL_SERVERCERT", "", "names no certificate"),
+        ("SSL_SERVERCERT", "/nowhere", "SSL_SERVERCERT or its key cannot be used"),
+        ("SSL_SERVERKEY", __file__, "SSL_SERVERCERT or its key cannot be used"),
+        ("SSL_CACERTS", "", "names no authority"),
+        ("SSL_CACERTS", __file__, "SSL_CACERTS cannot be used"),
+    ],
+)
+def test_settings_that_cannot_be_used(setting: str, value: str, reason: str) -> None:
+    use(settings())
+    setattr(Pyro5.config, setting, value)
+    with pytest.raises(EventServiceError, match=reason):
+        server_context()
+
+
+def test_a_directory_of_authorities_and_none_at_all(tmp_path: object) -> None:
+    use(one_way(settings()))
+    Pyro5.config.SSL_CACERTS = str(tmp_path)
+    assert client_context() is not None
+    Pyro5.config.SSL_CACERTS = ""  # the system's
+    assert client_context() is not None
+    assert server_context() is not None
+    Pyro5.config.SSL_CLIENTCERT = "/nowhere"
+    with pytest.raises(EventServiceError, match="SSL_CLIENTCERT"):
+        client_context()
+
+
+def test_a_renewed_certificate_is_noticed() -> None:
+    use(settings())
+    first = client_context()
+    assert client_context() is first
+    renewed = Path(Pyro5.config.SSL_CLIENTCERT)
+    before = renewed.stat()
+    os.utime(renewed, (1, 1))
+    try:
+        assert client_context() is not first
+    finally:
+        os.utime(renewed, ns=(before.st_atime_ns, before.st_mtime_ns))
