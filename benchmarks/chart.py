@@ -74,7 +74,9 @@ def svg(results: Results) -> str:
     width = _COLUMNS * (_WIDTH + _GAP) + _GAP
     machine = in_words(results.machine) if results.machine else ""
     rounds = results.settings.get("rounds", 1)
-    note = f"median of {rounds} rounds, whiskers from the lowest to the highest; {machine}"
+    note = f"one round; {machine}"
+    if rounds > 1:
+        note = f"median of {rounds} rounds, whiskers from the lowest to the highest; {machine}"
     if results.settings.get("quick"):
         note = f"QUICK, no comparison: {note}"
     head = [

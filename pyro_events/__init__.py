@@ -8,6 +8,8 @@ from __future__ import annotations
 from . import registry
 from .constants import EVENTSERVER_NAME
 from .errors import (
+    AccessDeniedError,
+    ClocksDifferError,
     EventServiceError,
     MessageTooLargeError,
     OutcomeUnknownError,
@@ -18,6 +20,7 @@ from .errors import (
     UnsupportedTypeError,
 )
 from .event import Event
+from .ident_proxy import IdentProxy, locate_ns
 from .options import BacklogOptions, Overflow, ServiceOptions
 from .registry import register_class
 
@@ -26,18 +29,22 @@ __version__ = "0.1.0"
 from .client.publisher import Publisher
 from .client.subscriber import Subscriber
 from .server.service import EventService
-from .server.starter import EventServiceStarter
+from .server.starter import EventServiceStarter, NameServerStarter
 
 registry.register_with_pyro()
 
 __all__ = [
     "EVENTSERVER_NAME",
+    "AccessDeniedError",
     "BacklogOptions",
+    "ClocksDifferError",
     "Event",
     "EventService",
     "EventServiceError",
     "EventServiceStarter",
+    "IdentProxy",
     "MessageTooLargeError",
+    "NameServerStarter",
     "OutcomeUnknownError",
     "Overflow",
     "PayloadError",
@@ -49,5 +56,6 @@ __all__ = [
     "Subscriber",
     "UnsupportedTypeError",
     "__version__",
+    "locate_ns",
     "register_class",
 ]

@@ -5,12 +5,17 @@ Pyro5.errors.PyroError
       ├── ServiceNotFoundError              no name server, or no event service in it (a NamingError)
       ├── ServiceExistsError                another live service has the name (a NamingError)
       ├── ServiceUnreachableError           it is registered, but does not answer (a CommunicationError)
+      ├── AccessDeniedError                 the passphrase is missing, or not accepted (a SecurityError)
+      │    └── ClocksDifferError            it is right, but the two clocks are too far apart
       ├── OutcomeUnknownError               the connection broke during a call (a ConnectionClosedError)
       ├── UnsupportedTypeError              a value that cannot be carried (a TypeError)
       ├── PayloadError                      bytes that are no message of ours (a ValueError)
       └── MessageTooLargeError              over the limit (Pyro5's error of that name, a ValueError)
 
 Knows: Pyro5's error classes. Must not know: who raises what.
+
+AccessDeniedError is no CommunicationError: a program that tries again after one of those would try for
+ever. A stock Pyro5 proxy does get a CommunicationError, "rejected: denied", because it knows no other.
 
 What the service answers to a client is always an error class of Python or of Pyro5 itself, because
 a stock client could not rebuild one of these.
@@ -21,6 +26,8 @@ from __future__ import annotations
 import Pyro5.errors
 
 __all__ = [
+    "AccessDeniedError",
+    "ClocksDifferError",
     "EventServiceError",
     "MessageTooLargeError",
     "OutcomeUnknownError",
@@ -46,6 +53,21 @@ class ServiceExistsError(EventServiceError, Pyro5.errors.NamingError):
 
 class ServiceUnreachableError(EventServiceError, Pyro5.errors.CommunicationError):
     """The event service's address is known, but nothing there answers as one."""
+
+
+class AccessDeniedError(EventServiceError, Pyro5.errors.SecurityError):
+    """One side demands a passphrase (`ident`) and the other has none, or another one."""
+
+
+class ClocksDifferError(AccessDeniedError):
+    """The passphrase is right, but the clocks of the two sides differ by more than a proof of it allows.
+
+    seconds: by how much the other clock is ahead of ours.
+    """
+
+    def __init__(self, message: str, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class OutcomeUnknownError(EventServiceError, Pyro5.errors.ConnectionClosedError):

@@ -7,8 +7,9 @@ line (es.py reads them), Pyro's global config, or who uses an option.
 from __future__ import annotations
 
 import enum
+import ipaddress
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -45,6 +46,16 @@ def _check_count(name: str, value: object, least: int) -> None:
 def _check_seconds(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:
         raise ValueError(f"{name} must be a positive number of seconds, not {reprlib.repr(value)}")
+
+
+def _checked_addresses(name: str, value: object) -> frozenset[str]:
+    """IP addresses in one spelling."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise ValueError(f"{name} must be a set of IP addresses, not {reprlib.repr(value)}")
+    try:
+        return frozenset(str(ipaddress.ip_address(address)) for address in value)
+    except ValueError as error:
+        raise ValueError(f"{name} must hold IP addresses only: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,11 @@ class BacklogOptions:
 
 @dataclass(frozen=True)
 class ServiceOptions:
-    """What an event service may use, and how patient it is. Sizes in bytes, times in seconds."""
+    """What an event service may use, and how patient it is. Sizes in bytes, times in seconds.
+
+    allow_callback: hosts that it may connect to although the subscribing call comes from another.
+    allow_stock: hosts whose clients need not prove `ident`. Both are IP addresses.
+    """
 
     backlog: BacklogOptions = BacklogOptions()
     total_backlog_bytes: int = c.TOTAL_BACKLOG_BYTES
@@ -100,6 +115,7 @@ class ServiceOptions:
     heartbeat: float = c.HEARTBEAT
     heartbeat_answer: float = c.HEARTBEAT_ANSWER
     allow_callback: frozenset[str] = frozenset()
+    allow_stock: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         _check_count("total_backlog_bytes", self.total_backlog_bytes, 1)
@@ -116,3 +132,5 @@ class ServiceOptions:
             "heartbeat_answer",
         ):
             _check_seconds(name, getattr(self, name))
+        for name in ("allow_callback", "allow_stock"):
+            object.__setattr__(self, name, _checked_addresses(name, getattr(self, name)))

@@ -129,7 +129,7 @@ def describe(value: Any) -> tuple[str | None, State]:
         return registration.name, _checked_state(registration.functions.to_dict(value))
     if kind is URI:
         return "Pyro5.core.URI", {"state": value.__getstate__()}
-    if kind is Proxy:
+    if issubclass(kind, Proxy):
         # Neither the handshake, which may hold a secret, nor the wish for a serializer.
         return "Pyro5.client.Proxy", {"state": (*value.__getstate__()[:4], "hello", None)}
     converter = _pyro_converter(value)
@@ -278,6 +278,13 @@ def register_with_pyro() -> None:
     Does no harm when called again. Pyro5's configuration stays as it is.
     """
     from .event import Event  # event -> codec -> registry: only a late import breaks the circle
+
+    # For subclasses too, such as IdentProxy: Pyro5 would send their own name, which nobody can read.
+    SerializerBase.register_class_to_dict(
+        Proxy,
+        lambda proxy: {"__class__": "Pyro5.client.Proxy", "state": proxy.__getstate__()},
+        serpent_too=False,
+    )
 
     name = _dotted(Event)
     SerializerBase.register_class_to_dict(Event, Event.to_dict)

@@ -139,3 +139,12 @@ def test_a_wanted_bound_is_a_whole_number(value: Any) -> None:
 def test_a_wider_bound_says_what_can_be_done() -> None:
     with pytest.raises(ValueError, match="^backlog=100001 is more than the service allows .* ask for less"):
         BacklogOptions().narrowed({"backlog": 100_001})
+
+
+@pytest.mark.parametrize("name", ["allow_callback", "allow_stock"])
+def test_addresses(name: str) -> None:
+    given = ServiceOptions(**{name: {"192.0.2.1", "2001:DB8:0::1"}})  # type: ignore[arg-type]
+    assert getattr(given, name) == frozenset({"192.0.2.1", "2001:db8::1"})
+    for bad in ("192.0.2.1", b"x", 5, ["localhost"], [None]):
+        with pytest.raises(ValueError, match=name):
+            ServiceOptions(**{name: bad})  # type: ignore[arg-type]

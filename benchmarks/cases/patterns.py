@@ -90,9 +90,9 @@ def _watched(session: Session, watch: Child, adder: Child | None) -> dict[str, f
 
 
 _RATES = tuple(
-    Metric(f"{kind}_{label}", f"{count} patterns, {text}", "events/s")
+    Metric(f"{kind}_{label}", f"{text}, {count}", "events/s")
     for kind, text in (("recurring", "500 recurring subjects"), ("new", "a new subject each time"))
-    for label, count in (("1", "1"), ("1k", "1,000"), ("10k", "10,000"))
+    for label, count in (("1", "1 pattern"), ("1k", "1,000 patterns"), ("10k", "10,000 patterns"))
 )
 
 PATTERNS = Case(

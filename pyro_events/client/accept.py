@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from Pyro5 import config, socketutil
 
+from .keepalive import keep_alive
+
 log = logging.getLogger("pyro_events.daemon")
 
 # A loop with a condition of its own is asked this often whether it still holds, in seconds.
@@ -126,6 +128,7 @@ class AcceptServer:
                 return
             sock.setblocking(True)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            keep_alive(sock)
             thread = threading.Thread(
                 target=self._serve, args=(sock,), name="pyro_events-subscriber", daemon=True
             )

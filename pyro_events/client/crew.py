@@ -98,6 +98,11 @@ class Crew:
         return batch.failed
 
     @property
+    def begun(self) -> int:
+        """How many parts of batches have started so far."""
+        return self._batches_begun
+
+    @property
     def paused(self) -> bool:
         """Whether no event may start."""
         return self._paused

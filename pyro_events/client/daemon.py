@@ -15,7 +15,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgpack
 import Pyro5.core
@@ -23,12 +23,14 @@ import Pyro5.errors
 import Pyro5.server
 from Pyro5 import config
 
-from ..constants import BATCH_EVENTS
+from ..wire import calls
 from ..wire.frames import CORRELATED, INVOKE, MSGPACK, RESULT, Frame, FrameError, write_frame
+from ..wire.identity import DENIED, CallbackGate, DeniedError
 from .accept import AcceptServer
 from .crew import Crew
 from .guard import GuardedConnection
 from .lane import Batch, ConnectionEnded
+from .rows import read_rows
 
 log = logging.getLogger("pyro_events.daemon")
 
@@ -36,9 +38,17 @@ log = logging.getLogger("pyro_events.daemon")
 MAX_CONNECTIONS: Final = 200
 
 _NONE_FAILED: Final[bytes] = msgpack.packb([])
-# A batch and its rows; what else could be nested there would only cost memory.
-_ROW: Final = 5
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
+
+
+class Home(Protocol):
+    """Who hears of the service's connections."""
+
+    def arrived(self, connection: object) -> bool:
+        """One was made; returns whether events may have been missed before it."""
+
+    def left(self, connection: object) -> None:
+        """One has ended, perhaps, or for the second time."""
 
 
 class SubscriberDaemon(Pyro5.server.Daemon):
@@ -46,14 +56,17 @@ class SubscriberDaemon(Pyro5.server.Daemon):
 
     transportServer: AcceptServer | None
 
-    def __init__(self, host: str, port: int = 0) -> None:
-        """host: the address to listen on. Raises OSError."""
+    def __init__(self, host: str, port: int = 0, gate: CallbackGate | None = None) -> None:
+        """host: the address to listen on. gate: admits services; without one everybody is. Raises OSError."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
             super().__init__(connected_socket=ours)
         self._lock = threading.Lock()
         self._connections: set[GuardedConnection] = set()
         self._crew: Crew | None = None
+        self._home: Home | None = None
+        self._home_id = ""
+        self._gate = gate
         self._prefix = b""
         self.transportServer = AcceptServer(self, host, port, self._serve)
         self.locationStr = self.transportServer.locationStr
@@ -61,8 +74,10 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             natport = config.NATPORT or int(self.locationStr.rpartition(":")[2])
             self.natLocationStr = f"{config.NATHOST}:{natport}"
 
-    def deliver_to(self, object_id: str, crew: Crew) -> None:
-        """Give the batches that come for `events` of an object to a crew."""
+    def deliver_to(self, object_id: str, crew: Crew, home: Home | None = None) -> None:
+        """Give the batches that come for `events` of an object to a crew. home: hears of connections
+        that are made to that object."""
+        self._home, self._home_id = home, object_id
         self._prefix = b"\x94" + msgpack.packb(object_id) + msgpack.packb("events") + b"\x91"
         self._crew = crew
 
@@ -97,8 +112,11 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         """Stop listening and end every connection. Handlers that run are not waited for."""
         server = self.transportServer
         super().close()
-        if server is None:
-            return
+        if server is not None:
+            self.disconnect()
+
+    def disconnect(self) -> None:
+        """End every connection; those who want may connect again."""
         with self._lock:
             for connection in self._connections:
                 connection.wake()
@@ -120,29 +138,59 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         carrier = _Connection(self, connection)
         lane = None
         try:
-            if self._greet(connection):
+            hello = self._greet(connection)
+            if hello is not None:
                 lane = (self._crew or self._own_crew()).admit(carrier)
         finally:
             if lane is None:
                 carrier.close()
-        if lane is not None:
+        if lane is not None and hello is not None:
+            if self._home is not None and self._is_home(hello):
+                carrier.gap = self._home.arrived(carrier)
             lane.run()
+
+    def _is_home(self, hello: Frame) -> bool:
+        """Whether a connection is, by all that one can tell, the service's to our subscriber."""
+        try:
+            return hello.serializer_id == MSGPACK and calls.read_hello(hello).object_id == self._home_id
+        except Pyro5.errors.SerializeError:
+            return False
 
     def _own_crew(self) -> Crew:
         """For a daemon that no subscriber uses: nobody will give it events."""
         self._crew = Crew(lambda: lambda event: None)
         return self._crew
 
-    def _greet(self, connection: GuardedConnection) -> bool:
-        """Pyro5's handshake, on a first frame that has been judged."""
+    def _greet(self, connection: GuardedConnection) -> Frame | None:
+        """Pyro5's handshake, on a first frame that has been judged; None if it came to nothing."""
         try:
-            connection.read_hello()
-            return bool(self._handshake(connection))
+            hello = connection.read_hello()
+            if self._gate is not None and not self._admits(self._gate, connection, hello):
+                return None
+            return hello if self._handshake(connection) else None
         except Pyro5.errors.CommunicationError as error:
             log.debug("a connection was refused: %s", error)
         except Exception:
             log.warning("a handshake failed", exc_info=True)
-        return False
+        return None
+
+    @staticmethod
+    def _admits(gate: CallbackGate, connection: GuardedConnection, frame: Frame) -> bool:
+        """Judge who connects, and refuse who is no service that we have called."""
+        try:
+            if frame.serializer_id != MSGPACK:
+                raise DeniedError
+            hello = calls.read_hello(frame)
+            connection.greeting = gate.admit(hello.handshake, hello.object_id)
+        except (DeniedError, Pyro5.errors.SerializeError):
+            log.info("a connection to this subscriber was denied")
+            connection.refuse(frame.seq, DENIED)
+            return False
+        return True
+
+    def validateHandshake(self, connection: GuardedConnection, data: Any) -> Any:
+        """For Pyro5: what to answer to a handshake that has been judged already."""
+        return connection.greeting
 
     def take(self, connection: GuardedConnection, frame: Frame) -> Batch | None:
         """The batch of events in a frame; None for any other call, which is made the stock way."""
@@ -155,7 +203,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             and payload.startswith(self._prefix)
             and payload[-1] == 0x80
         ):
-            rows = _rows(payload[len(self._prefix) : -1])
+            rows = read_rows(payload[len(self._prefix) : -1])
             if rows is not None:
                 return Batch(frame.seq, rows)
         connection.serve(frame)
@@ -164,6 +212,11 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         finally:
             connection.served()
         return None
+
+    def ended(self, carrier: _Connection) -> None:
+        """A connection is of no more use, though a handler may still be busy with its last event."""
+        if self._home is not None:
+            self._home.left(carrier)
 
     def forget(self, connection: GuardedConnection) -> None:
         """A connection has ended."""
@@ -181,16 +234,22 @@ class _Connection:
     def __init__(self, daemon: SubscriberDaemon, connection: GuardedConnection) -> None:
         self._daemon = daemon
         self._connection = connection
+        # Whether events may have been missed before the next one.
+        self.gap = False
 
     def read(self) -> Batch | None:
         """The next batch, or None after any other call."""
         try:
             frame = self._connection.read_call()
-            return self._daemon.take(self._connection, frame)
+            batch = self._daemon.take(self._connection, frame)
         except (Pyro5.errors.CommunicationError, Pyro5.errors.SecurityError, OSError) as error:
             if isinstance(error, (FrameError, Pyro5.errors.TimeoutError)):
                 log.warning("a connection is closed: %s", error)
             raise ConnectionEnded from error
+        if self.gap and batch is not None and batch.rows:
+            self.gap = False
+            batch.after_a_gap()
+        return batch
 
     def reply(self, batch: Batch) -> None:
         """Acknowledge a batch."""
@@ -211,9 +270,11 @@ class _Connection:
     def wake(self) -> None:
         """End the connection."""
         self._connection.wake()
+        self._daemon.ended(self)
 
     def close(self) -> None:
         """Release the socket."""
+        self._daemon.ended(self)
         self._daemon.forget(self._connection)
         self._connection.close()
 
@@ -226,27 +287,3 @@ def _polled(sock: socket.socket, readable: bool = False) -> int:
     poller.register(sock, (select.POLLIN if readable else 0) | getattr(select, "POLLRDHUP", 0))
     found = poller.poll(0)
     return found[0][1] if found else 0
-
-
-def _rows(packed: bytes) -> Any:
-    """The rows of a batch, None when it is something else that must be looked at more closely."""
-    try:
-        rows = msgpack.unpackb(
-            packed,
-            use_list=False,
-            raw=False,
-            max_array_len=max(BATCH_EVENTS, _ROW),
-            object_hook=_no_map,
-            ext_hook=_no_extension,
-        )
-    except Exception:  # the parser raises a dozen kinds; the stock way says what is wrong
-        return None
-    return rows if type(rows) is tuple else None
-
-
-def _no_map(value: Any) -> Any:
-    raise ValueError("a batch of events contains no map")
-
-
-def _no_extension(code: int, data: bytes) -> Any:
-    raise ValueError("a batch of events contains no extension type")

@@ -30,6 +30,7 @@ from ..constants import (
     MAX_MESSAGE,
     MAX_STOCK_CALL,
 )
+from ..introduction import STOCK_HELLO
 from ..wire.frames import (
     CONNECT,
     CONNECT_FAIL,
@@ -68,13 +69,15 @@ class GuardedConnection(SocketConnection):
         self._replay = memoryview(b"")
         self._mute = False
         self._sending = threading.Lock()
+        # What the handshake is answered with, once it has been judged.
+        self.greeting: object = STOCK_HELLO
 
     @property
     def buffered(self) -> bool:
         """Whether bytes were read that no frame has been made of yet."""
         return bool(self._reader.buffered)
 
-    def read_hello(self) -> None:
+    def read_hello(self) -> Frame:
         """Read the first frame, for Pyro5's handshake to `recv`; within HANDSHAKE_TIMEOUT in all.
 
         Raises FrameError, after telling the stranger why, or Pyro5's errors for a lost connection.
@@ -82,12 +85,16 @@ class GuardedConnection(SocketConnection):
         try:
             frame = self._read(time.monotonic() + HANDSHAKE_TIMEOUT)
         except FrameError as error:
-            # Msgpack, because Pyro5 would use marshal for a peer that it cannot understand.
-            seq = error.header.seq if error.header is not None else 0
-            self.send(write_frame(CONNECT_FAIL, 0, MSGPACK, seq, msgpack.packb(str(error))))
+            self.refuse(error.header.seq if error.header is not None else 0, str(error))
             raise
         self._reader.limits = _CALL_LIMITS
         self.serve(frame)
+        return frame
+
+    def refuse(self, seq: int, reason: str) -> None:
+        """Answer the first frame with a refusal."""
+        # Msgpack, because Pyro5 would use marshal for a peer that it cannot understand.
+        self.send(write_frame(CONNECT_FAIL, 0, MSGPACK, seq, msgpack.packb(reason)))
 
     def read_call(self) -> Frame:
         """The next frame, however long it takes to begin. Raises as `read_hello` does."""

@@ -52,6 +52,11 @@ class Batch:
         self.failed: list[int] = []
         self.parts = 0
 
+    def after_a_gap(self) -> None:
+        """Nobody knows how many events were missed before the first of these; none has started yet."""
+        subject, stamp, seq, _, payload = self.rows[0]
+        self.rows = [(subject, stamp, seq, None, payload), *self.rows[1:]]
+
 
 class Part:
     """Events of one batch that one thread takes one after the other."""

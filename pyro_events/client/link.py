@@ -10,7 +10,9 @@ both takes `_receiving` first.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import threading
 import time
 import weakref
@@ -19,15 +21,18 @@ from typing import Any, Final
 import msgpack
 import Pyro5.errors
 
-from ..errors import EventServiceError, OutcomeUnknownError, ServiceUnreachableError
+from ..errors import AccessDeniedError, EventServiceError, OutcomeUnknownError, ServiceUnreachableError
 from ..wire.frames import FrameError
 from .locate import Finder
 from .replies import read_reply
-from .session import Session, Ticket
+from .session import CONNECT_TIMEOUT, Session, Ticket
 
 # A link that was idle for this many seconds is looked at before it is used: a restarted service
 # then costs no spurious error. No service restarts faster, and no busy link pays for the look.
 IDLE: Final = 0.05
+# Seconds for connecting, when a lost service is looked for again and again: just beyond the second
+# after which Linux repeats a lost SYN, so that no two are more than two seconds apart.
+QUICK_CONNECT: Final = 1.1
 # How long a thread that closes a session waits for those it has just woken to let go of it.
 _LET_GO: Final = 1.0
 
@@ -53,6 +58,7 @@ class Link:
         self._session: Session | None = None
         self._used = 0.0
         self._closed = False
+        self._opening: socket.socket | None = None
         self._last_address: str | None = None
         self.reconnects = 0
         self._make_locks()
@@ -79,10 +85,19 @@ class Link:
         session = self._session
         return session.local_host if session is not None else ""
 
-    def connect(self) -> None:
-        """Connect if there is no connection."""
+    def connect(self, quick: bool = False) -> None:
+        """Connect if there is no connection.
+
+        quick: do not try for long, because the caller will come again soon.
+        """
         with self._sending:
-            self._usable()
+            self._usable(quick)
+
+    def drop(self, reason: str) -> None:
+        """Give the connection up; the next call makes a new one."""
+        session = self._session
+        if session is not None:
+            self._retire(session, reason)
 
     def call(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
         """Make a call and return its result, or raise the error that it answered with.
@@ -147,7 +162,7 @@ class Link:
         finally:
             self._receiving.release()
 
-    def _usable(self) -> Session:
+    def _usable(self, quick: bool = False) -> Session:
         """The session to send on; `_sending` is held."""
         if self._closed:
             raise EventServiceError("this connection to the event service was closed by its program")
@@ -160,16 +175,19 @@ class Link:
             # No reply is awaited, so nobody receives, and we hold the sending side.
             session.fail("the service closed the connection")
             session.close()
-        return self._connected_anew()
+        return self._connected_anew(quick)
 
-    def _connected_anew(self) -> Session:
-        failure: ServiceUnreachableError | None = None
-        for uri in self._finder.candidates():
+    def _connected_anew(self, quick: bool) -> Session:
+        failure: ServiceUnreachableError | AccessDeniedError | None = None
+        patience = QUICK_CONNECT if quick else CONNECT_TIMEOUT
+        for uri in self._finder.candidates(quick):
             try:
-                session = Session.open(uri)
-            except ServiceUnreachableError as error:
+                session = Session.open(uri, self._finder.identity, patience, self._begin)
+            except (ServiceUnreachableError, AccessDeniedError) as error:
                 failure = error
                 continue
+            finally:
+                self._opening = None
             self._finder.was_good(uri)
             if self._last_address is not None:
                 self.reconnects += 1
@@ -181,6 +199,12 @@ class Link:
             return session
         assert failure is not None, "a finder names at least one address"
         raise failure
+
+    def _begin(self, sock: socket.socket) -> None:
+        """A socket is connected and about to shake hands: `close` must be able to interrupt that."""
+        self._opening = sock
+        if self._closed:
+            raise EventServiceError("this connection to the event service was closed by its program")
 
     def _retire(self, session: Session, reason: str) -> None:
         """Wake whoever uses the session, then release its socket; no lock may be held."""
@@ -200,6 +224,10 @@ class Link:
     def close(self) -> None:
         """End the connection for good; a thread that waits for a reply is woken."""
         self._closed = True
+        opening = self._opening
+        if opening is not None:
+            with contextlib.suppress(OSError):  # it has been closed meanwhile, which is what we want
+                opening.shutdown(socket.SHUT_RDWR)
         session = self._session
         if session is not None:
             self._retire(session, "this program closed it")

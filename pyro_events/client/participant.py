@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
+from ..wire.identity import identity_of
+from .locate import Finder
+
 Self = TypeVar("Self", bound="Participant")
 
 
@@ -78,13 +81,12 @@ class Participant:
         self.close()
 
 
-def chosen_uri(ident: object, es_uri: object, esURI: object) -> object:
-    """The service's address among the arguments of a participant's `__init__`.
+def chosen_finder(ident: object, es_uri: object, esURI: object) -> Finder:
+    """What finds the service that the arguments of a participant's `__init__` name.
 
-    Raises TypeError when both spellings are given, ValueError for an ident.
+    Raises TypeError when both spellings are given, TypeError or ValueError for what is no passphrase or
+    no URI.
     """
-    if ident is not None:
-        raise ValueError("ident is not supported yet: leave it None")
     if es_uri is not None and esURI is not None:
         raise TypeError("es_uri and esURI are the same argument: give one of them")
-    return es_uri if es_uri is not None else esURI
+    return Finder(es_uri if es_uri is not None else esURI, identity_of(ident))

@@ -9,9 +9,8 @@ from typing import Any
 
 from ..codec import encode
 from .entries import checked_entry
-from .locate import Finder
 from .outbox import Outbox
-from .participant import Participant, chosen_uri
+from .participant import Participant, chosen_finder
 from .pipeline import Pipeline
 
 
@@ -23,14 +22,16 @@ class Publisher(Participant):
 
     __outbox: Outbox
 
-    def __init__(self, ident: object = None, es_uri: object = None, *, esURI: object = None) -> None:
+    def __init__(self, ident: str | None = None, es_uri: object = None, *, esURI: object = None) -> None:
         """Find the event service and connect to it.
 
-        ident: None. es_uri: the service's address, a str or a Pyro5 URI; without one the name
-        server is asked, as Pyro5's config says. esURI: the same in the original's spelling.
-        Raises ServiceNotFoundError (a NamingError) or ServiceUnreachableError (a CommunicationError).
+        ident: the passphrase of service and name server, if they have one; both must prove it too.
+        es_uri: the service's address, a str or a Pyro5 URI; without one the name server is asked, as
+        Pyro5's config says. esURI: the same in the original's spelling.
+        Raises ServiceNotFoundError (a NamingError), ServiceUnreachableError (a CommunicationError) or
+        AccessDeniedError.
         """
-        self.__outbox = Outbox(Finder(chosen_uri(ident, es_uri, esURI)))
+        self.__outbox = Outbox(chosen_finder(ident, es_uri, esURI))
         self._join("publisher", self.__outbox)
 
     def publish(self, subjects: Any, message: object) -> int:

@@ -11,19 +11,15 @@ import select
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import msgpack
 import Pyro5.core
 
-from ..constants import (
-    HEARTBEAT,
-    HEARTBEAT_ANSWER,
-    HEARTBEAT_TRIES,
-    MAX_HANDSHAKE_REPLY,
-    MAX_MESSAGE,
-)
+from ..constants import MAX_HANDSHAKE_REPLY, MAX_MESSAGE
 from ..errors import ServiceUnreachableError
+from ..introduction import Introduction
 from ..wire.frames import (
     CONNECT,
     CONNECT_FAIL,
@@ -37,6 +33,8 @@ from ..wire.frames import (
     FrameReader,
     write_frame,
 )
+from ..wire.identity import Identity
+from .keepalive import keep_alive
 from .replies import unpacked
 
 # Connecting and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
@@ -85,21 +83,52 @@ class Session:
         self._seq = 0
 
     @classmethod
-    def open(cls, uri: Pyro5.core.URI) -> Session:
+    def open(
+        cls,
+        uri: Pyro5.core.URI,
+        identity: Identity | None = None,
+        patience: float = CONNECT_TIMEOUT,
+        begun: Callable[[socket.socket], None] = lambda sock: None,
+    ) -> Session:
         """Connect to a PYRO URI and shake hands, within CONNECT_TIMEOUT in all.
 
-        Raises ServiceUnreachableError.
+        identity: what to prove, and what the service must prove. patience: seconds for connecting
+        alone. begun: called with the socket once it is connected.
+
+        Raises ServiceUnreachableError or AccessDeniedError.
         """
         deadline = time.monotonic() + CONNECT_TIMEOUT
+        tried = False
+        while True:
+            introduction = Introduction(identity, uri.object, uri.location)
+            session = cls._attempt(uri, introduction, tried, min(patience, CONNECT_TIMEOUT), deadline, begun)
+            if session is not None:
+                return session
+            tried = True
+
+    @classmethod
+    def _attempt(
+        cls,
+        uri: Pyro5.core.URI,
+        introduction: Introduction,
+        tried: bool,
+        patience: float,
+        deadline: float,
+        begun: Callable[[socket.socket], None],
+    ) -> Session | None:
+        """A session, or None when another attempt is worth while."""
         where = uri.location
         try:
-            sock = _connected_socket(uri, CONNECT_TIMEOUT)
+            sock = _connected_socket(uri, patience)
         except OSError as error:
             reason = f"the event service at {where} cannot be reached: {error}"
             raise ServiceUnreachableError(reason) from error
         try:
+            begun(sock)
             session = cls(sock, uri)
-            session._greet(uri.object, deadline)
+            if not session._greet(uri.object, deadline, introduction, tried):
+                sock.close()
+                return None
             sock.settimeout(None)
             return session
         except (OSError, FrameError) as error:
@@ -112,8 +141,9 @@ class Session:
             sock.close()
             raise
 
-    def _greet(self, object_id: str, deadline: float) -> None:
-        body = msgpack.packb({"handshake": "hello", "object": object_id})
+    def _greet(self, object_id: str, deadline: float, introduction: Introduction, tried: bool) -> bool:
+        """Shake hands; False if the service wants another introduction."""
+        body = msgpack.packb({"handshake": introduction.hello, "object": object_id})
         self.sock.sendall(write_frame(CONNECT, 0, MSGPACK, 0, body))
         while (frame := self._reader.next_frame()) is None:
             left = deadline - time.monotonic()
@@ -123,13 +153,17 @@ class Session:
             self._feed()
         answer = unpacked(frame)
         if frame.type == CONNECT_FAIL:
+            if introduction.may_retry(answer, tried):
+                return False
             reason = f"the event service at {self.address} refused the connection: {answer}"
             raise ServiceUnreachableError(reason)
+        introduction.check(answer.get("handshake") if isinstance(answer, dict) else None)
         metadata = answer.get("meta") if isinstance(answer, dict) else None
         methods = metadata.get("methods") if isinstance(metadata, dict) else None
         if isinstance(methods, list) and "publish_encoded" not in methods:
             raise ServiceUnreachableError(f"the object at {self.address} is no event service")
         self._reader.limits = _REPLY_LIMITS
+        return True
 
     def send(self, call: bytes) -> Ticket:
         """Send a call: the msgpack of its method, arguments and named arguments, one after the other.
@@ -208,14 +242,5 @@ def _connected_socket(uri: Pyro5.core.URI, timeout: float) -> socket.socket:
         return sock
     sock = socket.create_connection((uri.host, uri.port), timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A service whose host has vanished is found out. No TCP_USER_TIMEOUT: it would also end the
-    # connection of a publisher that is held up, because the service then does not read.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, seconds in (
-        ("TCP_KEEPIDLE", HEARTBEAT),
-        ("TCP_KEEPINTVL", HEARTBEAT_ANSWER),
-        ("TCP_KEEPCNT", HEARTBEAT_TRIES),
-    ):
-        if hasattr(socket, option):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(seconds))
+    keep_alive(sock)
     return sock

@@ -1,177 +1,24 @@
 """Subscriber: what a program derives from to be called back.
 
-Knows: subscriptions, and when the program listens. Must not know: frames, or how handlers get their
-threads.
+Knows: what a program may do with a subscriber. Must not know: frames and sockets, or how handlers get
+their threads (inlet.py does).
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import Pyro5.errors
-from Pyro5 import config
 from Pyro5.server import expose
 
 from ..broker.subjects import check_subjects, check_texts
-from ..constants import MAX_SUBJECTS_PER_CALL
-from ..errors import EventServiceError
 from ..event import Event
 from ..options import Overflow
-from .crew import Crew
 from .daemon import SubscriberDaemon
-from .link import Link
-from .locate import Finder
-from .participant import Participant, chosen_uri
+from .inlet import NAME, PATTERN, Inlet
+from .participant import Participant, chosen_finder
 
 log = logging.getLogger("pyro_events.subscriber")
-
-# The service waits 60 s for the first contact; a `listen` this many seconds after subscribing
-# subscribes again, because its daemon answers only now.
-STALE: Final = 45.0
-# Unsubscribing when closing is a courtesy: the service would find out by itself.
-_FAREWELL: Final = 1.0
-# Names in one call, when many are subscribed again: 255 characters of four bytes each, below the
-# 64 KiB that the service takes in one call.
-_NAMES_AT_ONCE: Final = min(MAX_SUBJECTS_PER_CALL, 50)
-
-_NAME, _PATTERN = "subscribe", "subscribeMatch"
-
-
-@dataclass(frozen=True)
-class SubscriberStatistics:
-    """What a subscriber has done so far.
-
-    handled: events whose `event` returned, in acknowledged batches; failed: those that raised.
-    running: parts of batches being handled now. subscriptions: names and patterns.
-    """
-
-    handled: int
-    failed: int
-    running: int
-    subscriptions: tuple[str, ...]
-    uri: str
-    connections: int
-    reconnects: int
-    connected: bool
-    address: str | None
-
-
-class _Inlet:
-    """The subscribing end of a participant: the daemon, the crew, and a link for control calls."""
-
-    def __init__(self, subscriber: Subscriber, finder: Finder) -> None:
-        self.link = Link(finder)
-        self.link.connect()
-        try:
-            self.daemon = SubscriberDaemon(_host(self.link.local_host))
-        except BaseException:
-            self.link.close()
-            raise
-        self.crew = Crew(lambda: subscriber.event)
-        # Name or pattern -> how it was subscribed, in order; guarded by `lock`, as the options are.
-        self.record: dict[str, str] = {}
-        self.options: dict[str, Any] = {}
-        self.lock = threading.Lock()
-        self.since = 0.0
-        self.closed = False
-        self.warned = False
-
-    def announce(self, subscriber: Subscriber) -> None:
-        """Register the object in the daemon, and prepare how the service is told about it."""
-        self.uri = str(self.daemon.register(subscriber))
-        proxy = self.daemon.proxyFor(subscriber)
-        state = [list(part) if isinstance(part, (tuple, set)) else part for part in proxy.__getstate__()]
-        self.subscriber = {"__class__": "Pyro5.client.Proxy", "state": state}
-        self.daemon.deliver_to(proxy._pyroUri.object, self.crew)
-
-    def subscribe(self, how: str, names: list[str], options: dict[str, Any]) -> None:
-        """Subscribe to names or patterns, and remember that."""
-        if not names:
-            return
-        self.link.call(how, names, self.subscriber, options or None)
-        with self.lock:
-            if not self.record or not self.since:
-                self.since = time.monotonic()
-            self.record.update(dict.fromkeys(names, how))
-            self.options.update(options)
-
-    def unsubscribe(self, names: list[str]) -> None:
-        """Unsubscribe from names and patterns."""
-        if not names:
-            return
-        with self.lock:
-            for name in names:
-                self.record.pop(name, None)
-        self.link.call("unsubscribe", names, self.subscriber)
-
-    def subscribe_again(self) -> None:
-        """Tell the service of every subscription, as if for the first time."""
-        with self.lock:
-            record, options = dict(self.record), dict(self.options)
-            self.since = time.monotonic()
-        for how in (_NAME, _PATTERN):
-            for names in _pieces([name for name, kind in record.items() if kind == how]):
-                self.link.call(how, names, self.subscriber, options or None)
-
-    def listen(self) -> None:
-        """Run the daemon's request loop."""
-        if self.closed:
-            raise EventServiceError("this subscriber is closed")
-        if self.record and not self.daemon.connections and time.monotonic() - self.since > STALE:
-            self.subscribe_again()
-        try:
-            self.daemon.requestLoop()
-        finally:
-            self.crew.pause()
-
-    def abort(self) -> None:
-        """Let no further event start, and the request loop end."""
-        self.crew.pause()
-        server = self.daemon.transportServer
-        if server is not None:
-            server.stop()
-
-    def statistics(self) -> SubscriberStatistics:
-        """A snapshot."""
-        crew, link = self.crew, self.link
-        with self.lock:
-            names = tuple(self.record)
-        return SubscriberStatistics(
-            crew.handled,
-            crew.failed,
-            crew.running,
-            names,
-            self.uri,
-            self.daemon.connections,
-            link.reconnects,
-            link.connected,
-            link.address,
-        )
-
-    def close(self) -> None:
-        """Unsubscribe from everything, then end connections and threads."""
-        with self.lock:
-            closed, self.closed = self.closed, True
-            names = list(self.record)
-            self.record.clear()
-        if closed:
-            return
-        self.crew.pause()
-        try:
-            for some in _pieces(names):
-                if self.link.connected:
-                    self.link.call("unsubscribe", some, self.subscriber, timeout=_FAREWELL)
-        except (Pyro5.errors.PyroError, OSError) as error:
-            log.debug("unsubscribing at the end failed: %s", error)
-        finally:
-            self.link.close()
-            self.daemon.close()
-            self.crew.close()
 
 
 class Subscriber(Participant):
@@ -181,14 +28,18 @@ class Subscriber(Participant):
     `listen` runs. Use it in a `with` statement, or call `close`.
     """
 
-    __inlet: _Inlet
+    __inlet: Inlet
+    __warned = False
 
-    def __init__(self, ident: object = None, es_uri: object = None, *, esURI: object = None) -> None:
+    def __init__(self, ident: str | None = None, es_uri: object = None, *, esURI: object = None) -> None:
         """Find the event service and connect to it; the arguments are those of Publisher.
 
-        Raises ServiceNotFoundError (a NamingError) or ServiceUnreachableError (a CommunicationError).
+        With ident, nobody but a service that proves it reaches this object and its daemon.
+        Raises ServiceNotFoundError (a NamingError), ServiceUnreachableError (a CommunicationError) or
+        AccessDeniedError.
         """
-        inlet = _Inlet(self, Finder(chosen_uri(ident, es_uri, esURI)))
+        finder = chosen_finder(ident, es_uri, esURI)
+        inlet = Inlet(finder, lambda: self.event, lambda reason: self.on_reconnect(reason))
         self.__inlet = inlet
         self._join("subscriber", inlet)
         try:
@@ -199,9 +50,16 @@ class Subscriber(Participant):
 
     def event(self, event: Event) -> None:
         """Override this: it is called with every event, in threads of the daemon."""
-        if not self.__inlet.warned:
-            self.__inlet.warned = True
+        if not self.__warned:
+            self.__warned = True
             log.warning("%s does not override event(): its events are ignored", type(self).__name__)
+
+    def on_reconnect(self, reason: str) -> None:
+        """Override this to hear that the service has been lost and found again.
+
+        It is called before the first event that comes afterwards, whose `missed` is None: nobody knows
+        how many were missed. All subscriptions are being made again. `seq` starts anew.
+        """
 
     @expose  # type: ignore[untyped-decorator]
     def events(self, batch: Any) -> list[int]:
@@ -228,7 +86,7 @@ class Subscriber(Participant):
         OutcomeUnknownError.
         """
         options = _options(backlog, backlog_bytes, overflow)
-        self.__inlet.subscribe(_NAME, check_subjects(subjects), options)
+        self.__inlet.subscribe(NAME, check_subjects(subjects), options)
 
     def subscribeMatch(
         self,
@@ -244,7 +102,7 @@ class Subscriber(Participant):
         for `subscribe`; a bad pattern is a ValueError.
         """
         options = _options(backlog, backlog_bytes, overflow)
-        self.__inlet.subscribe(_PATTERN, check_texts(patterns), options)
+        self.__inlet.subscribe(PATTERN, check_texts(patterns), options)
 
     def unsubscribe(self, subjects: Any) -> None:
         """Remove names and patterns, in any mixture; what is not there is no error.
@@ -254,7 +112,10 @@ class Subscriber(Participant):
         self.__inlet.unsubscribe(check_texts(subjects))
 
     def listen(self) -> None:
-        """Let events come, until `abort` or `close`. May be called again after `abort`."""
+        """Let events come, until `abort` or `close`. May be called again after `abort`.
+
+        While it runs, a service that is lost is looked for, and subscribed to again.
+        """
         self.__inlet.listen()
 
     def abort(self) -> None:
@@ -278,13 +139,6 @@ class Subscriber(Participant):
         return self.__inlet.daemon
 
 
-def _host(local_host: str) -> str:
-    """Where the daemon listens: the address that the service knows us by, or what Pyro5's config says."""
-    if config.HOST != "localhost" or not local_host:
-        return str(config.HOST)
-    return local_host
-
-
 def _options(
     backlog: int | None, backlog_bytes: int | None, overflow: Overflow | str | None
 ) -> dict[str, Any]:
@@ -292,9 +146,3 @@ def _options(
     name = Overflow.parse(overflow).value if overflow is not None else None
     given = {"backlog": backlog, "backlog_bytes": backlog_bytes, "overflow": name}
     return {key: value for key, value in given.items() if value is not None}
-
-
-def _pieces(names: list[str]) -> Iterator[list[str]]:
-    """Names in pieces that fit into one call."""
-    for start in range(0, len(names), _NAMES_AT_ONCE):
-        yield names[start : start + _NAMES_AT_ONCE]

@@ -6,11 +6,14 @@ Knows: hosts, ports and Pyro5's settings HOST, NATHOST and NATPORT. Must not kno
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 
 from Pyro5 import config, socketutil
 
 from .sockets import format_address
+
+log = logging.getLogger("pyro_events.service")
 
 
 def bind(host: str | None, port: int, others: bool = False) -> socket.socket:
@@ -56,6 +59,26 @@ def location(host: str | None, sock: socket.socket) -> str:
         # Nobody can connect to "all addresses": name the one that faces the network.
         name = str(socketutil.get_ip_address("", workaround127=address == "0.0.0.0"))
     return format_address(name, port)
+
+
+def warn_if_open(sock: socket.socket, where: str, ident: bool) -> None:
+    """Say in the log what others on the network can do at a bound socket, if they can do anything.
+
+    ident: whether they must prove a passphrase.
+    """
+    if is_loopback(sock) or config.SSL:
+        return
+    if ident:
+        log.warning(
+            "listening on %s, guarded by ident but without TLS: who can read the network reads every "
+            "message, and one who can change what is sent can take a connection over; see docs/security.md",
+            where,
+        )
+    else:
+        log.warning(
+            "listening on %s without ident or TLS: everybody who can reach it may use it",
+            where,
+        )
 
 
 def is_loopback(sock: socket.socket) -> bool:

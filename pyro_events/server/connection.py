@@ -32,6 +32,8 @@ from ..wire.frames import (
     FrameLimits,
     FrameReader,
 )
+from ..wire.identity import AgainError
+from .doorkeeper import Doorkeeper
 from .served import LARGE, Caller, Pending, ServedObject, remote_names
 from .sockets import tune
 
@@ -50,6 +52,7 @@ class ConnectionOwner(Protocol):
     """What a connection asks of and tells its engine."""
 
     options: ServiceOptions
+    doorkeeper: Doorkeeper
 
     @property
     def objects(self) -> Mapping[str, ServedObject]:
@@ -195,10 +198,14 @@ class Connection(asyncio.Protocol):
             self._timer = None
         try:
             hello = calls.read_hello(frame)
+            # First, so that a stranger does not even learn what objects there are.
+            greeting, proved = self._owner.doorkeeper.admit(self.peer, hello)
             served = self._owner.objects.get(hello.object_id)
             if served is None:
                 raise Pyro5.errors.DaemonError(f"there is no object {hello.object_id!r} here")
         except Pyro5.errors.PyroError as error:
+            if not isinstance(error, AgainError):
+                log.info("a client from %s was turned away: %s", self.peer, error)
             self._answers.append(calls.write_connect_fail(frame.serializer_id, frame.seq, str(error)))
             self._send()
             self._closing = True
@@ -206,8 +213,8 @@ class Connection(asyncio.Protocol):
             return
         largest = self._owner.options.max_message + c.MAX_STOCK_CALL
         self._reader.limits = FrameLimits(frozenset({INVOKE, PING}), c.MAX_STOCK_CALL, largest)
-        self._caller = Caller(self.peer, frame.serializer_id)
-        answer = calls.write_connect_ok(frame.serializer_id, frame.seq, "hello", remote_names(served))
+        self._caller = Caller(self.peer, frame.serializer_id, proved)
+        answer = calls.write_connect_ok(frame.serializer_id, frame.seq, greeting, remote_names(served))
         self._answers.append(answer)
 
     def _call(self, frame: Frame) -> None:

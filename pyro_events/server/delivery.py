@@ -13,16 +13,17 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections import deque
 from typing import Protocol, cast
 
 import Pyro5.errors
 
 from .. import constants as c
 from ..broker.backlog import Backlog, Batch, Loss
+from ..introduction import STOCK_HELLO
 from ..options import ServiceOptions
 from ..wire import callbacks
 from ..wire.frames import CONNECT_FAIL, PING, Frame, FrameError, FrameReader
+from ..wire.identity import CallbackProof
 from .sockets import tune
 
 log = logging.getLogger("pyro_events.delivery")
@@ -63,6 +64,9 @@ class Delivery(asyncio.Protocol):
         "_options",
         "_owner",
         "_pace",
+        "_patience",
+        "_proof",
+        "_proved",
         "_reader",
         "_sent_at",
         "_seq",
@@ -77,6 +81,7 @@ class Delivery(asyncio.Protocol):
         "lingering",
         "slow",
         "state",
+        "subscribed_from",
     )
 
     def __init__(
@@ -86,16 +91,23 @@ class Delivery(asyncio.Protocol):
         address: tuple[str, int],
         object_id: str,
         options: ServiceOptions,
+        proof: CallbackProof | None = None,
+        subscribed_from: str = "",
     ) -> None:
-        """address: an IP address and a port; no name is looked up."""
+        """address: an IP address and a port; no name is looked up. proof: what the subscriber is greeted
+        with, and must answer; it is good once. subscribed_from: the host of the call that made it a
+        subscriber."""
         self._owner = owner
         self._options = options
+        self._proof = proof
+        self._proved = proof is not None
         self._loop = asyncio.get_running_loop()
         self._object_id = object_id
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None  # for the answer to our greeting
         self._reader = FrameReader(callbacks.GREETING_LIMITS)
-        self._batches: deque[Batch] = deque()
+        self._batches: list[Batch] = []  # a deque costs a small one ten times the memory
         self._event_only = False
         self._window = 1
         self._limit = 1
@@ -109,6 +121,7 @@ class Delivery(asyncio.Protocol):
         self.slow = False
         self.lingering = False
         self.state = State.CONNECTING
+        self.subscribed_from = subscribed_from
 
     def start(self) -> None:
         """Connect and greet; the subscriber is given the time of a first contact for both."""
@@ -127,16 +140,14 @@ class Delivery(asyncio.Protocol):
                 f"cannot be connected to at {host}:{port} ({error}); its daemon must listen on the "
                 "address from which it subscribed",
             )
-        else:
-            self._loop.call_later(self._options.first_contact, self._check_greeting)
+        self._task = None
 
-    def _check_greeting(self) -> None:
-        if self.state is State.GREETING:
-            self._close(
-                Loss.GONE,
-                f"did not answer within {self._options.first_contact:g} s; it must call listen() or "
-                "run its daemon's request loop",
-            )
+    def _unanswered(self) -> None:
+        self._close(
+            Loss.GONE,
+            f"did not answer within {self._options.first_contact:g} s; it must call listen() or "
+            "run its daemon's request loop",
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do what asyncio.Transport does, but do not derive from it.
@@ -146,7 +157,9 @@ class Delivery(asyncio.Protocol):
             return
         tune(transport)
         self.state = State.GREETING
-        transport.write(callbacks.write_connect(self._object_id, "hello"))
+        self._patience = self._loop.call_later(self._options.first_contact, self._unanswered)
+        hello = self._proof.hello if self._proof is not None else STOCK_HELLO
+        transport.write(callbacks.write_connect(self._object_id, hello))
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -172,7 +185,12 @@ class Delivery(asyncio.Protocol):
         self._close(Loss.GONE, f"closed its connection{f' ({error})' if error else ''}")
 
     def _greeted(self, frame: Frame) -> None:
+        self._stop_waiting()
         methods = callbacks.read_greeting(frame)
+        if self._proof is not None:
+            if not self._proof.accepts(callbacks.read_proof(frame)):
+                raise Pyro5.errors.ProtocolError("it does not prove that it knows the passphrase")
+            self._proof = None  # it takes a KiB
         if "events" not in methods and "event" not in methods:
             raise Pyro5.errors.ProtocolError("its object exposes neither `event` nor `events`")
         self._event_only = "events" not in methods
@@ -225,7 +243,7 @@ class Delivery(asyncio.Protocol):
             if str(error).startswith("Pyro5.errors.SerializeError"):
                 self._connect_again()
         if settled:
-            self._batches.popleft()
+            del self._batches[0]
         self._adapt(count)
         self._owner.acknowledged(self)
         self.wake()
@@ -233,6 +251,9 @@ class Delivery(asyncio.Protocol):
     def _connect_again(self) -> None:
         """A result could not be serialized: Pyro5's daemon answers that, and ends the connection."""
         assert self._transport is not None
+        if self._proved:
+            self._close(Loss.GONE, "closed its connection, and was greeted with a proof that is good once")
+            return
         self.state = State.CONNECTING
         while len(self._batches) > 1:  # behind the one that is accounted for; there are two at most
             self.backlog.lose_batch(self._batches.pop())
@@ -298,7 +319,8 @@ class Delivery(asyncio.Protocol):
         if self.state is State.CLOSED:
             return
         was, self.state = self.state, State.CLOSED
-        if self._task is not None and not self._task.done():
+        self._stop_waiting()
+        if self._task is not None:
             self._task.cancel()
         if self._transport is not None:
             self._transport.abort()
@@ -309,6 +331,11 @@ class Delivery(asyncio.Protocol):
             level = logging.INFO if quiet else logging.WARNING
             log.log(level, "%s %s; disconnected, %d events lost", self.backlog.subscriber, explanation, lost)
         self._owner.ended(self, reason)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     @staticmethod
     def _refusal(reason: str) -> str:

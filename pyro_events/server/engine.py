@@ -14,17 +14,20 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..broker.backlog import Backlog, Loss
 from ..broker.broker import Broker, BrokerStatistics, Entry
 from ..options import ServiceOptions
+from ..wire.identity import Identity
 from .connection import Connection
 from .delivery import Delivery, State
+from .doorkeeper import Doorkeeper
 from .holding import TOTAL, Holding, Obstacle, Publication
-from .served import ServedObject
+from .served import Caller, ServedObject
+from .subscribers import Callback, Wishes
 
 log = logging.getLogger("pyro_events.engine")
 
@@ -40,11 +43,18 @@ class Engine:
     objects: what its connections can call, by object id.
     """
 
-    def __init__(self, options: ServiceOptions, now: Callable[[], float] = time.time) -> None:
-        """now: the time of day, that events are stamped with."""
+    def __init__(
+        self,
+        options: ServiceOptions,
+        now: Callable[[], float] = time.time,
+        identity: Identity | None = None,
+    ) -> None:
+        """now: the time of day, that events are stamped with. identity: what clients and subscribers
+        must prove, and what is proved to them."""
         self.options = options
         self.objects: dict[str, ServedObject] = {}
         self.broker = Broker(options.backlog, options.total_backlog_bytes)
+        self.doorkeeper = Doorkeeper(identity, options.allow_stock, now)
         self.draining = False
         self._now = now
         self._loop = asyncio.get_running_loop()
@@ -183,33 +193,51 @@ class Engine:
         self.deliver()
 
     def subscribe(
-        self,
-        address: tuple[str, int],
-        object_id: str,
-        uri: str,
-        names: object,
-        patterns: object,
-        options: Mapping[str, Any] | None,
+        self, caller: Caller, callback: Callback, names: object, patterns: object, wishes: Wishes
     ) -> None:
-        """Subscribe the object at an address, and connect to it unless a link exists."""
+        """Subscribe an object, and connect to it unless a link exists.
+
+        Raises TypeError, ValueError or SecurityError.
+        """
         if self.draining:
             raise ValueError("the event service is stopping; subscribe again when it is back")
-        backlog = self.broker.subscribe(uri, names, patterns, options)
+        link = self._checked_link(caller, callback.uri)
+        proof = self.doorkeeper.proof_for(callback.address[0], callback.object_id, wishes.call)
+        backlog = self.broker.subscribe(callback.uri, names, patterns, wishes.options)
+        if link is not None and wishes.anew:
+            # It has lost our connection, which we might find out minutes later.
+            link.close(Loss.GONE, "subscribed anew, because it had lost its connection")
+            backlog = self.broker.subscribe(callback.uri, names, patterns, wishes.options)
         if backlog in self._deliveries:
             self._note_lingering(backlog)
             return
         if not self.broker.subscriptions(backlog):
             self.broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
         else:
-            delivery = Delivery(self, backlog, address, object_id, self.options)
+            delivery = Delivery(
+                self, backlog, callback.address, callback.object_id, self.options, proof, caller.host
+            )
             self._deliveries[backlog] = delivery
             delivery.start()
 
-    def unsubscribe(self, uri: str, texts: object) -> None:
-        """Remove subscriptions; the link lingers a while after the last."""
+    def unsubscribe(self, caller: Caller, uris: Sequence[str], texts: object) -> None:
+        """Remove subscriptions; the link lingers a while after the last.
+
+        uris: the names that the subscriber may have. Raises TypeError, ValueError or SecurityError.
+        """
+        uri = next((uri for uri in uris if self.broker.find(uri) is not None), uris[0])
+        self._checked_link(caller, uri)
         backlog = self.broker.unsubscribe(uri, texts)
         if backlog is not None:
             self._note_lingering(backlog)
+
+    def _checked_link(self, caller: Caller, uri: str) -> Delivery | None:
+        """The link to a subscriber, None if there is none. Raises SecurityError if it is not the caller's."""
+        backlog = self.broker.find(uri)
+        link = self._deliveries.get(backlog) if backlog is not None else None
+        if link is not None:
+            self.doorkeeper.check_rights(caller, link.address[0], link.subscribed_from)
+        return link
 
     def _note_lingering(self, backlog: Backlog) -> None:
         """Remember since when a subscriber has had no subscription left, if it has none."""

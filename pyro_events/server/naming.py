@@ -13,12 +13,15 @@ import time
 
 import Pyro5.errors
 from Pyro5.client import Proxy
-from Pyro5.core import URI, locate_ns
+from Pyro5.core import URI
 
 from ..constants import EVENTSERVER_NAME
-from ..errors import ServiceExistsError, ServiceNotFoundError
+from ..errors import AccessDeniedError, ServiceExistsError, ServiceNotFoundError
+from ..ident_proxy import IdentProxy, locate_ns
+from ..introduction import STOCK_HELLO
 from ..wire import callbacks
-from ..wire.frames import FrameReader
+from ..wire.frames import CONNECT_FAIL, FrameReader
+from ..wire.identity import DENIED, Identity
 
 log = logging.getLogger("pyro_events.naming")
 
@@ -38,17 +41,22 @@ class Entry(enum.Enum):
 class Registration:
     """The entry of one service in the name server."""
 
-    def __init__(self, uri: str, ns_host: str | None, ns_port: int | None) -> None:
-        """uri: the service's own. ns_host, ns_port: where the name server is; None as Pyro5 finds it."""
+    def __init__(
+        self, uri: str, ns_host: str | None, ns_port: int | None, identity: Identity | None = None
+    ) -> None:
+        """uri: the service's own. ns_host, ns_port: where the name server is; None as Pyro5 finds it.
+        identity: what the name server demands and must prove."""
         self._uri = uri
         self._host = ns_host
         self._port = ns_port
+        self._identity = identity
         self._name_server: URI | None = None
 
     def enter(self, replace: bool) -> None:
         """Enter the service. replace: also if another live one has the name.
 
-        Raises ServiceNotFoundError without a name server, ServiceExistsError if the name is taken.
+        Raises ServiceNotFoundError without a name server, ServiceExistsError if the name is taken,
+        AccessDeniedError if the name server does not prove the passphrase.
         """
         self._name_server = self._locate()
         with self._proxy(self._name_server) as names:
@@ -89,19 +97,22 @@ class Registration:
 
     def _locate(self) -> URI:
         try:
-            with locate_ns(self._host or "", self._port) as names:
+            with locate_ns(self._identity, self._host, self._port) as names:
                 uri: URI = names._pyroUri
                 return uri
+        except AccessDeniedError:
+            raise
         except Pyro5.errors.PyroError:
+            if self._identity is not None:
+                raise
             where = f" at {self._host}" if self._host else ""
             raise ServiceNotFoundError(
                 f"no name server found{where}; start one (python -m Pyro5.nameserver), or start the "
                 "service with one of its own (--embed-ns) or with none (-N)"
             ) from None
 
-    @staticmethod
-    def _proxy(uri: URI) -> Proxy:
-        proxy = Proxy(uri)
+    def _proxy(self, uri: URI) -> Proxy:
+        proxy = Proxy(uri) if self._identity is None else IdentProxy(uri, self._identity)
         proxy._pyroTimeout = _PATIENCE
         return proxy
 
@@ -120,7 +131,7 @@ def is_alive(uri: str) -> bool:
         address = str(parsed.host), int(parsed.port)
         deadline = time.monotonic() + _PATIENCE
         with socket.create_connection(address, timeout=_PATIENCE) as sock:
-            sock.sendall(callbacks.write_connect(parsed.object, "hello"))
+            sock.sendall(callbacks.write_connect(parsed.object, STOCK_HELLO))
             reader = FrameReader(callbacks.GREETING_LIMITS)
             while (frame := reader.next_frame()) is None:
                 sock.settimeout(max(0.001, deadline - time.monotonic()))
@@ -128,6 +139,9 @@ def is_alive(uri: str) -> bool:
                 if not data:
                     return False
                 reader.feed(data)
+            # One that demands a passphrase says no more than this, whatever it is.
+            if frame.type == CONNECT_FAIL and callbacks.read_refusal(frame) == DENIED:
+                return True
             return "publish" in callbacks.read_greeting(frame)
     except (OSError, ValueError, TypeError, Pyro5.errors.PyroError):
         return False

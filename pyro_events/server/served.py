@@ -40,14 +40,16 @@ class Pending:
 class Caller:
     """Who makes a call, as far as the methods may know.
 
-    host: the IP address. serializer_id: how its arguments were written.
+    host: the IP address. serializer_id: how its arguments were written. proved: whether it has proved
+    the passphrase.
     """
 
-    __slots__ = ("host", "serializer_id")
+    __slots__ = ("host", "proved", "serializer_id")
 
-    def __init__(self, host: str, serializer_id: int) -> None:
+    def __init__(self, host: str, serializer_id: int, proved: bool = False) -> None:
         self.host = host
         self.serializer_id = serializer_id
+        self.proved = proved
 
 
 class ServedObject(Protocol):

@@ -28,7 +28,7 @@ from .engine import Engine
 from .holding import Publication
 from .loops import new_event_loop
 from .served import LARGE, Caller
-from .subscribers import read_subscriber
+from .subscribers import names_of, read_subscriber, read_wishes
 
 # Names that a stock client may call. `publish_encoded` is for our own Publisher.
 REMOTE_METHODS = ("publish", "publish_encoded", "statistics", "subscribe", "subscribeMatch", "unsubscribe")
@@ -105,12 +105,12 @@ class ServiceMethods:
 
     def _subscribe(self, caller: Caller, names: Any, patterns: Any, subscriber: Any, options: Any) -> None:
         callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
-        self._engine.subscribe(callback.address, callback.object_id, callback.uri, names, patterns, options)
+        self._engine.subscribe(caller, callback, names, patterns, read_wishes(options))
 
     def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> None:
         """Remove names and patterns, in any mixture; what is not there is no error."""
-        callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
-        self._engine.unsubscribe(callback.uri, subjects)
+        names = names_of(subscriber, caller, self._engine.options.allow_callback)
+        self._engine.unsubscribe(caller, names, subjects)
 
     def statistics(self, caller: Caller) -> dict[str, Any]:
         """What `BrokerStatistics` says, as a dictionary, with the number of connected clients."""

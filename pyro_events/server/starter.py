@@ -1,37 +1,32 @@
-"""EventServiceStarter: an event service in your own program.
+"""EventServiceStarter: an event service in your own program; and a name server by itself.
 
-Knows: the order in which a service comes up and goes down. Must not know: the command line, signals,
-or how events travel.
+Knows: the order in which they come up and go down. Must not know: the command line, signals, or how
+events travel.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import TypeVar
 
 from Pyro5 import config
 from Pyro5.core import DAEMON_NAME, NAMESERVER_NAME
 
 from ..constants import DEFAULT_PORT, EVENTSERVER_NAME, NAME_CHECK
-from ..errors import EventServiceError
 from ..options import ServiceOptions
-from .binding import bind, is_loopback, location
+from ..wire.identity import identity_of
+from .binding import bind, location, warn_if_open
 from .engine import Engine
-from .loops import new_event_loop
 from .nameserver import DaemonMethods, EmbeddedNameServer
 from .naming import Entry, Registration
+from .runner import Runner
 from .service import ServiceMethods
 
 log = logging.getLogger("pyro_events.service")
 
-T = TypeVar("T")
 
-
-class EventServiceStarter:
+class EventServiceStarter(Runner):
     """Starts an event service, on an engine of its own, and stops it.
 
     Either call `start()`, which blocks, in a thread of yours, or use it as a context manager, which
@@ -49,14 +44,20 @@ class EventServiceStarter:
         embed_ns: bool = False,
         replace: bool = False,
         options: ServiceOptions | None = None,
+        ident: str | None = None,
     ) -> None:
         """host: where to listen; None is Pyro5's setting HOST, which is the loopback interface.
 
         port: 0 is any free one; None is 9095, or any free one if that is taken and a name server is
         used. use_ns: register as EVENTSERVER_NAME. ns_host, ns_port: where the name server is, or
         where the embedded one shall be. embed_ns: run one in this process. replace: take the name
-        over from a live service.
+        over from a live service. ident: the passphrase that clients, subscribers and the name server
+        must prove to know, and that is proved to them. Raises TypeError or ValueError for one that
+        cannot be.
         """
+        super().__init__()
+        # Here, because it takes a while, and nothing runs on the loop yet.
+        self._identity = identity_of(ident)
         self._host = host
         self._port = port
         self._use_ns = use_ns or embed_ns
@@ -65,110 +66,18 @@ class EventServiceStarter:
         self._embed_ns = embed_ns
         self._replace = replace
         self._options = options or ServiceOptions()
-        self._uri: str | None = None
         self._ns_uri: str | None = None
-        self._error: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._started = threading.Event()
-        self._lock = threading.Lock()
-        self._shut = False
-        self._thread: threading.Thread | None = None
-
-    @property
-    def uri(self) -> str:
-        """The service's URI, to be given as `es_uri`. Raises EventServiceError before it has started."""
-        if self._uri is None:
-            raise EventServiceError("the event service has not started, so it has no URI yet")
-        return self._uri
 
     @property
     def ns_uri(self) -> str | None:
         """The embedded name server's URI, or None without one."""
         return self._ns_uri
 
-    def start(self, announce: Callable[[], None] = lambda: None) -> None:
-        """Run the service until `shutdown`; blocks. announce: called on the loop when it is ready.
-
-        Raises OSError (host or port), ServiceNotFoundError (no name server), ServiceExistsError
-        (the name is taken).
-        """
-        with self._lock:
-            if self._loop is not None:
-                raise EventServiceError("this starter has been started before; make a new one")
-            self._loop = loop = new_event_loop()
-            self._stopping = asyncio.Event()
-        try:
-            loop.run_until_complete(self._run(announce))
-            loop.run_until_complete(loop.shutdown_default_executor())
-        except BaseException as error:
-            self._error = error
-            raise
-        finally:
-            self._uri = None
-            self._started.set()
-            with self._lock:
-                self._shut = True
-                loop.close()
-
-    def waitUntilStarted(self, timeout: float | None = None) -> bool:
-        """Wait until the service is ready, at most `timeout` seconds; False if it is not by then.
-
-        Raises the error that kept it from starting.
-        """
-        self._started.wait(timeout)
-        if self._error is not None:
-            raise self._error
-        return self._started.is_set()
-
-    def shutdown(self) -> None:
-        """Have the service drain and end; returns at once, from any thread and more than once.
-
-        As a context manager, leaving the block waits for the end.
-        """
-        with self._lock:
-            self._shut, was_shut = True, self._shut
-            if self._loop is not None and not was_shut:
-                self._loop.call_soon_threadsafe(self._stop)
-
-    def _stop(self) -> None:
-        assert self._stopping is not None
-        self._stopping.set()
-
-    def __enter__(self) -> EventServiceStarter:
-        self._thread = threading.Thread(target=self._start_quietly, name="pyro_events-service", daemon=True)
-        self._thread.start()
-        try:
-            self.waitUntilStarted()
-        except BaseException:
-            self._thread.join()
-            raise
-        return self
-
-    def _start_quietly(self) -> None:
-        """Start in a thread of our own, where `__enter__` picks the error up."""
-        try:
-            self.start()
-        except Exception as error:
-            if self._started.is_set():
-                log.debug("the event service ended: %s", error)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.shutdown()
-        if self._thread is not None:
-            self._thread.join()
-
     async def _run(self, announce: Callable[[], None]) -> None:
-        assert self._stopping is not None
-        engine = Engine(self._options)
+        engine = Engine(self._options, identity=self._identity)
         try:
             registration = await self._come_up(engine)
-            self._started.set()
-            announce()
-            if self._shut:
-                self._stopping.set()
+            self._is_ready(announce)
             await self._stay(registration)
             if registration is not None:
                 await self._blocking(registration.leave)
@@ -179,33 +88,24 @@ class EventServiceStarter:
         port = DEFAULT_PORT if self._port is None else self._port
         sock = bind(self._host, port, others=self._port is None and self._use_ns)
         where = location(self._host, sock)
-        loopback = is_loopback(sock)
         uri = f"PYRO:{EVENTSERVER_NAME}@{where}"
         engine.objects[EVENTSERVER_NAME] = ServiceMethods(engine)
         engine.objects[DAEMON_NAME] = DaemonMethods(engine.objects, where)
+        warn_if_open(sock, where, self._identity is not None)
         await engine.listen(sock)
-        if not loopback:
-            log.warning("listening on %s, where everybody who can reach it may publish and subscribe", where)
         registration = None
         if self._embed_ns:
-            await self._embed(engine)
+            guarded = self._identity is not None
+            self._ns_uri = await serve_names(engine, self._ns_host or self._host, self._ns_port, guarded)
         if self._use_ns:
             host, ns_port = self._ns_host, self._ns_port
             if self._ns_uri is not None:
                 host, _, number = self._ns_uri.partition("@")[2].rpartition(":")
                 ns_port = int(number)
-            registration = Registration(uri, host, ns_port)
+            registration = Registration(uri, host, ns_port, self._identity)
             await self._blocking(lambda: registration.enter(self._replace))
         self._uri = uri
         return registration
-
-    async def _embed(self, engine: Engine) -> None:
-        host = self._ns_host or self._host
-        port = config.NS_PORT if self._ns_port is None else self._ns_port
-        sock = bind(host, port)
-        self._ns_uri = f"PYRO:{NAMESERVER_NAME}@{location(host, sock)}"
-        engine.objects[NAMESERVER_NAME] = EmbeddedNameServer(self._ns_uri)
-        await engine.listen(sock)
 
     async def _stay(self, registration: Registration | None) -> None:
         """Until told to stop; meanwhile see to it that the name server knows us."""
@@ -225,6 +125,48 @@ class EventServiceStarter:
             log.error("another live event service has the name %s now; this one stops", EVENTSERVER_NAME)
         return entry is Entry.TAKEN
 
-    @staticmethod
-    async def _blocking(work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(None, work)
+
+class NameServerStarter(Runner):
+    """Starts a name server alone, guarded as the event service is; used like EventServiceStarter.
+
+    Names are kept in memory. It answers no broadcasts.
+    """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        options: ServiceOptions | None = None,
+        ident: str | None = None,
+    ) -> None:
+        """host, port: where to listen; None is Pyro5's setting HOST or NS_PORT. ident: the passphrase
+        that clients must prove to know. Raises TypeError or ValueError for one that cannot be."""
+        super().__init__()
+        self._identity = identity_of(ident)
+        self._host = host
+        self._port = port
+        self._options = options or ServiceOptions()
+
+    async def _run(self, announce: Callable[[], None]) -> None:
+        assert self._stopping is not None
+        engine = Engine(self._options, identity=self._identity)
+        try:
+            uri = await serve_names(engine, self._host, self._port, self._identity is not None)
+            engine.objects[DAEMON_NAME] = DaemonMethods(engine.objects, uri.partition("@")[2])
+            self._uri = uri
+            self._is_ready(announce)
+            await self._stopping.wait()
+        finally:
+            await engine.stop()
+
+
+async def serve_names(engine: Engine, host: str | None, port: int | None, ident: bool) -> str:
+    """Serve a name server on an engine; returns its URI. ident: whether it is guarded."""
+    sock = bind(host, config.NS_PORT if port is None else port)
+    where = location(host, sock)
+    uri = f"PYRO:{NAMESERVER_NAME}@{where}"
+    engine.objects[NAMESERVER_NAME] = EmbeddedNameServer(uri)
+    warn_if_open(sock, where, ident)
+    await engine.listen(sock)
+    return uri

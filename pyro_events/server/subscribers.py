@@ -10,13 +10,28 @@ serializer, not its handshake data, no unix socket, and its host only as the rul
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 import Pyro5.errors
 from Pyro5.client import Proxy
 from Pyro5.core import URI
 
+from ..wire.identity import CALL_OPTION
+from .served import Caller
 from .sockets import format_address
+
+# The option of a subscribing call by which a subscriber says that it has lost our connection.
+ANEW_OPTION: Final = "anew"
+
+
+class Wishes(NamedTuple):
+    """The options of a subscribing call. options: for its backlog, not checked yet. call: the nonce of
+    the call, None if it brought none. anew: whether to connect even if there is a link."""
+
+    options: Any
+    call: Any = None
+    anew: bool = False
 
 
 class Callback(NamedTuple):
@@ -50,9 +65,29 @@ def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) 
         )
     if not 0 < parsed.port < 65536:
         raise ValueError(f"{uri!r} cannot be called back: {parsed.port} is no port")
-    host = _numeric(parsed.host) if parsed.host in allowed else caller_host
-    address = host or caller_host, parsed.port
+    host = _numeric(parsed.host)
+    address = host if host in allowed else caller_host, parsed.port
     return Callback(address, parsed.object, f"PYRO:{parsed.object}@{format_address(*address)}")
+
+
+def read_wishes(options: Any) -> Wishes:
+    """The options of a subscribing call, ours and its backlog's apart."""
+    if not isinstance(options, Mapping):
+        return Wishes(options)
+    ours = {CALL_OPTION, ANEW_OPTION}
+    rest = {name: value for name, value in options.items() if name not in ours}
+    return Wishes(rest, options.get(CALL_OPTION), bool(options.get(ANEW_OPTION)))
+
+
+def names_of(subscriber: Any, caller: Caller, allowed: frozenset[str]) -> list[str]:
+    """The canonical names that a subscriber may have, the likeliest first; errors as above.
+
+    Only one who has proved the passphrase may mean a subscriber at any other host.
+    """
+    callback = read_subscriber(subscriber, caller.host, allowed)
+    host = _numeric(URI(_identity(subscriber)[0]).host) if caller.proved else None
+    elsewhere = read_subscriber(subscriber, host, allowed) if host else callback
+    return [callback.uri] if elsewhere == callback else [callback.uri, elsewhere.uri]
 
 
 def _numeric(host: str) -> str | None:

@@ -67,6 +67,16 @@ def read_greeting(frame: Frame) -> frozenset[str]:
     return frozenset(method for method in methods if isinstance(method, str))
 
 
+def read_refusal(frame: Frame) -> str:
+    """The reason in a CONNECT_FAIL frame. Raises ProtocolError."""
+    return _text(_plain(frame))
+
+
+def read_proof(frame: Frame) -> Any:
+    """What a greeting that `read_greeting` has read answers to our handshake."""
+    return _plain(frame).get("handshake")
+
+
 def write_events(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
     """One call of `events` with a batch."""
     return write_frame(INVOKE, 0, MSGPACK, seq, pack([object_id, "events", [rows], {}]))

@@ -79,7 +79,12 @@ def test_no_name_server(free_port: Callable[[], int]) -> None:
 
 def test_a_name_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     silent = threading.Event()
-    monkeypatch.setattr("Pyro5.core.resolve", lambda uri: silent.wait(10))
+
+    def locate_ns(*arguments: object) -> None:
+        silent.wait(10)
+        raise NamingError("it was silent")
+
+    monkeypatch.setattr(locate, "locate_ns", locate_ns)
     monkeypatch.setattr(locate, "LOOKUP_TIMEOUT", 0.01)
     with pytest.raises(ServiceNotFoundError, match="does not answer"):
         list(Finder().candidates())

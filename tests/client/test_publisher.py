@@ -56,17 +56,19 @@ def test_what_cannot_be_published(service: EventServiceStarter) -> None:
 
 
 def test_the_arguments() -> None:
-    with pytest.raises(ValueError, match="ident is not supported yet"):
-        Publisher("secret")
+    with pytest.raises(TypeError, match="ident must be a passphrase, a str, not int"):
+        Publisher(1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="empty passphrase"):
+        Publisher(" ")
     with pytest.raises(TypeError, match="same argument"):
         Publisher(es_uri="PYRO:a@b:1", esURI="PYRO:a@b:1")
 
 
 def test_naming_errors_are_caught_as_the_original_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    def resolve(uri: object) -> None:
+    def locate_ns(*arguments: object) -> None:
         raise NamingError("unknown name: Pyro.EventService")
 
-    monkeypatch.setattr(locate.Pyro5.core, "resolve", resolve)  # type: ignore[attr-defined]
+    monkeypatch.setattr(locate, "locate_ns", locate_ns)
     with pytest.raises(NamingError) as caught:
         Publisher()
     assert type(caught.value) is ServiceNotFoundError

@@ -16,7 +16,7 @@ import Pyro5.api
 import pytest
 from waiting import eventually
 
-from pyro_events.client import subscriber as module
+from pyro_events.client import inlet as module
 from pyro_events.client.daemon import SubscriberDaemon
 from pyro_events.client.participant import ParticipantStatistics
 from pyro_events.client.publisher import Publisher

@@ -494,7 +494,7 @@ def test_c12a_a_listen_that_starts_late_subscribes_again(
     publisher: Publisher, service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a short patience in place of the service's 60 s and the subscriber's 45 s."""
-    monkeypatch.setattr("pyro_events.client.subscriber.STALE", 0.1)
+    monkeypatch.setattr("pyro_events.client.inlet.STALE", 0.1)
     with running(first_contact=0.3) as impatient, Publisher(es_uri=impatient.uri) as speaker:
         late = Collector(impatient.uri)
         late.subscribe("A", backlog=7)

@@ -12,6 +12,8 @@ from fake_subscriber import FakeSubscriber, fake_subscriber
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.engine import Engine
 from pyro_events.server.holding import Publication
+from pyro_events.server.served import Caller
+from pyro_events.server.subscribers import Callback, Wishes
 
 NOW = 1234.5
 
@@ -34,7 +36,8 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 
 
 def subscribe(one: Engine, subscriber: FakeSubscriber, *subjects: str) -> None:
-    one.subscribe(("127.0.0.1", subscriber.port), "fake", subscriber.uri, subjects, (), None)
+    callback = Callback(("127.0.0.1", subscriber.port), "fake", subscriber.uri)
+    one.subscribe(Caller("127.0.0.1", 4), callback, subjects, (), Wishes(None))
 
 
 async def elsewhere(work: Callable[[], object]) -> object:
@@ -49,6 +52,7 @@ def test_events_carry_the_engines_time() -> None:
                 subscribe(one, subscriber, "A", "B")
                 await elsewhere(subscriber.greet)
                 assert one.publish([(["A", "B"], b"1")]) == 2
+                one.deliver()
                 rows = await elsewhere(lambda: subscriber.take(2))
                 assert rows == [["A", NOW, 1, 0, b"1"], ["B", NOW, 2, 0, b"1"]]
 

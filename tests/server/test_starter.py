@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import Pyro5
 import pytest
@@ -116,7 +117,28 @@ def test_bound_elsewhere_than_to_the_loopback_it_says_so_loudly(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bound to the loopback all the same, because tests listen nowhere else."""
-    monkeypatch.setattr("pyro_events.server.starter.is_loopback", lambda sock: False)
+    monkeypatch.setattr("pyro_events.server.binding.is_loopback", lambda sock: False)
     with EventServiceStarter("127.0.0.1", 0, use_ns=False):
         eventually(lambda: "everybody who can reach it" in caplog.text)
     assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_bound_elsewhere_with_ident_it_asks_for_tls(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyro_events.server.binding.is_loopback", lambda sock: False)
+    with EventServiceStarter("127.0.0.1", 0, use_ns=False, ident="secret"):
+        eventually(lambda: "guarded by ident but without TLS" in caplog.text)
+    assert caplog.text.count("TLS") == 1
+
+
+def test_on_the_loopback_it_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with EventServiceStarter("127.0.0.1", 0, use_ns=False, ident="secret"):
+        pass
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(("ident", "error"), [(1, TypeError), (b"secret", TypeError), ("", ValueError)])
+def test_what_is_no_passphrase(ident: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="ident"):
+        EventServiceStarter(ident=ident)

@@ -11,7 +11,8 @@ import serpent
 from Pyro5.api import URI, Proxy
 from Pyro5.serializers import serializers
 
-from pyro_events.server.subscribers import read_subscriber
+from pyro_events.server.served import Caller
+from pyro_events.server.subscribers import Wishes, names_of, read_subscriber, read_wishes
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -74,3 +75,35 @@ def test_a_uri_that_cannot_be_called_is_a_value_error(uri: str) -> None:
         read_subscriber(uri, "h", NOBODY)
     with pytest.raises(ValueError):
         read_subscriber(proxy_state(uri), "h", NOBODY)
+
+
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+def test_an_allowed_host_in_another_spelling() -> None:
+    allowed = frozenset({"2001:db8::1"})
+    assert read_subscriber("PYRO:o@[2001:DB8::0:1]:5", HERE, allowed).address == ("2001:db8::1", 5)
+
+
+@pytest.mark.parametrize(
+    ("proved", "names"),
+    [(False, [f"PYRO:o@{HERE}:5"]), (True, [f"PYRO:o@{HERE}:5", f"PYRO:o@{THERE}:5"])],
+)
+def test_who_means_which_subscriber(proved: bool, names: list[str]) -> None:
+    assert names_of(f"PYRO:o@{THERE}:5", Caller(HERE, 4, proved), frozenset()) == names
+    assert names_of(f"PYRO:o@{HERE}:5", Caller(HERE, 4, proved), frozenset()) == names[:1]
+    assert names_of("PYRO:o@localhost:5", Caller(HERE, 4, proved), frozenset()) == names[:1]
+
+
+@pytest.mark.parametrize(
+    ("options", "wishes"),
+    [
+        (None, Wishes(None)),
+        ([1], Wishes([1])),
+        ({}, Wishes({})),
+        ({"backlog": 1}, Wishes({"backlog": 1})),
+        ({"backlog": 1, "ident_call": "x", "anew": True}, Wishes({"backlog": 1}, "x", True)),
+    ],
+)
+def test_wishes(options: Any, wishes: Wishes) -> None:
+    assert read_wishes(options) == wishes

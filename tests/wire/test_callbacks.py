@@ -116,6 +116,18 @@ def test_a_refusal_says_why() -> None:
         callbacks.read_greeting(frame)
 
 
+def test_the_reason_of_a_refusal_alone() -> None:
+    assert callbacks.read_refusal(answer(dumped("denied"), kind=pyro.MSG_CONNECTFAIL)) == "denied"
+    assert callbacks.read_refusal(answer(dumped([1]), kind=pyro.MSG_CONNECTFAIL)) == "[1]"
+
+
+def test_what_answers_our_handshake() -> None:
+    answered = {"handshake": "proof", "meta": {"methods": ["event"]}}
+    assert callbacks.read_proof(answer(dumped(answered), kind=pyro.MSG_CONNECTOK)) == "proof"
+    del answered["handshake"]
+    assert callbacks.read_proof(answer(dumped(answered), kind=pyro.MSG_CONNECTOK)) is None
+
+
 @pytest.mark.parametrize(
     "data", [None, [], "hello", {}, {"meta": None}, {"meta": {}}, {"meta": {"methods": "event"}}]
 )

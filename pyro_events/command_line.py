@@ -1,0 +1,190 @@
+"""What the start scripts have in common.
+
+Knows: argparse, the environment, passphrases in files, and signals. Must not know: which options a
+script has, or what it starts.
+
+Each option has an environment variable, PYROEVENTS_ and its long name: --ns-host is
+PYROEVENTS_NS_HOST. The command line wins. Errors are one line on standard error and exit status 1,
+or 2 for a bad option.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NoReturn
+
+import Pyro5.errors
+
+from . import __version__
+from .server.runner import Runner
+
+PREFIX: Final = "PYROEVENTS_"
+_TRUE: Final = ("1", "on", "yes", "true")
+_FALSE: Final = ("", "0", "off", "no", "false")
+# A passphrase is a line, not a disk.
+_LARGEST_IDENT_FILE: Final = 4096
+
+Option = tuple[tuple[str, ...], dict[str, Any]]
+
+
+def port(text: str) -> int:
+    """A port, for argparse."""
+    number = int(text)
+    if not 0 <= number < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is no port; ports go from 0 (any free one) to 65535")
+    return number
+
+
+def switch(text: str) -> dict[str, Any]:
+    """The settings of an option without a value."""
+    return {"action": "store_true", "help": text}
+
+
+def value(kind: type, metavar: str, default: object, text: str) -> dict[str, Any]:
+    """The settings of an option with a value."""
+    return {"type": kind, "metavar": metavar, "default": default, "help": f"{text} (default: %(default)s)"}
+
+
+class Hosts(argparse.Action):
+    """An option that may be given several times, each with a host."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), values])
+
+
+IDENT_OPTIONS: Final[tuple[Option, ...]] = (
+    (
+        ("-i", "--ident"),
+        {"metavar": "PASSPHRASE", "help": "passphrase that both sides must prove; others can see it in ps"},
+    ),
+    (("--ident-file",), {"metavar": "FILE", "help": "file whose first line is the passphrase"}),
+    (
+        ("--allow-stock",),
+        {
+            "action": Hosts,
+            "metavar": "HOST",
+            "help": "host whose clients need not prove the passphrase; may be given several times",
+        },
+    ),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and that reads the environment too."""
+
+    def __init__(self, prog: str, description: str, options: Iterable[Option], epilog: str) -> None:
+        super().__init__(prog=prog, description=description, epilog=epilog)
+        for names, settings in options:
+            self.add_argument(*names, **settings)
+        self.add_argument("--version", action="version", version=f"pyro_events {__version__}")
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (-h lists the options)\n")
+
+    def parse(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        prefixes: Mapping[str, str] | None = None,
+    ) -> argparse.Namespace:
+        """The options that the command line and the environment ask for. Exits on a bad one.
+
+        prefixes: what a variable begins with instead of PYROEVENTS_, by the option's name.
+        """
+        given = vars(self.parse_args(arguments))
+        if given["ident"] is not None and given["ident_file"] is not None:
+            self.error("--ident and --ident-file are the same thing: give one of them")
+        from_environment: list[str] = []
+        for action in self._actions:
+            name = max(action.option_strings, key=len)
+            variable = (prefixes or {}).get(action.dest, PREFIX) + name[2:].upper().replace("-", "_")
+            text = environment.get(variable)
+            if text is None or action.dest in ("help", "version"):
+                continue
+            if action.dest in ("ident", "ident_file"):
+                # One of them on the command line is enough; of two variables, see `passphrase`.
+                if given["ident"] is None and given["ident_file"] is None:
+                    from_environment.append(f"{name}={text}")
+            elif isinstance(action, Hosts):
+                if not given[action.dest]:
+                    from_environment += [f"{name}={host}" for host in text.replace(",", " ").split()]
+            elif action.nargs != 0:
+                from_environment.append(f"{name}={text}")
+            elif text.lower() in _TRUE:
+                from_environment.append(name)
+            elif text.lower() not in _FALSE:
+                self.error(f"{variable} must be 1 or 0, not {text!r}")
+        return self.parse_args([*from_environment, *arguments])
+
+
+def passphrase(options: argparse.Namespace) -> str | None:
+    """The passphrase that the options give, None for none. Raises ValueError."""
+    if options.ident is not None and options.ident_file is not None:
+        raise ValueError(f"{PREFIX}IDENT and {PREFIX}IDENT_FILE are the same thing: set one of them")
+    if options.ident_file is None:
+        ident: str | None = options.ident
+        return ident
+    try:
+        with open(options.ident_file, encoding="utf-8") as file:
+            text = file.read(_LARGEST_IDENT_FILE)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the passphrase cannot be read from {options.ident_file}: {error}") from None
+    lines = text.splitlines()
+    if not lines or not lines[0].strip():
+        raise ValueError(f"the first line of {options.ident_file} should be the passphrase, and is empty")
+    return lines[0]
+
+
+def addresses(hosts: Sequence[str] | None) -> frozenset[str]:
+    """The IP addresses of hosts; names are looked up now, once. Raises ValueError."""
+    found: set[str] = set()
+    for host in hosts or ():
+        try:
+            infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise ValueError(f"the host {host!r} is not known here ({error})") from None
+        found.update(str(info[4][0]).partition("%")[0] for info in infos)
+    return frozenset(found)
+
+
+def run(prog: str, make: Callable[[], Runner], announce: Callable[[Any], None], verbose: bool) -> int:
+    """Run what `make` makes until SIGTERM or SIGINT; returns the exit status.
+
+    announce: called with it when it is ready. A ValueError of `make` is the fault of an option.
+    """
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        level=logging.DEBUG if verbose else logging.WARNING,
+    )
+    try:
+        runner = make()
+    except ValueError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 2
+    restore = _on_signals(runner.shutdown)
+    try:
+        runner.start(announce=lambda: announce(runner))
+    except (OSError, Pyro5.errors.PyroError) as error:
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        print(f"{prog}: {text}", file=sys.stderr)
+        return 1
+    finally:
+        restore()
+    return 0
+
+
+def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
+    """Have SIGTERM and SIGINT call `stop`; returns what undoes it."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    previous: list[Any] = [signal.signal(number, lambda *_: stop()) for number in numbers]
+
+    def restore() -> None:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
+
+    return restore

@@ -1,0 +1,114 @@
+"""IdentProxy: a Pyro5 proxy that proves a passphrase; and the name server found with one.
+
+Knows: Pyro5's Proxy and how it connects. Must not know: the event service's methods.
+
+Pyro5 offers a hook for what a handshake says and one for what is answered, but none for a second
+attempt; there we stand in for a private method of its Proxy (the same in 5.15 to 5.17; a test notices when it
+changes).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import Pyro5.core
+import Pyro5.errors
+from Pyro5 import config
+from Pyro5.client import Proxy
+
+from .errors import AccessDeniedError, ClocksDifferError, ServiceNotFoundError
+from .introduction import STOCK_HELLO, Introduction
+from .wire.identity import Identity, identity_of
+
+_REMEDY = (
+    "with ident the name server must be guarded by it too: start one with `python -m pyro_events.ns "
+    "--ident-file FILE`, or the event service with --embed-ns, or do without: -N, and es_uri for the clients"
+)
+
+
+class IdentProxy(Proxy):
+    """A proxy that proves `ident` at every connection, and demands the same of the other side.
+
+    Serialized, copied to another process or logged, it is an ordinary proxy and carries nothing of it.
+    """
+
+    # On the class as well, because a proxy that was unpickled has none.
+    _identity: Identity | None = None
+    _introduction: Introduction | None = None
+
+    def __init__(self, uri: Any, ident: Any) -> None:
+        """uri: a PYRO URI. ident: the passphrase.
+
+        Raises TypeError or ValueError. Connecting raises AccessDeniedError beside Pyro5's errors.
+        """
+        parsed = Pyro5.core.URI(uri)
+        if parsed.protocol != "PYRO":
+            raise ValueError(f"{parsed} must be looked up first: locate_ns(ident=…).lookup(name)")
+        # Proxy takes attributes of its own only.
+        object.__setattr__(self, "_identity", identity_of(ident))
+        super().__init__(parsed)
+
+    @property
+    def _pyroHandshake(self) -> str:
+        uri = self._pyroUri
+        introduction = Introduction(self._identity, uri.object, uri.location)
+        object.__setattr__(self, "_introduction", introduction)
+        return introduction.hello
+
+    @_pyroHandshake.setter
+    def _pyroHandshake(self, value: object) -> None:
+        """What it says is not for others to choose."""
+
+    def _pyroValidateHandshake(self, response: Any) -> None:
+        assert self._introduction is not None
+        try:
+            self._introduction.check(response)
+        except BaseException:
+            self._pyroRelease()  # or the next call would go out all the same
+            raise
+
+    def _Proxy__pyroCreateConnection(self, replaceUri: bool = False, connected_socket: Any = None) -> Any:
+        """Connect; once more if the other side has told us what it is."""
+        tried = False
+        while True:
+            try:
+                return super()._Proxy__pyroCreateConnection(replaceUri, connected_socket)
+            except Pyro5.errors.CommunicationError as error:
+                reason = str(error).partition(" rejected: ")[2]
+                if self._introduction is None or not self._introduction.may_retry(reason, tried):
+                    raise
+                tried = True
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        lists = tuple(self._pyroOneway), tuple(self._pyroMethods), tuple(self._pyroAttrs)
+        return (str(self._pyroUri), *lists, STOCK_HELLO, self._pyroSerializer)
+
+    def __copy__(self) -> IdentProxy:
+        copied: IdentProxy = super().__copy__()
+        object.__setattr__(copied, "_identity", self._identity)
+        return copied
+
+
+def locate_ns(ident: Any = None, host: str | None = None, port: int | None = None) -> Proxy:
+    """A connected proxy for the name server that is guarded by `ident`; without, as Pyro5 finds one.
+
+    host, port: None stands for Pyro5's settings NS_HOST and NS_PORT. With ident nothing is broadcast,
+    because anybody may answer that.
+
+    Raises ServiceNotFoundError (a NamingError), AccessDeniedError, TypeError or ValueError.
+    """
+    identity = identity_of(ident)
+    if identity is None:
+        return Pyro5.core.locate_ns(host or "", port)
+    host = (host or config.NS_HOST).strip("[]")
+    where = f"{f'[{host}]' if ':' in host else host}:{port or config.NS_PORT}"
+    proxy = IdentProxy(f"PYRO:{Pyro5.core.NAMESERVER_NAME}@{where}", identity)
+    try:
+        proxy._pyroBind()
+    except ClocksDifferError:
+        raise
+    except AccessDeniedError as error:
+        raise AccessDeniedError(f"{error} ({_REMEDY})") from None
+    except Pyro5.errors.CommunicationError as error:
+        raise ServiceNotFoundError(f"no name server was found at {where}: {error} ({_REMEDY})") from error
+    return proxy

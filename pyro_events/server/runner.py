@@ -1,0 +1,137 @@
+"""Runner: something that runs on an event loop of its own, in this thread or in another.
+
+Knows: the loop's life, and how others wait for its start and ask for its end. Must not know: what runs
+on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TypeVar
+
+from ..errors import EventServiceError
+from .loops import new_event_loop
+
+log = logging.getLogger("pyro_events.service")
+
+T = TypeVar("T")
+Self = TypeVar("Self", bound="Runner")
+
+
+class Runner:
+    """Base of what can be started and shut down; it starts once.
+
+    Either call `start()`, which blocks, in a thread of yours, or use it as a context manager, which
+    runs it in a thread of its own.
+    """
+
+    def __init__(self) -> None:
+        self._uri: str | None = None
+        self._error: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._started = threading.Event()
+        self._lock = threading.Lock()
+        self._shut = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def uri(self) -> str:
+        """Its URI. Raises EventServiceError before it has started, and after its end."""
+        if self._uri is None:
+            raise EventServiceError("what has not started, or has ended, has no URI yet")
+        return self._uri
+
+    async def _run(self, announce: Callable[[], None]) -> None:
+        """Come up, call `_is_ready`, stay until `_stopping` is set, and go down."""
+        raise NotImplementedError
+
+    def start(self, announce: Callable[[], None] = lambda: None) -> None:
+        """Run until `shutdown`; blocks. announce: called on the loop when it is ready.
+
+        Raises OSError (host or port), ServiceNotFoundError (no name server), ServiceExistsError
+        (the name is taken), AccessDeniedError (the name server has another ident, or none).
+        """
+        with self._lock:
+            if self._loop is not None:
+                raise EventServiceError("this starter has been started before; make a new one")
+            self._loop = loop = new_event_loop()
+            self._stopping = asyncio.Event()
+        try:
+            loop.run_until_complete(self._run(announce))
+            loop.run_until_complete(loop.shutdown_default_executor())
+        except BaseException as error:
+            self._error = error
+            raise
+        finally:
+            self._uri = None
+            self._started.set()
+            with self._lock:
+                self._shut = True
+                loop.close()
+
+    def _is_ready(self, announce: Callable[[], None]) -> None:
+        """Tell those who wait that it has started."""
+        assert self._stopping is not None
+        self._started.set()
+        announce()
+        if self._shut:
+            self._stopping.set()
+
+    def waitUntilStarted(self, timeout: float | None = None) -> bool:
+        """Wait until it is ready, at most `timeout` seconds; False if it is not by then.
+
+        Raises the error that kept it from starting.
+        """
+        self._started.wait(timeout)
+        if self._error is not None:
+            raise self._error
+        return self._started.is_set()
+
+    def shutdown(self) -> None:
+        """Have it drain and end; returns at once, from any thread and more than once.
+
+        As a context manager, leaving the block waits for the end.
+        """
+        with self._lock:
+            self._shut, was_shut = True, self._shut
+            if self._loop is not None and not was_shut:
+                self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        assert self._stopping is not None
+        self._stopping.set()
+
+    def __enter__(self: Self) -> Self:
+        self._thread = threading.Thread(target=self._start_quietly, name="pyro_events-service", daemon=True)
+        self._thread.start()
+        try:
+            self.waitUntilStarted()
+        except BaseException:
+            self._thread.join()
+            raise
+        return self
+
+    def _start_quietly(self) -> None:
+        """Start in a thread of our own, where `__enter__` picks the error up."""
+        try:
+            self.start()
+        except Exception as error:
+            if self._started.is_set():
+                log.debug("it ended: %s", error)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shutdown()
+        if self._thread is not None:
+            self._thread.join()
+
+    @staticmethod
+    async def _blocking(work: Callable[[], T]) -> T:
+        """Do what blocks in another thread than the loop's."""
+        return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -1,0 +1,265 @@
+"""Identity: how two programs prove to each other that they know the same passphrase.
+
+Knows: the proofs and their texts. Must not know: sockets, the clock and chance: the time and fresh
+nonces come in as arguments.
+
+Pyro5's handshake carries one object each way, so the server has no chance to ask first. A client
+proves the passphrase over the time, a nonce of its own, and the *run* of the service that it wants,
+which is a nonce that the service drew when it began. The answer covers the same::
+
+    client   PE1 client RUN TIME NONCE MAC(client, object, RUN, TIME, NONCE)
+    service  PE1 server MAC(server, object, RUN, TIME, NONCE)
+
+A client that does not know the run yet says `-`, and is told it, with the service's time; so is one
+whose clock is too far off. Then it connects once more. A proof is good for one run of one service,
+once: it can be replayed neither there, nor after a restart, nor at another service with the same
+passphrase. Who does not know the passphrase learns nothing but "denied"::
+
+    service  PE1 again RUN' TIME' MAC(again, object, RUN, TIME, NONCE, RUN', TIME')
+
+Towards a subscriber the service is the client. Its proof covers, in place of run and time, a nonce
+that the subscribing call brought, so it does not age while `listen` has not begun::
+
+    service     PE1 service CALL NONCE MAC(service, object, CALL, NONCE)
+    subscriber  PE1 subscriber MAC(subscriber, object, CALL, NONCE)
+
+Times are milliseconds since the epoch. MAC is HMAC-SHA256 (RFC 2104) with a key that scrypt
+(RFC 7914) makes of the passphrase, which itself is never sent. What this does not do is guard the
+bytes that follow: for that there is TLS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import hmac
+import re
+from collections import deque
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import Pyro5.errors
+
+# The clocks of the two sides may differ by this many seconds; a proof is remembered that long.
+MAX_SKEW: Final = 30.0
+# Proofs remembered at most, 20 MiB. With more in a minute, further clients are denied until it has passed.
+MAX_REMEMBERED: Final = 100_000
+# Calls of one subscriber that no connection has answered yet. There is more than one only when a
+# connection broke before it was greeted.
+MAX_CALLS: Final = 8
+# Bytes of a nonce.
+NONCE_SIZE: Final = 16
+# The one word that answers every proof that is not good.
+DENIED: Final = "denied"
+# The run that a client names when it knows none.
+UNKNOWN_RUN: Final = "-"
+# The option of a subscribing call that holds the call's nonce.
+CALL_OPTION: Final = "ident_call"
+
+_TAG: Final = "PE1"
+_SALT: Final = b"pyro_events/v1"
+_NONCE: Final = f"[0-9a-f]{{{2 * NONCE_SIZE}}}"
+_SHAPES: Final = {
+    role: re.compile(" ".join((_TAG, role, *(f"({part})" for part in parts))))
+    for role, parts in {
+        "client": (f"-|{_NONCE}", "[0-9]{1,15}", _NONCE, "[0-9a-f]{64}"),
+        "server": ("[0-9a-f]{64}",),
+        "again": (_NONCE, "[0-9]{1,15}", "[0-9a-f]{64}"),
+        "service": (_NONCE, _NONCE, "[0-9a-f]{64}"),
+        "subscriber": ("[0-9a-f]{64}",),
+    }.items()
+}
+_CALL: Final = re.compile(_NONCE)
+
+
+class DeniedError(Pyro5.errors.SecurityError):
+    """A proof is missing or not good; the text is what the other side may be told."""
+
+    def __init__(self) -> None:
+        super().__init__(DENIED)
+
+
+class AgainError(Pyro5.errors.SecurityError):
+    """A good proof for another run or from a clock too far off; the text is what the client is told."""
+
+
+class Again(NamedTuple):
+    """What a service that wants another proof says of itself. time: seconds since the epoch."""
+
+    run: str
+    time: float
+
+
+class Identity:
+    """A passphrase, as the key that proofs are made with."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def mac(self, role: str, *parts: str) -> str:
+        """The code over a role and what it says."""
+        # With their lengths, so that no two lists of parts give the same text.
+        text = "".join([f"{len(part)}:{part}," for part in (_TAG, role, *parts)])
+        return hmac.new(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+    def matches(self, code: str, role: str, *parts: str) -> bool:
+        """Whether `code` is the code over that, found out in constant time."""
+        return hmac.compare_digest(code, self.mac(role, *parts))
+
+
+@lru_cache(maxsize=16)
+def _identity(passphrase: str) -> Identity:
+    secret = passphrase.encode("utf-8", "surrogatepass")
+    return Identity(hashlib.scrypt(secret, salt=_SALT, n=2**14, r=8, p=1, dklen=32))
+
+
+def identity_of(passphrase: object) -> Identity | None:
+    """The identity that a passphrase stands for; None and an identity stand for themselves.
+
+    Takes about 50 ms for a new passphrase, on purpose. Raises TypeError or ValueError for what
+    cannot be a passphrase.
+    """
+    if passphrase is None or isinstance(passphrase, Identity):
+        return passphrase
+    if not isinstance(passphrase, str):
+        raise TypeError(f"ident must be a passphrase, a str, not {type(passphrase).__name__}")
+    if not passphrase.strip():
+        raise ValueError("ident is an empty passphrase; leave it out to use none")
+    return _identity(passphrase)
+
+
+class ClientProof:
+    """What a client sends to an object of a service, and how it judges the answer."""
+
+    def __init__(self, identity: Identity, object_id: str, run: str, now: float, nonce: bytes) -> None:
+        """run: UNKNOWN_RUN, or what `again` said. now: seconds since the epoch. nonce: NONCE_SIZE
+        fresh random bytes."""
+        self._identity = identity
+        self._parts = object_id, run, str(_milliseconds(now)), nonce.hex()
+        self.hello = " ".join((_TAG, "client", *self._parts[1:], identity.mac("client", *self._parts)))
+
+    def accepts(self, answer: Any) -> bool:
+        """Whether the answer proves that the service knows the passphrase too."""
+        words = _words(answer, "server")
+        return words is not None and self._identity.matches(words[0], "server", *self._parts)
+
+    def again(self, refusal: Any) -> Again | None:
+        """What the service says of itself, if it wants another proof and has itself given a good one."""
+        words = _words(refusal, "again")
+        if words is None or not self._identity.matches(words[2], "again", *self._parts, *words[:2]):
+            return None
+        return Again(words[0], int(words[1]) / 1000)
+
+
+class Gate:
+    """A service's side: judges the proofs of clients, each of which is good once."""
+
+    def __init__(self, identity: Identity, run: bytes) -> None:
+        """run: NONCE_SIZE fresh random bytes, drawn for this gate alone."""
+        self._identity = identity
+        self._run = run.hex()
+        self._seen: set[tuple[int, str]] = set()
+        self._by_time: list[tuple[int, str]] = []
+        # No proof from before this is good: it may have been seen, and forgotten since.
+        self._floor = 0
+
+    def admit(self, hello: Any, object_id: str, now: float) -> str:
+        """The answer to a good proof. Raises DeniedError, or AgainError for one that is good but not now."""
+        words = _words(hello, "client")
+        if words is None:
+            raise DeniedError
+        run, sent, nonce, code = words
+        parts = object_id, run, sent, nonce
+        if not self._identity.matches(code, "client", *parts):
+            raise DeniedError
+        # Only one who knows the passphrase gets this far, or who replays the proof of one.
+        ours, time = _milliseconds(now), int(sent)
+        if run != self._run or abs(ours - time) > MAX_SKEW * 1000 or time < self._floor:
+            said = self._run, str(ours)
+            raise AgainError(" ".join((_TAG, "again", *said, self._identity.mac("again", *parts, *said))))
+        self._forget(ours)
+        if (time, nonce) in self._seen or len(self._seen) >= MAX_REMEMBERED:
+            raise DeniedError
+        self._seen.add((time, nonce))
+        heapq.heappush(self._by_time, (time, nonce))
+        return " ".join((_TAG, "server", self._identity.mac("server", *parts)))
+
+    def _forget(self, now: int) -> None:
+        """Forget proofs that would be refused for their time, and see to it that they always will be,
+        even if the clock is set back."""
+        while self._by_time and self._by_time[0][0] < now - MAX_SKEW * 1000:
+            oldest = heapq.heappop(self._by_time)
+            self._seen.discard(oldest)
+            self._floor = max(self._floor, oldest[0] + 1)
+
+
+class CallbackProof:
+    """What the service sends to a subscriber, and how it judges the answer."""
+
+    def __init__(self, identity: Identity, object_id: str, call: str, nonce: bytes) -> None:
+        """call: the nonce of the subscribing call. nonce: NONCE_SIZE fresh random bytes.
+
+        Raises ValueError for a call that is no nonce.
+        """
+        if not isinstance(call, str) or _CALL.fullmatch(call) is None:
+            raise ValueError(f"the option {CALL_OPTION} of a subscribing call must be a nonce")
+        self._identity = identity
+        self._parts = object_id, call, nonce.hex()
+        self.hello = " ".join((_TAG, "service", *self._parts[1:], identity.mac("service", *self._parts)))
+
+    def accepts(self, answer: Any) -> bool:
+        """Whether the answer proves that the subscriber knows the passphrase."""
+        words = _words(answer, "subscriber")
+        return words is not None and self._identity.matches(words[0], "subscriber", *self._parts)
+
+
+class CallbackGate:
+    """A subscriber's side: judges the proofs of services, each made for a subscribing call of its own.
+
+    A call's nonce is good for one connection. Any thread may use it: each step is one operation on a
+    deque.
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        self._calls: deque[str] = deque(maxlen=MAX_CALLS)
+
+    def call(self, fresh: bytes, anew: bool = False) -> str:
+        """The nonce for a subscribing call: the newest that no connection has used yet, or `fresh`.
+
+        anew: always `fresh`, because a connection that was lost may have used up the other.
+        """
+        try:
+            newest = self._calls[-1]
+        except IndexError:
+            anew, newest = True, ""
+        if anew:
+            newest = fresh.hex()
+            self._calls.append(newest)
+        return newest
+
+    def admit(self, hello: Any, object_id: str) -> str:
+        """The answer to a good proof. Raises DeniedError."""
+        words = _words(hello, "service")
+        if words is None:
+            raise DeniedError
+        call, nonce, code = words
+        if not self._identity.matches(code, "service", object_id, call, nonce):
+            raise DeniedError
+        try:
+            self._calls.remove(call)
+        except ValueError:
+            raise DeniedError from None
+        return " ".join((_TAG, "subscriber", self._identity.mac("subscriber", object_id, call, nonce)))
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(0, int(seconds * 1000))
+
+
+def _words(text: Any, role: str) -> tuple[str, ...] | None:
+    """What a text of ours says in that role, or None if it is no such text."""
+    match = _SHAPES[role].fullmatch(text) if isinstance(text, str) and len(text) < 300 else None
+    return match.groups() if match is not None else None

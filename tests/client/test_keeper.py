@@ -1,0 +1,294 @@
+"""The keeper, with a subscriber that is the test's own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import Pyro5.errors
+import pytest
+from waiting import eventually
+
+from pyro_events.client import keeper as module
+from pyro_events.client.keeper import Keeper
+from pyro_events.errors import ServiceUnreachableError
+
+LOST = "the connection from the event service ended"
+
+
+class Kept:
+    """A subscriber that notes what its keeper does."""
+
+    def __init__(self) -> None:
+        self.subscribed = True
+        self.came = 0
+        self.calls: list[Any] = []
+        self.times: list[float] = []
+        self.answer: Callable[[], object] = lambda: False
+        self.ask_answer: Callable[[], bool] = lambda: False
+
+    def wanted(self) -> bool:
+        return self.subscribed
+
+    def activity(self) -> int:
+        return self.came
+
+    def subscribe_again(self, anew: bool) -> None:
+        self.times.append(time.monotonic())
+        self.calls.append(anew)
+        self.answer()
+
+    def ask(self, timeout: float) -> bool:
+        self.calls.append("ask")
+        return self.ask_answer()
+
+    def give_up(self, reason: str) -> None:
+        self.calls.append(reason)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything fifty times as fast."""
+    for name in ("FIRST_DELAY", "MOST_DELAY", "ARRIVAL", "MOST_ARRIVAL"):
+        monkeypatch.setattr(module, name, getattr(module, name) / 50)
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def keeper(kept: Kept) -> Iterator[Keeper]:
+    keeper = Keeper(kept)
+    yield keeper
+    keeper.stop()
+    keeper.join()
+
+
+def refuse() -> None:
+    raise ServiceUnreachableError("nobody is there")
+
+
+def be_silent() -> bool:
+    raise Pyro5.errors.TimeoutError("no answer")
+
+
+def test_a_first_connection_is_no_return(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin()
+    assert keeper.arrived("one") is None
+    assert kept.calls == []
+
+
+def test_a_connection_that_is_lost_is_replaced(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin()
+    keeper.arrived("one")
+    keeper.left("one")
+    keeper.left("one")
+    eventually(lambda: kept.calls == [True])
+    assert keeper.arrived("two") == LOST
+    keeper.left("two")
+    eventually(lambda: len(kept.calls) == 2)
+
+
+def test_it_is_tried_until_it_succeeds(keeper: Keeper, kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
+    kept.answer = refuse
+    keeper.begin()
+    keeper.arrived("one")
+    keeper.left("one")
+    eventually(lambda: len(kept.calls) > 12)
+    kept.answer = lambda: keeper.arrived("two")
+    eventually(lambda: kept.calls[-1] is True and not keeper._owing and keeper._due is None)
+    assert caplog.text.count("nobody is there") == 1
+    pauses = [later - earlier for earlier, later in zip(kept.times, kept.times[1:], strict=False)]
+    assert max(pauses[4:]) >= module.MOST_DELAY / 2
+    assert pauses[0] < module.MOST_DELAY
+
+
+def test_nothing_is_missed_where_nothing_was_subscribed(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin()
+    keeper.arrived("one")
+    kept.subscribed = False
+    keeper.left("one")
+    kept.subscribed = True
+    keeper.expect()
+    assert keeper.arrived("two") is None
+    assert kept.calls == []
+
+
+def test_subscriptions_that_end_meanwhile_are_not_made_again(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin()
+    keeper.arrived("one")
+    with keeper._changed:
+        keeper.left("one")
+        kept.subscribed = False
+    eventually(lambda: keeper._due is None)
+    assert kept.calls == []
+
+
+def test_a_service_that_never_connects_is_asked_again_and_again_more_rarely(
+    keeper: Keeper, kept: Kept
+) -> None:
+    keeper.begin()
+    eventually(lambda: len(kept.calls) == 4)
+    assert kept.calls == [False] * 4  # a link that it is still making shall stay
+    first, _, _, last = kept.times
+    assert last - first > 5 * module.ARRIVAL
+    assert keeper.arrived("one") is None
+
+
+def test_one_that_was_lost_is_asked_for_another_link(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin()
+    keeper.arrived("one")
+    keeper.left("one")
+    eventually(lambda: kept.calls == [True, True])
+
+
+def test_a_subscription_of_ones_own_meanwhile_does_not_stand_for_all(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin()
+    keeper.arrived("one")
+    with keeper._changed:
+        keeper.left("one")
+        keeper.expect()
+        assert keeper.arrived("two") == LOST  # the program subscribed to something else
+    eventually(lambda: kept.calls == [False])
+
+
+def test_a_second_connection_replaces_the_first(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin()
+    keeper.arrived("one")
+    assert keeper.arrived("two") == "the event service connected once more"
+    keeper.left("one")
+    assert kept.calls == []
+
+
+def test_listening_late(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin(stale=True)
+    eventually(lambda: kept.calls == [False])
+    assert keeper.arrived("one") is None
+
+
+def test_listening_too_late(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin(stale=True, lost="too late")
+    eventually(lambda: kept.calls == [True])
+    assert keeper.arrived("one") == "too late"
+
+
+def test_at_rest_it_does_nothing_but_remember(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin()
+    keeper.arrived("one")
+    keeper.rest()
+    keeper.left("one")
+    assert kept.calls == []
+    keeper.begin()
+    eventually(lambda: kept.calls == [True])
+    assert keeper.arrived("two") == LOST
+
+
+def test_without_listen_the_first_connection_begins_it(keeper: Keeper, kept: Kept) -> None:
+    keeper.arrived("one")
+    keeper.left("one")
+    eventually(lambda: kept.calls == [True])
+
+
+def test_a_quiet_service_is_asked(keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
+    keeper.arrived("one")
+    eventually(lambda: kept.calls[:2] == ["ask", "ask"])
+
+
+def test_one_whose_events_come_is_not(keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
+    asked = []
+
+    def activity() -> int:
+        asked.append(1)
+        return len(asked)
+
+    kept.activity = activity  # type: ignore[method-assign]
+    keeper.arrived("one")
+    eventually(lambda: len(asked) > 3)
+    assert kept.calls == []
+
+
+def test_nobody_is_asked_who_was_not_subscribed(
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.01)
+    looks = []
+    kept.subscribed = False
+    kept.activity = lambda: looks.append(1) or 0  # type: ignore[func-returns-value, method-assign]
+    keeper.begin()
+    eventually(lambda: len(looks) > 3)
+    assert kept.calls == []
+
+
+def test_three_unanswered_heartbeats_end_it(
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
+    kept.ask_answer = be_silent
+    keeper.arrived("one")
+    reason = "the event service left 3 heartbeats unanswered"
+    eventually(lambda: kept.calls[:5] == ["ask", "ask", "ask", reason, True])
+    assert keeper.arrived("two") == reason
+
+
+def test_a_control_connection_that_was_made_anew_may_lead_to_another_service(
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
+    kept.ask_answer = lambda: True
+    keeper.arrived("one")
+    eventually(lambda: kept.calls[:2] == ["ask", False])  # its connection may well be alive
+
+
+def test_a_service_that_cannot_be_asked(keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
+    kept.ask_answer = refuse  # type: ignore[assignment]
+    keeper.arrived("one")
+    eventually(lambda: kept.calls[:2] == ["ask", False])
+
+
+def test_resting_ends_the_questions(keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
+
+    def ask() -> bool:
+        keeper.rest()
+        return be_silent()
+
+    kept.ask_answer = ask
+    keeper.arrived("one")
+    eventually(lambda: keeper._working is False)
+    assert kept.calls == ["ask"]
+
+
+def test_the_end_while_an_attempt_is_under_way(keeper: Keeper, kept: Kept) -> None:
+    go_on, begun = threading.Event(), threading.Event()
+
+    def answer() -> None:
+        begun.set()
+        go_on.wait(10)
+        refuse()
+
+    kept.answer = answer
+    keeper.begin(stale=True)
+    assert begun.wait(10)
+    keeper.stop()
+    go_on.set()
+    keeper.join()
+    assert keeper._thread is not None and not keeper._thread.is_alive()
+    keeper.begin()
+    assert kept.calls == [False]
+
+
+def test_a_subscriber_that_keeps_being_lost_waits_longer(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin()
+    keeper.arrived(0)
+    for number in range(6):
+        keeper.left(number)
+        eventually(lambda number=number: len(kept.calls) > number)  # type: ignore[misc]
+        keeper.arrived(number + 1)
+    assert keeper._failures >= 5
