@@ -8,7 +8,6 @@ go through proxies if they are asked for: those that it makes, and those that th
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any, Final
 
 from . import invariants
 from .actors import Actor, Cast, until
+from .member import Member
 from .proxy import Proxy
-from .servers import LOOPBACK, SERVERS, Ours, Server
+from .servers import SERVERS, Ours, Server
 
 # Events a second of each talker: enough to lose some in any fault, little enough for a busy machine.
 RATE: Final = 100.0
@@ -46,25 +46,26 @@ class Stage:
         options of the listener program for the victim. before: what the server's process does first."""
         self.system = system
         self.cast = Cast()
-        self.proxies: list[Proxy] = []
-        self._seed, self._rate, self._proxied = seed, rate, proxied
-        self._handler = handler
+        self._rate = rate
         self._before = before
-        self._wishes = dict(wishes or {})
         self.server: Server
         if system == "ours":
             self.server = Ours(self.cast, folder, dict(options or {}))
         else:
             self.server = SERVERS[system](self.cast, folder)
+        names = self.cast, self.server, system, "storm"
+        self._member = Member(*names, seed=seed, proxied=proxied, wishes=wishes, handler=handler)
         self.usual: dict[str, Any] = {}
         self.at_first: dict[str, int] = {}
 
     def __enter__(self) -> Stage:
         try:
             self.server.start(self._before)
-            self.calm, self.calm_talker = self.listener("calm"), self.talker("calm")
-            self.calm.ready()
-            self.victim, self.talker_of_victim = self.start_victim(), self.talker("storm")
+            audience = Member(self.cast, self.server, self.system, "calm")
+            audience.start()
+            self.calm, self.calm_talker = audience.actor, self.talker("calm")
+            self.start_victim()
+            self.talker_of_victim = self.talker("storm")
             for talker in (self.calm_talker, self.talker_of_victim):
                 talker.ready()
                 talker.ask("start")
@@ -88,32 +89,18 @@ class Stage:
         arguments = [self.system, self.server.address, subject, str(self._rate), subject]
         return self.cast.python("-m", "resilience.talker", *arguments, name=f"the talker about {subject}")
 
-    def listener(self, subject: str, *options: str, address: str = "", env: Any = None) -> Actor:
-        """A subscriber of its own; its first line must still be read."""
-        arguments = [self.system, address or self.server.address, subject, *options]
-        name = f"the listener to {subject}"
-        return self.cast.python("-m", "resilience.listener", *arguments, name=name, env=env)
+    def start_victim(self) -> None:
+        """Start the victim, also again after it was killed."""
+        self._member.start()
 
-    def start_victim(self) -> Actor:
-        """The victim, ready; may be called again after it was killed."""
-        options = [*self._handler, "--options", json.dumps(self._wishes)]
-        if not self._proxied:
-            victim = self.listener("storm", *options)
-            victim.ready()
-            return victim
-        there = Proxy(self._seed, self.server.port)
-        self.proxies.append(there)
-        env = None
-        if self.system == "ours":
-            # The service connects to the subscriber, so the way back has a proxy as well.
-            back = Proxy(self._seed + 1)
-            self.proxies.append(back)
-            env = {"PYRO_NATHOST": LOOPBACK, "PYRO_NATPORT": str(back.port)}
-        victim = self.listener("storm", *options, address=self.server.reached_by(there.port), env=env)
-        facts = victim.ready()
-        if self.system == "ours":
-            back.aim(facts["port"])
-        return victim
+    @property
+    def victim(self) -> Actor:
+        return self._member.actor
+
+    @property
+    def proxies(self) -> list[Proxy]:
+        """Those that the victim's connections go through."""
+        return self._member.proxies
 
     # Looking
 
@@ -196,8 +183,7 @@ class Stage:
         for proxy in self.proxies:
             proxy.calm()
         self.cast.close()
-        for proxy in self.proxies:
-            proxy.close()
+        self._member.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

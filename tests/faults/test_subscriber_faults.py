@@ -26,7 +26,7 @@ def test_a_killed_subscriber_is_detached_and_its_loss_counted(stage: MakeStage) 
 def test_a_killed_program_that_is_started_again_begins_anew(stage: MakeStage) -> None:
     scene = stage()
     scene.victim.kill()
-    scene.victim = scene.start_victim()
+    scene.start_victim()
     assert scene.recovered(time.monotonic()) < 2.0
     reports = scene.finish()
     assert scene.verdict(reports) == []
