@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol):
         "_blocked",
         "_caller",
         "_closing",
+        "_draining",
         "_owner",
         "_pending",
         "_reader",
@@ -107,6 +108,7 @@ class Connection(asyncio.Protocol):
         self._pending: Pending | bool = False  # what the call being made waits for
         self._unfinished = False
         self._closing = False
+        self._draining = False
         self._caller: Caller | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._began = asyncio.get_running_loop().time()  # before TLS
@@ -158,8 +160,14 @@ class Connection(asyncio.Protocol):
         if self._closing or self._pending or self._blocked:
             return
         self._work()
-        if not self._closing and not self._pending and not self._blocked:
+        if not (self._closing or self._pending or self._blocked or self._draining):
             self._transport.resume_reading()
+
+    def drain(self) -> None:
+        """Read no more. Calls that have been read are still answered."""
+        self._draining = True
+        if not self._closing:
+            self._transport.pause_reading()
 
     def _work(self) -> None:
         """Make the calls that have arrived, until one has to wait."""

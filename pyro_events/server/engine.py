@@ -103,6 +103,9 @@ class Engine:
         self.draining = True
         for server in self._servers:
             server.close()
+        # Publishers that go on would keep slow subscribers busy until the time is up.
+        for connection in self._connections:
+            connection.drain()
         deadline = self._loop.time() + self.options.drain
         while self._busy() and self._loop.time() < deadline:
             await asyncio.sleep(0.01)

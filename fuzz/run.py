@@ -1,0 +1,56 @@
+"""Runs one target under atheris: as `scripts/fuzz` does for each.
+
+Knows: atheris and libFuzzer's options. Must not know: what a target does.
+
+An input that crashes a target is written into the folder; the exit status is then not 0. Put its
+hexadecimal into `fuzz/corpus/TARGET.found.txt` when the bug is mended, and the tests keep it so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["pyro_events"]):
+    from .targets import TARGETS
+from .corpus import unpack
+
+# A single input that takes longer, or more memory, is a find as well: all bounds are far below.
+_SLOWEST = 5
+_MEMORY = 1024  # MiB, the interpreter and numpy included
+_LONGEST = 4096  # bytes; no limit of the targets is larger
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="fuzz.run", description=__doc__)
+    parser.add_argument("target", choices=list(TARGETS))
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--crashes", type=Path, required=True, help="folder for what crashes the target")
+    parser.add_argument("--scratch", type=Path, required=True, help="a folder that is not there yet")
+    parser.add_argument("--seed", type=int, default=0, help="0: a new one, which is printed")
+    options = parser.parse_args()
+    options.crashes.mkdir(parents=True, exist_ok=True)
+    found, seeds = options.scratch / "found", options.scratch / "seeds"
+    found.mkdir(parents=True)
+    unpack(options.target, seeds)
+    arguments = [
+        sys.argv[0],
+        f"-max_total_time={options.seconds}",
+        f"-max_len={_LONGEST}",
+        f"-timeout={_SLOWEST}",
+        f"-rss_limit_mb={_MEMORY}",
+        f"-seed={options.seed}",
+        f"-artifact_prefix={options.crashes}/{options.target}-",
+        "-print_final_stats=1",
+        str(found),
+        str(seeds),
+    ]
+    atheris.Setup(arguments, TARGETS[options.target])
+    atheris.Fuzz()  # ends the process, without a chance to tidy up
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The targets: each takes any bytes and returns, or raises if something is wrong.
+
+Knows: who may raise what when it reads a stranger's bytes. Must not know: atheris, files, where the
+bytes came from.
+
+A target allows only the errors that the code under it promises; any other exception is a find, and so
+is an assertion of the target itself. Most targets spend the first byte on a choice, so that the rest
+reaches what is behind the header.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import Pyro5.errors
+
+from pyro_events.broker.broker import Broker
+from pyro_events.broker.routing import RoutingTable
+from pyro_events.broker.subjects import Pattern, check_subjects, check_texts, compile_pattern
+from pyro_events.client.replies import read_reply
+from pyro_events.codec import decode, encode
+from pyro_events.constants import KIB, MAX_HANDSHAKE
+from pyro_events.errors import PayloadError, UnsupportedTypeError
+from pyro_events.options import BacklogOptions
+from pyro_events.server.subscribers import read_subscriber
+from pyro_events.wire import callbacks, calls
+from pyro_events.wire.frames import (
+    BATCH,
+    CONNECT,
+    CONNECT_FAIL,
+    CONNECT_OK,
+    EXCEPTION,
+    INVOKE,
+    JSON,
+    MSGPACK,
+    PING,
+    RESULT,
+    SERPENT,
+    Frame,
+    FrameError,
+    FrameLimits,
+    FrameReader,
+)
+
+Target = Callable[[bytes], None]
+
+_HELLO: Final = FrameLimits(types=frozenset({CONNECT}), size=MAX_HANDSHAKE, compressed=False)
+_CALLS: Final = FrameLimits(frozenset({INVOKE, PING}), size=512, large=2 * KIB)
+# By the first byte of the input: what a connection accepts where it stands.
+LIMITS: Final = (_HELLO, _CALLS, callbacks.GREETING_LIMITS, callbacks.ANSWER_LIMITS)
+SERIALIZERS: Final = (MSGPACK, SERPENT, JSON)
+
+# What reading a stranger's call may raise: all of it is answered.
+_ANSWERED: Final = (Pyro5.errors.PyroError, TypeError, ValueError)
+
+
+def frames(data: bytes) -> None:
+    """A stream gives the same frames and the same end, whole, byte by byte and in uneven pieces."""
+    limits, stream = LIMITS[data[0] % len(LIMITS)] if data else _HELLO, data[1:]
+    whole = _read(limits, [stream])
+    assert whole == _read(limits, [stream[at : at + 1] for at in range(len(stream))])
+    size = 1 + len(stream) % 61
+    assert whole == _read(limits, [stream[at : at + size] for at in range(0, len(stream), size)])
+
+
+def _read(limits: FrameLimits, pieces: Iterable[bytes]) -> tuple[list[Frame], str]:
+    """The frames in a stream, and why it can go no further, if it cannot."""
+    reader, found = FrameReader(limits), []
+    try:
+        for piece in pieces:
+            reader.feed(piece)
+            while (frame := reader.next_frame()) is not None:
+                found.append(frame)
+    except FrameError as error:
+        return found, str(error)
+    return found, ""
+
+
+def handshake(data: bytes) -> None:
+    """What either side says first, and what it answers later, is read or refused."""
+    choice, payload = data[0] if data else 0, data[1:]
+    serializer = SERIALIZERS[choice % 3]
+    flags = EXCEPTION if choice & 64 else 0
+    kinds: tuple[tuple[int, Callable[[Frame], object]], ...] = (
+        (CONNECT, calls.read_hello),
+        (CONNECT_OK, callbacks.read_greeting),
+        (CONNECT_FAIL, callbacks.read_greeting),
+        (RESULT, lambda frame: callbacks.read_events_answer(frame, 3)),
+        (RESULT, lambda frame: callbacks.read_event_batch_answer(frame, 3)),
+    )
+    kind, read = kinds[choice // 3 % len(kinds)]
+    with contextlib.suppress(Pyro5.errors.PyroError):
+        read(Frame(kind, flags, serializer, 0, b"", payload))
+    _reply(payload, flags)
+
+
+def _reply(payload: bytes, flags: int) -> None:
+    """A client may raise what the service's reply names, but only Python's or Pyro5's own errors."""
+    try:
+        read_reply(Frame(RESULT, flags, MSGPACK, 0, b"", payload))
+    except FrameError:
+        return
+    except Exception as error:
+        assert flags & EXCEPTION
+        assert type(error).__module__ in ("builtins", "Pyro5.errors", "pyro_events.errors")
+
+
+def codec(data: bytes) -> None:
+    """Any bytes are a value or a PayloadError; a value that can be written can be read again."""
+    try:
+        value = decode(data)
+    except PayloadError:
+        return
+    try:
+        again = encode(value)
+    except UnsupportedTypeError:  # it stood for a class that is not known here, say
+        return
+    assert type(decode(again)) is type(value)
+
+
+def subjects(data: bytes) -> None:
+    """Names and patterns are taken or refused with a reason, and a table matches as each pattern does.
+
+    The first line is the subject, the others are patterns.
+    """
+    try:
+        text = data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    subject, *texts = text.split("\n")
+    patterns: dict[str, Pattern] = {}
+    for each in check_texts(texts):
+        with contextlib.suppress(ValueError):
+            patterns[each] = compile_pattern(each)
+    try:
+        names = check_subjects([subject])
+    except ValueError:
+        return
+    table: RoutingTable[str] = RoutingTable(cache_size=0)
+    for each, pattern in patterns.items():
+        table.add_pattern(pattern, each)
+    found = set(table.match(names[0]))
+    assert found == {each for each, pattern in patterns.items() if pattern.matches(names[0])}
+
+
+def subscribe(data: bytes) -> None:
+    """A whole subscribing call, from its bytes on: it holds, or it fails and has changed nothing."""
+    choice, payload = data[0] if data else 0, data[1:]
+    flags = BATCH if choice & 64 else 0
+    broker = Broker(BacklogOptions(), 1 << 20)
+    broker.subscribe("PYRO:first@127.0.0.1:1", ["A"], [".*"])
+    try:
+        call = calls.read_call(Frame(INVOKE, flags, SERIALIZERS[choice % 3], 0, b"", payload))
+    except Pyro5.errors.PyroError:
+        return
+    made = [(call.method, call.args, call.kwargs)] if call.batch is None else call.batch
+    for method, arguments, named in made:
+        before = broker.statistics(1.0)
+        try:
+            _subscribed(broker, method, *arguments, **named)
+        except _ANSWERED:
+            assert broker.statistics(1.0) == before
+    broker.publish(iter([(["A"], b"")]), 1.0)
+
+
+def _subscribed(broker: Broker, method: str, /, subjects: Any, subscriber: Any, options: Any = None) -> None:
+    """As the service does it."""
+    callback = read_subscriber(subscriber, "127.0.0.1", frozenset())
+    assert callback.address[0] == "127.0.0.1" and 0 < callback.address[1] < 65536
+    if method == "unsubscribe":
+        broker.unsubscribe(callback.uri, subjects)
+    elif method == "subscribeMatch":
+        broker.subscribe(callback.uri, (), subjects, options)
+    else:
+        broker.subscribe(callback.uri, subjects, (), options)
+
+
+TARGETS: Final[dict[str, Target]] = {
+    target.__name__: target for target in (frames, handshake, codec, subjects, subscribe)
+}

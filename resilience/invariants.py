@@ -1,0 +1,93 @@
+"""What must hold after every fault, as lists of what does not: empty is good.
+
+Knows: the reports of talkers and listeners, the service's statistics(), and resources. Must not know:
+which fault it was.
+
+I1 every event is accounted for; I2 nothing twice, each publisher's order kept; I3 threads, descriptors
+and memory come back; I4 healthy subscribers lose nothing and are not late; I5 a publisher whose
+subscribers are healthy is never held up; I6 nothing fails without being handled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+Report = Mapping[str, Any]
+
+_UNHANDLED: Final = re.compile(
+    r"Traceback|Exception ignored|exception was never retrieved|Exception in thread|Task was destroyed"
+)
+# A busy machine is no fault: a healthy subscriber may be this late, in seconds, whatever it was before.
+LATENESS: Final = 0.1
+# So long may one acknowledgement take on a busy machine; being held up takes as long as the fault.
+HELD_UP: Final = 0.5
+# What a service may keep: caches, and the memory that the allocator does not give back.
+_MEMORY: Final = 16 * 1024
+
+
+def accounting(statistics: Report) -> list[str]:
+    """I1, for each subscriber and in all."""
+    found = []
+    lost = sum(statistics["lost"].values())
+    if statistics["accepted"] != statistics["delivered"] + lost + statistics["waiting"]:
+        found.append(f"I1: the totals do not add up: {dict(statistics) | {'subscribers': '...'}}")
+    for one in statistics["subscribers"]:
+        waiting = one["backlog"] + one["unacknowledged"]
+        if one["accepted"] != one["delivered"] + sum(one["lost"].values()) + waiting:
+            found.append(f"I1: the account of {one['subscriber']} does not add up: {one}")
+    return found
+
+
+def order(name: str, listener: Report) -> list[str]:
+    """I2, and that no hole in `seq` goes unannounced (C18)."""
+    return [
+        f"I2: {name} saw {what}: {listener[what]}"
+        for what in ("duplicates", "disorder", "silent")
+        if listener[what]
+    ]
+
+
+def resources(before: Mapping[str, int], after: Mapping[str, int], memory: int = _MEMORY) -> list[str]:
+    """I3. memory: how much more there may be, in KiB."""
+    found = [
+        f"I3: {what} went from {before[what]} to {after[what]}"
+        for what in ("threads", "descriptors")
+        if after[what] > before[what]
+    ]
+    if after["memory"] > before["memory"] + memory:
+        found.append(f"I3: memory went from {before['memory']} to {after['memory']} KiB")
+    return found
+
+
+def healthy(usual: Report, talker: Report, listener: Report) -> list[str]:
+    """I4 and I5. usual: the listener's report of the time before the fault."""
+    found = []
+    if listener["received"] != talker["acknowledged"]:
+        found.append(f"I4: {talker['acknowledged']} acknowledged, {listener['received']} received")
+    if talker["unknown"] or talker["failed"]:
+        found.append(f"I4: publishing failed: {talker['errors']}")
+    if listener["p99"] > max(2 * usual["p99"], LATENESS):
+        found.append(f"I4: late: {listener['p99']:.3f} s, usually {usual['p99']:.3f} s (99th percentile)")
+    if max(talker["longest"], talker["waiting"]) > HELD_UP:
+        found.append(f"I5: an acknowledgement took {max(talker['longest'], talker['waiting']):.3f} s")
+    return found
+
+
+def handled(name: str, complaints: str) -> list[str]:
+    """I6, by what a process has printed."""
+    match = _UNHANDLED.search(complaints)
+    return [f"I6: {name}: {complaints[max(0, match.start() - 300) :][:1500]}"] if match else []
+
+
+def promises(statistics: Report, talkers: list[Report]) -> list[str]:
+    """I1 against the other side's books: what publishers were promised is what was accepted."""
+    promised = sum(talker["promised"] for talker in talkers)
+    unknown = sum(talker["unknown"] for talker in talkers)
+    accepted = statistics["accepted"]
+    # A publish counts only what was queued: what was dropped at once was accepted, numbered and lost.
+    dropped = sum(statistics["lost"].get(reason, 0) for reason in ("drop-newest", "disconnect"))
+    if promised <= accepted <= promised + unknown + dropped:
+        return []
+    return [f"I1: publishers were promised {promised} deliveries, the service has accepted {accepted}"]

@@ -1,0 +1,72 @@
+"""A member of the audience: a listener process, with a bad network around it if one is wanted.
+
+Knows: how a listener is started so that all of its connections go through proxies. Must not know: the
+faults, or what it will hear.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .actors import Actor, Cast
+from .proxy import Proxy
+from .servers import LOOPBACK, Server
+
+
+class Member:
+    """A listener to one subject, which can be killed and started again.
+
+    wishes: its options when it subscribes, for ours. handler: options of the listener program.
+    proxies: empty unless `proxied`; else the way there, and for ours the way back as well, because our
+    service connects to its subscribers.
+    """
+
+    actor: Actor
+
+    def __init__(
+        self,
+        cast: Cast,
+        server: Server,
+        system: str,
+        subject: str,
+        *,
+        seed: int = 0,
+        proxied: bool = False,
+        wishes: Mapping[str, Any] | None = None,
+        handler: tuple[str, ...] = (),
+    ) -> None:
+        self.subject = subject
+        self._cast, self._system = cast, system
+        self._options = [subject, *handler, "--options", json.dumps(dict(wishes or {}))]
+        self.address = server.address
+        self.proxies: list[Proxy] = []
+        self._env: dict[str, str] | None = None
+        if proxied:
+            self.proxies.append(Proxy(seed, server.port))
+            self.address = server.reached_by(self.proxies[0].port)
+            if system == "ours":
+                self.proxies.append(Proxy(seed + 1))
+                self._env = {"PYRO_NATHOST": LOOPBACK, "PYRO_NATPORT": str(self.proxies[1].port)}
+
+    def start(self) -> None:
+        """Start the process; it has subscribed when this returns."""
+        self.actor = self._cast.python(
+            *("-m", "resilience.listener", self._system, self.address, *self._options),
+            name=f"the listener to {self.subject}",
+            env=self._env,
+        )
+        facts = self.actor.ready()
+        if len(self.proxies) > 1:
+            self.proxies[1].aim(facts["port"])
+
+    def report(self, since: float = 0.0) -> dict[str, Any]:
+        """What it has heard."""
+        heard: dict[str, Any] = self.actor.ask("report", since=since)
+        return heard
+
+    def close(self) -> None:
+        """End the proxies; the process is the cast's."""
+        for proxy in self.proxies:
+            proxy.close()

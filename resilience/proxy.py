@@ -1,0 +1,213 @@
+"""A bad network: a TCP proxy that delays, drips, truncates, resets, swallows, cuts and restores.
+
+Knows: bytes and connections. Must not know: who talks through it, or in which protocol.
+
+Its loop runs in a thread of its own; every method may be called from any thread and holds when it
+returns. What is random comes from the seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+_PIECE: Final = 65536
+_PATIENCE: Final = 10.0
+# Closing then sends a reset instead of an orderly end.
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What happens to bytes. delay: seconds for each piece, and `jitter` more or less. piece: bytes at
+    a time. budget: how many bytes each connection carries yet before it is closed; None: any number.
+    """
+
+    delay: float = 0.0
+    jitter: float = 0.0
+    piece: int = _PIECE
+    budget: int | None = None
+
+
+class Proxy:
+    """Forwards connections to a port of 127.0.0.1, which may be named later."""
+
+    def __init__(self, seed: int, target: int | None = None) -> None:
+        self._chance = random.Random(seed)
+        self._weather = Weather()
+        self._transports: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
+        self._thread.start()
+        self.port = 0
+        self.connections = 0  # so far
+        self._ask(self._begin)
+        if target is not None:
+            self.aim(target)
+
+    async def _begin(self) -> None:
+        self._aimed, self._flowing = asyncio.Event(), asyncio.Event()
+        self._flowing.set()
+        self._target = 0
+        self._server: asyncio.Server | None = None
+        await self._open()
+
+    async def _open(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    def _ask(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work(*arguments), self._loop).result(_PATIENCE)
+
+    # The faults
+
+    def aim(self, target: int) -> None:
+        """Where connections go, those that wait for it as well."""
+
+        async def work() -> None:
+            self._target = target
+            self._aimed.set()
+
+        self._ask(work)
+
+    def delay(self, seconds: float, jitter: float = 0.0) -> None:
+        """Every piece arrives so much later."""
+        self._set(Weather(delay=seconds, jitter=jitter))
+
+    def drip(self, size: int, pause: float) -> None:
+        """So many bytes at a time, with a pause before each."""
+        self._set(Weather(delay=pause, piece=size))
+
+    def truncate(self, size: int) -> None:
+        """Each connection, also a new one, ends after so many more bytes, wherever that is."""
+        self._set(Weather(budget=size))
+
+    def calm(self) -> None:
+        """No delay and no limit from now on, and nothing swallowed; what was cut stays cut."""
+        self._set(Weather())
+
+    def _set(self, weather: Weather) -> None:
+        async def work() -> None:
+            self._weather = weather
+            self._flowing.set()
+
+        self._ask(work)
+
+    def vanish(self) -> None:
+        """Half-open: nothing arrives any more, not even that somebody has closed."""
+
+        async def work() -> None:
+            self._flowing.clear()
+
+        self._ask(work)
+
+    def reset(self) -> None:
+        """Every connection ends with a reset, now; new ones are welcome."""
+
+        async def work() -> None:
+            for writer in list(self._transports):
+                sock = writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+                writer.transport.abort()
+
+        self._ask(work)
+
+    def cut(self) -> None:
+        """Every connection is closed, and new ones are refused until `restore`."""
+
+        async def work() -> None:
+            if self._server is not None:
+                self._server.close()
+                self._server = None
+            for writer in list(self._transports):
+                writer.transport.abort()
+
+        self._ask(work)
+
+    def restore(self) -> None:
+        """Accept connections again, in good weather."""
+        self._ask(self._open)
+        self.calm()
+
+    # The work
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._transports.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        other: asyncio.StreamWriter | None = None
+        try:
+            await self._aimed.wait()
+            await self._flowing.wait()
+            answers, other = await asyncio.open_connection("127.0.0.1", self._target)
+            self._transports.add(other)
+            left = [self._weather.budget]
+            await asyncio.gather(self._pump(reader, other, left), self._pump(answers, writer, left))
+        except (OSError, asyncio.CancelledError):
+            pass  # an end of the connection is what this is about
+        finally:
+            self._tasks.discard(task)
+            for each in (writer, other):
+                if each is not None:
+                    self._transports.discard(each)
+                    each.transport.abort()
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: list[int | None]
+    ) -> None:
+        """Forward one direction. left: what the connection may carry yet, both ways together."""
+        while True:
+            data = await reader.read(self._weather.piece)
+            await self._flowing.wait()
+            weather = self._weather
+            if weather.delay:
+                await asyncio.sleep(weather.delay + self._chance.uniform(-weather.jitter, weather.jitter))
+                await self._flowing.wait()
+            if weather.budget is not None:
+                left[0] = weather.budget if left[0] is None else left[0]
+                data, left[0] = data[: left[0]], left[0] - len(data)
+            else:
+                left[0] = None
+            writer.write(data)
+            await writer.drain()
+            if not data or (left[0] is not None and left[0] <= 0):
+                raise ConnectionError("this is the end")
+
+    # The end
+
+    def close(self) -> None:
+        """End all connections and the thread."""
+
+        async def work() -> None:
+            if self._server is not None:
+                self._server.close()
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.sleep(0)
+
+        self._ask(work)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_PATIENCE)
+        self._loop.close()
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

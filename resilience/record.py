@@ -1,0 +1,93 @@
+"""What a listener keeps of what came: numbers, order, gaps, and how old each event was.
+
+Knows: events as publisher, number and moment of publication, with what the system itself says about
+gaps. Must not know: which system brought them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from typing import Any
+
+
+def percentile(values: list[float], part: float) -> float:
+    """The value that `part` of all do not exceed; 0 for none."""
+    if not values:
+        return 0.0
+    return sorted(values)[min(len(values) - 1, int(part * len(values)))]
+
+
+class Record:
+    """What came, counted. Used by one thread that adds and one that asks.
+
+    In `report`: received: events; duplicates: those whose number had come before; disorder: those whose
+    number is below the one before, from the same publisher; missed: how many the system said were
+    dropped; unknown: how often it said that it does not know; silent: holes in `seq` that nothing
+    announced; returns: how often the subscriber was told that it is subscribed again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, set[int]] = {}
+        self._last: dict[str, int] = {}
+        self._arrivals, self._ages = array("d"), array("d")
+        self._seq = 0
+        self.duplicates = self.disorder = self.missed = self.unknown = self.silent = 0
+        self.returns: list[str] = []
+
+    def add(self, name: str, number: int, sent: float, seq: int = 0, missed: int | None = 0) -> None:
+        """An event has come. sent: on the machine's monotonic clock, in seconds."""
+        now = time.monotonic()
+        with self._lock:
+            numbers = self._seen.setdefault(name, set())
+            if number in numbers:
+                self.duplicates += 1
+            elif number < self._last.get(name, -1):
+                self.disorder += 1
+            numbers.add(number)
+            self._last[name] = number
+            self._arrivals.append(now)
+            self._ages.append(now - sent)
+            if seq:
+                self._judge(seq, missed)
+
+    def _judge(self, seq: int, missed: int | None) -> None:
+        """Hold what the service says about gaps against the numbers that it gives."""
+        if missed is None:
+            self.unknown += 1
+        else:
+            self.missed += missed
+            # After a lingering link was closed numbers begin anew; a program that stays never sees that.
+            self.silent += seq != self._seq + 1 + missed
+        self._seq = seq
+
+    def report(self, since: float = 0.0) -> dict[str, Any]:
+        """What there is to say. since: only events that arrived later count for `after` and the ages."""
+        with self._lock:
+            later = [at for at, arrived in enumerate(self._arrivals) if arrived >= since]
+            ages = [self._ages[at] for at in later]
+            return {
+                "received": sum(len(numbers) for numbers in self._seen.values()) + self.duplicates,
+                "duplicates": self.duplicates,
+                "disorder": self.disorder,
+                "missed": self.missed,
+                "unknown": self.unknown,
+                "silent": self.silent,
+                "returns": self.returns,
+                "after": len(later),
+                "first": self._arrivals[later[0]] if later else None,
+                "last": self._arrivals[-1] if self._arrivals else None,
+                "median": percentile(ages, 0.5),
+                "p99": percentile(ages, 0.99),
+                "oldest": max(ages, default=0.0),
+            }
+
+    def fresh(self, sent_after: float) -> float | None:
+        """When the first event came that was published after that moment; None if none has."""
+        with self._lock:
+            for arrived, age in zip(self._arrivals, self._ages, strict=True):
+                if arrived - age >= sent_after:
+                    return arrived
+        return None

@@ -1,0 +1,178 @@
+"""The servers: how each is started, again on the same port, and asked who is subscribed.
+
+Knows: command lines and settings. Must not know: clients, faults.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from .actors import Actor, Cast, until
+
+LOOPBACK: Final = "127.0.0.1"
+
+_MOSQUITTO: Final = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+sys_interval 1
+log_dest none
+# Started by root it would become another user.
+user root
+"""
+_NATS: Final = 'host: 127.0.0.1\nport: {port}\nhttp: "127.0.0.1:{monitor}"\n'
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def program(name: str) -> str | None:
+    """Where a server is; Debian puts some where an ordinary user's PATH does not look."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+
+
+class Server:
+    """A server of one system on a port of its own, which can be started again.
+
+    `address` is what its clients are given.
+    """
+
+    title = ""
+
+    def __init__(self, cast: Cast, folder: Path) -> None:
+        self.cast = cast
+        self.folder = folder
+        self.port = free_port()
+        self.actor: Actor
+
+    @property
+    def address(self) -> str:
+        return self.reached_by(self.port)
+
+    def reached_by(self, port: int) -> str:
+        """The address by another port, such as a proxy's."""
+        return f"{LOOPBACK}:{port}"
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self, before: Callable[[], None] | None = None) -> None:
+        """Start it and wait until it listens. before: as for Actor."""
+        self.actor = self.cast.start(*self.command(), name=self.title, obeys=False, before=before)
+        until(self.listens, 15, f"{self.title} to listen")
+
+    def listens(self) -> bool:
+        try:
+            socket.create_connection((LOOPBACK, self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def clients(self) -> int:
+        """How many clients or subscribers it believes to have; only differences mean anything."""
+        raise NotImplementedError
+
+
+class Ours(Server):
+    """The event service by its start script, with its defaults unless `options` says otherwise.
+
+    options: of ServiceOptions and BacklogOptions. With any, the service runs by resilience.service.
+    """
+
+    title = "pyro_events"
+
+    def __init__(self, cast: Cast, folder: Path, options: dict[str, Any] | None = None) -> None:
+        super().__init__(cast, folder)
+        self.options = options or {}
+
+    def reached_by(self, port: int) -> str:
+        return f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
+
+    def command(self) -> list[str]:
+        import sys
+
+        if self.options:
+            wishes = json.dumps(self.options)
+            return [sys.executable, "-m", "resilience.service", LOOPBACK, str(self.port), wishes]
+        return [sys.executable, "-m", "pyro_events.es", "-N", "-n", LOOPBACK, "-p", str(self.port)]
+
+    def start(self, before: Callable[[], None] | None = None) -> None:
+        self.actor = self.cast.start(*self.command(), name=self.title, obeys=False, before=before)
+        self.actor.line_with("started")
+
+    def statistics(self) -> dict[str, Any]:
+        """The service's own, asked for as a stock client does."""
+        from Pyro5.api import Proxy
+
+        with Proxy(self.address) as service:
+            service._pyroTimeout = 10
+            snapshot: dict[str, Any] = service.statistics()
+        return snapshot
+
+    def clients(self) -> int:
+        return len(self.statistics()["subscribers"])
+
+
+class Mosquitto(Server):
+    title = "mosquitto"
+
+    def command(self) -> list[str]:
+        settings = self.folder / f"mosquitto-{self.port}.conf"
+        settings.write_text(_MOSQUITTO.format(port=self.port), "utf-8")
+        return [program("mosquitto") or "", "-c", str(settings)]
+
+    def clients(self) -> int:
+        """By its own count, which is a second old at most."""
+        import threading
+
+        import paho.mqtt.client as mqtt
+
+        told, counts = threading.Event(), []
+
+        def arrived(client: Any, data: Any, message: Any) -> None:
+            counts.append(int(message.payload))
+            told.set()
+
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        client.on_message = arrived
+        client.connect(LOOPBACK, self.port)
+        client.subscribe("$SYS/broker/clients/connected")
+        client.loop_start()
+        told.wait(5)
+        client.disconnect()
+        client.loop_stop()
+        return counts[-1] if counts else 0
+
+
+class Nats(Server):
+    title = "nats-server"
+
+    def __init__(self, cast: Cast, folder: Path) -> None:
+        super().__init__(cast, folder)
+        self.monitor = free_port()
+
+    def command(self) -> list[str]:
+        settings = self.folder / f"nats-{self.port}.conf"
+        settings.write_text(_NATS.format(port=self.port, monitor=self.monitor), "utf-8")
+        return [program("nats-server") or "", "-c", str(settings)]
+
+    def clients(self) -> int:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{self.monitor}/connz", timeout=5) as answer:
+            return int(json.load(answer)["num_connections"])
+
+
+SERVERS: Final[dict[str, Callable[[Cast, Path], Server]]] = {
+    "ours": Ours,
+    "mqtt": Mosquitto,
+    "mqtt-kept": Mosquitto,
+    "nats": Nats,
+}

@@ -1,0 +1,177 @@
+"""The soak: mixed load and mixed faults for as long as you like, and then the books.
+
+Knows: which faults a service must live through without a restart. Must not know: how one is made
+(mischief.py does).
+
+A calm pair that must not notice anything; victims with each overflow policy, behind bad lines of their
+own; every second or so one of the faults, chosen by the seed. The service is never restarted, so its
+books must be exact from the first event to the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from . import invariants
+from .actors import Actor, Cast, until
+from .member import Member
+from .mischief import MISCHIEF, Scene
+from .servers import Ours
+
+# Shorter than the defaults, so that every minute has many of each.
+OPTIONS: Final = {"heartbeat": 2.0, "heartbeat_answer": 1.0, "delivery_deadline": 3.0, "frame_timeout": 5.0}
+POLICIES: Final[tuple[dict[str, Any], ...]] = (
+    {"overflow": "block", "backlog": 500},
+    {"overflow": "drop-oldest", "backlog": 100},
+    {"overflow": "drop-newest", "backlog_bytes": 20_000},
+    {"overflow": "latest", "backlog": 50},
+    {"overflow": "disconnect", "backlog": 300},
+)
+# Publishes a second: of the calm talker and of each that talks to a victim.
+RATE: Final = 100
+PAUSE: Final = 1.0  # between two faults, at most
+# What memory may grow by, in KiB, for each million events (I3), and what the allocator may keep.
+GROWTH: Final = 1024
+KEPT: Final = 16 * 1024
+
+
+class Soak:
+    """One soak, from a seed."""
+
+    def __init__(self, cast: Cast, folder: Path, seed: int) -> None:
+        self.cast = cast
+        self.chance = random.Random(seed)
+        self.server = Ours(cast, folder, dict(OPTIONS))
+        self.faults: dict[str, int] = {}
+        self.found: list[str] = []
+        self.members = [
+            Member(cast, self.server, "ours", f"storm-{at}", seed=seed + at, proxied=True, wishes=wishes)
+            for at, wishes in enumerate(POLICIES)
+        ]
+
+    def begin(self) -> None:
+        """Start everybody, and let the service get warm."""
+        self.server.start()
+        audience = Member(self.cast, self.server, "ours", "calm")
+        audience.start()
+        self.calm = audience.actor
+        self.talkers = [self._talker("calm"), *[self._talker(member.subject) for member in self.members]]
+        for member in self.members:
+            member.start()
+        for talker in self.talkers:
+            talker.ready()
+            talker.ask("start")
+        until(lambda: self.calm.ask("report")["received"] > RATE, 30, "the first events")
+        self.usual = self.calm.ask("report")
+        self.talkers[0].ask("forget_times")
+        self.scene = Scene(self.cast, self.server, self.members, self.chance)
+
+    def _talker(self, subject: str) -> Actor:
+        arguments = ["ours", self.server.address, subject, str(RATE), subject]
+        return self.cast.python("-m", "resilience.talker", *arguments, name=f"the talker about {subject}")
+
+    def misbehave(self) -> None:
+        """One fault, from its beginning to its end."""
+        name = self.chance.choice(sorted(MISCHIEF))
+        self.faults[name] = self.faults.get(name, 0) + 1
+        MISCHIEF[name](self.scene)
+        self.scene.wait(self.chance.uniform(0, PAUSE))
+
+    def look(self, when: str) -> dict[str, Any]:
+        """Print how the service is doing, and check its books."""
+        resources, statistics = self.server.actor.resources(), self.server.statistics()
+        self.found += invariants.accounting(statistics)
+        lost = ", ".join(f"{count} {reason}" for reason, count in sorted(statistics["lost"].items()))
+        print(
+            f"{when:>8}: {resources['memory'] / 1024:.1f} MiB, {resources['threads']} threads, "
+            f"{resources['descriptors']} descriptors, {statistics['connections']} clients; "
+            f"{statistics['accepted']} accepted = {statistics['delivered']} delivered + "
+            f"{sum(statistics['lost'].values())} lost ({lost or 'none'}) + {statistics['waiting']} waiting",
+            flush=True,
+        )
+        return {**resources, **statistics}
+
+    def end(self) -> None:
+        """All lines are good again: everybody must come back, and then the books are closed."""
+        self.scene.repair()
+        since = time.monotonic()
+        for member in self.members:
+            try:
+                until(lambda one=member: one.actor.ask("fresh", sent_after=since), 30, "an event")  # type: ignore[misc]
+            except TimeoutError:
+                self.found.append(f"C27: {member.subject} did not come back")
+        talked = [talker.ask("stop") for talker in self.talkers]
+        until(lambda: not self.server.statistics()["waiting"], 30, "all events to be delivered")
+        heard = self.calm.ask("report")
+        self.found += invariants.healthy(self.usual, talked[0], heard)
+        self.found += invariants.order("the calm listener", heard)
+        for member in self.members:
+            self.found += invariants.order(member.subject, member.report())
+        self.found += invariants.promises(self.server.statistics(), [*talked, self.scene.published()])
+        for actor in self.cast.actors:
+            self.found += invariants.handled(actor.name, actor.complaints)
+        print(
+            f"the calm pair: {talked[0]['acknowledged']} acknowledged, {heard['received']} received, "
+            f"99th percentile {1000 * heard['p99']:.1f} ms, longest acknowledgement "
+            f"{1000 * talked[0]['longest']:.1f} ms"
+        )
+
+    def compare(self, first: dict[str, Any], last: dict[str, Any]) -> None:
+        """I3: threads and descriptors are as before, memory has grown by next to nothing."""
+        events = (last["accepted"] - first["accepted"]) / 1e6
+        self.found += invariants.resources(first, last, KEPT + int(GROWTH * events))
+
+    def close(self) -> None:
+        for member in self.members:
+            for proxy in member.proxies:
+                proxy.calm()
+        self.cast.close()
+        for member in self.members:
+            member.close()
+
+
+def run(minutes: float, seed: int) -> list[str]:
+    """Soak for so long; returns what did not hold."""
+    print(f"seed {seed}, {minutes:g} minutes", flush=True)
+    with tempfile.TemporaryDirectory() as folder, Cast() as cast:
+        soak = Soak(cast, Path(folder), seed)
+        try:
+            soak.begin()
+            begun = time.monotonic()
+            first, minute = soak.look("start"), 1
+            while (now := time.monotonic() - begun) < 60 * minutes:
+                if now >= 60 * minute:
+                    soak.look(f"{minute} min")
+                    minute += 1
+                soak.misbehave()
+            soak.end()
+            soak.compare(first, soak.look("end"))
+        finally:
+            soak.close()
+    print("faults:", ", ".join(f"{count} x {name}" for name, count in sorted(soak.faults.items())))
+    return soak.found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument(
+        "--seed", type=int, default=None, help="a soak's faults again; new and printed if left out"
+    )
+    options = parser.parse_args()
+    seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
+    found = run(options.minutes, seed)
+    for line in found:
+        print(line)
+    print(f"{len(found)} things are wrong (seed {seed})" if found else "All is well.")
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()

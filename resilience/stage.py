@@ -1,0 +1,191 @@
+"""The stage: a server, a pair that must not notice a thing, and a pair that meets the fault.
+
+Knows: who plays, and how a scene begins and ends. Must not know: the faults.
+
+The calm talker and listener share the server with the others and nothing else. The victim's connections
+go through proxies if they are asked for: those that it makes, and those that the service makes to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from . import invariants
+from .actors import Actor, Cast, until
+from .member import Member
+from .proxy import Proxy
+from .servers import SERVERS, Ours, Server
+
+# Events a second of each talker: enough to lose some in any fault, little enough for a busy machine.
+RATE: Final = 100.0
+# Before the fault, to see what is usual.
+WARM: Final = 0.5
+
+
+class Stage:
+    """One scene. Use it in a `with` statement: entering starts everybody."""
+
+    def __init__(
+        self,
+        folder: Path,
+        system: str = "ours",
+        *,
+        seed: int = 0,
+        rate: float = RATE,
+        proxied: bool = False,
+        options: Mapping[str, Any] | None = None,
+        wishes: Mapping[str, Any] | None = None,
+        handler: tuple[str, ...] = (),
+        before: Callable[[], None] | None = None,
+    ) -> None:
+        """options: the service's, for ours. wishes: the victim's when it subscribes, for ours. handler:
+        options of the listener program for the victim. before: what the server's process does first."""
+        self.system = system
+        self.cast = Cast()
+        self._rate = rate
+        self._before = before
+        self.server: Server
+        if system == "ours":
+            self.server = Ours(self.cast, folder, dict(options or {}))
+        else:
+            self.server = SERVERS[system](self.cast, folder)
+        names = self.cast, self.server, system, "storm"
+        self._member = Member(*names, seed=seed, proxied=proxied, wishes=wishes, handler=handler)
+        self.usual: dict[str, Any] = {}
+        self.at_first: dict[str, int] = {}
+
+    def __enter__(self) -> Stage:
+        try:
+            self.server.start(self._before)
+            audience = Member(self.cast, self.server, self.system, "calm")
+            audience.start()
+            self.calm, self.calm_talker = audience.actor, self.talker("calm")
+            self.start_victim()
+            self.talker_of_victim = self.talker("storm")
+            for talker in (self.calm_talker, self.talker_of_victim):
+                talker.ready()
+                talker.ask("start")
+            self._warm_up()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _warm_up(self) -> None:
+        for listener in (self.calm, self.victim):
+            until(lambda one=listener: one.ask("report")["received"], 20, "the first event")  # type: ignore[misc]
+        since = time.monotonic()
+        until(lambda: self.calm.ask("report", since=since)["after"] >= self._rate * WARM, 20, "some events")
+        self.usual = self.calm.ask("report", since=since)
+        self.calm_talker.ask("forget_times")
+        self.at_first = self.server.actor.resources()
+
+    def talker(self, subject: str) -> Actor:
+        """A publisher of its own for a subject."""
+        arguments = [self.system, self.server.address, subject, str(self._rate), subject]
+        return self.cast.python("-m", "resilience.talker", *arguments, name=f"the talker about {subject}")
+
+    def start_victim(self) -> None:
+        """Start the victim, also again after it was killed."""
+        self._member.start()
+
+    @property
+    def victim(self) -> Actor:
+        return self._member.actor
+
+    @property
+    def proxies(self) -> list[Proxy]:
+        """Those that the victim's connections go through."""
+        return self._member.proxies
+
+    # Looking
+
+    def recovered(self, since: float, listener: Actor | None = None, patience: float = 40.0) -> float:
+        """How many seconds it took a listener, the victim, to get an event published after `since`."""
+        actor = listener or self.victim
+        arrived: float = until(
+            lambda: actor.ask("fresh", sent_after=since), patience, "an event published after the fault"
+        )
+        return arrived - since
+
+    def books(self) -> dict[str, Any]:
+        """The account of the victim, in our service; {} if it is not known there."""
+        assert isinstance(self.server, Ours)
+        return next(
+            (one for one in self.server.statistics()["subscribers"] if "storm" in one["subjects"]), {}
+        )
+
+    # The end
+
+    def finish(self, patience: float = 30.0) -> dict[str, Any]:
+        """Stop the talkers, wait until all has arrived that will, and collect the reports."""
+        talked = self.talker_of_victim.ask("stop")
+        calm_talked = self.calm_talker.ask("stop")
+        self._settle(patience)
+        return {
+            "calm talker": calm_talked,
+            "calm": self.calm.ask("report"),
+            "talker": talked,
+            "victim": self.victim.ask("report") if self.victim.alive else {},
+        }
+
+    def _settle(self, patience: float) -> None:
+        """Wait until nothing waits in our service, or nothing has come for a second."""
+        if isinstance(self.server, Ours):
+            server = self.server
+            until(lambda: not server.statistics()["waiting"], patience, "all events to be delivered")
+            return
+        listeners = [one for one in (self.calm, self.victim) if one.alive]
+        end, last, since = time.monotonic() + patience, -1, time.monotonic()
+        while time.monotonic() < end and time.monotonic() - since < 1.0:
+            received = sum(one.ask("report")["received"] for one in listeners)
+            if received != last:
+                last, since = received, time.monotonic()
+
+    def verdict(self, reports: Mapping[str, Any], *, restarted: bool = False) -> list[str]:
+        """What does not hold of I1 to I6, for our service. restarted: its books have begun anew, and
+        the calm pair has been without it."""
+        assert isinstance(self.server, Ours)
+        found: list[str] = []
+        statistics = self.server.statistics()
+        found += invariants.accounting(statistics)
+        found += invariants.order("the calm listener", reports["calm"])
+        if reports["victim"]:
+            found += invariants.order("the victim", reports["victim"])
+        if not restarted:
+            found += invariants.promises(statistics, [reports["calm talker"], reports["talker"]])
+            found += invariants.healthy(self.usual, reports["calm talker"], reports["calm"])
+            found += self._resources()
+        for actor in self.cast.actors:
+            found += invariants.handled(actor.name, actor.complaints)
+        return found
+
+    def _resources(self) -> list[str]:
+        """I3, within five seconds."""
+        found: list[str] = []
+
+        def back() -> bool:
+            found[:] = invariants.resources(self.at_first, self.server.actor.resources())
+            return not found
+
+        try:
+            until(back, 5, "threads and descriptors to come back")
+        except TimeoutError:
+            return found
+        return []
+
+    def close(self) -> None:
+        """End everybody."""
+        for proxy in self.proxies:
+            proxy.calm()
+        self.cast.close()
+        self._member.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

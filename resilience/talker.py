@@ -1,0 +1,117 @@
+"""A publisher of numbered events: `python -m resilience.talker SYSTEM ADDRESS NAME RATE SUBJECT…`.
+
+Knows: pace and bookkeeping. Must not know: how a system publishes (clients/ does).
+
+Each event is [name, number, moment]. A number is used once, also when publishing it failed: then it
+counts as failed (it never left) or unknown. Only what was acknowledged is promised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from typing import Any
+
+from . import clients
+from .commands import obey, say
+from .record import percentile
+
+# After an error: the system is away, and asking without end helps nobody.
+_PAUSE = 0.02
+# What was missed while a publish was held up is not made good in one burst.
+_MOST_BEHIND = 0.1
+
+
+class Talker:
+    """Publishes at a rate in a thread of its own, until told to stop."""
+
+    def __init__(self, publisher: clients.Publisher, name: str, rate: float, subjects: list[str]) -> None:
+        self._publisher = publisher
+        self._name = name
+        self._pause = 1 / rate
+        self._subjects = subjects
+        self._stop = threading.Event()
+        self._begun: float | None = None
+        self._took: list[float] = []
+        self.acknowledged = self.promised = self.unknown = self.failed = 0
+        self.errors: dict[str, int] = {}
+        self._thread = threading.Thread(target=self._run)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        number, due = 0, time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            due = max(due, time.monotonic() - _MOST_BEHIND) + self._pause
+            self._publish(self._subjects[number % len(self._subjects)], number)
+            number += 1
+
+    def _publish(self, subject: str, number: int) -> None:
+        self._begun = begun = time.monotonic()
+        try:
+            self.promised += self._publisher.publish(subject, [self._name, number, begun])
+            self.acknowledged += 1
+            self._took.append(time.monotonic() - begun)
+        except Exception as error:
+            if self._publisher.unknown(error):
+                self.unknown += 1
+            else:
+                self.failed += 1
+            kind = type(error).__name__
+            self.errors[kind] = self.errors.get(kind, 0) + 1
+            self._stop.wait(_PAUSE)
+        self._begun = None
+
+    def report(self) -> dict[str, Any]:
+        """acknowledged: publishes; promised: deliveries, as far as the system says how many. The times
+        are how long an acknowledgement took; `waiting` is how long the present one has taken yet."""
+        begun, took = self._begun, list(self._took)
+        return {
+            "acknowledged": self.acknowledged,
+            "promised": self.promised,
+            "unknown": self.unknown,
+            "failed": self.failed,
+            "errors": self.errors,
+            "median": percentile(took, 0.5),
+            "p99": percentile(took, 0.99),
+            "longest": max(took, default=0.0),
+            "waiting": 0.0 if begun is None else time.monotonic() - begun,
+        }
+
+    def forget_times(self) -> None:
+        """Begin to measure anew."""
+        self._took = []
+
+    def stop(self, patience: float = 30.0) -> dict[str, Any]:
+        """Publish no more; the report when the last acknowledgement is there."""
+        self._stop.set()
+        self._thread.join(patience)
+        return {**self.report(), "ended": not self._thread.is_alive()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="resilience.talker")
+    parser.add_argument("system")
+    parser.add_argument("address")
+    parser.add_argument("name")
+    parser.add_argument("rate", type=float)
+    parser.add_argument("subjects", nargs="+")
+    options = parser.parse_args()
+    publisher = clients.client(options.system).publisher(options.address)
+    talker = Talker(publisher, options.name, options.rate, options.subjects)
+    say(ready=True)
+    commands = {
+        "start": talker.start,
+        "report": talker.report,
+        "forget_times": talker.forget_times,
+        "stop": talker.stop,
+    }
+    obey(commands)
+    talker.stop(1.0)
+    publisher.close()
+
+
+if __name__ == "__main__":
+    main()

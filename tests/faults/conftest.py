@@ -1,0 +1,37 @@
+"""Scenes with a fault in them: resilience/'s stage, with the impatience of a test.
+
+Knows: how a scene is set and judged. Must not know: any fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resilience.stage import Stage
+
+# A service that finds a silent subscriber within a second.
+QUICK: dict[str, Any] = {"heartbeat": 0.25, "heartbeat_answer": 0.25, "delivery_deadline": 1.0, "linger": 0.5}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real processes that are killed, frozen and cut off want a machine to themselves: `-m slow`."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+    """Sets a scene: stage(proxied=True, options=…), as for Stage; ended with the test."""
+    with ExitStack() as stack:
+
+        def begin(*, quick: bool = True, **wishes: Any) -> Stage:
+            wishes["options"] = {**(QUICK if quick else {}), **wishes.get("options", {})}
+            return stack.enter_context(Stage(tmp_path, **wishes))
+
+        yield begin

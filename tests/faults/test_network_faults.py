@@ -1,0 +1,142 @@
+"""Bad networks between the service and a subscriber, both ways: a proxy, and a cable that is cut."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from waiting import eventually
+
+from resilience import network
+from resilience.actors import Cast
+from resilience.servers import Ours
+from resilience.stage import Stage
+
+MakeStage = Callable[..., Stage]
+
+
+def test_a_slow_line_delays_and_loses_nothing(stage: MakeStage) -> None:
+    scene = stage(proxied=True, options={"heartbeat": 5.0, "delivery_deadline": 10.0})
+    for proxy in scene.proxies:
+        proxy.delay(0.1, 0.05)
+    since = time.monotonic()
+    eventually(lambda: scene.victim.ask("report", since=since)["after"] > 100, 15.0)
+    for proxy in scene.proxies:
+        proxy.drip(40, 0.001)
+    since = time.monotonic()
+    eventually(lambda: scene.victim.ask("report", since=since)["after"] > 100, 15.0)
+    for proxy in scene.proxies:
+        proxy.calm()
+    reports = scene.finish()
+    assert scene.verdict(reports) == []
+    assert reports["victim"]["received"] == reports["talker"]["acknowledged"]
+    assert reports["victim"]["returns"] == []
+    assert scene.server.statistics()["lost"] == {}
+
+
+def test_a_line_that_breaks_in_mid_frame_and_then_resets(stage: MakeStage) -> None:
+    """Each time the subscriber comes back by itself, and the gap is told."""
+    scene = stage(proxied=True)
+    for proxy in scene.proxies:
+        proxy.truncate(500)
+    eventually(lambda: scene.victim.ask("report")["returns"], 10.0, "that it came back once")
+    for proxy in scene.proxies:
+        proxy.calm()
+    assert scene.recovered(time.monotonic()) < 3.0
+    returns = len(scene.victim.ask("report")["returns"])
+    for proxy in scene.proxies:
+        proxy.reset()
+    assert scene.recovered(time.monotonic()) < 2.0
+    reports = scene.finish()
+    assert scene.verdict(reports) == []
+    victim, lost = reports["victim"], scene.server.statistics()["lost"]
+    assert len(victim["returns"]) == returns + 1
+    assert victim["unknown"] <= len(victim["returns"])  # a line may break before anything has come
+    assert set(lost) <= {"gone", "unconfirmed"}
+
+
+def test_a_line_that_is_cut_and_restored(stage: MakeStage) -> None:
+    scene = stage(proxied=True)
+    for proxy in scene.proxies:
+        proxy.cut()
+    eventually(lambda: scene.server.clients() == 1, 1.0, "the end of the subscription")
+    for proxy in scene.proxies:
+        proxy.restore()
+    assert scene.recovered(time.monotonic()) < 2.0
+    reports = scene.finish()
+    assert scene.verdict(reports) == []
+    assert len(reports["victim"]["returns"]) == reports["victim"]["unknown"] == 1
+
+
+def test_a_half_open_line_is_found_by_its_silence(stage: MakeStage) -> None:
+    """Nobody hears anything any more, nor that the other side has closed."""
+    scene = stage(proxied=True, wishes={"backlog": 50})
+    for proxy in scene.proxies:
+        proxy.vanish()
+    # Its publisher is held up by the full backlog for the deadline, and by nothing after it.
+    eventually(lambda: scene.server.clients() == 1, 5.0, "the end of the subscription")
+    for proxy in scene.proxies:
+        proxy.calm()
+    assert scene.recovered(time.monotonic()) < 3.0
+    reports = scene.finish()
+    assert scene.verdict(reports) == []
+    assert reports["victim"]["unknown"] == 1
+
+
+def test_an_idle_half_open_line_is_found_by_heartbeats(stage: MakeStage) -> None:
+    scene = stage(proxied=True)
+    scene.talker_of_victim.ask("stop")
+    for proxy in scene.proxies:
+        proxy.vanish()
+    # The service looks at idle links once a second.
+    eventually(lambda: scene.server.clients() == 1, 6.0, "the end of the subscription")
+    for proxy in scene.proxies:
+        proxy.calm()
+    eventually(lambda: scene.server.clients() == 2, 3.0, "the subscription made again")
+    assert scene.verdict(scene.finish()) == []
+
+
+@pytest.fixture
+def machines() -> Iterator[network.Network]:
+    """Two machines with a cable, where this machine allows it."""
+    reason = network.missing()
+    if reason is not None:
+        pytest.skip(f"no network namespaces: {reason}")
+    with network.Network() as both:
+        yield both
+
+
+def test_a_cable_that_is_cut_and_put_back(machines: network.Network, tmp_path) -> None:
+    """The service on one machine, a subscriber on another; statistics by a program beside the service."""
+    wishes = {"heartbeat": 0.25, "heartbeat_answer": 0.25, "delivery_deadline": 1.0}
+    here, there = machines.prefix(0), machines.prefix(1)
+    with Cast() as cast:
+        server = Ours(cast, tmp_path, wishes)
+        uri = f"PYRO:Pyro.EventService@{network.ADDRESSES[0]}:{server.port}"
+        service = cast.python(
+            *("-m", "resilience.service", network.ADDRESSES[0], str(server.port), json.dumps(wishes)),
+            prefix=here,
+            obeys=False,
+        )
+        service.line_with("started")
+        listener = cast.python("-m", "resilience.listener", "ours", uri, "storm", prefix=there)
+        talker = cast.python("-m", "resilience.talker", "ours", uri, "storm", "100", "storm", prefix=here)
+        listener.ready()
+        talker.ready()
+        talker.ask("start")
+        eventually(lambda: listener.ask("report")["received"] > 20, 10.0)
+        machines.cut()
+        before = talker.ask("report")["acknowledged"]
+        eventually(lambda: talker.ask("report")["acknowledged"] > before + 100, 10.0)
+        machines.restore()
+        since = time.monotonic()
+        eventually(lambda: listener.ask("fresh", sent_after=since), 10.0)
+        talked = talker.ask("stop")
+        report = listener.ask("report")
+        assert talked["unknown"] == talked["failed"] == 0
+        assert report["duplicates"] == report["disorder"] == report["silent"] == 0
+        assert len(report["returns"]) == report["unknown"]
+        for actor in cast.actors:
+            assert "Traceback" not in actor.complaints
