@@ -78,6 +78,9 @@ class Keeper:
         self._since = 0.0
         # Why the connection was lost, until there is another.
         self._lost: str | None = None
+        # Whether the service is to be told that: once, because what it then makes takes a while to
+        # arrive where much comes back at once, and must not be ended by asking again.
+        self._untold = False
         # Whether the service may not know all subscriptions, and when to tell it; None: all is well.
         self._owing = False
         self._due: float | None = None
@@ -96,6 +99,7 @@ class Keeper:
             self._working, self._rested = True, False
             if not self._connections and self._kept.wanted():
                 self._lost = self._lost or lost
+                self._untold = self._untold or lost is not None
                 if stale or self._owing or self._lost is not None:
                     self._owing, self._due = True, time.monotonic()
             self.expect()
@@ -141,7 +145,7 @@ class Keeper:
                 self._due = None
             if not self._working and not self._rested:
                 self.begin()  # in a window's loop nobody calls `listen`
-            lost, self._lost = self._lost, None
+            lost, self._lost, self._untold = self._lost, None, False
             self._changed.notify_all()
             return lost
 
@@ -156,7 +160,7 @@ class Keeper:
 
     def _lose(self, reason: str) -> None:
         now = time.monotonic()
-        self._lost = self._lost or reason
+        self._lost, self._untold = self._lost or reason, True
         self._failures = 0 if now - self._since > STEADY else self._failures + 1
         self._owing, self._due = True, now + self._delay()
         self._changed.notify_all()
@@ -191,7 +195,7 @@ class Keeper:
     def _subscribe_again(self) -> None:
         with self._changed:
             if not self._kept.wanted():
-                self._owing, self._due, self._lost = False, None, None
+                self._owing, self._due, self._lost, self._untold = False, None, None, False
                 return
             # What is lost while we are at it, is owed again.
             self._owing = False
@@ -200,8 +204,8 @@ class Keeper:
             with self._changed:
                 if another and not self._connections:
                     self._lost = self._lost or "the connection to the event service was lost"
-                # If it has merely not connected yet, the link that it is making shall stay.
-                anew = self._lost is not None and not self._connections
+                    self._untold = True
+                anew = self._untold and not self._connections
             self._kept.subscribe_again(anew)
         except Exception as error:  # whatever it is, giving up is worse
             self._failed(error)
@@ -210,6 +214,7 @@ class Keeper:
             self._complaint = ""
             if self._owing:
                 return
+            self._untold = False
             if self._connections:
                 self._due = None
             else:
