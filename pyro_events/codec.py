@@ -28,7 +28,7 @@ from msgpack.exceptions import StackError
 from . import registry
 from .arrays import numpy_parts, read_array, read_scalar
 from .codec_types import ARRAY, CLASS_TAGGED, MARKS, OBJECT, READERS, SCALAR, TUPLE, WRITERS, check_hashes
-from .constants import MAX_DEPTH
+from .constants import KIB, MAX_DEPTH
 from .errors import PayloadError, UnsupportedTypeError
 from .nesting import KEEP_BUFFER, check_depth
 
@@ -36,6 +36,8 @@ __all__ = ["decode", "encode", "encode_plain"]
 
 _NATIVE: Final = (type(None), bool, float, str, bytes, bytearray, memoryview, ExtType, Timestamp)
 _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels, or contains itself"
+# Bytes from this size on are written without a packer.
+_LARGE: Final = 64 * KIB
 
 
 class _ClassTagged:
@@ -78,6 +80,8 @@ def _write(value: Any) -> Any:
 
 def encode(message: object) -> bytes:
     """`message` as bytes. Raises UnsupportedTypeError that names the type and where it stood."""
+    if type(message) is bytes and _LARGE < len(message) < 1 << 32:
+        return b"\xc6" + len(message).to_bytes(4, "big") + message  # a packer would copy it twice
     try:
         packer = _idle.pop()
     except IndexError:

@@ -46,7 +46,7 @@ _OPTIONS: tuple[Option, ...] = (
         ("--delivery-deadline",),
         _value(float, "SECONDS", c.DELIVERY_DEADLINE, "how long a full backlog may hold up a publisher"),
     ),
-    (("--max-message",), _value(int, "BYTES", c.MAX_MESSAGE, "largest message")),
+    (("--max-message",), _value(int, "BYTES", c.MAX_MESSAGE, "largest message, up to that size")),
     (("--max-connections",), _value(int, "N", c.MAX_CONNECTIONS, "most clients at a time")),
     (("-v", "--verbose"), _on("log more")),
 )

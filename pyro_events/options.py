@@ -120,6 +120,11 @@ class ServiceOptions:
     def __post_init__(self) -> None:
         _check_count("total_backlog_bytes", self.total_backlog_bytes, 1)
         _check_count("max_message", self.max_message, 1)
+        if self.max_message > c.MAX_MESSAGE:
+            raise ValueError(
+                f"max_message can be at most {c.MAX_MESSAGE}, not {self.max_message}: "
+                "publishers and subscribers take no more"
+            )
         _check_count("max_connections", self.max_connections, 1)
         for name in (
             "delivery_deadline",

@@ -130,7 +130,8 @@ def describe(value: Any) -> tuple[str | None, State]:
     if kind is URI:
         return "Pyro5.core.URI", {"state": value.__getstate__()}
     if issubclass(kind, Proxy):
-        # Neither the handshake, which may hold a secret, nor the wish for a serializer.
+        # A proxy of any class stands for its object, so it arrives as a plain one; neither the
+        # handshake, which may hold a secret, nor the wish for a serializer travels.
         return "Pyro5.client.Proxy", {"state": (*value.__getstate__()[:4], "hello", None)}
     converter = _pyro_converter(value)
     if converter is not None:

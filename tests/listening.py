@@ -18,13 +18,17 @@ from pyro_events import Event, Subscriber
 class Collector(Subscriber):
     """Keeps its events, one after the other, in the order in which they arrive."""
 
-    def __init__(self, es_uri: str | None = None) -> None:
-        super().__init__(es_uri=es_uri)
+    def __init__(self, es_uri: str | None = None, ident: str | None = None) -> None:
+        super().__init__(ident, es_uri)
         self.setThreading(False)
         self.events: list[Event] = []
+        self.reasons: list[str] = []
 
     def event(self, event: Event) -> None:
         self.events.append(event)
+
+    def on_reconnect(self, reason: str) -> None:
+        self.reasons.append(reason)
 
     def messages(self) -> list[Any]:
         """The messages of the events so far."""
@@ -51,9 +55,9 @@ def listening(subscriber: Subscriber) -> Iterator[None]:
 
 
 @contextmanager
-def collecting(es_uri: str | None = None, *subjects: str) -> Iterator[Collector]:
+def collecting(es_uri: str | None = None, *subjects: str, ident: str | None = None) -> Iterator[Collector]:
     """A Collector that listens and has subscribed to `subjects`."""
-    collector = Collector(es_uri)
+    collector = Collector(es_uri, ident)
     with listening(collector):
         if subjects:
             collector.subscribe(subjects)

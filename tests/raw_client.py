@@ -41,9 +41,10 @@ def call_body(method: str, *args: Any, **kwargs: Any) -> bytes:
 class RawClient:
     """One connection; nothing is read that is not asked for."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, source: str = "") -> None:
+        """source: the address to call from, any of the loopback interface; "" for the usual one."""
         parsed = URI(uri)
-        self.sock = socket.create_connection((parsed.host, parsed.port), timeout=10)
+        self.sock = socket.create_connection((parsed.host, parsed.port), 10, (source, 0) if source else None)
         self._reader = FrameReader(LIMITS)
         self._seq = 0
 
@@ -63,6 +64,14 @@ class RawClient:
                 return None
             self._reader.feed(data)
         return frame
+
+    def say(self, handshake: Any, object_id: str = EVENTSERVER_NAME) -> tuple[int, Any]:
+        """Offer a handshake; returns the kind of the answer and what it says."""
+        body = msgpack.packb({"handshake": handshake, "object": object_id})
+        self.send(write_frame(CONNECT, 0, MSGPACK, 0, body))
+        frame = self.frame()
+        assert frame is not None
+        return frame.type, msgpack.unpackb(frame.payload)
 
     def greet(self) -> Frame:
         """Shake hands."""
@@ -100,9 +109,9 @@ class RawClient:
 
 
 @contextlib.contextmanager
-def raw_client(uri: str, *, greeted: bool = True) -> Iterator[RawClient]:
+def raw_client(uri: str, *, greeted: bool = True, source: str = "") -> Iterator[RawClient]:
     """A RawClient that has shaken hands, closed at the end of the block."""
-    with RawClient(uri) as client:
+    with RawClient(uri, source) as client:
         if greeted:
             client.greet()
         yield client

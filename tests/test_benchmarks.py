@@ -198,7 +198,7 @@ def test_raw_frames_carry_as_much_as_ours() -> None:
     from pyro_events.wire.callbacks import write_events
 
     subject, payload = "STOCKQUOTE.SUN", encode(("SUN", 22.44))
-    call = len(packed_batch([(subject, payload)] * 500)) + len(EVENTSERVER_NAME) + 2 + 40
+    call = sum(map(len, packed_batch([(subject, payload)] * 500))) + len(EVENTSERVER_NAME) + 2 + 40
     assert len(publish_frame(subject, len(payload), 500)) == pytest.approx(call, rel=0.02)
     rows = [(subject, time.time(), 1000 + number, 0, payload) for number in range(500)]
     delivery = len(write_events("obj_" + 32 * "0", 1, rows))

@@ -148,3 +148,9 @@ def test_addresses(name: str) -> None:
     for bad in ("192.0.2.1", b"x", 5, ["localhost"], [None]):
         with pytest.raises(ValueError, match=name):
             ServiceOptions(**{name: bad})  # type: ignore[arg-type]
+
+
+def test_a_message_can_only_be_bounded_more_narrowly() -> None:
+    assert ServiceOptions(max_message=8 * constants.MIB).max_message == 8 * constants.MIB
+    with pytest.raises(ValueError, match="at most 8388608, not 8388609"):
+        ServiceOptions(max_message=8 * constants.MIB + 1)

@@ -42,15 +42,17 @@ class Outcome(enum.Enum):
     DISCONNECT = 3  # dropped, and the subscriber is to be disconnected
 
 
+# An encoded message; a large one may be a view of what was received.
+Payload = bytes | memoryview
 # An accepted event, shared by all backlogs that hold it: subject, time stamp, payload, and the size
 # that it counts for in bytes. Plain tuples: one is made for each event, and a class costs four times
 # as much.
-QueuedEvent = tuple[str, float, bytes, int]
+QueuedEvent = tuple[str, float, Payload, int]
 # An event with the number that it has for one subscriber.
 Numbered = tuple[int, QueuedEvent]
 
 
-def queued_event(subject: str, time: float, payload: bytes) -> QueuedEvent:
+def queued_event(subject: str, time: float, payload: Payload) -> QueuedEvent:
     """An event as backlogs hold it."""
     return subject, time, payload, len(subject) + len(payload) + EVENT_OVERHEAD
 

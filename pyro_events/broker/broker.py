@@ -16,14 +16,14 @@ from typing import Any
 
 from ..constants import MAX_SUBSCRIBER_PROGRAMS, MAX_SUBSCRIPTIONS
 from ..options import BacklogOptions
-from .backlog import Backlog, BacklogStatistics, Loss, Outcome, TotalBytes, queued_event
+from .backlog import Backlog, BacklogStatistics, Loss, Outcome, Payload, TotalBytes, queued_event
 from .routing import RoutingTable
 from .subjects import Pattern, check_subjects, check_texts, compile_pattern
 
 _QUEUED = Outcome.QUEUED
 
 # Where a publication goes, and its encoded message.
-Entry = tuple[Sequence[str], bytes]
+Entry = tuple[Sequence[str], Payload]
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             and frame.serializer_id == MSGPACK
             and not frame.flags & ~CORRELATED
             and self._prefix
-            and payload.startswith(self._prefix)
+            and payload[: len(self._prefix)] == self._prefix
             and payload[-1] == 0x80
         ):
             rows = read_rows(payload[len(self._prefix) : -1])

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgpack
-
 from ..broker.subjects import check_subject, check_subjects
 from ..constants import MAX_MESSAGE
 from ..errors import MessageTooLargeError
+from ..wire.frames import LARGE
+from ..wire.packing import pack
+from .session import Call
 
 # What the wire adds to a subject and a payload: an array of two and their lengths.
 _ENVELOPE: Final = 16
 
 # The call `publish_encoded(batch)` up to the batch, an argument list of one; then no named arguments.
-_PUBLISH: Final[bytes] = msgpack.packb("publish_encoded") + b"\x91"
+_PUBLISH: Final[bytes] = pack("publish_encoded") + b"\x91"
 _END: Final = b"\x80"
 
 # One name or several, and the payload of their event.
@@ -44,7 +45,10 @@ def checked_entry(subjects: Any, payload: bytes) -> tuple[Entry, int, int]:
     return (names, payload), len(names), len(payload) + width + _ENVELOPE
 
 
-def packed_batch(batch: list[Entry]) -> bytes:
+def packed_batch(batch: list[Entry]) -> Call:
     """The call that publishes entries, as `Link.post` takes it."""
-    call: bytes = _PUBLISH + msgpack.packb(batch) + _END
-    return call
+    if len(batch) == 1 and len(batch[0][1]) > LARGE:
+        subjects, payload = batch[0]
+        head = _PUBLISH + b"\x91\x92" + pack(subjects) + b"\xc6" + len(payload).to_bytes(4, "big")
+        return head, payload, _END
+    return (_PUBLISH + pack(batch) + _END,)

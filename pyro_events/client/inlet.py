@@ -89,6 +89,7 @@ class Inlet:
         self.options: dict[str, Any] = {}
         self.lock = threading.Lock()
         self.since = 0.0
+        self._told_on = 0
         self.closed = False
 
     def announce(self, subscriber: object) -> None:
@@ -104,6 +105,7 @@ class Inlet:
         if not names:
             return
         self.link.call(how, names, self.subscriber, self._with_call(options) or None)
+        self._told_on = self.link.reconnects
         with self.lock:
             if not self.record or not self.since:
                 self.since = time.monotonic()
@@ -175,12 +177,16 @@ class Inlet:
         """A number that changes when events come."""
         return self.crew.begun
 
+    def reach(self) -> bool:
+        """Connect, if need be; True when it is another connection than that of the last subscription."""
+        self.link.connect(quick=True)
+        return self.link.reconnects != self._told_on
+
     def subscribe_again(self, anew: bool) -> None:
         """Tell the service of every subscription, as if for the first time."""
         with self.lock:
             record, options = dict(self.record), dict(self.options)
             self.since = time.monotonic()
-        self.link.connect(quick=True)
         options = self._with_call(options, anew=True)
         for how in (NAME, PATTERN):
             for names in _pieces([name for name, kind in record.items() if kind == how]):
@@ -189,6 +195,7 @@ class Inlet:
                 wishes = {**options, "anew": True} if anew else options
                 anew = False
                 self._call(how, names, self.subscriber, wishes or None)
+                self._told_on = self.link.reconnects
 
     def _call(self, method: str, *arguments: Any, timeout: float = _ANSWER) -> None:
         try:
@@ -198,11 +205,10 @@ class Inlet:
             raise
 
     def ask(self, timeout: float) -> bool:
-        """A call that changes nothing; True when the link has been made anew."""
-        before = self.link.reconnects
-        self.link.connect(quick=True)
+        """A call that changes nothing; returns what `reach` does."""
+        another = self.reach()
         self.link.call("unsubscribe", [], self.subscriber, timeout=timeout)
-        return self.link.reconnects != before
+        return another
 
     def give_up(self, reason: str) -> None:
         """End all connections to and from the service."""

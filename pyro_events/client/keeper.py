@@ -15,8 +15,6 @@ import threading
 import time
 from typing import Final, Protocol
 
-import Pyro5.errors
-
 from ..constants import HEARTBEAT, HEARTBEAT_ANSWER, HEARTBEAT_TRIES
 
 log = logging.getLogger("pyro_events.subscriber")
@@ -29,9 +27,12 @@ MOST_DELAY: Final = 0.8
 # A connection that lasted this long was no failure: the next loss begins with FIRST_DELAY again.
 STEADY: Final = 5.0
 # How long the service is given to connect to us after it has taken our subscription, at first and at
-# most: one that cannot reach us is not to be asked every second for ever.
-ARRIVAL: Final = 5.0
+# most: one that cannot reach us is not to be asked every second for ever. Being asked too early does
+# no harm: a link that it is making stays.
+ARRIVAL: Final = 1.5
 MOST_ARRIVAL: Final = 40.0
+# Why a connection is given up that nothing has come by.
+SILENT: Final = "the event service gave no sign of life"
 # How long `close` waits for an attempt that is under way; it is interrupted, so this is not reached.
 _JOIN: Final = 10.0
 
@@ -45,13 +46,19 @@ class Kept(Protocol):
     def activity(self) -> int:
         """A number that changes when events come."""
 
+    def reach(self) -> bool:
+        """Connect to the service, if there is no connection to it. May raise.
+
+        Returns whether it is another connection than the one that it was last subscribed on.
+        """
+
     def subscribe_again(self, anew: bool) -> None:
         """Tell the service of every subscription. anew: we have no connection of it. May raise."""
 
     def ask(self, timeout: float) -> bool:
-        """Ask the service for a sign of life. Returns whether the connection had to be made anew.
+        """Ask the service for a sign of life; returns what `reach` does.
 
-        Raises Pyro5's TimeoutError when it does not answer, or why it cannot be asked.
+        Raises what keeps it from answering.
         """
 
     def give_up(self, reason: str) -> None:
@@ -71,6 +78,9 @@ class Keeper:
         self._since = 0.0
         # Why the connection was lost, until there is another.
         self._lost: str | None = None
+        # Whether the service is to be told that: once, because what it then makes takes a while to
+        # arrive where much comes back at once, and must not be ended by asking again.
+        self._untold = False
         # Whether the service may not know all subscriptions, and when to tell it; None: all is well.
         self._owing = False
         self._due: float | None = None
@@ -89,6 +99,7 @@ class Keeper:
             self._working, self._rested = True, False
             if not self._connections and self._kept.wanted():
                 self._lost = self._lost or lost
+                self._untold = self._untold or lost is not None
                 if stale or self._owing or self._lost is not None:
                     self._owing, self._due = True, time.monotonic()
             self.expect()
@@ -134,7 +145,8 @@ class Keeper:
                 self._due = None
             if not self._working and not self._rested:
                 self.begin()  # in a window's loop nobody calls `listen`
-            lost, self._lost = self._lost, None
+            lost, self._lost, self._untold = self._lost, None, False
+            self._changed.notify_all()
             return lost
 
     def left(self, connection: object) -> None:
@@ -148,7 +160,7 @@ class Keeper:
 
     def _lose(self, reason: str) -> None:
         now = time.monotonic()
-        self._lost = self._lost or reason
+        self._lost, self._untold = self._lost or reason, True
         self._failures = 0 if now - self._since > STEADY else self._failures + 1
         self._owing, self._due = True, now + self._delay()
         self._changed.notify_all()
@@ -183,13 +195,17 @@ class Keeper:
     def _subscribe_again(self) -> None:
         with self._changed:
             if not self._kept.wanted():
-                self._owing, self._due, self._lost = False, None, None
+                self._owing, self._due, self._lost, self._untold = False, None, None, False
                 return
-            # If only our word has not reached it, the link that it has shall stay.
-            anew = self._lost is not None and not self._connections
             # What is lost while we are at it, is owed again.
             self._owing = False
         try:
+            another = self._kept.reach()
+            with self._changed:
+                if another and not self._connections:
+                    self._lost = self._lost or "the connection to the event service was lost"
+                    self._untold = True
+                anew = self._untold and not self._connections
             self._kept.subscribe_again(anew)
         except Exception as error:  # whatever it is, giving up is worse
             self._failed(error)
@@ -198,6 +214,7 @@ class Keeper:
             self._complaint = ""
             if self._owing:
                 return
+            self._untold = False
             if self._connections:
                 self._due = None
             else:
@@ -217,27 +234,28 @@ class Keeper:
 
     def _ask(self) -> None:
         """Nothing has been heard for a while: find out whether the service is there."""
-        if not self._kept.wanted():
-            return
-        for _ in range(HEARTBEAT_TRIES):
+        end = time.monotonic() + HEARTBEAT_TRIES * HEARTBEAT_ANSWER
+        while self._kept.wanted():
             try:
                 renewed = self._kept.ask(HEARTBEAT_ANSWER)
-            except Pyro5.errors.TimeoutError:
-                if self._closed or not self._working:
+            except Exception as error:  # no answer, or no connection: whatever it is, it is no sign of life
+                log.debug("no sign of life of the event service: %s", error)
+            else:
+                if renewed:
+                    # Perhaps it was started anew, and knows nothing of us.
+                    with self._changed:
+                        self._owing, self._due = True, time.monotonic()
+                return
+            with self._changed:
+                if self._due is None and self._working and time.monotonic() < end:
+                    self._changed.wait(self._delay())
+                if self._closed or not self._working or self._due is not None:
                     return
-                continue
-            except Exception as error:  # it is not there, or not the one we knew
-                self._failed(error)
-                return
-            if renewed:
-                # Perhaps it was started anew, and knows nothing of us.
-                with self._changed:
-                    self._owing, self._due = True, time.monotonic()
+                if time.monotonic() < end:
+                    continue
+                # An open connection that nothing comes by is worth nothing: the service may be gone, or
+                # the network have been cut for so long that what waits comes minutes later.
+                self._connections.clear()
+                self._lose(SILENT)
+            self._kept.give_up(SILENT)
             return
-        reason = f"the event service left {HEARTBEAT_TRIES} heartbeats unanswered"
-        with self._changed:
-            if self._closed:
-                return
-            self._connections.clear()
-            self._lose(reason)
-        self._kept.give_up(reason)

@@ -18,14 +18,14 @@ import time
 import weakref
 from typing import Any, Final
 
-import msgpack
 import Pyro5.errors
 
 from ..errors import AccessDeniedError, EventServiceError, OutcomeUnknownError, ServiceUnreachableError
 from ..wire.frames import FrameError
+from ..wire.packing import pack
 from .locate import Finder
 from .replies import read_reply
-from .session import CONNECT_TIMEOUT, Session, Ticket
+from .session import CONNECT_TIMEOUT, Call, Session, Ticket
 
 # A link that was idle for this many seconds is looked at before it is used: a restarted service
 # then costs no spurious error. No service restarts faster, and no busy link pays for the look.
@@ -39,10 +39,9 @@ _LET_GO: Final = 1.0
 _NO_NAMED_ARGUMENTS: Final = b"\x80"
 
 
-def packed_call(method: str, *arguments: Any) -> bytes:
+def packed_call(method: str, *arguments: Any) -> Call:
     """A call as `Link.post` takes it."""
-    body: bytes = msgpack.packb(method) + msgpack.packb(arguments) + _NO_NAMED_ARGUMENTS
-    return body
+    return (pack(method) + pack(arguments) + _NO_NAMED_ARGUMENTS,)
 
 
 class Link:
@@ -106,7 +105,7 @@ class Link:
         """
         return self.wait(self.post(packed_call(method, *arguments)), timeout)
 
-    def post(self, call: bytes) -> Ticket:
+    def post(self, call: Call) -> Ticket:
         """Send a call made by `packed_call`. Its ticket can be waited for, in any order, or forgotten."""
         for _ in range(2):
             with self._sending:

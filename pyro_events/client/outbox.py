@@ -18,7 +18,7 @@ from ..errors import EventServiceError, OutcomeUnknownError
 from .entries import Entry, packed_batch
 from .link import Link
 from .locate import Finder
-from .session import Ticket
+from .session import Call, Ticket
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
@@ -72,7 +72,7 @@ class Outbox:
         self._thread: threading.Thread | None = None
         self.resting = True
 
-    def post(self, call: bytes) -> Ticket:
+    def post(self, call: Call) -> Ticket:
         """Send the call that publishes a batch."""
         if self.closed:
             raise EventServiceError("this publisher is closed")

@@ -153,7 +153,7 @@ class Pipeline:
     def _send_batch(self, batch: list[Entry]) -> None:
         """Send a batch in one frame, or in several when it was miscounted."""
         call = packed_batch(batch)
-        if len(call) > MAX_STOCK_CALL and len(batch) > 1:
+        if len(call[0]) > MAX_STOCK_CALL and len(batch) > 1:
             half = len(batch) // 2
             self._send_batch(batch[:half])
             self._send_batch(batch[half:])

@@ -15,7 +15,7 @@ from ..constants import BATCH_EVENTS
 _ROW: Final = 5
 
 
-def read_rows(packed: bytes) -> Any:
+def read_rows(packed: bytes | memoryview) -> Any:
     """The rows of a batch, None when it is something else that must be looked at more closely."""
     try:
         rows = msgpack.unpackb(

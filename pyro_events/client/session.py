@@ -32,6 +32,7 @@ from ..wire.frames import (
     FrameLimits,
     FrameReader,
     write_frame,
+    write_header,
 )
 from ..wire.identity import Identity
 from .keepalive import keep_alive
@@ -51,6 +52,11 @@ _GREETING_LIMITS: Final = FrameLimits(
 _REPLY_LIMITS: Final = FrameLimits(
     types=frozenset({RESULT}), size=MAX_MESSAGE, serializers=frozenset({MSGPACK})
 )
+
+
+# A call: the msgpack of its method, arguments and named arguments, one after the other, in pieces of
+# which the first is small.
+Call = tuple[bytes, ...]
 
 
 class Ticket:
@@ -165,17 +171,21 @@ class Session:
         self._reader.limits = _REPLY_LIMITS
         return True
 
-    def send(self, call: bytes) -> Ticket:
-        """Send a call: the msgpack of its method, arguments and named arguments, one after the other.
+    def send(self, call: Call) -> Ticket:
+        """Send a call.
 
         Raises OSError when not all of it could be sent, so that it has not been made.
         """
         self._seq = seq = (self._seq + 1) & 0xFFFF
         ticket = Ticket(self, seq)
-        frame = write_frame(INVOKE, 0, MSGPACK, seq, self._opening + call)
+        first, *others = call
+        size = len(self._opening) + sum(map(len, call))
+        start = write_header(INVOKE, 0, MSGPACK, seq, size) + self._opening + first
         self._pending.append(ticket)
         try:
-            self.sock.sendall(frame)
+            self.sock.sendall(start)
+            for piece in others:
+                self.sock.sendall(piece)
         except BaseException:
             # A part may be on its way: nothing can follow it. The others' outcome is unknown.
             self.fail("sending was interrupted")

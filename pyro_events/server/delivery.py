@@ -22,7 +22,7 @@ from ..broker.backlog import Backlog, Batch, Loss
 from ..introduction import STOCK_HELLO
 from ..options import ServiceOptions
 from ..wire import callbacks
-from ..wire.frames import CONNECT_FAIL, PING, Frame, FrameError, FrameReader
+from ..wire.frames import CONNECT_FAIL, LARGE, PING, Frame, FrameError, FrameReader
 from ..wire.identity import CallbackProof
 from .sockets import tune
 
@@ -42,7 +42,7 @@ class DeliveryOwner(Protocol):
     """What a delivery tells its engine."""
 
     def acknowledged(self, delivery: Delivery) -> None:
-        """A batch has been handled, so the backlog has shrunk."""
+        """Events have been handled or taken, so the backlog has shrunk."""
 
     def ended(self, delivery: Delivery, reason: Loss) -> None:
         """The link is closed and will not come back."""
@@ -199,6 +199,7 @@ class Delivery(asyncio.Protocol):
         self.state = State.ACTIVE
         self.last_acknowledged = self._loop.time()
         self.wake()
+        self._owner.acknowledged(self)
 
     @property
     def silent_since(self) -> float:
@@ -221,8 +222,13 @@ class Delivery(asyncio.Protocol):
     def _send(self, batch: Batch) -> None:
         assert self._transport is not None
         self._seq = (self._seq + 1) & 0xFFFF
-        write = callbacks.write_event_batch if self._event_only else callbacks.write_events
-        self._transport.write(write(self._object_id, self._seq, batch.rows))
+        rows = batch.rows
+        if self._event_only:
+            self._transport.write(callbacks.write_event_batch(self._object_id, self._seq, rows))
+        elif batch.size > LARGE and len(rows) == 1:
+            self._transport.writelines(callbacks.write_large_event(self._object_id, self._seq, rows[0]))
+        else:
+            self._transport.write(callbacks.write_events(self._object_id, self._seq, rows))
 
     def _answered(self, frame: Frame) -> None:
         if not self._batches:
@@ -245,8 +251,9 @@ class Delivery(asyncio.Protocol):
         if settled:
             del self._batches[0]
         self._adapt(count)
-        self._owner.acknowledged(self)
+        # What is taken now makes room too: nobody is held up by a backlog that has some.
         self.wake()
+        self._owner.acknowledged(self)
 
     def _connect_again(self) -> None:
         """A result could not be serialized: Pyro5's daemon answers that, and ends the connection."""

@@ -35,7 +35,8 @@ class Runner:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._started = threading.Event()
-        self._lock = threading.Lock()
+        # Reentrant, because a signal's handler may call `shutdown` in the thread that holds it.
+        self._lock = threading.RLock()
         self._shut = False
         self._thread: threading.Thread | None = None
 

@@ -18,6 +18,7 @@ import Pyro5.callcontext
 import Pyro5.errors
 from Pyro5.server import behavior, expose
 
+from ..broker.backlog import Payload
 from ..broker.broker import Entry
 from ..broker.subjects import check_subject, check_subjects
 from ..codec import encode, encode_plain
@@ -80,13 +81,13 @@ class ServiceMethods:
         subjects, payload = _pair(entry)
         return self.publish_message(check_subjects(subjects), payload)
 
-    def publish_message(self, subjects: list[str], payload: bytes) -> int | Publication:
+    def publish_message(self, subjects: list[str], payload: Payload) -> int | Publication:
         """Publish one message on checked subjects. Raises Pyro5's MessageTooLargeError."""
         self._check_payload(payload)
         return self._engine.publish([(subjects, payload)])
 
     def _check_payload(self, payload: Any) -> None:
-        if not isinstance(payload, bytes):
+        if not isinstance(payload, (bytes, memoryview)):
             kind = type(payload).__name__
             raise TypeError(f"a payload must be bytes, made by pyro_events.codec, not {kind}")
         most = self._engine.options.max_message

@@ -30,6 +30,7 @@ from .frames import (
     Frame,
     FrameLimits,
     write_frame,
+    write_header,
 )
 from .packing import pack
 
@@ -80,6 +81,16 @@ def read_proof(frame: Frame) -> Any:
 def write_events(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
     """One call of `events` with a batch."""
     return write_frame(INVOKE, 0, MSGPACK, seq, pack([object_id, "events", [rows], {}]))
+
+
+def write_large_event(object_id: str, seq: int, row: EventRow) -> list[bytes | memoryview]:
+    """One call of `events` with one row, in pieces, so that its payload need not be copied."""
+    *others, payload = row
+    body = pack([object_id, "events", [[[*others, b""]]], {}])
+    # It ends with bytes of length 0 (two bytes) and an empty map.
+    head = body[:-3] + b"\xc6" + len(payload).to_bytes(4, "big")
+    size = len(head) + len(payload) + 1
+    return [write_header(INVOKE, 0, MSGPACK, seq, size) + head, payload, body[-1:]]
 
 
 def write_event_batch(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:

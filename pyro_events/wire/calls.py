@@ -71,7 +71,7 @@ def read_hello(frame: Frame) -> Hello:
 def read_call(frame: Frame) -> Call:
     """The call in an INVOKE frame. Raises Pyro5's SerializeError, which says what is wrong."""
     payload = frame.payload
-    if payload.startswith(_PUBLISH) and payload[-1] == _NO_NAMES and frame[1:3] == (0, MSGPACK):
+    if frame[1:3] == (0, MSGPACK) and payload[: len(_PUBLISH)] == _PUBLISH and payload[-1] == _NO_NAMES:
         # Nearly every call is this one: only what differs from the last is read.
         batch = read_plain(MSGPACK, payload[len(_PUBLISH) : -1])
         return Call(EVENTSERVER_NAME, "publish_encoded", [batch], {})
@@ -99,7 +99,7 @@ def _checked(call: Any) -> tuple[str, list[Any], dict[str, Any]]:
     raise Pyro5.errors.SerializeError("a call must be a method's name, a sequence and a dictionary")
 
 
-def read_plain(serializer_id: int, payload: bytes) -> Any:
+def read_plain(serializer_id: int, payload: bytes | memoryview) -> Any:
     """What a stock serializer wrote, as plain data. Raises Pyro5's SerializeError.
 
     Classes stay dictionaries with a "__class__" key; serpent's bytes stay its dictionaries.
@@ -110,7 +110,7 @@ def read_plain(serializer_id: int, payload: bytes) -> Any:
         if serializer_id == SERPENT:
             return serpent.loads(payload)
         if serializer_id == JSON:
-            return json.loads(payload.decode("utf-8"))
+            return json.loads(str(payload, "utf-8"))
         raise ValueError(f"the serializer {serializer_id} is not accepted")
     except Exception as error:  # parsers raise a dozen kinds, MemoryError and RecursionError too
         reason = f"{type(error).__name__}: {error}"[:200]
@@ -146,7 +146,7 @@ class Publication(NamedTuple):
     payload: Any
 
 
-def read_large_publication(payload: bytes, head: int) -> tuple[str, Publication]:
+def read_large_publication(payload: bytes | memoryview, head: int) -> tuple[str, Publication]:
     """The one entry of a large `publish_encoded` call: (object id, entry).
 
     payload: the body of a msgpack INVOKE frame. head: everything but the event's bytes must lie
@@ -163,7 +163,7 @@ def read_large_publication(payload: bytes, head: int) -> tuple[str, Publication]
     except Exception:  # as in read_plain
         shape, object_id, method, subjects = [], None, None, None
     after = unpacker.tell()
-    start = after + 1 + _LENGTH_SIZES.get(payload[after : after + 1], 0)
+    start = after + 1 + _LENGTH_SIZES.get(bytes(payload[after : after + 1]), 0)
     length = int.from_bytes(payload[after + 1 : start], "big")
     if (
         shape != [4, 1, 1, 2]

@@ -71,15 +71,22 @@ class FrameError(Pyro5.errors.ProtocolError):
         self.header = header
 
 
+# Up to this, copying costs less than what avoids it.
+LARGE: Final = 64 * 1024
+
+
 class Frame(NamedTuple):
-    """One frame. `annotations` and `payload` are raw bytes; a compressed payload has been unpacked."""
+    """One frame. `annotations` and `payload` are raw bytes; a compressed payload has been unpacked.
+
+    A payload of more than LARGE bytes may be a view of what was received, which nobody else uses.
+    """
 
     type: int
     flags: int
     serializer_id: int
     seq: int
     annotations: bytes
-    payload: bytes
+    payload: bytes | memoryview
 
 
 @dataclass(frozen=True)
@@ -161,13 +168,18 @@ class FrameReader:
         end = middle + size
         if length < end:
             return None
-        # A slice of bytes is copied once; of a bytearray it would be twice, but for the view.
-        payload = buffer[middle:end] if type(buffer) is bytes else bytes(memoryview(buffer)[middle:end])
         annotations = bytes(buffer[start + HEADER_SIZE : middle]) if annotated else b""
-        if end == length:
-            self._buffer, self._position = b"", 0
+        payload: bytes | memoryview
+        if type(buffer) is bytes:
+            payload = buffer[middle:end]
         else:
-            self._position = end
+            payload = memoryview(buffer)[middle:end]
+            if size > LARGE and length - end <= LARGE:
+                # The buffer is given away with the frame; what little follows it is copied.
+                buffer, end, length = bytes(memoryview(buffer)[end:]), 0, length - end
+            else:
+                payload = bytes(payload)
+        self._buffer, self._position = (buffer, end) if end < length else (b"", 0)
         if flags & COMPRESSED:
             payload = self._unpacked(payload, Frame(kind, flags, serializer_id, seq, b"", b""))
         return Frame(kind, flags, serializer_id, seq, annotations, payload)
@@ -191,7 +203,7 @@ class FrameReader:
         if size > most:
             raise FrameError(f"message too large ({size} bytes, at most {most})", header)
 
-    def _unpacked(self, payload: bytes, header: Frame) -> bytes:
+    def _unpacked(self, payload: bytes | memoryview, header: Frame) -> bytes:
         unpacker = zlib.decompressobj()
         try:
             data = unpacker.decompress(payload, self.limits.size)
@@ -214,7 +226,11 @@ class FrameReader:
 
 def write_frame(kind: int, flags: int, serializer_id: int, seq: int, payload: bytes) -> bytes:
     """One frame, without annotations, ready to be sent."""
-    header = _HEADER.pack(
-        b"PYRO", _VERSION, kind, serializer_id, flags, seq, len(payload), 0, _NO_CORRELATION, 0, _MAGIC
+    return write_header(kind, flags, serializer_id, seq, len(payload)) + payload
+
+
+def write_header(kind: int, flags: int, serializer_id: int, seq: int, size: int) -> bytes:
+    """The header of a frame whose payload of `size` bytes is sent after it, in pieces."""
+    return _HEADER.pack(
+        b"PYRO", _VERSION, kind, serializer_id, flags, seq, size, 0, _NO_CORRELATION, 0, _MAGIC
     )
-    return header + payload

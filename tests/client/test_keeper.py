@@ -24,6 +24,7 @@ class Kept:
     def __init__(self) -> None:
         self.subscribed = True
         self.came = 0
+        self.another = False
         self.calls: list[Any] = []
         self.times: list[float] = []
         self.answer: Callable[[], object] = lambda: False
@@ -34,6 +35,9 @@ class Kept:
 
     def activity(self) -> int:
         return self.came
+
+    def reach(self) -> bool:
+        return self.another
 
     def subscribe_again(self, anew: bool) -> None:
         self.times.append(time.monotonic())
@@ -68,7 +72,7 @@ def keeper(kept: Kept) -> Iterator[Keeper]:
     keeper.join()
 
 
-def refuse() -> None:
+def refuse() -> bool:
     raise ServiceUnreachableError("nobody is there")
 
 
@@ -139,11 +143,20 @@ def test_a_service_that_never_connects_is_asked_again_and_again_more_rarely(
     assert keeper.arrived("one") is None
 
 
-def test_one_that_was_lost_is_asked_for_another_link(keeper: Keeper, kept: Kept) -> None:
+def test_a_service_that_was_lost_before_it_had_connected(keeper: Keeper, kept: Kept) -> None:
+    kept.another = True
+    keeper.begin()
+    eventually(lambda: kept.calls == [True])
+    assert keeper.arrived("one") == "the connection to the event service was lost"
+
+
+def test_one_that_was_lost_is_asked_once_for_another_link(keeper: Keeper, kept: Kept) -> None:
+    """What it then makes shall not be ended by asking again."""
     keeper.begin()
     keeper.arrived("one")
     keeper.left("one")
-    eventually(lambda: kept.calls == [True, True])
+    eventually(lambda: kept.calls[:3] == [True, False, False])
+    assert keeper.arrived("two") == LOST
 
 
 def test_a_subscription_of_ones_own_meanwhile_does_not_stand_for_all(keeper: Keeper, kept: Kept) -> None:
@@ -225,15 +238,18 @@ def test_nobody_is_asked_who_was_not_subscribed(
     assert kept.calls == []
 
 
-def test_three_unanswered_heartbeats_end_it(
-    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("answer", [be_silent, refuse])
+def test_no_sign_of_life_for_long_enough_ends_it(
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch, answer: Callable[[], bool]
 ) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    kept.ask_answer = be_silent
+    monkeypatch.setattr(module, "HEARTBEAT_ANSWER", 0.02)
+    kept.ask_answer = answer
     keeper.arrived("one")
-    reason = "the event service left 3 heartbeats unanswered"
-    eventually(lambda: kept.calls[:5] == ["ask", "ask", "ask", reason, True])
-    assert keeper.arrived("two") == reason
+    eventually(lambda: module.SILENT in kept.calls[:-1])
+    assert kept.calls[kept.calls.index(module.SILENT) + 1] is True
+    assert kept.calls.count("ask") > 3
+    assert keeper.arrived("two") == module.SILENT
 
 
 def test_a_control_connection_that_was_made_anew_may_lead_to_another_service(
@@ -245,11 +261,26 @@ def test_a_control_connection_that_was_made_anew_may_lead_to_another_service(
     eventually(lambda: kept.calls[:2] == ["ask", False])  # its connection may well be alive
 
 
-def test_a_service_that_cannot_be_asked(keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_ends_while_it_is_asked(
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    kept.ask_answer = refuse  # type: ignore[assignment]
+
+    def ask() -> bool:
+        keeper.left("one")
+        return be_silent()
+
+    kept.ask_answer = ask
     keeper.arrived("one")
-    eventually(lambda: kept.calls[:2] == ["ask", False])
+    eventually(lambda: kept.calls[:2] == ["ask", True])
+    assert keeper.arrived("two") == LOST
+
+
+def test_one_that_answers_late(keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
+    kept.ask_answer = lambda: len(kept.calls) > 2 or be_silent()
+    keeper.arrived("one")
+    eventually(lambda: kept.calls[:4] == ["ask", "ask", "ask", False])
 
 
 def test_resting_ends_the_questions(keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

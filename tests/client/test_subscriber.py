@@ -238,7 +238,7 @@ def test_late_listeners_subscribe_again(
     monkeypatch.setattr(module, "STALE", 0.0)
     recorder.begin()
     eventually(lambda: publisher.publish(["a", "b"], 1) == 2)
-    eventually(lambda: len(recorder.got) == 2)
+    eventually(lambda: len(recorder.got) >= 2)
 
 
 def test_an_event_that_is_not_overridden(

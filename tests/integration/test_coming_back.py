@@ -1,0 +1,436 @@
+"""Subscribers find a service again that was gone (C27)."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from contract import running
+from fake_service import fake_service
+from listening import Collector, collecting, listening
+from processes import Process, Spawner
+from Pyro5.api import config
+from waiting import eventually
+
+from pyro_events import Event, EventServiceStarter, OutcomeUnknownError, Publisher, Subscriber
+from pyro_events.client import keeper, session
+from pyro_events.client.session import Session
+
+LOOPBACK = "127.0.0.1"
+# What is promised, from the moment at which it is possible; this machine may be busy with other things.
+PROMISED = 2.0
+SECRET = "a secret"
+
+
+def start(spawn: Spawner, port: int, *options: str) -> Process:
+    arguments = ["-m", "pyro_events.es", "-n", LOOPBACK, "-p", str(port), *options]
+    return spawn(*arguments, ready="Event service started")
+
+
+def kill(process: Process) -> None:
+    process.send(signal.SIGKILL)
+    process.wait()
+
+
+def reaches(publisher: Publisher, subject: str, message: Any, count: int = 1) -> bool:
+    """Whether a publication was queued for so many subscribers."""
+    with contextlib.suppress(OutcomeUnknownError):
+        return publisher.publish(subject, message) >= count
+    return False
+
+
+def back_after(uri: str | None, collectors: list[Collector], subject: str, ident: str | None = None) -> float:
+    """Seconds from now until all are subscribed again, and have got an event."""
+    began = time.monotonic()
+    with Publisher(ident, uri) as publisher:
+        eventually(lambda: reaches(publisher, subject, "back", len(collectors)), 10)
+        took = time.monotonic() - began
+        for collector in collectors:
+            eventually(lambda c=collector: "back" in c.messages(), 10)  # type: ignore[misc]
+    return took
+
+
+def connected(*collectors: Subscriber) -> bool:
+    """Whether the service has connected to all of them, and shaken hands."""
+    return all(one._Subscriber__inlet.keeper._connections for one in collectors)  # type: ignore[attr-defined]
+
+
+def first_after(collector: Collector) -> Event:
+    """The first event after the return."""
+    return next(event for event in collector.events if event.msg == "back")
+
+
+@pytest.mark.parametrize("ident", [None, SECRET])
+def test_killed_and_restarted_on_the_same_port(
+    spawn: Spawner, free_port: Callable[[], int], ident: str | None
+) -> None:
+    port = free_port()
+    options = ("-N",) if ident is None else ("-N", "-i", ident)
+    uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
+    process = start(spawn, port, *options)
+    with collecting(uri, "A", ident=ident) as collector:
+        collector.subscribeMatch(r"^B\.", overflow="latest")
+        with Publisher(ident, uri) as publisher:
+            publisher.publish(["A", "b.1"], "before")
+            assert [event.missed for event in collector.wait(2)] == [0, 0]
+        kill(process)
+        eventually(lambda: not collector.statistics().connections)
+        start(spawn, port, *options)
+        assert back_after(uri, [collector], "A", ident) < PROMISED
+        assert first_after(collector).missed is None
+        assert first_after(collector).seq == 1
+        with Publisher(ident, uri) as publisher:
+            assert publisher.publish(["A", "b.1"], "after") == 2
+            eventually(lambda: collector.messages().count("after") == 2)
+            last = collector.events[-1]
+            assert last.missed == 0 and last.seq > 1
+        assert collector.reasons == ["the connection from the event service ended"]
+
+
+def test_restarted_on_another_port_with_a_name_server(
+    spawn: Spawner, name_server: Any, free_port: Callable[[], int]
+) -> None:
+    options = ("--ns-host", LOOPBACK, "--ns-port", str(name_server.port))
+    process = start(spawn, 0, *options)
+    with collecting(None, "A") as collector:
+        first = collector.statistics().address
+        kill(process)
+        eventually(lambda: not collector.statistics().connections)
+        start(spawn, 0, *options)
+        assert back_after(None, [collector], "A") < PROMISED
+        assert first_after(collector).missed is None
+        assert collector.statistics().address != first
+
+
+def test_restarted_together_with_its_guarded_name_server(
+    spawn: Spawner, free_port: Callable[[], int]
+) -> None:
+    port = free_port()
+    config.NS_HOST, config.NS_PORT = LOOPBACK, port
+    options = ("--embed-ns", "--ns-host", LOOPBACK, "--ns-port", str(port), "-i", SECRET)
+    process = start(spawn, 0, *options)
+    with collecting(None, "A", ident=SECRET) as collector:
+        kill(process)
+        eventually(lambda: not collector.statistics().connections)
+        start(spawn, 0, *options)
+        assert back_after(None, [collector], "A", SECRET) < PROMISED
+
+
+def test_a_service_that_ended_in_order_is_found_again(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    with EventServiceStarter(LOOPBACK, port, use_ns=False) as es:
+        uri = es.uri
+        collector = Collector(uri)
+        collector.subscribe("A")
+    # It ended before `listen` began, so that nothing of it is left but the subscriptions.
+    with listening(collector), EventServiceStarter(LOOPBACK, port, use_ns=False):
+        assert back_after(uri, [collector], "A") < PROMISED + keeper.ARRIVAL
+
+
+def test_only_the_connection_to_the_subscriber_breaks() -> None:
+    with running() as es, collecting(es.uri, "A") as collector, Publisher(es_uri=es.uri) as publisher:
+        publisher.publish("A", "before")
+        collector.wait(1)
+        collector.daemon.disconnect()
+        assert back_after(es.uri, [collector], "A") < PROMISED
+        assert first_after(collector).missed is None
+        assert collector.reasons == ["the connection from the event service ended"]
+        assert collector.statistics().reconnects == 0
+
+
+def test_a_subscriber_that_was_disconnected_because_it_was_slow() -> None:
+    go_on = threading.Event()
+
+    class Slow(Collector):
+        def event(self, event: Event) -> None:
+            super().event(event)
+            if event.msg == "wait":
+                go_on.wait(20)
+
+    with running(backlog=5, overflow="disconnect") as es, Publisher(es_uri=es.uri) as publisher:
+        slow = Slow(es.uri)
+        with listening(slow):
+            slow.subscribe("A")
+            publisher.publish("A", "wait")
+            slow.wait(1)
+            eventually(lambda: publisher.publish("A", "more") == 0)
+            # Its handler is still busy, and yet it is subscribed again.
+            eventually(lambda: publisher.publish("A", "back") == 1)
+            assert len(slow.events) == 1
+            go_on.set()
+            eventually(lambda: "back" in slow.messages())
+            assert first_after(slow).missed is None or slow.events[1].missed is None
+            assert slow.reasons
+
+
+def test_fifty_subscribers_come_back_with_few_attempts(
+    spawn: Spawner, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
+    process = start(spawn, port, "-N")
+    attempts: list[float] = []
+    opened = Session.open
+
+    def open_session(*arguments: Any) -> Session:
+        attempts.append(time.monotonic())
+        return opened(*arguments)
+
+    with contextlib.ExitStack() as stack:
+        collectors = [stack.enter_context(collecting(uri, "A")) for _ in range(50)]
+        eventually(lambda: connected(*collectors))
+        monkeypatch.setattr(Session, "open", staticmethod(open_session))
+        began = time.monotonic()
+        kill(process)
+        start(spawn, port, "-N")
+        started = time.monotonic()
+        eventually(lambda: connected(*collectors), 10)
+        back = time.monotonic()
+        assert back - started < PROMISED
+        # 0.1, 0.2, 0.4 s, and then every 0.8 s at most, each a random part of it.
+        most = 4 + (back - began) / (keeper.MOST_DELAY / 2)
+        assert len(attempts) <= 50 * most
+        back_after(uri, collectors, "A")
+        assert all(len(collector.reasons) == 1 for collector in collectors)
+
+
+def test_all_subscriptions_come_back_however_many() -> None:
+    with running() as es, Publisher(es_uri=es.uri) as publisher, collecting(es.uri) as collector:
+        names = [f"N{number}" for number in range(120)]
+        collector.subscribe(names)
+        collector.subscribeMatch([f"^P{number}$" for number in range(60)])
+        collector.unsubscribe(["N7", "^P7$"])
+        eventually(lambda: connected(collector))
+        collector.daemon.disconnect()
+        eventually(lambda: collector.reasons)
+        eventually(lambda: publisher.publish([*names, *(f"P{n}" for n in range(60))], 1) == 178)
+
+
+def test_the_hook_may_subscribe_and_publish() -> None:
+    class Hooked(Collector):
+        def on_reconnect(self, reason: str) -> None:
+            super().on_reconnect(reason)
+            assert self.events == []
+            self.subscribe("B")
+            publisher.publish("B", "from the hook")
+
+    with running() as es, Publisher(es_uri=es.uri) as publisher:
+        hooked = Hooked(es.uri)
+        with listening(hooked):
+            hooked.subscribe("A")
+            eventually(lambda: connected(hooked))
+            hooked.daemon.disconnect()
+            assert hooked.wait(1)[0].msg == "from the hook"
+
+
+def test_a_hook_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Collector):
+        def on_reconnect(self, reason: str) -> None:
+            raise RuntimeError("no wish to come back")
+
+    with running() as es:
+        failing = Failing(es.uri)
+        with listening(failing):
+            failing.subscribe("A")
+            eventually(lambda: connected(failing))
+            failing.daemon.disconnect()
+            back_after(es.uri, [failing], "A")
+    assert "on_reconnect() failed" in caplog.text and "no wish to come back" in caplog.text
+
+
+def test_closing_in_the_hook() -> None:
+    class Closing(Collector):
+        def on_reconnect(self, reason: str) -> None:
+            self.close()
+
+    with running() as es:
+        closing = Closing(es.uri)
+        thread = threading.Thread(target=closing.listen)
+        thread.start()
+        closing.subscribe("A")
+        eventually(lambda: connected(closing))
+        closing.daemon.disconnect()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_unsubscribing_and_subscribing_is_no_loss() -> None:
+    with running(linger=0.01) as es, collecting(es.uri, "A") as collector:
+        with Publisher(es_uri=es.uri) as publisher:
+            eventually(lambda: connected(collector))
+            collector.unsubscribe("A")
+            eventually(lambda: not collector.statistics().connections)
+            collector.subscribe("A")
+            publisher.publish("A", 1)
+            assert collector.wait(1)[0].missed == 0
+        assert collector.reasons == []
+
+
+def test_nothing_is_tried_between_abort_and_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running() as es, Collector(es.uri) as collector:
+        collector.subscribe("A")
+        thread = threading.Thread(target=collector.listen)
+        thread.start()
+        eventually(lambda: connected(collector))
+        collector.abort()
+        thread.join(10)
+        collector.daemon.disconnect()
+        eventually(lambda: not collector.statistics().connections)
+        with Publisher(es_uri=es.uri) as publisher:
+            eventually(lambda: publisher.publish("A", "lost") == 0)
+        with listening(collector):
+            back_after(es.uri, [collector], "A")
+            assert first_after(collector).missed is None
+
+
+@contextlib.contextmanager
+def one_service_then_none() -> Iterator[tuple[Collector, Any]]:
+    """A subscriber whose service was ours and is then silent."""
+    with fake_service() as fake:
+        collector = Collector(fake.uri)
+        connection = fake.next()
+        answering = threading.Thread(target=answer, args=(connection,))
+        answering.start()
+        try:
+            with listening(collector):
+                collector.subscribe("A")
+                yield collector, connection
+        finally:
+            connection.close()
+            answering.join(10)
+
+
+def answer(connection: Any) -> None:
+    """Take one call and be silent then."""
+    with contextlib.suppress(OSError, AssertionError):
+        seq, _, _ = connection.call()
+        connection.answer(seq, None)
+
+
+def test_a_service_that_vanished_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(keeper, "HEARTBEAT_ANSWER", 0.05)
+    monkeypatch.setattr(keeper, "ARRIVAL", 60.0)
+    with one_service_then_none() as (collector, _):
+        host, _, port = collector.statistics().uri.rpartition("@")[2].rpartition(":")
+        inlet = collector._Subscriber__inlet  # type: ignore[attr-defined]
+        with socket.create_connection((host, int(port))) as service:
+            greet(service, collector.statistics().uri)
+            eventually(lambda: connected(collector))
+            # Three heartbeats, and then both connections are given up.
+            service.settimeout(10)
+            while service.recv(65536):
+                pass
+        assert inlet.keeper._lost == keeper.SILENT
+
+
+def greet(sock: socket.socket, uri: str) -> None:
+    """Shake hands as the service does."""
+    from pyro_events.wire import callbacks
+
+    object_id = uri.partition(":")[2].partition("@")[0]
+    sock.sendall(callbacks.write_connect(object_id, "hello"))
+
+
+def test_closing_while_the_service_is_away_takes_no_time(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    with EventServiceStarter(LOOPBACK, port, use_ns=False) as es:
+        collector = Collector(es.uri)
+        thread = threading.Thread(target=collector.listen)
+        thread.start()
+        collector.subscribe("A")
+        eventually(lambda: connected(collector))
+    # Somebody else listens there, and does not answer.
+    with socket.create_server((LOOPBACK, port)) as silent:
+        silent.settimeout(10)
+        connection, _ = silent.accept()
+        with connection:
+            began = time.monotonic()
+            collector.close()
+            assert time.monotonic() - began < 1.0
+            thread.join(10)
+    assert not [one for one in threading.enumerate() if one.name == "pyro_events-keeper"]
+
+
+def test_a_windows_loop_comes_back_too() -> None:
+    stop = threading.Event()
+
+    class Window(Collector):
+        def loop(self) -> None:
+            while not stop.wait(0.01):
+                self.daemon.events(self.daemon.sockets)
+
+    with running() as es, Window(es.uri) as window:
+        thread = threading.Thread(target=window.loop)
+        thread.start()
+        try:
+            window.subscribe("A")
+            eventually(lambda: connected(window))
+            window.daemon.disconnect()
+            back_after(es.uri, [window], "A")
+            assert window.reasons
+        finally:
+            stop.set()
+            thread.join(10)
+
+
+def test_no_hook_need_be_defined() -> None:
+    class Plain(Subscriber):
+        got: list[Any]
+
+        def event(self, event: Event) -> None:
+            self.got.append(event.missed)
+
+    with running() as es, Publisher(es_uri=es.uri) as publisher:
+        plain = Plain(es_uri=es.uri)
+        plain.got = []
+        with listening(plain):
+            plain.subscribe("A")
+            eventually(lambda: connected(plain))
+            plain.daemon.disconnect()
+            eventually(lambda: publisher.publish("A", 1) == 1 and plain.got)
+            assert plain.got[0] is None
+
+
+def test_a_service_that_was_frozen(
+    spawn: Spawner, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
+    process = start(spawn, port, "-N")
+    monkeypatch.setattr(keeper, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(keeper, "HEARTBEAT_ANSWER", 0.2)
+    monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.5)
+    with collecting(uri, "A") as collector:
+        eventually(lambda: connected(collector))
+        process.send(signal.SIGSTOP)
+        eventually(lambda: not connected(collector))
+        process.send(signal.SIGCONT)
+        assert back_after(uri, [collector], "A") < PROMISED
+        assert collector.reasons == [keeper.SILENT]
+
+
+def test_a_service_that_was_frozen_for_a_moment_loses_nothing(
+    spawn: Spawner, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
+    process = start(spawn, port, "-N")
+    monkeypatch.setattr(keeper, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(keeper, "HEARTBEAT_ANSWER", 0.5)
+    with collecting(uri, "A") as collector:
+        eventually(lambda: connected(collector))
+        process.send(signal.SIGSTOP)
+        # It is asked in vain once, which costs the connection that asks.
+        eventually(lambda: not collector.statistics().connected)
+        process.send(signal.SIGCONT)
+        eventually(lambda: collector.statistics().reconnects == 1)
+        back_after(uri, [collector], "A")
+        assert first_after(collector).missed == 0
+        assert collector.reasons == []
