@@ -35,10 +35,22 @@ from pyro_events.wire.frames import (
     RESULT,
     write_frame,
 )
+from pyro_events.wire.identity import (
+    NONCE_SIZE,
+    UNKNOWN_RUN,
+    AgainError,
+    CallbackGate,
+    CallbackProof,
+    ClientProof,
+    Gate,
+    Identity,
+)
 
 from .corpus import CORPUS, as_text
 
 _SEED: Final = 20240702
+# 900 bytes of nothing, compressed; as a constant, because every zlib does it in its own way.
+_BOMB: Final = bytes.fromhex("789c63601805a360140c24000003840001")
 _HELLO: Final = {"handshake": "hello", "object": "Pyro.EventService"}
 _META: Final = {"handshake": "hello", "meta": {"methods": ["event", "events"], "oneway": [], "attrs": []}}
 _URI: Final = "PYRO:obj_1@127.0.0.1:4444"
@@ -61,7 +73,7 @@ def mutations(data: bytes, chance: random.Random, count: int) -> Iterator[bytes]
 def frames() -> Iterator[bytes]:
     hello = write_frame(CONNECT, 0, MSGPACK, 0, msgpack.packb(_HELLO))
     call = write_frame(INVOKE, 0, MSGPACK, 1, b"\x94" * 20)
-    packed = zlib.compress(bytes(500))
+    packed = zlib.compress(bytes(400), 0)
     yield b"\0" + hello
     yield b"\0" + hello + call
     yield b"\1" + call * 3
@@ -72,7 +84,7 @@ def frames() -> Iterator[bytes]:
         yield b"\1" + write_frame(INVOKE, 0, serializer, 3, b"[]")
     yield b"\1" + write_frame(INVOKE, 0, MSGPACK, 4, bytes(600)) + call
     yield b"\1" + write_frame(INVOKE, 0, MSGPACK, 5, bytes(2100))
-    yield b"\1" + write_frame(INVOKE, COMPRESSED, MSGPACK, 6, zlib.compress(bytes(900)))
+    yield b"\1" + write_frame(INVOKE, COMPRESSED, MSGPACK, 6, _BOMB)
     annotated = bytearray(write_frame(INVOKE, 0, MSGPACK, 7, b"BLBI\0\0\0\4abcd" + b"rest"))
     annotated[15], annotated[19] = 4, 12  # of the 16 bytes, twelve are annotations
     yield b"\1" + bytes(annotated)
@@ -103,6 +115,11 @@ def handshake() -> Iterator[bytes]:
             {**_HELLO, "handshake": {"proof": [1.5, "x" * 64]}},
         ):
             yield said(serializer, 0, write(value))
+    for handshake in _proofs():
+        for serializer, write in enumerate(writers):
+            yield said(serializer, 0, write({**_HELLO, "handshake": handshake}))
+        yield said(0, 1, msgpack.packb({**_META, "handshake": handshake}))
+        yield said(0, 2, msgpack.packb(handshake))
     for value in (_META, {"meta": {"methods": None}}, {"meta": []}, "denied", [[[["deep"]]]]):
         yield said(0, 1, msgpack.packb(value))
         yield said(0, 2, msgpack.packb(value))
@@ -113,6 +130,23 @@ def handshake() -> Iterator[bytes]:
     for name in ("ValueError", "UnicodeDecodeError", "Pyro5.errors.DaemonError", "os.system", "SystemExit"):
         for kind in (3, 4):
             yield said(0, kind, msgpack.packb(_error(name, "why", 3)), error=True)
+
+
+def _proofs() -> Iterator[str]:
+    """Everything that the two sides say to each other with a passphrase of their own."""
+    identity, zeros = Identity(b"another key"), bytes(NONCE_SIZE)
+    gate = Gate(identity, zeros)
+    early = ClientProof(identity, "object", UNKNOWN_RUN, 1e9, zeros)
+    proof = ClientProof(identity, "object", zeros.hex(), 1e9, zeros)
+    callback = CallbackProof(identity, "object", zeros.hex(), zeros)
+    answers = CallbackGate(identity)
+    answers.call(zeros)
+    yield from (early.hello, proof.hello, gate.admit(proof.hello, "object", 1e9), callback.hello)
+    yield answers.admit(callback.hello, "object")
+    try:
+        gate.admit(early.hello, "object", 1e9)
+    except AgainError as error:
+        yield str(error)
 
 
 def _error(name: str, *arguments: Any) -> dict[str, Any]:

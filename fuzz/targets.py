@@ -43,9 +43,20 @@ from pyro_events.wire.frames import (
     FrameLimits,
     FrameReader,
 )
+from pyro_events.wire.identity import (
+    NONCE_SIZE,
+    UNKNOWN_RUN,
+    CallbackGate,
+    CallbackProof,
+    ClientProof,
+    DeniedError,
+    Gate,
+    Identity,
+)
 
 Target = Callable[[bytes], None]
 
+_IDENTITY: Final = Identity(b"a key that no seed was made with")
 _HELLO: Final = FrameLimits(types=frozenset({CONNECT}), size=MAX_HANDSHAKE, compressed=False)
 _CALLS: Final = FrameLimits(frozenset({INVOKE, PING}), size=512, large=2 * KIB)
 # By the first byte of the input: what a connection accepts where it stands.
@@ -83,7 +94,7 @@ def handshake(data: bytes) -> None:
     choice, payload = data[0] if data else 0, data[1:]
     serializer = SERIALIZERS[choice % 3]
     flags = EXCEPTION if choice & 64 else 0
-    kinds: tuple[tuple[int, Callable[[Frame], object]], ...] = (
+    kinds: tuple[tuple[int, Callable[[Frame], Any]], ...] = (
         (CONNECT, calls.read_hello),
         (CONNECT_OK, callbacks.read_greeting),
         (CONNECT_FAIL, callbacks.read_greeting),
@@ -92,8 +103,25 @@ def handshake(data: bytes) -> None:
     )
     kind, read = kinds[choice // 3 % len(kinds)]
     with contextlib.suppress(Pyro5.errors.PyroError):
-        read(Frame(kind, flags, serializer, 0, b"", payload))
+        said = read(Frame(kind, flags, serializer, 0, b"", payload))
+        _introduced(said.handshake if isinstance(said, calls.Hello) else said)
     _reply(payload, flags)
+
+
+def _introduced(said: object) -> None:
+    """Whatever it is, it proves nothing to one whose passphrase it was not made with."""
+    client = ClientProof(_IDENTITY, "object", UNKNOWN_RUN, 1e9, bytes(NONCE_SIZE))
+    service = CallbackProof(_IDENTITY, "object", bytes(NONCE_SIZE).hex(), bytes(NONCE_SIZE))
+    assert not client.accepts(said) and client.again(said) is None and not service.accepts(said)
+    for admit in (
+        lambda: Gate(_IDENTITY, bytes(NONCE_SIZE)).admit(said, "object", 1e9),
+        lambda: CallbackGate(_IDENTITY).admit(said, "object"),
+    ):
+        try:
+            admit()
+        except DeniedError:
+            continue
+        raise AssertionError("a stranger was let in")
 
 
 def _reply(payload: bytes, flags: int) -> None:

@@ -23,7 +23,12 @@ from typing import Any, Final, TypeVar
 ROOT: Final = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 
-_pause = threading.Event()
+_never = threading.Event()
+
+
+def pause(seconds: float) -> None:
+    """Let time pass: a fault lasts as long as it lasts."""
+    _never.wait(seconds)
 
 
 def until(condition: Callable[[], T], patience: float, what: str) -> T:
@@ -32,7 +37,7 @@ def until(condition: Callable[[], T], patience: float, what: str) -> T:
     while not (result := condition()):
         if time.monotonic() >= end:
             raise TimeoutError(f"not within {patience:g} s: {what}; at last it was {result!r}")
-        _pause.wait(0.02)
+        pause(0.02)
     return result
 
 

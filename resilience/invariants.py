@@ -20,9 +20,11 @@ _UNHANDLED: Final = re.compile(
     r"Traceback|Exception ignored|exception was never retrieved|Exception in thread|Task was destroyed"
 )
 # A busy machine is no fault: a healthy subscriber may be this late, in seconds, whatever it was before.
-LATENESS: Final = 0.1
-# So long may one acknowledgement take on a busy machine; being held up takes as long as the fault.
+LATENESS: Final = 0.25
+# So long may one acknowledgement take; being held up takes as long as the fault.
 HELD_UP: Final = 0.5
+# Both are more where the machine itself lets programs run late: an event passes through so many.
+_PASSES: Final = 4
 # What a service may keep: caches, and the memory that the allocator does not give back.
 _MEMORY: Final = 16 * 1024
 
@@ -68,10 +70,12 @@ def healthy(usual: Report, talker: Report, listener: Report) -> list[str]:
         found.append(f"I4: {talker['acknowledged']} acknowledged, {listener['received']} received")
     if talker["unknown"] or talker["failed"]:
         found.append(f"I4: publishing failed: {talker['errors']}")
-    if listener["p99"] > max(2 * usual["p99"], LATENESS):
+    noise = _PASSES * talker["noise"]
+    if listener["p99"] > max(2 * usual["p99"], LATENESS) + noise:
         found.append(f"I4: late: {listener['p99']:.3f} s, usually {usual['p99']:.3f} s (99th percentile)")
-    if max(talker["longest"], talker["waiting"]) > HELD_UP:
-        found.append(f"I5: an acknowledgement took {max(talker['longest'], talker['waiting']):.3f} s")
+    longest = max(talker["longest"], talker["waiting"])
+    if longest > HELD_UP + noise:
+        found.append(f"I5: an acknowledgement took {longest:.3f} s, the machine {talker['noise']:.3f} s")
     return found
 
 

@@ -56,7 +56,7 @@ def main() -> None:
     def report(since: float = 0.0) -> dict[str, Any]:
         return {**record.report(since), "mishaps": handler.mishaps, **subscriber.facts()}
 
-    obey({"report": report, "fresh": record.fresh})
+    obey({"report": report, "fresh": record.fresh, "numbers": record.numbers})
     subscriber.close()
 
 

@@ -84,6 +84,11 @@ class Record:
                 "oldest": max(ages, default=0.0),
             }
 
+    def numbers(self, name: str) -> list[int]:
+        """Which events of a publisher came."""
+        with self._lock:
+            return sorted(self._seen.get(name, ()))
+
     def fresh(self, sent_after: float) -> float | None:
         """When the first event came that was published after that moment; None if none has."""
         with self._lock:

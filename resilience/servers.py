@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from .actors import Actor, Cast, until
+from .actors import Actor, Cast, pause, until
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -81,6 +82,9 @@ class Server:
         """How many clients or subscribers it believes to have; only differences mean anything."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Release what was needed to ask it; its process is the cast's."""
+
 
 class Ours(Server):
     """The event service by its start script, with its defaults unless `options` says otherwise.
@@ -98,8 +102,6 @@ class Ours(Server):
         return f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
 
     def command(self) -> list[str]:
-        import sys
-
         if self.options:
             wishes = json.dumps(self.options)
             return [sys.executable, "-m", "resilience.service", LOOPBACK, str(self.port), wishes]
@@ -125,32 +127,40 @@ class Ours(Server):
 class Mosquitto(Server):
     title = "mosquitto"
 
+    def __init__(self, cast: Cast, folder: Path) -> None:
+        super().__init__(cast, folder)
+        self._monitor: Any = None
+        self._counts: list[int] = []
+
     def command(self) -> list[str]:
         settings = self.folder / f"mosquitto-{self.port}.conf"
         settings.write_text(_MOSQUITTO.format(port=self.port), "utf-8")
         return [program("mosquitto") or "", "-c", str(settings)]
 
     def clients(self) -> int:
-        """By its own count, which is a second old at most."""
-        import threading
-
+        """By its own count, which is a second old at most; the client that asks for it is in it."""
         import paho.mqtt.client as mqtt
 
-        told, counts = threading.Event(), []
+        if self._monitor is None:
 
-        def arrived(client: Any, data: Any, message: Any) -> None:
-            counts.append(int(message.payload))
-            told.set()
+            def connected(client: Any, *_: Any) -> None:
+                client.subscribe("$SYS/broker/clients/connected")
 
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
-        client.on_message = arrived
-        client.connect(LOOPBACK, self.port)
-        client.subscribe("$SYS/broker/clients/connected")
-        client.loop_start()
-        told.wait(5)
-        client.disconnect()
-        client.loop_stop()
-        return counts[-1] if counts else 0
+            def arrived(client: Any, data: Any, message: Any) -> None:
+                self._counts.append(int(message.payload))
+
+            self._monitor = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+            self._monitor.on_connect, self._monitor.on_message = connected, arrived
+            self._monitor.connect(LOOPBACK, self.port)
+            self._monitor.loop_start()
+            until(lambda: self._counts, 10, "mosquitto's count of clients")
+            pause(2.5)  # until this client is counted as well
+        return self._counts[-1]
+
+    def close(self) -> None:
+        if self._monitor is not None:
+            self._monitor.disconnect()
+            self._monitor.loop_stop()
 
 
 class Nats(Server):

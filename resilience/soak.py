@@ -11,6 +11,7 @@ books must be exact from the first event to the last.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import tempfile
@@ -49,6 +50,7 @@ class Soak:
         self.chance = random.Random(seed)
         self.server = Ours(cast, folder, dict(OPTIONS))
         self.faults: dict[str, int] = {}
+        self.diary: list[tuple[float, float, str]] = []
         self.found: list[str] = []
         self.members = [
             Member(cast, self.server, "ours", f"storm-{at}", seed=seed + at, proxied=True, wishes=wishes)
@@ -80,7 +82,9 @@ class Soak:
         """One fault, from its beginning to its end."""
         name = self.chance.choice(sorted(MISCHIEF))
         self.faults[name] = self.faults.get(name, 0) + 1
+        begun = time.monotonic()
         MISCHIEF[name](self.scene)
+        self.diary.append((begun, time.monotonic(), name))
         self.scene.wait(self.chance.uniform(0, PAUSE))
 
     def look(self, when: str) -> dict[str, Any]:
@@ -119,13 +123,25 @@ class Soak:
         print(
             f"the calm pair: {talked[0]['acknowledged']} acknowledged, {heard['received']} received, "
             f"99th percentile {1000 * heard['p99']:.1f} ms, longest acknowledgement "
-            f"{1000 * talked[0]['longest']:.1f} ms"
+            f"{1000 * talked[0]['longest']:.1f} ms, {self._during(talked[0]['longest_at'])} (the machine "
+            f"itself was late by {1000 * talked[0]['noise']:.1f} ms)"
         )
+
+    def _during(self, moment: float) -> str:
+        """Which fault was under way."""
+        names = [name for begun, ended, name in self.diary if begun <= moment <= ended]
+        return f"during {names[0]}" if names else "between two faults"
 
     def compare(self, first: dict[str, Any], last: dict[str, Any]) -> None:
         """I3: threads and descriptors are as before, memory has grown by next to nothing."""
-        events = (last["accepted"] - first["accepted"]) / 1e6
-        self.found += invariants.resources(first, last, KEPT + int(GROWTH * events))
+        most = KEPT + int(GROWTH * (last["accepted"] - first["accepted"]) / 1e6)
+
+        def found() -> list[str]:
+            return invariants.resources(first, self.server.actor.resources(), most)
+
+        with contextlib.suppress(TimeoutError):
+            until(lambda: not found(), 5, "threads and descriptors to come back")
+        self.found += found()
 
     def close(self) -> None:
         for member in self.members:

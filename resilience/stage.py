@@ -182,6 +182,7 @@ class Stage:
         """End everybody."""
         for proxy in self.proxies:
             proxy.calm()
+        self.server.close()
         self.cast.close()
         self._member.close()
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import clients
 from .commands import obey, say
+from .metronome import Metronome
 from .record import percentile
 
 # After an error: the system is away, and asking without end helps nobody.
@@ -33,8 +34,11 @@ class Talker:
         self._subjects = subjects
         self._stop = threading.Event()
         self._begun: float | None = None
+        self._metronome = Metronome()
         self._took: list[float] = []
-        self.acknowledged = self.promised = self.unknown = self.failed = 0
+        self._longest = (0.0, 0.0)
+        self._numbers: list[int] = []
+        self.promised = self.unheard = self.unknown = self.failed = 0
         self.errors: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run)
 
@@ -51,9 +55,13 @@ class Talker:
     def _publish(self, subject: str, number: int) -> None:
         self._begun = begun = time.monotonic()
         try:
-            self.promised += self._publisher.publish(subject, [self._name, number, begun])
-            self.acknowledged += 1
-            self._took.append(time.monotonic() - begun)
+            promised = self._publisher.publish(subject, [self._name, number, begun])
+            self.promised += promised
+            self.unheard += not promised
+            self._numbers.append(number)
+            took = time.monotonic() - begun
+            self._took.append(took)
+            self._longest = max(self._longest, (took, begun))
         except Exception as error:
             if self._publisher.unknown(error):
                 self.unknown += 1
@@ -65,30 +73,46 @@ class Talker:
         self._begun = None
 
     def report(self) -> dict[str, Any]:
-        """acknowledged: publishes; promised: deliveries, as far as the system says how many. The times
-        are how long an acknowledgement took; `waiting` is how long the present one has taken yet."""
+        """acknowledged: publishes; promised: deliveries, as far as the system says how many; unheard:
+        publishes of which it said that nobody listens. The times are how long an acknowledgement took;
+        `waiting` is how long the present one has taken yet; `noise` is by how much the machine let
+        another thread of this program run late."""
         begun, took = self._begun, list(self._took)
         return {
-            "acknowledged": self.acknowledged,
+            "acknowledged": len(self._numbers),
             "promised": self.promised,
+            "unheard": self.unheard,
             "unknown": self.unknown,
             "failed": self.failed,
             "errors": self.errors,
             "median": percentile(took, 0.5),
             "p99": percentile(took, 0.99),
-            "longest": max(took, default=0.0),
+            "longest": self._longest[0],
+            "longest_at": self._longest[1],
+            "noise": self._metronome.late,
             "waiting": 0.0 if begun is None else time.monotonic() - begun,
         }
 
+    def numbers(self) -> list[int]:
+        """Which events were acknowledged."""
+        return list(self._numbers)
+
     def forget_times(self) -> None:
         """Begin to measure anew."""
-        self._took = []
+        self._took, self._longest = [], (0.0, 0.0)
+        self._metronome.reset()
 
     def stop(self, patience: float = 30.0) -> dict[str, Any]:
         """Publish no more; the report when the last acknowledgement is there."""
         self._stop.set()
         self._thread.join(patience)
         return {**self.report(), "ended": not self._thread.is_alive()}
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._thread.is_alive():
+            self.stop(1.0)
+        self._metronome.close()
 
 
 def main() -> None:
@@ -105,11 +129,12 @@ def main() -> None:
     commands = {
         "start": talker.start,
         "report": talker.report,
+        "numbers": talker.numbers,
         "forget_times": talker.forget_times,
         "stop": talker.stop,
     }
     obey(commands)
-    talker.stop(1.0)
+    talker.close()
     publisher.close()
 
 

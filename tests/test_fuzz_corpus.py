@@ -5,36 +5,18 @@ Knows: fuzz/. Must not know: atheris, which only `scripts/fuzz` needs.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-TARGETS = ("frames", "handshake", "codec", "subjects", "subscribe")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def from_the_clone() -> Iterator[None]:
-    """The targets are no part of the package, so they are imported from the clone."""
-    sys.path.insert(0, str(ROOT))
-    yield
-    sys.path.remove(str(ROOT))
-
-
-def test_these_are_all() -> None:
-    from fuzz.targets import TARGETS as ALL
-
-    assert tuple(ALL) == TARGETS
+from fuzz import targets
+from fuzz.corpus import CORPUS, seeds
+from fuzz.seeds import generate
+from fuzz.targets import TARGETS
+from pyro_events.wire.frames import FrameReader
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_seed(name: str) -> None:
-    from fuzz.corpus import seeds
-    from fuzz.targets import TARGETS as ALL
-
-    target, inputs = ALL[name], seeds(name)
+    target, inputs = TARGETS[name], seeds(name)
     assert len(inputs) > 50
     for data in inputs:
         target(data)
@@ -43,10 +25,7 @@ def test_every_seed(name: str) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_seed_cut_short_and_with_a_wrong_bit(name: str) -> None:
     """Not each of both for each seed: that is the fuzzers' work."""
-    from fuzz.corpus import seeds
-    from fuzz.targets import TARGETS as ALL
-
-    target = ALL[name]
+    target = TARGETS[name]
     for number, data in enumerate(seeds(name)):
         at = number * 7919 % (len(data) + 1)
         target(data[:at])
@@ -54,16 +33,11 @@ def test_every_seed_cut_short_and_with_a_wrong_bit(name: str) -> None:
 
 
 def test_empty_input() -> None:
-    from fuzz.targets import TARGETS as ALL
-
-    for target in ALL.values():
+    for target in TARGETS.values():
         target(b"")
 
 
 def test_the_corpus_is_what_its_script_writes() -> None:
-    from fuzz.corpus import CORPUS
-    from fuzz.seeds import generate
-
     pytest.importorskip("numpy")
     for target, text in generate().items():
         assert (CORPUS / f"{target}.txt").read_text("ascii") == text, "run python -m fuzz.seeds"
@@ -71,9 +45,6 @@ def test_the_corpus_is_what_its_script_writes() -> None:
 
 def test_a_target_notices() -> None:
     """What a target would say if whole and bytewise reading differed."""
-    from fuzz import targets
-    from fuzz.corpus import seeds
-    from pyro_events.wire.frames import FrameReader
 
     class Forgetful(FrameReader):
         def feed(self, data: bytes) -> None:

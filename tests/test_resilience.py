@@ -15,6 +15,7 @@ import pytest
 from waiting import eventually
 
 from resilience import invariants
+from resilience.metronome import Metronome
 from resilience.proxy import Proxy
 from resilience.record import Record, percentile
 
@@ -166,6 +167,15 @@ def test_percentile() -> None:
     assert percentile([3.0, 1.0, 2.0], 0.99) == 3.0
 
 
+def test_a_metronome_is_late_when_the_machine_is() -> None:
+    metronome = Metronome()
+    try:
+        eventually(lambda: metronome.late > 0, 5.0)
+        metronome.reset()
+    finally:
+        metronome.close()
+
+
 def test_the_judge_finds_each_kind_of_fault() -> None:
     books = {"subscriber": "s", "accepted": 3, "delivered": 1, "lost": {"gone": 1}, "backlog": 1}
     good = {**books, "waiting": 1, "subscribers": [{**books, "unacknowledged": 0}]}
@@ -175,10 +185,12 @@ def test_the_judge_finds_each_kind_of_fault() -> None:
     before = {"threads": 1, "descriptors": 2, "memory": 1000}
     assert invariants.resources(before, before) == []
     assert len(invariants.resources(before, {"threads": 2, "descriptors": 3, "memory": 99000})) == 3
-    talker = {"acknowledged": 5, "unknown": 0, "failed": 0, "longest": 0.01, "waiting": 0.0, "errors": {}}
+    talker = {"acknowledged": 5, "unknown": 0, "failed": 0, "errors": {}}
+    talker |= {"longest": 0.01, "waiting": 0.0, "noise": 0.001}
     listener = {"received": 5, "p99": 0.01}
     assert invariants.healthy(listener, talker, listener) == []
     assert len(invariants.healthy(listener, {**talker, "waiting": 9.0}, {"received": 4, "p99": 1.0})) == 3
+    assert invariants.healthy(listener, {**talker, "longest": 1.0, "noise": 0.5}, listener) == []
     assert invariants.handled("it", "a warning") == []
     assert len(invariants.handled("it", "Traceback (most recent call last)")) == 1
     promised = [{"promised": 3, "unknown": 0}]

@@ -1,0 +1,224 @@
+"""The table of faults: every case played for every system, written as docs/faults.md.
+
+Knows: cases, systems, and what a reader wants to know. Must not know: how a fault is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from .actors import ROOT
+from .cases import CASES, Case
+from .clients import client
+from .servers import program
+from .stage import Stage
+
+TITLES: Final = {
+    "ours": "pyro_events",
+    "mqtt": "mosquitto, clean session",
+    "mqtt-kept": "mosquitto, kept session",
+    "nats": "nats-server",
+}
+_PROGRAMS: Final = {"mqtt": "mosquitto", "mqtt-kept": "mosquitto", "nats": "nats-server"}
+
+
+@dataclass
+class Row:
+    """One case with one system. Times in seconds. lost and promised: of acknowledged events."""
+
+    case: str
+    system: str
+    detected: float | None = None
+    recovered: float | None = None
+    lost: int = 0
+    promised: int = 0
+    told: str = ""
+    duplicates: int = 0
+    held: float = 0.0
+    note: str = ""
+    wrong: list[str] = field(default_factory=list)
+
+
+def missing(system: str) -> str | None:
+    """Why a system cannot be played here, None if it can."""
+    name = _PROGRAMS.get(system)
+    if name is not None and program(name) is None:
+        return f"the program {name} is not installed"
+    try:
+        client(system)
+    except ImportError as error:
+        return str(error)
+    return None
+
+
+def play(case: Case, system: str, seed: int) -> Row:
+    """One case with one system, from an empty server to its end."""
+    row = Row(case.name, system)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Stage(Path(folder), system, seed=seed, **case.options) as scene,
+    ):
+        try:
+            measured = case.play(scene, case.seconds)
+        except TimeoutError as error:
+            row.note = f"gave up: {str(error).splitlines()[0]}"
+            return row
+        reports = scene.finish(60)
+        promised = set(scene.talker_of_victim.ask("numbers"))
+        came = measured.earlier | set(scene.victim.ask("numbers", name="storm"))
+        row.detected, row.recovered, row.note = measured.detected, measured.recovered, measured.note
+        row.promised, row.lost = len(promised), len(promised - came)
+        row.duplicates = reports["victim"]["duplicates"]
+        row.told = _told(system, reports)
+        row.held = max(reports["calm talker"]["longest"], reports["calm talker"]["waiting"])
+        if system == "ours":
+            row.wrong = scene.verdict(reports, restarted=case.name.startswith("server"))
+    return row
+
+
+def _told(system: str, reports: dict[str, Any]) -> str:
+    """What the programs learned about their loss."""
+    if system != "ours":
+        return "no"
+    victim, talker = reports["victim"], reports["talker"]
+    parts = []
+    if victim["missed"]:
+        parts.append(f"{victim['missed']} by number")
+    if victim["unknown"]:
+        parts.append("some are missing" + (f" ({victim['unknown']} times)" if victim["unknown"] > 1 else ""))
+    if talker["unheard"]:
+        parts.append(f"publisher: nobody listened to {talker['unheard']}")
+    return ", ".join(parts) or "–"
+
+
+_HEAD: Final = """\
+| system | detected after | recovered after | lost of acknowledged | told | others held up | |
+|---|--:|--:|--:|---|--:|---|"""
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} s" if value >= 0.95 else f"{1000 * value:.0f} ms"
+
+
+def markdown(rows: list[Row], machine: str) -> str:
+    """The document."""
+    lines = [_INTRODUCTION.format(machine=machine)]
+    for case in CASES:
+        mine = [row for row in rows if row.case == case.name]
+        if not mine:
+            continue
+        lines += [f"\n### {case.title[0].upper()}{case.title[1:]}\n"]
+        lines += [
+            "| system | detected after | recovered after | lost of acknowledged | told | others held up | |"
+        ]
+        lines += ["|---|--:|--:|--:|---|--:|---|"]
+        for row in mine:
+            notes = [row.note] if row.note else []
+            notes += [f"{row.duplicates} came twice"] if row.duplicates else []
+            notes += [f"{len(row.wrong)} invariants broken"] if row.wrong else []
+            lines.append(
+                f"| {TITLES[row.system]} | {_seconds(row.detected)} | {_seconds(row.recovered)} "
+                f"| {row.lost} of {row.promised} | {row.told} | {_seconds(row.held)} | {'; '.join(notes)} |"
+            )
+    return "\n".join(lines) + "\n" + _END
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    versions = [
+        f"Python {platform.python_version()}",
+        f"Linux {platform.release()}",
+        f"{os.cpu_count()} cores",
+    ]
+    for name, option in (("mosquitto", "-h"), ("nats-server", "--version")):
+        path = program(name)
+        if path is not None:
+            asked = subprocess.run([path, option], capture_output=True, text=True, timeout=10).stdout
+            versions.append(asked.splitlines()[0].replace(" version ", " ").replace(": ", " "))
+    return ", ".join(versions)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
+    parser.add_argument("--cases", default=",".join(case.name for case in CASES), help="some of: %(default)s")
+    parser.add_argument("--systems", default=",".join(TITLES), help="some of: %(default)s")
+    parser.add_argument("--seed", type=int, default=1, help="of the bad lines (%(default)s)")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "faults.md")
+    parser.add_argument("--json", type=Path, help="keep the figures; those of other cases in it stay")
+    options = parser.parse_args()
+    names, systems = options.cases.split(","), options.systems.split(",")
+    unknown = sorted({*names} - {case.name for case in CASES} | {*systems} - {*TITLES})
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}")
+    rows: dict[tuple[str, str], Row] = {}
+    if options.json is not None and options.json.exists():
+        rows = {
+            (one["case"], one["system"]): Row(**one) for one in json.loads(options.json.read_text("utf-8"))
+        }
+    for system in [system for system in systems if not _left_out(system)]:
+        for case in [case for case in CASES if case.name in names]:
+            row = rows[case.name, system] = play(case, system, options.seed)
+            print(_line(row), *row.wrong, sep="\n    ", flush=True)
+            if options.json is not None:
+                options.json.write_text(json.dumps([asdict(one) for one in rows.values()], indent=1), "utf-8")
+    order = [(case.name, system) for case in CASES for system in TITLES]
+    options.output.write_text(markdown([rows[key] for key in order if key in rows], machine()), "utf-8")
+    sys.exit(any(row.wrong for row in rows.values()))
+
+
+def _left_out(system: str) -> bool:
+    reason = missing(system)
+    if reason is not None:
+        print(f"{TITLES[system]} is left out: {reason}")
+    return reason is not None
+
+
+def _line(row: Row) -> str:
+    """What is printed while it runs."""
+    return (
+        f"{row.case}, {TITLES[row.system]}: detected {_seconds(row.detected)}, recovered "
+        f"{_seconds(row.recovered)}, lost {row.lost} of {row.promised}, told {row.told}, others held up "
+        f"{_seconds(row.held)} {row.note}"
+    )
+
+
+_INTRODUCTION: Final = """\
+# What happens when something fails
+
+`scripts/faults` wrote this. One publisher sends 100 small events a second to one subscriber, waits for each
+acknowledgement, and the fault happens to that subscriber, to its line, or to the server. A second pair
+shares nothing but the server. Everything has its defaults, also the other systems and their Python clients
+(paho-mqtt with QoS 1, nats-py with a flush after each publish); all of it on one machine ({machine}).
+
+- **detected after**: from the fault until the server no longer counts the subscriber as connected; – where
+  it did not within the fault, which is right for a fault that it sits out.
+- **recovered after**: from the end of the fault until the subscriber got an event published after it.
+- **lost of acknowledged**: events whose publisher had its acknowledgement and that never came.
+- **told**: what the programs learn of that from the system. With pyro_events the subscriber sees how many
+  events are missing (`event.missed`), or after a reconnection that some may be (`None`, and
+  `on_reconnect`), and `publish` returns 0 while nobody listens. The others say nothing of the kind.
+- **others held up**: the longest acknowledgement of the pair that has nothing to do with the fault. When
+  the server itself is away, everybody waits for it.
+"""
+_END: Final = """
+## How it is kept so
+
+`tests/faults` plays these faults with shorter times on every run of the tests and asserts six invariants
+after each: every event is accounted for, exactly; nothing comes twice and each publisher's order is kept;
+threads, descriptors and memory come back; healthy subscribers lose nothing and are not late; a publisher
+whose subscribers are healthy is never held up; nothing fails without being handled. Further faults are
+only there: clocks that jump or run backwards, a name server that comes back empty, handlers that raise
+SystemExit, a network cable between two network namespaces. `scripts/soak` mixes them for hours.
+"""
+
+if __name__ == "__main__":
+    main()

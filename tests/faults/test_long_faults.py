@@ -1,0 +1,74 @@
+"""Faults that take their time, with the service's defaults; `scripts/faults` runs them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from waiting import eventually
+
+from resilience.actors import pause
+from resilience.stage import Stage
+
+MakeStage = Callable[..., Stage]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.mark.parametrize("seconds", [10, 60])
+def test_a_long_sleep_costs_nothing_that_the_backlog_holds(stage: MakeStage, seconds: int) -> None:
+    scene = stage(quick=False)
+    scene.victim.freeze()
+    pause(seconds)
+    assert scene.books()["backlog"] > 50 * seconds
+    scene.victim.thaw()
+    assert scene.recovered(time.monotonic()) < 2.0
+    reports = scene.finish()
+    assert scene.verdict(reports) == []
+    assert reports["victim"]["received"] == reports["talker"]["acknowledged"]
+    assert reports["victim"]["returns"] == []
+
+
+def test_a_minute_of_sleep_with_a_small_backlog_ends_the_subscription_once(stage: MakeStage) -> None:
+    """C17: after ten seconds of holding up its publisher; then nobody waits for it any more."""
+    scene = stage(quick=False, wishes={"backlog": 100})
+    scene.victim.freeze()
+    pause(60)
+    assert scene.books() == {}
+    scene.victim.thaw()
+    assert scene.recovered(time.monotonic()) < 3.0
+    reports = scene.finish()
+    assert scene.verdict(reports) == []
+    assert 9.0 < reports["talker"]["longest"] < 12.0
+    assert len(reports["victim"]["returns"]) == 1
+
+
+def test_an_idle_half_open_line_is_found_from_both_ends(stage: MakeStage) -> None:
+    """By three heartbeats: 15 s idle, and 5 s for each answer."""
+    scene = stage(quick=False, proxied=True)
+    scene.talker_of_victim.ask("stop")
+    for proxy in scene.proxies:
+        proxy.vanish()
+    since = time.monotonic()
+    eventually(lambda: scene.server.clients() == 1, 60.0, "the end of the subscription")
+    assert 25.0 < time.monotonic() - since < 40.0
+    for proxy in scene.proxies:
+        proxy.calm()
+    eventually(lambda: scene.server.clients() == 2, 40.0, "the subscription made again")
+    assert scene.verdict(scene.finish()) == []
+
+
+def test_twenty_deaths_of_the_service(stage: MakeStage) -> None:
+    scene = stage(quick=False)
+    took = []
+    for _ in range(20):
+        scene.server.actor.kill()
+        scene.server.start()
+        since = time.monotonic()
+        took += [scene.recovered(since), scene.recovered(since, scene.calm)]
+    assert max(took) < 2.0, took
+    reports = scene.finish()
+    assert scene.verdict(reports, restarted=True) == []
+    for name in ("calm", "victim"):
+        assert len(reports[name]["returns"]) == reports[name]["unknown"] == 20
