@@ -45,7 +45,7 @@ class Recorder(Subscriber):
     def begin(self) -> None:
         self.listening = threading.Thread(target=self.listen)
         self.listening.start()
-        eventually(lambda: self.daemon.transportServer._loop_thread is not None)  # type: ignore[union-attr]
+        eventually(lambda: self.daemon.transportServer._loop_thread is self.listening)  # type: ignore[union-attr]
 
     def ended(self) -> bool:
         assert self.listening is not None
