@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from .actors import ROOT
+from .actors import ROOT, end_in_order
 from .cases import CASES, Case
 from .clients import client
 from .servers import program
@@ -148,6 +148,7 @@ def machine() -> str:
 
 
 def main() -> None:
+    end_in_order()
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
     parser.add_argument("--cases", default=",".join(case.name for case in CASES), help="some of: %(default)s")
     parser.add_argument("--systems", default=",".join(TITLES), help="some of: %(default)s")
