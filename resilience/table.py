@@ -215,11 +215,12 @@ is kept; pyro_events stores nothing.
 _END: Final = """
 ## How it is kept so
 
-`tests/faults` plays these faults with shorter times, and asserts six invariants after each: every event is accounted for, exactly; nothing comes twice and each publisher's order is kept;
-threads, descriptors and memory come back; healthy subscribers lose nothing and are not late; a publisher
-whose subscribers are healthy is never held up; nothing fails without being handled. Further faults are
-only there: clocks that jump or run backwards, a name server that comes back empty, handlers that raise
-SystemExit, a network cable between two network namespaces. `scripts/soak` mixes them for hours.
+`tests/faults` plays these faults with shorter times, and asserts six invariants after each: every event is
+accounted for, exactly; nothing comes twice and each publisher's order is kept; threads, descriptors and
+memory come back; healthy subscribers lose nothing and are not late; a publisher whose subscribers are
+healthy is never held up; nothing fails without being handled. Further faults are only there: clocks that
+jump or run backwards, a name server that comes back empty, handlers that raise SystemExit, a network cable
+between two network namespaces. `scripts/soak` mixes them for hours.
 """
 
 if __name__ == "__main__":
