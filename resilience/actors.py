@@ -41,6 +41,11 @@ def until(condition: Callable[[], T], patience: float, what: str) -> T:
     return result
 
 
+def end_in_order() -> None:
+    """Let SIGTERM end this program as Ctrl-C does, so that its actors end with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
 class Actor:
     """One process. What it prints on standard error is kept in `complaints`."""
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import invariants
-from .actors import Actor, Cast, until
+from .actors import Actor, Cast, end_in_order, until
 from .member import Member
 from .mischief import MISCHIEF, Scene
 from .servers import Ours
@@ -175,6 +175,7 @@ def run(minutes: float, seed: int) -> list[str]:
 
 
 def main() -> None:
+    end_in_order()
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument(

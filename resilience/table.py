@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from .actors import ROOT
+from .actors import ROOT, end_in_order
 from .cases import CASES, Case
 from .clients import client
 from .servers import program
@@ -134,11 +134,7 @@ def markdown(rows: list[Row], machine: str) -> str:
 
 def machine() -> str:
     """What the figures were measured on."""
-    versions = [
-        f"Python {platform.python_version()}",
-        f"Linux {platform.release()}",
-        f"{os.cpu_count()} cores",
-    ]
+    versions = [f"Python {platform.python_version()}", f"{os.cpu_count()} shared cores"]
     for name, option in (("mosquitto", "-h"), ("nats-server", "--version")):
         path = program(name)
         if path is not None:
@@ -148,6 +144,7 @@ def machine() -> str:
 
 
 def main() -> None:
+    end_in_order()
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
     parser.add_argument("--cases", default=",".join(case.name for case in CASES), help="some of: %(default)s")
     parser.add_argument("--systems", default=",".join(TITLES), help="some of: %(default)s")
@@ -197,7 +194,8 @@ _INTRODUCTION: Final = """\
 `scripts/faults` wrote this. One publisher sends 100 small events a second to one subscriber, waits for each
 acknowledgement, and the fault happens to that subscriber, to its line, or to the server. A second pair
 shares nothing but the server. Everything has its defaults, also the other systems and their Python clients
-(paho-mqtt with QoS 1, nats-py with a flush after each publish); all of it on one machine ({machine}).
+(paho-mqtt with QoS 1, nats-py with a flush after each publish); all of it on one machine:
+{machine}.
 
 - **detected after**: from the fault until the server no longer counts the subscriber as connected; – where
   it did not within the fault, which is right for a fault that it sits out.
@@ -208,16 +206,21 @@ shares nothing but the server. Everything has its defaults, also the other syste
   `on_reconnect`), and `publish` returns 0 while nobody listens. The others say nothing of the kind.
 - **others held up**: the longest acknowledgement of the pair that has nothing to do with the fault. When
   the server itself is away, everybody waits for it.
+
+A subscriber of pyro_events gives a line up after half a minute of silence, and what waited for it is lost,
+with a word; paho-mqtt waits a minute and a half, nats-py four minutes, and what waited may still come.
+Whoever must not lose what was sent while he was away wants a broker that stores events, and a session that
+is kept; pyro_events stores nothing.
 """
 _END: Final = """
 ## How it is kept so
 
-`tests/faults` plays these faults with shorter times on every run of the tests and asserts six invariants
-after each: every event is accounted for, exactly; nothing comes twice and each publisher's order is kept;
-threads, descriptors and memory come back; healthy subscribers lose nothing and are not late; a publisher
-whose subscribers are healthy is never held up; nothing fails without being handled. Further faults are
-only there: clocks that jump or run backwards, a name server that comes back empty, handlers that raise
-SystemExit, a network cable between two network namespaces. `scripts/soak` mixes them for hours.
+`tests/faults` plays these faults with shorter times, and asserts six invariants after each: every event is
+accounted for, exactly; nothing comes twice and each publisher's order is kept; threads, descriptors and
+memory come back; healthy subscribers lose nothing and are not late; a publisher whose subscribers are
+healthy is never held up; nothing fails without being handled. Further faults are only there: clocks that
+jump or run backwards, a name server that comes back empty, handlers that raise SystemExit, a network cable
+between two network namespaces. `scripts/soak` mixes them for hours.
 """
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ its session in the server while it is away, by a client id of its own.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from typing import Any
 
@@ -19,10 +18,10 @@ from . import Handle
 _PATIENCE = 30.0
 
 
-def _connected(address: str, kept: bool = False) -> mqtt.Client:
+def _connected(address: str, name: str = "") -> mqtt.Client:
+    """name: of a session that is kept, also for the program's next life."""
     host, _, port = address.rpartition(":")
-    name = f"resilience-{os.getpid()}" if kept else ""
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name, clean_session=not kept)
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name, clean_session=not name)
     client.reconnect_delay_set(1, 2)
     client.connect(host, int(port))
     return client
@@ -61,7 +60,7 @@ class _Subscriber:
                 record.returns.append("connected again")
             client.subscribe([(subject, 1) for subject in subjects])
 
-        self._client = _connected(address, kept)
+        self._client = _connected(address, "-".join(subjects) if kept else "")
         self._client.on_connect = connected
         self._client.on_subscribe = lambda *_: granted.set()
         self._client.on_message = lambda _client, _data, message: handle(json.loads(message.payload))
