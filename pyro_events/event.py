@@ -66,12 +66,18 @@ class Event:
         event.seq = seq
         event.missed = missed
         event.payload = payload
+        # An empty slot would do, but its AttributeError takes longer than decoding a quote.
+        event._msg = _UNREAD
         return event
 
     @property
     def msg(self) -> Any:
         """The message; setting it replaces the payload too."""
-        return self._msg
+        msg = self._msg
+        if msg is _UNREAD:
+            # Two threads may both decode; then one result stays.
+            msg = self._msg = decode(self.payload)
+        return msg
 
     @msg.setter
     def msg(self, msg: Any) -> None:
@@ -80,11 +86,7 @@ class Event:
             del self.payload
 
     def __getattr__(self, name: str) -> Any:
-        # Called only while the slot is empty. Two threads may both decode; then one result stays.
-        if name == "_msg":
-            self._msg = decode(self.payload)
-            return self._msg
-        if name == "payload":
+        if name == "payload":  # called only while the slot is empty
             self.payload = encode(self.msg)
             return self.payload
         raise AttributeError(f"an Event has no attribute {name!r}", name=name, obj=self)
@@ -114,7 +116,7 @@ class Event:
         try:
             _ = self.payload
         except UnsupportedTypeError:  # an event of one's own making, which can be copied all the same
-            return Event, (self.subject, self._msg, self.time, self.seq, self.missed)
+            return Event, (self.subject, self.msg, self.time, self.seq, self.missed)
         return Event.from_payload, (self.subject, self.time, self.seq, self.missed, self.payload)
 
     def to_dict(self) -> dict[str, Any]:
@@ -150,6 +152,7 @@ class Event:
 
 
 _new = object.__new__
+_UNREAD: Any = object()
 
 
 def _shown_time(time: float) -> str:
