@@ -154,9 +154,9 @@ class RoutingTable(Generic[T]):
     def would_add(
         self, target: T, names: Iterable[str] = (), patterns: Iterable[Pattern] = ()
     ) -> tuple[int, int]:
-        """What `count` and `program_size` of `target` would be after adding these; nothing is changed.
+        """The `count` of `target`, and the program size of its patterns, if these were added.
 
-        What it is subscribed to already, or is given twice, counts once.
+        What it is subscribed to already, or is given twice, counts once. Nothing is changed.
         """
         entry = self._targets.get(target) or _Target(-1)
         new_names = {fold(name) for name in names} - entry.names.keys()
