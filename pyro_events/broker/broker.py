@@ -16,7 +16,8 @@ from typing import Any
 
 from ..constants import MAX_SUBSCRIBER_PROGRAMS, MAX_SUBSCRIPTIONS
 from ..options import BacklogOptions
-from .backlog import Backlog, BacklogStatistics, Loss, Outcome, Payload, TotalBytes, queued_event
+from .accounting import BacklogStatistics, Loss, Payload, TotalBytes, queued_event
+from .backlog import Backlog, Outcome
 from .routing import RoutingTable
 from .subjects import Pattern, check_subjects, check_texts, compile_pattern
 

@@ -112,11 +112,6 @@ class PatternSets:
     def __len__(self) -> int:
         return len(self._patterns)
 
-    @property
-    def sets(self) -> int:
-        """How many sets a subject is matched against."""
-        return len(self._sets)
-
     def get(self, text: str) -> Pattern | None:
         """The pattern of that spelling, if it is here."""
         return self._patterns.get(text)
@@ -133,7 +128,7 @@ class PatternSets:
             len(self._new) >= self._set_patterns
             or self._new_program + pattern.program_size > self._set_program
         ):
-            self.tidy()
+            self._tidy()
         self._new[text] = pattern
         self._new_program += pattern.program_size
 
@@ -172,29 +167,26 @@ class PatternSets:
     def match(self, subject: str) -> list[str]:
         """The texts of all patterns that match `subject`, each once, in no particular order."""
         if self._new or self._worn:
-            self.tidy()
+            self._tidy()
         encoded = subject.encode()
         found: list[str] = []
         for one in self._sets:
             found += one.match(subject, encoded)
         return found
 
-    def tidy(self) -> bool:
-        """Do one piece of the work that waits, at most one set's compilation; whether there was any."""
+    def _tidy(self) -> None:
+        """Do one piece of the work that waits, at most one set's compilation."""
         if self._new:
             members = list(self._new.values())
             self._new.clear()
             self._new_program = 0
-        elif self._worn:
-            members = self._drop(next(iter(self._worn)))
         else:
-            return False
+            members = self._drop(next(iter(self._worn)))
         self._absorb(members)
         for new in _build(members, self._max_mem):
             self._sets[new] = None
             for member in new.living():
                 self._homes[member.text] = new
-        return True
 
     def _absorb(self, members: list[Pattern]) -> None:
         """Move the patterns of the sets that are not larger to `members`, as far as one set holds them."""

@@ -8,7 +8,6 @@ patterns came from a stranger: they are checked before.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -17,20 +16,9 @@ from .pattern_sets import PatternSets
 from .result_cache import ResultCache
 from .subjects import Pattern, fold
 
-__all__ = ["RoutingStatistics", "RoutingTable"]
+__all__ = ["RoutingTable"]
 
 T = TypeVar("T", bound=Hashable)
-
-
-@dataclass(frozen=True)
-class RoutingStatistics:
-    """A snapshot: how many targets, different names, different patterns, sets of these, subjects cached."""
-
-    targets: int
-    names: int
-    patterns: int
-    pattern_sets: int
-    cached_subjects: int
 
 
 class _Target:
@@ -166,9 +154,9 @@ class RoutingTable(Generic[T]):
     def would_add(
         self, target: T, names: Iterable[str] = (), patterns: Iterable[Pattern] = ()
     ) -> tuple[int, int]:
-        """What `count` and `program_size` of `target` would be after adding these; nothing is changed.
+        """The `count` of `target`, and the program size of its patterns, if these were added.
 
-        What it is subscribed to already, or is given twice, counts once.
+        What it is subscribed to already, or is given twice, counts once. Nothing is changed.
         """
         entry = self._targets.get(target) or _Target(-1)
         new_names = {fold(name) for name in names} - entry.names.keys()
@@ -189,25 +177,3 @@ class RoutingTable(Generic[T]):
         """How many subscriptions `target` has."""
         entry = self._targets.get(target)
         return 0 if entry is None else len(entry.names) + len(entry.patterns)
-
-    def program_size(self, target: T) -> int:
-        """The sum of the program sizes of the patterns of `target`."""
-        entry = self._targets.get(target)
-        return 0 if entry is None else entry.program_size
-
-    def tidy(self) -> bool:
-        """Do a piece of the work that the next `match` would do first; whether there was any.
-
-        For idle moments. It takes as long as the longest `match`, and need not be called.
-        """
-        return self._sets.tidy()
-
-    def statistics(self) -> RoutingStatistics:
-        """A snapshot."""
-        return RoutingStatistics(
-            targets=len(self._targets),
-            names=len(self._names),
-            patterns=len(self._patterns),
-            pattern_sets=self._sets.sets,
-            cached_subjects=len(self._cache),
-        )

@@ -1,7 +1,7 @@
 """Connection: one Pyro5 client connected to the service.
 
-Knows: the handshake, the order of calls on one connection, and when it must not be read. Must not
-know: what the methods do, other connections, or subscribers.
+Knows: the order of calls on one connection, when it must not be read, and when it ends. Must not know:
+how a call is made or a client let in, what the methods do, other connections, or subscribers.
 
 Calls of one connection are answered one after the other, in order. While a call waits (it is held up
 by a full backlog, or its arguments are being read elsewhere) nothing more is read from its socket.
@@ -14,27 +14,14 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
-import Pyro5.errors
-
 from .. import constants as c
 from ..options import ServiceOptions
 from ..wire import calls
-from ..wire.frames import (
-    BATCH,
-    CONNECT,
-    INVOKE,
-    MSGPACK,
-    ONEWAY,
-    PING,
-    SERIALIZERS,
-    Frame,
-    FrameError,
-    FrameLimits,
-    FrameReader,
-)
-from ..wire.identity import AgainError
+from ..wire.frames import INVOKE, MSGPACK, ONEWAY, PING, Frame, FrameError, FrameReader
+from .calling import invoke, written
 from .doorkeeper import Doorkeeper
-from .served import LARGE, Caller, Pending, ServedObject, remote_names
+from .handshake import HELLO_LIMITS, call_limits, greeted, objection
+from .served import LARGE, Caller, Pending, ServedObject
 from .sockets import has_left, is_last_room, tune
 
 log = logging.getLogger("pyro_events.connection")
@@ -47,8 +34,6 @@ _LARGE_ANSWER = 4 * c.KIB
 
 # How long a client may take to fetch its last answers, in seconds.
 _FAREWELL = 5.0
-
-HELLO_LIMITS = FrameLimits(types=frozenset({CONNECT}), size=c.MAX_HANDSHAKE, compressed=False)
 
 
 class ConnectionOwner(Protocol):
@@ -106,9 +91,7 @@ class Connection(asyncio.Protocol):
         self._answers: list[bytes] = []
         self._blocked = False  # the client does not read our answers
         self._pending: Pending | bool = False  # what the call being made waits for
-        self._unfinished = False
-        self._closing = False
-        self._draining = False
+        self._unfinished = self._closing = self._draining = False
         self._caller: Caller | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._began = asyncio.get_running_loop().time()  # before TLS
@@ -126,10 +109,8 @@ class Connection(asyncio.Protocol):
             return
         tune(transport)
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(self._began + self._owner.options.handshake_timeout, self._silent)
-
-    def _silent(self) -> None:
-        self.refuse("no handshake came in time")
+        patience = self._owner.options.handshake_timeout
+        self._timer = loop.call_at(self._began + patience, self.refuse, "no handshake came in time")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closing = True
@@ -151,9 +132,6 @@ class Connection(asyncio.Protocol):
         self._reader.feed(data)
         if not self._pending and not self._blocked:
             self._work()
-
-    def eof_received(self) -> bool:
-        return False
 
     def _continue(self) -> None:
         """Go on after a pause."""
@@ -211,25 +189,14 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        try:
-            hello = calls.read_hello(frame)
-            # First, so that a stranger does not even learn what objects there are.
-            greeting, proved = self._owner.doorkeeper.admit(self.peer, hello)
-            served = self._owner.objects.get(hello.object_id)
-            if served is None:
-                raise Pyro5.errors.DaemonError(f"there is no object {hello.object_id!r} here")
-        except Pyro5.errors.PyroError as error:
-            if not isinstance(error, AgainError):
-                log.info("a client from %s was turned away: %s", self.peer, error)
-            self._answers.append(calls.write_connect_fail(frame.serializer_id, frame.seq, str(error)))
+        owner = self._owner
+        self._caller, answer = greeted(frame, self.peer, owner.doorkeeper, owner.objects)
+        self._answers.append(answer)
+        if self._caller is None:
             self._send()
             self._end()
-            return
-        largest = self._owner.options.max_message + c.MAX_STOCK_CALL
-        self._reader.limits = FrameLimits(frozenset({INVOKE, PING}), c.MAX_STOCK_CALL, largest)
-        self._caller = Caller(self.peer, frame.serializer_id, proved)
-        answer = calls.write_connect_ok(frame.serializer_id, frame.seq, greeting, remote_names(served))
-        self._answers.append(answer)
+        else:
+            self._reader.limits = call_limits(owner.options)
 
     def _call(self, frame: Frame) -> None:
         try:
@@ -255,67 +222,25 @@ class Connection(asyncio.Protocol):
         self._continue()
 
     def _make(self, frame: Frame, call: calls.Call) -> None:
-        served = self._owner.objects.get(call.object_id)
-        if served is None:
-            error = Pyro5.errors.DaemonError(f"there is no object {call.object_id!r} here")
-            self._finish(frame, error)
-        elif call.batch is not None:
-            self._make_batch(frame, served, call.batch, [])
-        else:
-            result = self._invoke(frame, served, call.method, call.args, call.kwargs)
-            if isinstance(result, Pending):
-                self._await(result, lambda value: self._finish(frame, value))
-            else:
-                self._finish(frame, result)
-
-    def _invoke(
-        self, frame: Frame, served: ServedObject, name: str, args: list[Any], kwargs: dict[str, Any]
-    ) -> Any:
-        """The result of a call; an exception is returned, not raised."""
-        method = served.methods.get(name)
-        if method is None or (name == LARGE and len(frame.payload) <= c.MAX_STOCK_CALL):
-            return AttributeError(
-                f"there is no method {name!r}; there are {', '.join(sorted(served.methods))}"
-            )
         caller = self._caller
         assert caller is not None
-        caller.serializer_id = frame.serializer_id
-        try:
-            return method(caller, *args, **kwargs)
-        except (TypeError, ValueError, Pyro5.errors.PyroError) as error:
-            return error
-        except Exception:
-            log.exception("the call of %s by %s failed", name, self.peer)
-            return Pyro5.errors.PyroError(f"the service failed to do {name}; its log says why")
+        result = invoke(frame, self._owner.objects, caller, call)
+        if isinstance(result, Pending):
+            self._await(frame, result)
+        else:
+            self._finish(frame, result)
 
-    def _await(self, pending: Pending, done: Callable[[Any], None]) -> None:
-        """Make no other call until a result comes, and hand it over then."""
+    def _await(self, frame: Frame, pending: Pending) -> None:
+        """Make no other call until a result comes, and answer with it then."""
         self._wait(pending)
 
         def later(value: Any) -> None:
             self._pending = False
             if not self._closing:
-                done(value)
+                self._finish(frame, value)
                 self._continue()
 
         pending.when_done(later)
-
-    def _make_batch(self, frame: Frame, served: ServedObject, batch: list[Any], results: list[Any]) -> None:
-        """Make the calls of a Pyro batch one after the other; the first exception ends it."""
-        while len(results) < len(batch) and not (results and isinstance(results[-1], Exception)):
-            name, args, kwargs = batch[len(results)]
-            result = self._invoke(frame, served, name, args, kwargs)
-            if isinstance(result, Pending):
-
-                def later(value: Any) -> None:
-                    results.append(value)
-                    self._make_batch(frame, served, batch, results)
-
-                self._await(result, later)
-                return
-            results.append(result)
-        wrapped = [calls.wrapped_error(each) if isinstance(each, Exception) else each for each in results]
-        self._finish(frame, wrapped)
 
     def _finish(self, frame: Frame, result: Any) -> None:
         """Answer a call with its result or its exception."""
@@ -323,19 +248,10 @@ class Connection(asyncio.Protocol):
             if isinstance(result, Exception):
                 log.warning("a oneway call by %s failed: %s", self.peer, result)
             return
-        answer = self._written(frame, result)
+        answer = written(frame, result, self.peer)
         self._answers.append(answer)
         if len(answer) > _LARGE_ANSWER:
             self._send()
-
-    def _written(self, frame: Frame, result: Any) -> bytes:
-        if not isinstance(result, Exception):
-            try:
-                return calls.write_result(frame.serializer_id, frame.seq, result, bool(frame.flags & BATCH))
-            except Exception as error:  # serializers raise several kinds
-                log.warning("a result for %s cannot be written: %s", self.peer, error)
-                result = Pyro5.errors.SerializeError(f"the result cannot be written: {error}")
-        return calls.write_error(frame.serializer_id, frame.seq, result)
 
     def _wait(self, pending: Pending | bool) -> None:
         self._pending = pending
@@ -343,17 +259,9 @@ class Connection(asyncio.Protocol):
 
     def _broken(self, error: FrameError) -> None:
         """What came is no acceptable frame: answer if there is a way to, and end the connection."""
-        header = error.header
-        if header is not None and header.serializer_id in SERIALIZERS:
-            if header.type == CONNECT:
-                self._answers.append(calls.write_connect_fail(header.serializer_id, header.seq, str(error)))
-            elif self._caller is not None and not header.flags & ONEWAY:
-                refusal = (
-                    Pyro5.errors.MessageTooLargeError
-                    if "too large" in str(error)
-                    else Pyro5.errors.ProtocolError
-                )
-                self._answers.append(calls.write_error(header.serializer_id, header.seq, refusal(str(error))))
+        answer = objection(error, self._caller is not None)
+        if answer is not None:
+            self._answers.append(answer)
         self.refuse(str(error))
 
     def refuse(self, reason: str) -> None:

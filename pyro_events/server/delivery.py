@@ -1,7 +1,7 @@
 """Delivery: the one link out to a subscriber.
 
-Knows: one subscriber's backlog, its connection, and when the next batch may go. Must not know: other
-subscribers, routing, or who published.
+Knows: one subscriber's backlog, its connection, and when the next batch may go. Must not know: what an
+answer or a greeting must look like, other subscribers, routing, or who published.
 
 A link is connecting, then greeting (sending nothing but the handshake until the object has shown
 `event` or `events`), then active, and at last closed. Whatever comes from the subscriber is bounded
@@ -19,13 +19,16 @@ from typing import Protocol, cast
 import Pyro5.errors
 
 from .. import constants as c
-from ..broker.backlog import Backlog, Batch, Loss
+from ..broker.accounting import Batch, Loss
+from ..broker.backlog import Backlog
 from ..introduction import STOCK_HELLO
 from ..options import ServiceOptions
 from ..wire import callbacks
-from ..wire.frames import CONNECT_FAIL, LARGE, PING, Frame, FrameError, FrameReader
+from ..wire.frames import LARGE, PING, Frame, FrameError, FrameReader
 from ..wire.identity import CallbackProof
-from .sockets import secured, tune
+from .contact import connected, no_answer, refused, takes_event_only, unanswered
+from .settling import ends_connection, is_final, settled
+from .sockets import tune
 from .subscribers import Callback
 
 log = logging.getLogger("pyro_events.delivery")
@@ -113,8 +116,7 @@ class Delivery(asyncio.Protocol):
         self._reader = FrameReader(callbacks.GREETING_LIMITS)
         self._batches: list[Batch] = []  # a deque costs a small one ten times the memory
         self._event_only = False
-        self._window = 1
-        self._limit = 1
+        self._window = self._limit = 1
         self._pace = 0.0
         self._sent_at = 0.0
         self._seq = 0
@@ -122,8 +124,7 @@ class Delivery(asyncio.Protocol):
         self.address = callback.address
         self.backlog = backlog
         self.last_acknowledged = self.last_heard = self._loop.time()
-        self.slow = False
-        self.lingering = False
+        self.slow = self.lingering = False
         self.state = State.CONNECTING
         self.subscribed_from = subscribed_from
 
@@ -132,35 +133,12 @@ class Delivery(asyncio.Protocol):
         self._task = self._loop.create_task(self._connect())
 
     async def _connect(self) -> None:
-        host, port = self.address
-        patience = self._options.first_contact
-        # A daemon that does not run yet answers TLS no sooner than the greeting.
-        secure = secured(self._owner.client_tls, patience, self._certified_name)
-        try:
-            connecting = self._loop.create_connection(lambda: self, host, port, **secure)
-            await asyncio.wait_for(connecting, patience)
-        except asyncio.TimeoutError:
-            self._close(Loss.GONE, f"could not be reached within {patience:g} s")
-        except ssl.SSLError as error:
-            self._close(
-                Loss.GONE,
-                f"cannot be connected to at {host}:{port} over TLS ({error}); its program needs Pyro5's "
-                f"SSL settings too, and a certificate for {self._certified_name}",
-            )
-        except OSError as error:
-            self._close(
-                Loss.GONE,
-                f"cannot be connected to at {host}:{port} ({error}); its daemon must listen on the "
-                "address from which it subscribed",
-            )
-        self._task = None
-
-    def _unanswered(self) -> None:
-        self._close(
-            Loss.GONE,
-            f"did not answer within {self._options.first_contact:g} s; it must call listen() or "
-            "run its daemon's request loop",
+        failure = await connected(
+            self, self.address, self._owner.client_tls, self._certified_name, self._options.first_contact
         )
+        if failure:
+            self.close(Loss.GONE, failure)
+        self._task = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do what asyncio.Transport does, but do not derive from it.
@@ -170,7 +148,8 @@ class Delivery(asyncio.Protocol):
             return
         tune(transport)
         self.state = State.GREETING
-        self._patience = self._loop.call_later(self._options.first_contact, self._unanswered)
+        patience = self._options.first_contact
+        self._patience = self._loop.call_later(patience, self.close, Loss.GONE, unanswered(patience))
         hello = self._proof.hello if self._proof is not None else STOCK_HELLO
         transport.write(callbacks.write_connect(self._object_id, hello))
 
@@ -185,9 +164,9 @@ class Delivery(asyncio.Protocol):
                 elif frame.type != PING:
                     self._answered(frame)
         except FrameError as error:
-            self._close(Loss.GONE, self._explained(error))
+            self.close(Loss.GONE, no_answer(error))
         except Pyro5.errors.ProtocolError as error:
-            self._close(Loss.REFUSED, self._refusal(str(error)))
+            self.close(Loss.REFUSED, refused(str(error)))
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.state is State.CONNECTING:  # because of `_connect_again`
@@ -195,18 +174,12 @@ class Delivery(asyncio.Protocol):
             self._reader = FrameReader(callbacks.GREETING_LIMITS)
             self.start()
             return
-        self._close(Loss.GONE, f"closed its connection{f' ({error})' if error else ''}")
+        self.close(Loss.GONE, f"closed its connection{f' ({error})' if error else ''}")
 
     def _greeted(self, frame: Frame) -> None:
         self._stop_waiting()
-        methods = callbacks.read_greeting(frame)
-        if self._proof is not None:
-            if not self._proof.accepts(callbacks.read_proof(frame)):
-                raise Pyro5.errors.ProtocolError("it does not prove that it knows the passphrase")
-            self._proof = None  # it takes a KiB
-        if "events" not in methods and "event" not in methods:
-            raise Pyro5.errors.ProtocolError("its object exposes neither `event` nor `events`")
-        self._event_only = "events" not in methods
+        self._event_only = takes_event_only(frame, self._proof)
+        self._proof = None  # it takes a KiB
         self._window = 1 if self._event_only else 2
         self._reader.limits = callbacks.ANSWER_LIMITS
         self.state = State.ACTIVE
@@ -252,17 +225,19 @@ class Delivery(asyncio.Protocol):
             raise Pyro5.errors.ProtocolError(f"it answered call {frame.seq} instead of {expected}")
         count = len(batch.rows)
         try:
-            settled = self._settle(frame, batch)
+            done = settled(frame, batch, self.backlog, self._event_only)
         except Pyro5.errors.ProtocolError as error:
-            if self._is_final(str(error)):
+            if is_final(str(error)):
                 raise
             log.warning("%s: %d events are unconfirmed: %s", self.backlog.subscriber, count, error)
             self.backlog.lose_batch(batch)
-            settled = True
-            if str(error).startswith("Pyro5.errors.SerializeError"):
+            done = True
+            if ends_connection(str(error)):
                 self._connect_again()
-        if settled:
+        if done:
             del self._batches[0]
+        else:
+            self._send(batch)
         self._adapt(count)
         # What is taken now makes room too: nobody is held up by a backlog that has some.
         self.wake()
@@ -272,42 +247,12 @@ class Delivery(asyncio.Protocol):
         """A result could not be serialized: Pyro5's daemon answers that, and ends the connection."""
         assert self._transport is not None
         if self._proved:
-            self._close(Loss.GONE, "closed its connection, and was greeted with a proof that is good once")
+            self.close(Loss.GONE, "closed its connection, and was greeted with a proof that is good once")
             return
         self.state = State.CONNECTING
         while len(self._batches) > 1:  # behind the one that is accounted for; there are two at most
             self.backlog.lose_batch(self._batches.pop())
         self._transport.close()
-
-    def _settle(self, frame: Frame, batch: Batch) -> bool:
-        """Account for an answer; False if a part of the batch had to be sent again."""
-        if not self._event_only:
-            failed = callbacks.read_events_answer(frame, len(batch.rows))
-            for position in failed:
-                self._log_failure(batch, position, "the subscriber's own log says why")
-            self.backlog.acknowledge(batch, len(failed))
-            return True
-        done, reason = callbacks.read_event_batch_answer(frame, len(batch.rows))
-        if reason is None:
-            self.backlog.acknowledge(batch)
-            return True
-        # A Pyro batch stops at the first exception: it is resumed behind the event that raised.
-        self._log_failure(batch, done - 1, reason)
-        if done == len(batch.rows):
-            self.backlog.acknowledge(batch, 1)
-            return True
-        self.backlog.acknowledge_part(batch, done, 1)
-        self._send(batch)
-        return False
-
-    def _log_failure(self, batch: Batch, position: int, reason: str) -> None:
-        subject = batch.rows[position][0]
-        log.warning("%s: its event raised for subject %r: %s", self.backlog.subscriber, subject, reason)
-
-    @staticmethod
-    def _is_final(reason: str) -> bool:
-        """Whether no later event could fare better: the object is gone, or does not know Event."""
-        return callbacks.EVENT_CLASS in reason or reason.startswith("Pyro5.errors.DaemonError")
 
     def _adapt(self, count: int) -> None:
         """Choose the size of the next batch from the pace of the last: about half a second's work."""
@@ -326,16 +271,13 @@ class Delivery(asyncio.Protocol):
         if idle < self._options.heartbeat + self._silent_pings * self._options.heartbeat_answer:
             return
         if self._silent_pings == c.HEARTBEAT_TRIES:
-            self._close(Loss.GONE, f"left {c.HEARTBEAT_TRIES} heartbeats unanswered")
+            self.close(Loss.GONE, f"left {c.HEARTBEAT_TRIES} heartbeats unanswered")
             return
         self._silent_pings += 1
         self._transport.write(callbacks.write_ping(self._seq))
 
     def close(self, reason: Loss, explanation: str = "") -> None:
         """End the link, with a line in the log if there is an explanation; the engine hears of it."""
-        self._close(reason, explanation)
-
-    def _close(self, reason: Loss, explanation: str) -> None:
         if self.state is State.CLOSED:
             return
         was, self.state = self.state, State.CLOSED
@@ -356,19 +298,3 @@ class Delivery(asyncio.Protocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-
-    @staticmethod
-    def _refusal(reason: str) -> str:
-        if callbacks.EVENT_CLASS in reason:
-            return f"runs a program that must import pyro_events to know events ({reason})"
-        return f"cannot be delivered to: {reason}"
-
-    @staticmethod
-    def _explained(error: FrameError) -> str:
-        header = error.header
-        if header is not None and header.type == CONNECT_FAIL:
-            return (
-                "has a daemon that refused the connection; perhaps its threads are all taken: a larger "
-                "Pyro5 THREADPOOL_SIZE there, or the daemon of a pyro_events.Subscriber, has room for more"
-            )
-        return f"sent what is no answer ({error})"

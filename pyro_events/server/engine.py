@@ -1,7 +1,8 @@
 """Engine: ties connections, the broker and deliveries together on one loop.
 
 Knows: the loop, the clock, who is connected, and which calls are held up. Must not know: how an event
-finds its subscribers (the broker's) or what is on the wire (the connections').
+finds its subscribers (the broker's), what is on the wire (the connections'), who may subscribe (the
+links'), or how long anything may take (the deadlines').
 
 Everything here runs on the loop's thread. Nothing that can block does: work that may take long goes
 to a small pool.
@@ -14,29 +15,27 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..broker.backlog import Backlog, Loss
+from ..broker.accounting import Loss
+from ..broker.backlog import Backlog
 from ..broker.broker import Broker, BrokerStatistics, Entry
 from ..options import Overflow, ServiceOptions
 from ..tls import client_context, server_context
 from ..wire.identity import Identity
 from .connection import Connection
-from .delivery import Delivery, State
+from .deadlines import Deadlines
+from .delivery import Delivery
 from .doorkeeper import Doorkeeper
 from .holding import TOTAL, Holding, Obstacle, Publication
-from .served import Caller, ServedObject
+from .links import Links
+from .served import ServedObject
 from .sockets import secured
-from .subscribers import Callback, Wishes
 
 log = logging.getLogger("pyro_events.engine")
 
-# How often deadlines are looked at, in seconds; the shortest of them is two seconds.
-_TICK = 0.25
-# How often idle links are looked at; the heartbeat's own times are longer.
-_BEAT = 1.0
 # Connections that may wait to be accepted; and that asyncio accepts in one go, which is also how often
 # it tries, and writes to the log, each time that there is no descriptor left.
 _ACCEPT_QUEUE = 1024
@@ -48,7 +47,7 @@ _FAREWELL = 0.5
 class Engine:
     """One event service at work.
 
-    objects: what its connections can call, by object id.
+    objects: what its connections can call, by object id. links: subscribes, and ends subscriptions.
     """
 
     def __init__(
@@ -73,15 +72,13 @@ class Engine:
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="pyro_events-pool")
         self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
-        self._unfinished: dict[Connection, float] = {}
-        self._deliveries: dict[Backlog, Delivery] = {}
-        self._lingering: dict[Delivery, float] = {}
         self._holding = Holding()
+        self.links = Links(self, self.broker, self.doorkeeper, options)
+        self._deliveries = self.links.deliveries
+        self._deadlines = Deadlines(options, self.broker, self._holding, self.links, self._connections)
+        # Connections tell them what is unfinished with each read: one call, not two.
+        self.watch = self._deadlines.watch
         self._resumable: deque[Publication] = deque()
-        self._timers = [
-            self._loop.call_later(_TICK, self._tick),
-            self._loop.call_later(_BEAT, self._beat),
-        ]
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept clients on a bound socket, which becomes the engine's.
@@ -111,8 +108,7 @@ class Engine:
             await asyncio.sleep(0.01)
         for delivery in list(self._deliveries.values()):
             delivery.close(Loss.STOPPED)
-        for timer in self._timers:
-            timer.cancel()
+        self._deadlines.stop()
         await self._dismiss()
         self._pool.shutdown(wait=False)
 
@@ -164,14 +160,7 @@ class Engine:
     def disconnected(self, connection: Connection) -> None:
         """A client is gone."""
         self._connections.discard(connection)
-        self._unfinished.pop(connection, None)
-
-    def watch(self, connection: Connection, unfinished: bool) -> None:
-        """Remember since when a frame is incomplete, so that it can be given a deadline."""
-        if unfinished:
-            self._unfinished[connection] = self._loop.time()
-        else:
-            self._unfinished.pop(connection, None)
+        self.watch(connection, False)
 
     def in_pool(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Do work in another thread and call back, on the loop, with its result or its exception."""
@@ -227,72 +216,14 @@ class Engine:
             publication.settle(publication.queued)
         self.deliver()
 
-    def subscribe(
-        self, caller: Caller, callback: Callback, names: object, patterns: object, wishes: Wishes
-    ) -> None:
-        """Subscribe an object, and connect to it unless a link exists.
+    # What links and deliveries ask and tell (links.LinksOwner, delivery.DeliveryOwner)
 
-        Raises TypeError, ValueError or SecurityError.
-        """
-        if self.draining:
-            raise ValueError("the event service is stopping; subscribe again when it is back")
-        link = self._checked_link(caller, callback.uri)
-        proof = self.doorkeeper.proof_for(callback.address[0], callback.object_id, wishes.call)
-        backlog = self.broker.subscribe(callback.uri, names, patterns, wishes.options)
-        if link is not None and wishes.anew:
-            # It has lost our connection, which we might find out minutes later.
-            link.close(Loss.GONE, "subscribed anew, because it had lost its connection")
-            backlog = self.broker.subscribe(callback.uri, names, patterns, wishes.options)
-        if backlog in self._deliveries:
-            self._note_lingering(backlog)
-            if self._holding.holds(backlog) and (
-                backlog.has_room or backlog.options.overflow is not Overflow.BLOCK
-            ):
-                self._release(backlog)
-            return
-        if not self.broker.subscriptions(backlog):
-            self.broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
-        else:
-            delivery = Delivery(self, backlog, callback, self.options, proof, caller.host)
-            self._deliveries[backlog] = delivery
-            delivery.start()
-
-    def unsubscribe(self, caller: Caller, uris: Sequence[str], texts: object) -> None:
-        """Remove subscriptions; the link lingers a while after the last.
-
-        uris: the names that the subscriber may have. Raises TypeError, ValueError or SecurityError.
-        """
-        uri = next((uri for uri in uris if self.broker.find(uri) is not None), uris[0])
-        self._checked_link(caller, uri)
-        backlog = self.broker.unsubscribe(uri, texts)
-        if backlog is not None:
-            self._note_lingering(backlog)
-
-    def _checked_link(self, caller: Caller, uri: str) -> Delivery | None:
-        """The link to a subscriber, None if there is none. Raises SecurityError if it is not the caller's."""
-        backlog = self.broker.find(uri)
-        link = self._deliveries.get(backlog) if backlog is not None else None
-        if link is not None:
-            self.doorkeeper.check_rights(caller, link.address[0], link.subscribed_from)
-        return link
-
-    def _note_lingering(self, backlog: Backlog) -> None:
-        """Remember since when a subscriber has had no subscription left, if it has none."""
-        delivery = self._deliveries[backlog]
-        delivery.lingering = not self.broker.subscriptions(backlog)
-        if not delivery.lingering:
-            self._lingering.pop(delivery, None)
-        else:
-            self._lingering.setdefault(delivery, self._loop.time())
-
-    def _look_at_lingering(self, now: float) -> None:
-        """Close links whose subscribers have stayed without subscriptions, and have got everything."""
-        for delivery, since in list(self._lingering.items()):
-            silent = now - delivery.last_acknowledged > self.options.delivery_deadline
-            if now - since > self.options.linger and (silent or not delivery.backlog.waits):
-                delivery.close(Loss.GONE)
-
-    # What deliveries tell (delivery.DeliveryOwner)
+    def configured(self, backlog: Backlog) -> None:
+        """A backlog's bounds or policy may have changed: publishers that it held up may go on."""
+        if self._holding.holds(backlog) and (
+            backlog.has_room or backlog.options.overflow is not Overflow.BLOCK
+        ):
+            self._release(backlog)
 
     def acknowledged(self, delivery: Delivery) -> None:
         """A backlog has shrunk: publishers that it held up may go on."""
@@ -306,9 +237,7 @@ class Engine:
 
     def ended(self, delivery: Delivery, reason: Loss) -> None:
         """A link is closed: its subscriber is forgotten, and nobody waits for it any more."""
-        self._deliveries.pop(delivery.backlog, None)
-        self._lingering.pop(delivery, None)
-        self.broker.remove(delivery.backlog, reason)
+        self.links.forget(delivery, reason)
         self._release(delivery.backlog)
         self._look_at_total()
 
@@ -339,57 +268,3 @@ class Engine:
             delivery = self._deliveries.get(backlog)
             if delivery is not None:
                 delivery.close(Loss.DISCONNECT, "has a full backlog")
-
-    # Time
-
-    def _tick(self) -> None:
-        self._timers[0] = self._loop.call_later(_TICK, self._tick)
-        now = self._loop.time()
-        for connection, since in list(self._unfinished.items()):
-            if now - since > self.options.frame_timeout:
-                connection.refuse("a message was begun and not finished in time")
-        self._bound_unfinished()
-        self._look_at_lingering(now)
-        for obstacle, since in self._holding.obstacles():
-            if now - since > self.options.delivery_deadline:
-                self._lose_patience(obstacle, now)
-
-    def _bound_unfinished(self) -> None:
-        """Half-read messages count towards the total too: the one begun first goes when it is reached."""
-        room = self.options.total_backlog_bytes - self.broker.backlog_bytes
-        held = sum(connection.buffered for connection in self._unfinished)
-        while held > room and self._unfinished:
-            oldest = next(iter(self._unfinished))
-            held -= oldest.buffered
-            del self._unfinished[oldest]
-            oldest.refuse("the service holds all that it may, unfinished messages among it")
-
-    def _lose_patience(self, obstacle: Obstacle, now: float) -> None:
-        """Publishers have been held up for the delivery deadline: whoever is to blame must go."""
-        deadline = self.options.delivery_deadline
-        if isinstance(obstacle, Backlog):
-            delivery = self._deliveries.get(obstacle)
-            if delivery is not None and now - delivery.last_acknowledged > deadline:
-                explanation = f"held up a publisher for {deadline:g} s without taking an event"
-                delivery.close(Loss.DEADLINE, explanation)
-        else:
-            self._shed(now)
-
-    def _shed(self, now: float) -> None:
-        """The total is full: the subscriber that has been silent for longest must go."""
-        waiting = [
-            each for each in self._deliveries.values() if len(each.backlog) or each.backlog.unacknowledged
-        ]
-        if not waiting:
-            return
-        silent = min(waiting, key=lambda each: each.silent_since)
-        if now - silent.silent_since > self.options.delivery_deadline:
-            silent.close(Loss.DEADLINE, "was silent for longest while the service held all that it may")
-
-    def _beat(self) -> None:
-        self._timers[1] = self._loop.call_later(_BEAT, self._beat)
-        for delivery in list(self._deliveries.values()):
-            if delivery.state is State.ACTIVE:
-                delivery.beat()
-        for connection in list(self._connections):
-            connection.look()

@@ -18,7 +18,7 @@ import Pyro5.callcontext
 import Pyro5.errors
 from Pyro5.server import behavior, expose
 
-from ..broker.backlog import Payload
+from ..broker.accounting import Payload
 from ..broker.broker import Entry
 from ..broker.subjects import check_subject, check_subjects
 from ..codec import encode, encode_plain
@@ -107,12 +107,12 @@ class ServiceMethods:
 
     def _subscribe(self, caller: Caller, names: Any, patterns: Any, subscriber: Any, options: Any) -> None:
         callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
-        self._engine.subscribe(caller, callback, names, patterns, read_wishes(options))
+        self._engine.links.subscribe(caller, callback, names, patterns, read_wishes(options))
 
     def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> None:
         """Remove names and patterns, in any mixture; what is not there is no error."""
         names = names_of(subscriber, caller, self._engine.options.allow_callback)
-        self._engine.unsubscribe(caller, names, subjects)
+        self._engine.links.unsubscribe(caller, names, subjects)
 
     def statistics(self, caller: Caller) -> dict[str, Any]:
         """What `BrokerStatistics` says, as a dictionary, with the number of connected clients."""

@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pyro_events.broker.backlog import Backlog, Batch, Loss, Outcome, TotalBytes, queued_event
+from pyro_events.broker.accounting import Batch, Loss, TotalBytes, queued_event
+from pyro_events.broker.backlog import Backlog, Outcome
 from pyro_events.options import BacklogOptions, Overflow
 
 POLICIES = [policy.value for policy in Overflow]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pyro_events.broker import broker as broker_module
-from pyro_events.broker.backlog import Backlog, Batch, Loss
+from pyro_events.broker.accounting import Batch, Loss
+from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.broker import Broker, BrokerStatistics
 from pyro_events.options import BacklogOptions, Overflow
 

@@ -8,6 +8,7 @@ import pytest
 import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pattern_work import PatternWork, watched
 
 from pyro_events.broker import pattern_sets
 from pyro_events.broker.pattern_sets import PatternSets
@@ -45,9 +46,9 @@ def expected(texts: Sequence[str], subject: str) -> list[str]:
     return sorted(text for text in texts if compile_pattern(text).matches(subject))
 
 
-def settle(sets: PatternSets) -> None:
-    while sets.tidy():
-        pass
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> PatternWork:
+    return watched(monkeypatch)
 
 
 @given(
@@ -66,11 +67,11 @@ def test_sets_answer_what_single_patterns_answer(
         assert sorted(sets.match(subject)) == expected(texts, subject)
 
 
-def test_no_pattern_matches_nothing() -> None:
+def test_no_pattern_matches_nothing(work: PatternWork) -> None:
     sets = PatternSets()
     assert sets.match("a") == []
     assert len(sets) == 0
-    assert not sets.tidy()
+    assert work.sizes == []
 
 
 def test_a_pattern_is_found_by_its_text() -> None:
@@ -81,33 +82,35 @@ def test_a_pattern_is_found_by_its_text() -> None:
     assert sets.get("a") is None
 
 
-def test_sets_double_until_they_are_full() -> None:
+def test_sets_double_until_they_are_full(work: PatternWork) -> None:
     sets = PatternSets(set_patterns=8)
     for number in range(64):
         sets.add(compile_pattern(f"x{number}$"))
         assert sets.match(f"X{number}") == [f"x{number}$"]
-        assert sets.sets <= number // 8 + 4
-    assert sets.sets == 8
+        assert work.asked_by(sets.match) <= number // 8 + 4
+    assert work.asked_by(sets.match) == 8
+    assert max(work.sizes) == 8
     assert len(sets) == 64
 
 
-def test_patterns_that_come_together_are_compiled_together() -> None:
+def test_patterns_that_come_together_are_compiled_together(work: PatternWork) -> None:
     sets = filled([f"x{number}$" for number in range(100)], set_patterns=40)
-    assert sets.sets == 2  # so that what waits for the next match is bounded
+    assert work.sizes == [40, 40]  # so that what waits for the next match is bounded
     assert sets.match("x99") == ["x99$"]
-    assert sets.sets == 3
+    assert work.sizes == [40, 40, 20]
 
 
-def test_a_set_is_bounded_by_the_size_of_its_program() -> None:
+def test_a_set_is_bounded_by_the_size_of_its_program(work: PatternWork) -> None:
     one = compile_pattern("x0$").program_size
     sets = PatternSets(set_program=10 * one)
     for number in range(10, 60):
         sets.add(compile_pattern(f"x{number}$"))
         assert sets.match(f"x{number}") == [f"x{number}$"]
-    assert 5 <= sets.sets <= 13
+    assert 5 <= work.asked_by(sets.match) <= 13
+    assert max(steps for _, steps in work.compiled) <= 10 * one
 
 
-def test_only_what_still_waits_counts_towards_the_bound_of_what_waits() -> None:
+def test_only_what_still_waits_counts_towards_the_bound_of_what_waits(work: PatternWork) -> None:
     one = compile_pattern("x10$")
     sets = PatternSets(set_program=10 * one.program_size)
     for _ in range(30):
@@ -115,16 +118,16 @@ def test_only_what_still_waits_counts_towards_the_bound_of_what_waits() -> None:
         sets.remove(one.text)
     for number in range(10, 19):
         sets.add(compile_pattern(f"x{number}$"))
-    assert sets.sets == 0
-    assert sets.tidy()
+    assert work.sizes == []
+    sets.match("x")
     sets.add(compile_pattern("x20$"))
     sets.add(compile_pattern("x21$"))
-    assert sets.sets == 1
+    assert work.sizes == [9]
     assert sets.match("x21") == ["x21$"]
 
 
 @pytest.mark.parametrize("each", [False, True])
-def test_removed_patterns_do_not_match_and_come_back(each: bool) -> None:
+def test_removed_patterns_do_not_match_and_come_back(each: bool, work: PatternWork) -> None:
     texts = [f"x{number}$" for number in range(20)]
     sets = filled(texts)
     sets.match("x")
@@ -136,7 +139,7 @@ def test_removed_patterns_do_not_match_and_come_back(each: bool) -> None:
     assert sets.match("x1") == ["x1$"]
     sets.add(compile_pattern("x0$"))
     assert sets.match("x0") == ["x0$"]
-    assert sets.sets == 1
+    assert work.sizes == [20]
     assert len(sets) == 11
 
 
@@ -147,51 +150,52 @@ def test_a_pattern_removed_before_it_was_in_a_set() -> None:
     assert sets.match("b") == ["b"]
 
 
-def test_a_set_that_is_more_than_half_dead_is_built_again() -> None:
+def test_a_set_that_is_more_than_half_dead_is_built_again(work: PatternWork) -> None:
     texts = [f"x{number}$" for number in range(10)]
     sets = filled(texts)
-    settle(sets)
+    sets.match("x")
     for text in texts[:5]:
         sets.remove(text)
-    assert not sets.tidy()
+    sets.match("x")
+    assert work.sizes == [10]
     sets.remove(texts[5])
-    assert sets.tidy()
-    assert not sets.tidy()
-    assert sets.match("x9") == ["x9$"]
+    for _ in range(2):
+        assert sets.match("x9") == ["x9$"]
+        assert work.sizes == [10, 4]
     assert sets.match("x5") == []
     sets.add(compile_pattern("x5$"))
     assert sets.match("x5") == ["x5$"]
 
 
-def test_a_worn_set_that_fills_again_stays() -> None:
+def test_a_worn_set_that_fills_again_stays(work: PatternWork) -> None:
     texts = [f"x{number}$" for number in range(10)]
     sets = filled(texts)
-    settle(sets)
+    sets.match("x")
     for text in texts[:7]:
         sets.remove(text)
     for text in texts[:7]:
         sets.add(compile_pattern(text))
-    assert not sets.tidy()
     assert sets.match("x0") == ["x0$"]
+    assert work.sizes == [10]
 
 
-def test_a_set_without_a_living_pattern_is_dropped_at_once() -> None:
+def test_a_set_without_a_living_pattern_is_dropped_at_once(work: PatternWork) -> None:
     sets = filled(["a", "b"])
-    settle(sets)
+    sets.match("x")
     sets.remove("a")
     sets.remove("b")
-    assert sets.sets == 0
-    assert not sets.tidy()
+    assert work.asked_by(sets.match) == 0
+    assert work.sizes == [2]
     assert sets.match("a") == []
 
 
-def test_a_set_that_does_not_compile_is_split() -> None:
+def test_a_set_that_does_not_compile_is_split(work: PatternWork) -> None:
     texts = [f"lab{number}\\.sensor\\.[a-z]+" for number in range(100)]
     roomy, narrow = filled(texts), filled(texts, max_mem=30_000)
     for subject in "lab7.sensor.x", "LAB99.sensor.y", "lab":
         assert sorted(narrow.match(subject)) == sorted(roomy.match(subject))
-    assert roomy.sets == 1
-    assert 2 <= narrow.sets < 100
+    assert work.asked_by(roomy.match) == 1
+    assert 2 <= work.asked_by(narrow.match) < 100
 
 
 def test_a_single_pattern_that_does_not_compile_as_a_set_is_matched_by_itself() -> None:
@@ -224,7 +228,7 @@ def test_no_match_is_lost_when_a_set_runs_out_of_memory(
 
     monkeypatch.setattr(pattern_sets, "_compile", forgetful)
     sets = filled(["hard", "ha", "easy", "hard.2", "h"])
-    settle(sets)
+    sets.match("x")
     sets.remove("ha")
     for _ in range(2):
         assert sorted(sets.match("hard 2")) == ["h", "hard", "hard.2"]

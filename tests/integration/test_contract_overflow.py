@@ -374,7 +374,7 @@ def test_c17_a_connection_that_breaks_ends_it_at_once(
 def test_c17_an_idle_one_that_leaves_heartbeats_unanswered_is_disconnected(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pyro_events.server.engine._BEAT", 0.05)
+    monkeypatch.setattr("pyro_events.server.deadlines._BEAT", 0.05)
     with (
         caplog.at_level("INFO", "pyro_events"),
         running(heartbeat=0.2, heartbeat_answer=0.1) as service,
@@ -402,7 +402,7 @@ def test_c17_an_idle_one_that_leaves_heartbeats_unanswered_is_disconnected(
 
 
 def test_c17_one_that_is_busy_is_not_asked_for_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyro_events.server.engine._BEAT", 0.05)
+    monkeypatch.setattr("pyro_events.server.deadlines._BEAT", 0.05)
     with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
         engaged(service, subscriber)
         Flag().wait(0.8)  # its handler takes eight times as long

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from fake_subscriber import FakeSubscriber, fake_subscriber
+from waiting import eventually
 
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.engine import Engine
@@ -37,12 +38,22 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 
 def subscribe(one: Engine, subscriber: FakeSubscriber, *subjects: str) -> None:
     callback = Callback(("127.0.0.1", subscriber.port), "fake", subscriber.uri, "127.0.0.1")
-    one.subscribe(Caller("127.0.0.1", 4), callback, subjects, (), Wishes(None))
+    one.links.subscribe(Caller("127.0.0.1", 4), callback, subjects, (), Wishes(None))
 
 
 async def elsewhere(work: Callable[[], object]) -> object:
     """Let the fake subscriber, which blocks, do its part."""
     return await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop go on until a condition holds, which is looked at on the loop's thread."""
+    loop = asyncio.get_running_loop()
+
+    async def look() -> object:
+        return condition()
+
+    await elsewhere(lambda: eventually(lambda: asyncio.run_coroutine_threadsafe(look(), loop).result(10)))
 
 
 def test_events_carry_the_engines_time() -> None:
@@ -113,10 +124,9 @@ def test_nothing_is_kept_of_subscribers_that_are_gone() -> None:
                 with fake_subscriber() as subscriber:
                     subscribe(one, subscriber, f"A.{number}")
                     await elsewhere(subscriber.greet)
-            while one.statistics().subscribers:
-                await asyncio.sleep(0.01)
+            await until(lambda: not one.statistics().subscribers)
             assert one.broker.backlogs() == []
-            assert not one._deliveries and not one._lingering
+            assert not one.links.deliveries and not one.links.lingering
             assert one.statistics().backlog_bytes == 0
 
     run(work)

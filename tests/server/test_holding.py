@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pyro_events.broker.backlog import Backlog, TotalBytes
+from pyro_events.broker.accounting import TotalBytes
+from pyro_events.broker.backlog import Backlog
 from pyro_events.options import BacklogOptions
 from pyro_events.server.holding import TOTAL, Holding, Publication
 

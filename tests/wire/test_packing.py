@@ -42,6 +42,14 @@ def test_a_packer_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert idle == [packer]
 
 
+def test_a_packer_with_a_large_buffer_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    idle: list[Any] = []
+    monkeypatch.setattr(packing, "_idle", idle)
+    large = bytes(packing._KEEP_BUFFER)
+    assert pack(large) == msgpack.packb(large)
+    assert idle == []
+
+
 def test_threads_do_not_share_a_packer() -> None:
     def work(number: int) -> bool:
         value = [number, "x" * number, {"number": number}]

@@ -1,0 +1,103 @@
+"""Calling: what comes of one call, or of one Pyro batch of them, and the bytes that say so.
+
+Knows: served objects, the ways in which a call may fail, and what of that its caller is told. Must not
+know: sockets, the order of calls, when an answer is sent, or what a method does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import Pyro5.errors
+
+from .. import constants as c
+from ..wire import calls
+from ..wire.frames import BATCH, Frame
+from .served import LARGE, Caller, Pending, ServedObject
+
+log = logging.getLogger("pyro_events.connection")
+
+# One call of a batch: method, args, kwargs.
+_Entry = tuple[str, list[Any], dict[str, Any]]
+
+
+def invoke(frame: Frame, objects: Mapping[str, ServedObject], caller: Caller, call: calls.Call) -> Any:
+    """The result of a call, perhaps a Pending; an exception is returned, not raised."""
+    served = objects.get(call.object_id)
+    if served is None:
+        return Pyro5.errors.DaemonError(f"there is no object {call.object_id!r} here")
+    if call.batch is not None:
+        return _invoke_batch(frame, objects, caller, call.object_id, call.batch)
+    name = call.method
+    method = served.methods.get(name)
+    if method is None or (name == LARGE and len(frame.payload) <= c.MAX_STOCK_CALL):
+        return AttributeError(f"there is no method {name!r}; there are {', '.join(sorted(served.methods))}")
+    caller.serializer_id = frame.serializer_id
+    try:
+        return method(caller, *call.args, **call.kwargs)
+    except (TypeError, ValueError, Pyro5.errors.PyroError) as error:
+        return error
+    except Exception:
+        log.exception("the call of %s by %s failed", name, caller.host)
+        return Pyro5.errors.PyroError(f"the service failed to do {name}; its log says why")
+
+
+def _invoke_batch(
+    frame: Frame, objects: Mapping[str, ServedObject], caller: Caller, object_id: str, batch: Iterable[_Entry]
+) -> Any:
+    """The results of the calls of a Pyro batch, or a Pending for them."""
+    pending = _BatchResult(invoke(frame, objects, caller, calls.Call(object_id, *entry)) for entry in batch)
+    return pending.answers() if pending.go_on() else pending
+
+
+class _BatchResult(Pending):
+    """The result of a Pyro batch: its calls are made one after the other; the first exception ends it."""
+
+    __slots__ = ("_awaited", "_made", "_results")
+
+    def __init__(self, made: Iterator[Any]) -> None:
+        """made: makes the next call when it is asked for its result."""
+        super().__init__()
+        self._made = made
+        self._results: list[Any] = []
+        self._awaited: Pending | None = None
+
+    def go_on(self) -> bool:
+        """Make calls until one has to wait; whether none does, and the answers are there."""
+        for result in self._made:
+            if isinstance(result, Pending):
+                self._awaited = result
+                result.when_done(self._later)
+                return False
+            self._results.append(result)
+            if isinstance(result, Exception):
+                break
+        return True
+
+    def _later(self, result: Any) -> None:
+        self._results.append(result)
+        if isinstance(result, Exception) or self.go_on():
+            self.settle(self.answers())
+
+    def answers(self) -> list[Any]:
+        """The results, as Pyro5's clients expect them."""
+        return [calls.wrapped_error(each) if isinstance(each, Exception) else each for each in self._results]
+
+    def abandon(self) -> None:
+        """The client is gone: the call that waits is given up, and no other is made."""
+        super().abandon()
+        if self._awaited is not None:
+            self._awaited.abandon()
+
+
+def written(frame: Frame, result: Any, peer: str) -> bytes:
+    """The answer to a call: its result or its exception."""
+    if not isinstance(result, Exception):
+        try:
+            return calls.write_result(frame.serializer_id, frame.seq, result, bool(frame.flags & BATCH))
+        except Exception as error:  # serializers raise several kinds
+            log.warning("a result for %s cannot be written: %s", peer, error)
+            result = Pyro5.errors.SerializeError(f"the result cannot be written: {error}")
+    return calls.write_error(frame.serializer_id, frame.seq, result)

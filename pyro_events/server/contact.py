@@ -1,0 +1,86 @@
+"""Contact: reaching a subscriber and greeting it, and in words why that came to nothing.
+
+Knows: how a link is connected to, what a subscriber's greeting must show, and what the log says of one
+that cannot be delivered to. Must not know: events, backlogs, or when a link is made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import Pyro5.errors
+
+from ..wire import callbacks
+from ..wire.frames import CONNECT_FAIL, Frame, FrameError
+from ..wire.identity import CallbackProof
+from .sockets import secured
+
+
+async def connected(
+    protocol: asyncio.Protocol,
+    address: tuple[str, int],
+    tls: ssl.SSLContext | None,
+    certified_name: str,
+    patience: float,
+) -> str:
+    """Connect a protocol to a subscriber's daemon; returns why that cannot be done, or nothing.
+
+    certified_name: for whom its certificate must be. patience: seconds in all.
+    """
+    host, port = address
+    # A daemon that does not run yet answers TLS no sooner than the greeting.
+    secure = secured(tls, patience, certified_name)
+    loop = asyncio.get_running_loop()
+    try:
+        await asyncio.wait_for(loop.create_connection(lambda: protocol, host, port, **secure), patience)
+    except asyncio.TimeoutError:
+        return f"could not be reached within {patience:g} s"
+    except ssl.SSLError as error:
+        return (
+            f"cannot be connected to at {host}:{port} over TLS ({error}); its program needs Pyro5's "
+            f"SSL settings too, and a certificate for {certified_name}"
+        )
+    except OSError as error:
+        return (
+            f"cannot be connected to at {host}:{port} ({error}); its daemon must listen on the "
+            "address from which it subscribed"
+        )
+    return ""
+
+
+def takes_event_only(frame: Frame, proof: CallbackProof | None) -> bool:
+    """Read the answer to our greeting: whether the object has no `events`, only `event`.
+
+    proof: what the greeting carried, and the answer must match. Raises ProtocolError for one that
+    cannot be delivered to.
+    """
+    methods = callbacks.read_greeting(frame)
+    if proof is not None and not proof.accepts(callbacks.read_proof(frame)):
+        raise Pyro5.errors.ProtocolError("it does not prove that it knows the passphrase")
+    if "events" not in methods and "event" not in methods:
+        raise Pyro5.errors.ProtocolError("its object exposes neither `event` nor `events`")
+    return "events" not in methods
+
+
+def unanswered(patience: float) -> str:
+    """What the log says of a subscriber whose daemon has left our greeting unanswered."""
+    return f"did not answer within {patience:g} s; it must call listen() or run its daemon's request loop"
+
+
+def refused(reason: str) -> str:
+    """What the log says of a subscriber that answered what makes it impossible to deliver."""
+    if callbacks.EVENT_CLASS in reason:
+        return f"runs a program that must import pyro_events to know events ({reason})"
+    return f"cannot be delivered to: {reason}"
+
+
+def no_answer(error: FrameError) -> str:
+    """What the log says of a subscriber that sent bytes which are no acceptable frame."""
+    header = error.header
+    if header is not None and header.type == CONNECT_FAIL:
+        return (
+            "has a daemon that refused the connection; perhaps its threads are all taken: a larger "
+            "Pyro5 THREADPOOL_SIZE there, or the daemon of a pyro_events.Subscriber, has room for more"
+        )
+    return f"sent what is no answer ({error})"

@@ -1,0 +1,109 @@
+"""Links: which subscriber has a link, who may change its subscriptions, and which link lingers.
+
+Knows: the delivery of each backlog, and the rights that subscribing and unsubscribing take. Must not
+know: publishers, clients' connections, time limits, or how a delivery works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..broker.accounting import Loss
+from ..broker.backlog import Backlog
+from ..broker.broker import Broker
+from ..options import ServiceOptions
+from .delivery import Delivery, DeliveryOwner
+from .doorkeeper import Doorkeeper
+from .served import Caller
+from .subscribers import Callback, Wishes
+
+
+class LinksOwner(DeliveryOwner, Protocol):
+    """What links ask of and tell their engine. draining: whether the service takes nobody new."""
+
+    draining: bool
+
+    def configured(self, backlog: Backlog) -> None:
+        """The bounds or the policy of a backlog may have changed."""
+
+
+class Links:
+    """The links to all subscribers of one service.
+
+    deliveries: each link by its backlog. lingering: those whose subscriber has no subscription left,
+    with the loop's time since when. Both are for reading.
+    """
+
+    def __init__(
+        self, owner: LinksOwner, broker: Broker, doorkeeper: Doorkeeper, options: ServiceOptions
+    ) -> None:
+        self._owner = owner
+        self._broker = broker
+        self._doorkeeper = doorkeeper
+        self._options = options
+        self._time = asyncio.get_running_loop().time
+        self.deliveries: dict[Backlog, Delivery] = {}
+        self.lingering: dict[Delivery, float] = {}
+
+    def subscribe(
+        self, caller: Caller, callback: Callback, names: object, patterns: object, wishes: Wishes
+    ) -> None:
+        """Subscribe an object, and connect to it unless a link exists.
+
+        Raises TypeError, ValueError or SecurityError.
+        """
+        if self._owner.draining:
+            raise ValueError("the event service is stopping; subscribe again when it is back")
+        broker = self._broker
+        link = self._checked_link(caller, callback.uri)
+        proof = self._doorkeeper.proof_for(callback.address[0], callback.object_id, wishes.call)
+        backlog = broker.subscribe(callback.uri, names, patterns, wishes.options)
+        if link is not None and wishes.anew:
+            # It has lost our connection, which we might find out minutes later.
+            link.close(Loss.GONE, "subscribed anew, because it had lost its connection")
+            backlog = broker.subscribe(callback.uri, names, patterns, wishes.options)
+        if backlog in self.deliveries:
+            self._note_lingering(backlog)
+            self._owner.configured(backlog)
+        elif not broker.subscriptions(backlog):
+            broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
+        else:
+            delivery = Delivery(self._owner, backlog, callback, self._options, proof, caller.host)
+            self.deliveries[backlog] = delivery
+            delivery.start()
+
+    def unsubscribe(self, caller: Caller, uris: Sequence[str], texts: object) -> None:
+        """Remove subscriptions; the link lingers a while after the last.
+
+        uris: the names that the subscriber may have. Raises TypeError, ValueError or SecurityError.
+        """
+        uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
+        self._checked_link(caller, uri)
+        backlog = self._broker.unsubscribe(uri, texts)
+        if backlog is not None:
+            self._note_lingering(backlog)
+
+    def _checked_link(self, caller: Caller, uri: str) -> Delivery | None:
+        """The link to a subscriber, None if there is none. Raises SecurityError if it is not the caller's."""
+        backlog = self._broker.find(uri)
+        link = self.deliveries.get(backlog) if backlog is not None else None
+        if link is not None:
+            self._doorkeeper.check_rights(caller, link.address[0], link.subscribed_from)
+        return link
+
+    def _note_lingering(self, backlog: Backlog) -> None:
+        """Remember since when a subscriber has had no subscription left, if it has none."""
+        delivery = self.deliveries[backlog]
+        delivery.lingering = not self._broker.subscriptions(backlog)
+        if not delivery.lingering:
+            self.lingering.pop(delivery, None)
+        else:
+            self.lingering.setdefault(delivery, self._time())
+
+    def forget(self, delivery: Delivery, reason: Loss) -> None:
+        """A link is closed, and with it its subscriber forgotten; what waited for it is lost."""
+        self.deliveries.pop(delivery.backlog, None)
+        self.lingering.pop(delivery, None)
+        self._broker.remove(delivery.backlog, reason)

@@ -1,0 +1,120 @@
+"""What comes of a call and of a Pyro batch of them, without a connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import Pyro5.errors
+import pytest
+
+from pyro_events.server.calling import invoke, written
+from pyro_events.server.served import LARGE, Caller, Pending
+from pyro_events.wire import calls
+from pyro_events.wire.calls import Call
+from pyro_events.wire.frames import INVOKE, MSGPACK, SERPENT, Frame
+
+FRAME = Frame(INVOKE, 0, MSGPACK, 1, b"", b"")
+
+
+class Desk:
+    """An object that can be called; `later` answers when the test does."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+        self.pending: list[Pending] = []
+        self.methods = {"now": self.now, "later": self.later, "fail": self.fail, LARGE: self.now}
+
+    def now(self, caller: Caller, value: Any, *, twice: bool = False) -> Any:
+        self.made.append(value)
+        return 2 * value if twice else value
+
+    def later(self, caller: Caller) -> Pending:
+        self.made.append("later")
+        self.pending.append(Pending())
+        return self.pending[-1]
+
+    def fail(self, caller: Caller, error: Exception) -> None:
+        self.made.append("fail")
+        raise error
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def call(desk: Desk, method: str, *args: Any, **kwargs: Any) -> Any:
+    return invoke(FRAME, {"desk": desk}, Caller("h", 0), Call("desk", method, list(args), kwargs))
+
+
+def batch(desk: Desk, *entries: tuple[Any, ...]) -> Any:
+    whole = Call("desk", "", [], {}, [(name, list(args), {}) for name, *args in entries])
+    return invoke(FRAME, {"desk": desk}, Caller("h", 0), whole)
+
+
+def test_a_call_has_its_result_and_its_caller_the_serializer(desk: Desk) -> None:
+    caller = Caller("h", SERPENT)
+    assert invoke(FRAME, {"desk": desk}, caller, Call("desk", "now", [2], {"twice": True})) == 4
+    assert caller.serializer_id == MSGPACK
+
+
+def test_errors_are_results(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    expected = ValueError("so")
+    assert call(desk, "fail", expected) is expected
+    assert isinstance(call(desk, "now"), TypeError)
+    assert not caplog.text
+    ours = call(desk, "fail", RuntimeError("secret"))
+    assert isinstance(ours, Pyro5.errors.PyroError) and "secret" not in str(ours)
+    assert "secret" in caplog.text
+    missing = call(desk, "nothing")
+    assert isinstance(missing, AttributeError) and "now" in str(missing)
+    assert isinstance(call(desk, LARGE, 1), AttributeError)  # not for a frame that is small
+    for nobody in (Call("nobody", "now", [1], {}), Call("nobody", "", [], {}, [])):
+        assert isinstance(invoke(FRAME, {"desk": desk}, Caller("h", 0), nobody), Pyro5.errors.DaemonError)
+
+
+def test_a_batch_has_all_results(desk: Desk) -> None:
+    assert batch(desk) == []
+    assert batch(desk, ("now", 1), ("now", 2)) == [1, 2]
+
+
+def test_a_batch_ends_at_its_first_error(desk: Desk) -> None:
+    error = ValueError("so")
+    assert batch(desk, ("now", 1), ("fail", error), ("now", 2)) == [1, calls.wrapped_error(error)]
+    assert desk.made == [1, "fail"]
+
+
+def test_a_batch_that_has_to_wait_goes_on_when_it_can(desk: Desk) -> None:
+    found: list[Any] = []
+    pending = batch(desk, ("now", 1), ("later",), ("later",), ("now", 2))
+    pending.when_done(found.append)
+    assert desk.made == [1, "later"]
+    desk.pending[0].settle("first")
+    assert desk.made == [1, "later", "later"]
+    assert found == []
+    desk.pending[1].settle("second")
+    assert found == [[1, "first", "second", 2]]
+
+
+def test_a_batch_ends_at_an_error_that_came_later(desk: Desk) -> None:
+    found: list[Any] = []
+    error = ValueError("so")
+    batch(desk, ("later",), ("now", 2)).when_done(found.append)
+    desk.pending[0].settle(error)
+    assert found == [[calls.wrapped_error(error)]]
+    assert desk.made == ["later"]
+
+
+def test_a_batch_whose_client_is_gone_makes_no_other_call(desk: Desk) -> None:
+    found: list[Any] = []
+    pending = batch(desk, ("later",), ("now", 2))
+    pending.when_done(found.append)
+    pending.abandon()
+    assert desk.pending[0].abandoned
+    desk.pending[0].settle(1)
+    assert (desk.made, found) == (["later"], [])
+
+
+def test_a_result_that_cannot_be_written_is_said_to_be_so(caplog: pytest.LogCaptureFixture) -> None:
+    assert b"cannot be written" in written(FRAME, object(), "h")
+    assert "a result for h cannot be written" in caplog.text

@@ -1,0 +1,203 @@
+"""Who must go because of a deadline, and who need not; the time is the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pyro_events.broker.accounting import Loss, TotalBytes, queued_event
+from pyro_events.broker.backlog import Backlog
+from pyro_events.options import BacklogOptions, ServiceOptions
+from pyro_events.server.deadlines import Deadlines
+from pyro_events.server.delivery import State
+from pyro_events.server.holding import TOTAL, Holding, Publication
+
+OPTIONS = ServiceOptions(delivery_deadline=10, linger=5, frame_timeout=30, total_backlog_bytes=1000)
+
+
+class FakeConnection:
+    """A client, of which a few bytes are read."""
+
+    def __init__(self, buffered: int = 0) -> None:
+        self.buffered = buffered
+        self.refusals: list[str] = []
+        self.looks = 0
+
+    def refuse(self, reason: str) -> None:
+        self.refusals.append(reason)
+
+    def look(self) -> None:
+        self.looks += 1
+
+
+class FakeDelivery:
+    """A link that was last heard of at a time that the test chooses."""
+
+    def __init__(self, events: int = 0, heard: float = 0.0, state: State = State.ACTIVE) -> None:
+        self.backlog = Backlog("PYRO:s@h:1", BacklogOptions(), TotalBytes())
+        for _ in range(events):
+            self.backlog.push(queued_event("a", 0.0, b""))
+        self.last_acknowledged = self.silent_since = heard
+        self.state = state
+        self.closed: list[Loss] = []
+        self.beats = 0
+
+    def close(self, reason: Loss, explanation: str = "") -> None:
+        self.closed.append(reason)
+
+    def beat(self) -> None:
+        self.beats += 1
+
+
+class House:
+    """What deadlines may look at. begin: the loop's time when they were made."""
+
+    def __init__(self, *deliveries: FakeDelivery) -> None:
+        self.broker: Any = SimpleNamespace(backlog_bytes=0)
+        self.holding = Holding()
+        self.links: Any = SimpleNamespace(
+            deliveries={each.backlog: each for each in deliveries}, lingering={}
+        )
+        self.connections: Any = set()
+        self.begin = asyncio.get_running_loop().time()
+        self.deadlines: Any = Deadlines(OPTIONS, self.broker, self.holding, self.links, self.connections)
+
+    def hold_up(self, *obstacles: Any) -> None:
+        self.holding.hold(Publication(self.holding, iter(()), 0, 0.0), obstacles, 0.0)
+
+
+def in_a_loop(work: Callable[[], None]) -> None:
+    """Run on a loop's thread; the loop's own timers never come to it."""
+
+    async def once() -> None:
+        work()
+
+    asyncio.run(once())
+
+
+def test_a_message_that_was_begun_must_be_finished() -> None:
+    def work() -> None:
+        house, slow, fast, gone = House(), FakeConnection(), FakeConnection(), FakeConnection()
+        for each in (slow, fast, gone):
+            house.deadlines.watch(each, True)
+        house.deadlines.watch(fast, False)
+        house.deadlines.watch(gone, False)
+        house.deadlines.watch(gone, False)
+        house.deadlines.look(house.begin + 29)
+        assert slow.refusals == []
+        house.deadlines.look(house.begin + 40)
+        assert slow.refusals == ["a message was begun and not finished in time"]
+        assert fast.refusals == gone.refusals == []
+
+    in_a_loop(work)
+
+
+@pytest.mark.parametrize(("held", "who"), [(0, []), (100, [0]), (500, [0, 1]), (1000, [0, 1, 2])])
+def test_half_read_messages_go_the_oldest_first_until_there_is_room(held: int, who: list[int]) -> None:
+    def work() -> None:
+        house = House()
+        house.broker.backlog_bytes = held
+        clients = [FakeConnection(400), FakeConnection(300), FakeConnection(300)]
+        for each in clients:
+            house.deadlines.watch(each, True)
+        for _ in range(2):
+            house.deadlines.look(house.begin)
+        assert [number for number, each in enumerate(clients) if each.refusals] == who
+        assert all(len(each.refusals) < 2 for each in clients)
+
+    in_a_loop(work)
+
+
+@pytest.mark.parametrize(
+    ("events", "heard", "now", "closed"),
+    [
+        (0, 0, 4, []),
+        (0, 0, 6, [Loss.GONE]),
+        (1, 0, 6, []),  # it still gets what was queued before
+        (1, 0, 11, [Loss.GONE]),  # but it does not take that
+        (1, 5, 11, []),
+    ],
+)
+def test_a_link_without_subscriptions_lingers_until_it_has_got_everything(
+    events: int, heard: float, now: float, closed: list[Loss]
+) -> None:
+    def work() -> None:
+        link = FakeDelivery(events, heard)
+        house = House(link)
+        house.links.lingering[link] = 0.0
+        house.deadlines.look(now)
+        assert link.closed == closed
+
+    in_a_loop(work)
+
+
+def test_whoever_holds_up_a_publisher_must_acknowledge_in_time() -> None:
+    def work() -> None:
+        silent, taking, other = FakeDelivery(1), FakeDelivery(1, heard=3), FakeDelivery(1)
+        house = House(silent, taking, other)
+        house.hold_up(silent.backlog, taking.backlog)
+        house.hold_up(FakeDelivery().backlog)  # of a link that has just closed
+        house.deadlines.look(9)
+        assert silent.closed == []
+        house.deadlines.look(11)
+        assert silent.closed == [Loss.DEADLINE]
+        assert taking.closed == other.closed == []
+
+    in_a_loop(work)
+
+
+@pytest.mark.parametrize(("heard", "who"), [((0, 0.5), 0), ((0.5, 0), 1), ((2, 3), None)])
+def test_when_the_total_is_full_the_one_silent_for_longest_goes(
+    heard: tuple[float, float], who: int | None
+) -> None:
+    def work() -> None:
+        idle, *waiting = FakeDelivery(), FakeDelivery(1, heard[0]), FakeDelivery(1, heard[1])
+        house = House(idle, *waiting)
+        house.hold_up(TOTAL)
+        house.deadlines.look(11)
+        assert [each.closed for each in waiting] == [[Loss.DEADLINE] if who == n else [] for n in range(2)]
+        assert idle.closed == []
+
+    in_a_loop(work)
+
+
+def test_a_full_total_that_nobody_is_to_blame_for_ends_nobody() -> None:
+    def work() -> None:
+        idle = FakeDelivery()
+        house = House(idle)
+        house.hold_up(TOTAL)
+        house.deadlines.look(11)
+        assert idle.closed == []
+
+    in_a_loop(work)
+
+
+def test_they_look_again_and_again_until_they_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyro_events.server.deadlines._TICK", 0.001)
+    monkeypatch.setattr("pyro_events.server.deadlines._BEAT", 0.001)
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        looked: asyncio.Future[None] = loop.create_future()
+        active, greeting = FakeDelivery(), FakeDelivery(state=State.GREETING)
+        late, client = FakeDelivery(), FakeConnection()
+        house = House(active, greeting)
+        house.connections.add(client)
+        house.links.lingering[late] = 0.0
+
+        def enough() -> None:
+            if min(active.beats, client.looks, len(late.closed)) >= 3:
+                looked.set_result(None)
+            else:
+                loop.call_soon(enough)
+
+        enough()
+        await asyncio.wait_for(looked, 10)
+        house.deadlines.stop()
+        assert greeting.beats == 0
+
+    asyncio.run(work())
