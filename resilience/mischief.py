@@ -115,7 +115,7 @@ def burst(scene: Scene) -> None:
     with scene.publisher() as publisher, publisher.pipeline() as pipeline:
         name = f"burst {scene.chance.random()}"
         for number in range(5000):
-            pipeline.publish(subject, [name, number, 0.0])
+            pipeline.publish(subject, [name, number, 0.0, ""])
 
 
 def large(scene: Scene) -> None:

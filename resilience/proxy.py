@@ -56,8 +56,9 @@ class Proxy:
             self.aim(target)
 
     async def _begin(self) -> None:
-        self._aimed, self._flowing = asyncio.Event(), asyncio.Event()
-        self._flowing.set()
+        self._aimed, self._there, self._back = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._there.set()
+        self._back.set()
         self._target = 0
         self._server: asyncio.Server | None = None
         await self._open()
@@ -100,15 +101,22 @@ class Proxy:
     def _set(self, weather: Weather) -> None:
         async def work() -> None:
             self._weather = weather
-            self._flowing.set()
+            self._there.set()
+            self._back.set()
 
         self._ask(work)
 
-    def vanish(self) -> None:
-        """Half-open: nothing arrives any more, not even that somebody has closed."""
+    def vanish(self, *, there: bool = True, back: bool = True) -> None:
+        """Half-open: nothing arrives any more, not even that somebody has closed.
+
+        there: what comes from whoever connected. back: what comes from the target.
+        """
 
         async def work() -> None:
-            self._flowing.clear()
+            if there:
+                self._there.clear()
+            if back:
+                self._back.clear()
 
         self._ask(work)
 
@@ -151,11 +159,15 @@ class Proxy:
         other: asyncio.StreamWriter | None = None
         try:
             await self._aimed.wait()
-            await self._flowing.wait()
+            # A connection needs both directions to come about.
+            await self._there.wait()
+            await self._back.wait()
             answers, other = await asyncio.open_connection("127.0.0.1", self._target)
             self._transports.add(other)
             left = [self._weather.budget]
-            await asyncio.gather(self._pump(reader, other, left), self._pump(answers, writer, left))
+            await asyncio.gather(
+                self._pump(reader, other, left, self._there), self._pump(answers, writer, left, self._back)
+            )
         except (OSError, asyncio.CancelledError):
             pass  # an end of the connection is what this is about
         finally:
@@ -166,16 +178,20 @@ class Proxy:
                     each.transport.abort()
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: list[int | None]
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        left: list[int | None],
+        flowing: asyncio.Event,
     ) -> None:
         """Forward one direction. left: what the connection may carry yet, both ways together."""
         while True:
             data = await reader.read(self._weather.piece)
-            await self._flowing.wait()
+            await flowing.wait()
             weather = self._weather
             if weather.delay:
                 await asyncio.sleep(weather.delay + self._chance.uniform(-weather.jitter, weather.jitter))
-                await self._flowing.wait()
+                await flowing.wait()
             if weather.budget is not None:
                 left[0] = weather.budget if left[0] is None else left[0]
                 data, left[0] = data[: left[0]], left[0] - len(data)
