@@ -175,8 +175,8 @@ def run(minutes: float, seed: int) -> list[str]:
 
 def main() -> None:
     end_in_order()
-    parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser = argparse.ArgumentParser(prog="scripts/soak", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long (%(default)g)")
     parser.add_argument(
         "--seed", type=int, default=None, help="a soak's faults again; new and printed if left out"
     )
