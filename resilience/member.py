@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .actors import Actor, Cast
+from .ports import LOOPBACK
 from .proxy import Proxy
-from .servers import LOOPBACK, Server
+from .servers import Server
 
 
 class Member:

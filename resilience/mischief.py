@@ -22,8 +22,9 @@ from pyro_events.wire.frames import CONNECT, INVOKE, MSGPACK, write_frame
 
 from .actors import Cast
 from .member import Member
+from .ports import LOOPBACK
 from .proxy import Proxy
-from .servers import LOOPBACK, Ours
+from .servers import Ours
 
 
 class Scene:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+from .ports import LOOPBACK, free_port
+
 T = TypeVar("T")
 
 _PIECE: Final = 65536
@@ -49,7 +51,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
         self._thread.start()
-        self.port = 0
+        self.port = free_port()  # which it lets go of and takes again
         self.connections = 0  # so far
         self._ask(self._begin)
         if target is not None:
@@ -65,8 +67,7 @@ class Proxy:
 
     async def _open(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+            self._server = await asyncio.start_server(self._accepted, LOOPBACK, self.port)
 
     def _ask(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work(*arguments), self._loop).result(_PATIENCE)
@@ -162,7 +163,7 @@ class Proxy:
             # A connection needs both directions to come about.
             await self._there.wait()
             await self._back.wait()
-            answers, other = await asyncio.open_connection("127.0.0.1", self._target)
+            answers, other = await asyncio.open_connection(LOOPBACK, self._target)
             self._transports.add(other)
             left = [self._weather.budget]
             await asyncio.gather(

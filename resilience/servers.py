@@ -16,8 +16,7 @@ from typing import Any, Final
 
 from . import invariants
 from .actors import Actor, Cast, pause, until
-
-LOOPBACK: Final = "127.0.0.1"
+from .ports import LOOPBACK, free_port
 
 _MOSQUITTO: Final = """\
 listener {port} 127.0.0.1
@@ -28,13 +27,6 @@ log_dest none
 user root
 """
 _NATS: Final = 'host: 127.0.0.1\nport: {port}\nhttp: "127.0.0.1:{monitor}"\n'
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def program(name: str) -> str | None:

@@ -12,7 +12,7 @@ from waiting import eventually
 
 from resilience import invariants, network
 from resilience.actors import Cast
-from resilience.servers import free_port
+from resilience.ports import free_port
 from resilience.stage import LONG, Stage
 
 MakeStage = Callable[..., Stage]

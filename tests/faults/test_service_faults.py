@@ -16,7 +16,8 @@ from waiting import eventually
 from pyro_events import Event, Publisher, ServiceUnreachableError, UnsupportedTypeError
 from resilience import invariants
 from resilience.actors import Cast
-from resilience.servers import LOOPBACK, Ours, free_port
+from resilience.ports import LOOPBACK, free_port
+from resilience.servers import Ours
 from resilience.stage import LONG, Stage
 
 MakeStage = Callable[..., Stage]
