@@ -42,6 +42,10 @@ _OPTIONS: tuple[Option, ...] = (
     (("--replace",), _on("take the name over from a live event service")),
     (("--backlog",), _value(int, "EVENTS", c.BACKLOG_EVENTS, "backlog of a subscriber, in events")),
     (("--backlog-bytes",), _value(int, "BYTES", c.BACKLOG_BYTES, "backlog of a subscriber, in bytes")),
+    (
+        ("--total-backlog-bytes",),
+        _value(int, "BYTES", c.TOTAL_BACKLOG_BYTES, "what all backlogs may hold together"),
+    ),
     (("--overflow",), {**_POLICIES, "help": "for events that find a backlog full (default: %(default)s)"}),
     (
         ("--delivery-deadline",),
@@ -76,6 +80,7 @@ def make_starter(options: argparse.Namespace) -> EventServiceStarter:
         ident=passphrase(options),
         options=ServiceOptions(
             backlog=BacklogOptions(options.backlog, options.backlog_bytes, Overflow(options.overflow)),
+            total_backlog_bytes=options.total_backlog_bytes,
             max_message=options.max_message,
             max_connections=options.max_connections,
             delivery_deadline=options.delivery_deadline,

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .actors import pause
+from .ports import LOOPBACK
 from .proxy import Proxy
-from .servers import LOOPBACK
 from .stage import Stage
 
 ALL: Final = ("ours", "mqtt", "mqtt-kept", "nats")

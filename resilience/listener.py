@@ -28,7 +28,7 @@ class Handler:
         self.mishaps = 0
 
     def __call__(self, message: Any, seq: int = 0, missed: int | None = 0) -> None:
-        name, number, sent = message
+        name, number, sent, _ = message
         self._record.add(name, number, sent, seq, missed)
         self._count += 1
         if self._pause:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .actors import Actor, Cast
+from .ports import LOOPBACK
 from .proxy import Proxy
-from .servers import LOOPBACK, Server
+from .servers import Server
 
 
 class Member:
@@ -60,6 +61,13 @@ class Member:
         facts = self.actor.ready()
         if len(self.proxies) > 1:
             self.proxies[1].aim(facts["port"])
+
+    def vanish(self, *, to_it: bool = True, from_it: bool = True) -> None:
+        """Let what is sent to it vanish, or what it sends, on every line; nobody is told."""
+        for proxy in self.proxies:
+            # It connects through the first one, the service to it through the second.
+            out = proxy is self.proxies[0]
+            proxy.vanish(there=from_it if out else to_it, back=to_it if out else from_it)
 
     def report(self, since: float = 0.0) -> dict[str, Any]:
         """What it has heard."""

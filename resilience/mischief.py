@@ -22,8 +22,9 @@ from pyro_events.wire.frames import CONNECT, INVOKE, MSGPACK, write_frame
 
 from .actors import Cast
 from .member import Member
+from .ports import LOOPBACK
 from .proxy import Proxy
-from .servers import LOOPBACK, Ours
+from .servers import Ours
 
 
 class Scene:
@@ -115,7 +116,7 @@ def burst(scene: Scene) -> None:
     with scene.publisher() as publisher, publisher.pipeline() as pipeline:
         name = f"burst {scene.chance.random()}"
         for number in range(5000):
-            pipeline.publish(subject, [name, number, 0.0])
+            pipeline.publish(subject, [name, number, 0.0, ""])
 
 
 def large(scene: Scene) -> None:

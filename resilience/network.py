@@ -86,9 +86,17 @@ class Network:
         """Take the cable out: what is sent is lost, and nobody is told."""
         self._inside(1, "link", "set", "cable", "down")
 
+    def deafen(self, end: int) -> None:
+        """What is sent to that end is lost, and what it sends arrives."""
+        # For the sender it has a network card that nobody has.
+        entry = (ADDRESSES[end], "lladdr", "02:00:00:00:00:01", "nud", "permanent", "dev", "cable")
+        self._inside(1 - end, "neigh", "replace", *entry)
+
     def restore(self) -> None:
-        """Put it back."""
+        """Put it back, in order."""
         self._inside(1, "link", "set", "cable", "up")
+        for end in range(len(ADDRESSES)):
+            self._inside(end, "neigh", "flush", "dev", "cable", "nud", "permanent")
 
     @staticmethod
     def _end(holder: subprocess.Popen[bytes]) -> None:

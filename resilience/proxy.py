@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+from .ports import LOOPBACK, free_port
+
 T = TypeVar("T")
 
 _PIECE: Final = 65536
@@ -49,23 +51,23 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
         self._thread.start()
-        self.port = 0
+        self.port = free_port()  # which it lets go of and takes again
         self.connections = 0  # so far
         self._ask(self._begin)
         if target is not None:
             self.aim(target)
 
     async def _begin(self) -> None:
-        self._aimed, self._flowing = asyncio.Event(), asyncio.Event()
-        self._flowing.set()
+        self._aimed, self._there, self._back = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._there.set()
+        self._back.set()
         self._target = 0
         self._server: asyncio.Server | None = None
         await self._open()
 
     async def _open(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+            self._server = await asyncio.start_server(self._accepted, LOOPBACK, self.port)
 
     def _ask(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work(*arguments), self._loop).result(_PATIENCE)
@@ -100,15 +102,22 @@ class Proxy:
     def _set(self, weather: Weather) -> None:
         async def work() -> None:
             self._weather = weather
-            self._flowing.set()
+            self._there.set()
+            self._back.set()
 
         self._ask(work)
 
-    def vanish(self) -> None:
-        """Half-open: nothing arrives any more, not even that somebody has closed."""
+    def vanish(self, *, there: bool = True, back: bool = True) -> None:
+        """Half-open: nothing arrives any more, not even that somebody has closed.
+
+        there: what comes from whoever connected. back: what comes from the target.
+        """
 
         async def work() -> None:
-            self._flowing.clear()
+            if there:
+                self._there.clear()
+            if back:
+                self._back.clear()
 
         self._ask(work)
 
@@ -151,11 +160,15 @@ class Proxy:
         other: asyncio.StreamWriter | None = None
         try:
             await self._aimed.wait()
-            await self._flowing.wait()
-            answers, other = await asyncio.open_connection("127.0.0.1", self._target)
+            # A connection needs both directions to come about.
+            await self._there.wait()
+            await self._back.wait()
+            answers, other = await asyncio.open_connection(LOOPBACK, self._target)
             self._transports.add(other)
             left = [self._weather.budget]
-            await asyncio.gather(self._pump(reader, other, left), self._pump(answers, writer, left))
+            await asyncio.gather(
+                self._pump(reader, other, left, self._there), self._pump(answers, writer, left, self._back)
+            )
         except (OSError, asyncio.CancelledError):
             pass  # an end of the connection is what this is about
         finally:
@@ -166,16 +179,20 @@ class Proxy:
                     each.transport.abort()
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: list[int | None]
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        left: list[int | None],
+        flowing: asyncio.Event,
     ) -> None:
         """Forward one direction. left: what the connection may carry yet, both ways together."""
         while True:
             data = await reader.read(self._weather.piece)
-            await self._flowing.wait()
+            await flowing.wait()
             weather = self._weather
             if weather.delay:
                 await asyncio.sleep(weather.delay + self._chance.uniform(-weather.jitter, weather.jitter))
-                await self._flowing.wait()
+                await flowing.wait()
             if weather.budget is not None:
                 left[0] = weather.budget if left[0] is None else left[0]
                 data, left[0] = data[: left[0]], left[0] - len(data)

@@ -1,6 +1,6 @@
 """The servers: how each is started, again on the same port, and asked who is subscribed.
 
-Knows: command lines and settings. Must not know: clients, faults.
+Knows: command lines and settings, and how to check our service's books. Must not know: clients, faults.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from . import invariants
 from .actors import Actor, Cast, pause, until
-
-LOOPBACK: Final = "127.0.0.1"
+from .ports import LOOPBACK, free_port
 
 _MOSQUITTO: Final = """\
 listener {port} 127.0.0.1
@@ -27,13 +27,6 @@ log_dest none
 user root
 """
 _NATS: Final = 'host: 127.0.0.1\nport: {port}\nhttp: "127.0.0.1:{monitor}"\n'
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def program(name: str) -> str | None:
@@ -90,6 +83,7 @@ class Ours(Server):
     """The event service by its start script, with its defaults unless `options` says otherwise.
 
     options: of ServiceOptions and BacklogOptions. With any, the service runs by resilience.service.
+    wrong: what did not add up in its books, at any time that they were looked at.
     """
 
     title = "pyro_events"
@@ -97,6 +91,7 @@ class Ours(Server):
     def __init__(self, cast: Cast, folder: Path, options: dict[str, Any] | None = None) -> None:
         super().__init__(cast, folder)
         self.options = options or {}
+        self.wrong: list[str] = []
 
     def reached_by(self, port: int) -> str:
         return f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
@@ -118,6 +113,7 @@ class Ours(Server):
         with Proxy(self.address) as service:
             service._pyroTimeout = 10
             snapshot: dict[str, Any] = service.statistics()
+        self.wrong += invariants.accounting(snapshot)
         return snapshot
 
     def clients(self) -> int:

@@ -145,11 +145,13 @@ def machine() -> str:
 
 def main() -> None:
     end_in_order()
-    parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
+    parser = argparse.ArgumentParser(prog="scripts/faults", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cases", default=",".join(case.name for case in CASES), help="some of: %(default)s")
     parser.add_argument("--systems", default=",".join(TITLES), help="some of: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="of the bad lines (%(default)s)")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "faults.md")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "docs" / "faults.md", help="instead of docs/faults.md"
+    )
     parser.add_argument("--json", type=Path, help="keep the figures; those of other cases in it stay")
     options = parser.parse_args()
     names, systems = options.cases.split(","), options.systems.split(",")
@@ -219,8 +221,9 @@ _END: Final = """
 accounted for, exactly; nothing comes twice and each publisher's order is kept; threads, descriptors and
 memory come back; healthy subscribers lose nothing and are not late; a publisher whose subscribers are
 healthy is never held up; nothing fails without being handled. Further faults are only there: clocks that
-jump or run backwards, a name server that comes back empty, handlers that raise SystemExit, a network cable
-between two network namespaces. `scripts/soak` mixes them for hours.
+jump or run backwards, a line that loses one direction only, a service that holds all that it may, a name
+server that comes back empty, handlers that raise SystemExit, a network cable between two network
+namespaces. `scripts/soak` mixes them for hours.
 """
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Knows: pace and bookkeeping. Must not know: how a system publishes (clients/ does).
 
-Each event is [name, number, moment]. A number is used once, also when publishing it failed: then it
+Each event is [name, number, moment, ballast]. A number is used once, also when publishing it failed: then it
 counts as failed (it never left) or unknown. Only what was acknowledged is promised.
 """
 
@@ -27,8 +27,17 @@ _MOST_BEHIND = 0.1
 class Talker:
     """Publishes at a rate in a thread of its own, until told to stop."""
 
-    def __init__(self, publisher: clients.Publisher, name: str, rate: float, subjects: list[str]) -> None:
+    def __init__(
+        self,
+        publisher: clients.Publisher,
+        name: str,
+        rate: float,
+        subjects: list[str],
+        ballast: str = "",
+    ) -> None:
+        """ballast: what makes each event larger."""
         self._publisher = publisher
+        self._ballast = ballast
         self._name = name
         self._pause = 1 / rate
         self._subjects = subjects
@@ -55,7 +64,7 @@ class Talker:
     def _publish(self, subject: str, number: int) -> None:
         self._begun = begun = time.monotonic()
         try:
-            promised = self._publisher.publish(subject, [self._name, number, begun])
+            promised = self._publisher.publish(subject, [self._name, number, begun, self._ballast])
             self.promised += promised
             self.unheard += not promised
             self._numbers.append(number)
@@ -122,9 +131,10 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("rate", type=float)
     parser.add_argument("subjects", nargs="+")
+    parser.add_argument("--ballast", type=int, default=0, help="characters in each event")
     options = parser.parse_args()
     publisher = clients.client(options.system).publisher(options.address)
-    talker = Talker(publisher, options.name, options.rate, options.subjects)
+    talker = Talker(publisher, options.name, options.rate, options.subjects, "x" * options.ballast)
     say(ready=True)
     commands = {
         "start": talker.start,

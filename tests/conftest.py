@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,8 @@ import Pyro5
 import pytest
 from processes import Spawner, spawning
 from waiting import eventually
+
+from resilience import ports
 
 if TYPE_CHECKING:
     from pyro_events import EventServiceStarter
@@ -85,13 +86,7 @@ def root() -> Path:
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """A function that names a port of 127.0.0.1 on which nobody listens."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find
+    return ports.free_port
 
 
 @pytest.fixture

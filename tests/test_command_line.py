@@ -79,9 +79,11 @@ def test_hosts_are_looked_up_once_at_the_start() -> None:
 
 
 def test_the_starter_gets_them() -> None:
-    options = es.make_starter(
-        given("-N", "-i", "x", "--allow-stock", "127.0.0.1", ALLOW_CALLBACK="::1")
-    )._options
+    given_all = given(
+        *("-N", "-i", "x", "--allow-stock", "127.0.0.1"), ALLOW_CALLBACK="::1", TOTAL_BACKLOG_BYTES="12345"
+    )
+    options = es.make_starter(given_all)._options
+    assert options.total_backlog_bytes == 12345
     assert options.allow_stock == frozenset({"127.0.0.1"})
     assert options.allow_callback == frozenset({"::1"})
     with pytest.raises(ValueError, match="empty passphrase"):

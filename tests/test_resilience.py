@@ -19,9 +19,6 @@ from resilience.metronome import Metronome
 from resilience.proxy import Proxy
 from resilience.record import Record, percentile
 
-# Processes that are killed, frozen and cut off want a machine to themselves.
-pytestmark = pytest.mark.slow
-
 
 @contextmanager
 def echoing() -> Iterator[int]:
@@ -119,6 +116,28 @@ def test_vanish_swallows_and_tells_nobody() -> None:
         proxy.calm()
         sock.settimeout(5)
         assert received(sock, 1) == b"b"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_vanish_one_way(there: bool) -> None:
+    """The other direction goes on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        with Proxy(seed=1, target=listener.getsockname()[1]) as proxy, connect(proxy) as near:
+            far, _ = listener.accept()
+            with far:
+                far.settimeout(5)
+                proxy.vanish(there=there, back=not there)
+                lost, heard = ((near, far), (far, near)) if there else ((far, near), (near, far))
+                for sender, _ in (lost, heard):
+                    sender.sendall(b"x")
+                assert heard[1].recv(1) == b"x"
+                lost[1].settimeout(0.1)
+                with pytest.raises(TimeoutError):
+                    lost[1].recv(1)
+                lost[1].settimeout(5)
+                proxy.calm()
+                assert lost[1].recv(1) == b"x"
 
 
 def test_cut_and_restore() -> None:

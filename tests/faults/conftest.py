@@ -18,13 +18,6 @@ from resilience.stage import Stage
 QUICK: dict[str, Any] = {"heartbeat": 0.25, "heartbeat_answer": 0.25, "delivery_deadline": 1.0, "linger": 0.5}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Real processes that are killed, frozen and cut off want a machine to themselves: `-m slow`."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.slow)
-
-
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
     """Sets a scene: stage(proxied=True, options=…), as for Stage; ended with the test."""

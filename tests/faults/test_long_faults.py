@@ -1,4 +1,4 @@
-"""Faults that take their time, with the service's defaults; `scripts/faults` runs them."""
+"""Faults that take their time, and the times that are promised; `scripts/faults` runs them by themselves."""
 
 from __future__ import annotations
 
@@ -72,3 +72,34 @@ def test_twenty_deaths_of_the_service(stage: MakeStage) -> None:
     assert scene.verdict(reports, restarted=True) == []
     for name in ("calm", "victim"):
         assert len(reports[name]["returns"]) == reports[name]["unknown"] == 20
+
+
+def test_ten_deaths_of_a_subscriber(stage: MakeStage) -> None:
+    """Noticed within a second; a new one hears within two."""
+    scene = stage(quick=False)
+    for _ in range(10):
+        scene.victim.kill()
+        eventually(lambda: scene.server.clients() == 1, 1.0, "the end of the subscription")
+        scene.start_victim()
+        assert scene.recovered(time.monotonic()) < 2.0
+    assert scene.verdict(scene.finish()) == []
+
+
+def test_ten_cuts_and_resets_of_a_line(stage: MakeStage) -> None:
+    scene = stage(quick=False, proxied=True)
+    took = []
+    for _ in range(10):
+        for proxy in scene.proxies:
+            proxy.cut()
+        eventually(lambda: scene.server.clients() == 1, 1.0, "the end of the subscription")
+        pause(1.0)
+        for proxy in scene.proxies:
+            proxy.restore()
+        took.append(scene.recovered(time.monotonic()))
+        for proxy in scene.proxies:
+            proxy.reset()
+        took.append(scene.recovered(time.monotonic()))
+    assert max(took) < 2.0, took
+    reports = scene.finish()
+    assert scene.verdict(reports) == []
+    assert len(reports["victim"]["returns"]) == 20
