@@ -227,6 +227,10 @@ class Inlet:
         """A number that changes when events come."""
         return self.crew.begun
 
+    def address(self) -> str:
+        """Where the service is, or was last."""
+        return self.link.address or ""
+
     def reach(self) -> bool:
         """Connect, if need be; True when it is another connection than that of the last subscription."""
         self.link.connect(quick=True)

@@ -10,21 +10,16 @@ been heard for a while, and costs nothing for each event.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from typing import Final, Protocol
 
 from ..constants import HEARTBEAT, HEARTBEAT_ANSWER, HEARTBEAT_TRIES
+from .outage import delay_after, outages
 
 log = logging.getLogger("pyro_events.subscriber")
 
-# Seconds before the first attempt and at most between two; each is a random part of it, half at
-# least, so that a thousand subscribers come back over half a second and not in one instant. An
-# attempt takes a second more where nobody answers at all, and two seconds is what is promised.
-FIRST_DELAY: Final = 0.1
-MOST_DELAY: Final = 0.8
-# A connection that lasted this long was no failure: the next loss begins with FIRST_DELAY again.
+# A connection that lasted this long was no failure: the next loss begins with a short delay again.
 STEADY: Final = 5.0
 # How long the service is given to connect to us after it has taken our subscription, at first and at
 # most: one that cannot reach us is not to be asked every second for ever. Being asked too early does
@@ -45,6 +40,9 @@ class Kept(Protocol):
 
     def activity(self) -> int:
         """A number that changes when events come."""
+
+    def address(self) -> str:
+        """Where the service is, or was last."""
 
     def reach(self) -> bool:
         """Connect to the service, if there is no connection to it. May raise.
@@ -162,12 +160,8 @@ class Keeper:
         now = time.monotonic()
         self._lost, self._untold = self._lost or reason, True
         self._failures = 0 if now - self._since > STEADY else self._failures + 1
-        self._owing, self._due = True, now + self._delay()
+        self._owing, self._due = True, now + delay_after(self._failures)
         self._changed.notify_all()
-
-    def _delay(self) -> float:
-        most = min(MOST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures, 10))
-        return most * random.uniform(0.5, 1.0)
 
     def _run(self) -> None:
         activity, heard = self._kept.activity(), time.monotonic()
@@ -197,17 +191,34 @@ class Keeper:
             if not self._kept.wanted():
                 self._owing, self._due, self._lost, self._untold = False, None, None, False
                 return
+        address = self._kept.address()
+        wait = outages.wait(address, time.monotonic())
+        if wait:
+            with self._changed:
+                self._due = time.monotonic() + wait
+            return
+        with outages.turn():
+            self._return(address)
+
+    def _return(self, address: str) -> None:
+        with self._changed:
             # What is lost while we are at it, is owed again.
             self._owing = False
         try:
             another = self._kept.reach()
+        except Exception as error:  # whatever it is, giving up is worse
+            outages.failed(address, time.monotonic())
+            self._failed(error)
+            return
+        outages.over(address)
+        try:
             with self._changed:
                 if another and not self._connections:
                     self._lost = self._lost or "the connection to the event service was lost"
                     self._untold = True
                 anew = self._untold and not self._connections
             self._kept.subscribe_again(anew)
-        except Exception as error:  # whatever it is, giving up is worse
+        except Exception as error:
             self._failed(error)
             return
         with self._changed:
@@ -226,7 +237,7 @@ class Keeper:
             if self._closed:
                 return
             self._failures += 1
-            self._owing, self._due = True, time.monotonic() + self._delay()
+            self._owing, self._due = True, time.monotonic() + delay_after(self._failures)
             # Once for each kind, not once for each attempt.
             known, self._complaint = self._complaint, type(error).__name__
         if known != self._complaint:
@@ -248,7 +259,7 @@ class Keeper:
                 return
             with self._changed:
                 if self._due is None and self._working and time.monotonic() < end:
-                    self._changed.wait(self._delay())
+                    self._changed.wait(delay_after(2))
                 if self._closed or not self._working or self._due is not None:
                     return
                 if time.monotonic() < end:

@@ -12,6 +12,7 @@ import pytest
 from waiting import eventually
 
 from pyro_events.client import keeper as module
+from pyro_events.client import outage
 from pyro_events.client.keeper import Keeper
 from pyro_events.errors import ServiceUnreachableError
 
@@ -27,7 +28,9 @@ class Kept:
         self.another = False
         self.calls: list[Any] = []
         self.times: list[float] = []
+        self.tries: list[float] = []
         self.answer: Callable[[], object] = lambda: False
+        self.answer_reach: Callable[[], object] = lambda: False
         self.ask_answer: Callable[[], bool] = lambda: False
 
     def wanted(self) -> bool:
@@ -36,7 +39,12 @@ class Kept:
     def activity(self) -> int:
         return self.came
 
+    def address(self) -> str:
+        return str(id(self))
+
     def reach(self) -> bool:
+        self.tries.append(time.monotonic())
+        self.answer_reach()
         return self.another
 
     def subscribe_again(self, anew: bool) -> None:
@@ -55,8 +63,10 @@ class Kept:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything fifty times as fast."""
-    for name in ("FIRST_DELAY", "MOST_DELAY", "ARRIVAL", "MOST_ARRIVAL"):
+    for name in ("ARRIVAL", "MOST_ARRIVAL"):
         monkeypatch.setattr(module, name, getattr(module, name) / 50)
+    for name in ("FIRST_DELAY", "MOST_DELAY", "_SPREAD", "_LOOK"):
+        monkeypatch.setattr(outage, name, getattr(outage, name) / 50)
 
 
 @pytest.fixture
@@ -97,18 +107,55 @@ def test_a_connection_that_is_lost_is_replaced(keeper: Keeper, kept: Kept) -> No
     eventually(lambda: len(kept.calls) == 2)
 
 
-def test_it_is_tried_until_it_succeeds(keeper: Keeper, kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
-    kept.answer = refuse
+@pytest.mark.parametrize("step", ["answer", "answer_reach"])
+def test_it_is_tried_until_it_succeeds(
+    keeper: Keeper, kept: Kept, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    setattr(kept, step, refuse)
     keeper.begin()
     keeper.arrived("one")
     keeper.left("one")
-    eventually(lambda: len(kept.calls) > 12)
-    kept.answer = lambda: keeper.arrived("two")
-    eventually(lambda: kept.calls[-1] is True and not keeper._owing and keeper._due is None)
+    eventually(lambda: len(kept.tries) > 12)
+    pauses = [later - earlier for earlier, later in zip(kept.tries, kept.tries[1:], strict=False)]
+    setattr(kept, step, lambda: None)
+    eventually(lambda: kept.calls and kept.calls[0] is True)
+    keeper.arrived("two")
+    eventually(lambda: keeper._due is None)
     assert caplog.text.count("nobody is there") == 1
-    pauses = [later - earlier for earlier, later in zip(kept.times, kept.times[1:], strict=False)]
-    assert max(pauses[4:]) >= module.MOST_DELAY / 2
-    assert pauses[0] < module.MOST_DELAY
+    assert max(pauses[5:]) >= outage.MOST_DELAY / 2
+    assert pauses[0] < outage.MOST_DELAY
+
+
+def test_many_subscribers_try_as_one_and_return_together() -> None:
+    away = True
+    lock = threading.Lock()
+    tries: list[float] = []
+
+    def reach() -> None:
+        with lock:
+            tries.append(time.monotonic())
+        if away:
+            refuse()
+
+    many = [Kept() for _ in range(30)]
+    keepers = [Keeper(one) for one in many]
+    try:
+        for one, its in zip(many, keepers, strict=True):
+            one.address = lambda: "the same for all"  # type: ignore[method-assign]
+            one.answer_reach = reach
+            its.begin()
+            its.arrived("one")
+        for its in keepers:
+            its.left("one")
+        eventually(lambda: len(tries) > 60)
+        assert tries[-1] - tries[-20] > 10 * outage.MOST_DELAY / 2
+        away = False
+        eventually(lambda: all(one.calls for one in many))
+    finally:
+        for its in keepers:
+            its.stop()
+        for its in keepers:
+            its.join()
 
 
 def test_nothing_is_missed_where_nothing_was_subscribed(keeper: Keeper, kept: Kept) -> None:
