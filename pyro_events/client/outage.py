@@ -1,34 +1,28 @@
-"""Outages: what the subscribers of one program know together about services that cannot be reached.
+"""Outages: the subscribers of one program that look for a lost service, in line.
 
-Knows: when an address may be tried again, and how many may come back side by side. Must not know: how
-anything is reached.
+Knows: who may try an address now, and when the next try is due. Must not know: how anything is reached,
+or what a try consists of.
 
-A program may have hundreds of subscribers. If each tried for itself, the tries alone would take all of
-the interpreter, and when the service is back none would get enough of it to shake hands in time. So one
-at a time tries an address that has failed, and the others wait until it has succeeded.
+A program may have hundreds of subscribers, with threads of their own. If all tried at the same time they
+would wait for the interpreter more than for the service, each so long that the service gives up on it. So
+a few at a time return, the next as soon as one is back; and as long as an address fails, they try one
+after the other, with growing pauses. Whoever is in line sleeps until it is summoned.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import threading
-from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 # Seconds before the first try and at most between two; each is a random part of it, half at least, so
 # that the programs of many machines do not come in one instant. A try takes a second more where nobody
 # answers at all, and two seconds is what is promised.
 FIRST_DELAY: Final = 0.1
 MOST_DELAY: Final = 0.8
-# Those who wait look again within this time after the next try, so that not all wake in one instant.
-_SPREAD: Final = 0.1
-# Who waits for one that is trying looks this often.
-_LOOK: Final = 0.1
-# How many return side by side, and how long one waits for its turn at most.
-_AT_ONCE: Final = 16
-_TURN: Final = 1.0
+# How many return side by side. Fewer would wait for the network, more for each other.
+AT_ONCE: Final = 16
 
 
 def delay_after(failures: int) -> float:
@@ -36,69 +30,119 @@ def delay_after(failures: int) -> float:
     return min(MOST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)
 
 
-class _Outage:
-    """One address that has failed."""
+class Returning(Protocol):
+    """One who stands in line."""
 
-    __slots__ = ("failures", "next_try", "trying")
+    def summon(self, at: float) -> bool:
+        """It is its turn, from that time on; False if it does not want it any more. Must not wait."""
 
-    def __init__(self) -> None:
+
+class _Line:
+    """Those who want to return to one address. inside: whose turn it is. waiting: the others, in order,
+    each with the time before which it does not want to try."""
+
+    __slots__ = ("address", "failed", "failures", "inside", "next_try", "waiting")
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.inside: set[Returning] = set()
+        self.waiting: dict[Returning, float] = {}
+        # Whether the last try failed, how many have in a row, and when the next is due.
+        self.failed = False
         self.failures = 0
         self.next_try = 0.0
-        self.trying = False
+
+    def drop(self, who: Returning) -> None:
+        """It stands here no more."""
+        self.inside.discard(who)
+        self.waiting.pop(who, None)
+
+    def next(self) -> tuple[Returning, float] | None:
+        """Whose turn it is now as well, and from when on; None when nobody else's."""
+        if not self.waiting or len(self.inside) >= (1 if self.failed else AT_ONCE):
+            return None
+        who, at = next(iter(self.waiting.items()))
+        del self.waiting[who]
+        self.inside.add(who)
+        return who, max(at, self.next_try)
 
 
 class Outages:
-    """The addresses that have failed."""
+    """The lines of one program."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
-        self._lock = threading.Lock()
-        self._turns = threading.Semaphore(_AT_ONCE)
-        self._known: dict[str, _Outage] = {}
+        """Forget everybody."""
+        # Reentrant, because a signal's handler may let a subscriber leave. Nobody is summoned while it
+        # is held.
+        self._lock = threading.RLock()
+        self._lines: dict[str, _Line] = {}
+        self._places: dict[Returning, _Line] = {}
 
-    def wait(self, address: str, now: float) -> float:
-        """How many seconds to wait before this address is to be tried; with 0 the caller must try, and
-        say how it went."""
+    def line_up(self, who: Returning, address: str, at: float) -> None:
+        """Want to try an address, not before `at`; who stands in line already is put at its end."""
         with self._lock:
-            outage = self._known.get(address)
-            if outage is None:
-                return 0.0
-            left = outage.next_try - now
-            if outage.trying:
-                left = max(left, _LOOK)
-            if left > 0:
-                return left + random.uniform(0.0, _SPREAD)
-            outage.trying = True
-            return 0.0
+            old = self._forget(who)
+            line = self._lines.setdefault(address, _Line(address))
+            line.waiting[who] = at
+            self._places[who] = line
+        if old is not None and old is not line:
+            self._go_on(old)
+        self._go_on(line)
 
-    def failed(self, address: str, now: float) -> None:
-        """It could not be reached."""
+    def failed(self, who: Returning, now: float) -> bool:
+        """Its try has failed: it is in line again; False if it was not, because it has left."""
         with self._lock:
-            outage = self._known.setdefault(address, _Outage())
-            # Who began before it was known has not found anything new.
-            if outage.trying or now >= outage.next_try:
-                outage.next_try = now + delay_after(outage.failures)
-                outage.failures += 1
-            outage.trying = False
+            line = self._places.get(who)
+            if line is None:
+                return False
+            line.drop(who)
+            line.waiting[who] = 0.0
+            line.failed = True
+            # The last of those who tried side by side; so they count once.
+            if not line.inside:
+                line.next_try = now + delay_after(line.failures)
+                line.failures += 1
+        self._go_on(line)
+        return True
 
-    def over(self, address: str) -> None:
-        """It was reached."""
+    def succeeded(self, who: Returning) -> None:
+        """It has reached the address. Its turn lasts until it leaves."""
         with self._lock:
-            self._known.pop(address, None)
+            line = self._places.get(who)
+            if line is None:
+                return
+            line.failed, line.failures, line.next_try = False, 0, 0.0
+        self._go_on(line)
 
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait until not too many others are at it; not for long, in case that they are stuck."""
-        turns = self._turns
-        taken = turns.acquire(timeout=_TURN)
-        try:
-            yield
-        finally:
-            if taken:
-                turns.release()
+    def leave(self, who: Returning) -> None:
+        """It is back, or does not want to be; harmless for one who is not in line."""
+        with self._lock:
+            line = self._forget(who)
+        if line is not None:
+            self._go_on(line)
+
+    def _forget(self, who: Returning) -> _Line | None:
+        line = self._places.pop(who, None)
+        if line is not None:
+            line.drop(who)
+            if not line.inside and not line.waiting and self._lines.get(line.address) is line:
+                del self._lines[line.address]
+        return line
+
+    def _go_on(self, line: _Line) -> None:
+        """Summon those whose turn it is."""
+        while True:
+            with self._lock:
+                found = line.next()
+            if found is None:
+                return
+            who, at = found
+            if not who.summon(at):
+                with self._lock:
+                    self._forget(who)
 
 
 outages: Final = Outages()

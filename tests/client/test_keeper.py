@@ -65,7 +65,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything fifty times as fast."""
     for name in ("ARRIVAL", "MOST_ARRIVAL"):
         monkeypatch.setattr(module, name, getattr(module, name) / 50)
-    for name in ("FIRST_DELAY", "MOST_DELAY", "_SPREAD", "_LOOK"):
+    for name in ("FIRST_DELAY", "MOST_DELAY"):
         monkeypatch.setattr(outage, name, getattr(outage, name) / 50)
 
 
@@ -126,36 +126,105 @@ def test_it_is_tried_until_it_succeeds(
     assert pauses[0] < outage.MOST_DELAY
 
 
-def test_many_subscribers_try_as_one_and_return_together() -> None:
-    away = True
-    lock = threading.Lock()
-    tries: list[float] = []
+class Away:
+    """A service that many look for. trying: how many do so now; `most` ever did at once, since it is back."""
 
-    def reach() -> None:
-        with lock:
-            tries.append(time.monotonic())
-        if away:
-            refuse()
+    def __init__(self) -> None:
+        self.gone = True
+        self.tries: list[float] = []
+        self.trying = self.most = 0
+        self._lock = threading.Lock()
 
-    many = [Kept() for _ in range(30)]
-    keepers = [Keeper(one) for one in many]
-    try:
-        for one, its in zip(many, keepers, strict=True):
-            one.address = lambda: "the same for all"  # type: ignore[method-assign]
-            one.answer_reach = reach
-            its.begin()
-            its.arrived("one")
-        for its in keepers:
-            its.left("one")
-        eventually(lambda: len(tries) > 60)
-        assert tries[-1] - tries[-20] > 10 * outage.MOST_DELAY / 2
-        away = False
-        eventually(lambda: all(one.calls for one in many))
-    finally:
-        for its in keepers:
-            its.stop()
-        for its in keepers:
-            its.join()
+    def reach(self) -> None:
+        with self._lock:
+            self.tries.append(time.monotonic())
+            self.trying += 1
+            self.most = max(self.most, self.trying)
+
+    def told(self, keeper: Keeper) -> None:
+        """One has subscribed again, and is connected to."""
+        with self._lock:
+            self.trying -= 1
+        keeper.arrived("two")
+
+    def refuse(self) -> None:
+        with self._lock:
+            self.trying -= 1
+        refuse()
+
+
+@pytest.fixture
+def away() -> Away:
+    return Away()
+
+
+@pytest.fixture
+def many(away: Away) -> Iterator[list[Keeper]]:
+    """Sixty keepers that have lost the same service."""
+    keepers = []
+    for _ in range(60):
+        one = Kept()
+        its = Keeper(one)
+        one.address = lambda: "the same for all"  # type: ignore[method-assign]
+        one.answer = lambda its=its: away.told(its)  # type: ignore[misc]
+
+        def reach() -> None:
+            away.reach()
+            if away.gone:
+                away.refuse()
+
+        one.answer_reach = reach
+        its.begin()
+        its.arrived("one")
+        keepers.append(its)
+    for its in keepers:
+        its.left("one")
+    yield keepers
+    for its in keepers:
+        its.stop()
+    for its in keepers:
+        its.join()
+    assert not outage.outages._places and not outage.outages._lines
+
+
+def test_many_subscribers_try_as_one_and_return_a_few_at_once(away: Away, many: list[Keeper]) -> None:
+    eventually(lambda: len(away.tries) > 60)
+    assert away.tries[-1] - away.tries[-20] > 10 * outage.MOST_DELAY / 2
+    away.gone = False
+    eventually(lambda: all(its._due is None for its in many))
+    assert away.most <= outage.AT_ONCE
+
+
+def test_those_who_rest_or_end_hold_nobody_up(away: Away, many: list[Keeper]) -> None:
+    """Whoever's turn it is, there is always another who tries."""
+    eventually(lambda: len(away.tries) > 20)
+    for its in many[:20]:
+        its.stop()
+    for its in many[20:40]:
+        its.rest()
+    tries = len(away.tries)
+    eventually(lambda: len(away.tries) > tries + 5)
+    away.gone = False
+    eventually(lambda: all(its._due is None for its in many[40:]))
+    assert not any(its._due is None for its in many[:40])
+    for its in many[20:40]:
+        its.begin()
+    eventually(lambda: all(its._due is None for its in many[20:40]))
+
+
+def test_one_that_fails_for_a_reason_of_its_own_holds_nobody_up(away: Away, many: list[Keeper]) -> None:
+    bad = many[0]._kept
+    bad.answer_reach = refuse  # type: ignore[attr-defined]
+    away.gone = False
+    eventually(lambda: all(its._due is None for its in many[1:]))
+    eventually(lambda: len(bad.tries) > 3)  # type: ignore[attr-defined]
+
+
+def test_a_turn_ends_though_the_service_does_not_connect(away: Away, many: list[Keeper]) -> None:
+    for its in many[:30]:
+        its._kept.answer = lambda: None  # type: ignore[attr-defined]
+    away.gone = False
+    eventually(lambda: all(its._due is None for its in many[30:]))
 
 
 def test_nothing_is_missed_where_nothing_was_subscribed(keeper: Keeper, kept: Kept) -> None:
