@@ -7,12 +7,17 @@ A program may have hundreds of subscribers, with threads of their own. If all tr
 would wait for the interpreter more than for the service, each so long that the service gives up on it. So
 a few at a time return, the next as soon as one is back; and as long as an address fails, they try one
 after the other, with growing pauses. Whoever is in line sleeps until it is summoned.
+
+A loss wakes all of them at once nevertheless, each in the thread that read. A thread that waits for the
+interpreter wakes every 5 ms to ask for it, and a thousand that do so leave hardly a processor to the one
+that has it: what takes 0.3 s then takes 1 to 13 s. So they are told to ask more rarely in a crowd.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import sys
 import threading
 from typing import Final, Protocol
 
@@ -23,6 +28,10 @@ FIRST_DELAY: Final = 0.1
 MOST_DELAY: Final = 0.8
 # How many return side by side. Fewer would wait for the network, more for each other.
 AT_ONCE: Final = 16
+# How rarely threads ask for the interpreter in a crowd, in seconds: another thread of the program may have
+# to wait so long for one that does not let go of it. After so many failures the crowd sleeps.
+CROWDED: Final = 0.05
+_ASLEEP: Final = 3
 
 
 def delay_after(failures: int) -> float:
@@ -71,10 +80,13 @@ class Outages:
     """The lines of one program."""
 
     def __init__(self) -> None:
+        # Python's switch interval as it was before there was a crowd, and what it is in one.
+        self._intervals: tuple[float, float] | None = None
         self.reset()
 
     def reset(self) -> None:
         """Forget everybody."""
+        self._set_interval(crowded=False)
         # Reentrant, because a signal's handler may let a subscriber leave. Nobody is summoned while it
         # is held.
         self._lock = threading.RLock()
@@ -137,12 +149,26 @@ class Outages:
         while True:
             with self._lock:
                 found = line.next()
-            if found is None:
-                return
+                if found is None:
+                    lines = self._lines.values()
+                    self._set_interval(any([one.waiting and one.failures < _ASLEEP for one in lines]))
+                    return
             who, at = found
             if not who.summon(at):
                 with self._lock:
                     self._forget(who)
+
+    def _set_interval(self, crowded: bool) -> None:
+        """Have threads that wait for the interpreter ask for it more rarely, or as they did before."""
+        if crowded and self._intervals is None:
+            usual = sys.getswitchinterval()
+            sys.setswitchinterval(max(usual, CROWDED))
+            self._intervals = usual, sys.getswitchinterval()
+        elif not crowded and self._intervals is not None:
+            usual, ours = self._intervals
+            self._intervals = None
+            if sys.getswitchinterval() == ours:  # or else the program has set it meanwhile
+                sys.setswitchinterval(usual)
 
 
 outages: Final = Outages()

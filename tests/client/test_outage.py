@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 
 import pytest
 
 from pyro_events.client import outage as module
-from pyro_events.client.outage import AT_ONCE, MOST_DELAY, Outages, delay_after
+from pyro_events.client.outage import AT_ONCE, CROWDED, MOST_DELAY, Outages, delay_after
 
 HERE, THERE = "here", "there"
 
@@ -25,8 +27,10 @@ class One:
 
 
 @pytest.fixture
-def outages() -> Outages:
-    return Outages()
+def outages() -> Iterator[Outages]:
+    outages = Outages()
+    yield outages
+    outages.reset()
 
 
 def in_line(outages: Outages, count: int, at: float = 0.0) -> list[One]:
@@ -128,6 +132,42 @@ def test_who_is_not_in_line_is_no_concern(outages: Outages) -> None:
     outages.leave(stranger)
     assert not outages.failed(stranger, 1.0)
     assert stranger.turns == []
+
+
+def test_threads_ask_for_the_interpreter_more_rarely_while_there_is_a_crowd(outages: Outages) -> None:
+    usual = sys.getswitchinterval()
+    many = in_line(outages, AT_ONCE)
+    assert sys.getswitchinterval() == usual
+    many += in_line(outages, 1)
+    assert sys.getswitchinterval() == pytest.approx(CROWDED)
+    outages.leave(many[0])
+    assert sys.getswitchinterval() == usual
+
+
+def test_a_crowd_that_sleeps_is_none(outages: Outages) -> None:
+    usual = sys.getswitchinterval()
+    many = in_line(outages, AT_ONCE + 5)
+    for one in many[: AT_ONCE + 1]:
+        outages.failed(one, 10.0)
+        assert sys.getswitchinterval() == pytest.approx(CROWDED)
+    outages.failed(many[AT_ONCE + 1], 10.0)
+    assert sys.getswitchinterval() == usual
+    outages.succeeded(many[AT_ONCE + 2])
+    assert sys.getswitchinterval() == pytest.approx(CROWDED)
+    for one in many:
+        outages.leave(one)
+    assert sys.getswitchinterval() == usual
+
+
+def test_an_interval_that_the_program_sets_meanwhile_stays(outages: Outages) -> None:
+    usual = sys.getswitchinterval()
+    many = in_line(outages, AT_ONCE + 1)
+    try:
+        sys.setswitchinterval(0.02)
+        outages.leave(many[0])
+        assert sys.getswitchinterval() == pytest.approx(0.02)
+    finally:
+        sys.setswitchinterval(usual)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
