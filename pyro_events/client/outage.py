@@ -115,7 +115,8 @@ class Outages:
             line.failed = True
             # The last of those who tried side by side; so they count once.
             if not line.inside:
-                line.next_try = now + delay_after(line.failures)
+                # Who tries for many tries twice as often: the line takes its time too.
+                line.next_try = now + delay_after(line.failures) / (2 if len(line.waiting) > AT_ONCE else 1)
                 line.failures += 1
         self._go_on(line)
         return True
