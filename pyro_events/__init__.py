@@ -1,11 +1,21 @@
 """pyro_events: Pyro3's Event Service for Pyro5, as an extension package.
 
-Knows: the public names. Must not know: anything else.
+Knows: the public names, and that Pyro5 may refuse its settings. Must not know: anything else.
 """
 
 from __future__ import annotations
 
-from . import registry
+import sys
+
+try:
+    from . import registry
+except ValueError as error:
+    # Of a variable PYRO_… in the environment that Pyro5 does not know. While Python looks for a module that
+    # `-m` names, as for `python -m pyro_events.es`, one line is enough.
+    if sys.argv[:1] != ["-m"]:
+        raise
+    sys.exit(f"pyro_events: {error}")
+
 from .constants import EVENTSERVER_NAME
 from .errors import (
     AccessDeniedError,

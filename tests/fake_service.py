@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgpack
+from reading import read_frame
 
 from pyro_events.wire.frames import (
     CONNECT,
@@ -42,12 +43,7 @@ class FakeConnection:
 
     def frame(self) -> Frame | None:
         """The next frame, None at the end."""
-        while (frame := self.reader.next_frame()) is None:
-            data = self.sock.recv(65536)
-            if not data:
-                return None
-            self.reader.feed(data)
-        return frame
+        return read_frame(self.sock, self.reader)
 
     def call(self) -> tuple[int, str, list[Any]]:
         """The next call: its sequence number, method and arguments."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgpack
+from reading import read_frame
 
 from pyro_events.codec import decode
 from pyro_events.wire.frames import (
@@ -77,15 +78,7 @@ class FakeSubscriber:
     def frame(self) -> Frame | None:
         """The next frame, None at the end of the connection; raises TimeoutError after 10 s."""
         assert self.sock is not None
-        while (frame := self._reader.next_frame()) is None:
-            try:
-                data = self.sock.recv(65536)
-            except ConnectionError:
-                return None
-            if not data:
-                return None
-            self._reader.feed(data)
-        return frame
+        return read_frame(self.sock, self._reader)
 
     def batch(self) -> list[list[Any]]:
         """The rows of the next call of `events`: [subject, time, seq, missed, payload]."""

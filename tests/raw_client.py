@@ -12,6 +12,7 @@ from typing import Any
 
 import msgpack
 from Pyro5.api import URI
+from reading import read_frame
 
 from pyro_events import EVENTSERVER_NAME
 from pyro_events.wire.frames import (
@@ -55,15 +56,7 @@ class RawClient:
 
     def frame(self) -> Frame | None:
         """The next frame, None when the service has closed the connection."""
-        while (frame := self._reader.next_frame()) is None:
-            try:
-                data = self.sock.recv(65536)
-            except ConnectionError:
-                return None
-            if not data:
-                return None
-            self._reader.feed(data)
-        return frame
+        return read_frame(self.sock, self._reader)
 
     def say(self, handshake: Any, object_id: str = EVENTSERVER_NAME) -> tuple[int, Any]:
         """Offer a handshake; returns the kind of the answer and what it says."""

@@ -11,7 +11,6 @@ which starts none, and then put ours in its place.
 from __future__ import annotations
 
 import logging
-import select
 import socket
 import ssl
 import threading
@@ -26,21 +25,19 @@ from Pyro5 import config
 
 from ..tls import TlsSocket, server_context
 from ..wire import calls
-from ..wire.frames import CORRELATED, INVOKE, MSGPACK, RESULT, Frame, FrameError, write_frame
+from ..wire.frames import CORRELATED, INVOKE, MSGPACK, Frame
 from ..wire.identity import DENIED, CallbackGate, DeniedError
 from .accept import AcceptServer
+from .carrier import DaemonCarrier
 from .crew import Crew
 from .guard import GuardedConnection
-from .lane import Batch, ConnectionEnded
+from .lane import Batch
 from .rows import read_rows
 
 log = logging.getLogger("pyro_events.daemon")
 
 # Connections at once. The service needs one; the others are for objects of the program's own.
 MAX_CONNECTIONS: Final = 200
-
-_NONE_FAILED: Final[bytes] = msgpack.packb([])
-_GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 
 
 class Home(Protocol):
@@ -165,7 +162,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         if refused:
             connection.close()
             return
-        carrier = _Connection(self, connection)
+        carrier = DaemonCarrier(self, connection)
         lane = None
         try:
             hello = self._greet(connection)
@@ -243,7 +240,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             connection.served()
         return None
 
-    def ended(self, carrier: _Connection) -> None:
+    def ended(self, carrier: DaemonCarrier) -> None:
         """A connection is of no more use, though a handler may still be busy with its last event."""
         if self._home is not None:
             self._home.left(carrier)
@@ -256,64 +253,3 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             self._clientDisconnect(connection)
         except Exception:
             log.warning("clientDisconnect failed", exc_info=True)
-
-
-class _Connection:
-    """A connection as the crew sees it."""
-
-    def __init__(self, daemon: SubscriberDaemon, connection: GuardedConnection) -> None:
-        self._daemon = daemon
-        self._connection = connection
-        # Whether events may have been missed before the next one.
-        self.gap = False
-
-    def read(self) -> Batch | None:
-        """The next batch, or None after any other call."""
-        try:
-            frame = self._connection.read_call()
-            batch = self._daemon.take(self._connection, frame)
-        except (Pyro5.errors.CommunicationError, Pyro5.errors.SecurityError, OSError) as error:
-            if isinstance(error, (FrameError, Pyro5.errors.TimeoutError)):
-                log.warning("a connection is closed: %s", error)
-            raise ConnectionEnded from error
-        if self.gap and batch is not None and batch.rows:
-            self.gap = False
-            batch.after_a_gap()
-        return batch
-
-    def reply(self, batch: Batch) -> None:
-        """Acknowledge a batch."""
-        data = msgpack.packb(batch.failed) if batch.failed else _NONE_FAILED
-        try:
-            self._connection.send(write_frame(RESULT, 0, MSGPACK, batch.seq, data))
-        except Pyro5.errors.CommunicationError:
-            self._connection.wake()
-
-    def waiting(self) -> bool:
-        """Whether a frame, or a part of one, waits to be read."""
-        return self._connection.buffered or bool(_polled(self._connection.sock, readable=True))
-
-    def gone(self) -> bool:
-        """Whether the other side has closed, though there may be something left to read."""
-        return bool(_polled(self._connection.sock) & _GONE)
-
-    def wake(self) -> None:
-        """End the connection."""
-        self._connection.wake()
-        self._daemon.ended(self)
-
-    def close(self) -> None:
-        """Release the socket."""
-        self._daemon.ended(self)
-        self._daemon.forget(self._connection)
-        self._connection.close()
-
-
-def _polled(sock: socket.socket, readable: bool = False) -> int:
-    """The poll events of a socket now; 0 for none, or where there is no poll."""
-    if not hasattr(select, "poll"):
-        return 0
-    poller = select.poll()
-    poller.register(sock, (select.POLLIN if readable else 0) | getattr(select, "POLLRDHUP", 0))
-    found = poller.poll(0)
-    return found[0][1] if found else 0

@@ -3,66 +3,38 @@
 Knows: the service's connections to this program, when to look whether the service is there, and how
 long to wait before trying again. Must not know: what is subscribed, or how the service is asked.
 
-One thread for each subscriber that listens. It sleeps until a connection is lost, or until nothing has
-been heard for a while, and costs nothing for each event.
+One thread for each subscriber that listens. It sleeps until a connection is lost and it is its turn to
+look for the service (outage.py), or until nothing has been heard for a while, and costs nothing for each
+event.
 """
 
 from __future__ import annotations
 
 import logging
-import random
+import math
 import threading
 import time
-from typing import Final, Protocol
+from typing import Final
 
 from ..constants import HEARTBEAT, HEARTBEAT_ANSWER, HEARTBEAT_TRIES
+from .kept import Kept
+from .outage import delay_after, outages
 
 log = logging.getLogger("pyro_events.subscriber")
 
-# Seconds before the first attempt and at most between two; each is a random part of it, half at
-# least, so that a thousand subscribers come back over half a second and not in one instant. An
-# attempt takes a second more where nobody answers at all, and two seconds is what is promised.
-FIRST_DELAY: Final = 0.1
-MOST_DELAY: Final = 0.8
-# A connection that lasted this long was no failure: the next loss begins with FIRST_DELAY again.
+# A connection that lasted this long was no failure: the next loss begins with a short delay again.
 STEADY: Final = 5.0
 # How long the service is given to connect to us after it has taken our subscription, at first and at
 # most: one that cannot reach us is not to be asked every second for ever. Being asked too early does
 # no harm: a link that it is making stays.
 ARRIVAL: Final = 1.5
 MOST_ARRIVAL: Final = 40.0
+# When an attempt is due of one that waits for its turn.
+_SUMMONED: Final = math.inf
 # Why a connection is given up that nothing has come by.
 SILENT: Final = "the event service gave no sign of life"
 # How long `close` waits for an attempt that is under way; it is interrupted, so this is not reached.
 _JOIN: Final = 10.0
-
-
-class Kept(Protocol):
-    """A subscriber as its keeper sees it. Everything may be called from the keeper's thread."""
-
-    def wanted(self) -> bool:
-        """Whether it has subscriptions. Must not wait."""
-
-    def activity(self) -> int:
-        """A number that changes when events come."""
-
-    def reach(self) -> bool:
-        """Connect to the service, if there is no connection to it. May raise.
-
-        Returns whether it is another connection than the one that it was last subscribed on.
-        """
-
-    def subscribe_again(self, anew: bool) -> None:
-        """Tell the service of every subscription. anew: we have no connection of it. May raise."""
-
-    def ask(self, timeout: float) -> bool:
-        """Ask the service for a sign of life; returns what `reach` does.
-
-        Raises what keeps it from answering.
-        """
-
-    def give_up(self, reason: str) -> None:
-        """End all connections to and from the service."""
 
 
 class Keeper:
@@ -84,6 +56,8 @@ class Keeper:
         # Whether the service may not know all subscriptions, and when to tell it; None: all is well.
         self._owing = False
         self._due: float | None = None
+        # Whether it is our turn.
+        self._admitted = False
         self._failures = self._unanswered = 0
         self._complaint = ""
 
@@ -112,7 +86,10 @@ class Keeper:
         """The subscriber does not listen any more. Does not wait for an attempt under way."""
         with self._changed:
             self._working, self._rested = False, True
+            if self._due == _SUMMONED:
+                self._due = time.monotonic()
             self._changed.notify_all()
+        self._leave()
 
     def stop(self) -> None:
         """Begin no further attempt, for good."""
@@ -146,8 +123,11 @@ class Keeper:
             if not self._working and not self._rested:
                 self.begin()  # in a window's loop nobody calls `listen`
             lost, self._lost, self._untold = self._lost, None, False
+            back = self._due is None
             self._changed.notify_all()
-            return lost
+        if back:
+            self._leave()
+        return lost
 
     def left(self, connection: object) -> None:
         """A connection has ended; harmless for one that is not the service's, or has been reported."""
@@ -155,31 +135,55 @@ class Keeper:
             if connection not in self._connections:
                 return
             self._connections.discard(connection)
-            if not self._connections and self._kept.wanted():
-                self._lose("the connection from the event service ended")
+            if self._connections or not self._kept.wanted():
+                return
+            at = self._lose("the connection from the event service ended")
+        self._line_up(at)
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, reason: str) -> float:
+        """The last connection is lost; returns when to return at the earliest."""
         now = time.monotonic()
         self._lost, self._untold = self._lost or reason, True
         self._failures = 0 if now - self._since > STEADY else self._failures + 1
-        self._owing, self._due = True, now + self._delay()
-        self._changed.notify_all()
+        self._owing, self._due = True, now + delay_after(self._failures)
+        return self._due
 
-    def _delay(self) -> float:
-        most = min(MOST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures, 10))
-        return most * random.uniform(0.5, 1.0)
+    def _line_up(self, at: float) -> None:
+        """Wait for our turn, if it is not ours already, and for that time."""
+        with self._changed:
+            if self._admitted or not self._working or self._closed:
+                self._changed.notify_all()
+                return
+            # The thread may sleep on until we are summoned, which may be at once.
+            self._due = _SUMMONED
+        outages.line_up(self, self._kept.address(), at)
+
+    def summon(self, at: float) -> bool:
+        """For the line: it is our turn from that time on; False if there is no need to return."""
+        with self._changed:
+            if self._due is None or not self._working or self._closed:
+                return False
+            self._admitted, self._due = True, at
+            self._changed.notify_all()
+            return True
+
+    def _leave(self) -> None:
+        """It is not our turn any more, nor do we want it to be."""
+        with self._changed:
+            self._admitted = False
+        outages.leave(self)
 
     def _run(self) -> None:
         activity, heard = self._kept.activity(), time.monotonic()
-        while self._waited(heard + HEARTBEAT):
-            if self._due is not None:
-                self._subscribe_again()
+        try:
+            while self._waited(heard + HEARTBEAT):
+                if self._due is not None:
+                    self._subscribe_again()
+                elif activity == (activity := self._kept.activity()):
+                    self._ask()
                 heard = time.monotonic()
-            elif activity != (activity := self._kept.activity()):
-                heard = time.monotonic()
-            else:
-                self._ask()
-                heard = time.monotonic()
+        finally:
+            self._leave()
 
     def _waited(self, until: float) -> bool:
         """Wait until there is something to do, at the latest until then; False when all is over."""
@@ -189,48 +193,79 @@ class Keeper:
                 left = at - time.monotonic()
                 if self._working and left <= 0:
                     return True
-                self._changed.wait(left if self._working else None)
+                self._changed.wait(left if self._working and left < _SUMMONED else None)
             return False
 
     def _subscribe_again(self) -> None:
         with self._changed:
-            if not self._kept.wanted():
+            wanted = self._kept.wanted()
+            if not wanted:
                 self._owing, self._due, self._lost, self._untold = False, None, None, False
-                return
             # What is lost while we are at it, is owed again.
-            self._owing = False
+            admitted, self._owing = self._admitted, self._owing and not self._admitted
+        if not wanted:
+            self._leave()
+        elif not admitted:
+            self._line_up(time.monotonic())
+        elif self._reached():
+            self._tell()
+
+    def _reached(self) -> bool:
+        """Whether there is a connection to the service; if not, we are in line again."""
         try:
             another = self._kept.reach()
-            with self._changed:
-                if another and not self._connections:
-                    self._lost = self._lost or "the connection to the event service was lost"
-                    self._untold = True
-                anew = self._untold and not self._connections
-            self._kept.subscribe_again(anew)
         except Exception as error:  # whatever it is, giving up is worse
-            self._failed(error)
+            with self._changed:
+                self._admitted, self._owing, self._due = False, True, _SUMMONED
+            if not outages.failed(self, time.monotonic()):
+                self._try_later()
+            self._complain(error)
+            return False
+        outages.succeeded(self)
+        with self._changed:
+            if another and not self._connections:
+                self._lost = self._lost or "the connection to the event service was lost"
+                self._untold = True
+        return True
+
+    def _tell(self) -> None:
+        """Subscribe again. Our turn lasts until the service has connected, if it does so soon."""
+        with self._changed:
+            anew = self._untold and not self._connections
+        try:
+            self._kept.subscribe_again(anew)
+        except Exception as error:
+            self._try_later()
+            self._leave()
+            self._complain(error)
             return
         with self._changed:
             self._complaint = ""
             if self._owing:
                 return
             self._untold = False
+            first = not self._connections and not self._unanswered
             if self._connections:
                 self._due = None
             else:
                 self._due = time.monotonic() + min(MOST_ARRIVAL, ARRIVAL * 2.0 ** min(self._unanswered, 10))
                 self._unanswered += 1
+        if not first:
+            self._leave()
 
-    def _failed(self, error: Exception) -> None:
+    def _try_later(self) -> None:
+        """An attempt failed for a reason of our own."""
         with self._changed:
-            if self._closed:
-                return
             self._failures += 1
-            self._owing, self._due = True, time.monotonic() + self._delay()
-            # Once for each kind, not once for each attempt.
+            self._owing, self._due = True, time.monotonic() + delay_after(self._failures)
+
+    def _complain(self, error: Exception) -> None:
+        """Once for each kind, not once for each attempt."""
+        with self._changed:
             known, self._complaint = self._complaint, type(error).__name__
-        if known != self._complaint:
-            log.warning("subscribing again failed and will be tried until it succeeds: %s", error)
+            if self._closed or known == self._complaint:
+                return
+        log.warning("subscribing again failed and will be tried until it succeeds: %s", error)
 
     def _ask(self) -> None:
         """Nothing has been heard for a while: find out whether the service is there."""
@@ -248,7 +283,7 @@ class Keeper:
                 return
             with self._changed:
                 if self._due is None and self._working and time.monotonic() < end:
-                    self._changed.wait(self._delay())
+                    self._changed.wait(delay_after(2))
                 if self._closed or not self._working or self._due is not None:
                     return
                 if time.monotonic() < end:
@@ -256,6 +291,7 @@ class Keeper:
                 # An open connection that nothing comes by is worth nothing: the service may be gone, or
                 # the network have been cut for so long that what waits comes minutes later.
                 self._connections.clear()
-                self._lose(SILENT)
+                at = self._lose(SILENT)
             self._kept.give_up(SILENT)
+            self._line_up(at)
             return

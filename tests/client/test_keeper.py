@@ -12,6 +12,7 @@ import pytest
 from waiting import eventually
 
 from pyro_events.client import keeper as module
+from pyro_events.client import outage
 from pyro_events.client.keeper import Keeper
 from pyro_events.errors import ServiceUnreachableError
 
@@ -27,7 +28,9 @@ class Kept:
         self.another = False
         self.calls: list[Any] = []
         self.times: list[float] = []
+        self.tries: list[float] = []
         self.answer: Callable[[], object] = lambda: False
+        self.answer_reach: Callable[[], object] = lambda: False
         self.ask_answer: Callable[[], bool] = lambda: False
 
     def wanted(self) -> bool:
@@ -36,7 +39,12 @@ class Kept:
     def activity(self) -> int:
         return self.came
 
+    def address(self) -> str:
+        return str(id(self))
+
     def reach(self) -> bool:
+        self.tries.append(time.monotonic())
+        self.answer_reach()
         return self.another
 
     def subscribe_again(self, anew: bool) -> None:
@@ -55,8 +63,10 @@ class Kept:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything fifty times as fast."""
-    for name in ("FIRST_DELAY", "MOST_DELAY", "ARRIVAL", "MOST_ARRIVAL"):
+    for name in ("ARRIVAL", "MOST_ARRIVAL"):
         monkeypatch.setattr(module, name, getattr(module, name) / 50)
+    for name in ("FIRST_DELAY", "MOST_DELAY"):
+        monkeypatch.setattr(outage, name, getattr(outage, name) / 50)
 
 
 @pytest.fixture
@@ -97,18 +107,124 @@ def test_a_connection_that_is_lost_is_replaced(keeper: Keeper, kept: Kept) -> No
     eventually(lambda: len(kept.calls) == 2)
 
 
-def test_it_is_tried_until_it_succeeds(keeper: Keeper, kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
-    kept.answer = refuse
+@pytest.mark.parametrize("step", ["answer", "answer_reach"])
+def test_it_is_tried_until_it_succeeds(
+    keeper: Keeper, kept: Kept, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    setattr(kept, step, refuse)
     keeper.begin()
     keeper.arrived("one")
     keeper.left("one")
-    eventually(lambda: len(kept.calls) > 12)
-    kept.answer = lambda: keeper.arrived("two")
-    eventually(lambda: kept.calls[-1] is True and not keeper._owing and keeper._due is None)
+    eventually(lambda: len(kept.tries) > 12)
+    pauses = [later - earlier for earlier, later in zip(kept.tries, kept.tries[1:], strict=False)]
+    setattr(kept, step, lambda: None)
+    eventually(lambda: kept.calls and kept.calls[0] is True)
+    keeper.arrived("two")
+    eventually(lambda: keeper._due is None)
     assert caplog.text.count("nobody is there") == 1
-    pauses = [later - earlier for earlier, later in zip(kept.times, kept.times[1:], strict=False)]
-    assert max(pauses[4:]) >= module.MOST_DELAY / 2
-    assert pauses[0] < module.MOST_DELAY
+    assert max(pauses[5:]) >= outage.MOST_DELAY / 2
+    assert pauses[0] < outage.MOST_DELAY
+
+
+class Away:
+    """A service that many look for. trying: how many do so now; `most` ever did at once, since it is back."""
+
+    def __init__(self) -> None:
+        self.gone = True
+        self.tries: list[float] = []
+        self.trying = self.most = 0
+        self._lock = threading.Lock()
+
+    def reach(self) -> None:
+        with self._lock:
+            self.tries.append(time.monotonic())
+            self.trying += 1
+            self.most = max(self.most, self.trying)
+
+    def told(self, keeper: Keeper) -> None:
+        """One has subscribed again, and is connected to."""
+        with self._lock:
+            self.trying -= 1
+        keeper.arrived("two")
+
+    def refuse(self) -> None:
+        with self._lock:
+            self.trying -= 1
+        refuse()
+
+
+@pytest.fixture
+def away() -> Away:
+    return Away()
+
+
+@pytest.fixture
+def many(away: Away) -> Iterator[list[Keeper]]:
+    """Sixty keepers that have lost the same service."""
+    keepers = []
+    for _ in range(60):
+        one = Kept()
+        its = Keeper(one)
+        one.address = lambda: "the same for all"  # type: ignore[method-assign]
+        one.answer = lambda its=its: away.told(its)  # type: ignore[misc]
+
+        def reach() -> None:
+            away.reach()
+            if away.gone:
+                away.refuse()
+
+        one.answer_reach = reach
+        its.begin()
+        its.arrived("one")
+        keepers.append(its)
+    for its in keepers:
+        its.left("one")
+    yield keepers
+    for its in keepers:
+        its.stop()
+    for its in keepers:
+        its.join()
+    assert not outage.outages._places and not outage.outages._lines
+
+
+def test_many_subscribers_try_as_one_and_return_a_few_at_once(away: Away, many: list[Keeper]) -> None:
+    eventually(lambda: len(away.tries) > 60)
+    assert away.tries[-1] - away.tries[-20] > 10 * outage.MOST_DELAY / 4
+    away.gone = False
+    eventually(lambda: all(its._due is None for its in many))
+    assert away.most <= outage.AT_ONCE
+
+
+def test_those_who_rest_or_end_hold_nobody_up(away: Away, many: list[Keeper]) -> None:
+    """Whoever's turn it is, there is always another who tries."""
+    eventually(lambda: len(away.tries) > 20)
+    for its in many[:20]:
+        its.stop()
+    for its in many[20:40]:
+        its.rest()
+    tries = len(away.tries)
+    eventually(lambda: len(away.tries) > tries + 5)
+    away.gone = False
+    eventually(lambda: all(its._due is None for its in many[40:]))
+    assert not any(its._due is None for its in many[:40])
+    for its in many[20:40]:
+        its.begin()
+    eventually(lambda: all(its._due is None for its in many[20:40]))
+
+
+def test_one_that_fails_for_a_reason_of_its_own_holds_nobody_up(away: Away, many: list[Keeper]) -> None:
+    bad = many[0]._kept
+    bad.answer_reach = refuse  # type: ignore[attr-defined]
+    away.gone = False
+    eventually(lambda: all(its._due is None for its in many[1:]))
+    eventually(lambda: len(bad.tries) > 3)  # type: ignore[attr-defined]
+
+
+def test_a_turn_ends_though_the_service_does_not_connect(away: Away, many: list[Keeper]) -> None:
+    for its in many[:30]:
+        its._kept.answer = lambda: None  # type: ignore[attr-defined]
+    away.gone = False
+    eventually(lambda: all(its._due is None for its in many[30:]))
 
 
 def test_nothing_is_missed_where_nothing_was_subscribed(keeper: Keeper, kept: Kept) -> None:

@@ -233,7 +233,7 @@ def test_late_listeners_subscribe_again(
     recorder.subscribe("a", overflow="latest")
     recorder.subscribeMatch("^b")
     inlet = recorder._Subscriber__inlet  # type: ignore[attr-defined]
-    inlet.link.call("unsubscribe", ["a", "^b"], inlet.subscriber)  # as the service does after 60 s
+    inlet.link.call("unsubscribe", ["a", "^b"], inlet.enrolment.subscriber)  # as the service does after 60 s
     assert publisher.publish(["a", "b"], 1) == 0
     monkeypatch.setattr(module, "STALE", 0.0)
     recorder.begin()

@@ -16,6 +16,7 @@ import Pyro5.errors
 import Pyro5.server
 import pytest
 from Pyro5.serializers import MarshalSerializer
+from reading import read_frame
 from waiting import eventually
 
 from pyro_events.client import daemon as module
@@ -86,15 +87,7 @@ class Stranger:
 
     def answer(self) -> Frame | None:
         """The next frame; None when the daemon has closed the connection."""
-        while (frame := self.reader.next_frame()) is None:
-            try:
-                data = self.sock.recv(65536)
-            except ConnectionResetError:
-                return None
-            if not data:
-                return None
-            self.reader.feed(data)
-        return frame
+        return read_frame(self.sock, self.reader)
 
     def greet(self) -> Frame | None:
         self.send(callbacks.write_connect("target", "hello"))

@@ -7,19 +7,18 @@ level of bytes; here are real sockets.
 from __future__ import annotations
 
 import marshal
-import os
 import random
 import socket
 import sys
 import time
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
 import msgpack
 import pytest
+from accounts import memory, needs_proc
 from contract import running, statistics, subscribe
 from fake_subscriber import fake_subscriber
 from listening import collecting
@@ -572,22 +571,14 @@ def test_connections_that_come_and_go(service: EventServiceStarter) -> None:
     eventually(lambda: statistics(service.uri)["connections"] == 1)
 
 
-needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no /proc here")
-
-
 @needs_proc
 def test_a_client_that_never_reads_costs_little_and_delays_nobody(es) -> None:
     """It asks for statistics of 300 subscribers, thousands of times, and reads none of the answers."""
-
-    def memory() -> int:
-        text = Path(f"/proc/{es.process.pid}/status").read_text()
-        return int(text.partition("VmRSS:")[2].split()[0]) // 1024
-
     with fake_subscriber() as subscriber, RawClient(es.uri) as greedy:
         for number in range(300):
             subscribe(es.uri, subscriber.uri.replace("fake", f"fake{number}"), ["A" * 200, "B" * 200])
         assert_healthy(es.uri)
-        before = memory()
+        before = memory(es.process.pid)
         greedy.greet()
         greedy.sock.setblocking(False)
         calls = write_frame(INVOKE, 0, MSGPACK, 1, call_body("statistics")) * 1000
@@ -598,7 +589,8 @@ def test_a_client_that_never_reads_costs_little_and_delays_nobody(es) -> None:
         except BlockingIOError:
             pass
         assert_healthy(es.uri)
-        assert memory() - before < 40, f"{memory() - before} MiB more, after {sent} bytes"
+        more = memory(es.process.pid) - before
+        assert more < 40, f"{more:.0f} MiB more, after {sent} bytes"
         assert_healthy(es.uri)
 
 

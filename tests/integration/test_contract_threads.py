@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import accounts
 import pytest
 from contract import in_background, running, statistics, subscribe
 from fake_subscriber import fake_subscriber
@@ -342,42 +342,27 @@ def test_c23_a_publisher_may_be_used_from_any_thread(service: EventServiceStarte
 # C24: looked at from outside, as the system sees the service's process.
 
 
-def status(pid: int, field: str) -> int:
-    """A number in /proc/PID/status: "Threads", or "VmRSS" in KiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0])
-    raise AssertionError(field)
-
-
-needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no /proc here")
-
-
-@needs_proc
+@accounts.needs_proc
 def test_c24_the_service_needs_no_thread_per_publisher_or_subscriber(es) -> None:
-    def threads() -> int:
-        return status(es.process.pid, "Threads")
-
     with collecting(es.uri, "A") as first, Publisher(es_uri=es.uri) as publisher:
         publisher.publish("A", 1)
         first.wait(1)
         with Proxy(es.uri) as stock:
             stock.publish("A", "x" * 20_000)  # serpent, read in the pool
             stock.publish("A", "x" * 20_000)
-        before = threads()
+        before = accounts.threads(es.process.pid)
         publishers = [Publisher(es_uri=es.uri) for _ in range(60)]
         with fake_subscriber() as held:
             for number in range(60):
                 subscribe(es.uri, f"{held.uri}".replace("fake", f"fake{number}"), ["A", "B"])
             for each in publishers:
                 assert each.publish(["A", "B"], 1) == 121
-            assert threads() <= before + 1
+            assert accounts.threads(es.process.pid) <= before + 1
             for each in publishers:
                 each.close()
 
 
-@needs_proc
+@accounts.needs_proc
 @pytest.mark.timeout(90)
 def test_c24_8000_subscribers_cost_under_8_kib_each_and_no_thread(es, spawn: Spawner) -> None:
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < MANY + 500:
@@ -387,12 +372,12 @@ def test_c24_8000_subscribers_cost_under_8_kib_each_and_no_thread(es, spawn: Spa
         for number in range(100):
             publisher.publish("warm", number)
         collector.wait(100)
-        memory, threads = status(es.process.pid, "VmRSS"), status(es.process.pid, "Threads")
+        used, before = accounts.memory(es.process.pid), accounts.threads(es.process.pid)
         many = spawn(str(PROGRAMS / "many_subscribers.py"), es.uri, str(MANY))
         many.wait_for("^connected", timeout=40)
-        each = (status(es.process.pid, "VmRSS") - memory) * 1024 / MANY
+        each = (accounts.memory(es.process.pid) - used) * 1024 * 1024 / MANY
         assert each < 8 * 1024, f"{each:.0f} bytes for each subscriber"
-        assert status(es.process.pid, "Threads") == threads
+        assert accounts.threads(es.process.pid) == before
         # All of them are really subscribed, and one event reaches everybody.
         assert publisher.publish(["own.0", f"own.{MANY - 1}"], 1) == 2
         many.write("expect 2\n")
@@ -400,5 +385,5 @@ def test_c24_8000_subscribers_cost_under_8_kib_each_and_no_thread(es, spawn: Spa
         assert publisher.publish("all", 2) == MANY
         many.write(f"expect {MANY}\n")
         many.wait_for(r"received\n.*received", timeout=30)
-        assert status(es.process.pid, "Threads") == threads
+        assert accounts.threads(es.process.pid) == before
     assert many.terminate() == -15

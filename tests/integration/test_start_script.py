@@ -191,6 +191,18 @@ def test_a_bad_variable_is_named(spawn: Spawner, name: str, value: str) -> None:
     assert value in error
 
 
+@pytest.mark.parametrize("module", ["es", "ns"])
+def test_a_variable_that_pyro5_does_not_know_is_named(spawn: Spawner, module: str) -> None:
+    error = the_error(spawn("-m", f"pyro_events.{module}", env={"PYRO_HOTS": LOOPBACK}))
+    assert "PYRO_HOTS" in error
+
+
+def test_a_program_gets_the_exception_for_such_a_variable(spawn: Spawner) -> None:
+    code = "try:\n    import pyro_events\nexcept ValueError as error:\n    print(error)"
+    process = spawn("-c", code, env={"PYRO_HOTS": LOOPBACK}, ready="PYRO_HOTS")
+    assert process.wait() == 0
+
+
 def test_variables_stand_for_options(spawn: Spawner, free_port: Callable[[], int]) -> None:
     port = free_port()
     env = {

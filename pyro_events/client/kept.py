@@ -1,0 +1,39 @@
+"""What a keeper asks of the subscriber that it keeps subscribed.
+
+Knows: the questions. Must not know: who asks them, when, or how they are answered.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Kept(Protocol):
+    """A subscriber as its keeper sees it. Everything may be called from the keeper's thread."""
+
+    def wanted(self) -> bool:
+        """Whether it has subscriptions. Must not wait."""
+
+    def activity(self) -> int:
+        """A number that changes when events come."""
+
+    def address(self) -> str:
+        """Where the service is, or was last."""
+
+    def reach(self) -> bool:
+        """Connect to the service, if there is no connection to it. May raise.
+
+        Returns whether it is another connection than the one that it was last subscribed on.
+        """
+
+    def subscribe_again(self, anew: bool) -> None:
+        """Tell the service of every subscription. anew: we have no connection of it. May raise."""
+
+    def ask(self, timeout: float) -> bool:
+        """Ask the service for a sign of life; returns what `reach` does.
+
+        Raises what keeps it from answering.
+        """
+
+    def give_up(self, reason: str) -> None:
+        """End all connections to and from the service."""
