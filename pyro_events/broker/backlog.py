@@ -8,8 +8,10 @@ brings its own time stamp.
 from __future__ import annotations
 
 import enum
+import sys
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import count
 
 from ..options import BacklogOptions, Overflow
 from .accounting import BacklogStatistics, Batch, Loss, QueuedEvent, Row, TotalBytes
@@ -131,6 +133,29 @@ class Backlog:
         self.bytes += size
         self._total.value += size
         return _QUEUED
+
+    @property
+    def free(self) -> tuple[int, int]:
+        """How many more events and bytes may come before publishers are held up."""
+        if self.options.overflow is not Overflow.BLOCK:
+            return sys.maxsize, sys.maxsize
+        return self._most_events - len(self._waiting), self._most_bytes - self.bytes
+
+    def extend(self, events: Sequence[QueuedEvent], size: int) -> bool:
+        """Accept events of `size` bytes together, as `push` does; False, and none of them, when not
+        all fit."""
+        waiting = self._waiting
+        if (
+            self._latest is not None
+            or len(waiting) + len(events) > self._most_events
+            or self.bytes + size > self._most_bytes
+        ):
+            return False
+        waiting.extend(zip(count(self.accepted + 1), events))
+        self.accepted += len(events)
+        self.bytes += size
+        self._total.value += size
+        return True
 
     def take(self, events: int, size: int) -> Batch:
         """Take the oldest events into flight: at most `events`, and of `size` bytes or little more.
