@@ -33,6 +33,10 @@ from .subscribers import Callback
 
 log = logging.getLogger("pyro_events.delivery")
 
+# So few events wait for the answer to a batch before they are sent, and so many seconds at most.
+_FEW = 8
+_HOLD = 0.002
+
 
 class State(enum.Enum):
     """Where a link stands."""
@@ -66,6 +70,7 @@ class Delivery(asyncio.Protocol):
         "_batches",
         "_certified_name",
         "_event_only",
+        "_held",
         "_limit",
         "_loop",
         "_object_id",
@@ -116,6 +121,7 @@ class Delivery(asyncio.Protocol):
         self._reader = FrameReader(callbacks.GREETING_LIMITS)
         self._batches: list[Batch] = []  # a deque costs a small one ten times the memory
         self._event_only = False
+        self._held: asyncio.TimerHandle | None = None
         self._window = self._limit = 1
         self._pace = 0.0
         self._sent_at = 0.0
@@ -192,11 +198,18 @@ class Delivery(asyncio.Protocol):
         """When it was last heard of, or last began to have something to acknowledge if that is later."""
         return max(self.last_acknowledged, self._sent_at)
 
-    def wake(self) -> bool:
-        """Send what waits, as far as the subscriber keeps up; whether nothing waits any more."""
+    def wake(self, patient: bool = True) -> bool:
+        """Send what waits, as far as the subscriber keeps up; whether nothing waits any more.
+
+        patient: a few events behind a batch in flight are held for a moment, because its answer may
+        come any time: a call for each costs all three programs more than the event.
+        """
         batches, backlog = self._batches, self.backlog
         while len(backlog):
             if len(batches) >= self._window or self.state is not State.ACTIVE:
+                return False
+            if batches and len(backlog) < _FEW and patient:
+                self._hold()
                 return False
             batch = backlog.take(self._limit, c.BATCH_BYTES)
             if not batches:
@@ -204,6 +217,18 @@ class Delivery(asyncio.Protocol):
             batches.append(batch)
             self._send(batch)
         return True
+
+    def _hold(self) -> None:
+        if self._held is None:
+            self._held = self._loop.call_later(_HOLD, self._release)
+
+    def _release(self) -> None:
+        """Send what was held, if that was for long enough."""
+        self._held = None
+        if self._batches and self._loop.time() - self._sent_at < _HOLD:
+            self._hold()
+        else:
+            self.wake(patient=False)
 
     def _send(self, batch: Batch) -> None:
         assert self._transport is not None
