@@ -85,7 +85,9 @@ def read_array(items: list[Any]) -> Any:
     np = _numpy()
     _, description, shape, data = items
     dtype = _dtype(np, description)
-    if not isinstance(data, bytes) or not all(type(length) is int and length >= 0 for length in shape):
+    if not isinstance(data, (bytes, memoryview)) or not all(
+        type(length) is int and length >= 0 for length in shape
+    ):
         raise PayloadError("not the parts of an array")
     # Counted in Python's ints, before numpy is asked for memory.
     if dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize != len(data):

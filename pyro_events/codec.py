@@ -27,8 +27,9 @@ from msgpack.exceptions import StackError
 
 from . import registry
 from .arrays import numpy_parts, read_array, read_scalar
+from .blocks import Block, array_block, body_of
 from .codec_types import ARRAY, CLASS_TAGGED, MARKS, OBJECT, READERS, SCALAR, TUPLE, WRITERS, check_hashes
-from .constants import KIB, MAX_DEPTH
+from .constants import LARGE, MAX_DEPTH
 from .errors import PayloadError, UnsupportedTypeError
 from .nesting import KEEP_BUFFER, check_depth
 
@@ -36,8 +37,6 @@ __all__ = ["decode", "encode", "encode_plain"]
 
 _NATIVE: Final = (type(None), bool, float, str, bytes, bytearray, memoryview, ExtType, Timestamp)
 _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels, or contains itself"
-# Bytes from this size on are written without a packer.
-_LARGE: Final = 64 * KIB
 
 
 class _ClassTagged:
@@ -73,6 +72,8 @@ def _write(value: Any) -> Any:
         return [CLASS_TAGGED, value.state]
     parts = numpy_parts(value)
     if parts is not None:
+        if parts[0] is ARRAY:
+            _WHOLE[kind] = _array_block
         return parts
     name, state = registry.describe(value)
     return state if name is None else [OBJECT, name, state]
@@ -80,8 +81,6 @@ def _write(value: Any) -> Any:
 
 def encode(message: object) -> bytes:
     """`message` as bytes. Raises UnsupportedTypeError that names the type and where it stood."""
-    if type(message) is bytes and _LARGE < len(message) < 1 << 32:
-        return b"\xc6" + len(message).to_bytes(4, "big") + message  # a packer would copy it twice
     try:
         packer = _idle.pop()
     except IndexError:
@@ -97,6 +96,32 @@ def encode(message: object) -> bytes:
     if len(payload) <= KEEP_BUFFER:
         _idle.append(packer)
     return payload
+
+
+def encode_shared(message: object) -> bytes | Block:
+    """As `encode`; but a block shares the memory of the message, and must be sent before that changes."""
+    whole = _WHOLE.get(type(message))
+    block = whole(message) if whole is not None else None
+    return encode(message) if block is None else block
+
+
+def _bytes_block(message: bytes) -> Block | None:
+    return Block(b"", message) if LARGE < len(message) < 1 << 32 else None
+
+
+def _array_block(message: Any) -> Block | None:
+    if not LARGE < message.nbytes < 1 << 32:
+        return None
+    try:
+        parts = numpy_parts(message)
+    except UnsupportedTypeError as error:
+        raise _refusal(message, error) from error
+    return array_block(parts, _new_packer().pack([*parts[:-1], b""])) if parts is not None else None
+
+
+# The types of messages that may be one block; numpy's is added with the first array, because numpy
+# is not ours to import.
+_WHOLE: Final[dict[type, Any]] = {bytes: _bytes_block}
 
 
 def _encode_surrogates(message: object) -> bytes:
@@ -261,10 +286,12 @@ _READERS: Final = {
 }
 
 
-def decode(payload: bytes) -> Any:
+def decode(payload: bytes | memoryview) -> Any:
     """The message that `payload` holds. Raises PayloadError, nothing else."""
     try:
         if len(payload) > MAX_DEPTH:
+            if len(payload) > LARGE and (found := body_of(payload)) is not None:
+                return _decode_block(*found)
             check_depth(payload)
         try:
             # Keys of dicts must be str or bytes here, whose hashes nobody can foresee.
@@ -287,3 +314,11 @@ def decode(payload: bytes) -> Any:
         raise PayloadError(f"the message is nested deeper than {MAX_DEPTH} levels") from error
     except Exception as error:
         raise PayloadError(f"not an encoded message: {type(error).__name__}: {error}") from error
+
+
+def _decode_block(head: bytes, body: memoryview) -> Any:
+    if not head:
+        return bytes(body)
+    # Without the marker, which would make an array of what is there.
+    dtype, shape = unpackb(b"\x92" + head[4:], list_hook=_read_list, ext_hook=_read_mark)
+    return read_array([ARRAY, dtype, shape, body])

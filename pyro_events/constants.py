@@ -18,6 +18,8 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
+# From here on, what avoids copying costs less than copying.
+LARGE: Final = 64 * KIB
 # One payload of our own codec. The service never opens it, so its size costs memory only.
 MAX_MESSAGE: Final = 8 * MIB
 # What a stock client may send in one call. 1 MiB of serpent holds the interpreter for 1.3 s,

@@ -33,14 +33,14 @@ class Event:
     payload: bytes, the encoded message.
     """
 
-    __slots__ = ("_msg", "missed", "payload", "seq", "subject", "time")
+    __slots__ = ("_msg", "_payload", "missed", "seq", "subject", "time")
 
     subject: str
     _msg: Any
     time: float
     seq: int
     missed: int | None
-    payload: bytes
+    _payload: bytes | memoryview
 
     def __init__(
         self,
@@ -58,14 +58,16 @@ class Event:
         self.missed = missed
 
     @classmethod
-    def from_payload(cls, subject: str, time: float, seq: int, missed: int | None, payload: bytes) -> Event:
+    def from_payload(
+        cls, subject: str, time: float, seq: int, missed: int | None, payload: bytes | memoryview
+    ) -> Event:
         """An event whose message is still encoded. Nothing is checked: this is the hot path."""
         event = _new(cls)
         event.subject = subject
         event.time = time
         event.seq = seq
         event.missed = missed
-        event.payload = payload
+        event._payload = payload
         # An empty slot would do, but its AttributeError takes longer than decoding a quote.
         event._msg = _UNREAD
         return event
@@ -76,19 +78,27 @@ class Event:
         msg = self._msg
         if msg is _UNREAD:
             # Two threads may both decode; then one result stays.
-            msg = self._msg = decode(self.payload)
+            msg = self._msg = decode(self._payload)
         return msg
 
     @msg.setter
     def msg(self, msg: Any) -> None:
         self._msg = msg
         with contextlib.suppress(AttributeError):  # it may not have been asked for yet
-            del self.payload
+            del self._payload
+
+    @property
+    def payload(self) -> bytes:
+        """The encoded message. Raises UnsupportedTypeError for one of one's own that cannot be carried."""
+        payload = self._payload
+        if type(payload) is memoryview:  # a large one stays where it was received until it is asked for
+            payload = self._payload = bytes(payload)
+        return payload
 
     def __getattr__(self, name: str) -> Any:
-        if name == "payload":  # called only while the slot is empty
-            self.payload = encode(self.msg)
-            return self.payload
+        if name == "_payload":  # called only while the slot is empty
+            self._payload = encode(self.msg)
+            return self._payload
         raise AttributeError(f"an Event has no attribute {name!r}", name=name, obj=self)
 
     def __str__(self) -> str:

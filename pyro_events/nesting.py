@@ -23,13 +23,18 @@ KEEP_BUFFER: Final = 2 * MIB
 _CONTAINER_BYTES: Final = bytes((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
 
 
-def check_depth(payload: bytes) -> None:
+def check_depth(payload: bytes | memoryview) -> None:
     """Raises StackError when `payload` nests too deep, ValueError when it does not end where it should.
 
     Only then is it safe to read: every list is allocated in the length that it claims.
     """
     # In a small payload the bytes that may begin a container are counted; most have few.
-    if len(payload) <= 4 * KIB and len(payload) - len(payload.translate(None, _CONTAINER_BYTES)) <= MAX_DEPTH:
+    # Views are of large ones.
+    if (
+        isinstance(payload, bytes)
+        and len(payload) <= 4 * KIB
+        and len(payload) - len(payload.translate(None, _CONTAINER_BYTES)) <= MAX_DEPTH
+    ):
         return
     # msgpack's unpacker has a stack of fixed size. We fill it until the levels that we allow are
     # left, and skip the payload, which builds no objects: 50 µs for 1 MiB.

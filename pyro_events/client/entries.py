@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ..blocks import Block
 from ..broker.subjects import check_subject, check_subjects
-from ..constants import MAX_MESSAGE, MAX_STOCK_CALL
+from ..constants import LARGE, MAX_MESSAGE, MAX_STOCK_CALL
 from ..errors import MessageTooLargeError
-from ..wire.frames import LARGE
 from ..wire.packing import pack
 from .session import Call
 
@@ -26,10 +26,10 @@ _PUBLISH: Final[bytes] = pack("publish_encoded") + b"\x91"
 _END: Final = b"\x80"
 
 # One name or several, and the payload of their event.
-Entry = tuple[Any, bytes]
+Entry = tuple[Any, bytes | Block]
 
 
-def checked_entry(subjects: Any, payload: bytes) -> tuple[Entry, int, int]:
+def checked_entry(subjects: Any, payload: bytes | Block) -> tuple[Entry, int, int]:
     """The entry for one name or any iterable of names, its number of events, and its size in bytes.
 
     The size is an upper bound. Raises TypeError or ValueError for the subjects, and
@@ -55,9 +55,11 @@ def checked_entry(subjects: Any, payload: bytes) -> tuple[Entry, int, int]:
 
 
 def packed_batch(batch: list[Entry]) -> Call:
-    """The call that publishes entries, as `Link.post` takes it."""
+    """The call that publishes entries, as `Link.post` takes it. A block must be alone."""
     if len(batch) == 1 and len(batch[0][1]) > LARGE:
         subjects, payload = batch[0]
         head = _PUBLISH + b"\x91\x92" + pack(subjects) + b"\xc6" + len(payload).to_bytes(4, "big")
+        if isinstance(payload, Block):
+            return head + payload.head, payload.body, _END
         return head, payload, _END
     return (_PUBLISH + pack(batch) + _END,)

@@ -67,6 +67,7 @@ class GuardedConnection(SocketConnection):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self._reader = FrameReader(_HELLO_LIMITS)
+        self._plain = not isinstance(sock, TlsSocket)  # what is decrypted comes in pieces of its own
         self._replay = memoryview(b"")
         self._mute = False
         self._sending = threading.Lock()
@@ -117,10 +118,16 @@ class GuardedConnection(SocketConnection):
                     deadline = time.monotonic() + FRAME_TIMEOUT
                 if deadline is not None:
                     sock.settimeout(max(deadline - time.monotonic(), 0.001))
-                data = sock.recv(RECEIVE_SIZE)
-                if not data:
+                space = reader.space() if self._plain else None
+                if space is None:
+                    data = sock.recv(RECEIVE_SIZE)
+                    reader.feed(data)
+                    received = len(data)
+                else:
+                    received = sock.recv_into(space)
+                    reader.filled(received)
+                if not received:
                     raise Pyro5.errors.ConnectionClosedError("it was closed by the other side")
-                reader.feed(data)
                 frame = reader.next_frame()
                 if frame is not None:
                     if deadline is not None:

@@ -10,7 +10,7 @@ from collections import deque
 from types import TracebackType
 from typing import Any, Final
 
-from ..codec import encode
+from ..codec import encode_shared
 from ..constants import MAX_STOCK_CALL
 from ..errors import EventServiceError, OutcomeUnknownError
 from .entries import Entry, checked_entry, packed_batch
@@ -69,19 +69,25 @@ class Pipeline:
         Raises TypeError or ValueError for what cannot be published, MessageTooLargeError, and the
         error of an earlier event.
         """
-        entry, events, size = checked_entry(subjects, encode(message))
+        entry, events, size = checked_entry(subjects, encode_shared(message))
         outbox = self._outbox
         if outbox.current is not self or self._trouble is not None:
             self._take_over()
         if not events:
             return
         entries = self._entries
-        if size > ALONE_BYTES or self._size + size > FRAME_BYTES:
+        if size > ALONE_BYTES:
+            with outbox.lock:
+                self._send()
+                self.frames += 1
+                self._send_batch([entry])
+            return
+        if self._size + size > FRAME_BYTES:
             with outbox.lock:
                 self._send()
         entries.append(entry)
         self._size += size
-        if size > ALONE_BYTES or len(entries) >= FRAME_EVENTS:
+        if len(entries) >= FRAME_EVENTS:
             with outbox.lock:
                 self._send()
         elif outbox.resting:

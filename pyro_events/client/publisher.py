@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ..codec import encode
+from ..codec import encode_shared
 from .entries import checked_entry
 from .outbox import Outbox
 from .participant import Participant, Uninitialised, chosen_finder
@@ -44,7 +44,7 @@ class Publisher(Participant):
         MessageTooLargeError, ServiceUnreachableError (all: nothing was published), and
         OutcomeUnknownError when the connection broke before the acknowledgement.
         """
-        entry, events, _ = checked_entry(subjects, encode(message))
+        entry, events, _ = checked_entry(subjects, encode_shared(message))
         return self.__outbox.publish(entry, events) if events else 0
 
     def pipeline(self) -> Pipeline:

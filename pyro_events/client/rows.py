@@ -20,6 +20,7 @@ Packed = bytes | memoryview
 # subject, time, seq, missed, payload
 _ROW: Final = 5
 _ROW_HEADER: Final = 0x90 + _ROW
+_OTHERS: Final = bytes([0x90 + _ROW - 1])  # all but the payload
 # A batch is closed by the event that takes it over BATCH_BYTES; numbers and lengths come on top.
 _USUAL: Final = BATCH_BYTES + 64 * KIB
 
@@ -75,25 +76,30 @@ def _read_large(packed: Packed) -> tuple[Any, ...] | None:
         others.feed(packed[at:_USUAL])
         rows = [others.unpack() for _ in range(count - 1)]
         at += others.tell()
-    if not _is_last_row(packed, at):
+    row = _last_row(packed, at)
+    return (*rows, row) if row is not None else None
+
+
+def _last_row(packed: Packed, start: int) -> tuple[Any, ...] | None:
+    """The row that begins at `start` and ends with the batch; its payload is a view of that.
+
+    IndexError when it is cut short.
+    """
+    if packed[start] != _ROW_HEADER:
         return None
-    rows.append(msgpack.unpackb(memoryview(packed)[at:], **_PLAIN))
-    return tuple(rows)
-
-
-def _is_last_row(packed: Packed, at: int) -> bool:
-    """Whether one row begins at `at` and ends with the batch. IndexError when it is cut short."""
-    if packed[at] != _ROW_HEADER:
-        return False
-    at += 1
+    at = start + 1
     for _ in range(_ROW - 1):
         at = _after_plain(packed, at)
         if not at:
-            return False
+            return None
     length = _BYTES.get(packed[at])
     if length is None:
-        return False
-    return at + 1 + length + int.from_bytes(packed[at + 1 : at + 1 + length], "big") == len(packed)
+        return None
+    after = at + 1 + length
+    if after + int.from_bytes(packed[at + 1 : after], "big") != len(packed):
+        return None
+    others = msgpack.unpackb(_OTHERS + packed[start + 1 : at], **_PLAIN)
+    return (*others, memoryview(packed)[after:])
 
 
 def _after_plain(packed: Packed, at: int) -> int:

@@ -58,7 +58,7 @@ _REPLY_LIMITS: Final = FrameLimits(
 
 # A call: the msgpack of its method, arguments and named arguments, one after the other, in pieces of
 # which the first is small.
-Call = tuple[bytes, ...]
+Call = tuple[bytes | memoryview, ...]
 
 
 class Ticket:

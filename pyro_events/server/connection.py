@@ -37,8 +37,12 @@ _FAREWELL = 5.0
 
 
 class ConnectionOwner(Protocol):
-    """What a connection asks of and tells its engine."""
+    """What a connection asks of and tells its engine.
 
+    received: where its connections receive, one after the other; each takes out at once what is there.
+    """
+
+    received: memoryview
     options: ServiceOptions
     doorkeeper: Doorkeeper
 
@@ -65,7 +69,7 @@ class ConnectionOwner(Protocol):
         """Do work in another thread, then call back with its result or exception."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One client's connection."""
 
     __slots__ = (
@@ -78,6 +82,7 @@ class Connection(asyncio.Protocol):
         "_owner",
         "_pending",
         "_reader",
+        "_space",
         "_timer",
         "_transport",
         "_unfinished",
@@ -87,6 +92,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, owner: ConnectionOwner) -> None:
         self._owner = owner
         self._reader = FrameReader(HELLO_LIMITS)
+        self._space: memoryview | None = None  # where a part of a large frame is being received
         self._transport: asyncio.Transport
         self._answers: list[bytes] = []
         self._blocked = False  # the client does not read our answers
@@ -128,8 +134,16 @@ class Connection(asyncio.Protocol):
         self._blocked = False
         self._continue()
 
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
+    def get_buffer(self, sizehint: int) -> memoryview:
+        self._space = space = self._reader.space()
+        return self._owner.received if space is None else space
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._space is None:
+            self._reader.feed(self._owner.received[:nbytes].tobytes())
+        else:
+            self._space = None
+            self._reader.filled(nbytes)
         if not self._pending and not self._blocked:
             self._work()
 

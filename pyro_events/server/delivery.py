@@ -24,7 +24,7 @@ from ..broker.backlog import Backlog
 from ..introduction import STOCK_HELLO
 from ..options import ServiceOptions
 from ..wire import callbacks
-from ..wire.frames import LARGE, PING, Frame, FrameError, FrameReader
+from ..wire.frames import PING, Frame, FrameError, FrameReader
 from ..wire.identity import CallbackProof
 from .contact import connected, no_answer, refused, takes_event_only, unanswered
 from .settling import ends_connection, is_final, settled
@@ -33,8 +33,10 @@ from .subscribers import Callback
 
 log = logging.getLogger("pyro_events.delivery")
 
-# So few events wait for the answer to a batch before they are sent, and so many seconds at most.
+# So few events, of so few bytes, wait for the answer to a batch before they are sent, and so many
+# seconds at most.
 _FEW = 8
+_SMALL = 4 * c.KIB
 _HOLD = 0.002
 
 
@@ -208,7 +210,7 @@ class Delivery(asyncio.Protocol):
         while len(backlog):
             if len(batches) >= self._window or self.state is not State.ACTIVE:
                 return False
-            if batches and len(backlog) < _FEW and patient:
+            if batches and len(backlog) < _FEW and backlog.bytes < _SMALL and patient:
                 self._hold()
                 return False
             batch = backlog.take(self._limit, c.BATCH_BYTES)
@@ -236,7 +238,7 @@ class Delivery(asyncio.Protocol):
         rows = batch.rows
         if self._event_only:
             self._transport.write(callbacks.write_event_batch(self._object_id, self._seq, rows))
-        elif batch.size > LARGE and len(rows) == 1:
+        elif batch.size > c.LARGE and len(rows) == 1:
             self._transport.writelines(callbacks.write_large_event(self._object_id, self._seq, rows[0]))
         else:
             self._transport.write(callbacks.write_events(self._object_id, self._seq, rows))

@@ -22,6 +22,7 @@ from typing import Any
 from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
 from ..broker.broker import Broker, BrokerStatistics, Entry
+from ..constants import KIB
 from ..options import Overflow, ServiceOptions
 from ..tls import client_context, server_context
 from ..wire.identity import Identity
@@ -40,6 +41,8 @@ log = logging.getLogger("pyro_events.engine")
 # it tries, and writes to the log, each time that there is no descriptor left.
 _ACCEPT_QUEUE = 1024
 _ACCEPT_AT_ONCE = 16
+# What a connection takes in at once: about what a socket holds.
+_RECEIVE = 256 * KIB
 # How long clients are given to take their last answers when the service ends.
 _FAREWELL = 0.5
 
@@ -66,6 +69,7 @@ class Engine:
         self.broker = Broker(options.backlog, options.total_backlog_bytes)
         self.doorkeeper = Doorkeeper(identity, options.allow_stock, now)
         self.draining = False
+        self.received = memoryview(bytearray(_RECEIVE))
         self.client_tls = client_context()
         self._now = now
         self._loop = asyncio.get_running_loop()

@@ -29,6 +29,9 @@ from typing import Final, NamedTuple
 
 import Pyro5.errors
 
+from ..constants import LARGE
+from .large_frame import LargeBody
+
 CONNECT: Final = 1
 CONNECT_OK: Final = 2
 CONNECT_FAIL: Final = 3
@@ -71,10 +74,6 @@ class FrameError(Pyro5.errors.ProtocolError):
         self.header = header
 
 
-# Up to this, copying costs less than what avoids it.
-LARGE: Final = 64 * 1024
-
-
 class Frame(NamedTuple):
     """One frame. `annotations` and `payload` are raw bytes; a compressed payload has been unpacked.
 
@@ -108,24 +107,43 @@ class FrameLimits:
 class FrameReader:
     """Cuts a stream of bytes into frames.
 
-    `feed` what arrived, then call `next_frame` until it returns None. `limits` may be changed
-    between two frames. Memory is bounded by one frame within the limits plus what was fed.
+    `feed` what arrived, or put it where `space` says, then call `next_frame` until it returns None.
+    `limits` may be changed between two frames. Memory is bounded by one frame within the limits plus
+    what was fed.
     """
 
-    __slots__ = ("_buffer", "_position", "limits")
+    __slots__ = ("_begun", "_body", "_buffer", "_position", "limits")
 
     def __init__(self, limits: FrameLimits) -> None:
         self.limits = limits
         self._buffer: bytes | bytearray = b""
         self._position = 0
+        # A large frame that has begun, without its payload, and with as many annotations as it has.
+        self._begun: Frame | None = None
+        self._body: LargeBody | None = None
 
     @property
     def buffered(self) -> int:
         """How many bytes wait: of frames not asked for yet, or of one that is not complete."""
-        return len(self._buffer) - self._position
+        held = HEADER_SIZE + self._body.held if self._body is not None else 0
+        return held + len(self._buffer) - self._position
+
+    def space(self) -> memoryview | None:
+        """Where the next bytes should be put, which `filled` then counts; None: feed them.
+
+        A large frame is received where it stays. Release the view before anything else is called.
+        """
+        return self._body.space() if self._body is not None else None
+
+    def filled(self, count: int) -> None:
+        """So many bytes were put where `space` said."""
+        assert self._body is not None
+        self._body.filled(count)
 
     def feed(self, data: bytes) -> None:
         """Take bytes that arrived."""
+        if self._body is not None:
+            data = bytes(self._body.take(memoryview(data)))
         waiting = len(self._buffer) - self._position
         if not waiting:
             self._buffer = data
@@ -144,6 +162,8 @@ class FrameReader:
         Raises FrameError as soon as what is there cannot become an acceptable frame; the reader is
         of no use afterwards.
         """
+        if self._body is not None:
+            return self._large_frame(self._body)
         buffer, start = self._buffer, self._position
         length = len(buffer)
         if length - start < HEADER_SIZE:
@@ -167,22 +187,28 @@ class FrameReader:
         middle = start + HEADER_SIZE + annotated
         end = middle + size
         if length < end:
+            if size > LARGE:
+                self._begun = Frame(kind, flags, serializer_id, seq, bytes(annotated), b"")
+                self._body = LargeBody(annotated + size, memoryview(buffer)[start + HEADER_SIZE :])
+                self._buffer, self._position = b"", 0
             return None
         annotations = bytes(buffer[start + HEADER_SIZE : middle]) if annotated else b""
-        payload: bytes | memoryview
-        if type(buffer) is bytes:
-            payload = buffer[middle:end]
-        else:
-            payload = memoryview(buffer)[middle:end]
-            if size > LARGE and length - end <= LARGE:
-                # The buffer is given away with the frame; what little follows it is copied.
-                buffer, end, length = bytes(memoryview(buffer)[end:]), 0, length - end
-            else:
-                payload = bytes(payload)
+        payload = buffer[middle:end] if type(buffer) is bytes else bytes(memoryview(buffer)[middle:end])
         self._buffer, self._position = (buffer, end) if end < length else (b"", 0)
         if flags & COMPRESSED:
             payload = self._unpacked(payload, Frame(kind, flags, serializer_id, seq, b"", b""))
         return Frame(kind, flags, serializer_id, seq, annotations, payload)
+
+    def _large_frame(self, body: LargeBody) -> Frame | None:
+        whole, begun = body.whole(), self._begun
+        if whole is None or begun is None:
+            return None
+        self._body = self._begun = None
+        annotated = len(begun.annotations)
+        payload: bytes | memoryview = whole[annotated:]
+        if begun.flags & COMPRESSED:
+            payload = self._unpacked(payload, begun)
+        return begun._replace(annotations=bytes(whole[:annotated]), payload=payload)
 
     def _judge(self, header: Frame, size: int) -> None:
         """Raise FrameError if the limits refuse this header."""
