@@ -173,8 +173,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._take(frame)
         except FrameError as error:
             self._broken(error)
-        self._send()
         self._owner.deliver()
+        self._send()
         unfinished = self._reader.buffered > 0 and not self._pending and not self._blocked
         # The deadline is for each frame: a fast client has always begun one.
         if unfinished != self._unfinished or (unfinished and taken):

@@ -14,6 +14,7 @@ import asyncio
 import enum
 import logging
 import ssl
+import time
 from typing import Protocol, cast
 
 import Pyro5.errors
@@ -33,11 +34,14 @@ from .subscribers import Callback
 
 log = logging.getLogger("pyro_events.delivery")
 
-# So few events, of so few bytes, wait for the answer to a batch before they are sent, and so many
-# seconds at most.
-_FEW = 8
-_SMALL = 4 * c.KIB
-_HOLD = 0.002
+# Few events that come within this many seconds of the last call wait for others: to call for each would
+# cost the service and the subscriber far more than the event.
+_SPACING = 0.0005
+# How long they wait; uvloop's timers know no fractions of a millisecond.
+_HOLD = 0.001
+# What is few, in events and in bytes.
+_FEW = 32
+_FEW_BYTES = 4 * c.KIB
 
 
 class State(enum.Enum):
@@ -74,6 +78,7 @@ class Delivery(asyncio.Protocol):
         "_event_only",
         "_held",
         "_limit",
+        "_next_small",
         "_loop",
         "_object_id",
         "_options",
@@ -125,7 +130,7 @@ class Delivery(asyncio.Protocol):
         self._event_only = False
         self._held: asyncio.TimerHandle | None = None
         self._window = self._limit = 1
-        self._pace = 0.0
+        self._pace = self._next_small = 0.0
         self._sent_at = 0.0
         self._seq = 0
         self._silent_pings = 0
@@ -203,15 +208,13 @@ class Delivery(asyncio.Protocol):
     def wake(self, patient: bool = True) -> bool:
         """Send what waits, as far as the subscriber keeps up; whether nothing waits any more.
 
-        patient: a few events behind a batch in flight are held for a moment, because its answer may
-        come any time: a call for each costs all three programs more than the event.
+        patient: of a few events in close succession the first goes at once and the others together.
         """
         batches, backlog = self._batches, self.backlog
         while len(backlog):
             if len(batches) >= self._window or self.state is not State.ACTIVE:
                 return False
-            if batches and len(backlog) < _FEW and backlog.bytes < _SMALL and patient:
-                self._hold()
+            if patient and len(backlog) < _FEW and backlog.bytes < _FEW_BYTES and self._hold():
                 return False
             batch = backlog.take(self._limit, c.BATCH_BYTES)
             if not batches:
@@ -220,21 +223,22 @@ class Delivery(asyncio.Protocol):
             self._send(batch)
         return True
 
-    def _hold(self) -> None:
+    def _hold(self) -> bool:
+        """Whether a few events must wait; then they are sent when it is time."""
         if self._held is None:
+            if time.monotonic() >= self._next_small:
+                return False
             self._held = self._loop.call_later(_HOLD, self._release)
+        return True
 
     def _release(self) -> None:
-        """Send what was held, if that was for long enough."""
         self._held = None
-        if self._batches and self._loop.time() - self._sent_at < _HOLD:
-            self._hold()
-        else:
-            self.wake(patient=False)
+        self.wake(patient=False)
 
     def _send(self, batch: Batch) -> None:
         assert self._transport is not None
         self._seq = (self._seq + 1) & 0xFFFF
+        self._next_small = time.monotonic() + _SPACING  # the loop's clock may move by milliseconds
         rows = batch.rows
         if self._event_only:
             self._transport.write(callbacks.write_event_batch(self._object_id, self._seq, rows))

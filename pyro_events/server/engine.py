@@ -252,8 +252,7 @@ class Engine:
     def deliver(self) -> None:
         """Send what waits to those who got something. Whoever publishes calls it next.
 
-        Not done by `publish` itself, so that a publisher's answer is on its way before: it is the
-        publisher who waits.
+        Not done by `publish` itself, so that all that came at once is sent together.
         """
         if not self.broker.ready:
             return

@@ -10,6 +10,7 @@ from fake_subscriber import fake_subscriber
 from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher
+from pyro_events.server import delivery
 from pyro_events.wire.frames import CONNECT_FAIL, EXCEPTION
 
 SERIALIZE_ERROR = {
@@ -82,6 +83,44 @@ def test_a_daemon_whose_threads_are_all_taken_is_explained(
         subscriber.send(CONNECT_FAIL, 0, "no free workers, increase server threadpool size")
         eventually(lambda: not statistics(service.uri)["subscribers"])
         eventually(lambda: "no free workers" in caplog.text)
+
+
+def test_events_in_close_succession_wait_a_moment_for_each_other(
+    service: EventServiceStarter, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_SPACING", 3600.0)
+    monkeypatch.setattr(delivery, "_HOLD", 1.0)
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        subscriber.greet("events")
+        publisher.publish("A", 1)
+        assert len(subscriber.batch()) == 1  # the first goes at once
+        subscriber.answer()
+        publisher.publish("A", 2)
+        publisher.publish("A", 3)
+        assert [row[2] for row in subscriber.batch()] == [2, 3]
+
+
+@pytest.mark.parametrize(("setting", "value"), [("_FEW", 2), ("_FEW_BYTES", 200)])
+def test_what_is_more_than_a_few_does_not_wait(
+    service: EventServiceStarter,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    value: int,
+) -> None:
+    monkeypatch.setattr(delivery, "_SPACING", 3600.0)
+    monkeypatch.setattr(delivery, "_HOLD", 3600.0)
+    monkeypatch.setattr(delivery, setting, value)
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        subscriber.greet("events")
+        publisher.publish("A", 1)
+        subscriber.batch()
+        subscriber.answer()
+        publisher.publish("A", 2)
+        publisher.publish("A", 3)
+        assert [row[2] for row in subscriber.batch()] == [2, 3]
 
 
 def test_batches_are_bounded_by_bytes(service: EventServiceStarter, publisher: Publisher) -> None:
