@@ -234,6 +234,7 @@ class Delivery(asyncio.Protocol):
     def _release(self) -> None:
         self._held = None
         self.wake(patient=False)
+        self._owner.acknowledged(self)
 
     def _send(self, batch: Batch) -> None:
         assert self._transport is not None

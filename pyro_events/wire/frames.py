@@ -133,7 +133,7 @@ class FrameReader:
 
         A large frame is received where it stays. Release the view before anything else is called.
         """
-        return self._body.space() if self._body is not None else None
+        return (self._body.space() or None) if self._body is not None else None
 
     def filled(self, count: int) -> None:
         """So many bytes were put where `space` said."""

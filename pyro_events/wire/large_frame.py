@@ -18,25 +18,20 @@ from ..constants import LARGE, MIB
 # Pieces that are kept, and the largest that is: a process keeps 8 MiB at most.
 _KEEP: Final = 4
 _KEEP_SIZE: Final = 2 * MIB
-# `sys.getrefcount` sees our variable and its own argument. A view refers to its memory.
-_OURS_ALONE: Final = 2
-
 _kept: deque[bytearray] = deque(maxlen=_KEEP)
 
 
-def _used_again(size: int) -> bytearray | None:
-    """A kept piece of at least that size that nobody uses."""
-    for _ in range(len(_kept)):
-        try:
-            piece = _kept.popleft()
-        except IndexError:  # another thread has it
-            return None
-        if len(piece) >= size and sys.getrefcount(piece) == _OURS_ALONE:
-            _kept.append(piece)
+def _unused(kept: deque[bytearray], size: int, references: int) -> bytearray | None:
+    """A kept piece of at least that size to which there are no more than so many references."""
+    for piece in list(kept):
+        if len(piece) >= size and sys.getrefcount(piece) <= references:
             return piece
-        _kept.append(piece)
-        del piece  # or the next thread to look would take it for used
     return None
+
+
+# How many there are to a piece that nobody uses: that of the kept ones, and those of who looks. A view
+# refers to its memory, and so does another thread that looks at the same moment.
+_NOBODY: Final = next(count for count in range(16) if _unused(deque([bytearray(1)]), 1, count) is not None)
 
 
 class LargeBody:
@@ -47,7 +42,7 @@ class LargeBody:
     def __init__(self, size: int, beginning: memoryview) -> None:
         """size: of all of it. beginning: what has come already."""
         self._size = size
-        self._memory = _used_again(size) or bytearray()
+        self._memory = _unused(_kept, size, _NOBODY) or bytearray()
         self._usable = min(len(self._memory), size)
         self._received = 0
         if not self._usable:
