@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgpack import Packer, Unpacker
+from msgpack import OutOfData, Packer, Unpacker
 
 from .codec_types import ARRAY
 from .constants import KIB
@@ -44,20 +44,25 @@ def array_block(parts: list[Any], packed: bytes) -> Block:
 
 
 def body_of(payload: bytes | memoryview) -> tuple[bytes, memoryview] | None:
-    """What stands before the large piece that ends a payload, and that piece; None if it is no block."""
+    """The large piece that ends a payload, and the dtype and shape before it, as msgpack has them.
+
+    These are empty when the message is bytes. None if the payload is no block.
+    """
     start = _body_start(payload)
     after = start + 1 + _LENGTH
     if payload[start] != _BYTES or int.from_bytes(payload[start + 1 : after], "big") != len(payload) - after:
         return None
-    return bytes(payload[:start]), memoryview(payload)[after:]
+    return bytes(payload[len(_ARRAY_OF_FOUR) : start]), memoryview(payload)[after:]
 
 
 def _body_start(payload: bytes | memoryview) -> int:
     if payload[: len(_ARRAY_OF_FOUR)] != _ARRAY_OF_FOUR:
         return 0
     unpacker = Unpacker(max_buffer_size=_HEAD)
-    unpacker.feed(payload[:_HEAD])
-    unpacker.read_array_header()
-    for _ in range(3):
+    unpacker.feed(payload[len(_ARRAY_OF_FOUR) : _HEAD])
+    try:
         unpacker.skip()
-    return int(unpacker.tell())
+        unpacker.skip()
+    except OutOfData:  # an array with hundreds of fields
+        return 0
+    return len(_ARRAY_OF_FOUR) + int(unpacker.tell())

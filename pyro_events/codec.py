@@ -16,8 +16,6 @@ sockets, how a single type is written.
 
 from __future__ import annotations
 
-import base64
-import math
 import reprlib
 from collections.abc import Iterator
 from typing import Any, Final
@@ -31,21 +29,12 @@ from .blocks import Block, array_block, body_of
 from .codec_types import ARRAY, CLASS_TAGGED, MARKS, OBJECT, READERS, SCALAR, TUPLE, WRITERS, check_hashes
 from .constants import LARGE, MAX_DEPTH
 from .errors import PayloadError, UnsupportedTypeError
-from .nesting import KEEP_BUFFER, check_depth
+from .nesting import KEEP_BUFFER, TOO_DEEP, check_depth
+from .plain import ClassTagged, untangle
 
-__all__ = ["decode", "encode", "encode_plain"]
+__all__ = ["decode", "encode", "encode_plain", "encode_shared"]
 
 _NATIVE: Final = (type(None), bool, float, str, bytes, bytearray, memoryview, ExtType, Timestamp)
-_TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels, or contains itself"
-
-
-class _ClassTagged:
-    """A dict of a stock Pyro5 program that says by "__class__" what it was."""
-
-    __slots__ = ("state",)
-
-    def __init__(self, state: dict[str, Any]) -> None:
-        self.state = state
 
 
 # ---- writing ------------------------------------------------------------------------------------
@@ -68,7 +57,7 @@ def _write(value: Any) -> Any:
     writer = WRITERS.get(kind)
     if writer is not None:
         return writer(value)
-    if kind is _ClassTagged:
+    if kind is ClassTagged:
         return [CLASS_TAGGED, value.state]
     parts = numpy_parts(value)
     if parts is not None:
@@ -113,10 +102,12 @@ def _array_block(message: Any) -> Block | None:
     if not LARGE < message.nbytes < 1 << 32:
         return None
     try:
-        parts = numpy_parts(message)
-    except UnsupportedTypeError as error:
+        parts: Any = numpy_parts(message)
+        packed = _new_packer().pack([*parts[:-1], b""])
+        check_depth(packed)
+    except Exception as error:
         raise _refusal(message, error) from error
-    return array_block(parts, _new_packer().pack([*parts[:-1], b""])) if parts is not None else None
+    return array_block(parts, packed)
 
 
 # The types of messages that may be one block; numpy's is added with the first array, because numpy
@@ -143,29 +134,10 @@ def encode_plain(value: object, *, serpent: bool = True) -> bytes:
     becomes that again. Raises UnsupportedTypeError as `encode`.
     """
     try:
-        untangled = _untangle(value, serpent, 1)
+        untangled = untangle(value, serpent)
     except UnsupportedTypeError as error:
         raise _refusal(value, error) from None
     return encode(untangled)
-
-
-def _untangle(value: Any, serpent: bool, depth: int) -> Any:
-    kind = type(value)
-    if kind not in (dict, list, tuple, set):
-        return value
-    if depth > MAX_DEPTH:
-        raise UnsupportedTypeError(_TOO_DEEP)
-    if kind is not dict:
-        return kind(_untangle(member, serpent, depth + 1) for member in value)
-    plain = {key: _untangle(member, serpent, depth + 1) for key, member in value.items()}
-    if serpent and plain.keys() == {"data", "encoding"} and plain["encoding"] == "base64":
-        try:
-            return base64.b64decode(plain["data"], validate=True)
-        except (TypeError, ValueError):
-            return plain
-    if serpent and plain == {"__class__": "float", "value": "nan"}:
-        return math.nan
-    return _ClassTagged(plain) if type(plain.get("__class__")) is str else plain
 
 
 # ---- refusing -----------------------------------------------------------------------------------
@@ -175,7 +147,7 @@ def _refusal(message: object, error: Exception) -> UnsupportedTypeError:
     """The error that says what in `message` could not be carried, and where it stood."""
     found = _find(message, 1)
     if found is None:  # somebody changed it meanwhile, or converters nest too deep
-        return UnsupportedTypeError(f"cannot carry this message: {error or _TOO_DEEP}")
+        return UnsupportedTypeError(f"cannot carry this message: {error or TOO_DEEP}")
     kind, reason, steps = found
     where = "message"
     for step in reversed(steps):
@@ -192,7 +164,7 @@ def _find(value: Any, depth: int) -> tuple[type, str, list[str]] | None:
         return kind, str(error) or type(error).__name__, []
     depth += levels
     if depth - 1 > MAX_DEPTH:
-        return kind, _TOO_DEEP, []
+        return kind, TOO_DEEP, []
     for step, member in members:
         found = _find(member, depth)
         if found is not None:
@@ -210,7 +182,7 @@ def _members(value: Any) -> tuple[int, Iterator[tuple[str, Any]]]:
         return 1, (("an element", member) for member in value)
     if kind is dict:
         return 1, _entries(value)
-    if kind is _ClassTagged:
+    if kind is ClassTagged:
         return 2, _entries(value.state)
     if kind in _NATIVE or (kind is int and -(2**63) <= value < 2**64):
         _new_packer("surrogatepass").pack(value)
@@ -319,6 +291,7 @@ def decode(payload: bytes | memoryview) -> Any:
 def _decode_block(head: bytes, body: memoryview) -> Any:
     if not head:
         return bytes(body)
-    # Without the marker, which would make an array of what is there.
-    dtype, shape = unpackb(b"\x92" + head[4:], list_hook=_read_list, ext_hook=_read_mark)
+    described = b"\x92" + head
+    check_depth(described)
+    dtype, shape = unpackb(described, list_hook=_read_list, ext_hook=_read_mark)
     return read_array([ARRAY, dtype, shape, body])

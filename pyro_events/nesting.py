@@ -15,6 +15,8 @@ from msgpack.exceptions import StackError
 
 from .constants import KIB, MAX_DEPTH, MIB
 
+TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels, or contains itself"
+
 # Unpackers that nobody uses at the moment; fresh memory for each payload would cost more than copying
 # it there. But no buffer larger than this is kept.
 _idle: list[Any] = []

@@ -131,6 +131,7 @@ class Enrolment:
             calls, options = self._record.calls(), dict(self._options)
             self.since = time.monotonic()
         options = self._with_call(options, anew=True)
+        told_on = None
         for how, texts in calls:
             if self.ended:
                 return
@@ -141,7 +142,8 @@ class Enrolment:
             except Pyro5.errors.TimeoutError:
                 self._link.drop("it did not answer")
                 raise
-            self._told_on = self._link.reconnects
+            if told_on is None:  # a later connection may be to a service that knows only the later ones
+                self._told_on = told_on = self._link.reconnects
 
     def end(self) -> list[str] | None:
         """Forget everything, for good; returns what there was to unsubscribe from, None the next time."""

@@ -169,9 +169,11 @@ class Keeper:
 
     def _leave(self) -> None:
         """It is not our turn any more, nor do we want it to be."""
+        # In this order: a connection that is lost in between shall find that it is still our turn, and
+        # leave it to the thread to line up, and not be taken out of the line again.
+        outages.leave(self)
         with self._changed:
             self._admitted = False
-        outages.leave(self)
 
     def _run(self) -> None:
         activity, heard = self._kept.activity(), time.monotonic()

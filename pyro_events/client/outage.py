@@ -47,33 +47,38 @@ class Returning(Protocol):
 
 
 class _Line:
-    """Those who want to return to one address. inside: whose turn it is. waiting: the others, in order,
-    each with the time before which it does not want to try."""
+    """Those who want to return to one address. inside: whose turn it is, each with a token of its own for
+    this turn. waiting: the others, in order, each with the time before which it does not want to try."""
 
     __slots__ = ("address", "failed", "failures", "inside", "next_try", "waiting")
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.inside: set[Returning] = set()
+        self.inside: dict[Returning, object] = {}
         self.waiting: dict[Returning, float] = {}
         # Whether the last try failed, how many have in a row, and when the next is due.
         self.failed = False
         self.failures = 0
         self.next_try = 0.0
 
+    @property
+    def crowded(self) -> bool:
+        """Whether more than return side by side stand here, and are not asleep yet."""
+        return len(self.inside) + len(self.waiting) > AT_ONCE and self.failures < _ASLEEP
+
     def drop(self, who: Returning) -> None:
         """It stands here no more."""
-        self.inside.discard(who)
+        self.inside.pop(who, None)
         self.waiting.pop(who, None)
 
-    def next(self) -> tuple[Returning, float] | None:
-        """Whose turn it is now as well, and from when on; None when nobody else's."""
+    def next(self) -> tuple[Returning, float, object] | None:
+        """Whose turn it is now as well, from when on, and its token; None when nobody else's."""
         if not self.waiting or len(self.inside) >= (1 if self.failed else AT_ONCE):
             return None
         who, at = next(iter(self.waiting.items()))
         del self.waiting[who]
-        self.inside.add(who)
-        return who, max(at, self.next_try)
+        self.inside[who] = turn = object()
+        return who, max(at, self.next_try), turn
 
 
 class Outages:
@@ -152,12 +157,13 @@ class Outages:
                 found = line.next()
                 if found is None:
                     lines = self._lines.values()
-                    self._set_interval(any([one.waiting and one.failures < _ASLEEP for one in lines]))
+                    self._set_interval(any([one.crowded for one in lines]))
                     return
-            who, at = found
+            who, at, turn = found
             if not who.summon(at):
                 with self._lock:
-                    self._forget(who)
+                    if line.inside.get(who) is turn:  # or else it has lined up anew meanwhile
+                        self._forget(who)
 
     def _set_interval(self, crowded: bool) -> None:
         """Have threads that wait for the interpreter ask for it more rarely, or as they did before."""

@@ -120,6 +120,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closing = True
+        self._space = None
         if self._timer is not None:
             self._timer.cancel()
         if not isinstance(self._pending, bool):

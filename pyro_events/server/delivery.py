@@ -14,7 +14,6 @@ import asyncio
 import enum
 import logging
 import ssl
-import time
 from typing import Protocol, cast
 
 import Pyro5.errors
@@ -30,18 +29,10 @@ from ..wire.identity import CallbackProof
 from .contact import connected, no_answer, refused, takes_event_only, unanswered
 from .settling import ends_connection, is_final, settled
 from .sockets import tune
+from .spacing import FEW, FEW_BYTES, Spacing
 from .subscribers import Callback
 
 log = logging.getLogger("pyro_events.delivery")
-
-# Few events that come within this many seconds of the last call wait for others: to call for each would
-# cost the service and the subscriber far more than the event.
-_SPACING = 0.0005
-# How long they wait; uvloop's timers know no fractions of a millisecond.
-_HOLD = 0.001
-# What is few, in events and in bytes.
-_FEW = 32
-_FEW_BYTES = 4 * c.KIB
 
 
 class State(enum.Enum):
@@ -76,9 +67,7 @@ class Delivery(asyncio.Protocol):
         "_batches",
         "_certified_name",
         "_event_only",
-        "_held",
         "_limit",
-        "_next_small",
         "_loop",
         "_object_id",
         "_options",
@@ -91,6 +80,7 @@ class Delivery(asyncio.Protocol):
         "_sent_at",
         "_seq",
         "_silent_pings",
+        "_spacing",
         "_task",
         "_transport",
         "_window",
@@ -128,9 +118,9 @@ class Delivery(asyncio.Protocol):
         self._reader = FrameReader(callbacks.GREETING_LIMITS)
         self._batches: list[Batch] = []  # a deque costs a small one ten times the memory
         self._event_only = False
-        self._held: asyncio.TimerHandle | None = None
+        self._spacing = Spacing(self._waited)
         self._window = self._limit = 1
-        self._pace = self._next_small = 0.0
+        self._pace = 0.0
         self._sent_at = 0.0
         self._seq = 0
         self._silent_pings = 0
@@ -214,7 +204,7 @@ class Delivery(asyncio.Protocol):
         while len(backlog):
             if len(batches) >= self._window or self.state is not State.ACTIVE:
                 return False
-            if patient and len(backlog) < _FEW and backlog.bytes < _FEW_BYTES and self._hold():
+            if patient and len(backlog) < FEW and backlog.bytes < FEW_BYTES and self._wait():
                 return False
             batch = backlog.take(self._limit, c.BATCH_BYTES)
             if not batches:
@@ -223,23 +213,18 @@ class Delivery(asyncio.Protocol):
             self._send(batch)
         return True
 
-    def _hold(self) -> bool:
-        """Whether a few events must wait; then they are sent when it is time."""
-        if self._held is None:
-            if time.monotonic() >= self._next_small:
-                return False
-            self._held = self._loop.call_later(_HOLD, self._release)
-        return True
+    def _wait(self) -> bool:
+        # A backlog that is small holds up a publisher soon.
+        return not self.backlog.crowded and self._spacing.wait()
 
-    def _release(self) -> None:
-        self._held = None
+    def _waited(self) -> None:
         self.wake(patient=False)
-        self._owner.acknowledged(self)
+        self._owner.acknowledged(self)  # what is taken now makes room too
 
     def _send(self, batch: Batch) -> None:
         assert self._transport is not None
         self._seq = (self._seq + 1) & 0xFFFF
-        self._next_small = time.monotonic() + _SPACING  # the loop's clock may move by milliseconds
+        self._spacing.called()
         rows = batch.rows
         if self._event_only:
             self._transport.write(callbacks.write_event_batch(self._object_id, self._seq, rows))
@@ -312,12 +297,8 @@ class Delivery(asyncio.Protocol):
         """End the link, with a line in the log if there is an explanation; the engine hears of it."""
         if self.state is State.CLOSED:
             return
-        was, self.state = self.state, State.CLOSED
-        self._stop_waiting()
-        if self._task is not None:
-            self._task.cancel()
-        if self._transport is not None:
-            self._transport.abort()
+        was = self.state
+        self._end()
         lost = len(self.backlog) + self.backlog.unacknowledged
         if explanation:
             # A program that ends when it has unsubscribed, or has got everything, is no concern.
@@ -325,6 +306,29 @@ class Delivery(asyncio.Protocol):
             level = logging.INFO if quiet else logging.WARNING
             log.log(level, "%s %s; disconnected, %d events lost", self.backlog.subscriber, explanation, lost)
         self._owner.ended(self, reason)
+
+    def give_way(self) -> None:
+        """End the link because there will be another to the same subscriber, which has lost this one.
+
+        What waits goes over the other; what is in flight counts as lost, because it may have arrived.
+        """
+        self._end()
+        unconfirmed = self.backlog.unacknowledged
+        while self._batches:
+            self.backlog.lose_batch(self._batches.pop(0))
+        log.warning(
+            "%s has lost its connection and is connected to again: %d events are unconfirmed, %d wait",
+            *(self.backlog.subscriber, unconfirmed, len(self.backlog)),
+        )
+
+    def _end(self) -> None:
+        self.state = State.CLOSED
+        self._stop_waiting()
+        self._spacing.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        if self._transport is not None:
+            self._transport.abort()
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:

@@ -112,14 +112,15 @@ class FrameReader:
     what was fed.
     """
 
-    __slots__ = ("_begun", "_body", "_buffer", "_position", "limits")
+    __slots__ = ("_annotated", "_begun", "_body", "_buffer", "_position", "limits")
 
     def __init__(self, limits: FrameLimits) -> None:
         self.limits = limits
         self._buffer: bytes | bytearray = b""
         self._position = 0
-        # A large frame that has begun, without its payload, and with as many annotations as it has.
+        # A large frame that has begun: its header, how much of its body are annotations, and the body.
         self._begun: Frame | None = None
+        self._annotated = 0
         self._body: LargeBody | None = None
 
     @property
@@ -131,7 +132,7 @@ class FrameReader:
     def space(self) -> memoryview | None:
         """Where the next bytes should be put, which `filled` then counts; None: feed them.
 
-        A large frame is received where it stays. Release the view before anything else is called.
+        A large frame is received where it stays. To be asked for again after `filled`.
         """
         return (self._body.space() or None) if self._body is not None else None
 
@@ -188,7 +189,8 @@ class FrameReader:
         end = middle + size
         if length < end:
             if size > LARGE:
-                self._begun = Frame(kind, flags, serializer_id, seq, bytes(annotated), b"")
+                self._begun = Frame(kind, flags, serializer_id, seq, b"", b"")
+                self._annotated = annotated
                 self._body = LargeBody(annotated + size, memoryview(buffer)[start + HEADER_SIZE :])
                 self._buffer, self._position = b"", 0
             return None
@@ -204,7 +206,7 @@ class FrameReader:
         if whole is None or begun is None:
             return None
         self._body = self._begun = None
-        annotated = len(begun.annotations)
+        annotated = self._annotated
         payload: bytes | memoryview = whole[annotated:]
         if begun.flags & COMPRESSED:
             payload = self._unpacked(payload, begun)

@@ -107,6 +107,29 @@ def test_a_connection_that_is_lost_is_replaced(keeper: Keeper, kept: Kept) -> No
     eventually(lambda: len(kept.calls) == 2)
 
 
+def test_a_connection_that_is_lost_in_the_moment_of_being_back(
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread's `left` comes while it leaves the line, in which others wait."""
+    leave, lost = outage.outages.leave, []
+
+    def leave_and_lose(who: Keeper) -> None:
+        leave(who)
+        if who is keeper and len(lost) < 3:
+            lost.append(keeper)
+            keeper.left("two")
+
+    keeper.begin()
+    keeper.arrived("one")
+    keeper.left("one")
+    eventually(lambda: kept.calls == [True])
+    monkeypatch.setattr(outage.outages, "leave", leave_and_lose)
+    keeper.arrived("two")
+    monkeypatch.setattr(outage.outages, "leave", leave)
+    assert lost == [keeper]
+    eventually(lambda: len(kept.calls) == 2)
+
+
 @pytest.mark.parametrize("step", ["answer", "answer_reach"])
 def test_it_is_tried_until_it_succeeds(
     keeper: Keeper, kept: Kept, caplog: pytest.LogCaptureFixture, step: str

@@ -63,6 +63,31 @@ def test_a_few_return_side_by_side_and_the_next_when_one_is_back(outages: Outage
     assert all(one.turns == [7.0] for one in many[: AT_ONCE + 1])
 
 
+class Torn(One):
+    """Has come back when it is summoned, and is lost again before its answer is heard."""
+
+    def __init__(self, outages: Outages) -> None:
+        super().__init__()
+        self.outages = outages
+
+    def summon(self, at: float) -> bool:
+        self.turns.append(at)
+        if len(self.turns) > 1:
+            return True
+        self.outages.line_up(self, HERE, 5.0)
+        return False
+
+
+def test_one_that_lines_up_anew_meanwhile_keeps_its_new_place(outages: Outages) -> None:
+    torn = Torn(outages)
+    outages.line_up(torn, HERE, 1.0)
+    assert torn.turns == [1.0, 5.0]
+    many = in_line(outages, AT_ONCE)
+    assert summoned(many) == list(range(AT_ONCE - 1))  # the turn is still its own
+    outages.leave(torn)
+    assert summoned(many) == list(range(AT_ONCE))
+
+
 def test_after_a_failure_one_at_a_time_tries_with_growing_pauses(outages: Outages) -> None:
     many = in_line(outages, AT_ONCE + 2)
     for one in many[:AT_ONCE]:

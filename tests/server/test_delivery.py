@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
-from contract import books, running, statistics, subscribe
+from contract import books, in_background, running, statistics, subscribe
 from fake_subscriber import fake_subscriber
 from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher
 from pyro_events.server import delivery
+from pyro_events.server.spacing import Spacing
 from pyro_events.wire.frames import CONNECT_FAIL, EXCEPTION
 
 SERIALIZE_ERROR = {
@@ -73,6 +75,40 @@ def test_a_connection_that_cannot_be_made_again_ends_it(
         assert statistics(service.uri)["lost"] == {"unconfirmed": 1, "gone": 1}
 
 
+def test_who_has_lost_its_connection_unnoticed_gets_what_waits(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, ["A", "B"])
+        subscriber.greet("events")
+        for number in range(5):
+            publisher.publish("A", number)
+        eventually(lambda: (books(service.uri, subscriber.uri) or {})["unacknowledged"] == 2)
+        subscribe(service.uri, subscriber.uri, "A", anew=True)
+        subscriber.greet("events")
+        assert [row[2] for row in subscriber.take(3)] == [3, 4, 5]
+        eventually(lambda: not statistics(service.uri)["waiting"])
+        found = books(service.uri, subscriber.uri)
+        assert found is not None
+        assert found["subjects"] == ["A"]
+        assert found["lost"] == {"unconfirmed": 2}
+        assert found["delivered"] == 3
+
+
+def test_a_publisher_held_up_goes_on_when_its_subscriber_is_back(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A", backlog=2)
+        subscriber.greet("events")
+        held = in_background(lambda: [publisher.publish("A", number) for number in range(6)])
+        eventually(lambda: (books(service.uri, subscriber.uri) or {})["backlog"] >= 2)
+        subscribe(service.uri, subscriber.uri, "A", anew=True)
+        subscriber.greet("events")
+        assert [row[2] for row in subscriber.take(4)] == [3, 4, 5, 6]
+        assert held.result() == [1] * 6
+
+
 def test_a_daemon_whose_threads_are_all_taken_is_explained(
     service: EventServiceStarter, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -88,8 +124,7 @@ def test_a_daemon_whose_threads_are_all_taken_is_explained(
 def test_events_in_close_succession_wait_a_moment_for_each_other(
     service: EventServiceStarter, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "_SPACING", 3600.0)
-    monkeypatch.setattr(delivery, "_HOLD", 1.0)
+    monkeypatch.setattr(delivery, "Spacing", partial(Spacing, close=3600.0, moment=1.0))
     with fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
         subscriber.greet("events")
@@ -101,7 +136,7 @@ def test_events_in_close_succession_wait_a_moment_for_each_other(
         assert [row[2] for row in subscriber.batch()] == [2, 3]
 
 
-@pytest.mark.parametrize(("setting", "value"), [("_FEW", 2), ("_FEW_BYTES", 200)])
+@pytest.mark.parametrize(("setting", "value"), [("FEW", 2), ("FEW_BYTES", 200)])
 def test_what_is_more_than_a_few_does_not_wait(
     service: EventServiceStarter,
     publisher: Publisher,
@@ -109,8 +144,7 @@ def test_what_is_more_than_a_few_does_not_wait(
     setting: str,
     value: int,
 ) -> None:
-    monkeypatch.setattr(delivery, "_SPACING", 3600.0)
-    monkeypatch.setattr(delivery, "_HOLD", 3600.0)
+    monkeypatch.setattr(delivery, "Spacing", partial(Spacing, close=3600.0, moment=3600.0))
     monkeypatch.setattr(delivery, setting, value)
     with fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
@@ -121,6 +155,33 @@ def test_what_is_more_than_a_few_does_not_wait(
         publisher.publish("A", 2)
         publisher.publish("A", 3)
         assert [row[2] for row in subscriber.batch()] == [2, 3]
+
+
+@pytest.mark.parametrize("policy", ["drop-newest", "drop-oldest", "latest", "disconnect"])
+def test_few_do_not_wait_where_the_backlog_is_small(
+    service: EventServiceStarter, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """Nor is an idle subscriber called slow, or disconnected."""
+    monkeypatch.setattr(delivery, "Spacing", partial(Spacing, close=3600.0, moment=3600.0))
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A", backlog=1, overflow=policy)
+        subscriber.greet("events")
+        for number in range(5):
+            publisher.publish("A", number)
+            assert subscriber.messages(1) == [number]
+        assert statistics(service.uri)["lost"] == {}
+
+
+def test_to_subscribe_to_nothing_anew_is_the_end(service: EventServiceStarter, publisher: Publisher) -> None:
+    """And holds nobody up."""
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A", backlog=2)
+        subscriber.greet("events")
+        held = in_background(lambda: [publisher.publish("A", number) for number in range(6)])
+        eventually(lambda: (books(service.uri, subscriber.uri) or {})["backlog"] >= 2)
+        subscribe(service.uri, subscriber.uri, [], anew=True)
+        assert held.result()[-1] == 0
+        assert statistics(service.uri)["subscribers"] == []
 
 
 def test_batches_are_bounded_by_bytes(service: EventServiceStarter, publisher: Publisher) -> None:

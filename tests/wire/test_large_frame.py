@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -99,6 +100,50 @@ def test_memory_that_is_in_use_is_left_alone() -> None:
     assert part == b"1" * 5
     assert second.obj is not part.obj
     assert second == b"2" * MIB
+
+
+def test_a_small_frame_does_not_hold_a_large_piece() -> None:
+    """What is accounted for is the payload; the memory behind it is at most twice that."""
+    reader = FrameReader(LIMITS)
+    for _ in range(4):
+        large_frame_of(bytes(2 * MIB), reader)
+    kept = [large_frame_of(bytes(101 * KIB), reader) for _ in range(12)]
+    for view in kept:
+        assert isinstance(view.obj, bytearray)
+        assert len(view.obj) <= 2 * len(view)
+
+
+def test_another_thread_may_have_the_kept_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Emptied(large_frame.deque):  # type: ignore[name-defined,misc]
+        def popleft(self) -> bytearray:
+            raise IndexError
+
+    monkeypatch.setattr(large_frame, "_kept", Emptied([bytearray(MIB)]))
+    assert large_frame_of(b"3" * MIB, FrameReader(LIMITS)) == b"3" * MIB
+
+
+def test_a_frame_that_is_being_received_keeps_its_memory() -> None:
+    large_frame_of(bytes(MIB), FrameReader(LIMITS))
+    first, second = LargeBody(MIB, memoryview(b"1" * 10)), LargeBody(MIB, memoryview(b"2" * 10))
+    for body, content in ((first, b"1"), (second, b"2")):
+        body.take(memoryview(content * MIB)[10:])
+    assert first.whole() == b"1" * MIB
+    assert second.whole() == b"2" * MIB
+
+
+def test_annotations_take_no_memory_before_they_come() -> None:
+    header = bytearray(write_frame(INVOKE, 0, MSGPACK, 0, bytes(100 * KIB))[:40])
+    header[16:20] = (7 * MIB).to_bytes(4, "big")
+    readers = [FrameReader(LIMITS) for _ in range(20)]
+    tracemalloc.start()
+    try:
+        for reader in readers:
+            reader.feed(bytes(header))
+            assert reader.next_frame() is None
+        current, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert current <= sum(reader.buffered for reader in readers) + MIB
 
 
 def test_little_is_kept() -> None:
