@@ -20,6 +20,7 @@ _COLUMNS = 2
 _WIDTH, _GAP, _TOP = 500, 24, 64
 _LABEL, _VALUE, _ROW = 212, 76, 20
 _OURS, _THEIRS, _WHISKER = "#1f6feb", "#b6bec9", "#3d444d"
+_LONG_TITLE = 45  # characters
 # Figures of many metrics are no comparison at a glance; of these cases a choice is shown.
 _CHOSEN = {"patterns": ("recurring_1", "recurring_10k", "new_10k"), "new-patterns": ("longest",)}
 
@@ -48,7 +49,9 @@ def panels(results: Results) -> list[Panel]:
                 if len(bars) > 1:
                     direction = "more is better" if metric.higher else "less is better"
                     title = f"{name}: {metric.title}"
-                    found.append(Panel(title, f"{metric.unit}, {direction}", bars))
+                    # Beside a long title there is room for the unit alone.
+                    unit = f"{metric.unit}, {direction}" if len(title) < _LONG_TITLE else metric.unit
+                    found.append(Panel(title, unit, bars))
     return found
 
 
