@@ -27,8 +27,8 @@ class Event:
         for example because its class is not registered in this program.
     time: float, seconds since the epoch, when the service accepted it; all subjects and subscribers of
         one publish see the same.
-    seq: int, consecutive from 1 for as long as the service knows the subscriber; 0 when it was not
-        delivered by a service.
+    seq: int, 1 for the first event of this connection, then consecutive; 0 when it was not delivered by
+        a service.
     missed: how many events for this subscriber were dropped just before this one; None when unknown.
     payload: bytes, the encoded message.
     """

@@ -249,10 +249,6 @@ class Broker:
                 self._routing.remove(text, backlog)
         return backlog
 
-    def unsubscribe_all(self, backlog: Backlog) -> None:
-        """Remove every subscription; what waits still waits."""
-        self._routing.remove_target(backlog)
-
     def remove(self, backlog: Backlog, reason: Loss) -> int:
         """Forget a subscriber; returns how many events are lost by that, 0 if it was forgotten before."""
         if self._subscribers.get(backlog.subscriber) is not backlog:

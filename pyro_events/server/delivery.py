@@ -297,8 +297,13 @@ class Delivery(asyncio.Protocol):
         """End the link, with a line in the log if there is an explanation; the engine hears of it."""
         if self.state is State.CLOSED:
             return
-        was = self.state
-        self._end()
+        was, self.state = self.state, State.CLOSED
+        self._stop_waiting()
+        self._spacing.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        if self._transport is not None:
+            self._transport.abort()
         lost = len(self.backlog) + self.backlog.unacknowledged
         if explanation:
             # A program that ends when it has unsubscribed, or has got everything, is no concern.
@@ -306,29 +311,6 @@ class Delivery(asyncio.Protocol):
             level = logging.INFO if quiet else logging.WARNING
             log.log(level, "%s %s; disconnected, %d events lost", self.backlog.subscriber, explanation, lost)
         self._owner.ended(self, reason)
-
-    def give_way(self) -> None:
-        """End the link because there will be another to the same subscriber, which has lost this one.
-
-        What waits goes over the other; what is in flight counts as lost, because it may have arrived.
-        """
-        self._end()
-        unconfirmed = self.backlog.unacknowledged
-        while self._batches:
-            self.backlog.lose_batch(self._batches.pop(0))
-        log.warning(
-            "%s has lost its connection and is connected to again: %d events are unconfirmed, %d wait",
-            *(self.backlog.subscriber, unconfirmed, len(self.backlog)),
-        )
-
-    def _end(self) -> None:
-        self.state = State.CLOSED
-        self._stop_waiting()
-        self._spacing.cancel()
-        if self._task is not None:
-            self._task.cancel()
-        if self._transport is not None:
-            self._transport.abort()
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:

@@ -62,16 +62,8 @@ class Links:
         backlog = broker.subscribe(callback.uri, names, patterns, wishes.options)
         if link is not None and wishes.anew:
             # It has lost our connection, which we might find out minutes later.
-            broker.unsubscribe_all(backlog)
-            broker.subscribe(callback.uri, names, patterns, wishes.options)
-            if broker.subscriptions(backlog):
-                link.give_way()
-                self.deliveries.pop(backlog)
-                self.lingering.pop(link, None)
-                self._owner.configured(backlog)
-            else:
-                link.close(Loss.GONE, "subscribed to nothing anew")
-                return
+            link.close(Loss.GONE, "subscribed anew, because it had lost its connection")
+            backlog = broker.subscribe(callback.uri, names, patterns, wishes.options)
         if backlog in self.deliveries:
             self._note_lingering(backlog)
             self._owner.configured(backlog)

@@ -75,40 +75,6 @@ def test_a_connection_that_cannot_be_made_again_ends_it(
         assert statistics(service.uri)["lost"] == {"unconfirmed": 1, "gone": 1}
 
 
-def test_who_has_lost_its_connection_unnoticed_gets_what_waits(
-    service: EventServiceStarter, publisher: Publisher
-) -> None:
-    with fake_subscriber() as subscriber:
-        subscribe(service.uri, subscriber.uri, ["A", "B"])
-        subscriber.greet("events")
-        for number in range(5):
-            publisher.publish("A", number)
-        eventually(lambda: (books(service.uri, subscriber.uri) or {})["unacknowledged"] == 2)
-        subscribe(service.uri, subscriber.uri, "A", anew=True)
-        subscriber.greet("events")
-        assert [row[2] for row in subscriber.take(3)] == [3, 4, 5]
-        eventually(lambda: not statistics(service.uri)["waiting"])
-        found = books(service.uri, subscriber.uri)
-        assert found is not None
-        assert found["subjects"] == ["A"]
-        assert found["lost"] == {"unconfirmed": 2}
-        assert found["delivered"] == 3
-
-
-def test_a_publisher_held_up_goes_on_when_its_subscriber_is_back(
-    service: EventServiceStarter, publisher: Publisher
-) -> None:
-    with fake_subscriber() as subscriber:
-        subscribe(service.uri, subscriber.uri, "A", backlog=2)
-        subscriber.greet("events")
-        held = in_background(lambda: [publisher.publish("A", number) for number in range(6)])
-        eventually(lambda: (books(service.uri, subscriber.uri) or {})["backlog"] >= 2)
-        subscribe(service.uri, subscriber.uri, "A", anew=True)
-        subscriber.greet("events")
-        assert [row[2] for row in subscriber.take(4)] == [3, 4, 5, 6]
-        assert held.result() == [1] * 6
-
-
 def test_a_daemon_whose_threads_are_all_taken_is_explained(
     service: EventServiceStarter, caplog: pytest.LogCaptureFixture
 ) -> None:
