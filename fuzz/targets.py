@@ -11,11 +11,13 @@ reaches what is behind the header.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
+from unittest import mock
 
 import Pyro5.errors
 
+from pyro_events import codec as codec_module
 from pyro_events.broker.broker import Broker
 from pyro_events.broker.routing import RoutingTable
 from pyro_events.broker.subjects import Pattern, check_subjects, check_texts, compile_pattern
@@ -25,7 +27,8 @@ from pyro_events.constants import KIB, MAX_HANDSHAKE
 from pyro_events.errors import PayloadError, UnsupportedTypeError
 from pyro_events.options import BacklogOptions
 from pyro_events.server.subscribers import read_subscriber
-from pyro_events.wire import callbacks, calls
+from pyro_events.wire import callbacks, calls, large_frame
+from pyro_events.wire import frames as frames_module
 from pyro_events.wire.frames import (
     BATCH,
     CONNECT,
@@ -73,17 +76,39 @@ def frames(data: bytes) -> None:
     whole = _read(limits, [stream])
     assert whole == _read(limits, [stream[at : at + 1] for at in range(len(stream))])
     size = 1 + len(stream) % 61
-    assert whole == _read(limits, [stream[at : at + size] for at in range(0, len(stream), size)])
+    pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+    assert whole == _read(limits, pieces)
+    with _small_is_large():
+        assert whole == _read(limits, pieces)
+        assert whole == _read(limits, pieces, in_place=True)
 
 
-def _read(limits: FrameLimits, pieces: Iterable[bytes]) -> tuple[list[Frame], str]:
+@contextlib.contextmanager
+def _small_is_large() -> Iterator[None]:
+    """Inputs are too short for what is done with large ones; so let them be large."""
+    with contextlib.ExitStack() as stack:
+        for module in (frames_module, large_frame, codec_module):
+            stack.enter_context(mock.patch.object(module, "LARGE", 16))
+        yield
+
+
+def _read(limits: FrameLimits, pieces: Iterable[bytes], in_place: bool = False) -> tuple[list[Frame], str]:
     """The frames in a stream, and why it can go no further, if it cannot."""
     reader, found = FrameReader(limits), []
     try:
         for piece in pieces:
-            reader.feed(piece)
-            while (frame := reader.next_frame()) is not None:
-                found.append(frame)
+            while piece:
+                space = reader.space() if in_place else None
+                if space is None:
+                    reader.feed(piece)
+                    piece = b""
+                else:
+                    count = min(len(space), len(piece))
+                    space[:count] = piece[:count]
+                    reader.filled(count)
+                    piece = piece[count:]
+                while (frame := reader.next_frame()) is not None:
+                    found.append(frame)
     except FrameError as error:
         return found, str(error)
     return found, ""
@@ -136,16 +161,27 @@ def _reply(payload: bytes, flags: int) -> None:
 
 
 def codec(data: bytes) -> None:
-    """Any bytes are a value or a PayloadError; a value that can be written can be read again."""
-    try:
-        value = decode(data)
-    except PayloadError:
+    """Any bytes are a value or a PayloadError, large or not; what can be written can be read again."""
+    with _small_is_large():
+        large = _decoded(memoryview(data))
+    found = _decoded(data)
+    assert [type(value) for value in large] == [type(value) for value in found]
+    if not found:
         return
+    (value,) = found
     try:
         again = encode(value)
     except UnsupportedTypeError:  # it stood for a class that is not known here, say
         return
     assert type(decode(again)) is type(value)
+
+
+def _decoded(data: bytes | memoryview) -> list[Any]:
+    """The value, or nothing."""
+    try:
+        return [decode(data)]
+    except PayloadError:
+        return []
 
 
 def subjects(data: bytes) -> None:
