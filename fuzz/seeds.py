@@ -160,7 +160,7 @@ def codec() -> Iterator[bytes]:
     values: list[Any] = [
         *(None, True, 0, -1, 1 << 63, 1 << 70, -(1 << 300), 1.5, float("nan"), float("-inf"), 1j),
         *("", "Straße", "\udc80", b"\0\xff", [], [1, [2, [3]]], {}, {"a": 1, 2: ("b",)}, (), ("SUN", 22.44)),
-        *({1, "a"}, frozenset({(1, 2)}), {("k", 1): {frozenset({1})}}, range(1, 10, 2)),
+        *({1, 2}, frozenset({(1, 2)}), {("k", 1): {frozenset({1})}}, range(1, 10, 2)),
         *(decimal.Decimal("-1.50"), decimal.Decimal("NaN"), fractions.Fraction(-1, 3), uuid.UUID(int=7)),
         *(datetime.datetime(2024, 7, 2, 1, 2, 3, 4), datetime.datetime(2024, 7, 2, tzinfo=zone)),
         *(

@@ -44,9 +44,9 @@ def array_block(parts: list[Any], packed: bytes) -> Block:
 
 
 def body_of(payload: bytes | memoryview) -> tuple[bytes, memoryview] | None:
-    """The large piece that ends a payload, and the dtype and shape before it, as msgpack has them.
+    """An array's dtype and shape as msgpack has them, empty for bytes, and the piece that ends the payload.
 
-    These are empty when the message is bytes. None if the payload is no block.
+    None if the payload is no block.
     """
     start = _body_start(payload)
     after = start + 1 + _LENGTH

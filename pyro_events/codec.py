@@ -103,7 +103,7 @@ def _array_block(message: Any) -> Block | None:
         return None
     try:
         parts: Any = numpy_parts(message)
-        packed = _new_packer().pack([*parts[:-1], b""])
+        packed = _new_packer("surrogatepass").pack([*parts[:-1], b""])
         check_depth(packed)
     except Exception as error:
         raise _refusal(message, error) from error
@@ -293,5 +293,7 @@ def _decode_block(head: bytes, body: memoryview) -> Any:
         return bytes(body)
     described = b"\x92" + head
     check_depth(described)
-    dtype, shape = unpackb(described, list_hook=_read_list, ext_hook=_read_mark)
+    dtype, shape = unpackb(
+        described, list_hook=_read_list, ext_hook=_read_mark, unicode_errors="surrogatepass"
+    )
     return read_array([ARRAY, dtype, shape, body])

@@ -169,11 +169,14 @@ class Keeper:
 
     def _leave(self) -> None:
         """It is not our turn any more, nor do we want it to be."""
-        # In this order: a connection that is lost in between shall find that it is still our turn, and
-        # leave it to the thread to line up, and not be taken out of the line again.
         outages.leave(self)
         with self._changed:
             self._admitted = False
+            if self._due == _SUMMONED:
+                # Another thread has lined up meanwhile, and was taken out of the line again: nobody will
+                # summon us, so the thread has to see for itself.
+                self._due = time.monotonic()
+                self._changed.notify_all()
 
     def _run(self) -> None:
         activity, heard = self._kept.activity(), time.monotonic()

@@ -120,6 +120,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closing = True
+        self._transport.abort()  # or the TLS of Python 3.10 says that nobody has closed it
         self._space = None
         if self._timer is not None:
             self._timer.cancel()

@@ -252,7 +252,7 @@ class Delivery(asyncio.Protocol):
             if ends_connection(str(error)):
                 self._connect_again()
         if done:
-            del self._batches[0]
+            del self._batches[:1]  # none are left if it was closed meanwhile
         else:
             self._send(batch)
         self._adapt(count)
@@ -299,11 +299,12 @@ class Delivery(asyncio.Protocol):
             return
         was, self.state = self.state, State.CLOSED
         self._stop_waiting()
-        self._spacing.cancel()
+        self._spacing.end()
         if self._task is not None:
             self._task.cancel()
         if self._transport is not None:
             self._transport.abort()
+        self._batches.clear()
         lost = len(self.backlog) + self.backlog.unacknowledged
         if explanation:
             # A program that ends when it has unsubscribed, or has got everything, is no concern.

@@ -54,8 +54,9 @@ class Spacing:
         self._timer = None
         self._send()
 
-    def cancel(self) -> None:
-        """Nothing waits any more."""
+    def end(self) -> None:
+        """Nothing waits any more, nor will; `send` is let go of."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        del self._send

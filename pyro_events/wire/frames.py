@@ -184,7 +184,7 @@ class FrameReader:
             or serializer_id not in limits.serializers
             or flags & (COMPRESSED | KEEP_SERIALIZED)
         ):
-            self._judge(Frame(kind, flags, serializer_id, seq, b"", b""), size + annotated)
+            self._judge(Frame(kind, flags, serializer_id, seq, b"", b""), size + annotated, annotated)
         middle = start + HEADER_SIZE + annotated
         end = middle + size
         if length < end:
@@ -212,8 +212,8 @@ class FrameReader:
             payload = self._unpacked(payload, begun)
         return begun._replace(annotations=bytes(whole[:annotated]), payload=payload)
 
-    def _judge(self, header: Frame, size: int) -> None:
-        """Raise FrameError if the limits refuse this header."""
+    def _judge(self, header: Frame, size: int, annotated: int) -> None:
+        """Raise FrameError if the limits refuse this header. size: of its body; annotated: of annotations."""
         limits = self.limits
         if header.type not in limits.types:
             raise FrameError(f"a message of type {header.type} is not expected here", header)
@@ -228,6 +228,8 @@ class FrameReader:
             raise FrameError("compressed messages are not accepted here", header)
         large = header.serializer_id == MSGPACK and not header.flags & (COMPRESSED | BATCH)
         most = max(limits.size, limits.large) if large else limits.size
+        if annotated > limits.size:
+            raise FrameError(f"annotations too large ({annotated} bytes, at most {limits.size})", header)
         if size > most:
             raise FrameError(f"message too large ({size} bytes, at most {most})", header)
 

@@ -29,7 +29,7 @@ def _unused_piece(size: int) -> bytearray | None:
             piece = _kept.popleft()
         except IndexError:  # other threads have them
             return None
-        if size <= len(piece) <= 2 * size and not _is_viewed(piece):
+        if size <= len(piece) <= size + size // 8 and not _is_viewed(piece):
             return piece
         _kept.append(piece)
     return None

@@ -107,17 +107,23 @@ def test_a_connection_that_is_lost_is_replaced(keeper: Keeper, kept: Kept) -> No
     eventually(lambda: len(kept.calls) == 2)
 
 
+@pytest.mark.parametrize("before", [True, False])
 def test_a_connection_that_is_lost_in_the_moment_of_being_back(
-    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
-    """Another thread's `left` comes while it leaves the line, in which others wait."""
+    """Another thread's `left` comes when it is about to leave the line, or has just left it."""
     leave, lost = outage.outages.leave, []
 
     def leave_and_lose(who: Keeper) -> None:
-        leave(who)
-        if who is keeper and len(lost) < 3:
+        if not before:
+            leave(who)
+        if who is keeper and not lost:
             lost.append(keeper)
-            keeper.left("two")
+            with monkeypatch.context() as crowd:
+                crowd.setattr(outage, "AT_ONCE", 0)  # it is not summoned at once
+                keeper.left("two")
+        if before:
+            leave(who)
 
     keeper.begin()
     keeper.arrived("one")

@@ -422,6 +422,15 @@ def test_a_large_publication_is_read(size: int, subjects: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("size", [1000, 2 * MAX_STOCK_CALL, 64 * MAX_STOCK_CALL])
+def test_an_event_holds_little_more_than_it_is_charged_for(size: int) -> None:
+    body = bytearray(1000) + publication(["x" * 250] * 254, bytes(size))
+    event = calls.read_large_publication(memoryview(body)[1000:], MAX_STOCK_CALL)[1].payload
+    held = event.obj if isinstance(event, memoryview) else event
+    assert len(held) <= 8 * len(event) / 7
+    assert event == bytes(size)
+
+
 def test_an_event_just_below_the_size_of_a_large_frame_is_read() -> None:
     # The whole is over 64 KiB, its bytes are not: msgpack then writes their length in two bytes.
     subjects = ["x" * 255] * 20
