@@ -319,10 +319,14 @@ def test_a_subscriber_whose_answer_drips_delays_nobody(installation: Installatio
         hostile.batch()
         answer = write_frame(RESULT, 0, MSGPACK, hostile.seq, b"\x90")
         assert hostile.sock is not None
-        for position in range(0, len(answer) - 1, 10):
+        for position in range(len(answer) - 1):
             hostile.sock.sendall(answer[position : position + 1])
-            installation.check()
+            if position % 10 == 0:
+                installation.check()
         assert lost_of(installation, hostile) == 0
+        hostile.sock.sendall(answer[-1:])
+        publisher.publish("hostile", 2)
+        assert len(hostile.batch()) == 1
 
 
 # 26
