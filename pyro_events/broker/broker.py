@@ -106,7 +106,7 @@ class Broker:
         match, total, most = self._routing.match, self._total, self._most_bytes
         queued = published = 0
         # Events that follow one another to the same subscribers are queued together, as long as
-        # nobody can be held up by them: a push for each of them and of many takes twice as long.
+        # nobody can be held up by them: a push for each event and each subscriber takes twice as long.
         run: list[QueuedEvent] = []
         size = free = free_bytes = 0
         before: tuple[Backlog, ...] = ()
