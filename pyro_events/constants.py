@@ -67,6 +67,11 @@ HEARTBEAT: Final = 15.0
 HEARTBEAT_ANSWER: Final = 5.0
 HEARTBEAT_TRIES: Final = 3
 
+# A subscriber that was given up, and may not hear of it, is looked for this often and this long: two
+# seconds after its line is back it shall be back too, and after half a minute it misses us by itself.
+KNOCK_EVERY: Final = 1.0
+KNOCK_FOR: Final = 60.0
+
 # A batch of events: large enough that the cost of a call vanishes, small enough for a subscriber
 # to acknowledge several times a second.
 BATCH_EVENTS: Final = 1_000

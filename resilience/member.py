@@ -69,6 +69,11 @@ class Member:
             out = proxy is self.proxies[0]
             proxy.vanish(there=from_it if out else to_it, back=to_it if out else from_it)
 
+    def strand(self) -> None:
+        """Let nothing arrive any more on the service's connection to it, not even its end; it may make
+        another."""
+        self.proxies[-1].strand()
+
     def report(self, since: float = 0.0) -> dict[str, Any]:
         """What it has heard."""
         heard: dict[str, Any] = self.actor.ask("report", since=since)

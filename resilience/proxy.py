@@ -121,6 +121,18 @@ class Proxy:
 
         self._ask(work)
 
+    def strand(self) -> None:
+        """Nothing arrives on the connections that there are, ever again; new ones are welcome."""
+
+        async def work() -> None:
+            self._there.clear()
+            self._back.clear()
+            self._there, self._back = asyncio.Event(), asyncio.Event()
+            self._there.set()
+            self._back.set()
+
+        self._ask(work)
+
     def reset(self) -> None:
         """Every connection ends with a reset, now; new ones are welcome."""
 

@@ -109,6 +109,10 @@ class Stage:
         """As for Member, of the victim."""
         self._member.vanish(to_it=to_it, from_it=from_it)
 
+    def strand(self) -> None:
+        """As for Member, of the victim."""
+        self._member.strand()
+
     @property
     def proxies(self) -> list[Proxy]:
         """Those that the victim's connections go through."""

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from Pyro5 import config, socketutil
 
-from .keepalive import keep_alive
+from ..retransmission import retransmit_often
+from .keepalive import PATIENCE, keep_alive
 
 log = logging.getLogger("pyro_events.daemon")
 
@@ -132,6 +133,7 @@ class AcceptServer:
                 sock.setblocking(True)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 keep_alive(sock)
+                retransmit_often(sock, PATIENCE)
             except OSError:  # it has been reset already
                 sock.close()
                 continue

@@ -49,6 +49,9 @@ class Home(Protocol):
     def left(self, connection: object) -> None:
         """One has ended, perhaps, or for the second time."""
 
+    def knocked(self) -> None:
+        """Somebody has connected and left without a word, as a service does that has given us up."""
+
 
 class SubscriberDaemon(Pyro5.server.Daemon):
     """A Pyro5 daemon for one Subscriber; other objects may be registered too."""
@@ -197,6 +200,8 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             return hello if self._handshake(connection) else None
         except Pyro5.errors.CommunicationError as error:
             log.debug("a connection was refused: %s", error)
+            if isinstance(error, Pyro5.errors.ConnectionClosedError) and self._home is not None:
+                self._home.knocked()
         except Exception:
             log.warning("a handshake failed", exc_info=True)
         return None

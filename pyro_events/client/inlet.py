@@ -153,6 +153,10 @@ class Inlet:
         """A connection has ended."""
         self.keeper.left(connection)
 
+    def knocked(self) -> None:
+        """The service may have given us up."""
+        self.keeper.doubt()
+
     # What the keeper asks (kept.Kept)
 
     def wanted(self) -> bool:

@@ -6,8 +6,12 @@ Knows: TCP options. Must not know: what is sent.
 from __future__ import annotations
 
 import socket
+from typing import Final
 
 from ..constants import HEARTBEAT, HEARTBEAT_ANSWER, HEARTBEAT_TRIES
+
+# How many seconds of silence end a connection.
+PATIENCE: Final = HEARTBEAT + HEARTBEAT_TRIES * HEARTBEAT_ANSWER
 
 
 def keep_alive(sock: socket.socket) -> None:

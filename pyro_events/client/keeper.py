@@ -29,6 +29,8 @@ STEADY: Final = 5.0
 # no harm: a link that it is making stays.
 ARRIVAL: Final = 1.5
 MOST_ARRIVAL: Final = 40.0
+# How often we let ourselves be made to doubt that the service knows us: strangers can do that too.
+DOUBT_EVERY: Final = 1.0
 # When an attempt is due of one that waits for its turn.
 _SUMMONED: Final = math.inf
 # Why a connection is given up that nothing has come by.
@@ -60,6 +62,9 @@ class Keeper:
         self._admitted = False
         self._failures = self._unanswered = 0
         self._complaint = ""
+        # When there was reason to doubt; and whether we are asking for a sign of life, and are in doubt.
+        self._doubted = -math.inf
+        self._asking = self._doubtful = False
 
     def begin(self, stale: bool = False, lost: str | None = None) -> None:
         """The subscriber listens from now on.
@@ -128,6 +133,21 @@ class Keeper:
         if back:
             self._leave()
         return lost
+
+    def doubt(self) -> None:
+        """The service may have given us up without our knowing: subscribe again, which does no harm if
+        it has not. One that owes us a sign of life has."""
+        with self._changed:
+            now = time.monotonic()
+            if not self._working or self._closed or now < self._doubted + DOUBT_EVERY:
+                return
+            self._doubted = now
+            self._doubtful = asking = self._asking
+            if not asking and self._due is None and self._kept.wanted():
+                self._owing, self._due = True, now
+            self._changed.notify_all()
+        if asking:
+            self._kept.give_up(SILENT)  # so that it waits for the answer no longer
 
     def left(self, connection: object) -> None:
         """A connection has ended; harmless for one that is not the service's, or has been reported."""
@@ -274,6 +294,26 @@ class Keeper:
 
     def _ask(self) -> None:
         """Nothing has been heard for a while: find out whether the service is there."""
+        with self._changed:
+            self._asking, self._doubtful = True, False
+        silent = self._is_silent()
+        with self._changed:
+            self._asking = False
+            if not silent or not self._idle():
+                return
+            # An open connection that nothing comes by is worth nothing: the service may be gone, or the
+            # network have been cut for so long that what waits comes minutes later.
+            self._connections.clear()
+            at = self._lose(SILENT)
+        self._kept.give_up(SILENT)
+        self._line_up(at)
+
+    def _idle(self) -> bool:
+        """Whether there is still nothing else to do than to wait for a sign of life."""
+        return self._due is None and self._working and not self._closed
+
+    def _is_silent(self) -> bool:
+        """Ask for a sign of life, several times if need be; returns whether there was none."""
         end = time.monotonic() + HEARTBEAT_TRIES * HEARTBEAT_ANSWER
         while self._kept.wanted():
             try:
@@ -285,18 +325,10 @@ class Keeper:
                     # Perhaps it was started anew, and knows nothing of us.
                     with self._changed:
                         self._owing, self._due = True, time.monotonic()
-                return
+                return False
             with self._changed:
-                if self._due is None and self._working and time.monotonic() < end:
+                if self._idle() and not self._doubtful and time.monotonic() < end:
                     self._changed.wait(delay_after(2))
-                if self._closed or not self._working or self._due is not None:
-                    return
-                if time.monotonic() < end:
-                    continue
-                # An open connection that nothing comes by is worth nothing: the service may be gone, or
-                # the network have been cut for so long that what waits comes minutes later.
-                self._connections.clear()
-                at = self._lose(SILENT)
-            self._kept.give_up(SILENT)
-            self._line_up(at)
-            return
+                if not self._idle() or self._doubtful or time.monotonic() >= end:
+                    return True
+        return False

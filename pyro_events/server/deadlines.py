@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
+from .. import constants as c
 from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
 from ..broker.broker import Broker
 from ..options import ServiceOptions
 from .connection import Connection
-from .delivery import State
 from .holding import Holding, Obstacle
 from .links import Links
 
@@ -100,7 +100,7 @@ class Deadlines:
             delivery = self._links.deliveries.get(obstacle)
             if delivery is not None and now - delivery.last_acknowledged > deadline:
                 explanation = f"held up a publisher for {deadline:g} s without taking an event"
-                delivery.close(Loss.DEADLINE, explanation)
+                self._links.give_up(delivery, Loss.DEADLINE, explanation)
         else:
             self._shed(now)
 
@@ -111,12 +111,14 @@ class Deadlines:
             return
         silent = min(waiting, key=lambda each: each.silent_since)
         if now - silent.silent_since > self._options.delivery_deadline:
-            silent.close(Loss.DEADLINE, "was silent for longest while the service held all that it may")
+            explanation = "was silent for longest while the service held all that it may"
+            self._links.give_up(silent, Loss.DEADLINE, explanation)
 
     def _beat(self) -> None:
         self._timers[1] = self._loop.call_later(_BEAT, self._beat)
         for delivery in list(self._links.deliveries.values()):
-            if delivery.state is State.ACTIVE:
-                delivery.beat()
+            if not delivery.beat():
+                explanation = f"left {c.HEARTBEAT_TRIES} heartbeats unanswered"
+                self._links.give_up(delivery, Loss.GONE, explanation)
         for connection in list(self._connections):
             connection.look()

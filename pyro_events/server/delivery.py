@@ -191,6 +191,11 @@ class Delivery(asyncio.Protocol):
         self._owner.acknowledged(self)
 
     @property
+    def takes_batches(self) -> bool:
+        """Whether it has shown `events`, as our base class does."""
+        return self.state is State.ACTIVE and not self._event_only
+
+    @property
     def silent_since(self) -> float:
         """When it was last heard of, or last began to have something to acknowledge if that is later."""
         return max(self.last_acknowledged, self._sent_at)
@@ -280,18 +285,17 @@ class Delivery(asyncio.Protocol):
         fitting = int(c.BATCH_SECONDS / self._window / max(self._pace, 1e-6))
         self._limit = max(1, min(fitting, 2 * max(self._limit, count), c.BATCH_EVENTS))
 
-    def beat(self) -> None:
-        """Ask an idle subscriber for a sign of life; the engine calls it every few seconds."""
+    def beat(self) -> bool:
+        """Ask an idle subscriber for a sign of life; called every few seconds. False: it gave none."""
         if self.state is not State.ACTIVE or self._batches or self._transport is None:
-            return
+            return True
         idle = self._loop.time() - self.last_heard
-        if idle < self._options.heartbeat + self._silent_pings * self._options.heartbeat_answer:
-            return
-        if self._silent_pings == c.HEARTBEAT_TRIES:
-            self.close(Loss.GONE, f"left {c.HEARTBEAT_TRIES} heartbeats unanswered")
-            return
-        self._silent_pings += 1
-        self._transport.write(callbacks.write_ping(self._seq))
+        if idle >= self._options.heartbeat + self._silent_pings * self._options.heartbeat_answer:
+            if self._silent_pings == c.HEARTBEAT_TRIES:
+                return False
+            self._silent_pings += 1
+            self._transport.write(callbacks.write_ping(self._seq))
+        return True
 
     def close(self, reason: Loss, explanation: str = "") -> None:
         """End the link, with a line in the log if there is an explanation; the engine hears of it."""

@@ -110,8 +110,7 @@ class Engine:
         deadline = self._loop.time() + self.options.drain
         while self._busy() and self._loop.time() < deadline:
             await asyncio.sleep(0.01)
-        for delivery in list(self._deliveries.values()):
-            delivery.close(Loss.STOPPED)
+        self.links.stop()
         self._deadlines.stop()
         await self._dismiss()
         self._pool.shutdown(wait=False)
@@ -270,4 +269,4 @@ class Engine:
         for backlog in self.broker.take_failing():
             delivery = self._deliveries.get(backlog)
             if delivery is not None:
-                delivery.close(Loss.DISCONNECT, "has a full backlog")
+                self.links.give_up(delivery, Loss.DISCONNECT, "has a full backlog")

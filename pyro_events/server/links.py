@@ -16,6 +16,7 @@ from ..broker.broker import Broker
 from ..options import ServiceOptions
 from .delivery import Delivery, DeliveryOwner
 from .doorkeeper import Doorkeeper
+from .knocking import Knocking
 from .served import Caller
 from .subscribers import Callback, Wishes
 
@@ -46,6 +47,7 @@ class Links:
         self._time = asyncio.get_running_loop().time
         self.deliveries: dict[Backlog, Delivery] = {}
         self.lingering: dict[Delivery, float] = {}
+        self._knocking = Knocking(lambda subscriber: broker.find(subscriber) is not None)
 
     def subscribe(
         self, caller: Caller, callback: Callback, names: object, patterns: object, wishes: Wishes
@@ -101,6 +103,20 @@ class Links:
             self.lingering.pop(delivery, None)
         else:
             self.lingering.setdefault(delivery, self._time())
+
+    def give_up(self, delivery: Delivery, reason: Loss, explanation: str) -> None:
+        """End a link because nothing comes from the subscriber, who may not hear of it."""
+        # Only who derives from our base class comes back by itself.
+        comes_back = delivery.takes_batches and not delivery.lingering
+        delivery.close(reason, explanation)
+        if comes_back:
+            self._knocking.begin(delivery.backlog.subscriber, delivery.address)
+
+    def stop(self) -> None:
+        """End all links."""
+        for delivery in list(self.deliveries.values()):
+            delivery.close(Loss.STOPPED)
+        self._knocking.stop()
 
     def forget(self, delivery: Delivery, reason: Loss) -> None:
         """A link is closed, and with it its subscriber forgotten; what waited for it is lost."""

@@ -13,6 +13,8 @@ import socket
 import ssl
 from typing import Any, Final
 
+from ..retransmission import retransmit_often
+
 try:
     import resource
 except ImportError:  # Windows
@@ -22,12 +24,13 @@ except ImportError:  # Windows
 _RESERVE: Final = 32
 # A peer that vanished without a word is noticed by the kernel within about two minutes. The user
 # timeout also ends a peer that is alive but does not read, so it is long on purpose.
+_PATIENCE: Final = 120
 _OPTIONS: Final = (
     ("SO_KEEPALIVE", socket.SOL_SOCKET, 1),
     ("TCP_KEEPIDLE", socket.IPPROTO_TCP, 30),
     ("TCP_KEEPINTVL", socket.IPPROTO_TCP, 10),
     ("TCP_KEEPCNT", socket.IPPROTO_TCP, 6),
-    ("TCP_USER_TIMEOUT", socket.IPPROTO_TCP, 120_000),
+    ("TCP_USER_TIMEOUT", socket.IPPROTO_TCP, _PATIENCE * 1000),
 )
 
 
@@ -40,6 +43,7 @@ def tune(transport: asyncio.BaseTransport) -> None:
         option = getattr(socket, name, None)
         if option is not None:
             sock.setsockopt(level, option, value)
+    retransmit_often(sock, _PATIENCE)
 
 
 def has_left(transport: asyncio.BaseTransport) -> bool:

@@ -468,3 +468,68 @@ def test_a_subscriber_that_keeps_being_lost_waits_longer(keeper: Keeper, kept: K
         eventually(lambda number=number: len(kept.calls) > number)  # type: ignore[misc]
         keeper.arrived(number + 1)
     assert keeper._failures >= 5
+
+
+def test_in_doubt_it_subscribes_again_and_keeps_what_there_is(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin()
+    keeper.arrived("one")
+    keeper.doubt()
+    eventually(lambda: kept.calls == [False])
+    eventually(lambda: keeper._due is None)
+    assert keeper.arrived("two") == "the event service connected once more"
+
+
+def test_it_lets_itself_be_made_to_doubt_now_and_then(
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper.begin()
+    keeper.arrived("one")
+    keeper.doubt()
+    eventually(lambda: keeper._due is None)
+    for _ in range(10):
+        keeper.doubt()
+    assert keeper._due is None
+    monkeypatch.setattr(module, "DOUBT_EVERY", 0.0)
+    keeper.doubt()
+    eventually(lambda: kept.calls == [False, False])
+
+
+@pytest.mark.parametrize("when", ["resting", "closed", "not subscribed", "not there yet"])
+def test_there_is_nothing_to_doubt(keeper: Keeper, kept: Kept, when: str) -> None:
+    if when == "not there yet":
+        keeper.expect()
+        due = keeper._due
+        keeper.doubt()
+        assert keeper._due == due
+        return
+    keeper.begin()
+    keeper.arrived("one")
+    if when == "resting":
+        keeper.rest()
+    elif when == "closed":
+        keeper.stop()
+    else:
+        kept.subscribed = False
+    keeper.doubt()
+    assert keeper._due is None
+    assert kept.calls == []
+
+
+def test_in_doubt_it_waits_for_no_sign_of_life(
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for an answer is woken by giving up, and the rest of the patience is not used."""
+    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
+    given_up = threading.Event()
+    kept.give_up = lambda reason: given_up.set()  # type: ignore[method-assign]
+
+    def ask() -> bool:
+        if kept.calls.count("ask") == 1:
+            keeper.doubt()
+        given_up.wait(10)
+        return refuse()
+
+    kept.ask_answer = ask
+    keeper.arrived("one")
+    eventually(lambda: kept.calls == ["ask", True])
+    assert keeper.arrived("two") == module.SILENT

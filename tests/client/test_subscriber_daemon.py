@@ -137,6 +137,35 @@ def rows(count: int, payload: bytes = encode("m")) -> list[list[Any]]:
     return [["S", 1.5, number + 1, 0, payload] for number in range(count)]
 
 
+class Home:
+    """A home that counts who has knocked."""
+
+    def __init__(self) -> None:
+        self.knocks = 0
+
+    def arrived(self, connection: object) -> bool:
+        return False
+
+    def left(self, connection: object) -> None:
+        """That is of no concern here."""
+
+    def knocked(self) -> None:
+        self.knocks += 1
+
+
+def test_whoever_leaves_without_a_word_has_knocked(daemon: SubscriberDaemon) -> None:
+    home = Home()
+    daemon.deliver_to("target", Crew(lambda: lambda event: None), home)
+    guest, talker, visitor = Stranger(daemon), Stranger(daemon), Stranger(daemon)
+    guest.greet()
+    talker.send(b"this is not Pyro's protocol at all, and is refused")
+    assert talker.answer() is not None
+    for stranger in (guest, talker, visitor):
+        stranger.sock.close()
+    eventually(lambda: not daemon.connections)
+    assert home.knocks == 1
+
+
 def test_a_batch_of_events_takes_the_short_way(stranger: Stranger, target: Target) -> None:
     greeting = stranger.greet()
     assert greeting is not None and greeting.type == CONNECT_OK

@@ -110,6 +110,22 @@ def test_an_idle_half_open_line_is_found_by_heartbeats(stage: MakeStage, lost: d
     assert scene.verdict(scene.finish()) == []
 
 
+@pytest.mark.parametrize("talking", [True, False])
+def test_one_who_was_given_up_and_cannot_have_heard_of_it(stage: MakeStage, talking: bool) -> None:
+    """Its line comes back, but what was said meanwhile does not; and the service answers whatever it asks."""
+    scene = stage(proxied=True, wishes={"backlog": 50})
+    if not talking:
+        scene.talker_of_victim.ask("stop")
+    scene.strand()
+    eventually(lambda: scene.server.clients() == 1, LONG, "the end of the subscription")
+    eventually(lambda: scene.server.clients() == 2, LONG, "the subscription made again")
+    if talking:
+        scene.recovered(time.monotonic(), patience=LONG)
+    reports = scene.finish()
+    assert scene.verdict(reports) == []
+    assert reports["victim"]["returns"] == ["the event service connected once more"]
+
+
 @pytest.fixture
 def machines() -> Iterator[network.Network]:
     """Two machines with a cable, where this machine allows it."""

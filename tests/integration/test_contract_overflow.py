@@ -401,6 +401,25 @@ def test_c17_an_idle_one_that_leaves_heartbeats_unanswered_is_disconnected(
         assert pings == 3
 
 
+@pytest.mark.parametrize(("method", "comes"), [("events", True), ("event", False)])
+def test_c27_one_that_was_given_up_is_looked_for_if_it_can_come_back(
+    monkeypatch: pytest.MonkeyPatch, method: str, comes: bool
+) -> None:
+    """Its line may be cut; a plain object, without our base class, would not know what to do."""
+    monkeypatch.setattr("pyro_events.server.deadlines._BEAT", 0.05)
+    monkeypatch.setattr("pyro_events.server.knocking.KNOCK_EVERY", 0.05)
+    with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        subscriber.greet(method)
+        subscriber.wait_for_end()
+        if comes:
+            subscriber.accept()
+            assert subscriber.frame() is None  # and that without a word
+        else:
+            Flag().wait(0.3)
+            assert not subscriber.connected()
+
+
 def test_c17_one_that_is_busy_is_not_asked_for_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyro_events.server.deadlines._BEAT", 0.05)
     with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
