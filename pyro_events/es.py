@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from . import constants as c
 from .command_line import IDENT_OPTIONS, PREFIX, Hosts, Option, Parser, addresses, passphrase, port, run
@@ -19,6 +19,12 @@ from .command_line import value as _value
 from .options import BacklogOptions, Overflow, ServiceOptions
 from .server.sockets import make_room
 from .server.starter import EventServiceStarter
+
+
+def _seconds(default: float, text: str) -> dict[str, Any]:
+    """The settings of an option for a time."""
+    return _value(float, "SECONDS", default, f"seconds {text}")
+
 
 _PROG: Final = "pyro-es"
 _POLICIES = {"choices": [policy.value for policy in Overflow], "default": Overflow.BLOCK.value}
@@ -49,11 +55,47 @@ _OPTIONS: tuple[Option, ...] = (
     (("--overflow",), {**_POLICIES, "help": "for events that find a backlog full (default: %(default)s)"}),
     (
         ("--delivery-deadline",),
-        _value(float, "SECONDS", c.DELIVERY_DEADLINE, "how long a full backlog may hold up a publisher"),
+        _seconds(c.DELIVERY_DEADLINE, "for which a full backlog may hold up a publisher"),
     ),
     (("--max-message",), _value(int, "BYTES", c.MAX_MESSAGE, "largest message, up to that size")),
     (("--max-connections",), _value(int, "N", c.MAX_CONNECTIONS, "most clients at a time")),
+    (
+        ("--max-subscriptions",),
+        _value(int, "N", c.MAX_SUBSCRIPTIONS, "most names and patterns of a subscriber"),
+    ),
+    (
+        ("--max-programs",),
+        _value(
+            int,
+            "N",
+            c.MAX_SUBSCRIBER_PROGRAMS,
+            "most that the RE2 programs of a subscriber's patterns come to",
+        ),
+    ),
+    (("--heartbeat",), _seconds(c.HEARTBEAT, "after which an idle subscriber is asked for a sign of life")),
+    (("--heartbeat-answer",), _seconds(c.HEARTBEAT_ANSWER, "for which each of three is waited for")),
+    (("--first-contact",), _seconds(c.FIRST_CONTACT, "that a subscriber has until it listens")),
+    (("--linger",), _seconds(c.LINGER, "that a subscriber is kept without subscriptions")),
+    (("--handshake-timeout",), _seconds(c.HANDSHAKE_TIMEOUT, "that a client has to connect, TLS included")),
+    (("--frame-timeout",), _seconds(c.FRAME_TIMEOUT, "that a message may take, once begun")),
+    (("--drain",), _seconds(c.DRAIN, "to go on delivering when told to stop")),
     (("-v", "--verbose"), _on("log more")),
+)
+# The options of the script that are the service's under the same name.
+_SAME: Final = (
+    "total_backlog_bytes",
+    "max_message",
+    "max_connections",
+    "max_subscriptions",
+    "max_programs",
+    "delivery_deadline",
+    "heartbeat",
+    "heartbeat_answer",
+    "first_contact",
+    "linger",
+    "handshake_timeout",
+    "frame_timeout",
+    "drain",
 )
 
 
@@ -80,10 +122,7 @@ def make_starter(options: argparse.Namespace) -> EventServiceStarter:
         ident=passphrase(options),
         options=ServiceOptions(
             backlog=BacklogOptions(options.backlog, options.backlog_bytes, Overflow(options.overflow)),
-            total_backlog_bytes=options.total_backlog_bytes,
-            max_message=options.max_message,
-            max_connections=options.max_connections,
-            delivery_deadline=options.delivery_deadline,
+            **{name: getattr(options, name) for name in _SAME},
             allow_callback=addresses(options.allow_callback),
             allow_stock=addresses(options.allow_stock),
         ),

@@ -101,14 +101,17 @@ class BacklogOptions:
 class ServiceOptions:
     """What an event service may use, and how patient it is. Sizes in bytes, times in seconds.
 
-    allow_callback: hosts that it may connect to although the subscribing call comes from another.
-    allow_stock: hosts whose clients need not prove `ident`. Both are IP addresses.
+    max_subscriptions: names and patterns of one subscriber. max_programs: the RE2 program sizes of its
+    patterns together. allow_callback: hosts that it may connect to although the subscribing call comes
+    from another. allow_stock: hosts whose clients need not prove `ident`. Both are IP addresses.
     """
 
     backlog: BacklogOptions = BacklogOptions()
     total_backlog_bytes: int = c.TOTAL_BACKLOG_BYTES
     max_message: int = c.MAX_MESSAGE
     max_connections: int = c.MAX_CONNECTIONS
+    max_subscriptions: int = c.MAX_SUBSCRIPTIONS
+    max_programs: int = c.MAX_SUBSCRIBER_PROGRAMS
     delivery_deadline: float = c.DELIVERY_DEADLINE
     first_contact: float = c.FIRST_CONTACT
     linger: float = c.LINGER
@@ -121,14 +124,19 @@ class ServiceOptions:
     allow_stock: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        _check_count("total_backlog_bytes", self.total_backlog_bytes, 1)
-        _check_count("max_message", self.max_message, 1)
+        for name in (
+            "total_backlog_bytes",
+            "max_message",
+            "max_connections",
+            "max_subscriptions",
+            "max_programs",
+        ):
+            _check_count(name, getattr(self, name), 1)
         if self.max_message > c.MAX_MESSAGE:
             raise ValueError(
                 f"max_message can be at most {c.MAX_MESSAGE}, not {self.max_message}: "
                 "publishers and subscribers take no more"
             )
-        _check_count("max_connections", self.max_connections, 1)
         for name in (
             "delivery_deadline",
             "first_contact",

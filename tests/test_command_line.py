@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from pyro_events import es
 from pyro_events.command_line import addresses, passphrase
+from pyro_events.options import ServiceOptions
 
 FILE = "PYROEVENTS_IDENT_FILE"
 
@@ -76,6 +78,21 @@ def test_hosts_are_looked_up_once_at_the_start() -> None:
     for unknown in ("no.such.host.invalid", "." * 300):
         with pytest.raises(ValueError, match="is not known here"):
             addresses([unknown])
+
+
+NUMBERS = [field.name for field in fields(ServiceOptions) if field.type in ("int", "float")]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_number_of_the_service_is_an_option_and_a_variable(name: str) -> None:
+    plain = es.make_starter(given("-N"))._options
+    assert plain == ServiceOptions()
+    assert getattr(plain, name) != 7
+    wanted = replace(plain, **{name: 7})
+    option = f"--{name.replace('_', '-')}"
+    assert es.make_starter(given("-N", option, "7"))._options == wanted
+    assert es.make_starter(given("-N", **{name.upper(): "7"}))._options == wanted
+    assert es.make_starter(given("-N", option, "7", **{name.upper(): "8"}))._options == wanted
 
 
 def test_the_starter_gets_them() -> None:

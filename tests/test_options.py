@@ -72,7 +72,9 @@ def test_a_bound_is_a_whole_number(name: str, value: Any) -> None:
         BacklogOptions(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["total_backlog_bytes", "max_message", "max_connections"])
+@pytest.mark.parametrize(
+    "name", ["total_backlog_bytes", "max_message", "max_connections", "max_subscriptions", "max_programs"]
+)
 @pytest.mark.parametrize("value", NO_COUNT)
 def test_a_size_of_the_service_is_a_whole_number(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be a whole number of at least 1, not "):

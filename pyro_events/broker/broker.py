@@ -48,10 +48,19 @@ class BrokerStatistics:
 class Broker:
     """Subscriptions and backlogs of one service."""
 
-    def __init__(self, options: BacklogOptions, total_bytes: int) -> None:
-        """options: a subscriber's defaults and widest bounds. total_bytes: the bound of all together."""
+    def __init__(
+        self,
+        options: BacklogOptions,
+        total_bytes: int,
+        max_subscriptions: int = MAX_SUBSCRIPTIONS,
+        max_programs: int = MAX_SUBSCRIBER_PROGRAMS,
+    ) -> None:
+        """options: a subscriber's defaults and widest bounds. total_bytes: the bound of all together.
+        max_subscriptions, max_programs: of one subscriber, as in ServiceOptions."""
         self._options = options
         self._most_bytes = total_bytes
+        self._most_subscriptions = max_subscriptions
+        self._most_programs = max_programs
         self._routing: RoutingTable[Backlog] = RoutingTable()
         self._subscribers: dict[str, Backlog] = {}
         self._total = TotalBytes()
@@ -215,18 +224,25 @@ class Broker:
             pattern = known or compile_pattern(text)
             if known is None:
                 new += pattern.program_size
-                _check_programs(new)
+                self._check_programs(new)
             compiled.append(pattern)
         return compiled
 
     def _check_limits(self, backlog: Backlog, names: list[str], patterns: list[Pattern]) -> None:
         count, programs = self._routing.would_add(backlog, names, patterns)
-        if count > MAX_SUBSCRIPTIONS:
+        if count > self._most_subscriptions:
             raise ValueError(
-                f"a subscriber can have {MAX_SUBSCRIPTIONS} subscriptions, this would make {count}; "
+                f"a subscriber can have {self._most_subscriptions} subscriptions, this would make {count}; "
                 "subscribe to a pattern instead of many names"
             )
-        _check_programs(programs)
+        self._check_programs(programs)
+
+    def _check_programs(self, size: int) -> None:
+        if size > self._most_programs:
+            raise ValueError(
+                f"the patterns of a subscriber can have a compiled size of {self._most_programs} "
+                f"together, these come to {size} or more; use fewer or simpler patterns"
+            )
 
     def find(self, subscriber: str) -> Backlog | None:
         """The backlog of the subscriber with that URI, if it has one."""
@@ -282,12 +298,4 @@ class Broker:
             waiting=sum(each.backlog + each.unacknowledged for each in subscribers),
             backlog_bytes=self._total.value,
             subscribers=subscribers,
-        )
-
-
-def _check_programs(size: int) -> None:
-    if size > MAX_SUBSCRIBER_PROGRAMS:
-        raise ValueError(
-            f"the patterns of a subscriber can have a compiled size of {MAX_SUBSCRIBER_PROGRAMS} "
-            f"together, these come to {size} or more; use fewer or simpler patterns"
         )

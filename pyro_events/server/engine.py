@@ -66,7 +66,8 @@ class Engine:
         """
         self.options = options
         self.objects: dict[str, ServedObject] = {}
-        self.broker = Broker(options.backlog, options.total_backlog_bytes)
+        bounds = options.total_backlog_bytes, options.max_subscriptions, options.max_programs
+        self.broker = Broker(options.backlog, *bounds)
         self.doorkeeper = Doorkeeper(identity, options.allow_stock, now)
         self.draining = False
         self.received = memoryview(bytearray(_RECEIVE))

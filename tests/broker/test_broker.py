@@ -14,7 +14,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pyro_events.broker import broker as broker_module
 from pyro_events.broker.accounting import Batch, Loss
 from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.broker import Broker, BrokerStatistics
@@ -496,9 +495,8 @@ def test_what_was_queued_before_unsubscribing_may_still_be_taken() -> None:
 # Limits
 
 
-def test_a_subscriber_has_so_many_subscriptions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker_module, "MAX_SUBSCRIPTIONS", 3)
-    broker = new_broker()
+def test_a_subscriber_has_so_many_subscriptions() -> None:
+    broker = Broker(WIDEST, TOTAL, max_subscriptions=3)
     with pytest.raises(
         ValueError, match="can have 3 subscriptions, this would make 4; subscribe to a pattern"
     ):
@@ -515,9 +513,8 @@ def test_a_subscriber_has_so_many_subscriptions(monkeypatch: pytest.MonkeyPatch)
     broker.subscribe("another", ["a", "b", "c"])
 
 
-def test_the_patterns_of_a_subscriber_have_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker_module, "MAX_SUBSCRIBER_PROGRAMS", 200)
-    broker = new_broker()
+def test_the_patterns_of_a_subscriber_have_a_bounded_size() -> None:
+    broker = Broker(WIDEST, TOTAL, max_programs=200)
     broker.subscribe("s", patterns="x{150}")
     with pytest.raises(ValueError, match="compiled size of 200 together, .* use fewer or simpler patterns"):
         broker.subscribe("s", patterns="y{150}")
