@@ -6,10 +6,13 @@ know: sockets, the order of calls, when an answer is sent, or what a method does
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
+import msgpack
 import Pyro5.errors
 
 from .. import constants as c
@@ -18,6 +21,10 @@ from ..wire.frames import BATCH, Frame
 from .served import LARGE, Caller, Pending, ServedObject
 
 log = logging.getLogger("pyro_events.connection")
+
+# How long one client's calls may be made before it is the others' turn, in seconds: a read, or one Pyro
+# batch, brings thousands, and some take milliseconds.
+TURN: Final = 0.01
 
 # One call of a batch: method, args, kwargs.
 _Entry = tuple[str, list[Any], dict[str, Any]]
@@ -55,7 +62,7 @@ def _invoke_batch(
 class _BatchResult(Pending):
     """The result of a Pyro batch: its calls are made one after the other; the first exception ends it."""
 
-    __slots__ = ("_awaited", "_made", "_results")
+    __slots__ = ("_awaited", "_made", "_results", "_size")
 
     def __init__(self, made: Iterator[Any]) -> None:
         """made: makes the next call when it is asked for its result."""
@@ -63,22 +70,40 @@ class _BatchResult(Pending):
         self._made = made
         self._results: list[Any] = []
         self._awaited: Pending | None = None
+        self._size = 0
 
     def go_on(self) -> bool:
-        """Make calls until one has to wait; whether none does, and the answers are there."""
+        """Make calls until one has to wait, or the turn is over; whether all the answers are there."""
+        end = monotonic() + TURN
         for result in self._made:
             if isinstance(result, Pending):
                 self._awaited = result
                 result.when_done(self._later)
                 return False
-            self._results.append(result)
-            if isinstance(result, Exception):
+            if not self._add(result):
                 break
+            if monotonic() > end:
+                asyncio.get_running_loop().call_soon(self._next_turn)
+                return False
         return True
 
-    def _later(self, result: Any) -> None:
+    def _add(self, result: Any) -> bool:
+        """Take a result in; whether the next call shall be made."""
+        if isinstance(result, (dict, list, tuple)):
+            # A batch of 64 KiB may ask two thousand times for what takes megabytes.
+            self._size += len(msgpack.packb(result, default=str, unicode_errors="surrogatepass"))
+            if self._size > c.MAX_MESSAGE and self._results:
+                result = ValueError(f"the results of a batch can be {c.MAX_MESSAGE} bytes: make several")
         self._results.append(result)
-        if isinstance(result, Exception) or self.go_on():
+        return not isinstance(result, Exception)
+
+    def _next_turn(self) -> None:
+        if not self.abandoned and self.go_on():
+            self.settle(self.answers())
+
+    def _later(self, result: Any) -> None:
+        self._awaited = None
+        if not self._add(result) or self.go_on():
             self.settle(self.answers())
 
     def answers(self) -> list[Any]:

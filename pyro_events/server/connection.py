@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any, Protocol, cast
 
 from .. import constants as c
 from ..options import ServiceOptions
 from ..wire import calls
 from ..wire.frames import INVOKE, MSGPACK, ONEWAY, PING, Frame, FrameError, FrameReader
-from .calling import invoke, written
+from .calling import TURN, invoke, written
 from .doorkeeper import Doorkeeper
 from .handshake import HELLO_LIMITS, call_limits, greeted, objection
 from .served import LARGE, Caller, Pending, ServedObject
@@ -82,6 +83,7 @@ class Connection(asyncio.BufferedProtocol):
         "_owner",
         "_pending",
         "_reader",
+        "_resting",
         "_space",
         "_timer",
         "_transport",
@@ -97,6 +99,7 @@ class Connection(asyncio.BufferedProtocol):
         self._answers: list[bytes] = []
         self._blocked = False  # the client does not read our answers
         self._pending: Pending | bool = False  # what the call being made waits for
+        self._resting = False  # it has had its turn
         self._unfinished = self._closing = self._draining = False
         self._caller: Caller | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -146,16 +149,31 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._space = None
             self._reader.filled(nbytes)
-        if not self._pending and not self._blocked:
+        if not self._pauses:
             self._work()
+
+    @property
+    def _pauses(self) -> bool:
+        """Whether no call is to be made now."""
+        return bool(self._pending) or self._blocked or self._resting or self._closing
 
     def _continue(self) -> None:
         """Go on after a pause."""
-        if self._closing or self._pending or self._blocked:
+        if self._pauses:
             return
         self._work()
-        if not (self._closing or self._pending or self._blocked or self._draining):
+        if not self._pauses and not self._draining:
             self._transport.resume_reading()
+
+    def _rest(self) -> None:
+        """It is the others' turn; ours comes again after theirs."""
+        self._resting = True
+        self._transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._continue()
 
     def drain(self) -> None:
         """Read no more. Calls that have been read are still answered."""
@@ -164,8 +182,8 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def _work(self) -> None:
-        """Make the calls that have arrived, until one has to wait."""
-        taken = False
+        """Make the calls that have arrived, until one has to wait or the turn is over."""
+        taken, end = False, monotonic() + TURN
         try:
             while not self._pending and not self._blocked and not self._closing:
                 frame = self._reader.next_frame()
@@ -173,11 +191,14 @@ class Connection(asyncio.BufferedProtocol):
                     break
                 taken = True
                 self._take(frame)
+                if monotonic() > end:
+                    self._rest()
+                    break
         except FrameError as error:
             self._broken(error)
         self._owner.deliver()
         self._send()
-        unfinished = self._reader.buffered > 0 and not self._pending and not self._blocked
+        unfinished = self._reader.buffered > 0 and not self._pauses
         # The deadline is for each frame: a fast client has always begun one.
         if unfinished != self._unfinished or (unfinished and taken):
             self._unfinished = unfinished
@@ -263,8 +284,23 @@ class Connection(asyncio.BufferedProtocol):
         if frame.flags & ONEWAY:
             if isinstance(result, Exception):
                 log.warning("a oneway call by %s failed: %s", self.peer, result)
-            return
-        answer = written(frame, result, self.peer)
+        elif frame.serializer_id != MSGPACK and isinstance(result, (dict, list)):
+            # Writing text takes long: two seconds for the statistics of 8,000 subscribers.
+            self._wait(True)
+            self._owner.in_pool(lambda: written(frame, result, self.peer), self._written)
+        else:
+            self._answer(written(frame, result, self.peer))
+
+    def _written(self, answer: Any) -> None:
+        """An answer has been written by another thread."""
+        self._pending = False
+        if isinstance(answer, Exception):
+            self.refuse(f"the answer to it cannot be written: {answer}")
+        elif not self._closing:
+            self._answer(answer)
+            self._continue()
+
+    def _answer(self, answer: bytes) -> None:
         self._answers.append(answer)
         if len(answer) > _LARGE_ANSWER:
             self._send()
@@ -305,6 +341,11 @@ class Connection(asyncio.BufferedProtocol):
         """How many bytes of it are held: of calls not made yet, or of one that is not complete."""
         return self._reader.buffered
 
+    @property
+    def unsent(self) -> int:
+        """How many bytes of answers are held because the client does not take them."""
+        return self._transport.get_write_buffer_size() if self._blocked else 0
+
     def look(self) -> None:
         """End the connection if its client has left while its call is held up: nobody reads then."""
         if self._pending and has_left(self._transport):
@@ -312,5 +353,5 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def busy(self) -> bool:
-        """Whether a call waits for its result."""
-        return bool(self._pending)
+        """Whether a call waits for its result, or for its turn."""
+        return bool(self._pending) or self._resting

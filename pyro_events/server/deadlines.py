@@ -7,6 +7,7 @@ and an idle link are borne with. Must not know: how a connection or a delivery w
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection
 
 from .. import constants as c
@@ -17,6 +18,8 @@ from ..options import ServiceOptions
 from .connection import Connection
 from .holding import Holding, Obstacle
 from .links import Links
+
+log = logging.getLogger("pyro_events.engine")
 
 # How often deadlines are looked at, in seconds; the shortest of them is two seconds.
 _TICK = 0.25
@@ -86,6 +89,18 @@ class Deadlines:
             del self._unfinished[oldest]
             oldest.refuse("the service holds all that it may, unfinished messages among it")
 
+    def bound_unsent(self) -> None:
+        """So do answers that nobody takes: whoever leaves most goes when it is reached."""
+        room = self._options.total_backlog_bytes - self._broker.backlog_bytes
+        unsent = {connection: size for connection in self._connections if (size := connection.unsent)}
+        held = sum(unsent.values())
+        for connection in sorted(unsent, key=unsent.__getitem__, reverse=True):
+            if held <= room:
+                return
+            held -= unsent[connection]
+            log.warning("a client from %s, which does not take its answers, is disconnected", connection.peer)
+            connection.abort()
+
     def _look_at_lingering(self, now: float) -> None:
         """Close links whose subscribers have stayed without subscriptions, and have got everything."""
         for delivery, since in list(self._links.lingering.items()):
@@ -122,3 +137,4 @@ class Deadlines:
                 self._links.give_up(delivery, Loss.GONE, explanation)
         for connection in list(self._connections):
             connection.look()
+        self.bound_unsent()

@@ -98,9 +98,15 @@ def test_a_half_open_line_is_found_by_its_silence(stage: MakeStage, lost: dict[s
     assert reports["victim"]["unknown"] == 1
 
 
+def fall_silent(scene: Stage) -> None:
+    """Nothing is published any more, and all of it is acknowledged: who is busy gets no heartbeats."""
+    scene.talker_of_victim.ask("stop")
+    eventually(lambda: not scene.books().get("unacknowledged"), LONG, "the last acknowledgement")
+
+
 def test_an_idle_half_open_line_is_found_by_heartbeats(stage: MakeStage, lost: dict[str, bool]) -> None:
     scene = stage(proxied=True)
-    scene.talker_of_victim.ask("stop")
+    fall_silent(scene)
     scene.vanish(**lost)
     # The service looks at idle links once a second.
     eventually(lambda: scene.server.clients() == 1, LONG, "the end of the subscription")
@@ -115,7 +121,7 @@ def test_one_who_was_given_up_and_cannot_have_heard_of_it(stage: MakeStage, talk
     """Its line comes back, but what was said meanwhile does not; and the service answers whatever it asks."""
     scene = stage(proxied=True, wishes={"backlog": 50})
     if not talking:
-        scene.talker_of_victim.ask("stop")
+        fall_silent(scene)
     scene.strand()
     eventually(lambda: scene.server.clients() == 1, LONG, "the end of the subscription")
     eventually(lambda: scene.server.clients() == 2, LONG, "the subscription made again")

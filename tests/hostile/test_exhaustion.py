@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Callable, Iterator
 
@@ -18,8 +19,8 @@ from raw_client import RawClient
 from victims import Installation, Victim
 from waiting import eventually
 
-from pyro_events import Publisher, ServiceUnreachableError, Subscriber
-from pyro_events.wire.frames import CONNECT_FAIL
+from pyro_events import EVENTSERVER_NAME, Publisher, ServiceUnreachableError, Subscriber
+from pyro_events.wire.frames import BATCH, CONNECT_FAIL, INVOKE, MSGPACK, write_frame
 
 resource = pytest.importorskip("resource")
 pytestmark = needs_proc
@@ -261,6 +262,60 @@ def test_the_name_server_is_no_easier_to_keep_busy(spawn: Spawner, free_port: Ca
             names.list(regex=pattern)
         assert time.monotonic() - began < 1
     assert es.returncode is None
+
+
+def ask_for_statistics(uri: str) -> bytes:
+    """3,000 calls, each of which is answered with some 700 KB."""
+    return client_call("statistics") * 3000
+
+
+def ask_in_a_batch(uri: str) -> bytes:
+    """The same in one call of 30 KB; all the answers together would be 2 GB."""
+    body = msgpack.packb([EVENTSERVER_NAME, "<batch>", [["statistics", [], {}]] * 2000, {}])
+    return write_frame(INVOKE, BATCH, MSGPACK, 1, body)
+
+
+def subscribe_to_patterns(uri: str) -> bytes:
+    """3,000 patterns that nobody has asked for before, each of which takes two milliseconds to compile."""
+    return b"".join(
+        client_call("subscribeMatch", [rf"\p{{L}}*{number}.{{1,200}}"], uri) for number in range(3000)
+    )
+
+
+def client_call(method: str, *arguments: object) -> bytes:
+    return write_frame(
+        INVOKE, 0, MSGPACK, 1, msgpack.packb([EVENTSERVER_NAME, method, arguments, {}], use_bin_type=True)
+    )
+
+
+@pytest.mark.parametrize("calls", [ask_for_statistics, ask_in_a_batch, subscribe_to_patterns])
+def test_a_client_that_asks_for_as_much_as_it_can_at_once(
+    installation: Installation, calls: Callable[[str], bytes]
+) -> None:
+    """It reads what it is answered as fast as it can, so that nothing but its turn ends it."""
+    service = Victim(installation, "service")
+    with fake_subscriber("famous") as subscriber, service.stranger() as client:
+        for start in range(10):
+            names = [f"{start}-{number}".ljust(60, ".") for number in range(1000)]
+            assert client.call("subscribe", names, subscriber.uri) is None
+        with no_more_memory(service.pid, 150):
+            sending = in_background(lambda: client.send(calls(subscriber.uri)))
+            reading = in_background(lambda: read_until_shut(client))
+            for _ in range(5):
+                installation.check()
+            client.sock.shutdown(socket.SHUT_RDWR)
+            sending.result()
+            assert reading.result() > 0
+    installation.check()
+
+
+def read_until_shut(client: RawClient) -> int:
+    """How many bytes came."""
+    size = 0
+    with contextlib.suppress(OSError):
+        while data := client.sock.recv(1 << 20):
+            size += len(data)
+    return size
 
 
 # 14, 16

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import Pyro5.errors
 import pytest
 
+from pyro_events.server import calling
 from pyro_events.server.calling import invoke, written
 from pyro_events.server.served import LARGE, Caller, Pending
 from pyro_events.wire import calls
@@ -113,6 +115,44 @@ def test_a_batch_whose_client_is_gone_makes_no_other_call(desk: Desk) -> None:
     assert desk.pending[0].abandoned
     desk.pending[0].settle(1)
     assert (desk.made, found) == (["later"], [])
+
+
+def test_a_long_batch_lets_others_have_their_turn(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calling, "TURN", -1.0)
+
+    async def work() -> None:
+        done = asyncio.get_running_loop().create_future()
+        batch(desk, *[("now", number) for number in range(10)]).when_done(done.set_result)
+        others = []
+        while not done.done():
+            others.append(len(desk.made))
+            await asyncio.sleep(0)
+        assert others == list(range(1, 11))
+        assert done.result() == list(range(10))
+
+    asyncio.run(work())
+
+
+def test_a_long_batch_whose_client_is_gone_is_not_gone_on_with(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "TURN", -1.0)
+
+    async def work() -> None:
+        batch(desk, ("now", 1), ("now", 2)).abandon()
+        await asyncio.sleep(0.01)
+        assert desk.made == [1]
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("large", [["x" * 3_000_000], {"a": "x" * 3_000_000}, ("x" * 3_000_000, desk)])
+def test_the_results_of_a_batch_are_bounded(desk: Desk, large: Any) -> None:
+    results = batch(desk, *[("now", large)] * 5)
+    assert results[:2] == [large, large]
+    assert len(results) == 3
+    assert "the results of a batch can be 8388608 bytes" in str(results[2])
+    assert batch(desk, ("now", [large] * 3)) == [[large] * 3]  # what is allowed by itself
 
 
 def test_a_result_that_cannot_be_written_is_said_to_be_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -21,13 +21,20 @@ OPTIONS = ServiceOptions(delivery_deadline=10, linger=5, frame_timeout=30, total
 class FakeConnection:
     """A client, of which a few bytes are read."""
 
-    def __init__(self, buffered: int = 0) -> None:
+    peer = "h"
+
+    def __init__(self, buffered: int = 0, unsent: int = 0) -> None:
         self.buffered = buffered
+        self.unsent = unsent
+        self.aborted = False
         self.refusals: list[str] = []
         self.looks = 0
 
     def refuse(self, reason: str) -> None:
         self.refusals.append(reason)
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def look(self) -> None:
         self.looks += 1
@@ -111,6 +118,22 @@ def test_half_read_messages_go_the_oldest_first_until_there_is_room(held: int, w
             house.deadlines.look(house.begin)
         assert [number for number, each in enumerate(clients) if each.refusals] == who
         assert all(len(each.refusals) < 2 for each in clients)
+
+    in_a_loop(work)
+
+
+@pytest.mark.parametrize(("held", "who"), [(0, []), (100, [1]), (500, [1, 2]), (1000, [0, 1, 2])])
+def test_answers_that_nobody_takes_go_the_largest_first_until_there_is_room(
+    held: int, who: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    def work() -> None:
+        house = House()
+        house.broker.backlog_bytes = held
+        clients = [FakeConnection(unsent=size) for size in (200, 450, 350, 0)]
+        house.connections.update(clients)
+        house.deadlines.bound_unsent()
+        assert [number for number, each in enumerate(clients) if each.aborted] == who
+        assert caplog.text.count("does not take its answers") == len(who)
 
     in_a_loop(work)
 
