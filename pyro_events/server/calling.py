@@ -91,7 +91,7 @@ class _BatchResult(Pending):
         """Take a result in; whether the next call shall be made."""
         if isinstance(result, (dict, list, tuple)):
             # A batch of 64 KiB may ask two thousand times for what takes megabytes.
-            self._size += len(msgpack.packb(result, default=str, unicode_errors="surrogatepass"))
+            self._size += size_of(result)
             if self._size > c.MAX_MESSAGE and self._results:
                 result = ValueError(f"the results of a batch can be {c.MAX_MESSAGE} bytes: make several")
         self._results.append(result)
@@ -115,6 +115,11 @@ class _BatchResult(Pending):
         super().abandon()
         if self._awaited is not None:
             self._awaited.abandon()
+
+
+def size_of(result: Any) -> int:
+    """About how many bytes a result takes, whatever it is written with."""
+    return len(msgpack.packb(result, default=str, unicode_errors="surrogatepass"))
 
 
 def written(frame: Frame, result: Any, peer: str) -> bytes:

@@ -19,7 +19,7 @@ from .. import constants as c
 from ..options import ServiceOptions
 from ..wire import calls
 from ..wire.frames import INVOKE, MSGPACK, ONEWAY, PING, Frame, FrameError, FrameReader
-from .calling import TURN, invoke, written
+from .calling import TURN, invoke, size_of, written
 from .doorkeeper import Doorkeeper
 from .handshake import HELLO_LIMITS, call_limits, greeted, objection
 from .served import LARGE, Caller, Pending, ServedObject
@@ -27,7 +27,8 @@ from .sockets import has_left, is_last_room, tune
 
 log = logging.getLogger("pyro_events.connection")
 
-# Above this, reading a text serializer takes long enough for others to notice.
+# Above this, reading or writing a text serializer takes long enough for others to notice: the statistics of
+# 8,000 subscribers take two seconds.
 _SLOW_SIZE = 8 * c.KIB
 # Above this an answer is sent at once, so that a client that does not read is noticed: small ones are
 # sent together, and one read may bring thousands of calls.
@@ -284,8 +285,11 @@ class Connection(asyncio.BufferedProtocol):
         if frame.flags & ONEWAY:
             if isinstance(result, Exception):
                 log.warning("a oneway call by %s failed: %s", self.peer, result)
-        elif frame.serializer_id != MSGPACK and isinstance(result, (dict, list)):
-            # Writing text takes long: two seconds for the statistics of 8,000 subscribers.
+        elif (
+            frame.serializer_id != MSGPACK
+            and isinstance(result, (dict, list))
+            and size_of(result) > _SLOW_SIZE
+        ):
             self._wait(True)
             self._owner.in_pool(lambda: written(frame, result, self.peer), self._written)
         else:

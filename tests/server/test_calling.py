@@ -40,6 +40,12 @@ class Desk:
         raise error
 
 
+@pytest.fixture(autouse=True)
+def long_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long enough for any batch here, on any machine."""
+    monkeypatch.setattr(calling, "TURN", 60.0)
+
+
 @pytest.fixture
 def desk() -> Desk:
     return Desk()

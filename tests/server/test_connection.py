@@ -89,6 +89,7 @@ def test_a_text_answer_is_written_elsewhere_and_in_its_turn(
         return written(frame, result, peer)
 
     monkeypatch.setattr(connection, "written", slowly)
+    monkeypatch.setattr(connection, "_SLOW_SIZE", 10)
     call = ("statistics", (), {})
     whole = ("<batch>", [call], {}) if batch else call
     with raw_client(service.uri) as slow, raw_client(service.uri) as quick:
@@ -115,6 +116,7 @@ def test_a_client_that_leaves_while_its_answer_is_written(
         return written(frame, result, peer)
 
     monkeypatch.setattr(connection, "written", late)
+    monkeypatch.setattr(connection, "_SLOW_SIZE", 10)
     with raw_client(service.uri) as client:
         body = serpent.dumps(("Pyro.EventService", "statistics", (), {}))
         client.send(write_frame(INVOKE, 0, SERPENT, 1, body))
