@@ -1,44 +1,35 @@
 """Connection: one Pyro5 client connected to the service.
 
-Knows: the order of calls on one connection, when it must not be read, and when it ends. Must not know:
-how a call is made or a client let in, what the methods do, other connections, or subscribers.
+Knows: when it may be read, whose turn it is, and when it ends. Must not know: how calls are made and
+answered (serving does) or a client let in, other connections, or subscribers.
 
-Calls of one connection are answered one after the other, in order. While a call waits (it is held up
-by a full backlog, or its arguments are being read elsewhere) nothing more is read from its socket.
+While a call waits (it is held up by a full backlog, or its arguments are being read elsewhere) nothing
+more is read from its socket.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
-from .. import constants as c
 from ..options import ServiceOptions
 from ..wire import calls
-from ..wire.frames import INVOKE, MSGPACK, ONEWAY, PING, Frame, FrameError, FrameReader
-from .calling import TURN, invoke, size_of, written
+from ..wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader
+from .calling import TURN
 from .doorkeeper import Doorkeeper
 from .handshake import HELLO_LIMITS, call_limits, greeted, objection
-from .served import LARGE, Caller, Pending, ServedObject
+from .serving import Serving, ServingOwner
 from .sockets import has_left, is_last_room, tune
 
 log = logging.getLogger("pyro_events.connection")
-
-# Above this, reading or writing a text serializer takes long enough for others to notice: the statistics of
-# 8,000 subscribers take two seconds.
-_SLOW_SIZE = 8 * c.KIB
-# Above this an answer is sent at once, so that a client that does not read is noticed: small ones are
-# sent together, and one read may bring thousands of calls.
-_LARGE_ANSWER = 4 * c.KIB
 
 # How long a client may take to fetch its last answers, in seconds.
 _FAREWELL = 5.0
 
 
-class ConnectionOwner(Protocol):
+class ConnectionOwner(ServingOwner, Protocol):
     """What a connection asks of and tells its engine.
 
     received: where its connections receive, one after the other; each takes out at once what is there.
@@ -47,10 +38,6 @@ class ConnectionOwner(Protocol):
     received: memoryview
     options: ServiceOptions
     doorkeeper: Doorkeeper
-
-    @property
-    def objects(self) -> Mapping[str, ServedObject]:
-        """What can be called, by object id."""
 
     def admit(self, connection: Connection, crowded: bool) -> str | None:
         """A client has connected: None, or why it cannot stay.
@@ -67,28 +54,23 @@ class ConnectionOwner(Protocol):
     def deliver(self) -> None:
         """Calls have been made: send what they published."""
 
-    def in_pool(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """Do work in another thread, then call back with its result or exception."""
-
 
 class Connection(asyncio.BufferedProtocol):
     """One client's connection."""
 
     __slots__ = (
-        "_answers",
         "_began",
         "_blocked",
-        "_caller",
-        "_closing",
         "_draining",
         "_owner",
-        "_pending",
         "_reader",
         "_resting",
+        "_serving",
         "_space",
         "_timer",
         "_transport",
         "_unfinished",
+        "closing",
         "peer",
     )
 
@@ -97,12 +79,10 @@ class Connection(asyncio.BufferedProtocol):
         self._reader = FrameReader(HELLO_LIMITS)
         self._space: memoryview | None = None  # where a part of a large frame is being received
         self._transport: asyncio.Transport
-        self._answers: list[bytes] = []
+        self._serving = Serving(owner)
         self._blocked = False  # the client does not read our answers
-        self._pending: Pending | bool = False  # what the call being made waits for
         self._resting = False  # it has had its turn
-        self._unfinished = self._closing = self._draining = False
-        self._caller: Caller | None = None
+        self._unfinished = self.closing = self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._began = asyncio.get_running_loop().time()  # before TLS
         self.peer = ""
@@ -123,13 +103,12 @@ class Connection(asyncio.BufferedProtocol):
         self._timer = loop.call_at(self._began + patience, self.refuse, "no handshake came in time")
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._closing = True
+        self.closing = True
         self._transport.abort()  # or the TLS of Python 3.10 says that nobody has closed it
         self._space = None
         if self._timer is not None:
             self._timer.cancel()
-        if not isinstance(self._pending, bool):
-            self._pending.abandon()
+        self._serving.abandon()
         self._owner.disconnected(self)
 
     def pause_writing(self) -> None:
@@ -138,7 +117,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._blocked = False
-        self._continue()
+        self.go_on()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         self._space = space = self._reader.space()
@@ -156,9 +135,9 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def _pauses(self) -> bool:
         """Whether no call is to be made now."""
-        return bool(self._pending) or self._blocked or self._resting or self._closing
+        return bool(self._serving.pending) or self._blocked or self._resting or self.closing
 
-    def _continue(self) -> None:
+    def go_on(self) -> None:
         """Go on after a pause."""
         if self._pauses:
             return
@@ -174,19 +153,19 @@ class Connection(asyncio.BufferedProtocol):
 
     def _rested(self) -> None:
         self._resting = False
-        self._continue()
+        self.go_on()
 
     def drain(self) -> None:
         """Read no more. Calls that have been read are still answered."""
         self._draining = True
-        if not self._closing:
+        if not self.closing:
             self._transport.pause_reading()
 
     def _work(self) -> None:
         """Make the calls that have arrived, until one has to wait or the turn is over."""
         taken, end = False, monotonic() + TURN
         try:
-            while not self._pending and not self._blocked and not self._closing:
+            while not self._serving.pending and not self._blocked and not self.closing:
                 frame = self._reader.next_frame()
                 if frame is None:
                     break
@@ -198,27 +177,25 @@ class Connection(asyncio.BufferedProtocol):
         except FrameError as error:
             self._broken(error)
         self._owner.deliver()
-        self._send()
+        self.send()
         unfinished = self._reader.buffered > 0 and not self._pauses
         # The deadline is for each frame: a fast client has always begun one.
         if unfinished != self._unfinished or (unfinished and taken):
             self._unfinished = unfinished
             self._owner.watch(self, unfinished)
 
-    def _send(self) -> None:
-        if self._answers:
-            answers, self._answers = self._answers, []
+    def send(self) -> None:
+        """Send the answers that there are."""
+        answers = self._serving.answers
+        if answers:
+            self._serving.answers = []
             self._transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
 
     def _take(self, frame: Frame) -> None:
         if frame.type == INVOKE:
-            if frame.serializer_id != MSGPACK and len(frame.payload) > _SLOW_SIZE:
-                self._wait(True)
-                self._owner.in_pool(lambda: calls.read_call(frame), lambda read: self._read(frame, read))
-            else:
-                self._call(frame)
+            self._serving.take(self, frame)
         elif frame.type == PING:
-            self._answers.append(calls.write_pong(frame.serializer_id, frame.seq))
+            self._serving.answers.append(calls.write_pong(frame.serializer_id, frame.seq))
         else:
             self._greet(frame)
 
@@ -228,109 +205,37 @@ class Connection(asyncio.BufferedProtocol):
             self._timer.cancel()
             self._timer = None
         owner = self._owner
-        self._caller, answer = greeted(frame, self.peer, owner.doorkeeper, owner.objects)
-        self._answers.append(answer)
-        if self._caller is None:
-            self._send()
+        caller, answer = greeted(frame, self.peer, owner.doorkeeper, owner.objects)
+        self._serving.answers.append(answer)
+        self._serving.caller = caller
+        if caller is None:
+            self.send()
             self._end()
         else:
             self._reader.limits = call_limits(owner.options)
 
-    def _call(self, frame: Frame) -> None:
-        try:
-            if len(frame.payload) > c.MAX_STOCK_CALL:
-                object_id, entry = calls.read_large_publication(frame.payload, c.MAX_STOCK_CALL)
-                call = calls.Call(object_id, LARGE, [entry], {})
-            else:
-                call = calls.read_call(frame)
-        except Exception as error:
-            self._finish(frame, error)
-        else:
-            self._make(frame, call)
-
-    def _read(self, frame: Frame, read: Any) -> None:
-        """The arguments have been read by another thread."""
-        self._pending = False
-        if self._closing:
-            return
-        if isinstance(read, Exception):
-            self._finish(frame, read)
-        else:
-            self._make(frame, read)
-        self._continue()
-
-    def _make(self, frame: Frame, call: calls.Call) -> None:
-        caller = self._caller
-        assert caller is not None
-        result = invoke(frame, self._owner.objects, caller, call)
-        if isinstance(result, Pending):
-            self._await(frame, result)
-        else:
-            self._finish(frame, result)
-
-    def _await(self, frame: Frame, pending: Pending) -> None:
-        """Make no other call until a result comes, and answer with it then."""
-        self._wait(pending)
-
-        def later(value: Any) -> None:
-            self._pending = False
-            if not self._closing:
-                self._finish(frame, value)
-                self._continue()
-
-        pending.when_done(later)
-
-    def _finish(self, frame: Frame, result: Any) -> None:
-        """Answer a call with its result or its exception."""
-        if frame.flags & ONEWAY:
-            if isinstance(result, Exception):
-                log.warning("a oneway call by %s failed: %s", self.peer, result)
-        elif (
-            frame.serializer_id != MSGPACK
-            and isinstance(result, (dict, list))
-            and size_of(result) > _SLOW_SIZE
-        ):
-            self._wait(True)
-            self._owner.in_pool(lambda: written(frame, result, self.peer), self._written)
-        else:
-            self._answer(written(frame, result, self.peer))
-
-    def _written(self, answer: Any) -> None:
-        """An answer has been written by another thread."""
-        self._pending = False
-        if isinstance(answer, Exception):
-            self.refuse(f"the answer to it cannot be written: {answer}")
-        elif not self._closing:
-            self._answer(answer)
-            self._continue()
-
-    def _answer(self, answer: bytes) -> None:
-        self._answers.append(answer)
-        if len(answer) > _LARGE_ANSWER:
-            self._send()
-
-    def _wait(self, pending: Pending | bool) -> None:
-        self._pending = pending
+    def hold(self) -> None:
+        """A call has to wait: read no more until it does not."""
         self._transport.pause_reading()
 
     def _broken(self, error: FrameError) -> None:
         """What came is no acceptable frame: answer if there is a way to, and end the connection."""
-        answer = objection(error, self._caller is not None)
+        answer = objection(error, self._serving.caller is not None)
         if answer is not None:
-            self._answers.append(answer)
+            self._serving.answers.append(answer)
         self.refuse(str(error))
 
     def refuse(self, reason: str) -> None:
         """End the connection; the log says why."""
-        if self._closing:
+        if self.closing:
             return
         log.info("connection from %s ended: %s", self.peer, reason)
-        self._send()
+        self.send()
         self._end()
 
     def _end(self) -> None:
         """Close when everything is sent; a client that does not take it is not waited for."""
-        self._closing = True
+        self.closing = True
         if self._timer is not None:
             self._timer.cancel()
         self._transport.close()
@@ -352,10 +257,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def look(self) -> None:
         """End the connection if its client has left while its call is held up: nobody reads then."""
-        if self._pending and has_left(self._transport):
+        if self._serving.pending and has_left(self._transport):
             self._transport.abort()
 
     @property
     def busy(self) -> bool:
         """Whether a call waits for its result, or for its turn."""
-        return bool(self._pending) or self._resting
+        return bool(self._serving.pending) or self._resting

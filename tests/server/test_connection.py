@@ -18,7 +18,7 @@ from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher, ServiceUnreachableError
 from pyro_events.codec import encode
-from pyro_events.server import connection
+from pyro_events.server import serving
 from pyro_events.wire.frames import BATCH, CONNECT_FAIL, INVOKE, MSGPACK, PING, SERPENT, Frame, write_frame
 
 
@@ -81,15 +81,15 @@ def test_a_text_answer_is_written_elsewhere_and_in_its_turn(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch, batch: bool
 ) -> None:
     """Others are served while it is being written, and what the same client asks comes after it."""
-    written, going_on = connection.written, threading.Event()
+    written, going_on = serving.written, threading.Event()
 
     def slowly(frame: Frame, result: Any, peer: str) -> bytes:
         if frame.serializer_id == SERPENT and isinstance(result, (dict, list)):
             assert going_on.wait(10)
         return written(frame, result, peer)
 
-    monkeypatch.setattr(connection, "written", slowly)
-    monkeypatch.setattr(connection, "_SLOW_SIZE", 10)
+    monkeypatch.setattr(serving, "written", slowly)
+    monkeypatch.setattr(serving, "_SLOW_SIZE", 10)
     call = ("statistics", (), {})
     whole = ("<batch>", [call], {}) if batch else call
     with raw_client(service.uri) as slow, raw_client(service.uri) as quick:
@@ -108,15 +108,15 @@ def test_a_text_answer_is_written_elsewhere_and_in_its_turn(
 def test_a_client_that_leaves_while_its_answer_is_written(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written, left = connection.written, threading.Event()
+    written, left = serving.written, threading.Event()
 
     def late(frame: Frame, result: Any, peer: str) -> bytes:
         if frame.serializer_id == SERPENT:
             assert left.wait(10)
         return written(frame, result, peer)
 
-    monkeypatch.setattr(connection, "written", late)
-    monkeypatch.setattr(connection, "_SLOW_SIZE", 10)
+    monkeypatch.setattr(serving, "written", late)
+    monkeypatch.setattr(serving, "_SLOW_SIZE", 10)
     with raw_client(service.uri) as client:
         body = serpent.dumps(("Pyro.EventService", "statistics", (), {}))
         client.send(write_frame(INVOKE, 0, SERPENT, 1, body))

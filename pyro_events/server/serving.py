@@ -1,0 +1,160 @@
+"""Serving: the calls of one client, made one after the other, and their answers in the same order.
+
+Knows: when a call has to wait, and which work another thread does. Must not know: sockets, frames that
+are not calls, how a call is made (calling does), or other clients.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from .. import constants as c
+from ..wire import calls
+from ..wire.frames import MSGPACK, ONEWAY, Frame
+from .calling import invoke, size_of, written
+from .served import LARGE, Caller, Pending, ServedObject
+
+log = logging.getLogger("pyro_events.connection")
+
+# Above this, reading or writing a text serializer takes long enough for others to notice: the statistics of
+# 8,000 subscribers take two seconds.
+_SLOW_SIZE = 8 * c.KIB
+# Above this an answer is sent at once, so that a client that does not read is noticed: small ones are
+# sent together, and one read may bring thousands of calls.
+_LARGE_ANSWER = 4 * c.KIB
+
+
+class ServingOwner(Protocol):
+    """What serving asks of the engine."""
+
+    @property
+    def objects(self) -> Mapping[str, ServedObject]:
+        """What can be called, by object id."""
+
+    def in_pool(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Do work in another thread, then call back with its result or exception."""
+
+
+class Client(Protocol):
+    """The connection, as its calls see it. closing: nothing is to be answered any more."""
+
+    peer: str
+    closing: bool
+
+    def hold(self) -> None:
+        """A call has to wait: make no other, and read no more."""
+
+    def go_on(self) -> None:
+        """No call waits any more."""
+
+    def send(self) -> None:
+        """Send the answers that there are."""
+
+    def refuse(self, reason: str) -> None:
+        """End the connection."""
+
+
+class Serving:
+    """All calls of one client, which is handed in each time, or both would outlive the connection.
+
+    answers: what is yet to be sent. caller: who calls, once it has shaken hands. pending: what the call
+    being made waits for, False when none does.
+    """
+
+    __slots__ = ("_owner", "answers", "caller", "pending")
+
+    def __init__(self, owner: ServingOwner) -> None:
+        self._owner = owner
+        self.caller: Caller | None = None
+        self.answers: list[bytes] = []
+        self.pending: Pending | bool = False
+
+    def take(self, client: Client, frame: Frame) -> None:
+        """Make a call, or begin to; none may be pending."""
+        if frame.serializer_id != MSGPACK and len(frame.payload) > _SLOW_SIZE:
+            self._wait(client, True)
+            self._owner.in_pool(lambda: calls.read_call(frame), lambda read: self._read(client, frame, read))
+            return
+        try:
+            if len(frame.payload) > c.MAX_STOCK_CALL:
+                object_id, entry = calls.read_large_publication(frame.payload, c.MAX_STOCK_CALL)
+                call = calls.Call(object_id, LARGE, [entry], {})
+            else:
+                call = calls.read_call(frame)
+        except Exception as error:
+            self._finish(client, frame, error)
+        else:
+            self._make(client, frame, call)
+
+    def _read(self, client: Client, frame: Frame, read: Any) -> None:
+        """The arguments have been read by another thread."""
+        self.pending = False
+        if client.closing:
+            return
+        if isinstance(read, Exception):
+            self._finish(client, frame, read)
+        else:
+            self._make(client, frame, read)
+        client.go_on()
+
+    def _make(self, client: Client, frame: Frame, call: calls.Call) -> None:
+        assert self.caller is not None
+        result = invoke(frame, self._owner.objects, self.caller, call)
+        if isinstance(result, Pending):
+            self._await(client, frame, result)
+        else:
+            self._finish(client, frame, result)
+
+    def _await(self, client: Client, frame: Frame, pending: Pending) -> None:
+        """Make no other call until a result comes, and answer with it then."""
+        self._wait(client, pending)
+
+        def later(value: Any) -> None:
+            self.pending = False
+            if not client.closing:
+                self._finish(client, frame, value)
+                client.go_on()
+
+        pending.when_done(later)
+
+    def _wait(self, client: Client, pending: Pending | bool) -> None:
+        self.pending = pending
+        client.hold()
+
+    def _finish(self, client: Client, frame: Frame, result: Any) -> None:
+        """Answer a call with its result or its exception."""
+        if frame.flags & ONEWAY:
+            if isinstance(result, Exception):
+                log.warning("a oneway call by %s failed: %s", client.peer, result)
+        elif (
+            frame.serializer_id != MSGPACK
+            and isinstance(result, (dict, list))
+            and size_of(result) > _SLOW_SIZE
+        ):
+            self._wait(client, True)
+            write = functools.partial(written, frame, result, client.peer)
+            self._owner.in_pool(write, lambda answer: self._written(client, answer))
+        else:
+            self._answer(client, written(frame, result, client.peer))
+
+    def _written(self, client: Client, answer: Any) -> None:
+        """An answer has been written by another thread."""
+        self.pending = False
+        if isinstance(answer, Exception):
+            client.refuse(f"the answer to it cannot be written: {answer}")
+        elif not client.closing:
+            self._answer(client, answer)
+            client.go_on()
+
+    def _answer(self, client: Client, answer: bytes) -> None:
+        self.answers.append(answer)
+        if len(answer) > _LARGE_ANSWER:
+            client.send()
+
+    def abandon(self) -> None:
+        """The client is gone: what its call waits for is given up."""
+        if not isinstance(self.pending, bool):
+            self.pending.abandon()
