@@ -16,9 +16,10 @@ import threading
 import time
 from typing import Final
 
-from ..constants import HEARTBEAT, HEARTBEAT_ANSWER, HEARTBEAT_TRIES
+from ..constants import HEARTBEAT
 from .kept import Kept
 from .outage import delay_after, outages
+from .vigil import Vigil
 
 log = logging.getLogger("pyro_events.subscriber")
 
@@ -62,9 +63,9 @@ class Keeper:
         self._admitted = False
         self._failures = self._unanswered = 0
         self._complaint = ""
-        # When there was reason to doubt; and whether we are asking for a sign of life, and are in doubt.
+        # When there was reason to doubt.
         self._doubted = -math.inf
-        self._asking = self._doubtful = False
+        self._vigil = Vigil(kept, self._changed, self._idle)
 
     def begin(self, stale: bool = False, lost: str | None = None) -> None:
         """The subscriber listens from now on.
@@ -142,10 +143,12 @@ class Keeper:
             if not self._working or self._closed or now < self._doubted + DOUBT_EVERY:
                 return
             self._doubted = now
-            self._doubtful = asking = self._asking
-            if not asking and self._due is None and self._kept.wanted():
+            asking = self._vigil.asking
+            if asking:
+                self._vigil.cut_short()
+            elif self._due is None and self._kept.wanted():
                 self._owing, self._due = True, now
-            self._changed.notify_all()
+                self._changed.notify_all()
         if asking:
             self._kept.give_up(SILENT)  # so that it waits for the answer no longer
 
@@ -292,14 +295,18 @@ class Keeper:
                 return
         log.warning("subscribing again failed and will be tried until it succeeds: %s", error)
 
+    def _idle(self) -> bool:
+        """Whether there is nothing to do but to wait."""
+        return self._due is None and self._working and not self._closed
+
     def _ask(self) -> None:
         """Nothing has been heard for a while: find out whether the service is there."""
+        renewed = self._vigil.ask()
         with self._changed:
-            self._asking, self._doubtful = True, False
-        silent = self._is_silent()
-        with self._changed:
-            self._asking = False
-            if not silent or not self._idle():
+            if renewed:
+                # Perhaps it was started anew, and knows nothing of us.
+                self._owing, self._due = True, time.monotonic()
+            if renewed is not None or not self._idle():
                 return
             # An open connection that nothing comes by is worth nothing: the service may be gone, or the
             # network have been cut for so long that what waits comes minutes later.
@@ -307,28 +314,3 @@ class Keeper:
             at = self._lose(SILENT)
         self._kept.give_up(SILENT)
         self._line_up(at)
-
-    def _idle(self) -> bool:
-        """Whether there is still nothing else to do than to wait for a sign of life."""
-        return self._due is None and self._working and not self._closed
-
-    def _is_silent(self) -> bool:
-        """Ask for a sign of life, several times if need be; returns whether there was none."""
-        end = time.monotonic() + HEARTBEAT_TRIES * HEARTBEAT_ANSWER
-        while self._kept.wanted():
-            try:
-                renewed = self._kept.ask(HEARTBEAT_ANSWER)
-            except Exception as error:  # no answer, or no connection: whatever it is, it is no sign of life
-                log.debug("no sign of life of the event service: %s", error)
-            else:
-                if renewed:
-                    # Perhaps it was started anew, and knows nothing of us.
-                    with self._changed:
-                        self._owing, self._due = True, time.monotonic()
-                return False
-            with self._changed:
-                if self._idle() and not self._doubtful and time.monotonic() < end:
-                    self._changed.wait(delay_after(2))
-                if not self._idle() or self._doubtful or time.monotonic() >= end:
-                    return True
-        return False

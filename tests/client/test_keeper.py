@@ -12,7 +12,7 @@ import pytest
 from waiting import eventually
 
 from pyro_events.client import keeper as module
-from pyro_events.client import outage
+from pyro_events.client import outage, vigil
 from pyro_events.client.keeper import Keeper
 from pyro_events.errors import ServiceUnreachableError
 
@@ -388,7 +388,7 @@ def test_no_sign_of_life_for_long_enough_ends_it(
     keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch, answer: Callable[[], bool]
 ) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    monkeypatch.setattr(module, "HEARTBEAT_ANSWER", 0.02)
+    monkeypatch.setattr(vigil, "HEARTBEAT_ANSWER", 0.02)
     kept.ask_answer = answer
     keeper.arrived("one")
     eventually(lambda: module.SILENT in kept.calls[:-1])

@@ -19,7 +19,7 @@ from Pyro5.api import config
 from waiting import eventually
 
 from pyro_events import Event, EventServiceStarter, OutcomeUnknownError, Publisher, Subscriber
-from pyro_events.client import keeper, outage, session
+from pyro_events.client import keeper, outage, session, vigil
 from pyro_events.client.session import Session
 
 LOOPBACK = "127.0.0.1"
@@ -326,7 +326,7 @@ def answer(connection: Any) -> None:
 
 def test_a_service_that_vanished_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(keeper, "HEARTBEAT_ANSWER", 0.05)
+    monkeypatch.setattr(vigil, "HEARTBEAT_ANSWER", 0.05)
     monkeypatch.setattr(keeper, "ARRIVAL", 60.0)
     with one_service_then_none() as (collector, _):
         host, _, port = collector.statistics().uri.rpartition("@")[2].rpartition(":")
@@ -416,7 +416,7 @@ def test_a_service_that_was_frozen(
     uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
     process = start(spawn, port, "-N")
     monkeypatch.setattr(keeper, "HEARTBEAT", 0.2)
-    monkeypatch.setattr(keeper, "HEARTBEAT_ANSWER", 0.2)
+    monkeypatch.setattr(vigil, "HEARTBEAT_ANSWER", 0.2)
     monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.5)
     with collecting(uri, "A") as collector:
         eventually(lambda: connected(collector))
@@ -434,7 +434,7 @@ def test_a_service_that_was_frozen_for_a_moment_loses_nothing(
     uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
     process = start(spawn, port, "-N")
     monkeypatch.setattr(keeper, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(keeper, "HEARTBEAT_ANSWER", 0.5)
+    monkeypatch.setattr(vigil, "HEARTBEAT_ANSWER", 0.5)
     with collecting(uri, "A") as collector:
         eventually(lambda: connected(collector))
         process.send(signal.SIGSTOP)
