@@ -68,7 +68,7 @@ HEARTBEAT_ANSWER: Final = 5.0
 HEARTBEAT_TRIES: Final = 3
 
 # A subscriber that was given up, and may not hear of it, is looked for this often and this long: two
-# seconds after its line is back it shall be back too, and after half a minute it misses us by itself.
+# seconds after its line is back it shall be back too, and soon it asks how it stands by itself.
 KNOCK_EVERY: Final = 1.0
 KNOCK_FOR: Final = 60.0
 

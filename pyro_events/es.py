@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Final
 
 from . import constants as c
@@ -69,11 +70,14 @@ _OPTIONS: tuple[Option, ...] = (
             int,
             "N",
             c.MAX_SUBSCRIBER_PROGRAMS,
-            "most that the RE2 programs of a subscriber's patterns come to",
+            "most that the patterns of a subscriber may cost, as sizes of RE2 programs",
         ),
     ),
     (("--heartbeat",), _seconds(c.HEARTBEAT, "after which an idle subscriber is asked for a sign of life")),
-    (("--heartbeat-answer",), _seconds(c.HEARTBEAT_ANSWER, "for which each of three is waited for")),
+    (
+        ("--heartbeat-answer",),
+        _seconds(c.HEARTBEAT_ANSWER, "that each of three such questions waits for the answer"),
+    ),
     (("--first-contact",), _seconds(c.FIRST_CONTACT, "that a subscriber has until it listens")),
     (("--linger",), _seconds(c.LINGER, "that a subscriber is kept without subscriptions")),
     (("--handshake-timeout",), _seconds(c.HANDSHAKE_TIMEOUT, "that a client has to connect, TLS included")),
@@ -82,20 +86,8 @@ _OPTIONS: tuple[Option, ...] = (
     (("-v", "--verbose"), _on("log more")),
 )
 # The options of the script that are the service's under the same name.
-_SAME: Final = (
-    "total_backlog_bytes",
-    "max_message",
-    "max_connections",
-    "max_subscriptions",
-    "max_programs",
-    "delivery_deadline",
-    "heartbeat",
-    "heartbeat_answer",
-    "first_contact",
-    "linger",
-    "handshake_timeout",
-    "frame_timeout",
-    "drain",
+_SAME: Final = tuple(
+    field.name for field in fields(ServiceOptions) if isinstance(field.default, (int, float))
 )
 
 

@@ -4,7 +4,8 @@ Knows: one TCP option of Linux 6.15 and later. Must not know: what is sent.
 
 TCP doubles its pause with each repetition. When a line comes back after ten seconds, what waited for it,
 and be it the end of a connection, comes up to six seconds later. A second at most between two repetitions
-costs a dead line one small packet a second.
+costs a dead line one packet a second for each connection. A line that is slower than that is no place for
+this: everything would be sent several times.
 """
 
 from __future__ import annotations

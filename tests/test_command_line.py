@@ -85,6 +85,7 @@ NUMBERS = [field.name for field in fields(ServiceOptions) if field.type in ("int
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_every_number_of_the_service_is_an_option_and_a_variable(name: str) -> None:
+    assert len(NUMBERS) > 10
     plain = es.make_starter(given("-N"))._options
     assert plain == ServiceOptions()
     assert getattr(plain, name) != 7

@@ -17,6 +17,7 @@ import Pyro5.errors
 from ..broker.subjects import compile_pattern
 from ..constants import MAX_SUBJECT
 from ..wire.identity import CALL_OPTION, NONCE_SIZE, CallbackGate
+from .kept import Standing
 from .link import Link
 from .subscriptions import PATTERN, Subscriptions, pieces
 
@@ -118,11 +119,13 @@ class Enrolment:
         self._link.connect(quick=True)
         return self._link.reconnects != self._told_on
 
-    def ask(self, timeout: float) -> bool:
-        """A call that changes nothing; returns what `reach` does."""
+    def ask(self, timeout: float) -> Standing:
+        """How we stand with the service; a call that changes nothing."""
         another = self.reach()
-        self._link.call("unsubscribe", [], self.subscriber, timeout=timeout)
-        return another
+        left = self._link.call("unsubscribe", [], self.subscriber, timeout=timeout)
+        if left == 0:
+            return Standing.UNKNOWN
+        return Standing.ELSEWHERE if another else Standing.KNOWN
 
     def again(self, anew: bool) -> None:
         """Tell the service of every subscription, as if for the first time. anew: it has no connection

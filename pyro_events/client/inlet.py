@@ -11,28 +11,29 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from Pyro5 import config
 
-from ..constants import FIRST_CONTACT
 from ..errors import EventServiceError
 from ..event import Event
 from ..wire.identity import CallbackGate
+from .carrier import DaemonCarrier
 from .crew import Crew
 from .daemon import SubscriberDaemon
 from .enrolment import Enrolment
 from .keeper import Keeper
+from .kept import Standing
 from .link import Link
 from .locate import Finder
 
 log = logging.getLogger("pyro_events.subscriber")
 
-# The service waits 60 s for the first contact; a `listen` this many seconds after subscribing
-# subscribes again, because its daemon answers only now.
-STALE: Final = 45.0
+# The service waits 60 s for the first contact, if it was not told otherwise; a `listen` this many seconds
+# after subscribing asks whether it still does.
+LATE: Final = 45.0
 # How long a `listen` after `abort` waits for the one that was aborted to return.
 _CHANGE_OVER: Final = 1.0
 
@@ -117,9 +118,7 @@ class Inlet:
             self._listening.release()
 
     def _listen(self) -> None:
-        waited = time.monotonic() - self.enrolment.since
-        late = "listening began too late" if waited > FIRST_CONTACT else None
-        self.keeper.begin(stale=waited > STALE, lost=late)
+        self.keeper.begin(late=time.monotonic() - self.enrolment.since > LATE)
         try:
             self.daemon.requestLoop()
         finally:
@@ -179,9 +178,19 @@ class Inlet:
         """Tell the service of every subscription, as if for the first time."""
         self.enrolment.again(anew)
 
-    def ask(self, timeout: float) -> bool:
-        """A call that changes nothing; returns what `reach` does."""
+    def ask(self, timeout: float) -> Standing:
+        """How we stand with the service."""
         return self.enrolment.ask(timeout)
+
+    def ask_elsewhere(self, reason: str) -> None:
+        """Use another connection for control calls."""
+        self.link.drop(reason)
+
+    def hang_up(self, connections: Iterable[object]) -> None:
+        """End connections of the service to us."""
+        for connection in connections:
+            if isinstance(connection, DaemonCarrier):
+                connection.wake()
 
     def give_up(self, reason: str) -> None:
         """End all connections to and from the service."""

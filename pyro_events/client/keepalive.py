@@ -10,7 +10,8 @@ from typing import Final
 
 from ..constants import HEARTBEAT, HEARTBEAT_ANSWER, HEARTBEAT_TRIES
 
-# How many seconds of silence end a connection.
+# After how many seconds the kernel gives up a connection that is idle and silent. Also one that does not take
+# what is sent to it, where that is no publisher's: the service always reads what subscribers answer.
 PATIENCE: Final = HEARTBEAT + HEARTBEAT_TRIES * HEARTBEAT_ANSWER
 
 

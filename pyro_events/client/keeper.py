@@ -17,7 +17,7 @@ import time
 from typing import Final
 
 from ..constants import HEARTBEAT
-from .kept import Kept
+from .kept import Kept, Standing
 from .outage import delay_after, outages
 from .vigil import Vigil
 
@@ -30,12 +30,13 @@ STEADY: Final = 5.0
 # no harm: a link that it is making stays.
 ARRIVAL: Final = 1.5
 MOST_ARRIVAL: Final = 40.0
-# How often we let ourselves be made to doubt that the service knows us: strangers can do that too.
+# The least pause between two questions that somebody makes us ask: strangers can do that too.
 DOUBT_EVERY: Final = 1.0
 # When an attempt is due of one that waits for its turn.
 _SUMMONED: Final = math.inf
-# Why a connection is given up that nothing has come by.
+# Why a connection is given up that nothing has come by, or that the service has given up.
 SILENT: Final = "the event service gave no sign of life"
+FORGOTTEN: Final = "the event service did not know this subscriber any more"
 # How long `close` waits for an attempt that is under way; it is interrupted, so this is not reached.
 _JOIN: Final = 10.0
 
@@ -63,25 +64,22 @@ class Keeper:
         self._admitted = False
         self._failures = self._unanswered = 0
         self._complaint = ""
-        # When there was reason to doubt.
-        self._doubted = -math.inf
+        # When to ask how we stand, because there is reason to doubt it; and when we last did for that.
+        self._doubt: float | None = None
+        self._asked = -math.inf
         self._vigil = Vigil(kept, self._changed, self._idle)
 
-    def begin(self, stale: bool = False, lost: str | None = None) -> None:
-        """The subscriber listens from now on.
-
-        stale: it subscribed so long ago that it should do so again. lost: why the service will have
-        given it up meanwhile, if it is certain.
-        """
+    def begin(self, late: bool = False) -> None:
+        """The subscriber listens from now on. late: so late that the service may have given it up."""
         with self._changed:
             if self._closed:
                 return
             self._working, self._rested = True, False
             if not self._connections and self._kept.wanted():
-                self._lost = self._lost or lost
-                self._untold = self._untold or lost is not None
-                if stale or self._owing or self._lost is not None:
+                if self._owing or self._lost is not None:
                     self._owing, self._due = True, time.monotonic()
+                elif late:
+                    self._doubt = time.monotonic()
             self.expect()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="pyro_events-keeper", daemon=True)
@@ -91,7 +89,7 @@ class Keeper:
     def rest(self) -> None:
         """The subscriber does not listen any more. Does not wait for an attempt under way."""
         with self._changed:
-            self._working, self._rested = False, True
+            self._working, self._rested, self._doubt = False, True, None
             if self._due == _SUMMONED:
                 self._due = time.monotonic()
             self._changed.notify_all()
@@ -123,7 +121,7 @@ class Keeper:
                 self._lost = "the event service connected once more"
             self._connections.add(connection)
             self._since = time.monotonic()
-            self._unanswered = 0
+            self._unanswered, self._doubt = 0, None
             if not self._owing:
                 self._due = None
             if not self._working and not self._rested:
@@ -136,21 +134,16 @@ class Keeper:
         return lost
 
     def doubt(self) -> None:
-        """The service may have given us up without our knowing: subscribe again, which does no harm if
-        it has not. One that owes us a sign of life has."""
+        """The service may have given us up without our hearing of it: ask it soon."""
         with self._changed:
-            now = time.monotonic()
-            if not self._working or self._closed or now < self._doubted + DOUBT_EVERY:
+            if not self._working or self._closed or not self._kept.wanted():
                 return
-            self._doubted = now
-            asking = self._vigil.asking
-            if asking:
-                self._vigil.cut_short()
-            elif self._due is None and self._kept.wanted():
-                self._owing, self._due = True, now
+            if not self._vigil.waiting and self._doubt is None:
+                self._doubt = max(time.monotonic(), self._asked + DOUBT_EVERY)
                 self._changed.notify_all()
-        if asking:
-            self._kept.give_up(SILENT)  # so that it waits for the answer no longer
+            overdue = self._vigil.overdue
+        if overdue:
+            self._kept.ask_elsewhere("the answer is overdue, though the service can be reached")
 
     def left(self, connection: object) -> None:
         """A connection has ended; harmless for one that is not the service's, or has been reported."""
@@ -205,7 +198,10 @@ class Keeper:
         activity, heard = self._kept.activity(), time.monotonic()
         try:
             while self._waited(heard + HEARTBEAT):
-                if self._due is not None:
+                if self._doubts():
+                    if not self._ask_once():
+                        continue
+                elif self._due is not None:
                     self._subscribe_again()
                 elif activity == (activity := self._kept.activity()):
                     self._ask()
@@ -213,11 +209,21 @@ class Keeper:
         finally:
             self._leave()
 
+    def _doubts(self) -> bool:
+        """Whether there is a doubt that is to be cleared up now; then it is gone."""
+        with self._changed:
+            found = self._doubt is not None and not self._owing and time.monotonic() >= self._doubt
+            if found:
+                self._doubt = None
+            return found
+
     def _waited(self, until: float) -> bool:
         """Wait until there is something to do, at the latest until then; False when all is over."""
         with self._changed:
             while not self._closed:
                 at = until if self._due is None else self._due
+                if self._doubt is not None and not self._owing:
+                    at = min(at, self._doubt)
                 left = at - time.monotonic()
                 if self._working and left <= 0:
                     return True
@@ -297,20 +303,46 @@ class Keeper:
 
     def _idle(self) -> bool:
         """Whether there is nothing to do but to wait."""
-        return self._due is None and self._working and not self._closed
+        return self._due is None and self._working and not self._closed and self._kept.wanted()
+
+    def _ask_once(self) -> bool:
+        """There is a doubt: find out how we stand; returns whether the service has answered."""
+        standing = self._vigil.ask_once()
+        self._asked = time.monotonic()
+        if standing is not None:
+            self._judge(standing)
+        return standing is not None
 
     def _ask(self) -> None:
         """Nothing has been heard for a while: find out whether the service is there."""
-        renewed = self._vigil.ask()
+        if not self._kept.wanted():
+            return
+        standing = self._vigil.ask()
+        if standing is not None:
+            self._judge(standing)
+            return
         with self._changed:
-            if renewed:
-                # Perhaps it was started anew, and knows nothing of us.
-                self._owing, self._due = True, time.monotonic()
-            if renewed is not None or not self._idle():
+            if not self._idle():
                 return
             # An open connection that nothing comes by is worth nothing: the service may be gone, or the
             # network have been cut for so long that what waits comes minutes later.
             self._connections.clear()
             at = self._lose(SILENT)
         self._kept.give_up(SILENT)
+        self._line_up(at)
+
+    def _judge(self, standing: Standing) -> None:
+        """What follows from how we stand with the service."""
+        with self._changed:
+            if self._owing or not self._kept.wanted():
+                return
+            if standing is Standing.ELSEWHERE:
+                self._owing, self._due = True, time.monotonic()
+            if standing is not Standing.UNKNOWN:
+                return
+            # What is still open has ended on the service's side.
+            dead = tuple(self._connections)
+            self._connections.clear()
+            at = self._lose(FORGOTTEN)
+        self._kept.hang_up(dead)
         self._line_up(at)

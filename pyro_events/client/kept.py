@@ -5,7 +5,17 @@ Knows: the questions. Must not know: who asks them, when, or how they are answer
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Iterable
 from typing import Protocol
+
+
+class Standing(enum.Enum):
+    """How a subscriber stands with the service."""
+
+    KNOWN = "it has subscriptions of ours"
+    ELSEWHERE = "the same, but it was asked on another connection than we subscribed on"
+    UNKNOWN = "it has none: it was started anew, or has given us up"
 
 
 class Kept(Protocol):
@@ -29,11 +39,14 @@ class Kept(Protocol):
     def subscribe_again(self, anew: bool) -> None:
         """Tell the service of every subscription. anew: we have no connection of it. May raise."""
 
-    def ask(self, timeout: float) -> bool:
-        """Ask the service for a sign of life; returns what `reach` does.
+    def ask(self, timeout: float) -> Standing:
+        """Ask the service how we stand. Raises what keeps it from answering."""
 
-        Raises what keeps it from answering.
-        """
+    def ask_elsewhere(self, reason: str) -> None:
+        """Give up the connection that is asked on; what is asked next goes over another."""
+
+    def hang_up(self, connections: Iterable[object]) -> None:
+        """End connections of the service to us, which it does not use any more."""
 
     def give_up(self, reason: str) -> None:
         """End all connections to and from the service."""

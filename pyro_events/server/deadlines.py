@@ -21,9 +21,9 @@ from .links import Links
 
 log = logging.getLogger("pyro_events.engine")
 
-# How often deadlines are looked at, in seconds; the shortest of them is two seconds.
+# How often deadlines are looked at, in seconds; by default the shortest of them is two seconds.
 _TICK = 0.25
-# How often idle links are looked at; the heartbeat's own times are longer.
+# How often idle links are looked at; by default the heartbeat's own times are longer.
 _BEAT = 1.0
 
 

@@ -66,8 +66,12 @@ class Engine:
         """
         self.options = options
         self.objects: dict[str, ServedObject] = {}
-        bounds = options.total_backlog_bytes, options.max_subscriptions, options.max_programs
-        self.broker = Broker(options.backlog, *bounds)
+        self.broker = Broker(
+            options.backlog,
+            options.total_backlog_bytes,
+            max_subscriptions=options.max_subscriptions,
+            max_programs=options.max_programs,
+        )
         self.doorkeeper = Doorkeeper(identity, options.allow_stock, now)
         self.draining = False
         self.received = memoryview(bytearray(_RECEIVE))
@@ -111,7 +115,7 @@ class Engine:
         deadline = self._loop.time() + self.options.drain
         while self._busy() and self._loop.time() < deadline:
             await asyncio.sleep(0.01)
-        self.links.stop()
+        await self.links.stop()
         self._deadlines.stop()
         await self._dismiss()
         self._pool.shutdown(wait=False)

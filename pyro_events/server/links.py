@@ -76,16 +76,18 @@ class Links:
             self.deliveries[backlog] = delivery
             delivery.start()
 
-    def unsubscribe(self, caller: Caller, uris: Sequence[str], texts: object) -> None:
-        """Remove subscriptions; the link lingers a while after the last.
+    def unsubscribe(self, caller: Caller, uris: Sequence[str], texts: object) -> int:
+        """Remove subscriptions; the link lingers a while after the last. Returns how many are left.
 
         uris: the names that the subscriber may have. Raises TypeError, ValueError or SecurityError.
         """
         uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
         self._checked_link(caller, uri)
         backlog = self._broker.unsubscribe(uri, texts)
-        if backlog is not None:
-            self._note_lingering(backlog)
+        if backlog is None:
+            return 0
+        self._note_lingering(backlog)
+        return self._broker.subscriptions(backlog)
 
     def _checked_link(self, caller: Caller, uri: str) -> Delivery | None:
         """The link to a subscriber, None if there is none. Raises SecurityError if it is not the caller's."""
@@ -106,17 +108,17 @@ class Links:
 
     def give_up(self, delivery: Delivery, reason: Loss, explanation: str) -> None:
         """End a link because nothing comes from the subscriber, who may not hear of it."""
-        # Only who derives from our base class comes back by itself.
+        # A plain object, which shows `event` alone, would not come back by itself.
         comes_back = delivery.takes_batches and not delivery.lingering
         delivery.close(reason, explanation)
         if comes_back:
             self._knocking.begin(delivery.backlog.subscriber, delivery.address)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End all links."""
         for delivery in list(self.deliveries.values()):
             delivery.close(Loss.STOPPED)
-        self._knocking.stop()
+        await self._knocking.stop()
 
     def forget(self, delivery: Delivery, reason: Loss) -> None:
         """A link is closed, and with it its subscriber forgotten; what waited for it is lost."""

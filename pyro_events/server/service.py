@@ -109,10 +109,13 @@ class ServiceMethods:
         callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
         self._engine.links.subscribe(caller, callback, names, patterns, read_wishes(options))
 
-    def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> None:
-        """Remove names and patterns, in any mixture; what is not there is no error."""
+    def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> int:
+        """Remove names and patterns, in any mixture; what is not there is no error.
+
+        Returns how many it has left: with no subjects, that tells whether it is known here.
+        """
         names = names_of(subscriber, caller, self._engine.options.allow_callback)
-        self._engine.links.unsubscribe(caller, names, subjects)
+        return self._engine.links.unsubscribe(caller, names, subjects)
 
     def statistics(self, caller: Caller) -> dict[str, Any]:
         """What `BrokerStatistics` says, as a dictionary, with the number of connected clients."""
@@ -238,9 +241,12 @@ class EventService:
         """Subscribe a Pyro object, given as a proxy, to one pattern or several."""
         self._call("subscribeMatch", subjects, subscriber, options)
 
-    def unsubscribe(self, subjects: Any, subscriber: Any) -> None:
-        """Remove names and patterns, in any mixture; what is not there is no error."""
-        self._call("unsubscribe", subjects, subscriber)
+    def unsubscribe(self, subjects: Any, subscriber: Any) -> int:
+        """Remove names and patterns, in any mixture; what is not there is no error.
+
+        Returns how many the subscriber has left.
+        """
+        return int(self._call("unsubscribe", subjects, subscriber))
 
     def statistics(self) -> dict[str, Any]:
         """What the service has done so far, and each of its subscribers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import Pyro5.errors
@@ -14,6 +14,7 @@ from waiting import eventually
 from pyro_events.client import keeper as module
 from pyro_events.client import outage, vigil
 from pyro_events.client.keeper import Keeper
+from pyro_events.client.kept import Standing
 from pyro_events.errors import ServiceUnreachableError
 
 LOST = "the connection from the event service ended"
@@ -31,7 +32,7 @@ class Kept:
         self.tries: list[float] = []
         self.answer: Callable[[], object] = lambda: False
         self.answer_reach: Callable[[], object] = lambda: False
-        self.ask_answer: Callable[[], bool] = lambda: False
+        self.ask_answer: Callable[[], Standing] = lambda: Standing.KNOWN
 
     def wanted(self) -> bool:
         return self.subscribed
@@ -52,9 +53,15 @@ class Kept:
         self.calls.append(anew)
         self.answer()
 
-    def ask(self, timeout: float) -> bool:
+    def ask(self, timeout: float) -> Standing:
         self.calls.append("ask")
         return self.ask_answer()
+
+    def ask_elsewhere(self, reason: str) -> None:
+        self.calls.append("elsewhere")
+
+    def hang_up(self, connections: Iterable[object]) -> None:
+        self.calls += [f"hang up {connection}" for connection in connections]
 
     def give_up(self, reason: str) -> None:
         self.calls.append(reason)
@@ -82,11 +89,11 @@ def keeper(kept: Kept) -> Iterator[Keeper]:
     keeper.join()
 
 
-def refuse() -> bool:
+def refuse() -> Any:
     raise ServiceUnreachableError("nobody is there")
 
 
-def be_silent() -> bool:
+def be_silent() -> Any:
     raise Pyro5.errors.TimeoutError("no answer")
 
 
@@ -323,15 +330,17 @@ def test_a_second_connection_replaces_the_first(keeper: Keeper, kept: Kept) -> N
 
 
 def test_listening_late(keeper: Keeper, kept: Kept) -> None:
-    keeper.begin(stale=True)
-    eventually(lambda: kept.calls == [False])
+    """It asks first: what the service's first connection has brought shall not be thrown away."""
+    keeper.begin(late=True)
+    eventually(lambda: kept.calls[:2] == ["ask", False])
     assert keeper.arrived("one") is None
 
 
 def test_listening_too_late(keeper: Keeper, kept: Kept) -> None:
-    keeper.begin(stale=True, lost="too late")
-    eventually(lambda: kept.calls == [True])
-    assert keeper.arrived("one") == "too late"
+    kept.ask_answer = lambda: Standing.UNKNOWN
+    keeper.begin(late=True)
+    eventually(lambda: kept.calls[:2] == ["ask", True])
+    assert keeper.arrived("one") == module.FORGOTTEN
 
 
 def test_at_rest_it_does_nothing_but_remember(keeper: Keeper, kept: Kept) -> None:
@@ -385,7 +394,7 @@ def test_nobody_is_asked_who_was_not_subscribed(
 
 @pytest.mark.parametrize("answer", [be_silent, refuse])
 def test_no_sign_of_life_for_long_enough_ends_it(
-    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch, answer: Callable[[], bool]
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch, answer: Callable[[], Standing]
 ) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
     monkeypatch.setattr(vigil, "HEARTBEAT_ANSWER", 0.02)
@@ -401,7 +410,7 @@ def test_a_control_connection_that_was_made_anew_may_lead_to_another_service(
     keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    kept.ask_answer = lambda: True
+    kept.ask_answer = lambda: Standing.ELSEWHERE
     keeper.arrived("one")
     eventually(lambda: kept.calls[:2] == ["ask", False])  # its connection may well be alive
 
@@ -411,7 +420,7 @@ def test_a_connection_that_ends_while_it_is_asked(
 ) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
 
-    def ask() -> bool:
+    def ask() -> Standing:
         keeper.left("one")
         return be_silent()
 
@@ -423,7 +432,7 @@ def test_a_connection_that_ends_while_it_is_asked(
 
 def test_one_that_answers_late(keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    kept.ask_answer = lambda: len(kept.calls) > 2 or be_silent()
+    kept.ask_answer = lambda: Standing.ELSEWHERE if len(kept.calls) > 2 else be_silent()
     keeper.arrived("one")
     eventually(lambda: kept.calls[:4] == ["ask", "ask", "ask", False])
 
@@ -431,7 +440,7 @@ def test_one_that_answers_late(keeper: Keeper, kept: Kept, monkeypatch: pytest.M
 def test_resting_ends_the_questions(keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
 
-    def ask() -> bool:
+    def ask() -> Standing:
         keeper.rest()
         return be_silent()
 
@@ -450,7 +459,7 @@ def test_the_end_while_an_attempt_is_under_way(keeper: Keeper, kept: Kept) -> No
         refuse()
 
     kept.answer = answer
-    keeper.begin(stale=True)
+    keeper.begin()
     assert begun.wait(10)
     keeper.stop()
     go_on.set()
@@ -470,40 +479,66 @@ def test_a_subscriber_that_keeps_being_lost_waits_longer(keeper: Keeper, kept: K
     assert keeper._failures >= 5
 
 
-def test_in_doubt_it_subscribes_again_and_keeps_what_there_is(keeper: Keeper, kept: Kept) -> None:
+@pytest.fixture
+def listening(keeper: Keeper) -> None:
     keeper.begin()
     keeper.arrived("one")
+
+
+@pytest.mark.usefixtures("listening")
+def test_one_that_the_service_has_given_up_comes_back(keeper: Keeper, kept: Kept) -> None:
+    kept.ask_answer = lambda: Standing.UNKNOWN
     keeper.doubt()
-    eventually(lambda: kept.calls == [False])
-    eventually(lambda: keeper._due is None)
+    eventually(lambda: kept.calls[:3] == ["ask", "hang up one", True])
+    assert keeper.arrived("two") == module.FORGOTTEN
+    keeper.left("one")
+    keeper.left("two")
+    eventually(lambda: kept.calls.count(True) == 2)
+
+
+@pytest.mark.usefixtures("listening")
+def test_a_doubt_without_reason_changes_nothing(keeper: Keeper, kept: Kept) -> None:
+    keeper.doubt()
+    eventually(lambda: kept.calls == ["ask"])
+    eventually(lambda: not keeper._vigil.waiting)
+    assert keeper._due is None and keeper._doubt is None
     assert keeper.arrived("two") == "the event service connected once more"
 
 
-def test_it_lets_itself_be_made_to_doubt_now_and_then(
+@pytest.mark.usefixtures("listening")
+@pytest.mark.parametrize("answer", [be_silent, refuse])
+def test_no_answer_to_a_doubt_means_nothing_yet(
+    keeper: Keeper, kept: Kept, answer: Callable[[], Standing]
+) -> None:
+    """Whoever wants a frozen service to be given up early knocks at its subscribers' doors."""
+    kept.ask_answer = answer
+    keeper.doubt()
+    eventually(lambda: kept.calls == ["ask"])
+    eventually(lambda: not keeper._vigil.waiting)
+    assert keeper._due is None and keeper._connections == {"one"}
+
+
+@pytest.mark.usefixtures("listening")
+def test_strangers_cannot_make_it_ask_all_the_time(
     keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper.begin()
-    keeper.arrived("one")
+    """A doubt is put off and not forgotten: the next one may be the service's."""
     keeper.doubt()
-    eventually(lambda: keeper._due is None)
+    eventually(lambda: kept.calls == ["ask"])
+    monkeypatch.setattr(module, "DOUBT_EVERY", 3600.0)
     for _ in range(10):
         keeper.doubt()
-    assert keeper._due is None
+    assert keeper._doubt is not None and keeper._doubt > time.monotonic() + 3000
+    assert kept.calls == ["ask"]
     monkeypatch.setattr(module, "DOUBT_EVERY", 0.0)
+    keeper._doubt = None
     keeper.doubt()
-    eventually(lambda: kept.calls == [False, False])
+    eventually(lambda: kept.calls == ["ask", "ask"])
 
 
-@pytest.mark.parametrize("when", ["resting", "closed", "not subscribed", "not there yet"])
+@pytest.mark.usefixtures("listening")
+@pytest.mark.parametrize("when", ["resting", "closed", "not subscribed"])
 def test_there_is_nothing_to_doubt(keeper: Keeper, kept: Kept, when: str) -> None:
-    if when == "not there yet":
-        keeper.expect()
-        due = keeper._due
-        keeper.doubt()
-        assert keeper._due == due
-        return
-    keeper.begin()
-    keeper.arrived("one")
     if when == "resting":
         keeper.rest()
     elif when == "closed":
@@ -511,25 +546,56 @@ def test_there_is_nothing_to_doubt(keeper: Keeper, kept: Kept, when: str) -> Non
     else:
         kept.subscribed = False
     keeper.doubt()
-    assert keeper._due is None
+    assert keeper._doubt is None
+
+
+@pytest.mark.usefixtures("listening")
+def test_a_doubt_waits_while_it_is_coming_back_and_is_over_then(keeper: Keeper, kept: Kept) -> None:
+    kept.answer_reach = refuse
+    keeper.left("one")
+    eventually(lambda: len(kept.tries) > 2)
+    keeper.doubt()
+    tries = len(kept.tries)
+    eventually(lambda: len(kept.tries) > tries + 2)
     assert kept.calls == []
+    kept.answer_reach = lambda: False
+    eventually(lambda: True in kept.calls)
+    keeper.arrived("two")
+    assert keeper._doubt is None
 
 
-def test_in_doubt_it_waits_for_no_sign_of_life(
+@pytest.mark.usefixtures("listening")
+def test_an_overdue_answer_is_asked_for_elsewhere(
     keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What waits for an answer is woken by giving up, and the rest of the patience is not used."""
-    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    given_up = threading.Event()
-    kept.give_up = lambda reason: given_up.set()  # type: ignore[method-assign]
+    """What was asked when the line was cut is repeated late; and one who knocks can be reached."""
+    asking, going_on = threading.Event(), threading.Event()
 
-    def ask() -> bool:
-        if kept.calls.count("ask") == 1:
-            keeper.doubt()
-        given_up.wait(10)
-        return refuse()
+    def ask() -> Standing:
+        asking.set()
+        going_on.wait(10)
+        return Standing.KNOWN
 
     kept.ask_answer = ask
-    keeper.arrived("one")
-    eventually(lambda: kept.calls == ["ask", True])
-    assert keeper.arrived("two") == module.SILENT
+    keeper.doubt()
+    assert asking.wait(10)
+    monkeypatch.setattr(vigil, "_OVERDUE", 3600.0)
+    keeper.doubt()
+    assert "elsewhere" not in kept.calls
+    monkeypatch.setattr(vigil, "_OVERDUE", -1.0)
+    keeper.doubt()
+    assert kept.calls == ["ask", "elsewhere"]
+    going_on.set()
+
+
+@pytest.mark.usefixtures("listening")
+def test_subscriptions_that_end_while_it_is_asked(keeper: Keeper, kept: Kept) -> None:
+    def ask() -> Standing:
+        kept.subscribed = False
+        return Standing.UNKNOWN
+
+    kept.ask_answer = ask
+    keeper.doubt()
+    eventually(lambda: kept.calls == ["ask"])
+    eventually(lambda: not keeper._vigil.waiting)
+    assert keeper._due is None

@@ -235,7 +235,7 @@ def test_late_listeners_subscribe_again(
     inlet = recorder._Subscriber__inlet  # type: ignore[attr-defined]
     inlet.link.call("unsubscribe", ["a", "^b"], inlet.enrolment.subscriber)  # as the service does after 60 s
     assert publisher.publish(["a", "b"], 1) == 0
-    monkeypatch.setattr(module, "STALE", 0.0)
+    monkeypatch.setattr(module, "LATE", 0.0)
     recorder.begin()
     eventually(lambda: publisher.publish(["a", "b"], 1) == 2)
     eventually(lambda: len(recorder.got) >= 2)

@@ -162,6 +162,7 @@ def test_whoever_leaves_without_a_word_has_knocked(daemon: SubscriberDaemon) -> 
     assert talker.answer() is not None
     for stranger in (guest, talker, visitor):
         stranger.sock.close()
+    eventually(lambda: home.knocks == 1)
     eventually(lambda: not daemon.connections)
     assert home.knocks == 1
 

@@ -129,7 +129,20 @@ def test_one_who_was_given_up_and_cannot_have_heard_of_it(stage: MakeStage, talk
         scene.recovered(time.monotonic(), patience=LONG)
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    assert reports["victim"]["returns"] == ["the event service connected once more"]
+    assert reports["victim"]["returns"] == ["the event service did not know this subscriber any more"]
+
+
+def test_what_was_lost_for_good_does_not_hide_the_next_loss(stage: MakeStage) -> None:
+    """The connection of which nobody has heard the end is no connection to the service that comes back."""
+    scene = stage(proxied=True, wishes={"backlog": 50})
+    scene.strand()
+    eventually(lambda: scene.server.clients() == 1, LONG, "the end of the subscription")
+    eventually(lambda: scene.server.clients() == 2, LONG, "the subscription made again")
+    scene.proxies[-1].reset()
+    scene.recovered(time.monotonic(), patience=LONG)
+    reports = scene.finish()
+    assert scene.verdict(reports) == []
+    assert len(reports["victim"]["returns"]) == 2
 
 
 @pytest.fixture

@@ -494,7 +494,7 @@ def test_c12a_a_listen_that_starts_late_subscribes_again(
     publisher: Publisher, service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a short patience in place of the service's 60 s and the subscriber's 45 s."""
-    monkeypatch.setattr("pyro_events.client.inlet.STALE", 0.1)
+    monkeypatch.setattr("pyro_events.client.inlet.LATE", 0.1)
     with running(first_contact=0.3) as impatient, Publisher(es_uri=impatient.uri) as speaker:
         late = Collector(impatient.uri)
         late.subscribe("A", backlog=7)
@@ -504,6 +504,19 @@ def test_c12a_a_listen_that_starts_late_subscribes_again(
         with listening(late):
             eventually(lambda: speaker.publish(["A", "B"], 2) == 2)
             late.wait(2)
+            assert late.events[0].missed is None
+
+
+def test_c12a_a_listen_that_starts_late_takes_what_a_patient_service_has_kept(
+    publisher: Publisher, service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyro_events.client.inlet.LATE", 0.0)
+    late = Collector(service.uri)
+    late.subscribe("A")
+    assert [publisher.publish("A", number) for number in range(3)] == [1, 1, 1]
+    with listening(late):
+        late.wait(3)
+        assert [event.missed for event in late.events] == [0, 0, 0]
 
 
 def test_c12b_options_belong_to_the_subscriber_and_the_last_ones_hold() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -44,22 +45,26 @@ def in_a_loop(work: Callable[[Visits, Knocking], Awaitable[None]]) -> Visits:
     async def once() -> None:
         knocking = Knocking(visits.is_back)
         await work(visits, knocking)
-        knocking.stop()
-        await asyncio.gather(*knocking._tasks, return_exceptions=True)
-        assert not knocking._absent
+        assert not knocking._absent and not knocking._count
+        await knocking.stop()
 
     asyncio.run(once())
     return visits
 
 
-async def over(knocking: Knocking) -> None:
-    """Wait until nobody is absent."""
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something that happens on the loop."""
 
     async def wait() -> None:
-        while knocking._tasks:
+        while not condition():
             await asyncio.sleep(0.01)
 
     await asyncio.wait_for(wait(), 10)
+
+
+async def over(knocking: Knocking) -> None:
+    """Wait until nobody is absent."""
+    await until(lambda: not knocking._tasks)
 
 
 def test_somebody_comes_to_the_door_and_leaves_without_a_word(door: socket.socket) -> None:
@@ -96,8 +101,9 @@ def test_a_program_that_has_ended_is_let_be() -> None:
     assert in_a_loop(work).asked == ["ticker"]
 
 
-def test_all_of_a_host_are_told_as_soon_as_one_can_be_reached(door: socket.socket) -> None:
-    """A door that does not open: a listener whose queue is full answers nothing, like a line that is cut."""
+@pytest.fixture
+def shut() -> Iterator[Any]:
+    """The address of a door that nobody opens: who waits there already fills its queue."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -105,23 +111,46 @@ def test_all_of_a_host_are_told_as_soon_as_one_can_be_reached(door: socket.socke
         for visitor in visitors:
             visitor.setblocking(False)
             visitor.connect_ex(full.getsockname())
+        yield full.getsockname()
+        for visitor in visitors:
+            visitor.close()
 
-        async def work(visits: Visits, knocking: Knocking) -> None:
-            knocking.begin("first", full.getsockname())
-            knocking.begin("second", door.getsockname())
-            while visits.asked.count("first") < 3:
-                await asyncio.sleep(0.01)
-            assert "second" not in visits.asked
-            visits.back.add("first")
-            await over(knocking)
 
-        try:
-            visits = in_a_loop(work)
-        finally:
-            for visitor in visitors:
-                visitor.close()
-    assert visits.asked[-2:] == ["first", "second"]
+def test_doors_that_stay_shut_keep_nobody_from_the_others(
+    door: socket.socket, shut: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+
+    async def work(visits: Visits, knocking: Knocking) -> None:
+        for number in range(2 * module._AT_ONE_HOST):
+            knocking.begin(f"shut {number}", shut)
+        knocking.begin("ticker", door.getsockname())
+        await until(lambda: "ticker" not in knocking._absent["127.0.0.1"])
+        assert len(knocking._absent["127.0.0.1"]) == 2 * module._AT_ONE_HOST
+        visits.back.update(knocking._absent["127.0.0.1"])
+        await over(knocking)
+
+    in_a_loop(work)
     door.accept()[0].close()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_it_can_be_stopped_in_the_middle_of_an_attempt(shut: Any, loop: str) -> None:
+    factory = asyncio.new_event_loop if loop == "asyncio" else pytest.importorskip("uvloop").new_event_loop
+    visits = Visits()
+
+    async def once() -> None:
+        knocking = Knocking(visits.is_back)
+        knocking.begin("ticker", shut)
+        await until(lambda: visits.asked)
+        await knocking.stop()
+
+    running = factory()
+    try:
+        running.run_until_complete(once())
+        assert not asyncio.all_tasks(running)
+    finally:
+        running.close()
 
 
 def test_after_a_while_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,13 +163,14 @@ def test_after_a_while_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert in_a_loop(work).asked == []
 
 
-def test_a_few_hosts_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_HOSTS", 2)
+def test_so_many_are_looked_for(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(module, "_MOST_ABSENT", 3)
 
     async def work(visits: Visits, knocking: Knocking) -> None:
-        for number in (1, 2, 3):
-            for port in (1, 2):
-                knocking.begin(f"{number}:{port}", (f"127.0.0.{number}", port))
+        for number in (1, 2, 2, 3, 4):
+            knocking.begin(str(number), ("127.0.0.1", number))
         await over(knocking)
 
-    assert sorted(in_a_loop(work).asked) == ["1:1", "1:2", "2:1", "2:2"]
+    with caplog.at_level("INFO", "pyro_events"):
+        assert sorted(in_a_loop(work).asked) == ["1", "2", "3"]
+    assert "4 is not looked for: 3 others are" in caplog.text
