@@ -76,7 +76,7 @@ _OPTIONS: tuple[Option, ...] = (
     (("--heartbeat",), _seconds(c.HEARTBEAT, "after which an idle subscriber is asked for a sign of life")),
     (
         ("--heartbeat-answer",),
-        _seconds(c.HEARTBEAT_ANSWER, "that each of three such questions waits for the answer"),
+        _seconds(c.HEARTBEAT_ANSWER, "that each of three questions waits for the answer"),
     ),
     (("--first-contact",), _seconds(c.FIRST_CONTACT, "that a subscriber has until it listens")),
     (("--linger",), _seconds(c.LINGER, "that a subscriber is kept without subscriptions")),
