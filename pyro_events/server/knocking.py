@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import islice
 from typing import Final
 
 from ..constants import KNOCK_EVERY, KNOCK_FOR
@@ -70,17 +71,20 @@ class Knocking:
         while absent:
             # Most have heard of it, and are back before the first attempt.
             await asyncio.sleep(KNOCK_EVERY)
-            while await self._knock_at_some(absent):
+            now = self._loop.time()
+            for subscriber in [each for each, (_, until) in absent.items() if now >= until]:
+                self._forget(absent, subscriber)
+            while absent and await self._knock_at_some(absent):
                 pass
         del self._absent[host]
 
     async def _knock_at_some(self, absent: dict[str, tuple[Address, float]]) -> bool:
-        """Knock at the next few doors; returns whether anybody has answered, so that others may too."""
+        """Knock at the next few doors; returns whether it is worth while to go on with others there."""
         next_few: dict[str, Address] = {}
-        for subscriber, (address, until) in list(absent.items()):
-            if self._loop.time() >= until or self._is_back(subscriber):
+        for subscriber, (address, _) in list(islice(absent.items(), _AT_ONE_HOST)):
+            if self._is_back(subscriber):
                 self._forget(absent, subscriber)
-            elif len(next_few) < _AT_ONE_HOST:
+            else:
                 next_few[subscriber] = address
         answers = await asyncio.gather(*map(self._answered, next_few.values()))
         for subscriber, answered in zip(next_few, answers, strict=True):
@@ -88,7 +92,7 @@ class Knocking:
                 self._forget(absent, subscriber)
             else:  # one door that stays shut shall not keep us from the others
                 absent[subscriber] = absent.pop(subscriber)
-        return any(answers)
+        return any(answers) or not answers
 
     def _forget(self, absent: dict[str, tuple[Address, float]], subscriber: str) -> None:
         del absent[subscriber]
@@ -97,12 +101,17 @@ class Knocking:
     async def _answered(self, address: Address) -> bool:
         """Connect and leave; returns whether there was an answer, be it a refusal."""
         async with self._room:
-            connecting = self._loop.create_connection(asyncio.Protocol, *address)
             try:
-                transport, _ = await asyncio.wait_for(connecting, _PATIENCE)
+                await asyncio.wait_for(self._loop.create_connection(_Visit, *address), _PATIENCE)
             except ConnectionRefusedError:  # the program has ended: nobody is waiting
                 return True
             except (OSError, asyncio.TimeoutError):
                 return False
-        transport.close()
         return True
+
+
+class _Visit(asyncio.Protocol):
+    """A connection that ends as soon as it is made."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
