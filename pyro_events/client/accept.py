@@ -17,8 +17,7 @@ from typing import Any, Final
 
 from Pyro5 import config, socketutil
 
-from ..retransmission import retransmit_often
-from .keepalive import PATIENCE, keep_alive
+from .keepalive import keep_for_long
 
 log = logging.getLogger("pyro_events.daemon")
 
@@ -132,8 +131,7 @@ class AcceptServer:
             try:
                 sock.setblocking(True)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                keep_alive(sock)
-                retransmit_often(sock, PATIENCE)
+                keep_for_long(sock)
             except OSError:  # it has been reset already
                 sock.close()
                 continue

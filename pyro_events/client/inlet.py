@@ -192,11 +192,6 @@ class Inlet:
             if isinstance(connection, DaemonCarrier):
                 connection.wake()
 
-    def give_up(self, reason: str) -> None:
-        """End all connections to and from the service."""
-        self.link.drop(reason)
-        self.daemon.disconnect()
-
     def statistics(self) -> SubscriberStatistics:
         """A snapshot."""
         crew, link = self.crew, self.link

@@ -16,7 +16,7 @@ import threading
 import time
 from typing import Final
 
-from ..constants import HEARTBEAT
+from ..constants import HEARTBEAT, HEARTBEAT_ANSWER
 from .kept import Kept, Standing
 from .outage import delay_after, outages
 from .vigil import Vigil
@@ -34,8 +34,10 @@ MOST_ARRIVAL: Final = 40.0
 DOUBT_EVERY: Final = 1.0
 # When an attempt is due of one that waits for its turn.
 _SUMMONED: Final = math.inf
-# Why a connection is given up that nothing has come by, or that the service has given up.
+# Why we do not go on with a connection.
 SILENT: Final = "the event service gave no sign of life"
+# Why events may have been missed.
+LOST: Final = "the connection to the event service was lost"
 FORGOTTEN: Final = "the event service did not know this subscriber any more"
 # How long `close` waits for an attempt that is under way; it is interrupted, so this is not reached.
 _JOIN: Final = 10.0
@@ -248,6 +250,8 @@ class Keeper:
         """Whether there is a connection to the service; if not, we are in line again."""
         try:
             another = self._kept.reach()
+            # Whoever owes a subscription though a connection is open does not know what that is worth.
+            known = not self._connections or self._kept.ask(HEARTBEAT_ANSWER) is not Standing.UNKNOWN
         except Exception as error:  # whatever it is, giving up is worse
             with self._changed:
                 self._admitted, self._owing, self._due = False, True, _SUMMONED
@@ -256,10 +260,15 @@ class Keeper:
             self._complain(error)
             return False
         outages.succeeded(self)
+        dead: tuple[object, ...] = ()
         with self._changed:
-            if another and not self._connections:
-                self._lost = self._lost or "the connection to the event service was lost"
+            if not known:
+                dead = tuple(self._connections)
+                self._connections.clear()
+            if (another or not known) and not self._connections:
+                self._lost = self._lost or (LOST if known else FORGOTTEN)
                 self._untold = True
+        self._kept.hang_up(dead)
         return True
 
     def _tell(self) -> None:
@@ -324,25 +333,18 @@ class Keeper:
         with self._changed:
             if not self._idle():
                 return
-            # An open connection that nothing comes by is worth nothing: the service may be gone, or the
-            # network have been cut for so long that what waits comes minutes later.
-            self._connections.clear()
-            at = self._lose(SILENT)
-        self._kept.give_up(SILENT)
+            # Its connections to us stay open: they may be as good as before when the network is, and what
+            # waits to come by them would be lost.
+            at = time.monotonic() + delay_after(0)
+            self._owing, self._due = True, at
+        self._kept.ask_elsewhere(SILENT)
         self._line_up(at)
 
     def _judge(self, standing: Standing) -> None:
         """What follows from how we stand with the service."""
         with self._changed:
-            if self._owing or not self._kept.wanted():
+            if standing is Standing.KNOWN or self._owing or not self._kept.wanted():
                 return
-            if standing is Standing.ELSEWHERE:
-                self._owing, self._due = True, time.monotonic()
-            if standing is not Standing.UNKNOWN:
-                return
-            # What is still open has ended on the service's side.
-            dead = tuple(self._connections)
-            self._connections.clear()
-            at = self._lose(FORGOTTEN)
-        self._kept.hang_up(dead)
-        self._line_up(at)
+            self._owing, self._due = True, time.monotonic()
+            if standing is Standing.UNKNOWN:
+                self._lost, self._untold = self._lost or FORGOTTEN, True

@@ -47,6 +47,3 @@ class Kept(Protocol):
 
     def hang_up(self, connections: Iterable[object]) -> None:
         """End connections of the service to us, which it does not use any more."""
-
-    def give_up(self, reason: str) -> None:
-        """End all connections to and from the service."""

@@ -58,13 +58,10 @@ class Kept:
         return self.ask_answer()
 
     def ask_elsewhere(self, reason: str) -> None:
-        self.calls.append("elsewhere")
+        self.calls.append(f"elsewhere: {reason}")
 
     def hang_up(self, connections: Iterable[object]) -> None:
         self.calls += [f"hang up {connection}" for connection in connections]
-
-    def give_up(self, reason: str) -> None:
-        self.calls.append(reason)
 
 
 @pytest.fixture(autouse=True)
@@ -318,7 +315,7 @@ def test_a_subscription_of_ones_own_meanwhile_does_not_stand_for_all(keeper: Kee
         keeper.left("one")
         keeper.expect()
         assert keeper.arrived("two") == LOST  # the program subscribed to something else
-    eventually(lambda: kept.calls == [False])
+    eventually(lambda: kept.calls == ["ask", False])
 
 
 def test_a_second_connection_replaces_the_first(keeper: Keeper, kept: Kept) -> None:
@@ -400,10 +397,31 @@ def test_no_sign_of_life_for_long_enough_ends_it(
     monkeypatch.setattr(vigil, "HEARTBEAT_ANSWER", 0.02)
     kept.ask_answer = answer
     keeper.arrived("one")
-    eventually(lambda: module.SILENT in kept.calls[:-1])
-    assert kept.calls[kept.calls.index(module.SILENT) + 1] is True
-    assert kept.calls.count("ask") > 3
-    assert keeper.arrived("two") == module.SILENT
+    elsewhere = f"elsewhere: {module.SILENT}"
+    eventually(lambda: elsewhere in kept.calls[:-1])
+    assert kept.calls.index(elsewhere) > 3
+    assert keeper._connections == {"one"}
+    kept.ask_answer = lambda: Standing.UNKNOWN
+    eventually(lambda: kept.calls[-2:] == ["hang up one", True])
+    assert keeper.arrived("two") == module.FORGOTTEN
+
+
+def test_a_service_that_was_silent_and_knows_us_still_goes_on_where_it_was(
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits to come by its connection is not lost."""
+    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
+    monkeypatch.setattr(vigil, "HEARTBEAT_ANSWER", 0.02)
+    kept.ask_answer = be_silent
+    keeper.arrived("one")
+    eventually(lambda: f"elsewhere: {module.SILENT}" in kept.calls)
+    kept.ask_answer = lambda: Standing.KNOWN
+    eventually(lambda: False in kept.calls)
+    assert True not in kept.calls and "hang up one" not in kept.calls
+    assert keeper._connections == {"one"}
+    keeper.left("one")
+    eventually(lambda: True in kept.calls)
+    assert keeper.arrived("two") == LOST
 
 
 def test_a_control_connection_that_was_made_anew_may_lead_to_another_service(
@@ -412,7 +430,7 @@ def test_a_control_connection_that_was_made_anew_may_lead_to_another_service(
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
     kept.ask_answer = lambda: Standing.ELSEWHERE
     keeper.arrived("one")
-    eventually(lambda: kept.calls[:2] == ["ask", False])  # its connection may well be alive
+    eventually(lambda: kept.calls[:3] == ["ask", "ask", False])  # its connection may well be alive
 
 
 def test_a_connection_that_ends_while_it_is_asked(
@@ -434,7 +452,7 @@ def test_one_that_answers_late(keeper: Keeper, kept: Kept, monkeypatch: pytest.M
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
     kept.ask_answer = lambda: Standing.ELSEWHERE if len(kept.calls) > 2 else be_silent()
     keeper.arrived("one")
-    eventually(lambda: kept.calls[:4] == ["ask", "ask", "ask", False])
+    eventually(lambda: kept.calls[:5] == ["ask", "ask", "ask", "ask", False])
 
 
 def test_resting_ends_the_questions(keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -489,7 +507,7 @@ def listening(keeper: Keeper) -> None:
 def test_one_that_the_service_has_given_up_comes_back(keeper: Keeper, kept: Kept) -> None:
     kept.ask_answer = lambda: Standing.UNKNOWN
     keeper.doubt()
-    eventually(lambda: kept.calls[:3] == ["ask", "hang up one", True])
+    eventually(lambda: kept.calls[:4] == ["ask", "ask", "hang up one", True])
     assert keeper.arrived("two") == module.FORGOTTEN
     keeper.left("one")
     keeper.left("two")
@@ -581,10 +599,10 @@ def test_an_overdue_answer_is_asked_for_elsewhere(
     assert asking.wait(10)
     monkeypatch.setattr(vigil, "_OVERDUE", 3600.0)
     keeper.doubt()
-    assert "elsewhere" not in kept.calls
+    assert kept.calls == ["ask"]
     monkeypatch.setattr(vigil, "_OVERDUE", -1.0)
     keeper.doubt()
-    assert kept.calls == ["ask", "elsewhere"]
+    assert kept.calls[0] == "ask" and "overdue" in kept.calls[1]
     going_on.set()
 
 
