@@ -209,9 +209,10 @@ shares nothing but the server. Everything has its defaults, also the other syste
 - **others held up**: the longest acknowledgement of the pair that has nothing to do with the fault. When
   the server itself is away, everybody waits for it.
 
-A subscriber of pyro_events looks for the service after half a minute of silence, and keeps the silent line for
-two minutes: what waits comes when it is back, unless the service has given the subscriber up meanwhile, which
-costs what waited, with a word. paho-mqtt gives a line up after a minute and a half, nats-py after four minutes.
+A subscriber of pyro_events looks for the service after half a minute of silence, and keeps the silent line
+for two minutes: what waits comes when it is back, unless the service has given the subscriber up meanwhile,
+which costs what waited, with a word. paho-mqtt gives a line up after a minute and a half, nats-py after four
+minutes.
 Whoever must not lose what was sent while he was away wants a broker that stores events, and a session that
 is kept; pyro_events stores nothing.
 """
