@@ -33,6 +33,9 @@ HANDSHAKE_TIMEOUT: Final = 2.0
 # A frame, once begun, is complete within this many seconds or the connection ends.
 FRAME_TIMEOUT: Final = 30.0
 
+# What `unsubscribe` returns where others are told how many subscriptions are left.
+NOT_KNOWN: Final = -1
+
 # The longest subject a log line still shows well; a pattern is bounded alike.
 MAX_SUBJECT: Final = 255
 MAX_SUBJECTS_PER_CALL: Final = 1_000

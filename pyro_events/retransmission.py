@@ -1,6 +1,6 @@
 """Retransmission: how often the kernel repeats what the other host has not acknowledged.
 
-Knows: one TCP option of Linux 6.15 and later. Must not know: what is sent.
+Knows: two TCP options of Linux, one of them only of 6.15 and later. Must not know: what is sent.
 
 TCP doubles its pause with each repetition. When a line comes back after ten seconds, what waited for it,
 and be it the end of a connection, comes up to six seconds later. A second at most between two repetitions
@@ -26,6 +26,6 @@ def retransmit_often(sock: socket.socket, patience: float) -> None:
     patience: seconds after which it ends the connection; by itself it would after fifteen repetitions.
     """
     if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(patience * 1000))
         with contextlib.suppress(OSError):  # an older kernel
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, _LONGEST_PAUSE)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(patience * 1000))

@@ -15,7 +15,7 @@ from typing import Any, Final
 import Pyro5.errors
 
 from ..broker.subjects import compile_pattern
-from ..constants import MAX_SUBJECT
+from ..constants import MAX_SUBJECT, NOT_KNOWN
 from ..wire.identity import CALL_OPTION, NONCE_SIZE, CallbackGate
 from .kept import Standing
 from .link import Link
@@ -122,10 +122,13 @@ class Enrolment:
     def ask(self, timeout: float) -> Standing:
         """How we stand with the service; a call that changes nothing."""
         another = self.reach()
-        left = self._link.call("unsubscribe", [], self.subscriber, timeout=timeout)
-        if left == 0:
+        try:
+            left = self._link.call("unsubscribe", [], self.subscriber, timeout=timeout)
+        except Pyro5.errors.SecurityError:  # we have another address than when we subscribed
+            left = NOT_KNOWN
+        if left == NOT_KNOWN:
             return Standing.UNKNOWN
-        return Standing.ELSEWHERE if another else Standing.KNOWN
+        return Standing.UNSURE if another else Standing.KNOWN
 
     def again(self, anew: bool) -> None:
         """Tell the service of every subscription, as if for the first time. anew: it has no connection

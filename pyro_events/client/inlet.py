@@ -182,7 +182,7 @@ class Inlet:
         """How we stand with the service."""
         return self.enrolment.ask(timeout)
 
-    def ask_elsewhere(self, reason: str) -> None:
+    def drop_link(self, reason: str) -> None:
         """Use another connection for control calls."""
         self.link.drop(reason)
 

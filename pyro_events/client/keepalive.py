@@ -13,8 +13,8 @@ from ..retransmission import retransmit_often
 
 # Seconds of silence that end a connection to the service; it is easily made again.
 _SHORT: Final = HEARTBEAT + HEARTBEAT_TRIES * HEARTBEAT_ANSWER
-# Seconds of silence that end one of the service's to us, as long as it has patience itself: with it goes what
-# waits to come by it, which is not lost where only the network was away.
+# Seconds of silence that end one of the service's to us. The service has as much patience, because what
+# waits is lost with the connection, and need not be where only the network was away.
 _LONG: Final = 120.0
 
 

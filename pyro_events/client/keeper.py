@@ -76,7 +76,9 @@ class Keeper:
         with self._changed:
             if self._closed:
                 return
-            self._working, self._rested = True, False
+            rested, self._working, self._rested = self._rested, True, False
+            if rested and self._connections:
+                self._doubt = time.monotonic()  # it may have been given up meanwhile
             if not self._connections and self._kept.wanted():
                 if self._owing or self._lost is not None:
                     self._owing, self._due = True, time.monotonic()
@@ -119,11 +121,13 @@ class Keeper:
     def arrived(self, connection: object) -> str | None:
         """The service has connected. Returns why it had to, if events may have been missed."""
         with self._changed:
-            if self._connections and self._lost is None:
-                self._lost = "the event service connected once more"
-            self._connections.add(connection)
             self._since = time.monotonic()
             self._unanswered, self._doubt = 0, None
+            if self._connections:
+                self._lost = self._lost or "the event service connected once more"
+                # It may not know all that we subscribed to before.
+                self._owing, self._due = True, max(self._since, self._asked + DOUBT_EVERY)
+            self._connections.add(connection)
             if not self._owing:
                 self._due = None
             if not self._working and not self._rested:
@@ -145,7 +149,7 @@ class Keeper:
                 self._changed.notify_all()
             overdue = self._vigil.overdue
         if overdue:
-            self._kept.ask_elsewhere("the answer is overdue, though the service can be reached")
+            self._kept.drop_link("the answer is overdue, though the service can be reached")
 
     def left(self, connection: object) -> None:
         """A connection has ended; harmless for one that is not the service's, or has been reported."""
@@ -153,6 +157,9 @@ class Keeper:
             if connection not in self._connections:
                 return
             self._connections.discard(connection)
+            if self._connections:
+                self._doubt = time.monotonic()
+                self._changed.notify_all()
             if self._connections or not self._kept.wanted():
                 return
             at = self._lose("the connection from the event service ended")
@@ -201,7 +208,7 @@ class Keeper:
         try:
             while self._waited(heard + HEARTBEAT):
                 if self._doubts():
-                    if not self._ask_once():
+                    if not self._ask_in_doubt():
                         continue
                 elif self._due is not None:
                     self._subscribe_again()
@@ -251,7 +258,8 @@ class Keeper:
         try:
             another = self._kept.reach()
             # Whoever owes a subscription though a connection is open does not know what that is worth.
-            known = not self._connections or self._kept.ask(HEARTBEAT_ANSWER) is not Standing.UNKNOWN
+            open_ones = tuple(self._connections)
+            known = not open_ones or self._kept.ask(HEARTBEAT_ANSWER) is not Standing.UNKNOWN
         except Exception as error:  # whatever it is, giving up is worse
             with self._changed:
                 self._admitted, self._owing, self._due = False, True, _SUMMONED
@@ -260,11 +268,9 @@ class Keeper:
             self._complain(error)
             return False
         outages.succeeded(self)
-        dead: tuple[object, ...] = ()
+        dead = () if known else open_ones
         with self._changed:
-            if not known:
-                dead = tuple(self._connections)
-                self._connections.clear()
+            self._connections.difference_update(dead)
             if (another or not known) and not self._connections:
                 self._lost = self._lost or (LOST if known else FORGOTTEN)
                 self._untold = True
@@ -314,10 +320,11 @@ class Keeper:
         """Whether there is nothing to do but to wait."""
         return self._due is None and self._working and not self._closed and self._kept.wanted()
 
-    def _ask_once(self) -> bool:
-        """There is a doubt: find out how we stand; returns whether the service has answered."""
-        standing = self._vigil.ask_once()
+    def _ask_in_doubt(self) -> bool:
+        """Find out how we stand; returns whether the service has answered. No answer means nothing: a
+        stranger may have made us ask, and it may be frozen."""
         self._asked = time.monotonic()
+        standing = self._vigil.ask()
         if standing is not None:
             self._judge(standing)
         return standing is not None
@@ -337,7 +344,7 @@ class Keeper:
             # waits to come by them would be lost.
             at = time.monotonic() + delay_after(0)
             self._owing, self._due = True, at
-        self._kept.ask_elsewhere(SILENT)
+        self._kept.drop_link(SILENT)
         self._line_up(at)
 
     def _judge(self, standing: Standing) -> None:
@@ -346,5 +353,5 @@ class Keeper:
             if standing is Standing.KNOWN or self._owing or not self._kept.wanted():
                 return
             self._owing, self._due = True, time.monotonic()
-            if standing is Standing.UNKNOWN:
+            if standing is Standing.UNKNOWN and not self._connections:
                 self._lost, self._untold = self._lost or FORGOTTEN, True

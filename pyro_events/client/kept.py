@@ -14,8 +14,8 @@ class Standing(enum.Enum):
     """How a subscriber stands with the service."""
 
     KNOWN = "it has subscriptions of ours"
-    ELSEWHERE = "the same, but it was asked on another connection than we subscribed on"
-    UNKNOWN = "it has none: it was started anew, or has given us up"
+    UNSURE = "the same, but it was asked on another connection than we subscribed on"
+    UNKNOWN = "it does not know us: it was started anew, or has given us up"
 
 
 class Kept(Protocol):
@@ -42,7 +42,7 @@ class Kept(Protocol):
     def ask(self, timeout: float) -> Standing:
         """Ask the service how we stand. Raises what keeps it from answering."""
 
-    def ask_elsewhere(self, reason: str) -> None:
+    def drop_link(self, reason: str) -> None:
         """Give up the connection that is asked on; what is asked next goes over another."""
 
     def hang_up(self, connections: Iterable[object]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -26,17 +26,28 @@ log = logging.getLogger("pyro_events.connection")
 # batch, brings thousands, and some take milliseconds.
 TURN: Final = 0.01
 
-# One call of a batch: method, args, kwargs.
-_Entry = tuple[str, list[Any], dict[str, Any]]
 
+def invoke(
+    frame: Frame,
+    objects: Mapping[str, ServedObject],
+    caller: Caller,
+    call: calls.Call,
+    after_turn: Callable[[], None],
+) -> Any:
+    """The result of a call, perhaps a Pending; an exception is returned, not raised.
 
-def invoke(frame: Frame, objects: Mapping[str, ServedObject], caller: Caller, call: calls.Call) -> Any:
-    """The result of a call, perhaps a Pending; an exception is returned, not raised."""
+    after_turn: called when calls of a batch were made later, so that what they published is sent.
+    """
     served = objects.get(call.object_id)
     if served is None:
         return Pyro5.errors.DaemonError(f"there is no object {call.object_id!r} here")
     if call.batch is not None:
-        return _invoke_batch(frame, objects, caller, call.object_id, call.batch)
+        made = (
+            invoke(frame, objects, caller, calls.Call(call.object_id, *entry), after_turn)
+            for entry in call.batch
+        )
+        pending = _BatchResult(made, after_turn)
+        return pending.answers() if pending.go_on() else pending
     name = call.method
     method = served.methods.get(name)
     if method is None or (name == LARGE and len(frame.payload) <= c.MAX_STOCK_CALL):
@@ -51,22 +62,15 @@ def invoke(frame: Frame, objects: Mapping[str, ServedObject], caller: Caller, ca
         return Pyro5.errors.PyroError(f"the service failed to do {name}; its log says why")
 
 
-def _invoke_batch(
-    frame: Frame, objects: Mapping[str, ServedObject], caller: Caller, object_id: str, batch: Iterable[_Entry]
-) -> Any:
-    """The results of the calls of a Pyro batch, or a Pending for them."""
-    pending = _BatchResult(invoke(frame, objects, caller, calls.Call(object_id, *entry)) for entry in batch)
-    return pending.answers() if pending.go_on() else pending
-
-
 class _BatchResult(Pending):
     """The result of a Pyro batch: its calls are made one after the other; the first exception ends it."""
 
-    __slots__ = ("_awaited", "_made", "_results", "_size")
+    __slots__ = ("_after_turn", "_awaited", "_made", "_results", "_size")
 
-    def __init__(self, made: Iterator[Any]) -> None:
+    def __init__(self, made: Iterator[Any], after_turn: Callable[[], None]) -> None:
         """made: makes the next call when it is asked for its result."""
         super().__init__()
+        self._after_turn = after_turn
         self._made = made
         self._results: list[Any] = []
         self._awaited: Pending | None = None
@@ -98,12 +102,17 @@ class _BatchResult(Pending):
         return not isinstance(result, Exception)
 
     def _next_turn(self) -> None:
-        if not self.abandoned and self.go_on():
-            self.settle(self.answers())
+        if not self.abandoned:
+            done = self.go_on()
+            self._after_turn()
+            if done:
+                self.settle(self.answers())
 
     def _later(self, result: Any) -> None:
         self._awaited = None
-        if not self._add(result) or self.go_on():
+        done = not self._add(result) or self.go_on()
+        self._after_turn()
+        if done:
             self.settle(self.answers())
 
     def answers(self) -> list[Any]:

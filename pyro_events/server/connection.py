@@ -51,9 +51,6 @@ class ConnectionOwner(ServingOwner, Protocol):
     def watch(self, connection: Connection, unfinished: bool) -> None:
         """Whether a frame has begun and is not complete."""
 
-    def deliver(self) -> None:
-        """Calls have been made: send what they published."""
-
 
 class Connection(asyncio.BufferedProtocol):
     """One client's connection."""
@@ -138,7 +135,8 @@ class Connection(asyncio.BufferedProtocol):
         return bool(self._serving.pending) or self._blocked or self._resting or self.closing
 
     def go_on(self) -> None:
-        """Go on after a pause."""
+        """Go on after a pause, or after a call that has been made meanwhile."""
+        self._owner.deliver()
         if self._pauses:
             return
         self._work()

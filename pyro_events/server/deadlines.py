@@ -90,8 +90,12 @@ class Deadlines:
             oldest.refuse("the service holds all that it may, unfinished messages among it")
 
     def bound_unsent(self) -> None:
-        """So do answers that nobody takes: whoever leaves most goes when it is reached."""
-        room = self._options.total_backlog_bytes - self._broker.backlog_bytes
+        """So do answers that nobody takes: whoever leaves most goes when it is reached.
+
+        An eighth of the total is theirs in any case: backlogs that hold publishers up are no fault of theirs.
+        """
+        total = self._options.total_backlog_bytes
+        room = max(total - self._broker.backlog_bytes, total // 8)
         unsent = {connection: size for connection in self._connections if (size := connection.unsent)}
         held = sum(unsent.values())
         for connection in sorted(unsent, key=unsent.__getitem__, reverse=True):

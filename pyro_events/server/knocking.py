@@ -23,7 +23,7 @@ log = logging.getLogger("pyro_events.delivery")
 
 # How long one attempt may take, in seconds: no longer than a lost SYN, which the next one repeats.
 _PATIENCE: Final = 1.0
-# Attempts at a time: at one host, and in all.
+# Attempts at a time: at one host that has answered, and in all.
 _AT_ONE_HOST: Final = 4
 _AT_ONCE: Final = 32
 # Who comes when so many are absent finds out by itself, when it next asks for a sign of life.
@@ -74,14 +74,15 @@ class Knocking:
             now = self._loop.time()
             for subscriber in [each for each, (_, until) in absent.items() if now >= until]:
                 self._forget(absent, subscriber)
-            while absent and await self._knock_at_some(absent):
-                pass
+            doors = 1
+            while absent and await self._knock_at_some(absent, doors):
+                doors = _AT_ONE_HOST
         del self._absent[host]
 
-    async def _knock_at_some(self, absent: dict[str, tuple[Address, float]]) -> bool:
+    async def _knock_at_some(self, absent: dict[str, tuple[Address, float]], doors: int) -> bool:
         """Knock at the next few doors; returns whether it is worth while to go on with others there."""
         next_few: dict[str, Address] = {}
-        for subscriber, (address, _) in list(islice(absent.items(), _AT_ONE_HOST)):
+        for subscriber, (address, _) in list(islice(absent.items(), doors)):
             if self._is_back(subscriber):
                 self._forget(absent, subscriber)
             else:

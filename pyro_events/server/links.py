@@ -13,6 +13,7 @@ from typing import Protocol
 from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
 from ..broker.broker import Broker
+from ..constants import NOT_KNOWN
 from ..options import ServiceOptions
 from .delivery import Delivery, DeliveryOwner
 from .doorkeeper import Doorkeeper
@@ -77,7 +78,8 @@ class Links:
             delivery.start()
 
     def unsubscribe(self, caller: Caller, uris: Sequence[str], texts: object) -> int:
-        """Remove subscriptions; the link lingers a while after the last. Returns how many are left.
+        """Remove subscriptions; the link lingers a while after the last. Returns how many are left,
+        NOT_KNOWN where there is no such subscriber.
 
         uris: the names that the subscriber may have. Raises TypeError, ValueError or SecurityError.
         """
@@ -85,7 +87,7 @@ class Links:
         self._checked_link(caller, uri)
         backlog = self._broker.unsubscribe(uri, texts)
         if backlog is None:
-            return 0
+            return NOT_KNOWN
         self._note_lingering(backlog)
         return self._broker.subscriptions(backlog)
 

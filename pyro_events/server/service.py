@@ -112,7 +112,7 @@ class ServiceMethods:
     def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> int:
         """Remove names and patterns, in any mixture; what is not there is no error.
 
-        Returns how many it has left: with no subjects, that tells whether it is known here.
+        Returns how many it has left, -1 if it is not known here: with no subjects that is a question.
         """
         names = names_of(subscriber, caller, self._engine.options.allow_callback)
         return self._engine.links.unsubscribe(caller, names, subjects)
@@ -244,7 +244,7 @@ class EventService:
     def unsubscribe(self, subjects: Any, subscriber: Any) -> int:
         """Remove names and patterns, in any mixture; what is not there is no error.
 
-        Returns how many the subscriber has left.
+        Returns how many the subscriber has left, -1 if it is not known here.
         """
         return int(self._call("unsubscribe", subjects, subscriber))
 

@@ -37,6 +37,9 @@ class ServingOwner(Protocol):
     def in_pool(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Do work in another thread, then call back with its result or exception."""
 
+    def deliver(self) -> None:
+        """Calls have been made: send what they published."""
+
 
 class Client(Protocol):
     """The connection, as its calls see it. closing: nothing is to be answered any more."""
@@ -48,7 +51,7 @@ class Client(Protocol):
         """A call has to wait: make no other, and read no more."""
 
     def go_on(self) -> None:
-        """No call waits any more."""
+        """The call that waited has been made, or begun to be made."""
 
     def send(self) -> None:
         """Send the answers that there are."""
@@ -102,7 +105,7 @@ class Serving:
 
     def _make(self, client: Client, frame: Frame, call: calls.Call) -> None:
         assert self.caller is not None
-        result = invoke(frame, self._owner.objects, self.caller, call)
+        result = invoke(frame, self._owner.objects, self.caller, call, self._owner.deliver)
         if isinstance(result, Pending):
             self._await(client, frame, result)
         else:

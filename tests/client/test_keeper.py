@@ -57,7 +57,7 @@ class Kept:
         self.calls.append("ask")
         return self.ask_answer()
 
-    def ask_elsewhere(self, reason: str) -> None:
+    def drop_link(self, reason: str) -> None:
         self.calls.append(f"elsewhere: {reason}")
 
     def hang_up(self, connections: Iterable[object]) -> None:
@@ -318,12 +318,35 @@ def test_a_subscription_of_ones_own_meanwhile_does_not_stand_for_all(keeper: Kee
     eventually(lambda: kept.calls == ["ask", False])
 
 
-def test_a_second_connection_replaces_the_first(keeper: Keeper, kept: Kept) -> None:
+def test_a_service_that_connects_once_more_may_not_know_all(keeper: Keeper, kept: Kept) -> None:
+    """It gave us up, and knows what the program has subscribed to since."""
     keeper.begin()
     keeper.arrived("one")
     assert keeper.arrived("two") == "the event service connected once more"
-    keeper.left("one")
-    assert kept.calls == []
+    eventually(lambda: kept.calls == ["ask", False])
+    eventually(lambda: keeper._due is None)
+    assert keeper._connections == {"one", "two"}  # a stranger may have made the second one
+
+
+def test_one_of_two_connections_that_ends_is_reason_to_ask(
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper.begin()
+    keeper.arrived("one")
+    keeper.arrived("two")
+    eventually(lambda: kept.calls == ["ask", False])
+    eventually(lambda: keeper._due is None)
+    kept.ask_answer = lambda: Standing.UNKNOWN
+    keeper.left("two")
+    eventually(lambda: kept.calls[-2:] == ["hang up one", True])
+
+
+def test_what_was_open_during_a_rest_is_asked_about(keeper: Keeper, kept: Kept) -> None:
+    keeper.begin()
+    keeper.arrived("one")
+    keeper.rest()
+    keeper.begin()
+    eventually(lambda: kept.calls == ["ask"])
 
 
 def test_listening_late(keeper: Keeper, kept: Kept) -> None:
@@ -428,7 +451,7 @@ def test_a_control_connection_that_was_made_anew_may_lead_to_another_service(
     keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    kept.ask_answer = lambda: Standing.ELSEWHERE
+    kept.ask_answer = lambda: Standing.UNSURE
     keeper.arrived("one")
     eventually(lambda: kept.calls[:3] == ["ask", "ask", False])  # its connection may well be alive
 
@@ -450,7 +473,7 @@ def test_a_connection_that_ends_while_it_is_asked(
 
 def test_one_that_answers_late(keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    kept.ask_answer = lambda: Standing.ELSEWHERE if len(kept.calls) > 2 else be_silent()
+    kept.ask_answer = lambda: Standing.UNSURE if len(kept.calls) > 2 else be_silent()
     keeper.arrived("one")
     eventually(lambda: kept.calls[:5] == ["ask", "ask", "ask", "ask", False])
 
@@ -518,7 +541,8 @@ def test_one_that_the_service_has_given_up_comes_back(keeper: Keeper, kept: Kept
 def test_a_doubt_without_reason_changes_nothing(keeper: Keeper, kept: Kept) -> None:
     keeper.doubt()
     eventually(lambda: kept.calls == ["ask"])
-    eventually(lambda: not keeper._vigil.waiting)
+    keeper.stop()
+    keeper.join()
     assert keeper._due is None and keeper._doubt is None
     assert keeper.arrived("two") == "the event service connected once more"
 
@@ -526,13 +550,17 @@ def test_a_doubt_without_reason_changes_nothing(keeper: Keeper, kept: Kept) -> N
 @pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("answer", [be_silent, refuse])
 def test_no_answer_to_a_doubt_means_nothing_yet(
-    keeper: Keeper, kept: Kept, answer: Callable[[], Standing]
+    keeper: Keeper, kept: Kept, monkeypatch: pytest.MonkeyPatch, answer: Callable[[], Standing]
 ) -> None:
     """Whoever wants a frozen service to be given up early knocks at its subscribers' doors."""
+    monkeypatch.setattr(vigil, "HEARTBEAT_ANSWER", 0.02)
     kept.ask_answer = answer
     keeper.doubt()
-    eventually(lambda: kept.calls == ["ask"])
+    eventually(lambda: len(kept.calls) > 3)
     eventually(lambda: not keeper._vigil.waiting)
+    keeper.stop()
+    keeper.join()
+    assert set(kept.calls) == {"ask"}
     assert keeper._due is None and keeper._connections == {"one"}
 
 
@@ -543,6 +571,7 @@ def test_strangers_cannot_make_it_ask_all_the_time(
     """A doubt is put off and not forgotten: the next one may be the service's."""
     keeper.doubt()
     eventually(lambda: kept.calls == ["ask"])
+    eventually(lambda: not keeper._vigil.waiting)
     monkeypatch.setattr(module, "DOUBT_EVERY", 3600.0)
     for _ in range(10):
         keeper.doubt()
@@ -615,5 +644,6 @@ def test_subscriptions_that_end_while_it_is_asked(keeper: Keeper, kept: Kept) ->
     kept.ask_answer = ask
     keeper.doubt()
     eventually(lambda: kept.calls == ["ask"])
-    eventually(lambda: not keeper._vigil.waiting)
+    keeper.stop()
+    keeper.join()
     assert keeper._due is None

@@ -16,7 +16,6 @@ import Pyro5.api
 import pytest
 from waiting import eventually
 
-from pyro_events.client import inlet as module
 from pyro_events.client.daemon import SubscriberDaemon
 from pyro_events.client.participant import ParticipantStatistics
 from pyro_events.client.publisher import Publisher
@@ -225,20 +224,6 @@ def test_closing_without_a_service(service: EventServiceStarter) -> None:
     begin = time.monotonic()
     recorder.close()
     assert time.monotonic() - begin < 2
-
-
-def test_late_listeners_subscribe_again(
-    recorder: Recorder, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorder.subscribe("a", overflow="latest")
-    recorder.subscribeMatch("^b")
-    inlet = recorder._Subscriber__inlet  # type: ignore[attr-defined]
-    inlet.link.call("unsubscribe", ["a", "^b"], inlet.enrolment.subscriber)  # as the service does after 60 s
-    assert publisher.publish(["a", "b"], 1) == 0
-    monkeypatch.setattr(module, "LATE", 0.0)
-    recorder.begin()
-    eventually(lambda: publisher.publish(["a", "b"], 1) == 2)
-    eventually(lambda: len(recorder.got) >= 2)
 
 
 def test_an_event_that_is_not_overridden(

@@ -31,7 +31,7 @@ from Pyro5.api import (
 from Pyro5.errors import CommunicationError, PyroError
 from waiting import eventually
 
-from pyro_events import Event, Publisher
+from pyro_events import Event, EventServiceStarter, Publisher
 
 PROGRAMS = Path(__file__).parent / "programs"
 SERIALIZERS = ["serpent", "json", "msgpack"]
@@ -507,3 +507,20 @@ def test_the_http_gateway_publishes(named_es, gateway: Gateway) -> None:
         status, statistics = gateway.get("statistics")
         assert status == 200
         assert "HTTP" in json.dumps(statistics)
+
+
+def test_what_a_long_batch_publishes_is_sent_while_it_goes_on(
+    service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backlog of one event has room again as soon as the subscriber has taken it."""
+    monkeypatch.setattr("pyro_events.server.calling.TURN", -1.0)
+    with collecting(service.uri) as collector, Proxy(service.uri) as stock:
+        collector.subscribe(["A", "B"], backlog=1)
+        eventually(lambda: stock.publish("A", "first") == 1)
+        collector.wait(1)
+        batch = BatchProxy(stock)
+        for number in range(20):
+            batch.publish("AB"[number % 2], number)
+        assert list(batch()) == [1] * 20
+        collector.wait(21)
+        assert collector.messages() == ["first", *range(20)]

@@ -24,7 +24,11 @@ class Desk:
     def __init__(self) -> None:
         self.made: list[Any] = []
         self.pending: list[Pending] = []
+        self.deliveries: list[int] = []
         self.methods = {"now": self.now, "later": self.later, "fail": self.fail, LARGE: self.now}
+
+    def sent(self) -> None:
+        self.deliveries.append(len(self.made))
 
     def now(self, caller: Caller, value: Any, *, twice: bool = False) -> Any:
         self.made.append(value)
@@ -51,18 +55,22 @@ def desk() -> Desk:
     return Desk()
 
 
+def nothing() -> None:
+    """There is nothing to send."""
+
+
 def call(desk: Desk, method: str, *args: Any, **kwargs: Any) -> Any:
-    return invoke(FRAME, {"desk": desk}, Caller("h", 0), Call("desk", method, list(args), kwargs))
+    return invoke(FRAME, {"desk": desk}, Caller("h", 0), Call("desk", method, list(args), kwargs), nothing)
 
 
 def batch(desk: Desk, *entries: tuple[Any, ...]) -> Any:
     whole = Call("desk", "", [], {}, [(name, list(args), {}) for name, *args in entries])
-    return invoke(FRAME, {"desk": desk}, Caller("h", 0), whole)
+    return invoke(FRAME, {"desk": desk}, Caller("h", 0), whole, desk.sent)
 
 
 def test_a_call_has_its_result_and_its_caller_the_serializer(desk: Desk) -> None:
     caller = Caller("h", SERPENT)
-    assert invoke(FRAME, {"desk": desk}, caller, Call("desk", "now", [2], {"twice": True})) == 4
+    assert invoke(FRAME, {"desk": desk}, caller, Call("desk", "now", [2], {"twice": True}), nothing) == 4
     assert caller.serializer_id == MSGPACK
 
 
@@ -78,7 +86,9 @@ def test_errors_are_results(desk: Desk, caplog: pytest.LogCaptureFixture) -> Non
     assert isinstance(missing, AttributeError) and "now" in str(missing)
     assert isinstance(call(desk, LARGE, 1), AttributeError)  # not for a frame that is small
     for nobody in (Call("nobody", "now", [1], {}), Call("nobody", "", [], {}, [])):
-        assert isinstance(invoke(FRAME, {"desk": desk}, Caller("h", 0), nobody), Pyro5.errors.DaemonError)
+        assert isinstance(
+            invoke(FRAME, {"desk": desk}, Caller("h", 0), nobody, nothing), Pyro5.errors.DaemonError
+        )
 
 
 def test_a_batch_has_all_results(desk: Desk) -> None:
@@ -101,6 +111,7 @@ def test_a_batch_that_has_to_wait_goes_on_when_it_can(desk: Desk) -> None:
     assert desk.made == [1, "later", "later"]
     assert found == []
     desk.pending[1].settle("second")
+    assert desk.deliveries == [3, 4]
     assert found == [[1, "first", "second", 2]]
 
 
@@ -134,6 +145,7 @@ def test_a_long_batch_lets_others_have_their_turn(desk: Desk, monkeypatch: pytes
             others.append(len(desk.made))
             await asyncio.sleep(0)
         assert others == list(range(1, 11))
+        assert desk.deliveries == list(range(2, 11)) + [10]
         assert done.result() == list(range(10))
 
     asyncio.run(work())
