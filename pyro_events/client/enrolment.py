@@ -16,6 +16,7 @@ import Pyro5.errors
 
 from ..broker.subjects import compile_pattern
 from ..constants import MAX_SUBJECT, NOT_KNOWN
+from ..errors import AccessDeniedError
 from ..wire.identity import CALL_OPTION, NONCE_SIZE, CallbackGate
 from .kept import Standing
 from .link import Link
@@ -124,6 +125,8 @@ class Enrolment:
         another = self.reach()
         try:
             left = self._link.call("unsubscribe", [], self.subscriber, timeout=timeout)
+        except AccessDeniedError:
+            raise
         except Pyro5.errors.SecurityError:  # we have another address than when we subscribed
             left = NOT_KNOWN
         if left == NOT_KNOWN:

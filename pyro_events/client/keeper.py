@@ -66,7 +66,8 @@ class Keeper:
         self._admitted = False
         self._failures = self._unanswered = 0
         self._complaint = ""
-        # When to ask how we stand, because there is reason to doubt it; and when we last did for that.
+        # When to ask how we stand, because there is reason to doubt it; and when we last did for that, or
+        # were to.
         self._doubt: float | None = None
         self._asked = -math.inf
         self._vigil = Vigil(kept, self._changed, self._idle)
@@ -126,7 +127,7 @@ class Keeper:
             if self._connections:
                 self._lost = self._lost or "the event service connected once more"
                 # It may not know all that we subscribed to before.
-                self._owing, self._due = True, max(self._since, self._asked + DOUBT_EVERY)
+                self._owing, self._due = True, self._soon()
             self._connections.add(connection)
             if not self._owing:
                 self._due = None
@@ -145,11 +146,16 @@ class Keeper:
             if not self._working or self._closed or not self._kept.wanted():
                 return
             if not self._vigil.waiting and self._doubt is None:
-                self._doubt = max(time.monotonic(), self._asked + DOUBT_EVERY)
+                self._doubt = self._soon()
                 self._changed.notify_all()
             overdue = self._vigil.overdue
         if overdue:
             self._kept.drop_link("the answer is overdue, though the service can be reached")
+
+    def _soon(self) -> float:
+        """When to ask how we stand: now, but not too often."""
+        self._asked = max(time.monotonic(), self._asked + DOUBT_EVERY)
+        return self._asked
 
     def left(self, connection: object) -> None:
         """A connection has ended; harmless for one that is not the service's, or has been reported."""
@@ -158,7 +164,7 @@ class Keeper:
                 return
             self._connections.discard(connection)
             if self._connections:
-                self._doubt = time.monotonic()
+                self._doubt = self._soon()
                 self._changed.notify_all()
             if self._connections or not self._kept.wanted():
                 return
@@ -323,7 +329,6 @@ class Keeper:
     def _ask_in_doubt(self) -> bool:
         """Find out how we stand; returns whether the service has answered. No answer means nothing: a
         stranger may have made us ask, and it may be frozen."""
-        self._asked = time.monotonic()
         standing = self._vigil.ask()
         if standing is not None:
             self._judge(standing)

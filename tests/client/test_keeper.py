@@ -578,7 +578,7 @@ def test_strangers_cannot_make_it_ask_all_the_time(
     assert keeper._doubt is not None and keeper._doubt > time.monotonic() + 3000
     assert kept.calls == ["ask"]
     monkeypatch.setattr(module, "DOUBT_EVERY", 0.0)
-    keeper._doubt = None
+    keeper._doubt, keeper._asked = None, 0.0
     keeper.doubt()
     eventually(lambda: kept.calls == ["ask", "ask"])
 
