@@ -401,15 +401,24 @@ def test_who_has_proved_the_passphrase_may_unsubscribe_anyone(guarded: EventServ
             assert elsewhere.call("publish", "A", 1) == 0
 
 
+def listeners() -> tuple[socket.socket, socket.socket]:
+    """A port of 127.0.0.1 and the same one of 127.0.0.2; it may be taken there though it is free here."""
+    while True:
+        here = socket.create_server((LOOPBACK, 0))
+        try:
+            return here, socket.create_server(("127.0.0.2", here.getsockname()[1]))
+        except OSError:
+            here.close()
+
+
 def test_the_service_connects_to_allowed_hosts_only() -> None:
     for allowed, reached in ((frozenset({"127.0.0.2"}), "127.0.0.2"), (frozenset(), LOOPBACK)):
-        with running(allow_callback=allowed) as es, socket.create_server(("127.0.0.2", 0)) as there:
-            port = there.getsockname()[1]
-            with socket.create_server((LOOPBACK, port)) as here:
-                subscribe(es.uri, f"PYRO:fake@127.0.0.2:{port}", "A")
-                listener = there if reached == "127.0.0.2" else here
-                listener.settimeout(10)
-                listener.accept()[0].close()
+        here, there = listeners()
+        with running(allow_callback=allowed) as es, here, there:
+            subscribe(es.uri, f"PYRO:fake@127.0.0.2:{there.getsockname()[1]}", "A")
+            listener = there if reached == "127.0.0.2" else here
+            listener.settimeout(10)
+            listener.accept()[0].close()
 
 
 # The start script and the name server
