@@ -298,6 +298,16 @@ def test_results_given_out_do_not_change(table: RoutingTable[str]) -> None:
     assert table.match("a") == ("x", "y")
 
 
+def test_what_was_not_asked_for_lately_is_still_remembered() -> None:
+    table: RoutingTable[str] = RoutingTable(cache_size=4)
+    table.add_name("a", "x")
+    first = table.match("a")
+    for other in ("b", "c"):  # half of what is remembered, and one more
+        table.match(other)
+    assert first == ("x",)
+    assert table.match("a") is first
+
+
 def test_adding_patterns_one_by_one_holds_up_no_match(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes long is compiling a large set: once in a call at most, a bounded one, and seldom."""
     work = watched(monkeypatch)
