@@ -27,7 +27,7 @@ from typing import Final, Protocol
 FIRST_DELAY: Final = 0.1
 MOST_DELAY: Final = 0.8
 # How many return side by side. Fewer would wait for the network, more for each other.
-AT_ONCE: Final = 16
+AT_ONCE: Final = 8
 # How rarely threads ask for the interpreter in a crowd, in seconds: another thread of the program may have
 # to wait so long for one that does not let go of it. After so many failures the crowd sleeps.
 CROWDED: Final = 0.05
@@ -120,8 +120,8 @@ class Outages:
             line.failed = True
             # The last of those who tried side by side; so they count once.
             if not line.inside:
-                # Who tries for many tries twice as often: the line takes its time too.
-                line.next_try = now + delay_after(line.failures) / (2 if len(line.waiting) > AT_ONCE else 1)
+                # Who tries for many tries four times as often: the line takes its time too.
+                line.next_try = now + delay_after(line.failures) / (4 if len(line.waiting) > AT_ONCE else 1)
                 line.failures += 1
         self._go_on(line)
         return True
