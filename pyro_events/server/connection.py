@@ -163,15 +163,14 @@ class Connection(asyncio.BufferedProtocol):
         """Make the calls that have arrived, until one has to wait or the turn is over."""
         taken, end = False, monotonic() + TURN
         try:
-            while not self._serving.pending and not self._blocked and not self.closing:
+            while not self._pauses:
                 frame = self._reader.next_frame()
                 if frame is None:
                     break
                 taken = True
                 self._take(frame)
-                if monotonic() > end:
+                if monotonic() > end and not self._pauses:
                     self._rest()
-                    break
         except FrameError as error:
             self._broken(error)
         self._owner.deliver()
