@@ -76,19 +76,6 @@ def test_a_client_that_sends_much_at_once_waits_for_its_turn(
             assert [frame.seq for frame in answers if frame is not None] == list(range(1, 101))
 
 
-def test_a_turn_that_ends_with_a_refusal_ends_nothing_else(
-    service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A connection that is closed already has no other turn."""
-    monkeypatch.setattr("pyro_events.server.connection.TURN", -1.0)
-    with raw_client(service.uri, greeted=False) as stranger, raw_client(service.uri) as client:
-        kind, _ = stranger.say("hello", "nobody")
-        assert kind == CONNECT_FAIL
-        stranger.wait_for_end()
-        assert client.call("publish", "A", 1) == 0
-    assert not caplog.records
-
-
 @pytest.mark.parametrize("batch", [False, True])
 def test_a_text_answer_is_written_elsewhere_and_in_its_turn(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch, batch: bool
