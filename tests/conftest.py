@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import logging
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,6 +77,44 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     Pyro5.config.reset(use_environment=False)
     yield
     Pyro5.config.reset(use_environment=False)
+
+
+class FlushedLog(pytest.LogCaptureFixture):
+    """pytest's `caplog`, in which everything that was logged is there when a test asks."""
+
+    @property
+    def records(self) -> list[logging.LogRecord]:
+        _flush()
+        return super().records
+
+    @property
+    def text(self) -> str:
+        _flush()
+        return super().text
+
+
+def _flush(rest: bool = False) -> None:
+    from pyro_events.background_log import background  # as in `service`
+
+    assert background.flush(timeout=SETTLE, rest=rest), "the log does not come to an end"
+
+
+@pytest.fixture
+def caplog(request: pytest.FixtureRequest) -> Iterator[pytest.LogCaptureFixture]:
+    _flush(rest=True)  # what was logged by the test before is not "lately" for this one
+    captured = FlushedLog(request.node, _ispytest=True)
+    yield captured
+    captured._finalize()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def usual_signals() -> None:
+    """Started in the background, or by nohup, programs inherit that signals are ignored; ours must not."""
+    for name in ("SIGINT", "SIGHUP", "SIGTERM"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            usual = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
+            signal.signal(number, usual)
 
 
 @pytest.fixture

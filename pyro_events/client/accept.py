@@ -7,7 +7,6 @@ on a connection; `accept` never reads from one, and each gets a thread of its ow
 from __future__ import annotations
 
 import contextlib
-import logging
 import selectors
 import socket
 import threading
@@ -17,9 +16,10 @@ from typing import Any, Final
 
 from Pyro5 import config, socketutil
 
+from ..background_log import get_logger
 from .keepalive import keep_for_long
 
-log = logging.getLogger("pyro_events.daemon")
+log = get_logger("pyro_events.daemon")
 
 # A loop with a condition of its own is asked this often whether it still holds, in seconds.
 CONDITION_EVERY: Final = 0.1
@@ -125,7 +125,7 @@ class AcceptServer:
             except OSError as error:
                 if self._stopping or self.sock is None:
                     return
-                log.warning("cannot accept connections for the moment: %s", error)
+                log.warning("cannot accept connections for the moment: %s", error, about="accept")
                 self._pause()
                 return
             try:
@@ -141,7 +141,7 @@ class AcceptServer:
             try:
                 thread.start()
             except RuntimeError as error:
-                log.warning("a connection was turned away: %s", error)
+                log.warning("a connection was turned away: %s", error, about="accept")
                 sock.close()
 
     def _pause(self) -> None:

@@ -6,7 +6,6 @@ has left. Must not know: whose daemon it is (it asks it what a frame means), eve
 
 from __future__ import annotations
 
-import logging
 import select
 import socket
 from typing import Final, Protocol
@@ -14,11 +13,12 @@ from typing import Final, Protocol
 import msgpack
 import Pyro5.errors
 
+from ..background_log import get_logger
 from ..wire.frames import MSGPACK, RESULT, Frame, FrameError, write_frame
 from .guard import GuardedConnection
 from .lane import Batch, ConnectionEnded
 
-log = logging.getLogger("pyro_events.daemon")
+log = get_logger("pyro_events.daemon")
 
 _NONE_FAILED: Final[bytes] = msgpack.packb([])
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
@@ -53,7 +53,7 @@ class DaemonCarrier:
             batch = self._daemon.take(self._connection, frame)
         except (Pyro5.errors.CommunicationError, Pyro5.errors.SecurityError, OSError) as error:
             if isinstance(error, (FrameError, Pyro5.errors.TimeoutError)):
-                log.warning("a connection is closed: %s", error)
+                log.warning("a connection is closed: %s", error, about="read")
             raise ConnectionEnded from error
         if self.gap and batch is not None and batch.rows:
             self.gap = False

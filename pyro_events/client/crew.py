@@ -6,17 +6,17 @@ sockets and frames, nor in which order the events of a connection start (a lane 
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from ..background_log import get_logger
 from ..event import Event
 from .lane import Batch, Carrier, Lane, Part, Row
 from .watch import watch
 
-log = logging.getLogger("pyro_events.subscriber")
+log = get_logger("pyro_events.subscriber")
 
 # Handlers of one subscriber that may run at once: enough to wait for a few slow instruments or
 # disks, few enough to find one's way in a stack dump.
@@ -73,10 +73,10 @@ class Crew:
                 position = next(index for index, other in enumerate(batch.rows) if other is row)
                 batch.failed.append(position)
 
-    @staticmethod
-    def _log_failure(row: Row, error: BaseException) -> None:
+    def _log_failure(self, row: Row, error: BaseException) -> None:
         subject = row[0] if isinstance(row, (tuple, list)) and row else None
-        log.error("event() raised %s for subject %r", type(error).__name__, subject, exc_info=error)
+        name = type(error).__name__
+        log.error("event() raised %s for subject %r", name, subject, about=id(self), error=error)
 
     def run(self, events: Sequence[Row]) -> list[int]:
         """Handle rows that came as an ordinary Pyro call, in the calling thread.

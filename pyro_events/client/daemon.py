@@ -10,7 +10,6 @@ which starts none, and then put ours in its place.
 
 from __future__ import annotations
 
-import logging
 import socket
 import ssl
 import threading
@@ -23,6 +22,7 @@ import Pyro5.errors
 import Pyro5.server
 from Pyro5 import config
 
+from ..background_log import get_logger
 from ..tls import TlsSocket, server_context
 from ..wire import calls
 from ..wire.frames import CORRELATED, INVOKE, MSGPACK, Frame
@@ -34,7 +34,7 @@ from .guard import GuardedConnection
 from .lane import Batch
 from .rows import read_rows
 
-log = logging.getLogger("pyro_events.daemon")
+log = get_logger("pyro_events.daemon")
 
 # Connections at once. The service needs one; the others are for objects of the program's own.
 MAX_CONNECTIONS: Final = 200
@@ -203,7 +203,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             if isinstance(error, Pyro5.errors.ConnectionClosedError) and self._home is not None:
                 self._home.knocked()
         except Exception:
-            log.warning("a handshake failed", exc_info=True)
+            log.exception("a handshake failed", about=self.locationStr)
         return None
 
     @staticmethod
@@ -215,7 +215,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             hello = calls.read_hello(frame)
             connection.greeting = gate.admit(hello.handshake, hello.object_id)
         except (DeniedError, Pyro5.errors.SerializeError):
-            log.info("a connection to this subscriber was denied")
+            log.info("a connection to this subscriber was denied", about="denied")
             connection.refuse(frame.seq, DENIED)
             return False
         return True
@@ -257,4 +257,4 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         try:
             self._clientDisconnect(connection)
         except Exception:
-            log.warning("clientDisconnect failed", exc_info=True)
+            log.exception("clientDisconnect failed", about=self.locationStr)

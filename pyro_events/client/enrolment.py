@@ -6,7 +6,6 @@ the service was told. Must not know: the daemon, handlers, or when the service h
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import Pyro5.errors
 
+from ..background_log import get_logger
 from ..broker.subjects import compile_pattern
 from ..constants import MAX_SUBJECT, NOT_KNOWN
 from ..errors import AccessDeniedError
@@ -22,7 +22,7 @@ from .kept import Standing
 from .link import Link
 from .subscriptions import PATTERN, Subscriptions, pieces
 
-log = logging.getLogger("pyro_events.subscriber")
+log = get_logger("pyro_events.subscriber")
 
 # Unsubscribing when closing is a courtesy: the service would find out by itself.
 _FAREWELL: Final = 1.0

@@ -6,7 +6,6 @@ frames, what the service is told, or how handlers get their threads.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 from Pyro5 import config
 
+from ..background_log import get_logger
 from ..errors import EventServiceError
 from ..event import Event
 from ..wire.identity import CallbackGate
@@ -29,7 +29,7 @@ from .kept import Standing
 from .link import Link
 from .locate import Finder
 
-log = logging.getLogger("pyro_events.subscriber")
+log = get_logger("pyro_events.subscriber")
 
 # The service waits 60 s for the first contact, if it was not told otherwise; a `listen` this many seconds
 # after subscribing asks whether it still does.

@@ -10,18 +10,18 @@ event.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
 from typing import Final
 
+from ..background_log import get_logger
 from ..constants import HEARTBEAT, HEARTBEAT_ANSWER
 from .kept import Kept, Standing
 from .outage import delay_after, outages
 from .vigil import Vigil
 
-log = logging.getLogger("pyro_events.subscriber")
+log = get_logger("pyro_events.subscriber")
 
 # A connection that lasted this long was no failure: the next loss begins with a short delay again.
 STEADY: Final = 5.0

@@ -15,7 +15,6 @@ and whoever takes over drains that iterator in one step that the interpreter can
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -23,10 +22,12 @@ from collections.abc import Iterator, Sequence
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from ..background_log import get_logger
+
 if TYPE_CHECKING:
     from .crew import Crew
 
-log = logging.getLogger("pyro_events.subscriber")
+log = get_logger("pyro_events.subscriber")
 
 # Batches of one connection that may be unacknowledged before it is read no further; the service
 # sends two.
@@ -155,7 +156,9 @@ class Lane:
         except ConnectionEnded:
             pass
         except BaseException:  # what a method raised that a stranger called; this thread must go on
-            log.exception("a connection to this subscriber's daemon is closed because of an error")
+            log.exception(
+                "a connection to this subscriber's daemon is closed because of an error", about="read"
+            )
         with self._crew.lock:
             self._reading = False
             if batch is None:

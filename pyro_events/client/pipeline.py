@@ -5,11 +5,11 @@ Knows: when a frame is full and how many may be unacknowledged. Must not know: s
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from types import TracebackType
 from typing import Any, Final
 
+from ..background_log import get_logger
 from ..codec import encode_shared
 from ..constants import MAX_STOCK_CALL
 from ..errors import EventServiceError, OutcomeUnknownError
@@ -17,7 +17,7 @@ from .entries import Entry, checked_entry, packed_batch
 from .outbox import Outbox
 from .session import Ticket
 
-log = logging.getLogger("pyro_events.publisher")
+log = get_logger("pyro_events.publisher")
 
 # A frame is sent when it holds this much: below the 64 KiB that the service takes in one call of
 # several events. Beyond 512 small events the cost of a call is under a hundredth of theirs.

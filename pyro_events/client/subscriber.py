@@ -6,11 +6,11 @@ their threads (inlet.py does).
 
 from __future__ import annotations
 
-import logging
 from typing import Any, cast
 
 from Pyro5.server import expose
 
+from ..background_log import get_logger
 from ..broker.subjects import check_subjects, check_texts
 from ..event import Event
 from ..options import Overflow
@@ -19,7 +19,7 @@ from .inlet import Inlet
 from .participant import Participant, Uninitialised, chosen_finder
 from .subscriptions import NAME, PATTERN
 
-log = logging.getLogger("pyro_events.subscriber")
+log = get_logger("pyro_events.subscriber")
 
 
 class Subscriber(Participant):

@@ -6,17 +6,17 @@ subscribed, or what follows from the answer.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Final
 
+from ..background_log import get_logger
 from ..constants import HEARTBEAT_ANSWER, HEARTBEAT_TRIES
 from .kept import Kept, Standing
 from .outage import delay_after
 
-log = logging.getLogger("pyro_events.subscriber")
+log = get_logger("pyro_events.subscriber")
 
 # Seconds after which an answer is overdue: the connection may be busy repeating what was sent long ago.
 _OVERDUE: Final = 1.0

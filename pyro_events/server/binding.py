@@ -6,14 +6,14 @@ Knows: hosts, ports and Pyro5's settings HOST, NATHOST and NATPORT. Must not kno
 from __future__ import annotations
 
 import errno
-import logging
 import socket
 
 from Pyro5 import config, socketutil
 
+from ..background_log import get_logger
 from .sockets import format_address
 
-log = logging.getLogger("pyro_events.service")
+log = get_logger("pyro_events.service")
 
 
 def bind(host: str | None, port: int, others: bool = False) -> socket.socket:

@@ -7,7 +7,6 @@ know: sockets, the order of calls, when an answer is sent, or what a method does
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 from typing import Any, Final
@@ -16,11 +15,12 @@ import msgpack
 import Pyro5.errors
 
 from .. import constants as c
+from ..background_log import get_logger
 from ..wire import calls
 from ..wire.frames import BATCH, Frame
 from .served import LARGE, Caller, Pending, ServedObject
 
-log = logging.getLogger("pyro_events.connection")
+log = get_logger("pyro_events.connection")
 
 # How long one client's calls may be made before it is the others' turn, in seconds: a read, or one Pyro
 # batch, brings thousands, and some take milliseconds.
@@ -58,7 +58,7 @@ def invoke(
     except (TypeError, ValueError, Pyro5.errors.PyroError) as error:
         return error
     except Exception:
-        log.exception("the call of %s by %s failed", name, caller.host)
+        log.exception("the call of %s by %s failed", name, caller.host, about=caller.host)
         return Pyro5.errors.PyroError(f"the service failed to do {name}; its log says why")
 
 
@@ -137,6 +137,6 @@ def written(frame: Frame, result: Any, peer: str) -> bytes:
         try:
             return calls.write_result(frame.serializer_id, frame.seq, result, bool(frame.flags & BATCH))
         except Exception as error:  # serializers raise several kinds
-            log.warning("a result for %s cannot be written: %s", peer, error)
+            log.warning("a result for %s cannot be written: %s", peer, error, about=peer)
             result = Pyro5.errors.SerializeError(f"the result cannot be written: {error}")
     return calls.write_error(frame.serializer_id, frame.seq, result)

@@ -10,10 +10,10 @@ more is read from its socket.
 from __future__ import annotations
 
 import asyncio
-import logging
 from time import monotonic
 from typing import Protocol, cast
 
+from ..background_log import get_logger
 from ..options import ServiceOptions
 from ..wire import calls
 from ..wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader
@@ -23,7 +23,7 @@ from .handshake import HELLO_LIMITS, call_limits, greeted, objection
 from .serving import Serving, ServingOwner
 from .sockets import has_left, is_last_room, tune
 
-log = logging.getLogger("pyro_events.connection")
+log = get_logger("pyro_events.connection")
 
 # How long a client may take to fetch its last answers, in seconds.
 _FAREWELL = 5.0
@@ -226,7 +226,7 @@ class Connection(asyncio.BufferedProtocol):
         """End the connection; the log says why."""
         if self.closing:
             return
-        log.info("connection from %s ended: %s", self.peer, reason)
+        log.info("connection from %s ended: %s", self.peer, reason, about=self.peer)
         self.send()
         self._end()
 

@@ -7,10 +7,10 @@ and an idle link are borne with. Must not know: how a connection or a delivery w
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Collection
 
 from .. import constants as c
+from ..background_log import get_logger
 from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
 from ..broker.broker import Broker
@@ -19,7 +19,7 @@ from .connection import Connection
 from .holding import Holding, Obstacle
 from .links import Links
 
-log = logging.getLogger("pyro_events.engine")
+log = get_logger("pyro_events.engine")
 
 # How often deadlines are looked at, in seconds; by default the shortest of them is two seconds.
 _TICK = 0.25
@@ -102,8 +102,11 @@ class Deadlines:
             if held <= room:
                 return
             held -= unsent[connection]
-            log.warning("a client from %s, which does not take its answers, is disconnected", connection.peer)
             connection.abort()
+            peer = connection.peer
+            log.warning(
+                "a client from %s, which does not take its answers, is disconnected", peer, about=peer
+            )
 
     def _look_at_lingering(self, now: float) -> None:
         """Close links whose subscribers have stayed without subscriptions, and have got everything."""

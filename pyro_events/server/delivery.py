@@ -19,6 +19,7 @@ from typing import Protocol, cast
 import Pyro5.errors
 
 from .. import constants as c
+from ..background_log import get_logger
 from ..broker.accounting import Batch, Loss
 from ..broker.backlog import Backlog
 from ..introduction import STOCK_HELLO
@@ -32,7 +33,7 @@ from .sockets import tune
 from .spacing import FEW, FEW_BYTES, Spacing
 from .subscribers import Callback
 
-log = logging.getLogger("pyro_events.delivery")
+log = get_logger("pyro_events.delivery")
 
 
 class State(enum.Enum):
@@ -251,7 +252,8 @@ class Delivery(asyncio.Protocol):
         except Pyro5.errors.ProtocolError as error:
             if is_final(str(error)):
                 raise
-            log.warning("%s: %d events are unconfirmed: %s", self.backlog.subscriber, count, error)
+            name = self.backlog.subscriber
+            log.warning("%s: %d events are unconfirmed: %s", name, count, error, about=name)
             self.backlog.lose_batch(batch)
             done = True
             if ends_connection(str(error)):
@@ -314,7 +316,8 @@ class Delivery(asyncio.Protocol):
             # A program that ends when it has unsubscribed, or has got everything, is no concern.
             quiet = was is State.ACTIVE and reason is Loss.GONE and (self.lingering or not lost)
             level = logging.INFO if quiet else logging.WARNING
-            log.log(level, "%s %s; disconnected, %d events lost", self.backlog.subscriber, explanation, lost)
+            name = self.backlog.subscriber
+            log.log(level, "%s %s; disconnected, %d events lost", name, explanation, lost, about=name)
         self._owner.ended(self, reason)
 
     def _stop_waiting(self) -> None:

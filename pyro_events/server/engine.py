@@ -11,7 +11,6 @@ to a small pool.
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ..background_log import get_logger
 from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
 from ..broker.broker import Broker, BrokerStatistics, Entry
@@ -35,7 +35,7 @@ from .links import Links
 from .served import ServedObject
 from .sockets import secured
 
-log = logging.getLogger("pyro_events.engine")
+log = get_logger("pyro_events.engine")
 
 # Connections that may wait to be accepted; and that asyncio accepts in one go, which is also how often
 # it tries, and writes to the log, each time that there is no descriptor left.
@@ -157,10 +157,12 @@ class Engine:
                 "a client from %s was refused: all %d connections are taken",
                 connection.peer,
                 len(self._connections),
+                about=connection.peer,
             )
             return f"all {self.options.max_connections} connections of the event service are taken"
         if crowded:
-            log.warning("a client from %s was refused: the process's limit of open files", connection.peer)
+            peer = connection.peer
+            log.warning("a client from %s was refused: the process's limit of open files", peer, about=peer)
             return "the event service has as many connections as its process may open"
         self._connections.add(connection)
         return None

@@ -6,12 +6,12 @@ sockets, calls and their results, or what proves the passphrase (the doorkeeper'
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 import Pyro5.errors
 
 from .. import constants as c
+from ..background_log import get_logger
 from ..options import ServiceOptions
 from ..wire import calls
 from ..wire.frames import CONNECT, INVOKE, ONEWAY, PING, SERIALIZERS, Frame, FrameError, FrameLimits
@@ -19,7 +19,7 @@ from ..wire.identity import AgainError
 from .doorkeeper import Doorkeeper
 from .served import Caller, ServedObject, remote_names
 
-log = logging.getLogger("pyro_events.connection")
+log = get_logger("pyro_events.connection")
 
 HELLO_LIMITS = FrameLimits(types=frozenset({CONNECT}), size=c.MAX_HANDSHAKE, compressed=False)
 
@@ -43,7 +43,7 @@ def greeted(
             raise Pyro5.errors.DaemonError(f"there is no object {hello.object_id!r} here")
     except Pyro5.errors.PyroError as error:
         if not isinstance(error, AgainError):
-            log.info("a client from %s was turned away: %s", peer, error)
+            log.info("a client from %s was turned away: %s", peer, error, about=peer)
         return None, calls.write_connect_fail(frame.serializer_id, frame.seq, str(error))
     answer = calls.write_connect_ok(frame.serializer_id, frame.seq, greeting, remote_names(served))
     return Caller(peer, frame.serializer_id, proved), answer

@@ -12,14 +12,14 @@ then asks how it stands with us.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
+from ..background_log import get_logger
 from ..constants import KNOCK_EVERY, KNOCK_FOR
 
-log = logging.getLogger("pyro_events.delivery")
+log = get_logger("pyro_events.delivery")
 
 # How long one attempt may take, in seconds: no longer than a lost SYN, which the next one repeats.
 _PATIENCE: Final = 1.0
@@ -48,7 +48,7 @@ class Knocking:
     def begin(self, subscriber: str, address: Address) -> None:
         """A subscriber was given up, and may not hear of it."""
         if self._count >= _MOST_ABSENT:
-            log.info("%s is not looked for: %d others are", subscriber, self._count)
+            log.info("%s is not looked for: %d others are", subscriber, self._count, about="full")
             return
         host = address[0]
         absent = self._absent.get(host)

@@ -11,7 +11,9 @@ import errno
 import logging
 from typing import Any, Final
 
-log = logging.getLogger("pyro_events.engine")
+from ..background_log import get_logger
+
+log = get_logger("pyro_events.engine")
 
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # Seconds between two lines in the log about that.
@@ -43,7 +45,8 @@ class _Complaints:
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
-            loop.default_exception_handler(context)
+            text = context.get("message", "an error that nobody handles")
+            log.log(logging.ERROR, "the event loop reports: %s", text, about="loop", error=error)
         elif loop.time() >= self._silent_until:
             self._silent_until = loop.time() + _SILENCE
             log.warning("no connections can be accepted for the moment: %s", error)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import logging
 import socket
 import time
 
@@ -16,6 +15,7 @@ import Pyro5.errors
 from Pyro5.client import Proxy
 from Pyro5.core import URI
 
+from ..background_log import get_logger
 from ..constants import EVENTSERVER_NAME
 from ..errors import AccessDeniedError, ServiceExistsError, ServiceNotFoundError
 from ..ident_proxy import IdentProxy, locate_ns
@@ -25,7 +25,7 @@ from ..wire import callbacks
 from ..wire.frames import CONNECT_FAIL, FrameReader
 from ..wire.identity import DENIED, Identity
 
-log = logging.getLogger("pyro_events.naming")
+log = get_logger("pyro_events.naming")
 
 # How long a name server, or a service that may have the name, is given to answer, in seconds.
 _PATIENCE = 3.0

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar, cast
 
+from ..background_log import get_logger
 from ..errors import EventServiceError
 from .loops import new_event_loop
 
-log = logging.getLogger("pyro_events.service")
+log = get_logger("pyro_events.service")
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="Runner")

@@ -7,17 +7,17 @@ are not calls, how a call is made (calling does), or other clients.
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from .. import constants as c
+from ..background_log import get_logger
 from ..wire import calls
 from ..wire.frames import MSGPACK, ONEWAY, Frame
 from .calling import invoke, size_of, written
 from .served import LARGE, Caller, Pending, ServedObject
 
-log = logging.getLogger("pyro_events.connection")
+log = get_logger("pyro_events.connection")
 
 # Above this, reading or writing a text serializer takes long enough for others to notice: the statistics of
 # 8,000 subscribers take two seconds.
@@ -131,7 +131,7 @@ class Serving:
         """Answer a call with its result or its exception."""
         if frame.flags & ONEWAY:
             if isinstance(result, Exception):
-                log.warning("a oneway call by %s failed: %s", client.peer, result)
+                log.warning("a oneway call by %s failed: %s", client.peer, result, about=client.peer)
         elif (
             frame.serializer_id != MSGPACK
             and isinstance(result, (dict, list))

@@ -6,14 +6,13 @@ links, windows and paces, or when a batch is sent.
 
 from __future__ import annotations
 
-import logging
-
+from ..background_log import get_logger
 from ..broker.accounting import Batch
 from ..broker.backlog import Backlog
 from ..wire import callbacks
 from ..wire.frames import Frame
 
-log = logging.getLogger("pyro_events.delivery")
+log = get_logger("pyro_events.delivery")
 
 
 def settled(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool) -> bool:
@@ -43,7 +42,8 @@ def settled(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool) -> b
 
 def _log_failure(batch: Batch, position: int, backlog: Backlog, reason: str) -> None:
     subject = batch.rows[position][0]
-    log.warning("%s: its event raised for subject %r: %s", backlog.subscriber, subject, reason)
+    name = backlog.subscriber
+    log.warning("%s: its event raised for subject %r: %s", name, subject, reason, about=name)
 
 
 def is_final(reason: str) -> bool:

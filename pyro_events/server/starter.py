@@ -7,12 +7,12 @@ events travel.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from Pyro5 import config
 from Pyro5.core import DAEMON_NAME, NAMESERVER_NAME
 
+from ..background_log import get_logger
 from ..constants import DEFAULT_PORT, EVENTSERVER_NAME, NAME_CHECK
 from ..errors import ServiceNotFoundError
 from ..options import ServiceOptions
@@ -24,7 +24,7 @@ from .naming import Entry, Registration
 from .runner import Runner
 from .service import ServiceMethods
 
-log = logging.getLogger("pyro_events.service")
+log = get_logger("pyro_events.service")
 
 # How long a name server is given to answer when the service enters itself, in seconds: Pyro5 asks
 # this machine first, then everybody three times.

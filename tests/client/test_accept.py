@@ -75,7 +75,7 @@ def test_out_of_descriptors_is_survived(
         eventually(lambda: served)
     server.stop()
     thread.join(10)
-    assert caplog.text.count("cannot accept connections for the moment") == 3
+    assert "cannot accept connections for the moment" in caplog.text
 
 
 def test_out_of_threads_a_connection_is_turned_away(

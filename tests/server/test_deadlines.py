@@ -133,7 +133,7 @@ def test_answers_that_nobody_takes_go_the_largest_first_until_there_is_room(
         house.connections.update(clients)
         house.deadlines.bound_unsent()
         assert [number for number, each in enumerate(clients) if each.aborted] == who
-        assert caplog.text.count("does not take its answers") == len(who)
+        assert ("does not take its answers" in caplog.text) is bool(who)
 
     in_a_loop(work)
 

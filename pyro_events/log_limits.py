@@ -1,0 +1,79 @@
+"""Limits of the log: at most one line per interval of each kind about each thing.
+
+Knows: which lines were logged lately, and which are kept back meanwhile. Must not know: threads, the
+clock (times are arguments), or what a line is.
+
+A line of a kind that was not seen lately is logged at once. Those that follow within the interval are
+counted, and the last of them is kept: when the interval is over it is logged with their number, and
+the next interval begins. So the first line comes without delay, and the last one is never lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+Line = TypeVar("Line")
+
+
+class _Recent(Generic[Line]):
+    """What was logged lately of one kind: until when it lasts, and what was kept back since."""
+
+    __slots__ = ("count", "last", "until")
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        self.count = 0
+        self.last: Line | None = None
+
+
+class LineLimiter(Generic[Line]):
+    """Decides which lines are logged at once and which are kept back.
+
+    Args:
+        interval: seconds between two lines of one kind.
+        most: kinds that are told apart at a time; what comes beyond shares one.
+    """
+
+    def __init__(self, interval: float, most: int) -> None:
+        self._interval = interval
+        self._most = most
+        # In the order of `until`: every entry is put at the end, for the same interval.
+        self._recent: dict[Hashable, _Recent[Line]] = {}
+
+    def admit(self, kind: Hashable, line: Line, now: float) -> bool:
+        """Whether a line is to be logged at once; otherwise it is kept back and counted."""
+        recent = self._recent.get(kind)
+        if recent is None and len(self._recent) >= self._most:
+            kind = None
+            recent = self._recent.get(None)
+        if recent is None:
+            self._recent[kind] = _Recent(now + self._interval)
+            return True
+        recent.count += 1
+        recent.last = line
+        return False
+
+    def due(self, now: float) -> list[tuple[Line, int]]:
+        """The lines to be logged now, each with the number of lines that it stands for."""
+        lines: list[tuple[Line, int]] = []
+        for kind, recent in list(self._recent.items()):
+            if recent.until > now:
+                break
+            del self._recent[kind]
+            if recent.last is not None:
+                lines.append((recent.last, recent.count))
+                self._recent[kind] = _Recent(now + self._interval)
+        return lines
+
+    def next_due(self) -> float | None:
+        """When `due` is to be asked next; None while nothing was logged lately."""
+        # A copy: a finalizer that runs meanwhile in this thread may log too.
+        first = next(iter(list(self._recent.values())), None)
+        return None if first is None else first.until
+
+    def rest(self) -> list[tuple[Line, int]]:
+        """All lines that are kept back, at the end of the program; then nothing is remembered."""
+        lines = [(recent.last, recent.count) for recent in self._recent.values() if recent.last is not None]
+        self._recent.clear()
+        return lines
