@@ -109,3 +109,6 @@ SET_MEMORY: Final = 8 * MIB
 # about 3 MiB. Together they remember at most this many subscribers (8 bytes each).
 MATCH_CACHE_SUBJECTS: Final = 10_000
 MATCH_CACHE_TARGETS: Final = 1_000_000
+
+# The key of a handshake, and the option of a subscribing call, by which a client says its name.
+NAME_KEY: Final = "name"

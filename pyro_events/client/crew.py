@@ -13,6 +13,7 @@ from typing import Final
 
 from ..background_log import get_logger
 from ..event import Event
+from .handlers import check_result
 from .lane import Batch, Carrier, Lane, Part, Row
 from .watch import watch
 
@@ -67,7 +68,9 @@ class Crew:
         batch = part.batch
         for row in part.rows:
             try:
-                handler(make(*row))
+                result = handler(make(*row))
+                if result is not None:  # nearly always it is
+                    check_result("event()", result)
             except BaseException as error:
                 self._log_failure(row, error)
                 position = next(index for index, other in enumerate(batch.rows) if other is row)

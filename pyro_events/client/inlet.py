@@ -24,6 +24,7 @@ from .carrier import DaemonCarrier
 from .crew import Crew
 from .daemon import SubscriberDaemon
 from .enrolment import Enrolment
+from .handlers import check_result
 from .keeper import Keeper
 from .kept import Standing
 from .link import Link
@@ -81,7 +82,7 @@ class Inlet:
         self.crew = Crew(handler)
         self.keeper = Keeper(self)
         self._listening = threading.Lock()
-        self._aborted = False
+        self.aborted = False
         _inlets.add(self)
 
     def announce(self, subscriber: object) -> None:
@@ -106,13 +107,13 @@ class Inlet:
         """Run the daemon's request loop. Raises EventServiceError while another thread does."""
         if self.enrolment.ended:
             raise EventServiceError("this subscriber is closed")
-        if not self._listening.acquire(timeout=_CHANGE_OVER if self._aborted else 0):
+        if not self._listening.acquire(timeout=_CHANGE_OVER if self.aborted else 0):
             raise EventServiceError(
                 "another thread is in listen() of this subscriber: one is enough, its events run in threads "
                 "of their own"
             )
         try:
-            self._aborted = False
+            self.aborted = False
             self._listen()
         finally:
             self._listening.release()
@@ -127,7 +128,7 @@ class Inlet:
 
     def abort(self) -> None:
         """Let no further event start, and the request loop end."""
-        self._aborted = True
+        self.aborted = True
         self.crew.pause()
         self.keeper.rest()
         server = self.daemon.transportServer
@@ -143,7 +144,7 @@ class Inlet:
             return False
         log.info("subscribed again: %s", reason)
         try:
-            self._returned(reason)
+            check_result("on_reconnect()", self._returned(reason))
         except Exception:
             log.exception("on_reconnect() failed")
         return True
@@ -212,6 +213,7 @@ class Inlet:
         names = self.enrolment.end()
         if names is None:
             return
+        self.aborted = True
         self.keeper.stop()
         self.crew.pause()
         try:

@@ -22,6 +22,7 @@ import Pyro5.errors
 
 from ..errors import AccessDeniedError, EventServiceError, OutcomeUnknownError, ServiceUnreachableError
 from ..wire.frames import FrameError
+from ..wire.identity import Identity
 from ..wire.packing import pack
 from .locate import Finder
 from .replies import read_reply
@@ -77,6 +78,21 @@ class Link:
     def address(self) -> str | None:
         """The URI of the service that the link is, or was last, connected to."""
         return self._last_address
+
+    @property
+    def name(self) -> str:
+        """What the service calls this client."""
+        return self._finder.name
+
+    @property
+    def identity(self) -> Identity | None:
+        """What is proved to the service, and demanded of it."""
+        return self._finder.identity
+
+    @property
+    def closed(self) -> bool:
+        """Whether the program has closed it."""
+        return self._closed
 
     @property
     def local_host(self) -> str:
@@ -181,7 +197,7 @@ class Link:
         patience = QUICK_CONNECT if quick else CONNECT_TIMEOUT
         for uri in self._finder.candidates(quick):
             try:
-                session = Session.open(uri, self._finder.identity, patience, self._begin)
+                session = Session.open(uri, self._finder.identity, patience, self._begin, self._finder.name)
             except (ServiceUnreachableError, AccessDeniedError) as error:
                 failure = error
                 continue

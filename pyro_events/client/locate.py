@@ -54,13 +54,15 @@ def parse_uri(es_uri: object) -> Pyro5.core.URI:
 class Finder:
     """Names the addresses at which the service may be, the likeliest first."""
 
-    def __init__(self, es_uri: object = None, identity: Identity | None = None) -> None:
+    def __init__(self, es_uri: object = None, identity: Identity | None = None, name: str = "") -> None:
         """es_uri: a str or a Pyro5 URI; None: ask the name server for EVENTSERVER_NAME.
-        identity: what the name server and the service must prove, and is proved to them."""
+        identity: what the name server and the service must prove, and is proved to them.
+        name: what the service shall call the client."""
         self._wanted = parse_uri(es_uri)
         self._last: Pyro5.core.URI | None = None
         self._name_server: Pyro5.core.URI | None = None
         self.identity = identity
+        self.name = name
 
     def candidates(self, quick: bool = False) -> Iterator[Pyro5.core.URI]:
         """First the address that was good last, then what the name server says if it says another.

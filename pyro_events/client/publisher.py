@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ..codec import encode_shared
+from .constructors import cooperative
 from .entries import checked_entry
 from .outbox import Outbox
-from .participant import Participant, Uninitialised, chosen_finder
+from .participant import NOT_GIVEN, Participant, Uninitialised, add_end, chosen_finder, either
 from .pipeline import Pipeline
 
 
@@ -22,20 +23,32 @@ class Publisher(Participant):
 
     __outbox: Outbox = cast("Outbox", Uninitialised("Publisher"))
 
-    def __init__(self, ident: str | None = None, es_uri: object = None, *, esURI: object = None) -> None:
+    @cooperative(abandon=Participant.close)
+    def __init__(
+        self,
+        ident: str | None = None,
+        es_uri: object = None,
+        *,
+        esURI: object = None,
+        name: str | None = None,
+    ) -> None:
         """Find the event service and connect to it.
 
         ident: the passphrase of service and name server, if they have one; both must prove it too.
         es_uri: the service's address, a str or a Pyro5 URI; without one the name server is asked, as
         Pyro5's config says. esURI: the same in the original's spelling.
-        Raises ServiceNotFoundError (a NamingError), ServiceUnreachableError (a CommunicationError) or
-        AccessDeniedError.
+        name: what the service's statistics and log call this client, at most 100 printable characters;
+        without one the script's name and process id.
+        Raises ServiceNotFoundError (a NamingError), ServiceUnreachableError (a CommunicationError),
+        AccessDeniedError, and TypeError or ValueError for a bad argument.
         """
-        self.__outbox = Outbox(chosen_finder(ident, es_uri, esURI))
-        self._join("publisher", self.__outbox)
+        self.__outbox = Outbox(chosen_finder(ident, es_uri, esURI, name))
+        add_end(self, "publisher", self.__outbox)
 
-    def publish(self, subjects: Any, message: object) -> int:
+    def publish(self, subjects: Any, message: object = NOT_GIVEN, *, msg: object = NOT_GIVEN) -> int:
         """Publish a message under one name, or one event for each of several.
+
+        msg: Pyro3's name for `message`.
 
         Returns how many deliveries the service has queued: 0 when nobody listens. A full backlog
         holds the call up, as its subscriber's overflow policy says.
@@ -44,6 +57,8 @@ class Publisher(Participant):
         MessageTooLargeError, ServiceUnreachableError (all: nothing was published), and
         OutcomeUnknownError when the connection broke before the acknowledgement.
         """
+        if msg is not NOT_GIVEN or message is NOT_GIVEN:
+            message = either("publish()", "message", message, "msg", msg)
         entry, events, _ = checked_entry(subjects, encode_shared(message))
         return self.__outbox.publish(entry, events) if events else 0
 

@@ -18,7 +18,7 @@ from typing import Final
 import msgpack
 import Pyro5.core
 
-from ..constants import MAX_HANDSHAKE_REPLY, MAX_MESSAGE
+from ..constants import MAX_HANDSHAKE_REPLY, MAX_MESSAGE, NAME_KEY
 from ..errors import ServiceUnreachableError
 from ..introduction import Introduction
 from ..tls import TlsSocket, client_context
@@ -76,10 +76,11 @@ class Ticket:
 class Session:
     """A connection that has shaken hands. `dead` once it is of no more use."""
 
-    __slots__ = ("_opening", "_pending", "_reader", "_seq", "address", "dead", "local_host", "sock")
+    __slots__ = ("_name", "_opening", "_pending", "_reader", "_seq", "address", "dead", "local_host", "sock")
 
-    def __init__(self, sock: socket.socket, uri: Pyro5.core.URI) -> None:
+    def __init__(self, sock: socket.socket, uri: Pyro5.core.URI, name: str = "") -> None:
         self.sock = sock
+        self._name = name
         self.dead = False
         self.address = str(uri)
         # The address that the service sees us at; a Unix domain socket has none.
@@ -97,11 +98,12 @@ class Session:
         identity: Identity | None = None,
         patience: float = CONNECT_TIMEOUT,
         begun: Callable[[socket.socket], None] = lambda sock: None,
+        name: str = "",
     ) -> Session:
         """Connect to a PYRO URI and shake hands, within CONNECT_TIMEOUT in all.
 
         identity: what to prove, and what the service must prove. patience: seconds for connecting
-        alone. begun: called with the socket once it is connected.
+        alone. begun: called with the socket once it is connected. name: what the service shall call us.
 
         Raises ServiceUnreachableError, AccessDeniedError, and EventServiceError for TLS settings that
         cannot be used.
@@ -110,7 +112,9 @@ class Session:
         tried = False
         while True:
             introduction = Introduction(identity, uri.object, uri.location)
-            session = cls._attempt(uri, introduction, tried, min(patience, CONNECT_TIMEOUT), deadline, begun)
+            session = cls._attempt(
+                uri, introduction, tried, min(patience, CONNECT_TIMEOUT), deadline, begun, name
+            )
             if session is not None:
                 return session
             tried = True
@@ -124,6 +128,7 @@ class Session:
         patience: float,
         deadline: float,
         begun: Callable[[socket.socket], None],
+        name: str,
     ) -> Session | None:
         """A session, or None when another attempt is worth while."""
         context = client_context()
@@ -137,7 +142,7 @@ class Session:
             begun(sock)
             if isinstance(sock, TlsSocket):
                 sock.handshake(deadline)
-            session = cls(sock, uri)
+            session = cls(sock, uri, name)
             if not session._greet(uri.object, deadline, introduction, tried):
                 sock.close()
                 return None
@@ -157,7 +162,8 @@ class Session:
 
     def _greet(self, object_id: str, deadline: float, introduction: Introduction, tried: bool) -> bool:
         """Shake hands; False if the service wants another introduction."""
-        body = msgpack.packb({"handshake": introduction.hello, "object": object_id})
+        hello = {"handshake": introduction.hello, "object": object_id, NAME_KEY: self._name}
+        body = msgpack.packb(hello)
         self.sock.sendall(write_frame(CONNECT, 0, MSGPACK, 0, body))
         while (frame := self._reader.next_frame()) is None:
             left = deadline - time.monotonic()

@@ -6,20 +6,22 @@ their threads (inlet.py does).
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterable
 from typing import Any, cast
 
+from Pyro5.client import Proxy
 from Pyro5.server import expose
 
-from ..background_log import get_logger
 from ..broker.subjects import check_subjects, check_texts
 from ..event import Event
 from ..options import Overflow
+from .constructors import cooperative
 from .daemon import SubscriberDaemon
+from .handlers import check_class, check_handler
 from .inlet import Inlet
-from .participant import Participant, Uninitialised, chosen_finder
+from .participant import NOT_GIVEN, Participant, Uninitialised, add_end, chosen_finder, either
 from .subscriptions import NAME, PATTERN
-
-log = get_logger("pyro_events.subscriber")
 
 
 class Subscriber(Participant):
@@ -30,30 +32,59 @@ class Subscriber(Participant):
     """
 
     __inlet: Inlet = cast("Inlet", Uninitialised("Subscriber"))
-    __warned = False
 
-    def __init__(self, ident: str | None = None, es_uri: object = None, *, esURI: object = None) -> None:
+    @cooperative(abandon=Participant.close)
+    def __init__(
+        self,
+        ident: str | None = None,
+        es_uri: object = None,
+        *,
+        esURI: object = None,
+        name: str | None = None,
+    ) -> None:
         """Find the event service and connect to it; the arguments are those of Publisher.
 
         With ident, nobody but a service that proves it reaches this object and its daemon.
-        Raises ServiceNotFoundError (a NamingError), ServiceUnreachableError (a CommunicationError) or
-        AccessDeniedError.
+        Raises ServiceNotFoundError (a NamingError), ServiceUnreachableError (a CommunicationError),
+        AccessDeniedError, and TypeError or ValueError for a bad argument. Raises TypeError for a class
+        whose `event` or `on_reconnect` is a coroutine function or a generator, or which has an attribute
+        `events`.
         """
-        finder = chosen_finder(ident, es_uri, esURI)
+        self.__check_class()
+        finder = chosen_finder(ident, es_uri, esURI, name)
         inlet = Inlet(finder, lambda: self.event, lambda reason: self.on_reconnect(reason))
         self.__inlet = inlet
-        self._join("subscriber", inlet)
+        add_end(self, "subscriber", inlet)
         try:
             inlet.announce(self)
         except BaseException:
             inlet.close()
             raise
 
+    def __check_class(self) -> None:
+        kind = type(self)
+        if inspect.getattr_static(kind, "events") is not Subscriber.__dict__["events"]:
+            raise TypeError(
+                f"{kind.__name__}.events hides the method by which the service delivers events: give that "
+                "attribute another name, or set it on the object instead of the class"
+            )
+        check_class(kind, _HANDLERS)
+        self.__check_own_handlers()
+
+    def __check_own_handlers(self) -> None:
+        """Check the handlers that were set on the object, which may be after it was made."""
+        own = vars(self)
+        for name in _HANDLERS:
+            if name in own:
+                check_handler(f"{type(self).__name__}.{name}", own[name])
+
     def event(self, event: Event) -> None:
-        """Override this: it is called with every event, in threads of the daemon."""
-        if not self.__warned:
-            self.__warned = True
-            log.warning("%s does not override event(): its events are ignored", type(self).__name__)
+        """Override this: it is called with every event, in threads of the daemon.
+
+        A plain function, not a coroutine function or a generator. Without one of your own, the event is
+        printed.
+        """
+        print(event)
 
     def on_reconnect(self, reason: str) -> None:
         """Override this to hear that the service has been lost and found again.
@@ -86,13 +117,15 @@ class Subscriber(Participant):
         Raises TypeError or ValueError for a bad name or option, ServiceUnreachableError, and
         OutcomeUnknownError.
         """
+        self.__check_own_handlers()
         options = _options(backlog, backlog_bytes, overflow)
         self.__inlet.subscribe(NAME, check_subjects(subjects), options)
 
     def subscribeMatch(
         self,
-        patterns: Any,
+        patterns: Any = NOT_GIVEN,
         *,
+        subjectPatterns: Any = NOT_GIVEN,
         backlog: int | None = None,
         backlog_bytes: int | None = None,
         overflow: Overflow | str | None = None,
@@ -100,8 +133,10 @@ class Subscriber(Participant):
         """Subscribe to the subjects that match one regular expression or any of several.
 
         Matched from the start of the subject, whatever the case of letters. Options and errors as
-        for `subscribe`; a bad pattern is a ValueError.
+        for `subscribe`; a bad pattern is a ValueError. subjectPatterns: Pyro3's name for `patterns`.
         """
+        patterns = either("subscribeMatch()", "patterns", patterns, "subjectPatterns", subjectPatterns)
+        self.__check_own_handlers()
         options = _options(backlog, backlog_bytes, overflow)
         self.__inlet.subscribe(PATTERN, check_texts(patterns), options)
 
@@ -127,18 +162,70 @@ class Subscriber(Participant):
         """
         self.__inlet.abort()
 
-    def setThreading(self, threading: bool) -> None:
+    @property
+    def abortListen(self) -> bool:
+        """Whether `abort` or `close` was called since `listen` began last; Pyro3's name.
+
+        To set it to true is to call `abort`.
+        """
+        return self.__inlet.aborted
+
+    @abortListen.setter
+    def abortListen(self, value: object) -> None:
+        if value:
+            self.__inlet.abort()
+        else:
+            self.__inlet.aborted = False
+
+    def setThreading(self, threading: bool | int = NOT_GIVEN, *, threaded: bool | int = NOT_GIVEN) -> None:
         """Whether an event may be handled while the previous one still is.
 
         It is on at first: events start in order, up to 16 handlers run at once. Off: strictly one
-        by one.
+        by one. threaded: Pyro3's name for `threading`.
         """
-        self.__inlet.crew.set_threading(bool(threading))
+        chosen = either("setThreading()", "threading", threading, "threaded", threaded)
+        self.__inlet.crew.set_threading(bool(chosen))
 
     @property
     def daemon(self) -> SubscriberDaemon:
-        """The Pyro5 daemon that the events come to; for GUI loops: `sockets`, `events`, `requestLoop`."""
+        """The Pyro5 daemon that the events come to; for GUI loops: `sockets`, `events`, `requestLoop`.
+
+        In a class that is also a threading.Thread it is the thread's attribute of that name. `getDaemon`
+        returns the daemon in every class.
+        """
+        other = self.__other_daemon()
+        return self.__inlet.daemon if other is None else cast(SubscriberDaemon, other.__get__(self))
+
+    @daemon.setter
+    def daemon(self, value: Any) -> None:
+        other = self.__other_daemon()
+        if other is None:
+            raise AttributeError(
+                "the daemon of a subscriber is made by Subscriber.__init__ and cannot be replaced; register "
+                "other objects with getDaemon(), or keep a daemon of your own in another attribute"
+            )
+        other.__set__(self, value)
+
+    def __other_daemon(self) -> Any:
+        """The `daemon` of a base behind this one, None if there is none."""
+        bases = type(self).__mro__
+        behind = bases[bases.index(Subscriber) + 1 :]
+        return next((base.__dict__["daemon"] for base in behind if "daemon" in base.__dict__), None)
+
+    def getDaemon(self) -> SubscriberDaemon:
+        """The Pyro5 daemon that the events come to."""
         return self.__inlet.daemon
+
+    def getProxy(self) -> Proxy:
+        """A new Pyro5 proxy for this subscriber; Pyro3's name. It is of use to whoever holds no `ident`."""
+        return self.__inlet.daemon.proxyFor(self)
+
+    def __dir__(self) -> Iterable[str]:
+        return [name for name in super().__dir__() if name != "events"]  # which is the service's
+
+
+# The methods that a program overrides, or sets on the object.
+_HANDLERS = ("event", "on_reconnect")
 
 
 def _options(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -226,17 +225,18 @@ def test_closing_without_a_service(service: EventServiceStarter) -> None:
     assert time.monotonic() - begin < 2
 
 
-def test_an_event_that_is_not_overridden(
-    uri: str, publisher: Publisher, caplog: pytest.LogCaptureFixture
+def test_an_event_that_is_not_overridden_is_printed(
+    uri: str, publisher: Publisher, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Subscriber(es_uri=uri) as plain:
         plain.subscribe("a")
         thread = threading.Thread(target=plain.listen)
         thread.start()
-        with caplog.at_level(logging.WARNING):
-            publisher.publish(["a", "A"], 1)
-            eventually(lambda: plain.statistics().handled == 2)
-        assert caplog.text.count("does not override event()") == 1
+        publisher.publish(["a", "A"], ("SUN", 22.44))
+        eventually(lambda: plain.statistics().handled == 2)
+        printed = capsys.readouterr().out.splitlines()
+        assert [line.split()[2] for line in printed] == ["a", "A"]
+        assert all(line.endswith("): ('SUN', 22.44)>") for line in printed)
         plain.event = lambda event: plain.abort()  # type: ignore[method-assign]
         publisher.publish("a", 1)
         thread.join(10)

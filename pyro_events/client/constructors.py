@@ -1,0 +1,82 @@
+"""Constructors that go on to the next class, but only where the program asks for that.
+
+Knows: how `__init__` was reached, and the order of the bases. Must not know: what a constructor does.
+
+Programs written for Pyro3 call the constructor of each base by its name, `Publisher.__init__(self)`. Those
+written today say `super().__init__()`, and rely on each class to call the next. To go on in the first case
+would initialise a base twice, which a window or a started thread does not tolerate; not to go on in the
+second would leave bases out. Python tells the two apart: the first takes `__init__` from the class, the
+second, as making an object does, takes it from the instance.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+class _Cooperative:
+    """An `__init__` that calls the next class's when it was taken from an instance."""
+
+    def __init__(self, init: Callable[..., None], abandon: Callable[[Any], object]) -> None:
+        functools.update_wrapper(cast(Any, self), init)
+        self._init = init
+        self._abandon = abandon
+        self._owner: type | None = None
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner = owner
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Callable[..., None]:
+        return self._init if instance is None else functools.partial(self.run, instance)
+
+    def run(self, instance: Any, *args: Any, **named: Any) -> None:
+        """Initialise the instance, then what comes behind our class in its bases."""
+        self._init(instance, *args, **named)
+        try:
+            self._go_on(instance, args, named)
+        except BaseException:
+            self._abandon(instance)
+            raise
+
+    def _go_on(self, instance: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        bases = type(instance).__mro__
+        for base in bases[bases.index(self._owner) + 1 :]:
+            following = base.__dict__.get("__init__")
+            if isinstance(following, _Cooperative):  # it takes the same arguments
+                following.run(instance, *args, **named)
+                return
+            if following is not None:
+                if base is not object and not _is_started(instance) and _needs_nothing(following):
+                    following(instance)
+                return
+
+
+def cooperative(abandon: Callable[[Any], object]) -> Callable[[Init], Init]:
+    """Make an `__init__` cooperative. abandon: called with the instance when a later `__init__` raises."""
+
+    def made(init: Init) -> Init:
+        return cast(Init, _Cooperative(init, abandon))
+
+    return made
+
+
+def _is_started(instance: Any) -> bool:
+    """Whether it is a thread whose `__init__` has run: its target must not be forgotten."""
+    return isinstance(instance, threading.Thread) and bool(getattr(instance, "_initialized", False))
+
+
+def _needs_nothing(init: Callable[..., Any]) -> bool:
+    """Whether a constructor can be called without arguments; what needs some is for the program to call."""
+    try:
+        inspect.signature(init).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # written in C, and does not say
+        return True
+    return True

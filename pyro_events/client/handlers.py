@@ -1,0 +1,98 @@
+"""Handlers: whether what a program gave as `event` or `on_reconnect` runs when it is called.
+
+Knows: which callables only make an object that somebody else must run: coroutines and generators. Must not
+know: events, threads, or when a handler is called.
+
+Such a handler would count as successful and do nothing. Most are found before the first event, by looking
+behind partials, bound methods and decorators. The others show by what they return.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
+from typing import Any, Final
+
+# A chain of decorators longer than this is a mistake, or has no end.
+_MOST_LAYERS: Final = 100
+
+_REMEDY: Final = (
+    "make it a plain function; to run a coroutine, hand over to its loop, for instance with "
+    "loop.call_soon_threadsafe(queue.put_nowait, event)"
+)
+_KINDS: Final[tuple[tuple[Callable[[Any], bool], str], ...]] = (
+    (inspect.iscoroutinefunction, "a coroutine function (async def)"),
+    (inspect.isasyncgenfunction, "an async generator function (async def with yield)"),
+    (inspect.isgeneratorfunction, "a generator function (it contains yield)"),
+)
+_RESULTS: Final[tuple[tuple[type, str], ...]] = (
+    (Coroutine, "a coroutine"),
+    (AsyncGenerator, "an async generator"),
+    (Generator, "a generator"),
+    (Awaitable, "an awaitable"),
+)
+
+
+def check_class(cls: type, handlers: tuple[str, ...]) -> None:
+    """Raise TypeError unless the handlers that a class defines run when they are called.
+
+    handlers: names of methods. Looks at the class alone, because its properties may not work yet.
+    """
+    for name in handlers:
+        handler = inspect.getattr_static(cls, name)
+        if not callable(handler) and not hasattr(type(handler), "__get__"):
+            raise _not_callable(f"{cls.__name__}.{name}", handler)
+        _check(f"{cls.__name__}.{name}", handler)
+
+
+def check_handler(name: str, handler: object) -> None:
+    """Raise TypeError unless a handler can be called and runs when it is. name: how errors call it."""
+    if not callable(handler):
+        raise _not_callable(name, handler)
+    _check(name, handler)
+
+
+def check_result(name: str, result: object) -> None:
+    """Raise TypeError if a handler returned what somebody should have run. name: how errors call it."""
+    if isinstance(result, types.CoroutineType) and inspect.getcoroutinestate(result) == inspect.CORO_CREATED:
+        result.close()  # or Python warns that it was never awaited, which the error says already
+    for kind, what in _RESULTS:
+        if isinstance(result, kind):
+            raise TypeError(f"{name} returned {what}, which nobody runs: {_REMEDY}")
+
+
+def _not_callable(name: str, handler: object) -> TypeError:
+    return TypeError(f"{name} must be a function, and is of type {type(handler).__name__}")
+
+
+def _check(name: str, handler: object) -> None:
+    for layer in _layers(handler):
+        for is_kind, what in _KINDS:
+            if is_kind(layer):
+                raise TypeError(f"{name} is {what}, so calling it runs nothing: {_REMEDY}")
+
+
+def _layers(handler: object) -> Iterator[Any]:
+    """A callable, and the functions that it stands for."""
+    waiting, seen = [handler], 0
+    while waiting and seen < _MOST_LAYERS:
+        layer, seen = waiting.pop(), seen + 1
+        yield layer
+        waiting.extend(_behind(layer))
+
+
+def _behind(layer: Any) -> Iterator[Any]:
+    """What a callable calls. The object itself is not asked: a mock or a Pyro proxy would invent it."""
+    if isinstance(layer, (functools.partial, functools.partialmethod, functools.singledispatchmethod)):
+        yield layer.func
+    elif isinstance(layer, (types.MethodType, staticmethod, classmethod)):
+        yield layer.__func__
+    elif not isinstance(layer, (types.FunctionType, types.BuiltinFunctionType, type)):
+        call = inspect.getattr_static(type(layer), "__call__", None)
+        if call is not None and not isinstance(call, types.WrapperDescriptorType):
+            yield call
+    attributes = getattr(layer, "__dict__", None)
+    if isinstance(attributes, dict) and "__wrapped__" in attributes:
+        yield attributes["__wrapped__"]
