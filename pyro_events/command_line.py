@@ -21,13 +21,15 @@ from typing import Any, Final, NoReturn
 import Pyro5.errors
 
 from . import __version__
+from .secret import Passphrase, Secret
 from .server.runner import Runner
 
 PREFIX: Final = "PYROEVENTS_"
 _TRUE: Final = ("1", "on", "yes", "true")
 _FALSE: Final = ("", "0", "off", "no", "false")
-# A passphrase is a line, not a disk.
-_LARGEST_IDENT_FILE: Final = 4096
+_IDENT_VARIABLE: Final = PREFIX + "IDENT"
+# Characters of a passphrase in a file. It is a line, not a disk; and a longer one is refused, not cut.
+_LONGEST_IDENT: Final = 4096
 
 Option = tuple[tuple[str, ...], dict[str, Any]]
 
@@ -60,7 +62,11 @@ class Hosts(argparse.Action):
 IDENT_OPTIONS: Final[tuple[Option, ...]] = (
     (
         ("-i", "--ident"),
-        {"metavar": "PASSPHRASE", "help": "passphrase that both sides must prove; others can see it in ps"},
+        {
+            "type": Passphrase,
+            "metavar": "PASSPHRASE",
+            "help": "passphrase that both sides must prove; others can see it in ps",
+        },
     ),
     (("--ident-file",), {"metavar": "FILE", "help": "file whose first line is the passphrase"}),
     (
@@ -72,6 +78,16 @@ IDENT_OPTIONS: Final[tuple[Option, ...]] = (
         },
     ),
 )
+
+
+class Given(Secret):
+    """What a script was given: it may hold a passphrase, so no traceback shows it."""
+
+    __slots__ = ("arguments", "environment")
+
+    def __init__(self, arguments: Iterable[str], environment: Mapping[str, str]) -> None:
+        self.arguments = tuple(arguments)
+        self.environment = environment
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,32 +102,28 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (-h lists the options)\n")
 
-    def parse(
-        self,
-        arguments: Sequence[str],
-        environment: Mapping[str, str],
-        prefixes: Mapping[str, str] | None = None,
-    ) -> argparse.Namespace:
+    def parse(self, given: Given, prefixes: Mapping[str, str] | None = None) -> argparse.Namespace:
         """The options that the command line and the environment ask for. Exits on a bad one.
 
         prefixes: what a variable begins with instead of PYROEVENTS_, by the option's name.
         """
-        given = vars(self.parse_args(arguments))
-        if given["ident"] is not None and given["ident_file"] is not None:
+        asked = vars(self._parsed(given))
+        if asked["ident"] is not None and asked["ident_file"] is not None:
             self.error("--ident and --ident-file are the same thing: give one of them")
+        has_ident = asked["ident"] is not None or asked["ident_file"] is not None
         from_environment: list[str] = []
         for action in self._actions:
             name = max(action.option_strings, key=len)
             variable = (prefixes or {}).get(action.dest, PREFIX) + name[2:].upper().replace("-", "_")
-            text = environment.get(variable)
-            if text is None or action.dest in ("help", "version"):
+            # One passphrase on the command line is enough; of two variables, see `passphrase`.
+            ours = action.dest in ("ident", "ident_file")
+            if action.dest in ("help", "version", "ident") or (ours and has_ident):
                 continue
-            if action.dest in ("ident", "ident_file"):
-                # One of them on the command line is enough; of two variables, see `passphrase`.
-                if given["ident"] is None and given["ident_file"] is None:
-                    from_environment.append(f"{name}={text}")
-            elif isinstance(action, Hosts):
-                if not given[action.dest]:
+            text = given.environment.get(variable)
+            if text is None:
+                continue
+            if isinstance(action, Hosts):
+                if not asked[action.dest]:
                     from_environment += [f"{name}={host}" for host in text.replace(",", " ").split()]
             elif action.nargs != 0:
                 from_environment.append(f"{name}={text}")
@@ -119,25 +131,55 @@ class Parser(argparse.ArgumentParser):
                 from_environment.append(name)
             elif text.lower() not in _FALSE:
                 self.error(f"{variable} must be 1 or 0, not {text!r}")
-        return self.parse_args([*from_environment, *arguments])
+        options = self._parsed(Given([*from_environment, *given.arguments], given.environment))
+        if not has_ident and _IDENT_VARIABLE in given.environment:
+            options.ident = Passphrase(given.environment[_IDENT_VARIABLE])
+        return options
+
+    def _parsed(self, given: Given) -> argparse.Namespace:
+        """What argparse makes of the arguments. Exits on a bad one."""
+        try:
+            return self.parse_args(given.arguments)
+        except BaseException as error:
+            failure = error
+        # Without argparse's functions: they have all arguments in their variables.
+        failure.__context__ = None
+        raise failure.with_traceback(None)
 
 
-def passphrase(options: argparse.Namespace) -> str | None:
+def passphrase(options: argparse.Namespace) -> Passphrase | None:
     """The passphrase that the options give, None for none. Raises ValueError."""
     if options.ident is not None and options.ident_file is not None:
-        raise ValueError(f"{PREFIX}IDENT and {PREFIX}IDENT_FILE are the same thing: set one of them")
+        raise ValueError(f"{_IDENT_VARIABLE} and {PREFIX}IDENT_FILE are the same thing: set one of them")
     if options.ident_file is None:
-        ident: str | None = options.ident
+        ident: Passphrase | None = options.ident
         return ident
+    found = _first_line(options.ident_file)
+    if isinstance(found, Passphrase):
+        return found
+    raise ValueError(f"the passphrase cannot be read from {options.ident_file}: {found}")
+
+
+def _first_line(path: str) -> Passphrase | str:
+    """The first line of a file, exactly as Python's `readline().rstrip("\\n")` takes it; or, in words, why
+    not.
+
+    Nothing is raised from here: the errors of decoding hold what was read.
+    """
     try:
-        with open(options.ident_file, encoding="utf-8") as file:
-            text = file.read(_LARGEST_IDENT_FILE)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the passphrase cannot be read from {options.ident_file}: {error}") from None
-    lines = text.splitlines()
-    if not lines or not lines[0].strip():
-        raise ValueError(f"the first line of {options.ident_file} should be the passphrase, and is empty")
-    return lines[0]
+        with open(path, encoding="utf-8") as file:
+            line = Passphrase(file.readline(_LONGEST_IDENT + 2).rstrip("\n"))
+    except UnicodeDecodeError as error:
+        return f"it is not UTF-8 text ({error.reason} at byte {error.start})"
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError as error:  # a path with a null byte
+        return str(error)
+    if not line.reveal().strip():
+        return "its first line should be the passphrase, and is empty"
+    if len(line.reveal()) > _LONGEST_IDENT:
+        return f"its first line is longer than {_LONGEST_IDENT} characters"
+    return line
 
 
 def addresses(hosts: Sequence[str] | None) -> frozenset[str]:

@@ -14,7 +14,18 @@ from dataclasses import fields
 from typing import Any, Final
 
 from . import constants as c
-from .command_line import IDENT_OPTIONS, PREFIX, Hosts, Option, Parser, addresses, passphrase, port, run
+from .command_line import (
+    IDENT_OPTIONS,
+    PREFIX,
+    Given,
+    Hosts,
+    Option,
+    Parser,
+    addresses,
+    passphrase,
+    port,
+    run,
+)
 from .command_line import switch as _on
 from .command_line import value as _value
 from .options import BacklogOptions, Overflow, ServiceOptions
@@ -93,9 +104,15 @@ _SAME: Final = tuple(
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
     """The options that the command line and the environment ask for. Exits on a bad one."""
+    given = Given(arguments, environment)
+    del arguments, environment
+    return _parsed(given)
+
+
+def _parsed(given: Given) -> argparse.Namespace:
     epilog = f"Each option can also be given as an environment variable: --ns-host as {PREFIX}NS_HOST."
     parser = Parser(_PROG, "Start the event service of pyro_events.", _OPTIONS, epilog)
-    options = parser.parse(arguments, environment)
+    options = parser.parse(given)
     if options.no_ns and (options.embed_ns or options.ns_host or options.ns_port is not None):
         parser.error("--no-ns cannot be combined with --embed-ns, --ns-host or --ns-port")
     return options
@@ -123,7 +140,9 @@ def make_starter(options: argparse.Namespace) -> EventServiceStarter:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the event service until SIGTERM or SIGINT; returns the exit status."""
-    options = parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+    given = Given(sys.argv[1:] if arguments is None else arguments, os.environ)
+    del arguments
+    options = _parsed(given)
     make_room(options.max_connections)
     status = run(_PROG, lambda: make_starter(options), _announce, options.verbose)
     if status == 0:

@@ -18,7 +18,7 @@ from Pyro5.client import Proxy
 
 from .errors import AccessDeniedError, ClocksDifferError, ServiceNotFoundError
 from .introduction import STOCK_HELLO, Introduction
-from .wire.identity import Identity, identity_of
+from .wire.identity import Ident, Identity, identity_of, sealed
 
 _REMEDY = (
     "with ident the name server must be guarded by it too: start one with `python -m pyro_events.ns "
@@ -29,23 +29,28 @@ _REMEDY = (
 class IdentProxy(Proxy):
     """A proxy that proves `ident` at every connection, and demands the same of the other side.
 
-    Serialized, copied to another process or logged, it is an ordinary proxy and carries nothing of it.
+    Sent to another program by Pyro5, or logged, it is an ordinary proxy and carries nothing of it. A copy
+    proves as much as the original. One that was pickled carries nothing, and refuses to connect.
     """
 
-    # On the class as well, because a proxy that was unpickled has none.
+    # On the class as well, because a proxy that was unpickled has none. It must not connect then: it
+    # would say and believe what an ordinary proxy does.
     _identity: Identity | None = None
+    _lost_identity = True
     _introduction: Introduction | None = None
 
-    def __init__(self, uri: Any, ident: Any) -> None:
+    def __init__(self, uri: Any, ident: Ident) -> None:
         """uri: a PYRO URI. ident: the passphrase.
 
         Raises TypeError or ValueError. Connecting raises AccessDeniedError beside Pyro5's errors.
         """
+        ident = sealed(ident)
         parsed = Pyro5.core.URI(uri)
         if parsed.protocol != "PYRO":
             raise ValueError(f"{parsed} must be looked up first: locate_ns(ident=…).lookup(name)")
         # Proxy takes attributes of its own only.
         object.__setattr__(self, "_identity", identity_of(ident))
+        object.__setattr__(self, "_lost_identity", False)
         super().__init__(parsed)
 
     @property
@@ -69,6 +74,11 @@ class IdentProxy(Proxy):
 
     def _Proxy__pyroCreateConnection(self, replaceUri: bool = False, connected_socket: Any = None) -> Any:
         """Connect; once more if the other side has told us what it is."""
+        if self._lost_identity:
+            raise AccessDeniedError(
+                f"this IdentProxy for {self._pyroUri} was pickled, and a passphrase never is; what demands a "
+                "passphrase is reached by a new one: IdentProxy(uri, ident)"
+            )
         tried = False
         while True:
             try:
@@ -85,11 +95,15 @@ class IdentProxy(Proxy):
 
     def __copy__(self) -> IdentProxy:
         copied: IdentProxy = super().__copy__()
-        object.__setattr__(copied, "_identity", self._identity)
+        for name in ("_identity", "_lost_identity"):
+            object.__setattr__(copied, name, getattr(self, name))
         return copied
 
+    def __deepcopy__(self, memo: object) -> IdentProxy:
+        return self.__copy__()
 
-def locate_ns(ident: Any = None, host: str | None = None, port: int | None = None) -> Proxy:
+
+def locate_ns(ident: Ident = None, host: str | None = None, port: int | None = None) -> Proxy:
     """A connected proxy for the name server that is guarded by `ident`; without, as Pyro5 finds one.
 
     host, port: None stands for Pyro5's settings NS_HOST and NS_PORT. With ident nothing is broadcast,
@@ -97,6 +111,7 @@ def locate_ns(ident: Any = None, host: str | None = None, port: int | None = Non
 
     Raises ServiceNotFoundError (a NamingError), AccessDeniedError, TypeError or ValueError.
     """
+    ident = sealed(ident)
     identity = identity_of(ident)
     if identity is None:
         return Pyro5.core.locate_ns(host or "", port)

@@ -17,7 +17,18 @@ from typing import Final
 
 from Pyro5 import config
 
-from .command_line import IDENT_OPTIONS, PREFIX, Option, Parser, addresses, passphrase, port, run, switch
+from .command_line import (
+    IDENT_OPTIONS,
+    PREFIX,
+    Given,
+    Option,
+    Parser,
+    addresses,
+    passphrase,
+    port,
+    run,
+    switch,
+)
 from .options import ServiceOptions
 from .server.starter import NameServerStarter
 
@@ -37,11 +48,17 @@ _PREFIXES: Final = {"host": PREFIX + "NS_", "port": PREFIX + "NS_"}
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
     """The options that the command line and the environment ask for. Exits on a bad one."""
+    given = Given(arguments, environment)
+    del arguments, environment
+    return _parsed(given)
+
+
+def _parsed(given: Given) -> argparse.Namespace:
     epilog = f"Each option can also be given as an environment variable: --host as {PREFIX}NS_HOST."
     parser = Parser(
         _PROG, "Start a Pyro5 name server, guarded by a passphrase if you like.", _OPTIONS, epilog
     )
-    return parser.parse(arguments, environment, _PREFIXES)
+    return parser.parse(given, _PREFIXES)
 
 
 def make_starter(options: argparse.Namespace) -> NameServerStarter:
@@ -52,7 +69,9 @@ def make_starter(options: argparse.Namespace) -> NameServerStarter:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the name server until SIGTERM or SIGINT; returns the exit status."""
-    options = parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+    given = Given(sys.argv[1:] if arguments is None else arguments, os.environ)
+    del arguments
+    options = _parsed(given)
     status = run(_PROG, lambda: make_starter(options), _announce, options.verbose)
     if status == 0:
         print("Name server stopped.", flush=True)

@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple
 from Pyro5 import config
 
 from .errors import EventServiceError
+from .secret import Passphrase
 
 # What goes into one record of TLS, and so is encrypted at a time.
 _RECORD: Final = 16 * 1024
@@ -33,7 +34,7 @@ class _Identity(NamedTuple):
 
     certificate: str
     key: str
-    password: str
+    password: Passphrase
     authorities: str
     files: tuple[int, ...]
 
@@ -69,9 +70,8 @@ def client_context() -> ssl.SSLContext | None:
 
 def _identity(side: str) -> _Identity:
     """side: SERVER or CLIENT, as in the names of Pyro5's settings."""
-    certificate, key, password = (
-        getattr(config, f"SSL_{side}{name}") for name in ("CERT", "KEY", "KEYPASSWD")
-    )
+    certificate, key = (getattr(config, f"SSL_{side}{name}") for name in ("CERT", "KEY"))
+    password = Passphrase(getattr(config, f"SSL_{side}KEYPASSWD"))
     files: list[int] = []
     for name in (certificate, key, config.SSL_CACERTS):
         with contextlib.suppress(OSError):
@@ -101,7 +101,7 @@ def _load(context: ssl.SSLContext, setting: str, identity: _Identity) -> None:
     certificate, key, password, authorities, _ = identity
     try:
         if certificate:
-            context.load_cert_chain(certificate, key or None, password or None)
+            context.load_cert_chain(certificate, key or None, password.reveal() or None)
     except (OSError, ValueError) as error:
         raise EventServiceError(
             f"Pyro5's setting {setting} or its key cannot be used ({certificate}, {key}): {error}"

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, settings
+from hypothesis import given as given_some
+from hypothesis import strategies as st
 
 from pyro_events import es
 from pyro_events.command_line import addresses, passphrase
@@ -54,10 +57,38 @@ def test_a_file_without_a_passphrase(tmp_path: Path, content: bytes) -> None:
         passphrase(given("--ident-file", str(file)))
 
 
+ENDS = ["", "\n", "\r\n", "\r", "\n\n", "\nmore\n", "\n\xff"]
+MIDDLES = ["\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\0", "\t", " ", "\ufeff", "ü", "🔑", "\r"]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given_some(
+    parts=st.lists(st.sampled_from([*MIDDLES, "secret", "x" * 1000, "x" * 4094]), max_size=5),
+    end=st.sampled_from(ENDS),
+)
+@example(parts=["x" * 4096], end="\n")
+@example(parts=["x" * 4097], end="\n")
+@example(parts=["x" * 4096], end="\r\n")
+@example(parts=["secret", "\v", "secret"], end="\n")
+@example(parts=["secret", "\u2028", "secret"], end="")
+def test_a_file_is_taken_as_readline_does_or_refused(tmp_path: Path, parts: list[str], end: str) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes("".join([*parts, end]).encode())
+    with open(file, encoding="utf-8") as opened:
+        line = opened.readline().rstrip("\n")
+    if line.strip() and len(line) <= 4096:
+        assert passphrase(given("--ident-file", str(file))) == line
+        return
+    with pytest.raises(ValueError, match="longer than 4096 characters" if line.strip() else "is empty"):
+        passphrase(given("--ident-file", str(file)))
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe\x00")
-    for path in (binary, tmp_path, tmp_path / "none"):
+    late = tmp_path / "late"
+    late.write_bytes(b"secret\n\xff")
+    for path in (binary, late, tmp_path, tmp_path / "none", "nu\0ll"):
         with pytest.raises(ValueError, match="cannot be read from"):
             passphrase(given("--ident-file", str(path)))
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import inspect
 import pickle
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import Pyro5.api
 import pytest
-from Pyro5.client import Proxy
+from Pyro5.client import BatchProxy, Proxy
 from Pyro5.errors import CommunicationError, NamingError
 from Pyro5.nameserver import NameServerDaemon
 from Pyro5.serializers import serializers
@@ -27,6 +29,11 @@ from pyro_events import (
 from pyro_events.codec import decode, encode
 
 SECRET = "an uncommon secret"
+
+
+def key_of(passphrase: str) -> bytes:
+    """The key that docs/security.md describes."""
+    return hashlib.scrypt(passphrase.encode(), salt=b"pyro_events/v1", n=2**14, r=8, p=1, dklen=32)
 
 
 @pytest.fixture
@@ -98,7 +105,7 @@ def test_serialized_it_is_a_plain_proxy(guarded: EventServiceStarter, name: str)
         proof = proxy._pyroHandshake
         written = serializer.dumps(proxy)
         assert SECRET.encode() not in written and proof.split()[-1].encode() not in written
-        assert b"PE1" not in written and proxy._identity._key not in written
+        assert b"PE1" not in written and key_of(SECRET) not in written
         read = serializer.loads(written)
         assert type(read) is Proxy and read == proxy and read._pyroHandshake == "hello"
         assert read._pyroMethods == proxy._pyroMethods
@@ -112,11 +119,66 @@ def test_in_a_message_it_is_a_plain_proxy() -> None:
 def test_pickled_it_has_forgotten_and_copied_it_has_not(guarded: EventServiceStarter) -> None:
     proxy = IdentProxy(guarded.uri, SECRET)
     pickled = pickle.dumps(proxy)
-    assert SECRET.encode() not in pickled and proxy._identity._key not in pickled
-    with pickle.loads(pickled) as forgetful, pytest.raises(AccessDeniedError, match="demands a passphrase"):
-        forgetful.publish("A", 1)
-    with copy.copy(proxy) as copied:
-        assert copied.publish("A", 1) == 0
+    assert SECRET.encode() not in pickled and key_of(SECRET) not in pickled
+    forgetful = pickle.loads(pickled)
+    for lost in (forgetful, copy.copy(forgetful), copy.deepcopy(forgetful)):
+        with lost, pytest.raises(AccessDeniedError, match="demands a passphrase"):
+            lost.publish("A", 1)
+    for kept in (copy.copy(proxy), copy.deepcopy(proxy), copy.deepcopy([proxy])[0]):
+        with kept:
+            assert kept.publish("A", 1) == 0
+
+
+def every_copy(proxy: IdentProxy) -> Iterator[tuple[str, Proxy]]:
+    """Every way to another proxy that Python or Pyro5 offers."""
+    yield "copy", copy.copy(proxy)
+    yield "deepcopy", copy.deepcopy(proxy)
+    yield "deepcopy inside", copy.deepcopy({"proxy": [proxy]})["proxy"][0]
+    yield "copy of a copy", copy.deepcopy(copy.copy(proxy))
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        yield f"pickle {protocol}", pickle.loads(pickle.dumps(proxy, protocol))
+    again = object.__new__(IdentProxy)
+    again.__setstate__(proxy.__getstate__())
+    yield "state", again
+
+
+def test_no_copy_talks_to_a_service_that_proves_nothing(service: EventServiceStarter) -> None:
+    uses: tuple[Callable[[Proxy], Any], ...] = (
+        lambda copied: copied.publish("A", 1),
+        lambda copied: copied._pyroBind(),
+        lambda copied: BatchProxy(copied)._pyroInvoke("publish", ("A", 1), {}),
+        lambda copied: copied._pyroReconnect(tries=1),
+    )
+    with IdentProxy(service.uri, SECRET) as proxy:
+        for way, copied in every_copy(proxy):
+            with copied:
+                for use in uses:
+                    with pytest.raises(AccessDeniedError):
+                        use(copied)
+                    assert copied._pyroConnection is None, way
+    with Proxy(service.uri) as stock:
+        assert stock.statistics()["published"] == 0
+
+
+def test_a_copy_in_another_thread_proves_it_too(guarded: EventServiceStarter) -> None:
+    with IdentProxy(guarded.uri, SECRET) as proxy:
+        assert proxy.publish("A", 1) == 0
+        answers = []
+
+        def use() -> None:
+            with copy.copy(proxy) as copied:
+                answers.append(copied.publish("A", 1))
+                batch = BatchProxy(copied)
+                batch.publish("A", 1)
+                answers.extend(batch())
+                copied._pyroRelease()
+                answers.append(copied.publish("A", 1))
+
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join(10)
+        proxy._pyroClaimOwnership()
+        assert [*answers, proxy.publish("A", 1)] == [0, 0, 0, 0]
 
 
 def test_nobody_chooses_what_it_says(guarded: EventServiceStarter) -> None:

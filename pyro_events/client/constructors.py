@@ -1,6 +1,7 @@
 """Constructors that go on to the next class, but only where the program asks for that.
 
-Knows: how `__init__` was reached, and the order of the bases. Must not know: what a constructor does.
+Knows: how `__init__` was reached, and the order of the bases. Must not know: what a constructor does
+with its arguments, of which the first is `ident`.
 
 Programs written for Pyro3 call the constructor of each base by its name, `Publisher.__init__(self)`. Those
 written today say `super().__init__()`, and rely on each class to call the next. To go on in the first case
@@ -16,6 +17,8 @@ import inspect
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
+
+from ..wire.identity import sealed
 
 Init = TypeVar("Init", bound=Callable[..., None])
 
@@ -37,6 +40,7 @@ class _Cooperative:
 
     def run(self, instance: Any, *args: Any, **named: Any) -> None:
         """Initialise the instance, then what comes behind our class in its bases."""
+        args, named = _sealed(args, named)
         self._init(instance, *args, **named)
         try:
             self._go_on(instance, args, named)
@@ -55,6 +59,14 @@ class _Cooperative:
                 if base is not object and not _is_started(instance) and _needs_nothing(following):
                     following(instance)
                 return
+
+
+def _sealed(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a constructor, its first, `ident`, wrapped, so that no traceback shows it."""
+    args = (sealed(args[0]), *args[1:]) if args else ()
+    if "ident" in named:
+        named = {**named, "ident": sealed(named["ident"])}
+    return args, named
 
 
 def cooperative(abandon: Callable[[Any], object]) -> Callable[[Init], Init]:

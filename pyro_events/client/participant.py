@@ -22,7 +22,7 @@ from Pyro5.client import Proxy
 from ..client_name import chosen_client_name
 from ..errors import EventServiceError
 from ..ident_proxy import IdentProxy
-from ..wire.identity import identity_of
+from ..wire.identity import identity_of, sealed
 from .link import Link
 from .locate import Finder
 
@@ -187,6 +187,7 @@ def chosen_finder(ident: object, es_uri: object, esURI: object, name: object = N
     Raises TypeError when both spellings of the address are given, TypeError or ValueError for what is no
     passphrase, no URI or no name.
     """
+    ident = sealed(ident)
     if es_uri is not None and esURI is not None:
         raise TypeError("es_uri and esURI are the same argument: give one of them")
     uri = es_uri if es_uri is not None else esURI

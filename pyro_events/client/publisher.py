@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ..codec import encode_shared
+from ..wire.identity import Ident, sealed
 from .constructors import cooperative
 from .entries import checked_entry
 from .outbox import Outbox
@@ -26,7 +27,7 @@ class Publisher(Participant):
     @cooperative(abandon=Participant.close)
     def __init__(
         self,
-        ident: str | None = None,
+        ident: Ident = None,
         es_uri: object = None,
         *,
         esURI: object = None,
@@ -42,6 +43,7 @@ class Publisher(Participant):
         Raises ServiceNotFoundError (a NamingError), ServiceUnreachableError (a CommunicationError),
         AccessDeniedError, and TypeError or ValueError for a bad argument.
         """
+        ident = sealed(ident)
         self.__outbox = Outbox(chosen_finder(ident, es_uri, esURI, name))
         add_end(self, "publisher", self.__outbox)
 

@@ -16,6 +16,7 @@ from Pyro5.server import expose
 from ..broker.subjects import check_subjects, check_texts
 from ..event import Event
 from ..options import Overflow
+from ..wire.identity import Ident, sealed
 from .constructors import cooperative
 from .daemon import SubscriberDaemon
 from .handlers import check_class, check_handler
@@ -36,7 +37,7 @@ class Subscriber(Participant):
     @cooperative(abandon=Participant.close)
     def __init__(
         self,
-        ident: str | None = None,
+        ident: Ident = None,
         es_uri: object = None,
         *,
         esURI: object = None,
@@ -50,6 +51,7 @@ class Subscriber(Participant):
         whose `event` or `on_reconnect` is a coroutine function or a generator, or which has an attribute
         `events`.
         """
+        ident = sealed(ident)
         self.__check_class()
         finder = chosen_finder(ident, es_uri, esURI, name)
         inlet = Inlet(finder, lambda: self.event, lambda reason: self.on_reconnect(reason))

@@ -10,6 +10,7 @@ more is read from its socket.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from time import monotonic
 from typing import Protocol, cast
 
@@ -20,6 +21,7 @@ from ..wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader
 from .calling import TURN
 from .doorkeeper import Doorkeeper
 from .handshake import HELLO_LIMITS, call_limits, greeted, objection
+from .served import ServedObject
 from .serving import Serving, ServingOwner
 from .sockets import has_left, is_last_room, tune
 
@@ -38,6 +40,10 @@ class ConnectionOwner(ServingOwner, Protocol):
     received: memoryview
     options: ServiceOptions
     doorkeeper: Doorkeeper
+
+    @property
+    def objects(self) -> Mapping[str, ServedObject]:
+        """What can be called, by object id."""
 
     def admit(self, connection: Connection, crowded: bool) -> str | None:
         """A client has connected: None, or why it cannot stay.

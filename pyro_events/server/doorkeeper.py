@@ -15,7 +15,7 @@ import Pyro5.errors
 
 from ..introduction import STOCK_HELLO
 from ..wire.calls import Hello
-from ..wire.identity import NONCE_SIZE, CallbackProof, Gate, Identity
+from ..wire.identity import CALL_OPTION, NONCE_SIZE, CallbackProof, Gate, Identity
 from .served import Caller
 
 
@@ -43,7 +43,7 @@ class Doorkeeper:
             return STOCK_HELLO, False
         return self._gate.admit(hello.handshake, hello.object_id, self._now()), True
 
-    def proof_for(self, host: str, object_id: str, call: object) -> CallbackProof | None:
+    def proof_for(self, caller: Caller, host: str, object_id: str, call: object) -> CallbackProof | None:
         """What the service proves to a subscriber at `host`, and demands of it; None for nothing.
 
         call: the nonce of the subscribing call, None if it brought none. Raises SecurityError or
@@ -51,6 +51,13 @@ class Doorkeeper:
         """
         if self._identity is None or (call is None and self._is_stock(host)):
             return None
+        if call is not None and not caller.proved:
+            # It may be another subscriber's: who made up or overheard it would get the proof that the
+            # service gives to that one.
+            raise Pyro5.errors.SecurityError(
+                f"the option {CALL_OPTION} is taken only from a caller that has proved the passphrase: "
+                "subscribe with pyro_events.Subscriber and its ident, or leave the option out"
+            )
         if call is None:
             raise Pyro5.errors.SecurityError(
                 "a plain Pyro object cannot prove the passphrase: subscribe with pyro_events.Subscriber "

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import Pyro5.errors
+from Pyro5.core import DAEMON_NAME
 
 from .. import constants as c
 from ..background_log import get_logger
@@ -46,7 +47,12 @@ def greeted(
             log.info("a client from %s was turned away: %s", peer, error, about=peer)
         return None, calls.write_connect_fail(frame.serializer_id, frame.seq, str(error))
     answer = calls.write_connect_ok(frame.serializer_id, frame.seq, greeting, remote_names(served))
-    return Caller(peer, frame.serializer_id, proved), answer
+    if proved:
+        # A proof is for one object: whoever passes on what a client proves to the name server must not
+        # get at the service by it. Pyro5's proxies ask the daemon what an object can do.
+        named = (hello.object_id, DAEMON_NAME)
+        objects = {name: objects[name] for name in named if name in objects}
+    return Caller(peer, frame.serializer_id, proved, objects), answer
 
 
 def objection(error: FrameError, inside: bool) -> bytes | None:

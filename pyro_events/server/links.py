@@ -61,7 +61,7 @@ class Links:
             raise ValueError("the event service is stopping; subscribe again when it is back")
         broker = self._broker
         link = self._checked_link(caller, callback.uri)
-        proof = self._doorkeeper.proof_for(callback.address[0], callback.object_id, wishes.call)
+        proof = self._doorkeeper.proof_for(caller, callback.address[0], callback.object_id, wishes.call)
         backlog = broker.subscribe(callback.uri, names, patterns, wishes.options)
         if link is not None and wishes.anew:
             # It has lost our connection, which we might find out minutes later.

@@ -7,6 +7,7 @@ any method does, nor how a call arrives.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 # Takes the single entry of a `publish_encoded` whose frame is over the limit of stock calls. It is
@@ -41,15 +42,22 @@ class Caller:
     """Who makes a call, as far as the methods may know.
 
     host: the IP address. serializer_id: how its arguments were written. proved: whether it has proved
-    the passphrase.
+    the passphrase. objects: what it may call, by object id.
     """
 
-    __slots__ = ("host", "proved", "serializer_id")
+    __slots__ = ("host", "objects", "proved", "serializer_id")
 
-    def __init__(self, host: str, serializer_id: int, proved: bool = False) -> None:
+    def __init__(
+        self,
+        host: str,
+        serializer_id: int,
+        proved: bool = False,
+        objects: Mapping[str, ServedObject] = MappingProxyType({}),
+    ) -> None:
         self.host = host
         self.serializer_id = serializer_id
         self.proved = proved
+        self.objects = objects
 
 
 class ServedObject(Protocol):

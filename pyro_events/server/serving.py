@@ -7,7 +7,7 @@ are not calls, how a call is made (calling does), or other clients.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from .. import constants as c
@@ -15,7 +15,7 @@ from ..background_log import get_logger
 from ..wire import calls
 from ..wire.frames import MSGPACK, ONEWAY, Frame
 from .calling import invoke, size_of, written
-from .served import LARGE, Caller, Pending, ServedObject
+from .served import LARGE, Caller, Pending
 
 log = get_logger("pyro_events.connection")
 
@@ -29,10 +29,6 @@ _LARGE_ANSWER = 4 * c.KIB
 
 class ServingOwner(Protocol):
     """What serving asks of the engine."""
-
-    @property
-    def objects(self) -> Mapping[str, ServedObject]:
-        """What can be called, by object id."""
 
     def in_pool(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Do work in another thread, then call back with its result or exception."""
@@ -105,7 +101,7 @@ class Serving:
 
     def _make(self, client: Client, frame: Frame, call: calls.Call) -> None:
         assert self.caller is not None
-        result = invoke(frame, self._owner.objects, self.caller, call, self._owner.deliver)
+        result = invoke(frame, self.caller.objects, self.caller, call, self._owner.deliver)
         if isinstance(result, Pending):
             self._await(client, frame, result)
         else:

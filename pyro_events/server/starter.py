@@ -16,7 +16,7 @@ from ..background_log import get_logger
 from ..constants import DEFAULT_PORT, EVENTSERVER_NAME, NAME_CHECK
 from ..errors import ServiceNotFoundError
 from ..options import ServiceOptions
-from ..wire.identity import identity_of
+from ..wire.identity import Ident, identity_of, sealed
 from .binding import bind, location, warn_if_open
 from .engine import Engine
 from .nameserver import DaemonMethods, EmbeddedNameServer
@@ -49,7 +49,7 @@ class EventServiceStarter(Runner):
         embed_ns: bool = False,
         replace: bool = False,
         options: ServiceOptions | None = None,
-        ident: str | None = None,
+        ident: Ident = None,
     ) -> None:
         """host: where to listen; None is Pyro5's setting HOST, which is the loopback interface.
 
@@ -60,6 +60,7 @@ class EventServiceStarter(Runner):
         must prove to know, and that is proved to them. Raises TypeError or ValueError for one that
         cannot be.
         """
+        ident = sealed(ident)
         super().__init__()
         # Here, because it takes a while, and nothing runs on the loop yet.
         self._identity = identity_of(ident)
@@ -162,10 +163,11 @@ class NameServerStarter(Runner):
         port: int | None = None,
         *,
         options: ServiceOptions | None = None,
-        ident: str | None = None,
+        ident: Ident = None,
     ) -> None:
         """host, port: where to listen; None is Pyro5's setting HOST or NS_PORT. ident: the passphrase
         that clients must prove to know. Raises TypeError or ValueError for one that cannot be."""
+        ident = sealed(ident)
         super().__init__()
         self._identity = identity_of(ident)
         self._host = host

@@ -40,6 +40,8 @@ from typing import Any, Final, NamedTuple
 
 import Pyro5.errors
 
+from ..secret import Passphrase, Secret
+
 # The clocks of the two sides may differ by this many seconds; a proof is remembered that long.
 MAX_SKEW: Final = 30.0
 # Proofs remembered at most, 20 MiB. With more in a minute, further clients are denied until it has passed.
@@ -90,44 +92,68 @@ class Again(NamedTuple):
     time: float
 
 
-class Identity:
-    """A passphrase, as the key that proofs are made with."""
+class Identity(Secret):
+    """A passphrase, as the key that proofs are made with. The key itself is in no attribute."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_keyed",)
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keyed = hmac.new(key, digestmod=hashlib.sha256)
 
     def mac(self, role: str, *parts: str) -> str:
         """The code over a role and what it says."""
         # With their lengths, so that no two lists of parts give the same text.
         text = "".join([f"{len(part)}:{part}," for part in (_TAG, role, *parts)])
-        return hmac.new(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        code = self._keyed.copy()
+        code.update(text.encode("utf-8", "surrogatepass"))
+        return code.hexdigest()
 
     def matches(self, code: str, role: str, *parts: str) -> bool:
         """Whether `code` is the code over that, found out in constant time."""
         return hmac.compare_digest(code, self.mac(role, *parts))
 
 
+# What whoever takes a passphrase accepts: as it is, wrapped, or as the identity that was made of it.
+Ident = str | Passphrase | Identity | None
+
+
+def sealed(ident: object) -> Passphrase | Identity | None:
+    """Wrap what was given as a passphrase, whatever it is; never raises.
+
+    For the first line of whatever takes one, `ident = sealed(ident)`: the variables of a function that
+    raises are shown in some tracebacks.
+    """
+    return ident if ident is None or isinstance(ident, (Passphrase, Identity)) else Passphrase(ident)
+
+
 @lru_cache(maxsize=16)
-def _identity(passphrase: str) -> Identity:
-    secret = passphrase.encode("utf-8", "surrogatepass")
-    return Identity(hashlib.scrypt(secret, salt=_SALT, n=2**14, r=8, p=1, dklen=32))
+def _identity(passphrase: Passphrase) -> Identity:
+    return Identity(
+        hashlib.scrypt(
+            passphrase.reveal().encode("utf-8", "surrogatepass"), salt=_SALT, n=2**14, r=8, p=1, dklen=32
+        )
+    )
 
 
-def identity_of(passphrase: object) -> Identity | None:
+def identity_of(ident: object) -> Identity | None:
     """The identity that a passphrase stands for; None and an identity stand for themselves.
 
     Takes about 50 ms for a new passphrase, on purpose. Raises TypeError or ValueError for what
     cannot be a passphrase.
     """
-    if passphrase is None or isinstance(passphrase, Identity):
-        return passphrase
-    if not isinstance(passphrase, str):
-        raise TypeError(f"ident must be a passphrase, a str, not {type(passphrase).__name__}")
-    if not passphrase.strip():
+    ident = sealed(ident)
+    if not isinstance(ident, Passphrase):
+        return ident
+    if not isinstance(ident.reveal(), str):
+        raise TypeError(f"ident must be a passphrase, a str, not {type(ident.reveal()).__name__}")
+    if not ident.reveal().strip():
         raise ValueError("ident is an empty passphrase; leave it out to use none")
-    return _identity(passphrase)
+    try:
+        return _identity(ident)
+    except BaseException as error:  # of a signal's handler, for one
+        failure = error
+    # Without the functions that were interrupted: they have the key in their variables.
+    raise failure.with_traceback(None)
 
 
 class ClientProof:

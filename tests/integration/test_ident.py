@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -344,6 +345,52 @@ def test_stock_peers_on_a_host_that_is_named() -> None:
         finally:
             daemon.shutdown()
             thread.join(10)
+
+
+def test_a_client_that_has_proved_nothing_is_no_way_to_a_proof_for_a_subscriber() -> None:
+    """Where its host need not prove anything, it might send another subscriber's nonce with its own port."""
+    options = ServiceOptions(allow_stock=frozenset({LOOPBACK}))
+    with (
+        EventServiceStarter(LOOPBACK, 0, use_ns=False, ident=SECRET, options=options) as es,
+        fake_subscriber() as fake,
+        raw_client(es.uri) as stranger,
+    ):
+        for method, name in (("subscribe", "A"), ("subscribeMatch", "A.*")):
+            error = stranger.call(method, name, fake.uri, {CALL_OPTION: CALL})
+            assert error["__class__"] == "Pyro5.errors.SecurityError"
+            assert "only from a caller that has proved the passphrase" in error["args"][0]
+        assert not fake.connected()
+        assert stranger.call("subscribe", "A", fake.uri) is None
+        fake.accept()
+        frame = fake.frame()
+        assert frame is not None and b"PE1" not in frame.payload
+        assert stranger.call("subscribe", "B", fake.uri, {CALL_OPTION: CALL})["__class__"]
+
+
+def test_a_proof_for_the_name_server_is_none_for_the_service(free_port: Callable[[], int]) -> None:
+    """A client may be talked into proving the passphrase to the name server through somebody else."""
+    ns_port = free_port()
+    with EventServiceStarter(
+        LOOPBACK, 0, ns_host=LOOPBACK, ns_port=ns_port, embed_ns=True, ident=SECRET
+    ) as es:
+        identity = identity_of(SECRET)
+        assert identity is not None and es.ns_uri is not None
+        names = URI(es.ns_uri).object
+        run = "-"
+        for _ in range(2):
+            client = ClientProof(identity, names, run, time.time(), os.urandom(16))
+            with raw_client(es.uri, greeted=False) as relay:  # the service's own port serves both
+                kind, answer = relay.say(client.hello, names)
+                if kind == CONNECT_FAIL:
+                    again = client.again(answer)
+                    assert again is not None
+                    run = again.run
+                    continue
+                assert client.accepts(answer["handshake"])
+                error = relay.call("publish", "A", 1)
+                assert error["__class__"] == "Pyro5.errors.DaemonError" and "no object" in error["args"][0]
+        with Publisher(SECRET, es.uri) as publisher:
+            assert publisher.statistics().published == 0
 
 
 # Who may change whose subscription, and where the service connects

@@ -17,6 +17,8 @@ from pyro_events.wire.identity import NONCE_SIZE, AgainError, CallbackGate, Clie
 OURS = Identity(b"ours")
 HOST = "192.0.2.1"
 CALL = "0" * 32
+PROVED = Caller(HOST, 4, proved=True)
+UNPROVED = Caller(HOST, 4)
 
 
 def proved(keeper: Doorkeeper, who: Identity = OURS) -> Any:
@@ -36,7 +38,7 @@ def test_without_a_passphrase_everybody_is_let_in() -> None:
     keeper = Doorkeeper()
     assert keeper.admit(HOST, Hello("hello", "es")) == ("hello", False)
     assert keeper.admit(HOST, Hello({"any": "thing"}, "es")) == ("hello", False)
-    assert keeper.proof_for(HOST, "o", None) is keeper.proof_for(HOST, "o", CALL) is None
+    assert keeper.proof_for(PROVED, HOST, "o", None) is keeper.proof_for(PROVED, HOST, "o", CALL) is None
 
 
 def test_with_one_it_must_be_proved() -> None:
@@ -61,18 +63,26 @@ def test_some_hosts_need_not_prove_it(host: str) -> None:
 
 def test_a_subscriber_is_given_a_proof_and_must_give_one() -> None:
     keeper, gate = Doorkeeper(OURS), CallbackGate(OURS)
-    proof = keeper.proof_for(HOST, "o", gate.call(os.urandom(NONCE_SIZE)))
+    proof = keeper.proof_for(PROVED, HOST, "o", gate.call(os.urandom(NONCE_SIZE)))
     assert proof is not None and proof.accepts(gate.admit(proof.hello, "o"))
     with pytest.raises(SecurityError, match="cannot prove the passphrase.*--allow-stock"):
-        keeper.proof_for(HOST, "o", None)
+        keeper.proof_for(PROVED, HOST, "o", None)
     with pytest.raises(ValueError, match="must be a nonce"):
-        keeper.proof_for(HOST, "o", 1)
+        keeper.proof_for(PROVED, HOST, "o", 1)
 
 
 def test_a_plain_subscriber_on_a_host_that_is_named() -> None:
     keeper = Doorkeeper(OURS, frozenset({HOST}))
-    assert keeper.proof_for(HOST, "o", None) is None
-    assert keeper.proof_for(HOST, "o", CALL) is not None
+    for caller in (PROVED, UNPROVED):
+        assert keeper.proof_for(caller, HOST, "o", None) is None
+    assert keeper.proof_for(PROVED, HOST, "o", CALL) is not None
+
+
+@pytest.mark.parametrize("stock", [frozenset(), frozenset({HOST})])
+@pytest.mark.parametrize("call", [CALL, "", 0, False, b"", [CALL]])
+def test_who_has_proved_nothing_gets_no_proof(stock: frozenset[str], call: Any) -> None:
+    with pytest.raises(SecurityError, match="only from a caller that has proved the passphrase"):
+        Doorkeeper(OURS, stock).proof_for(UNPROVED, HOST, "o", call)
 
 
 @pytest.mark.parametrize(
