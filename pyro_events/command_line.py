@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import socket
 import sys
@@ -21,8 +22,10 @@ from typing import Any, Final, NoReturn
 import Pyro5.errors
 
 from . import __version__
+from .background_log import background
 from .secret import Passphrase, Secret
 from .server.runner import Runner
+from .standard_streams import open_missing_descriptors, say, settle_streams
 
 PREFIX: Final = "PYROEVENTS_"
 _TRUE: Final = ("1", "on", "yes", "true")
@@ -194,26 +197,44 @@ def addresses(hosts: Sequence[str] | None) -> frozenset[str]:
     return frozenset(found)
 
 
-def run(prog: str, make: Callable[[], Runner], announce: Callable[[Any], None], verbose: bool) -> int:
-    """Run what `make` makes until SIGTERM or SIGINT; returns the exit status.
+def run(
+    prog: str, make: Callable[[], Runner], announce: Callable[[Any], None], verbose: bool, goodbye: str
+) -> int:
+    """Run what `make` makes until SIGTERM, SIGINT or SIGHUP; returns the exit status.
 
-    announce: called with it when it is ready. A ValueError of `make` is the fault of an option.
+    A second signal ends the process at once. announce: called with it when it is ready. A ValueError of
+    `make` is the fault of an option. goodbye: what is said in the end.
     """
+    open_missing_descriptors()
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         level=logging.DEBUG if verbose else logging.WARNING,
     )
     try:
+        status = _run(prog, make, announce)
+        if status == 0:
+            say(goodbye)
+    except KeyboardInterrupt:  # before it is the runner's to end
+        status = 130
+    settle_streams()
+    if not background.flush(rest=True):
+        # Nobody reads standard error: the interpreter would wait for that for ever.
+        os._exit(status)
+    return status
+
+
+def _run(prog: str, make: Callable[[], Runner], announce: Callable[[Any], None]) -> int:
+    try:
         runner = make()
     except ValueError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
+        say(f"{prog}: {error}", sys.stderr)
         return 2
     restore = _on_signals(runner.shutdown)
     try:
         runner.start(announce=lambda: announce(runner))
     except (OSError, Pyro5.errors.PyroError) as error:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        print(f"{prog}: {text}", file=sys.stderr)
+        say(f"{prog}: {text}", sys.stderr)
         return 1
     finally:
         restore()
@@ -221,12 +242,28 @@ def run(prog: str, make: Callable[[], Runner], announce: Callable[[Any], None], 
 
 
 def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
-    """Have SIGTERM and SIGINT call `stop`; returns what undoes it."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    previous: list[Any] = [signal.signal(number, lambda *_: stop()) for number in numbers]
+    """Have the first SIGTERM, SIGINT or SIGHUP call `stop`, and the next end the process at once.
+
+    A SIGHUP that is ignored (by nohup) stays so. Returns what undoes it; after a signal that does nothing,
+    because a second one may still come while the interpreter ends.
+    """
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    told = False
+
+    def on_signal(*_: object) -> None:
+        nonlocal told
+        told = True
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    previous: list[Any] = [signal.signal(number, on_signal) for number in numbers]
 
     def restore() -> None:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)
+        if not told:
+            for number, handler in zip(numbers, previous, strict=True):
+                signal.signal(number, handler)
 
     return restore

@@ -31,6 +31,7 @@ from .command_line import value as _value
 from .options import BacklogOptions, Overflow, ServiceOptions
 from .server.sockets import make_room
 from .server.starter import EventServiceStarter
+from .standard_streams import say
 
 
 def _seconds(default: float, text: str) -> dict[str, Any]:
@@ -139,22 +140,21 @@ def make_starter(options: argparse.Namespace) -> EventServiceStarter:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the event service until SIGTERM or SIGINT; returns the exit status."""
+    """Run the event service until SIGTERM, SIGINT or SIGHUP; returns the exit status."""
     given = Given(sys.argv[1:] if arguments is None else arguments, os.environ)
     del arguments
     options = _parsed(given)
     make_room(options.max_connections)
-    status = run(_PROG, lambda: make_starter(options), _announce, options.verbose)
-    if status == 0:
-        print("Event service stopped.", flush=True)
-    return status
+    return run(
+        _PROG, lambda: make_starter(options), _announce, options.verbose, goodbye="Event service stopped."
+    )
 
 
 def _announce(starter: EventServiceStarter) -> None:
     if starter.ns_uri is not None:
-        print(f"Name server URI = {starter.ns_uri}")
-    print(f"URI = {starter.uri}")
-    print("Event service started.", flush=True)
+        say(f"Name server URI = {starter.ns_uri}")
+    say(f"URI = {starter.uri}")
+    say("Event service started.")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from .command_line import (
 )
 from .options import ServiceOptions
 from .server.starter import NameServerStarter
+from .standard_streams import say
 
 _PROG: Final = "pyro_events.ns"
 _OPTIONS: Final[tuple[Option, ...]] = (
@@ -68,19 +69,18 @@ def make_starter(options: argparse.Namespace) -> NameServerStarter:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the name server until SIGTERM or SIGINT; returns the exit status."""
+    """Run the name server until SIGTERM, SIGINT or SIGHUP; returns the exit status."""
     given = Given(sys.argv[1:] if arguments is None else arguments, os.environ)
     del arguments
     options = _parsed(given)
-    status = run(_PROG, lambda: make_starter(options), _announce, options.verbose)
-    if status == 0:
-        print("Name server stopped.", flush=True)
-    return status
+    return run(
+        _PROG, lambda: make_starter(options), _announce, options.verbose, goodbye="Name server stopped."
+    )
 
 
 def _announce(starter: NameServerStarter) -> None:
-    print(f"URI = {starter.uri}")
-    print("Name server started.", flush=True)
+    say(f"URI = {starter.uri}")
+    say("Name server started.")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,17 @@ fingerprint() {
     cat "$root/setup.cfg" "$root/pyproject.toml"
 }
 
+# Runs a command of the set-up. What it says is shown only if it fails; if Ctrl-C ends it, its traceback
+# is of no use to anybody.
+quietly() {
+    local said status=0
+    said=$("$@" 2>&1) || status=$?
+    if [ "$status" -ne 0 ]; then
+        printf '%s\n' "$said" >&2
+    fi
+    return "$status"
+}
+
 use_venv() {
     local name=$1 extras=${2:-} base wanted mark
     base=$(find_python) || exit 1
@@ -47,13 +58,15 @@ use_venv() {
         return 0
     fi
     echo "Setting up .venv with $base ..." >&2
+    trap 'echo "The set-up was interrupted; start again to go on with it." >&2; exit 130' INT
     # Another mark of the same kind means that the environment itself is good and lacks only extras.
     if ! cat "$root"/.venv/ready-for-* 2>/dev/null | grep -qxF "$wanted"; then
-        "$base" -m venv --clear "$root/.venv"
+        quietly "$base" -m venv --clear "$root/.venv"
     fi
     export PIP_CACHE_DIR="${PIP_CACHE_DIR:-$root/.venv/pip-cache}" PIP_DISABLE_PIP_VERSION_CHECK=1
     export PIP_ROOT_USER_ACTION=ignore
-    "$python" -m pip install -qq --editable "$root${extras:+[$extras]}"
+    quietly "$python" -m pip install -qq --editable "$root${extras:+[$extras]}"
     printf '%s\n' "$wanted" >"$mark"
     printf '%s\n' "$wanted" >"$root/.venv/ready-for-run"
+    trap - INT
 }

@@ -5,10 +5,15 @@ Each runs in a process of its own, on free ports of 127.0.0.1. Ctrl-C, or --seco
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # Until there is something to end in order, Ctrl-C just ends this program, without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import os
 import queue
-import signal
 import socket
 import subprocess
 import sys

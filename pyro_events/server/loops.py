@@ -12,6 +12,7 @@ import logging
 from typing import Any, Final
 
 from ..background_log import get_logger
+from ..standard_streams import open_missing_descriptors
 
 log = get_logger("pyro_events.engine")
 
@@ -23,6 +24,7 @@ _SILENCE: Final = 10.0
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """A new loop, not set as the current one."""
     loop: asyncio.AbstractEventLoop
+    open_missing_descriptors()
     try:
         import uvloop
     except ImportError:  # Windows has none

@@ -10,6 +10,7 @@ import pytest
 from contract import books, in_background, running, statistics, subscribe
 from fake_subscriber import fake_subscriber
 from listening import Collector, collecting, listening
+from log_lines import counted
 from Pyro5.api import Daemon, Proxy, expose
 from Pyro5.core import URI
 from waiting import eventually
@@ -303,7 +304,7 @@ def test_c12_and_c20_a_batch_for_a_plain_object_is_resumed_behind_an_exception(
         found = eventually(lambda: (at := books(service.uri, uri)) and not at["unacknowledged"] and at)
         assert found["delivered"] == 80
         assert found["lost"] == {"handler-error": 80}
-    assert sum("raised for subject 'A'" in record.message for record in caplog.records) == 80
+    eventually(lambda: counted(caplog.records, "raised for subject 'A'") == 80)
     assert "as told" in caplog.text
 
 

@@ -100,6 +100,32 @@ def test_a_fresh_clone_runs_it(root: Path, tmp_path: Path, spawn: Spawner) -> No
     assert "--embed-ns" in start.stdout
 
 
+@pytest.mark.parametrize("step", ["venv", "pip"])
+def test_ctrl_c_while_it_sets_up_gives_one_line(
+    root: Path, tmp_path: Path, spawn: Spawner, step: str
+) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(root, clone, ignore=NOT_COPIED)
+    base = Path(sys._base_executable)
+    started = tmp_path / "started"
+    # An interpreter that tells when the step begins, and then takes its time as a slow disk would.
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *"-m {step} "*) touch "{started}"; exec "{base}" -c "import time; time.sleep(60)";;\n'
+        f'  *"-m venv "*) mkdir -p "{clone}/.venv/bin"; ln -s "$0" "{clone}/.venv/bin/python"; exit 0;;\n'
+        f'esac\nexec "{base}" "$@"\n'
+    )
+    python.chmod(0o755)
+    demo = spawn.command(str(clone / "scripts" / "demo"), env={"PYTHON": str(python), "PYTHONPATH": None})
+    eventually(started.exists, 20, f"the step {step}")
+    demo.send_to_group(signal.SIGINT)
+    assert demo.wait(20) == 130
+    assert "Traceback" not in demo.stdout + demo.stderr
+    assert demo.stderr.splitlines()[1:] == ["The set-up was interrupted; start again to go on with it."]
+    assert not running(str(clone))
+
+
 @pytest.mark.parametrize("script", ["demo", "test", "check"])
 def test_without_a_python_there_is_one_line(root: Path, tmp_path: Path, spawn: Spawner, script: str) -> None:
     shutil.copytree(root / "scripts", tmp_path / "clone" / "scripts")
