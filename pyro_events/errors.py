@@ -44,7 +44,12 @@ class EventServiceError(Pyro5.errors.PyroError):
 
 
 class ServiceNotFoundError(EventServiceError, Pyro5.errors.NamingError):
-    """No name server was found, or it knows no event service."""
+    """No name server was found, or it knows no event service.
+
+    temporary: whether trying again later may help; False where one side speaks TLS and the other does not.
+    """
+
+    temporary = True
 
 
 class ServiceExistsError(EventServiceError, Pyro5.errors.NamingError):
@@ -52,7 +57,12 @@ class ServiceExistsError(EventServiceError, Pyro5.errors.NamingError):
 
 
 class ServiceUnreachableError(EventServiceError, Pyro5.errors.CommunicationError):
-    """The event service's address is known, but nothing there answers as one."""
+    """The event service's address is known, but nothing there answers as one.
+
+    temporary: whether trying again later may help; False where one side speaks TLS and the other does not.
+    """
+
+    temporary = True
 
 
 class AccessDeniedError(EventServiceError, Pyro5.errors.SecurityError):

@@ -66,13 +66,15 @@ class Inlet:
         finder: Finder,
         handler: Callable[[], Callable[[Event], object]],
         returned: Callable[[str], object],
+        wait: float = 0.0,
     ) -> None:
         """handler: returns what to call with an event. returned: called with a reason when the service
-        has connected again, before any event."""
+        has connected again, before any event. wait: seconds for which a service that is not there yet is
+        tried again."""
         self._returned = returned
         gate = CallbackGate(finder.identity) if finder.identity is not None else None
         self.link = Link(finder)
-        self.link.connect()
+        self.link.connect_first(wait)
         try:
             self.daemon = SubscriberDaemon(_host(self.link.local_host), gate=gate)
         except BaseException:

@@ -20,7 +20,13 @@ from typing import Any, Final
 
 import Pyro5.errors
 
-from ..errors import AccessDeniedError, EventServiceError, OutcomeUnknownError, ServiceUnreachableError
+from ..errors import (
+    AccessDeniedError,
+    EventServiceError,
+    OutcomeUnknownError,
+    ServiceNotFoundError,
+    ServiceUnreachableError,
+)
 from ..wire.frames import FrameError
 from ..wire.identity import Identity
 from ..wire.packing import pack
@@ -34,6 +40,11 @@ IDLE: Final = 0.05
 # Seconds for connecting, when a lost service is looked for again and again: just beyond the second
 # after which Linux repeats a lost SYN, so that no two are more than two seconds apart.
 QUICK_CONNECT: Final = 1.1
+# Seconds for all of a constructor's connecting, look-up included: its user has an answer within two.
+FIRST_CONNECT: Final = 1.9
+# A constructor that waits for its service tries again after so many seconds, and at last after these.
+_FIRST_DELAY: Final = 0.05
+_LAST_DELAY: Final = 0.8
 # How long a thread that closes a session waits for those it has just woken to let go of it.
 _LET_GO: Final = 1.0
 
@@ -60,6 +71,7 @@ class Link:
         self._closed = False
         self._opening: socket.socket | None = None
         self._last_address: str | None = None
+        self._examined = False
         self.reconnects = 0
         self._make_locks()
         _links.add(self)
@@ -107,6 +119,30 @@ class Link:
         """
         with self._sending:
             self._usable(quick)
+
+    def connect_first(self, wait: float = 0.0) -> None:
+        """Connect, for a constructor: an answer comes within two seconds.
+
+        wait: seconds for which a service, or a name server, that is not there yet is tried again.
+        Raises as `connect` does, at once what no waiting mends.
+        """
+        until = time.monotonic() + wait
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                with self._sending:
+                    self._connected_anew(False, time.monotonic() + FIRST_CONNECT)
+                return
+            except (ServiceNotFoundError, ServiceUnreachableError) as error:
+                left = until - time.monotonic()
+                if not error.temporary or left <= 0:
+                    if wait:
+                        error.args = (f"{error} (after waiting {wait:g} s)",)
+                    raise error.with_traceback(None) from None  # its user's frames are what helps
+            except EventServiceError as error:
+                raise error.with_traceback(None) from None
+            time.sleep(min(delay, left))
+            delay = min(2 * delay, _LAST_DELAY)
 
     def drop(self, reason: str) -> None:
         """Give the connection up; the next call makes a new one."""
@@ -192,13 +228,20 @@ class Link:
             session.close()
         return self._connected_anew(quick)
 
-    def _connected_anew(self, quick: bool) -> Session:
+    def _connected_anew(self, quick: bool, deadline: float | None = None) -> Session:
+        """deadline: on the monotonic clock, for the look-up too; None: CONNECT_TIMEOUT for each address."""
         failure: ServiceUnreachableError | AccessDeniedError | None = None
         patience = QUICK_CONNECT if quick else CONNECT_TIMEOUT
         for uri in self._finder.candidates(quick):
+            timeout = None if deadline is None else deadline - time.monotonic()
+            # A service that is looked for again and again is not examined each time.
+            examine, self._examined = not quick or not self._examined, quick
             try:
-                session = Session.open(uri, self._finder.identity, patience, self._begin, self._finder.name)
+                session = Session.open(
+                    uri, self._finder.identity, patience, self._begin, self._finder.name, timeout, examine
+                )
             except (ServiceUnreachableError, AccessDeniedError) as error:
+                error.args = (f"{error}{self._finder.source(uri)}", *error.args[1:])
                 failure = error
                 continue
             finally:

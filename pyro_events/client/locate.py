@@ -1,73 +1,114 @@
 """Finding the event service.
 
-Knows: URIs, Pyro5's name server and its settings. Must not know: what is then said to the service.
+Knows: how its address is spelled, and what the name server is asked. Must not know: what is then said to
+the service.
 """
 
 from __future__ import annotations
 
-import random
-import threading
+import ipaddress
+import re
+import time
 from collections.abc import Iterator
 from typing import Final
 
 import Pyro5.core
 import Pyro5.errors
-import Pyro5.nameserver
 from Pyro5 import config
-from Pyro5.client import Proxy
 
+from ..addresses import UNIX, checked_host, checked_port, format_address, split_address
 from ..constants import EVENTSERVER_NAME
-from ..errors import AccessDeniedError, ServiceNotFoundError
-from ..ident_proxy import IdentProxy, locate_ns
+from ..errors import ServiceNotFoundError
+from ..name_server import LOOKUP, NameServer, find_name_server
 from ..wire.identity import Identity
 
-# Pyro5 itself broadcasts for 2.1 s when it finds no name server; a name server that has not
-# answered after this many seconds, beyond NS_LOOKUP_DELAY, will not.
-LOOKUP_TIMEOUT: Final = 10.0
-# When a service that was lost is looked for again and again, a step of the name server's answer is
+# When a service that was lost is looked for again and again, all that is asked of the name server is
 # given this many seconds: no more, so that the last address is tried again soon.
 QUICK_LOOKUP: Final = 0.7
 
-_REMEDIES: Final = (
-    "start one with `python -m pyro_events.es --embed-ns`, or pass the address of a running one as es_uri"
+# A host may be called `pyro`: what follows a URI's protocol is an object, and no number alone.
+_PROTOCOL: Final = re.compile(r"(PYRO(?!:\d+$)|PYRONAME|PYROMETA):", re.I | re.A)
+_WRITE: Final = (
+    f"write HOST:PORT, such as lab-server:9095 or [::1]:9095, or a URI, which looks like "
+    f"PYRO:{EVENTSERVER_NAME}@hostname:port; without es_uri the name server is asked"
 )
 
 
 def parse_uri(es_uri: object) -> Pyro5.core.URI:
     """The address of the service as a Pyro5 URI; None stands for its name in the name server.
 
-    Raises TypeError or ValueError for what is no URI.
+    es_uri: `host:port`, or a PYRO, PYRONAME or PYROMETA URI, as text or as Pyro5's URI.
+    Raises TypeError or ValueError that says what to write.
     """
     if es_uri is None:
         es_uri = "PYRONAME:" + EVENTSERVER_NAME
     if not isinstance(es_uri, (str, Pyro5.core.URI)):
-        raise TypeError(f"es_uri must be a str or a Pyro5 URI, not {type(es_uri).__name__}")
+        raise TypeError(f"es_uri must be a str or a Pyro5 URI, not {type(es_uri).__name__}; {_WRITE}")
+    text = str(es_uri)
     try:
-        return Pyro5.core.URI(es_uri)
-    except Pyro5.errors.PyroError as error:
+        if not _PROTOCOL.match(text):
+            return Pyro5.core.URI(f"PYRO:{EVENTSERVER_NAME}@{_location(text)}")
+        named, at, location = text.partition("@")
+        if any(character.isspace() for character in text):
+            raise ValueError("it has a blank in it")
+        if at:
+            needed = named.upper().startswith("PYRO:")
+            text = f"{named}@{_location(location, None if needed else config.NS_PORT)}"
+        return Pyro5.core.URI(text)
+    except (ValueError, Pyro5.errors.PyroError) as error:
         raise ValueError(
-            f"es_uri {str(es_uri)!r} is no Pyro URI ({error}); "
-            f"it looks like PYRO:{EVENTSERVER_NAME}@hostname:port"
+            f"es_uri={str(es_uri)!r} is no address of an event service: {error}; {_WRITE}"
         ) from None
+
+
+def _location(text: str, default_port: int | None = None) -> str:
+    """A location as it stands in a URI. Raises ValueError that says what is wrong."""
+    if text.startswith(UNIX):
+        return text
+    if default_port is not None and not text.rpartition("]")[2].count(":"):
+        text = f"{text}:{default_port}"
+    return format_address(*split_address(text))
 
 
 class Finder:
     """Names the addresses at which the service may be, the likeliest first."""
 
-    def __init__(self, es_uri: object = None, identity: Identity | None = None, name: str = "") -> None:
-        """es_uri: a str or a Pyro5 URI; None: ask the name server for EVENTSERVER_NAME.
-        identity: what the name server and the service must prove, and is proved to them.
-        name: what the service shall call the client."""
-        self._wanted = parse_uri(es_uri)
+    def __init__(
+        self,
+        es_uri: object = None,
+        identity: Identity | None = None,
+        ns_host: str | ipaddress.IPv4Address | ipaddress.IPv6Address | None = None,
+        ns_port: int | None = None,
+        name: str = "",
+    ) -> None:
+        """es_uri: as for `parse_uri`; None: ask the name server for EVENTSERVER_NAME. identity: what the
+        name server and the service must prove, and is proved to them. ns_host, ns_port: where the name
+        server is; None is as Pyro5's settings say. name: what the service shall call the client.
+
+        Raises TypeError or ValueError for what cannot be.
+        """
+        self._wanted = wanted = parse_uri(es_uri)
+        self._ns_host = checked_host("ns_host", ns_host, unix=True)
+        self._ns_port = checked_port("ns_port", ns_port)
+        places = {"ns_host": self._ns_host, "ns_port": self._ns_port}
+        given = [place for place, value in places.items() if value is not None]
+        if given and (wanted.protocol == "PYRO" or wanted.location):
+            raise ValueError(
+                f"es_uri={str(es_uri)!r} says already where to look, so {' and '.join(given)} would not be "
+                "used: give the one or the other"
+            )
+        if wanted.location and wanted.protocol != "PYRO":
+            self._ns_host = UNIX + wanted.sockname if wanted.sockname else wanted.host
+            self._ns_port = None if wanted.sockname else wanted.port
         self._last: Pyro5.core.URI | None = None
-        self._name_server: Pyro5.core.URI | None = None
+        self._name_server: tuple[str, int] | None = None
         self.identity = identity
         self.name = name
 
     def candidates(self, quick: bool = False) -> Iterator[Pyro5.core.URI]:
         """First the address that was good last, then what the name server says if it says another.
 
-        quick: ask the name server only where it was found before, within QUICK_LOOKUP for each step.
+        quick: ask the name server only where it was found before, within QUICK_LOOKUP, and only once.
         Raises ServiceNotFoundError when the name server has to be asked and does not help, or
         AccessDeniedError.
         """
@@ -75,7 +116,7 @@ class Finder:
         if last is not None:
             yield last
         if last is None or self._wanted.protocol != "PYRO":
-            fresh = self._asked_again() if quick and self._name_server is not None else self._resolved()
+            fresh = self._resolved(quick)
             if fresh != last:
                 yield fresh
 
@@ -83,70 +124,42 @@ class Finder:
         """Remember the address of a connection that was made."""
         self._last = uri
 
-    def _asked_again(self) -> Pyro5.core.URI:
-        """What the name server that helped before says now. Raises ServiceNotFoundError."""
-        where = self._name_server
-        names = Proxy(where) if self.identity is None else IdentProxy(where, self.identity)
-        names._pyroTimeout = QUICK_LOOKUP
-        try:
-            with names:
-                return _registered(names, self._wanted, patient=False)
-        except (Pyro5.errors.CommunicationError, Pyro5.errors.NamingError, OSError) as error:
-            raise ServiceNotFoundError(f"the name server at {where} does not help: {error}") from error
+    def source(self, uri: Pyro5.core.URI) -> str:
+        """Who has told an address that `candidates` named, for an error about it; "" for the program."""
+        if self._wanted.protocol == "PYRO" or self._name_server is None:
+            return ""
+        host = self._name_server[0]
+        text = f" (the name server at {format_address(*self._name_server)} has it registered there"
+        if _is_loopback(uri.host) and not _is_loopback(host) and not host.startswith(UNIX):
+            text += (
+                ", but that is an address for its own machine alone: start the service with --host and an "
+                "address that others can reach, or tell that address by --nathost"
+            )
+        else:
+            text += ": is it running, and can it be reached from here?"
+        return text + ")"
 
-    def _resolved(self) -> Pyro5.core.URI:
+    def _resolved(self, quick: bool) -> Pyro5.core.URI:
         """The PYRO URI of what is wanted."""
         if self._wanted.protocol == "PYRO":
             return self._wanted
-        lookup = _Lookup(self._wanted, self.identity)
-        lookup.start()
-        lookup.join(LOOKUP_TIMEOUT + config.NS_LOOKUP_DELAY)
-        if lookup.found is not None:
-            self._name_server = lookup.name_server
-            return lookup.found
-        if isinstance(lookup.failure, AccessDeniedError):
-            raise lookup.failure
-        where = f"{config.NS_HOST}:{config.NS_PORT}"
-        if lookup.failure is None:
-            reason = f"the name server at {where} does not answer"
-        elif "unknown name" in str(lookup.failure):
-            reason = f"the name server at {where} knows no {self._wanted.object}"
-        else:
-            reason = f"no name server was found at {where} ({lookup.failure})"
-        raise ServiceNotFoundError(f"no event service found: {reason}; {_REMEDIES}") from lookup.failure
+        with self._asked(quick) as names:
+            found = names.find(self._wanted, 0.0 if quick else config.NS_LOOKUP_DELAY)
+            self._name_server = names.host, names.port
+            return found
 
-
-class _Lookup(threading.Thread):
-    """One question to the name server, in a thread because Pyro5 gives it no timeout of its own."""
-
-    def __init__(self, wanted: Pyro5.core.URI, identity: Identity | None) -> None:
-        super().__init__(name="pyro_events-lookup", daemon=True)
-        self._wanted = wanted
-        self._identity = identity
-        self.found: Pyro5.core.URI | None = None
-        self.name_server: Pyro5.core.URI | None = None
-        self.failure: Exception | None = None
-
-    def run(self) -> None:
-        wanted = self._wanted
+    def _asked(self, quick: bool) -> NameServer:
+        if quick and self._name_server is not None:
+            return NameServer(*self._name_server, self.identity, time.monotonic() + QUICK_LOOKUP)
         try:
-            with locate_ns(self._identity, wanted.host, wanted.port) as names:
-                self.found = _registered(names, wanted, patient=True)
-                self.name_server = names._pyroUri
-        except (Pyro5.errors.PyroError, OSError) as error:
-            self.failure = error
+            return find_name_server(self._ns_host, self._ns_port, self.identity, LOOKUP)
+        except ServiceNotFoundError as error:
+            error.args = (f"no event service found: {error}",)
+            raise
 
 
-def _registered(names: Proxy, wanted: Pyro5.core.URI, patient: bool) -> Pyro5.core.URI:
-    """What a name server knows under a name, or under metadata (as Pyro5's `resolve` does it).
-
-    patient: wait for it as long as NS_LOOKUP_DELAY says. Raises Pyro5's NamingError.
-    """
-    if wanted.protocol == "PYRONAME":
-        known = Pyro5.nameserver.lookup(names, wanted.object) if patient else names.lookup(wanted.object)
-        return Pyro5.core.URI(str(known))
-    arguments = wanted.object, None, False
-    found = Pyro5.nameserver.yplookup(names, *arguments) if patient else names.yplookup(*arguments)
-    if not found:
-        raise Pyro5.errors.NamingError(f"unknown name: nothing has the metadata {sorted(wanted.object)}")
-    return Pyro5.core.URI(str(random.choice(list(found.values()))))
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host is not None and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
+    except ValueError:
+        return False

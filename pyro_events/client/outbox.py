@@ -51,9 +51,10 @@ class PublisherStatistics:
 class Outbox:
     """The way out of one publisher."""
 
-    def __init__(self, finder: Finder) -> None:
+    def __init__(self, finder: Finder, wait: float = 0.0) -> None:
+        """wait: seconds for which a service that is not there yet is tried again."""
         self.link = Link(finder)
-        self.link.connect()
+        self.link.connect_first(wait)
         # The pipeline that published last; only it has anything buffered, unless several threads
         # publish through several at the same moment.
         self.current: Pipeline | None = None

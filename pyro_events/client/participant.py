@@ -179,16 +179,32 @@ def either(function: str, name: str, value: Any, other: str, other_value: Any) -
     return other_value if value is NOT_GIVEN else value
 
 
-def chosen_finder(ident: object, es_uri: object, esURI: object, name: object = None) -> Finder:
+def chosen_finder(
+    ident: object,
+    es_uri: object,
+    esURI: object,
+    name: object = None,
+    ns_host: Any = None,
+    ns_port: Any = None,
+) -> Finder:
     """What finds the service that the arguments of a participant's `__init__` name.
 
     name: what the service shall call the client; None stands for the script's name and process id.
 
     Raises TypeError when both spellings of the address are given, TypeError or ValueError for what is no
-    passphrase, no URI or no name.
+    passphrase, no address or no name, or where two arguments contradict each other.
     """
     ident = sealed(ident)
     if es_uri is not None and esURI is not None:
         raise TypeError("es_uri and esURI are the same argument: give one of them")
     uri = es_uri if es_uri is not None else esURI
-    return Finder(uri, identity_of(ident), chosen_client_name(name))
+    return Finder(uri, identity_of(ident), ns_host, ns_port, chosen_client_name(name))
+
+
+def checked_wait(wait: Any) -> float:
+    """Seconds to wait for the service. Raises TypeError or ValueError that says what they may be."""
+    if isinstance(wait, bool) or not isinstance(wait, (int, float)):
+        raise TypeError(f"wait must be a number of seconds, 0 for none, not {type(wait).__name__}")
+    if not wait >= 0:
+        raise ValueError(f"wait={wait} cannot be: give seconds, 0 for none, math.inf for ever")
+    return float(wait)

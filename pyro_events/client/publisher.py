@@ -12,7 +12,7 @@ from ..wire.identity import Ident, sealed
 from .constructors import cooperative
 from .entries import checked_entry
 from .outbox import Outbox
-from .participant import NOT_GIVEN, Participant, Uninitialised, add_end, chosen_finder, either
+from .participant import NOT_GIVEN, Participant, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .pipeline import Pipeline
 
 
@@ -32,19 +32,37 @@ class Publisher(Participant):
         *,
         esURI: object = None,
         name: str | None = None,
+        ns_host: str | None = None,
+        ns_port: int | None = None,
+        wait: float = 0.0,
     ) -> None:
         """Find the event service and connect to it.
 
-        ident: the passphrase of service and name server, if they have one; both must prove it too.
-        es_uri: the service's address, a str or a Pyro5 URI; without one the name server is asked, as
-        Pyro5's config says. esURI: the same in the original's spelling.
-        name: what the service's statistics and log call this client, at most 100 printable characters;
-        without one the script's name and process id.
-        Raises ServiceNotFoundError (a NamingError), ServiceUnreachableError (a CommunicationError),
-        AccessDeniedError, and TypeError or ValueError for a bad argument.
+        Args:
+            ident: the passphrase of service and name server, if they have one; both must prove it too.
+            es_uri: the service's address: `"host:port"`, `"[::1]:9095"`, or a Pyro URI, a str or Pyro5's.
+                None: the name server is asked for it.
+            esURI: the same in the original's spelling.
+            name: what the service's statistics and log call this client, at most 100 printable characters;
+                None is the script's name and process id.
+            ns_host: where the name server is; None is Pyro5's setting NS_HOST.
+            ns_port: its port; None is Pyro5's setting NS_PORT.
+            wait: seconds for which a service, or a name server, that is not there yet is tried again; 0, the
+                default, raises at once, which takes two seconds at most. A wrong passphrase, and a side that
+                speaks TLS where the other does not, are not waited for.
+
+        Raises:
+            ServiceNotFoundError: no name server, or no service in it (a NamingError).
+            ServiceUnreachableError: the service does not answer at its address (a CommunicationError).
+            AccessDeniedError: the passphrase is missing, or wrong, at the name server or the service.
+            TypeError, ValueError: an argument that cannot be; the text says what to write.
+
+        Example:
+            >>> Publisher(es_uri="lab-server:9095", wait=30)
         """
         ident = sealed(ident)
-        self.__outbox = Outbox(chosen_finder(ident, es_uri, esURI, name))
+        finder = chosen_finder(ident, es_uri, esURI, name, ns_host, ns_port)
+        self.__outbox = Outbox(finder, checked_wait(wait))
         add_end(self, "publisher", self.__outbox)
 
     def publish(self, subjects: Any, message: object = NOT_GIVEN, *, msg: object = NOT_GIVEN) -> int:

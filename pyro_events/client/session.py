@@ -18,6 +18,8 @@ from typing import Final
 import msgpack
 import Pyro5.core
 
+from .. import connecting
+from ..addresses import UNIX
 from ..constants import MAX_HANDSHAKE_REPLY, MAX_MESSAGE, NAME_KEY
 from ..errors import ServiceUnreachableError
 from ..introduction import Introduction
@@ -99,22 +101,24 @@ class Session:
         patience: float = CONNECT_TIMEOUT,
         begun: Callable[[socket.socket], None] = lambda sock: None,
         name: str = "",
+        timeout: float | None = None,
+        examine: bool = True,
     ) -> Session:
         """Connect to a PYRO URI and shake hands, within CONNECT_TIMEOUT in all.
 
         identity: what to prove, and what the service must prove. patience: seconds for connecting
         alone. begun: called with the socket once it is connected. name: what the service shall call us.
+        timeout: another limit, in seconds, for everything. examine: if it fails, find out whether one side
+        speaks TLS and the other does not.
 
         Raises ServiceUnreachableError, AccessDeniedError, and EventServiceError for TLS settings that
         cannot be used.
         """
-        deadline = time.monotonic() + CONNECT_TIMEOUT
+        deadline = time.monotonic() + (CONNECT_TIMEOUT if timeout is None else timeout)
         tried = False
         while True:
             introduction = Introduction(identity, uri.object, uri.location)
-            session = cls._attempt(
-                uri, introduction, tried, min(patience, CONNECT_TIMEOUT), deadline, begun, name
-            )
+            session = cls._attempt(uri, introduction, tried, patience, deadline, begun, name, examine)
             if session is not None:
                 return session
             tried = True
@@ -129,15 +133,17 @@ class Session:
         deadline: float,
         begun: Callable[[socket.socket], None],
         name: str,
+        examine: bool,
     ) -> Session | None:
         """A session, or None when another attempt is worth while."""
-        context = client_context()
+        context = client_context() if not uri.sockname else None
         where = uri.location if context is None else f"{uri.location} (over TLS)"
         try:
-            sock = _connected_socket(uri, patience, context)
+            sock = _connected_socket(uri, min(deadline, time.monotonic() + patience), context)
         except OSError as error:
-            reason = f"the event service at {where} cannot be reached: {error}"
-            raise ServiceUnreachableError(reason) from error
+            raise ServiceUnreachableError(
+                f"the event service at {where} cannot be reached: {connecting.reason(error)}"
+            ) from None
         try:
             begun(sock)
             if isinstance(sock, TlsSocket):
@@ -150,12 +156,7 @@ class Session:
             return session
         except (OSError, FrameError) as error:
             sock.close()
-            reason = "no answer" if isinstance(error, TimeoutError) else str(error)
-            if context is not None and isinstance(error, ConnectionError):
-                reason += "; it may not accept the certificate that Pyro5's SSL_CLIENTCERT names"
-            raise ServiceUnreachableError(
-                f"what listens at {where} does not answer as an event service: {reason}"
-            ) from error
+            raise _no_answer(error, uri, where, context is not None, deadline, examine) from None
         except BaseException:
             sock.close()
             raise
@@ -253,27 +254,34 @@ class Session:
         self.sock.close()
 
 
-def _connected_socket(uri: Pyro5.core.URI, timeout: float, context: ssl.SSLContext | None) -> socket.socket:
-    """A blocking stream socket, connected. The one place where a client's socket is made.
+def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLContext | None) -> socket.socket:
+    """A stream socket, connected. The one place where a client's socket is made.
 
-    context: makes it a TlsSocket, which has not shaken hands; no Unix domain socket uses TLS.
+    context: makes it a TlsSocket, which has not shaken hands. Raises OSError.
     """
     if uri.sockname:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(timeout)
-            sock.connect(uri.sockname)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-    sock = socket.create_connection((uri.host, uri.port), timeout)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    keep_alive(sock)
-    if context is None:
-        return sock
+        return connecting.connect(UNIX + uri.sockname, 0, deadline)
+    sock = connecting.connect(uri.host, uri.port, deadline)
     try:
-        return TlsSocket(sock, context, server_hostname=uri.host)
+        keep_alive(sock)
+        return sock if context is None else TlsSocket(sock, context, server_hostname=uri.host)
     except BaseException:
         sock.close()
         raise
+
+
+def _no_answer(
+    error: Exception, uri: Pyro5.core.URI, where: str, secured: bool, deadline: float, examine: bool
+) -> ServiceUnreachableError:
+    """In words, why what was connected to has not answered as an event service."""
+    host = UNIX + uri.sockname if uri.sockname else uri.host
+    trouble = connecting.tls_trouble(error, secured, host, uri.port, deadline, examine)
+    if trouble is not None:
+        text = trouble.text
+    elif isinstance(error, TimeoutError):
+        text = "no answer in time, though it accepts connections: it hangs, or is something else"
+    else:
+        text = connecting.reason(error)
+    failure = ServiceUnreachableError(f"what listens at {where} does not answer as an event service: {text}")
+    failure.temporary = trouble is None or not trouble.certain
+    return failure

@@ -21,7 +21,7 @@ from .constructors import cooperative
 from .daemon import SubscriberDaemon
 from .handlers import check_class, check_handler
 from .inlet import Inlet
-from .participant import NOT_GIVEN, Participant, Uninitialised, add_end, chosen_finder, either
+from .participant import NOT_GIVEN, Participant, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .subscriptions import NAME, PATTERN
 
 
@@ -42,6 +42,9 @@ class Subscriber(Participant):
         *,
         esURI: object = None,
         name: str | None = None,
+        ns_host: str | None = None,
+        ns_port: int | None = None,
+        wait: float = 0.0,
     ) -> None:
         """Find the event service and connect to it; the arguments are those of Publisher.
 
@@ -53,8 +56,10 @@ class Subscriber(Participant):
         """
         ident = sealed(ident)
         self.__check_class()
-        finder = chosen_finder(ident, es_uri, esURI, name)
-        inlet = Inlet(finder, lambda: self.event, lambda reason: self.on_reconnect(reason))
+        finder = chosen_finder(ident, es_uri, esURI, name, ns_host, ns_port)
+        inlet = Inlet(
+            finder, lambda: self.event, lambda reason: self.on_reconnect(reason), checked_wait(wait)
+        )
         self.__inlet = inlet
         add_end(self, "subscriber", inlet)
         try:

@@ -114,7 +114,9 @@ def test_a_stranger_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         def talk() -> None:
             for answer in (
                 b"HTTP/1.1 400 Bad Request\r\n\r\n",
+                b"HTTP/1.1 400 Bad Request\r\n\r\n",  # and when it is asked whether it speaks TLS
                 write_frame(CONNECT_FAIL, 0, 4, 0, b"\xa4busy"),
+                b"",
                 b"",
             ):
                 sock, _ = listener.accept()

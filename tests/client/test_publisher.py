@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import Pyro5
 import pytest
 from fake_service import fake_service
 from Pyro5.errors import NamingError
 
-from pyro_events.client import locate
 from pyro_events.client.publisher import Publisher
 from pyro_events.constants import MAX_MESSAGE
 from pyro_events.errors import (
@@ -64,14 +65,11 @@ def test_the_arguments() -> None:
         Publisher(es_uri="PYRO:a@b:1", esURI="PYRO:a@b:1")
 
 
-def test_naming_errors_are_caught_as_the_original_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    def locate_ns(*arguments: object) -> None:
-        raise NamingError("unknown name: Pyro.EventService")
-
-    monkeypatch.setattr(locate, "locate_ns", locate_ns)
+def test_naming_errors_are_caught_as_the_original_did(free_port: Callable[[], int]) -> None:
+    Pyro5.config.NS_PORT = Pyro5.config.NS_BCPORT = free_port()
     with pytest.raises(NamingError) as caught:
         Publisher()
-    assert type(caught.value) is ServiceNotFoundError
+    assert isinstance(caught.value, ServiceNotFoundError)
 
 
 def test_after_close(service: EventServiceStarter) -> None:

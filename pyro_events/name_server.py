@@ -1,0 +1,338 @@
+"""The name server: found where Pyro5's settings or the arguments say, and asked, within a bound.
+
+Knows: where Pyro5 looks for a name server, its methods, and every reason for which that may come to
+nothing. Must not know: the event service, or what its entry is good for.
+
+Pyro5's own proxy is not used: it has no deadline for all that connecting takes, keeps the first TLS context
+for ever, and reads marshal if the other side sends that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Final
+
+import Pyro5.core
+import Pyro5.errors
+import serpent
+from Pyro5 import config
+
+from . import connecting
+from .addresses import UNIX, checked_host, checked_port, format_address
+from .constants import MAX_HANDSHAKE_REPLY, MIB
+from .errors import AccessDeniedError, ClocksDifferError, ServiceNotFoundError
+from .introduction import Introduction
+from .tls import client_context
+from .wire import calls
+from .wire.frames import (
+    CONNECT,
+    CONNECT_FAIL,
+    CONNECT_OK,
+    EXCEPTION,
+    INVOKE,
+    RESULT,
+    SERPENT,
+    Frame,
+    FrameError,
+    FrameLimits,
+    FrameReader,
+    write_frame,
+)
+from .wire.identity import Identity
+
+# How long finding a name server and asking it may take, in seconds: a client's constructor gives its user
+# an answer within two, and the service that is found must have some of them.
+LOOKUP: Final = 1.6
+# Where nobody is at the usual place, everybody is asked by a broadcast, for so many seconds.
+_BROADCAST: Final = 0.7
+_SHOUT_EVERY: Final = 0.25
+# Debian gives the machine's own name this address; the system answers at once, or has no such interface.
+_OTHER_LOOPBACK: Final = "127.0.1.1"
+_OTHER_LOOPBACK_TIME: Final = 0.2
+# How often a name that is not there yet is asked for, as long as NS_LOOKUP_DELAY says.
+_ASK_AGAIN: Final = 0.2
+
+_GREETING_LIMITS: Final = FrameLimits(
+    types=frozenset({CONNECT_OK, CONNECT_FAIL}), size=MAX_HANDSHAKE_REPLY, serializers=frozenset({SERPENT})
+)
+_REPLY_LIMITS: Final = FrameLimits(types=frozenset({RESULT}), size=MIB, serializers=frozenset({SERPENT}))
+
+UNGUARDED: Final = (
+    "with ident the name server must be guarded by it too: start one with `python -m pyro_events.ns "
+    "--ident-file FILE`, or the event service with --embed-ns, or do without: -N, and es_uri for the clients"
+)
+CLIENT_REMEDY: Final = (
+    "start one with the event service (`python -m pyro_events.es --embed-ns`), or say where it is: by "
+    "ns_host= and ns_port=, or by Pyro5's settings NS_HOST and NS_PORT (in the environment PYRO_NS_HOST and "
+    "PYRO_NS_PORT); or pass the address of a running event service as es_uri"
+)
+
+
+class _NobodyThereError(ServiceNotFoundError):
+    """Nothing that could be a name server was connected to."""
+
+
+class NameServer:
+    """A connection to a name server. Use it in a `with` statement."""
+
+    def __init__(self, host: str, port: int, identity: Identity | None, deadline: float) -> None:
+        """Connect and shake hands. host: may be `./u:path`. identity: what it must prove, and is proved to
+        it. deadline: on the monotonic clock, for everything, all calls included.
+
+        Raises ServiceNotFoundError, AccessDeniedError, or EventServiceError for unusable TLS settings.
+        """
+        self.host, self.port = host, port
+        self.where = format_address(host, port)
+        self.deadline = deadline
+        self._seq = 0
+        tried = False
+        while not self._connected(Introduction(identity, Pyro5.core.NAMESERVER_NAME, self.where), tried):
+            tried = True
+
+    def _connected(self, introduction: Introduction, tried: bool) -> bool:
+        """Connect; False if the other side wants another introduction, over another connection."""
+        context = client_context() if not self.host.startswith(UNIX) else None
+        try:
+            self._sock = connecting.connect(self.host, self.port, self.deadline)
+        except OSError as error:
+            raise _NobodyThereError(
+                f"no name server was found at {self.where}: {connecting.reason(error)}"
+            ) from None
+        self._reader = FrameReader(_GREETING_LIMITS)
+        try:
+            if context is not None:
+                self._sock = connecting.secure(self._sock, context, self.host, self.deadline)
+            if self._greeted(introduction, tried):
+                return True
+            self.close()
+            return False
+        except (OSError, FrameError) as error:
+            self.close()
+            raise self._no_answer(error, context is not None) from None
+        except AccessDeniedError as error:
+            self.close()
+            raise _explained(error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _greeted(self, introduction: Introduction, tried: bool) -> bool:
+        hello = {"handshake": introduction.hello, "object": Pyro5.core.NAMESERVER_NAME}
+        self._sock.sendall(write_frame(CONNECT, 0, SERPENT, 0, serpent.dumps(hello)))
+        frame = self._answer()
+        answer = _plain(frame)
+        if frame.type == CONNECT_FAIL:
+            if introduction.may_retry(answer, tried):
+                return False
+            raise FrameError(f"it refuses the connection: {str(answer)[:200]}")
+        answer = answer if isinstance(answer, dict) else {}
+        introduction.check(answer.get("handshake"))
+        metadata = answer.get("meta")
+        methods = metadata.get("methods", ()) if isinstance(metadata, dict) else ()
+        if "lookup" not in methods:
+            raise FrameError("it has no method `lookup`")
+        self._reader.limits = _REPLY_LIMITS
+        return True
+
+    def _no_answer(self, error: Exception, secured: bool) -> ServiceNotFoundError:
+        """In words, why what was connected to has not answered as a name server."""
+        trouble = connecting.tls_trouble(error, secured, self.host, self.port, self.deadline)
+        if trouble is not None:
+            failure = ServiceNotFoundError(f"the name server at {self.where} cannot be asked: {trouble.text}")
+            failure.temporary = not trouble.certain
+            return failure
+        if isinstance(error, TimeoutError):
+            text = f"what listens at {self.where}, where the name server should be, does not answer"
+        else:
+            text = f"what listens at {self.where} is no name server: {connecting.reason(error)}"
+        return ServiceNotFoundError(f"{text}; PYRO_NS_HOST and PYRO_NS_PORT name another")
+
+    def _answer(self) -> Frame:
+        """The next frame. Raises OSError or FrameError."""
+        while (frame := self._reader.next_frame()) is None:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("no answer in time")
+            self._sock.settimeout(left)
+            data = self._sock.recv(65536)
+            if not data:
+                raise ConnectionError("it closed the connection")
+            self._reader.feed(data)
+        return frame
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        """The plain data that a method returns. Raises Pyro5's NamingError, of which ours is one."""
+        self._seq += 1
+        body = serpent.dumps((Pyro5.core.NAMESERVER_NAME, method, arguments, {}))
+        try:
+            self._sock.settimeout(max(0.001, self.deadline - time.monotonic()))
+            self._sock.sendall(write_frame(INVOKE, 0, SERPENT, self._seq, body))
+            frame = self._answer()
+            value = _plain(frame)
+        except (OSError, FrameError) as error:
+            raise ServiceNotFoundError(
+                f"the name server at {self.where} does not answer: {connecting.reason(error)}"
+            ) from None
+        if frame.flags & EXCEPTION:
+            described = value if isinstance(value, dict) else {}
+            text = ", ".join(str(argument) for argument in described.get("args") or ())[:300]
+            if described.get("__class__") == "Pyro5.errors.NamingError":
+                raise Pyro5.errors.NamingError(text)
+            raise ServiceNotFoundError(
+                f"the name server at {self.where} fails: {described.get('__class__')}: {text}"
+            )
+        return value
+
+    def lookup(self, name: str) -> Pyro5.core.URI:
+        """The URI of a name. Raises Pyro5's NamingError for one that is not there."""
+        return self._uri(name, self._call("lookup", name))
+
+    def find(self, wanted: Pyro5.core.URI, patience: float) -> Pyro5.core.URI:
+        """What is known under the name of a PYRONAME URI, or under the metadata of a PYROMETA one.
+
+        patience: seconds for which what is not there is asked for again. Raises ServiceNotFoundError.
+        """
+        until = time.monotonic() + patience
+        self.deadline += patience
+        while True:
+            try:
+                if wanted.protocol == "PYRONAME":
+                    return self.lookup(wanted.object)
+                found = self._call("yplookup", set(wanted.object), None, False)
+                if isinstance(found, dict) and found:
+                    return self._uri("metadata", random.choice(list(found.values())))
+                raise Pyro5.errors.NamingError
+            except ServiceNotFoundError:
+                raise
+            except Pyro5.errors.NamingError:
+                if time.monotonic() >= until:
+                    raise self._unknown(wanted) from None
+            time.sleep(_ASK_AGAIN)
+
+    def _unknown(self, wanted: Pyro5.core.URI) -> ServiceNotFoundError:
+        named = wanted.protocol == "PYRONAME"
+        what = wanted.object if named else f"service with the metadata {', '.join(sorted(wanted.object))}"
+        return ServiceNotFoundError(
+            f"no event service found: the name server at {self.where} knows no {what}; start the service "
+            "with this name server (python -m pyro_events.es, --ns-host and --ns-port), name another by "
+            "ns_host= or PYRO_NS_HOST, or pass the service's address as es_uri"
+        )
+
+    def _uri(self, name: str, value: Any) -> Pyro5.core.URI:
+        """The PYRO URI in an answer."""
+        try:
+            if isinstance(value, dict) and value.get("__class__") == "Pyro5.core.URI":
+                protocol, object_id, sockname, host, port = value["state"]
+                where = f"{UNIX}{sockname}" if sockname else format_address(host, port)
+                value = f"{protocol}:{object_id}@{where}"
+            uri = Pyro5.core.URI(value)
+            if uri.protocol == "PYRO":
+                return uri
+        except (Pyro5.errors.PyroError, TypeError, ValueError, KeyError, AttributeError):
+            pass
+        raise ServiceNotFoundError(
+            f"the name server at {self.where} has something else than a URI under {name}: "
+            f"{str(value)[:200]!r}"
+        )
+
+    def register(self, name: str, uri: str) -> None:
+        """Enter a name, whatever it was before. Raises Pyro5's NamingError."""
+        self._call("register", name, uri)
+
+    def remove(self, name: str) -> None:
+        """Take a name out; one that is not there is no error. Raises Pyro5's NamingError."""
+        self._call("remove", name)
+
+    @property
+    def local_host(self) -> str:
+        """This machine's address towards the name server; "" for a Unix domain socket."""
+        return "" if self.host.startswith(UNIX) else str(self._sock.getsockname()[0])
+
+    def close(self) -> None:
+        """End the connection; harmless when done already."""
+        self._sock.close()
+
+    def __enter__(self) -> NameServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _plain(frame: Frame) -> Any:
+    try:
+        return calls.read_plain(SERPENT, frame.payload)
+    except Pyro5.errors.SerializeError as error:
+        raise FrameError(f"it sends what cannot be read ({error})") from None
+
+
+def _explained(error: AccessDeniedError) -> AccessDeniedError:
+    """The same with what to do about a name server that does not prove the passphrase."""
+    if isinstance(error, ClocksDifferError) or "does not prove" not in str(error):
+        return error
+    return AccessDeniedError(f"{error} ({UNGUARDED})")
+
+
+def find_name_server(
+    host: str | None,
+    port: int | None,
+    identity: Identity | None,
+    timeout: float = LOOKUP,
+    remedy: str = CLIENT_REMEDY,
+) -> NameServer:
+    """Connect to the name server. As Pyro5 does it, but what NS_HOST names comes before the broadcast.
+
+    host, port: None stands for Pyro5's settings NS_HOST and NS_PORT; then, without identity, a broadcast
+    follows if nobody is there. timeout: seconds in all. remedy: what the error advises.
+    Raises ServiceNotFoundError, AccessDeniedError, or EventServiceError for unusable TLS settings.
+    """
+    deadline = time.monotonic() + timeout
+    number = port or checked_port("Pyro5's setting NS_PORT", config.NS_PORT) or 9090
+    usual = host or checked_host("Pyro5's setting NS_HOST", config.NS_HOST, unix=True) or "localhost"
+    try:
+        return NameServer(usual, number, identity, deadline)
+    except _NobodyThereError as error:
+        text = str(error)
+    if host is None and port is None:
+        if usual == "localhost" or usual.startswith("127."):
+            with contextlib.suppress(_NobodyThereError):
+                soon = min(deadline, time.monotonic() + _OTHER_LOOPBACK_TIME)
+                other = NameServer(_OTHER_LOOPBACK, number, identity, soon)
+                other.deadline = deadline
+                return other
+        # Anybody may answer a broadcast, so not where a passphrase must be proved; IPv6 has none.
+        if identity is None and config.PREFER_IP_VERSION != 6:
+            for uri in _broadcast(min(deadline, time.monotonic() + _BROADCAST)):
+                with contextlib.suppress(_NobodyThereError):
+                    return NameServer(uri.host, uri.port, identity, deadline)
+            text += f"; and none has answered the broadcast on port {config.NS_BCPORT}"
+    raise ServiceNotFoundError(f"{text}; {remedy}")
+
+
+def _broadcast(deadline: float) -> Iterator[Pyro5.core.URI]:
+    """Where name servers say they are, that hear a broadcast."""
+    heard: set[bytes] = set()
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        again = 0.0
+        while (now := time.monotonic()) < deadline:
+            if now >= again:
+                again = now + _SHOUT_EVERY
+                for address in config.BROADCAST_ADDRS:
+                    with contextlib.suppress(OSError):  # not every system can send to each of them
+                        sock.sendto(b"GET_NSURI", 0, (address, config.NS_BCPORT))
+            sock.settimeout(max(0.001, min(again, deadline) - now))
+            with contextlib.suppress(TimeoutError, Pyro5.errors.PyroError):
+                data = sock.recvfrom(200)[0]
+                if data not in heard:
+                    heard.add(data)
+                    uri = Pyro5.core.URI(data.decode("ascii", "replace"))
+                    if uri.protocol == "PYRO" and uri.host:
+                        yield uri
