@@ -6,10 +6,9 @@ know: sockets, the order of calls, when an answer is sent, or what a method does
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
-from typing import Any, Final
+from typing import Any
 
 import msgpack
 import Pyro5.errors
@@ -19,12 +18,12 @@ from ..background_log import get_logger
 from ..wire import calls
 from ..wire.frames import BATCH, Frame
 from .served import LARGE, Caller, Pending, ServedObject
+from .turns import TURN
 
 log = get_logger("pyro_events.connection")
 
-# How long one client's calls may be made before it is the others' turn, in seconds: a read, or one Pyro
-# batch, brings thousands, and some take milliseconds.
-TURN: Final = 0.01
+# Has something done when it is the client's turn again.
+Again = Callable[[Callable[[], None]], None]
 
 
 def invoke(
@@ -32,21 +31,20 @@ def invoke(
     objects: Mapping[str, ServedObject],
     caller: Caller,
     call: calls.Call,
-    after_turn: Callable[[], None],
+    again: Again,
 ) -> Any:
     """The result of a call, perhaps a Pending; an exception is returned, not raised.
 
-    after_turn: called when calls of a batch were made later, so that what they published is sent.
+    again: for the calls of a batch that cannot all be made in one turn.
     """
     served = objects.get(call.object_id)
     if served is None:
         return Pyro5.errors.DaemonError(f"there is no object {call.object_id!r} here")
     if call.batch is not None:
         made = (
-            invoke(frame, objects, caller, calls.Call(call.object_id, *entry), after_turn)
-            for entry in call.batch
+            invoke(frame, objects, caller, calls.Call(call.object_id, *entry), again) for entry in call.batch
         )
-        pending = _BatchResult(made, after_turn)
+        pending = _BatchResult(made, again)
         return pending.answers() if pending.go_on() else pending
     name = call.method
     method = served.methods.get(name)
@@ -65,12 +63,12 @@ def invoke(
 class _BatchResult(Pending):
     """The result of a Pyro batch: its calls are made one after the other; the first exception ends it."""
 
-    __slots__ = ("_after_turn", "_awaited", "_made", "_results", "_size")
+    __slots__ = ("_again", "_awaited", "_made", "_results", "_size")
 
-    def __init__(self, made: Iterator[Any], after_turn: Callable[[], None]) -> None:
+    def __init__(self, made: Iterator[Any], again: Again) -> None:
         """made: makes the next call when it is asked for its result."""
         super().__init__()
-        self._after_turn = after_turn
+        self._again = again
         self._made = made
         self._results: list[Any] = []
         self._awaited: Pending | None = None
@@ -87,7 +85,7 @@ class _BatchResult(Pending):
             if not self._add(result):
                 break
             if monotonic() > end:
-                asyncio.get_running_loop().call_soon(self._next_turn)
+                self._again(self._next_turn)
                 return False
         return True
 
@@ -102,17 +100,14 @@ class _BatchResult(Pending):
         return not isinstance(result, Exception)
 
     def _next_turn(self) -> None:
-        if not self.abandoned:
-            done = self.go_on()
-            self._after_turn()
-            if done:
-                self.settle(self.answers())
+        if not self.abandoned and self.go_on():
+            self.settle(self.answers())
 
     def _later(self, result: Any) -> None:
         self._awaited = None
-        done = not self._add(result) or self.go_on()
-        self._after_turn()
-        if done:
+        if self._add(result):
+            self._again(self._next_turn)
+        else:
             self.settle(self.answers())
 
     def answers(self) -> list[Any]:

@@ -10,25 +10,29 @@ more is read from its socket.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Protocol, cast
 
 from ..background_log import get_logger
+from ..constants import KIB
 from ..options import ServiceOptions
 from ..wire import calls
 from ..wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader
-from .calling import TURN
 from .doorkeeper import Doorkeeper
 from .handshake import HELLO_LIMITS, call_limits, greeted, objection
+from .scheduler import LoopParty, Scheduler
 from .served import ServedObject
 from .serving import Serving, ServingOwner
 from .sockets import has_left, is_last_room, tune
+from .turns import TURN
 
 log = get_logger("pyro_events.connection")
 
 # How long a client may take to fetch its last answers, in seconds.
 _FAREWELL = 5.0
+# What is read at once of a client that has to wait for its turn, in bytes: ten thousand may.
+_LITTLE = 16 * KIB
 
 
 class ConnectionOwner(ServingOwner, Protocol):
@@ -40,6 +44,10 @@ class ConnectionOwner(ServingOwner, Protocol):
     received: memoryview
     options: ServiceOptions
     doorkeeper: Doorkeeper
+    scheduler: Scheduler
+
+    def deliver(self) -> None:
+        """Calls have been made: send what they published."""
 
     @property
     def objects(self) -> Mapping[str, ServedObject]:
@@ -65,9 +73,13 @@ class Connection(asyncio.BufferedProtocol):
         "_began",
         "_blocked",
         "_draining",
+        "_ended",
+        "_next",
         "_owner",
+        "_party",
         "_reader",
         "_resting",
+        "_scheduler",
         "_serving",
         "_space",
         "_timer",
@@ -79,13 +91,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, owner: ConnectionOwner) -> None:
         self._owner = owner
+        self._scheduler = owner.scheduler
+        self._party: LoopParty | None = None
+        self._next: Callable[[], None] | None = None  # what a call goes on with in its next turn
         self._reader = FrameReader(HELLO_LIMITS)
         self._space: memoryview | None = None  # where a part of a large frame is being received
         self._transport: asyncio.Transport
         self._serving = Serving(owner)
         self._blocked = False  # the client does not read our answers
-        self._resting = False  # it has had its turn
+        self._resting = False  # it waits for its turn
         self._unfinished = self.closing = self._draining = False
+        self._ended = False  # nothing more will come
         self._timer: asyncio.TimerHandle | None = None
         self._began = asyncio.get_running_loop().time()  # before TLS
         self.peer = ""
@@ -101,9 +117,15 @@ class Connection(asyncio.BufferedProtocol):
             self._end()
             return
         tune(transport)
+        self._party = self._scheduler.join(self.peer, self._take_turn)
         loop = asyncio.get_running_loop()
         patience = self._owner.options.handshake_timeout
         self._timer = loop.call_at(self._began + patience, self.refuse, "no handshake came in time")
+
+    def eof_received(self) -> bool:
+        """The client sends no more. What it has sent is done first, if that waits for its turn."""
+        self._ended = self._resting and self._transport.get_extra_info("ssl_object") is None
+        return self._ended
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closing = True
@@ -112,6 +134,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._serving.abandon()
+        if self._party is not None:
+            self._scheduler.leave(self._party)
         self._owner.disconnected(self)
 
     def pause_writing(self) -> None:
@@ -124,7 +148,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         self._space = space = self._reader.space()
-        return self._owner.received if space is None else space
+        if space is not None:
+            return space
+        received = self._owner.received
+        return received[:_LITTLE] if self._scheduler.loaded else received
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._space is None:
@@ -133,7 +160,12 @@ class Connection(asyncio.BufferedProtocol):
             self._space = None
             self._reader.filled(nbytes)
         if not self._pauses:
-            self._work()
+            if self._scheduler.loaded:
+                self._rest()
+            else:
+                self._work()
+        elif self._resting:
+            self._transport.pause_reading()
 
     @property
     def _pauses(self) -> bool:
@@ -145,19 +177,39 @@ class Connection(asyncio.BufferedProtocol):
         self._owner.deliver()
         if self._pauses:
             return
+        if self._scheduler.loaded:
+            self._rest()
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
         self._work()
-        if not self._pauses and not self._draining:
+        if not self._pauses and self._ended:
+            self._end()
+        elif not self._pauses and not self._draining:
             self._transport.resume_reading()
 
     def _rest(self) -> None:
-        """It is the others' turn; ours comes again after theirs."""
+        """It is the others' turn; ours comes when they have used more time than we."""
+        assert self._party is not None
         self._resting = True
-        self._transport.pause_reading()
-        asyncio.get_running_loop().call_soon(self._rested)
+        self._scheduler.wait(self._party)
 
-    def _rested(self) -> None:
+    def next_turn(self, work: Callable[[], None]) -> None:
+        """Go on with the call that is being made when it is our turn again."""
+        assert self._party is not None
+        self._next = work
+        self._scheduler.wait(self._party)
+
+    def _take_turn(self) -> None:
+        """It is our turn, which we have waited for."""
         self._resting = False
-        self.go_on()
+        work, self._next = self._next, None
+        if work is not None and not self.closing:
+            work()
+            self._owner.deliver()
+        elif not self._pauses:
+            self._go_on()
 
     def drain(self) -> None:
         """Read no more. Calls that have been read are still answered."""
@@ -167,7 +219,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _work(self) -> None:
         """Make the calls that have arrived, until one has to wait or the turn is over."""
-        taken, end = False, monotonic() + TURN
+        assert self._party is not None
+        taken, began = False, monotonic()
+        end = began + TURN
         try:
             while not self._pauses:
                 frame = self._reader.next_frame()
@@ -176,11 +230,15 @@ class Connection(asyncio.BufferedProtocol):
                 taken = True
                 self._take(frame)
                 if monotonic() > end and not self._pauses:
-                    self._rest()
+                    self._resting = True
         except FrameError as error:
             self._broken(error)
         self._owner.deliver()
         self.send()
+        self._scheduler.used(self._party, monotonic() - began)
+        if self._resting:
+            self._transport.pause_reading()
+            self._rest()
         unfinished = self._reader.buffered > 0 and not self._pauses
         # The deadline is for each frame: a fast client has always begun one.
         if unfinished != self._unfinished or (unfinished and taken):

@@ -14,6 +14,7 @@ import asyncio
 import enum
 import logging
 import ssl
+from time import monotonic
 from typing import Protocol, cast
 
 import Pyro5.errors
@@ -28,12 +29,18 @@ from ..wire import callbacks
 from ..wire.frames import PING, Frame, FrameError, FrameReader
 from ..wire.identity import CallbackProof
 from .contact import connected, no_answer, refused, takes_event_only, unanswered
+from .scheduler import Scheduler
 from .settling import ends_connection, is_final, settled
 from .sockets import tune
 from .spacing import FEW, FEW_BYTES, Spacing
 from .subscribers import Callback
 
 log = get_logger("pyro_events.delivery")
+
+
+# What a plain acknowledgement, or two, or an answer to a ping takes. It is taken in at once, because
+# there are no more of them than the service has asked for.
+_SMALL = 128
 
 
 class State(enum.Enum):
@@ -49,6 +56,7 @@ class DeliveryOwner(Protocol):
     """What a delivery asks of and tells its engine. client_tls: how links are secured, None for not."""
 
     client_tls: ssl.SSLContext | None
+    scheduler: Scheduler
 
     def acknowledged(self, delivery: Delivery) -> None:
         """Events have been handled or taken, so the backlog has shrunk."""
@@ -74,10 +82,14 @@ class Delivery(asyncio.Protocol):
         "_options",
         "_owner",
         "_pace",
+        "_party",
         "_patience",
+        "_pings",
         "_proof",
         "_proved",
         "_reader",
+        "_resting",
+        "_scheduler",
         "_sent_at",
         "_seq",
         "_silent_pings",
@@ -124,7 +136,11 @@ class Delivery(asyncio.Protocol):
         self._pace = 0.0
         self._sent_at = 0.0
         self._seq = 0
-        self._silent_pings = 0
+        self._silent_pings = 0  # since it was last heard of
+        self._pings = 0  # that it has yet to answer, however late
+        self._scheduler = owner.scheduler
+        self._party = self._scheduler.join(callback.address[0], self._take_turn)
+        self._resting = False  # it waits for its turn
         self.address = callback.address
         self.backlog = backlog
         self.last_acknowledged = self.last_heard = self._loop.time()
@@ -159,23 +175,57 @@ class Delivery(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
+        if self._resting:  # it sends more than the little that may wait
+            self._pause()
+        elif self._scheduler.loaded and len(data) > _SMALL:
+            self._resting = True
+            self._scheduler.wait(self._party)
+        else:
+            self._work()
+
+    def _take_turn(self) -> None:
+        """It is our turn, which we have waited for."""
+        self._resting = False
+        if self.state is not State.CLOSED:
+            self._work()
+        if self.state is not State.CLOSED and self._transport is not None:
+            self._transport.resume_reading()
+
+    def _work(self) -> None:
+        """Take in what the subscriber has sent."""
+        began = monotonic()
         try:
             while self.state is not State.CLOSED and (frame := self._reader.next_frame()) is not None:
                 self.last_heard = self._loop.time()
                 self._silent_pings = 0
                 if self.state is State.GREETING:
                     self._greeted(frame)
-                elif frame.type != PING:
+                elif frame.type == PING:
+                    self._answered_ping()
+                else:
                     self._answered(frame)
         except FrameError as error:
             self.close(Loss.GONE, no_answer(error))
         except Pyro5.errors.ProtocolError as error:
             self.close(Loss.REFUSED, refused(str(error)))
+        self._scheduler.used(self._party, monotonic() - began)
+
+    def _pause(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def _answered_ping(self) -> None:
+        if not self._pings:
+            raise Pyro5.errors.ProtocolError("it sent what it was not asked for")
+        self._pings -= 1
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._resting and self.state is State.ACTIVE:  # its last answers count
+            self._work()
         if self.state is State.CONNECTING:  # because of `_connect_again`
             self._transport = None
             self._reader = FrameReader(callbacks.GREETING_LIMITS)
+            self._pings = 0
             self.start()
             return
         self.close(Loss.GONE, f"closed its connection{f' ({error})' if error else ''}")
@@ -296,6 +346,7 @@ class Delivery(asyncio.Protocol):
             if self._silent_pings == c.HEARTBEAT_TRIES:
                 return False
             self._silent_pings += 1
+            self._pings += 1
             self._transport.write(callbacks.write_ping(self._seq))
         return True
 
@@ -311,6 +362,7 @@ class Delivery(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._batches.clear()
+        self._scheduler.leave(self._party)
         lost = len(self.backlog) + self.backlog.unacknowledged
         if explanation:
             # A program that ends when it has unsubscribed, or has got everything, is no concern.

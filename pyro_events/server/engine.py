@@ -16,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from ..background_log import get_logger
 from ..broker.accounting import Loss
@@ -32,6 +31,7 @@ from .delivery import Delivery
 from .doorkeeper import Doorkeeper
 from .holding import TOTAL, Holding, Obstacle, Publication
 from .links import Links
+from .scheduler import Scheduler, SharedPool
 from .served import ServedObject
 from .sockets import secured
 
@@ -43,6 +43,8 @@ _ACCEPT_QUEUE = 1024
 _ACCEPT_AT_ONCE = 16
 # What a connection takes in at once: about what a socket holds.
 _RECEIVE = 256 * KIB
+# Threads for work that takes long.
+_POOL = 2
 # How long clients are given to take their last answers when the service ends.
 _FAREWELL = 0.5
 
@@ -76,9 +78,12 @@ class Engine:
         self.draining = False
         self.received = memoryview(bytearray(_RECEIVE))
         self.client_tls = client_context()
+        self.scheduler = Scheduler()
         self._now = now
         self._loop = asyncio.get_running_loop()
-        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="pyro_events-pool")
+        self._threads = ThreadPoolExecutor(max_workers=_POOL, thread_name_prefix="pyro_events-pool")
+        self._pool = SharedPool(self._threads, _POOL)
+        self.in_pool = self._pool.submit
         self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._holding = Holding()
@@ -118,7 +123,8 @@ class Engine:
         await self.links.stop()
         self._deadlines.stop()
         await self._dismiss()
-        self._pool.shutdown(wait=False)
+        self._pool.stop()
+        self._threads.shutdown(wait=False)
 
     async def _dismiss(self) -> None:
         """End all connections; what is left to send goes out first, if it goes at all."""
@@ -171,15 +177,6 @@ class Engine:
         """A client is gone."""
         self._connections.discard(connection)
         self.watch(connection, False)
-
-    def in_pool(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """Do work in another thread and call back, on the loop, with its result or its exception."""
-
-        def finished(future: asyncio.Future[Any]) -> None:
-            error = future.exception()
-            done(error if error is not None else future.result())
-
-        self._loop.run_in_executor(self._pool, work).add_done_callback(finished)
 
     # What the service's methods ask
 

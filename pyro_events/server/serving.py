@@ -30,11 +30,8 @@ _LARGE_ANSWER = 4 * c.KIB
 class ServingOwner(Protocol):
     """What serving asks of the engine."""
 
-    def in_pool(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """Do work in another thread, then call back with its result or exception."""
-
-    def deliver(self) -> None:
-        """Calls have been made: send what they published."""
+    def in_pool(self, address: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Do work in another thread, then call back with its result or exception. address: for whom."""
 
 
 class Client(Protocol):
@@ -51,6 +48,9 @@ class Client(Protocol):
 
     def send(self) -> None:
         """Send the answers that there are."""
+
+    def next_turn(self, work: Callable[[], None]) -> None:
+        """Have work done when it is the client's turn again."""
 
     def refuse(self, reason: str) -> None:
         """End the connection."""
@@ -75,7 +75,8 @@ class Serving:
         """Make a call, or begin to; none may be pending."""
         if frame.serializer_id != MSGPACK and len(frame.payload) > _SLOW_SIZE:
             self._wait(client, True)
-            self._owner.in_pool(lambda: calls.read_call(frame), lambda read: self._read(client, frame, read))
+            read_call = functools.partial(calls.read_call, frame)
+            self._owner.in_pool(client.peer, read_call, lambda read: self._read(client, frame, read))
             return
         try:
             if len(frame.payload) > c.MAX_STOCK_CALL:
@@ -101,7 +102,7 @@ class Serving:
 
     def _make(self, client: Client, frame: Frame, call: calls.Call) -> None:
         assert self.caller is not None
-        result = invoke(frame, self.caller.objects, self.caller, call, self._owner.deliver)
+        result = invoke(frame, self.caller.objects, self.caller, call, client.next_turn)
         if isinstance(result, Pending):
             self._await(client, frame, result)
         else:
@@ -135,7 +136,7 @@ class Serving:
         ):
             self._wait(client, True)
             write = functools.partial(written, frame, result, client.peer)
-            self._owner.in_pool(write, lambda answer: self._written(client, answer))
+            self._owner.in_pool(client.peer, write, lambda answer: self._written(client, answer))
         else:
             self._answer(client, written(frame, result, client.peer))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import Pyro5.errors
@@ -24,11 +24,15 @@ class Desk:
     def __init__(self) -> None:
         self.made: list[Any] = []
         self.pending: list[Pending] = []
-        self.deliveries: list[int] = []
+        self.waiting: list[Callable[[], None]] = []
         self.methods = {"now": self.now, "later": self.later, "fail": self.fail, LARGE: self.now}
 
-    def sent(self) -> None:
-        self.deliveries.append(len(self.made))
+    def again(self, work: Callable[[], None]) -> None:
+        self.waiting.append(work)
+
+    def turn(self) -> None:
+        """It is the client's turn again."""
+        self.waiting.pop(0)()
 
     def now(self, caller: Caller, value: Any, *, twice: bool = False) -> Any:
         self.made.append(value)
@@ -55,22 +59,22 @@ def desk() -> Desk:
     return Desk()
 
 
-def nothing() -> None:
-    """There is nothing to send."""
+def never(work: Callable[[], None]) -> None:
+    raise AssertionError("only a batch needs another turn")
 
 
 def call(desk: Desk, method: str, *args: Any, **kwargs: Any) -> Any:
-    return invoke(FRAME, {"desk": desk}, Caller("h", 0), Call("desk", method, list(args), kwargs), nothing)
+    return invoke(FRAME, {"desk": desk}, Caller("h", 0), Call("desk", method, list(args), kwargs), never)
 
 
 def batch(desk: Desk, *entries: tuple[Any, ...]) -> Any:
     whole = Call("desk", "", [], {}, [(name, list(args), {}) for name, *args in entries])
-    return invoke(FRAME, {"desk": desk}, Caller("h", 0), whole, desk.sent)
+    return invoke(FRAME, {"desk": desk}, Caller("h", 0), whole, desk.again)
 
 
 def test_a_call_has_its_result_and_its_caller_the_serializer(desk: Desk) -> None:
     caller = Caller("h", SERPENT)
-    assert invoke(FRAME, {"desk": desk}, caller, Call("desk", "now", [2], {"twice": True}), nothing) == 4
+    assert invoke(FRAME, {"desk": desk}, caller, Call("desk", "now", [2], {"twice": True}), never) == 4
     assert caller.serializer_id == MSGPACK
 
 
@@ -87,7 +91,7 @@ def test_errors_are_results(desk: Desk, caplog: pytest.LogCaptureFixture) -> Non
     assert isinstance(call(desk, LARGE, 1), AttributeError)  # not for a frame that is small
     for nobody in (Call("nobody", "now", [1], {}), Call("nobody", "", [], {}, [])):
         assert isinstance(
-            invoke(FRAME, {"desk": desk}, Caller("h", 0), nobody, nothing), Pyro5.errors.DaemonError
+            invoke(FRAME, {"desk": desk}, Caller("h", 0), nobody, never), Pyro5.errors.DaemonError
         )
 
 
@@ -108,10 +112,12 @@ def test_a_batch_that_has_to_wait_goes_on_when_it_can(desk: Desk) -> None:
     pending.when_done(found.append)
     assert desk.made == [1, "later"]
     desk.pending[0].settle("first")
+    assert desk.made == [1, "later"]
+    desk.turn()
     assert desk.made == [1, "later", "later"]
     assert found == []
     desk.pending[1].settle("second")
-    assert desk.deliveries == [3, 4]
+    desk.turn()
     assert found == [[1, "first", "second", 2]]
 
 
@@ -136,32 +142,24 @@ def test_a_batch_whose_client_is_gone_makes_no_other_call(desk: Desk) -> None:
 
 def test_a_long_batch_lets_others_have_their_turn(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calling, "TURN", -1.0)
-
-    async def work() -> None:
-        done = asyncio.get_running_loop().create_future()
-        batch(desk, *[("now", number) for number in range(10)]).when_done(done.set_result)
-        others = []
-        while not done.done():
-            others.append(len(desk.made))
-            await asyncio.sleep(0)
-        assert others == list(range(1, 11))
-        assert desk.deliveries == list(range(2, 11)) + [10]
-        assert done.result() == list(range(10))
-
-    asyncio.run(work())
+    found: list[Any] = []
+    batch(desk, *[("now", number) for number in range(10)]).when_done(found.append)
+    made = []
+    while desk.waiting:
+        made.append(len(desk.made))
+        assert not found
+        desk.turn()
+    assert made == list(range(1, 11))
+    assert found == [list(range(10))]
 
 
 def test_a_long_batch_whose_client_is_gone_is_not_gone_on_with(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calling, "TURN", -1.0)
-
-    async def work() -> None:
-        batch(desk, ("now", 1), ("now", 2)).abandon()
-        await asyncio.sleep(0.01)
-        assert desk.made == [1]
-
-    asyncio.run(work())
+    batch(desk, ("now", 1), ("now", 2)).abandon()
+    desk.turn()
+    assert desk.made == [1]
 
 
 @pytest.mark.parametrize("large", [["x" * 3_000_000], {"a": "x" * 3_000_000}, ("x" * 3_000_000, desk)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from typing import Any
 
@@ -19,7 +20,17 @@ from waiting import eventually
 from pyro_events import EventServiceStarter, Publisher, ServiceUnreachableError
 from pyro_events.codec import encode
 from pyro_events.server import serving
-from pyro_events.wire.frames import BATCH, CONNECT_FAIL, INVOKE, MSGPACK, PING, SERPENT, Frame, write_frame
+from pyro_events.wire.frames import (
+    BATCH,
+    CONNECT_FAIL,
+    INVOKE,
+    MSGPACK,
+    ONEWAY,
+    PING,
+    SERPENT,
+    Frame,
+    write_frame,
+)
 
 
 def test_answers_come_in_the_order_of_the_calls(service: EventServiceStarter) -> None:
@@ -74,6 +85,32 @@ def test_a_client_that_sends_much_at_once_waits_for_its_turn(
         for client in (one, two):
             answers = [client.frame() for _ in range(100)]
             assert [frame.seq for frame in answers if frame is not None] == list(range(1, 101))
+
+
+def test_a_call_that_waits_for_its_turn_is_made_though_its_client_has_gone(
+    service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends and leaves while others keep the service busy."""
+    busy, begun = threading.Event(), threading.Event()
+
+    def hold(self: object) -> None:
+        begun.set()
+        busy.wait(10)
+        raise ValueError("that was all")
+
+    monkeypatch.setattr("pyro_events.server.engine.Engine.statistics", hold)
+    with (
+        collecting(service.uri, "A") as collector,
+        raw_client(service.uri) as holder,
+        raw_client(service.uri) as client,
+    ):
+        holder.send_call("statistics")
+        assert begun.wait(10)
+        client.send_call("publish", "A", 1, flags=ONEWAY)
+        client.sock.shutdown(socket.SHUT_WR)
+        busy.set()
+        collector.wait(1)
+        client.wait_for_end()
 
 
 @pytest.mark.parametrize("batch", [False, True])

@@ -13,7 +13,7 @@ from waiting import eventually
 from pyro_events import EventServiceStarter, Publisher
 from pyro_events.server import delivery
 from pyro_events.server.spacing import Spacing
-from pyro_events.wire.frames import CONNECT_FAIL, EXCEPTION
+from pyro_events.wire.frames import CONNECT_FAIL, EXCEPTION, PING, RESULT
 
 SERIALIZE_ERROR = {
     "__class__": "Pyro5.errors.SerializeError",
@@ -171,6 +171,34 @@ def test_an_event_larger_than_a_batch_goes_alone(service: EventServiceStarter, p
             publisher.publish("A", bytes(1 << 20))
         subscriber.greet()
         assert [len(subscriber.take(1)) for _ in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", [PING, RESULT])
+def test_a_link_that_sends_what_nobody_asked_for_is_closed(
+    service: EventServiceStarter, publisher: Publisher, kind: int
+) -> None:
+    with fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        subscriber.greet()
+        publisher.publish("A", 1)
+        subscriber.take(1)
+        subscriber.send(kind, subscriber.seq, [])
+        subscriber.wait_for_end()
+        eventually(lambda: publisher.publish("A", 2) == 0)
+
+
+def test_signs_of_life_may_come_late_and_together() -> None:
+    with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
+        subscribe(service.uri, subscriber.uri, "A")
+        subscriber.greet()
+        for _ in range(2):
+            for _ in range(2):
+                frame = subscriber.frame()
+                assert frame is not None and frame.type == PING
+            for _ in range(2):
+                subscriber.send(PING, 0, "pong")
+        with Publisher(es_uri=service.uri) as publisher:
+            assert publisher.publish("A", 1) == 1
 
 
 def test_a_link_is_closed_while_it_is_being_made() -> None:

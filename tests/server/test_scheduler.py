@@ -1,0 +1,104 @@
+"""The loop's time, and the pool's, are shared: with a real loop, and no sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any
+
+from pyro_events.server.scheduler import Scheduler, SharedPool
+
+
+def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(work(), 10))
+
+
+def busy(seconds: float) -> None:
+    end = monotonic() + seconds
+    while monotonic() < end:
+        pass
+
+
+def test_a_little_work_loads_nothing() -> None:
+    async def work() -> None:
+        scheduler = Scheduler()
+        party = scheduler.join("10.0.0.1", lambda: None)
+        scheduler.used(party, 0.0005)
+        assert not scheduler.loaded
+        scheduler.used(party, 0.0006)
+        assert scheduler.loaded
+        await asyncio.sleep(0)
+        assert not scheduler.loaded
+
+    run(work)
+
+
+def test_one_of_another_host_waits_for_one_turn_and_not_for_two_hundred() -> None:
+    async def work() -> None:
+        scheduler = Scheduler()
+        order: list[str] = []
+        done = asyncio.Event()
+
+        def greedy(party: list[Any]) -> None:
+            order.append("greedy")
+            busy(0.011)
+            if not done.is_set():
+                scheduler.wait(party[0])
+
+        for _ in range(200):
+            party: list[Any] = []
+            party.append(scheduler.join("10.0.0.1", lambda party=party: greedy(party)))
+            scheduler.wait(party[0])
+        await asyncio.sleep(0)  # they are at it
+
+        def modest() -> None:
+            order.append("modest")
+            done.set()
+
+        other = scheduler.join("10.0.0.2", modest)
+        assert scheduler.loaded
+        before = len(order)
+        scheduler.wait(other)
+        await done.wait()
+        assert order.index("modest") - before <= 2
+
+    run(work)
+
+
+def test_a_host_has_one_thread_of_the_pool_at_a_time() -> None:
+    async def work() -> None:
+        with ThreadPoolExecutor(2) as executor:
+            pool = SharedPool(executor, 2)
+            release, results = threading.Event(), []
+            for _ in range(10):
+                pool.submit("10.0.0.1", release.wait, results.append)
+            other = asyncio.get_running_loop().create_future()
+            pool.submit("10.0.0.2", lambda: 1 // 0, other.set_result)
+            assert isinstance(await other, ZeroDivisionError)
+            assert results == []
+            release.set()
+            while len(results) < 10:
+                await asyncio.sleep(0.001)
+            assert results == [True] * 10
+
+    run(work)
+
+
+def test_a_pool_that_has_stopped_begins_nothing() -> None:
+    async def work() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            pool = SharedPool(executor, 1)
+            release, results = threading.Event(), []
+            for _ in range(2):
+                pool.submit("10.0.0.1", release.wait, results.append)
+            pool.stop()
+            release.set()
+            while not results:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
+            assert results == [True]
+
+    run(work)
