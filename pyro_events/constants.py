@@ -112,3 +112,5 @@ MATCH_CACHE_TARGETS: Final = 1_000_000
 
 # The key of a handshake, and the option of a subscribing call, by which a client says its name.
 NAME_KEY: Final = "name"
+# Clients whose names statistics shows: a page for a person, and at most 120 KiB of the answer.
+MAX_CLIENTS_SHOWN: Final = 1_000

@@ -69,8 +69,9 @@ class TotalBytes:
 class BacklogStatistics:
     """One subscriber at one moment: accepted = delivered + sum(lost) + backlog + unacknowledged.
 
-    subscriber: its URI. backlog: events waiting to be sent. unacknowledged: events sent.
-    oldest: the age of the oldest event not yet delivered, in seconds, or None.
+    subscriber: its URI. name: what it calls itself, "" if it did not say. backlog: events waiting to be
+    sent. unacknowledged: events sent. oldest: the age of the oldest event not yet delivered, in seconds, or
+    None.
     """
 
     subscriber: str
@@ -83,3 +84,4 @@ class BacklogStatistics:
     accepted: int
     delivered: int
     lost: Mapping[str, int]
+    name: str = ""

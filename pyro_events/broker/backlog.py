@@ -36,7 +36,7 @@ Numbered = tuple[int, QueuedEvent]
 class Backlog:
     """The events that wait for one subscriber, numbered from 1 as they are accepted.
 
-    subscriber: its URI, which names it in statistics and in the log.
+    subscriber: its URI. name: what it calls itself, "" if it did not say.
     """
 
     __slots__ = (
@@ -51,6 +51,7 @@ class Backlog:
         "bytes",
         "delivered",
         "lost",
+        "name",
         "options",
         "ready",
         "subscriber",
@@ -58,6 +59,7 @@ class Backlog:
 
     def __init__(self, subscriber: str, options: BacklogOptions, total: TotalBytes) -> None:
         self.subscriber = subscriber
+        self.name = ""
         self.accepted = 0
         self.delivered = 0
         self.lost: Counter[str] = Counter()
@@ -226,6 +228,7 @@ class Backlog:
             accepted=self.accepted,
             delivered=self.delivered,
             lost=dict(self.lost),
+            name=self.name,
         )
 
     def _overflow(self, entry: Numbered) -> Outcome:

@@ -15,7 +15,7 @@ import Pyro5.errors
 
 from ..background_log import get_logger
 from ..broker.subjects import compile_pattern
-from ..constants import MAX_SUBJECT, NOT_KNOWN
+from ..constants import MAX_SUBJECT, NAME_KEY, NOT_KNOWN
 from ..errors import AccessDeniedError
 from ..wire.identity import CALL_OPTION, NONCE_SIZE, CallbackGate
 from .kept import Standing
@@ -76,13 +76,13 @@ class Enrolment:
 
     def _subscribe_in_pieces(self, how: str, calls: list[list[str]], options: dict[str, Any]) -> int:
         """Make the calls; returns which connection the first was made on."""
-        told_on, proof = 0, self._with_call({})
+        told_on, proof = 0, self._with_call({NAME_KEY: self._link.name})
         done: list[str] = []
         try:
             for number, some in enumerate(calls, 1):
                 # The options with the last: if it fails, they have not changed.
                 wishes = {**proof, **options} if number == len(calls) else proof
-                self._link.call(how, some, self.subscriber, wishes or None)
+                self._link.call(how, some, self.subscriber, wishes)
                 if number == 1:
                     told_on = self._link.reconnects
                 done += some
@@ -137,7 +137,7 @@ class Enrolment:
         """Tell the service of every subscription, as if for the first time. anew: it has no connection
         to us, whatever it may believe."""
         with self._lock:
-            calls, options = self._record.calls(), dict(self._options)
+            calls, options = self._record.calls(), {NAME_KEY: self._link.name, **self._options}
             self.since = time.monotonic()
         options = self._with_call(options, anew=True)
         told_on = None
@@ -147,7 +147,7 @@ class Enrolment:
             wishes = {**options, "anew": True} if anew else options
             anew = False
             try:
-                self._link.call(how, texts, self.subscriber, wishes or None, timeout=_ANSWER)
+                self._link.call(how, texts, self.subscriber, wishes, timeout=_ANSWER)
             except Pyro5.errors.TimeoutError:
                 self._link.drop("it did not answer")
                 raise

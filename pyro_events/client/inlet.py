@@ -44,7 +44,8 @@ class SubscriberStatistics:
     """What a subscriber has done so far.
 
     handled: events whose `event` returned, in acknowledged batches; failed: those that raised.
-    running: parts of batches being handled now. subscriptions: names and patterns.
+    running: parts of batches being handled now. subscriptions: names and patterns. name: what the service
+    calls this client.
     """
 
     handled: int
@@ -56,6 +57,7 @@ class SubscriberStatistics:
     reconnects: int
     connected: bool
     address: str | None
+    name: str
 
 
 class Inlet:
@@ -208,6 +210,7 @@ class Inlet:
             link.reconnects,
             link.connected,
             link.address,
+            link.name,
         )
 
     def close(self) -> None:

@@ -37,7 +37,8 @@ class PublisherStatistics:
     """What a publisher has done so far.
 
     published: events acknowledged by the service, one for each subject. queued: deliveries that
-    they became. unknown: events whose connection broke before they were acknowledged.
+    they became. unknown: events whose connection broke before they were acknowledged. name: what the
+    service calls this client.
     """
 
     published: int
@@ -46,6 +47,7 @@ class PublisherStatistics:
     reconnects: int
     connected: bool
     address: str | None
+    name: str
 
 
 class Outbox:
@@ -153,7 +155,7 @@ class Outbox:
         link = self.link
         with self._counting:
             counts = self._published, self._queued, self._unknown
-        return PublisherStatistics(*counts, link.reconnects, link.connected, link.address)
+        return PublisherStatistics(*counts, link.reconnects, link.connected, link.address, link.name)
 
     def close(self) -> None:
         """End the connection and the thread. What a pipeline still buffers is not sent."""

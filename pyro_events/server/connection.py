@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Protocol, cast
 
 from ..background_log import get_logger
+from ..client_name import described
 from ..constants import KIB
 from ..options import ServiceOptions
 from ..wire import calls
@@ -290,7 +291,7 @@ class Connection(asyncio.BufferedProtocol):
         """End the connection; the log says why."""
         if self.closing:
             return
-        log.info("connection from %s ended: %s", self.peer, reason, about=self.peer)
+        log.info("connection from %s ended: %s", self.label, reason, about=self.peer)
         self.send()
         self._end()
 
@@ -305,6 +306,17 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """End the connection at once."""
         self._transport.abort()
+
+    @property
+    def name(self) -> str:
+        """What the client calls itself, "" if it did not say."""
+        caller = self._serving.caller
+        return caller.name if caller is not None else ""
+
+    @property
+    def label(self) -> str:
+        """How the log shows the client."""
+        return described(self.name, self.peer)
 
     @property
     def buffered(self) -> int:

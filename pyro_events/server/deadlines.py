@@ -105,7 +105,9 @@ class Deadlines:
             connection.abort()
             peer = connection.peer
             log.warning(
-                "a client from %s, which does not take its answers, is disconnected", peer, about=peer
+                "a client from %s, which does not take its answers, is disconnected",
+                connection.label,
+                about=peer,
             )
 
     def _look_at_lingering(self, now: float) -> None:

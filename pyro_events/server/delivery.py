@@ -23,6 +23,7 @@ from .. import constants as c
 from ..background_log import get_logger
 from ..broker.accounting import Batch, Loss
 from ..broker.backlog import Backlog
+from ..client_name import described
 from ..introduction import STOCK_HELLO
 from ..options import ServiceOptions
 from ..wire import callbacks
@@ -302,7 +303,7 @@ class Delivery(asyncio.Protocol):
         except Pyro5.errors.ProtocolError as error:
             if is_final(str(error)):
                 raise
-            name = self.backlog.subscriber
+            name = described(self.backlog.name, self.backlog.subscriber)
             log.warning("%s: %d events are unconfirmed: %s", name, count, error, about=name)
             self.backlog.lose_batch(batch)
             done = True
@@ -368,7 +369,7 @@ class Delivery(asyncio.Protocol):
             # A program that ends when it has unsubscribed, or has got everything, is no concern.
             quiet = was is State.ACTIVE and reason is Loss.GONE and (self.lingering or not lost)
             level = logging.INFO if quiet else logging.WARNING
-            name = self.backlog.subscriber
+            name = described(self.backlog.name, self.backlog.subscriber)
             log.log(level, "%s %s; disconnected, %d events lost", name, explanation, lost, about=name)
         self._owner.ended(self, reason)
 

@@ -16,12 +16,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 from ..background_log import get_logger
 from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
 from ..broker.broker import Broker, BrokerStatistics, Entry
-from ..constants import KIB
+from ..client_name import described
+from ..constants import KIB, MAX_CLIENTS_SHOWN
 from ..options import Overflow, ServiceOptions
 from ..tls import client_context, server_context
 from ..wire.identity import Identity
@@ -152,6 +154,11 @@ class Engine:
         """How many clients are connected."""
         return len(self._connections)
 
+    def clients(self) -> list[tuple[str, str]]:
+        """The names and hosts of clients that say what they are called, at most MAX_CLIENTS_SHOWN."""
+        named = ((each.name, each.peer) for each in self._connections if each.name)
+        return list(islice(named, MAX_CLIENTS_SHOWN))
+
     # What connections ask (connection.ConnectionOwner)
 
     def admit(self, connection: Connection, crowded: bool) -> str | None:
@@ -240,7 +247,7 @@ class Engine:
         self._look_at_total()
         if delivery.slow and not len(backlog):
             delivery.slow = False
-            log.warning("%s has caught up", backlog.subscriber)
+            log.warning("%s has caught up", described(backlog.name, backlog.subscriber))
 
     def ended(self, delivery: Delivery, reason: Loss) -> None:
         """A link is closed: its subscriber is forgotten, and nobody waits for it any more."""
@@ -265,7 +272,8 @@ class Engine:
                 continue
             if not delivery.wake() and not delivery.slow and backlog.crowded:
                 delivery.slow = True
-                log.warning("%s is slow: %d events wait for it", backlog.subscriber, len(backlog))
+                who = described(backlog.name, backlog.subscriber)
+                log.warning("%s is slow: %d events wait for it", who, len(backlog))
         if self.broker.failing:
             self._disconnect_failing()
 

@@ -13,6 +13,7 @@ from Pyro5.core import DAEMON_NAME
 
 from .. import constants as c
 from ..background_log import get_logger
+from ..client_name import checked_client_name
 from ..options import ServiceOptions
 from ..wire import calls
 from ..wire.frames import CONNECT, INVOKE, ONEWAY, PING, SERIALIZERS, Frame, FrameError, FrameLimits
@@ -42,6 +43,7 @@ def greeted(
         served = objects.get(hello.object_id)
         if served is None:
             raise Pyro5.errors.DaemonError(f"there is no object {hello.object_id!r} here")
+        called = _name_of(hello)
     except Pyro5.errors.PyroError as error:
         if not isinstance(error, AgainError):
             log.info("a client from %s was turned away: %s", peer, error, about=peer)
@@ -52,7 +54,17 @@ def greeted(
         # get at the service by it. Pyro5's proxies ask the daemon what an object can do.
         named = (hello.object_id, DAEMON_NAME)
         objects = {name: objects[name] for name in named if name in objects}
-    return Caller(peer, frame.serializer_id, proved, objects), answer
+    return Caller(peer, frame.serializer_id, proved, objects, called), answer
+
+
+def _name_of(hello: calls.Hello) -> str:
+    """What a client calls itself, "" if it does not say. Raises ProtocolError for what cannot be a name."""
+    if hello.name is None:
+        return ""
+    try:
+        return checked_client_name(hello.name)
+    except (TypeError, ValueError) as error:
+        raise Pyro5.errors.ProtocolError(str(error)) from None
 
 
 def objection(error: FrameError, inside: bool) -> bytes | None:

@@ -67,6 +67,8 @@ class Links:
             # It has lost our connection, which we might find out minutes later.
             link.close(Loss.GONE, "subscribed anew, because it had lost its connection")
             backlog = broker.subscribe(callback.uri, names, patterns, wishes.options)
+        if wishes.name:
+            backlog.name = wishes.name
         if backlog in self.deliveries:
             self._note_lingering(backlog)
             self._owner.configured(backlog)

@@ -42,10 +42,10 @@ class Caller:
     """Who makes a call, as far as the methods may know.
 
     host: the IP address. serializer_id: how its arguments were written. proved: whether it has proved
-    the passphrase. objects: what it may call, by object id.
+    the passphrase. objects: what it may call, by object id. name: what it calls itself, "" if it did not say.
     """
 
-    __slots__ = ("host", "objects", "proved", "serializer_id")
+    __slots__ = ("host", "name", "objects", "proved", "serializer_id")
 
     def __init__(
         self,
@@ -53,8 +53,10 @@ class Caller:
         serializer_id: int,
         proved: bool = False,
         objects: Mapping[str, ServedObject] = MappingProxyType({}),
+        name: str = "",
     ) -> None:
         self.host = host
+        self.name = name
         self.serializer_id = serializer_id
         self.proved = proved
         self.objects = objects

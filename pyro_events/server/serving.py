@@ -38,6 +38,11 @@ class Client(Protocol):
     """The connection, as its calls see it. closing: nothing is to be answered any more."""
 
     peer: str
+
+    @property
+    def label(self) -> str:
+        """How the log shows it."""
+
     closing: bool
 
     def hold(self) -> None:
@@ -128,7 +133,7 @@ class Serving:
         """Answer a call with its result or its exception."""
         if frame.flags & ONEWAY:
             if isinstance(result, Exception):
-                log.warning("a oneway call by %s failed: %s", client.peer, result, about=client.peer)
+                log.warning("a oneway call by %s failed: %s", client.label, result, about=client.peer)
         elif (
             frame.serializer_id != MSGPACK
             and isinstance(result, (dict, list))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..background_log import get_logger
 from ..broker.accounting import Batch
 from ..broker.backlog import Backlog
+from ..client_name import described
 from ..wire import callbacks
 from ..wire.frames import Frame
 
@@ -42,8 +43,8 @@ def settled(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool) -> b
 
 def _log_failure(batch: Batch, position: int, backlog: Backlog, reason: str) -> None:
     subject = batch.rows[position][0]
-    name = backlog.subscriber
-    log.warning("%s: its event raised for subject %r: %s", name, subject, reason, about=name)
+    who = described(backlog.name, backlog.subscriber)
+    log.warning("%s: its event raised for subject %r: %s", who, subject, reason, about=backlog.subscriber)
 
 
 def is_final(reason: str) -> bool:

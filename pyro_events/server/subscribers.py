@@ -18,6 +18,8 @@ import Pyro5.errors
 from Pyro5.client import Proxy
 from Pyro5.core import URI
 
+from ..client_name import checked_client_name
+from ..constants import NAME_KEY
 from ..wire.identity import CALL_OPTION
 from .served import Caller
 from .sockets import format_address
@@ -35,11 +37,13 @@ MAX_URI: Final = 1000
 
 class Wishes(NamedTuple):
     """The options of a subscribing call. options: for its backlog, not checked yet. call: the nonce of
-    the call, None if it brought none. anew: whether to connect even if there is a link."""
+    the call, None if it brought none. anew: whether to connect even if there is a link. name: what the
+    subscriber is called, "" if that was not said."""
 
     options: Any
     call: Any = None
     anew: bool = False
+    name: str = ""
 
 
 class Callback(NamedTuple):
@@ -96,12 +100,17 @@ def _certified_name(host: str, address: str) -> str:
 
 
 def read_wishes(options: Any) -> Wishes:
-    """The options of a subscribing call, ours and its backlog's apart."""
+    """The options of a subscribing call, ours and its backlog's apart.
+
+    Raises TypeError or ValueError for what cannot be a name.
+    """
     if not isinstance(options, Mapping):
         return Wishes(options)
-    ours = {CALL_OPTION, ANEW_OPTION}
+    ours = {CALL_OPTION, ANEW_OPTION, NAME_KEY}
     rest = {name: value for name, value in options.items() if name not in ours}
-    return Wishes(rest, options.get(CALL_OPTION), bool(options.get(ANEW_OPTION)))
+    given = options.get(NAME_KEY)
+    name = "" if given is None else checked_client_name(given)
+    return Wishes(rest, options.get(CALL_OPTION), bool(options.get(ANEW_OPTION)), name)
 
 
 def names_of(subscriber: Any, caller: Caller, allowed: frozenset[str]) -> list[str]:

@@ -19,7 +19,7 @@ import Pyro5.errors
 import serpent
 from Pyro5.serializers import serializers_by_id
 
-from ..constants import EVENTSERVER_NAME
+from ..constants import EVENTSERVER_NAME, NAME_KEY
 from .frames import (
     BATCH,
     CONNECT_FAIL,
@@ -54,10 +54,12 @@ class Call(NamedTuple):
 
 
 class Hello(NamedTuple):
-    """What a client says first: its handshake data and the object that it wants."""
+    """What a client says first: its handshake data, the object that it wants, and perhaps its name, which is
+    not checked yet."""
 
     handshake: Any
     object_id: str
+    name: Any = None
 
 
 def read_hello(frame: Frame) -> Hello:
@@ -65,7 +67,7 @@ def read_hello(frame: Frame) -> Hello:
     data = read_plain(frame.serializer_id, frame.payload)
     if not isinstance(data, dict) or not isinstance(data.get("object"), str):
         raise Pyro5.errors.SerializeError("a handshake must name the object that it is for")
-    return Hello(data.get("handshake"), data["object"])
+    return Hello(data.get("handshake"), data["object"], data.get(NAME_KEY))
 
 
 def read_call(frame: Frame) -> Call:

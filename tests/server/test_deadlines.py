@@ -21,7 +21,7 @@ OPTIONS = ServiceOptions(delivery_deadline=10, linger=5, frame_timeout=30, total
 class FakeConnection:
     """A client, of which a few bytes are read."""
 
-    peer = "h"
+    peer = label = "h"
 
     def __init__(self, buffered: int = 0, unsent: int = 0) -> None:
         self.buffered = buffered
