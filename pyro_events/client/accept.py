@@ -52,6 +52,8 @@ class AcceptServer:
         self._selector.register(self.sock, selectors.EVENT_READ)
         self._selector.register(self._wake_receiver, selectors.EVENT_READ)
         self._stopping = False
+        # Called when a loop has started, so that a `stop` from then on ends it.
+        self.begun: Callable[[], object] = lambda: None
         self._loop_thread: threading.Thread | None = None
         self._left = threading.Event()
         self._left.set()
@@ -83,6 +85,7 @@ class AcceptServer:
         passes through."""
         self._loop_thread = threading.current_thread()
         self._left.clear()
+        self.begun()
         wait = CONDITION_EVERY if loopCondition is not None else None
         housekeeping = time.monotonic() + config.POLLTIMEOUT
         try:
@@ -97,7 +100,13 @@ class AcceptServer:
             self._loop_thread = None
             self._left.set()
 
-    def _step(self, timeout: float) -> None:
+    def wait(self, timeout: float | None) -> None:
+        """Accept who comes within `timeout` seconds; return as soon as somebody did, or `stop` was called."""
+        self.begun()
+        if self.sock is not None:
+            self._step(timeout)
+
+    def _step(self, timeout: float | None) -> None:
         try:
             ready = self._selector.select(timeout)
         except (OSError, ValueError):

@@ -118,6 +118,24 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             self._crew.resume()
         server.events(eventsockets)
 
+    def handleRequests(self, timeout: float | None = None) -> None:
+        """For a loop of the program's own, as in Pyro3: let events come, and accept who connects.
+
+        timeout: how long to wait for a connection, in seconds; None: until there is one, or `abort`. Events
+        have threads of their own, so they go on while the program does something else.
+        """
+        server = self.transportServer
+        if server is None:
+            raise Pyro5.errors.PyroError("this daemon is closed")
+        server.begin()
+        if self._crew is not None and self._crew.paused:
+            self._crew.resume()
+        server.wait(timeout)
+
+    def getServerSockets(self) -> list[socket.socket]:
+        """What `sockets` holds; Pyro3's name."""
+        return self.sockets
+
     @property
     def sockets(self) -> list[socket.socket]:
         """For an external event loop: the socket to wait for; none when closed."""

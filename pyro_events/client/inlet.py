@@ -20,8 +20,9 @@ from ..background_log import get_logger
 from ..errors import EventServiceError
 from ..event import Event
 from ..wire.identity import CallbackGate
+from .background_listener import BackgroundListener
 from .carrier import DaemonCarrier
-from .crew import Crew
+from .crew import CLOSE_TIMEOUT, Crew
 from .daemon import SubscriberDaemon
 from .enrolment import Enrolment
 from .handlers import check_result
@@ -37,6 +38,9 @@ log = get_logger("pyro_events.subscriber")
 LATE: Final = 45.0
 # How long a `listen` after `abort` waits for the one that was aborted to return.
 _CHANGE_OVER: Final = 1.0
+_LISTENS_ALREADY: Final = (
+    "another thread is in listen() of this subscriber: one is enough, its events run in threads of their own"
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Inlet:
         self.crew = Crew(handler)
         self.keeper = Keeper(self)
         self._listening = threading.Lock()
+        self._background: BackgroundListener | None = None
         self.aborted = False
         _inlets.add(self)
 
@@ -112,15 +117,29 @@ class Inlet:
         if self.enrolment.ended:
             raise EventServiceError("this subscriber is closed")
         if not self._listening.acquire(timeout=_CHANGE_OVER if self.aborted else 0):
-            raise EventServiceError(
-                "another thread is in listen() of this subscriber: one is enough, its events run in threads "
-                "of their own"
-            )
+            raise EventServiceError(_LISTENS_ALREADY)
         try:
             self.aborted = False
             self._listen()
         finally:
             self._listening.release()
+
+    def listen_in_background(self, listen: Callable[[], object]) -> None:
+        """Have a thread of its own call `listen`, which calls ours; return when events come.
+
+        Raises EventServiceError when closed, and while another thread listens.
+        """
+        before = self._background
+        if before is not None and self.aborted:
+            before.join(_CHANGE_OVER)
+        server = self.daemon.transportServer
+        if self.enrolment.ended or server is None:
+            raise EventServiceError("this subscriber is closed")
+        if (before is not None and before.running) or (self._listening.locked() and not self.aborted):
+            raise EventServiceError(_LISTENS_ALREADY)
+        self._background = listener = BackgroundListener(listen)
+        server.begun = listener.begun
+        listener.start()
 
     def _listen(self) -> None:
         self.keeper.begin(late=time.monotonic() - self.enrolment.since > LATE)
@@ -228,10 +247,13 @@ class Inlet:
             self.daemon.close()
             self.crew.close()
             self.keeper.join()
+            if self._background is not None:
+                self._background.join(CLOSE_TIMEOUT)
 
     def _forked(self) -> None:
         """In a forked child: the subscriber is the parent's, and its connections are."""
         self._listening = threading.Lock()
+        self._background = None
         self.enrolment.disown()
         self.link.disown()
         self.daemon.disown()

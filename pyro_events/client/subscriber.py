@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from Pyro5.client import Proxy
 from Pyro5.server import expose
@@ -23,6 +23,8 @@ from .handlers import check_class, check_handler
 from .inlet import Inlet
 from .participant import NOT_GIVEN, Participant, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .subscriptions import NAME, PATTERN
+
+Self = TypeVar("Self", bound="Subscriber")
 
 
 class Subscriber(Participant):
@@ -161,6 +163,16 @@ class Subscriber(Participant):
         Raises EventServiceError when closed, and while another thread listens.
         """
         self.__inlet.listen()
+
+    def listen_in_background(self: Self) -> Self:
+        """Run `listen` in a daemon thread, and return this subscriber when events come.
+
+        Ends with `abort`, or with `close`, which waits for the thread. For use in a `with` statement, as in
+        `with Ticker().listen_in_background() as ticker:`.
+        Raises EventServiceError as `listen` does.
+        """
+        self.__inlet.listen_in_background(lambda: type(self).listen(self))
+        return self
 
     def abort(self) -> None:
         """End `listen`: no further event starts, and what is being handled is not waited for.
