@@ -36,6 +36,7 @@ class Runner:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._started = threading.Event()
+        self._ended = threading.Event()
         # Reentrant, because a signal's handler may call `shutdown` in the thread that holds it.
         self._lock = threading.RLock()
         self._shut = False
@@ -52,15 +53,14 @@ class Runner:
         """Come up, call `_is_ready`, stay until `_stopping` is set, and go down."""
         raise NotImplementedError
 
-    def start(self, announce: Callable[[], None] = lambda: None) -> None:
+    def start(self, *, announce: Callable[[], None] = lambda: None) -> None:
         """Run until `shutdown`; blocks. announce: called on the loop when it is ready.
 
         Raises OSError (host or port), ServiceNotFoundError (no name server), ServiceExistsError
         (the name is taken), AccessDeniedError (the name server has another ident, or none).
         """
         with self._lock:
-            if self._loop is not None:
-                raise EventServiceError("this starter has been started before; make a new one")
+            self._check_new()
             self._loop = loop = new_event_loop()
             self._stopping = asyncio.Event()
         try:
@@ -74,6 +74,11 @@ class Runner:
             with self._lock:
                 self._shut = True
                 loop.close()
+            self._ended.set()
+
+    def _check_new(self) -> None:
+        if self._loop is not None:
+            raise EventServiceError("this starter has been started before; make a new one")
 
     def _is_ready(self, announce: Callable[[], None]) -> None:
         """Tell those who wait that it has started."""
@@ -108,6 +113,12 @@ class Runner:
         self._stopping.set()
 
     def __enter__(self: Self) -> Self:
+        self._start_in_thread()
+        return self
+
+    def _start_in_thread(self) -> None:
+        """Start in a thread of our own, and return when it is ready. Raises what `start` raises."""
+        self._check_new()
         self._thread = threading.Thread(target=self._start_quietly, name="pyro_events-service", daemon=True)
         self._thread.start()
         try:
@@ -116,7 +127,6 @@ class Runner:
             self.shutdown()
             self._thread.join()
             raise
-        return self
 
     def _start_quietly(self) -> None:
         """Start in a thread of our own, where `__enter__` picks the error up."""

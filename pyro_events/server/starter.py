@@ -21,6 +21,7 @@ from .binding import bind, location, warn_if_open
 from .engine import Engine
 from .nameserver import DaemonMethods, EmbeddedNameServer
 from .naming import Entry, Registration
+from .polled_runner import PolledRunner
 from .runner import Runner
 from .service import ServiceMethods
 
@@ -31,7 +32,7 @@ log = get_logger("pyro_events.service")
 _ENTRY = 15.0
 
 
-class EventServiceStarter(Runner):
+class EventServiceStarter(PolledRunner):
     """Starts an event service, on an engine of its own, and stops it.
 
     Either call `start()`, which blocks, in a thread of yours, or use it as a context manager, which
@@ -50,6 +51,7 @@ class EventServiceStarter(Runner):
         replace: bool = False,
         options: ServiceOptions | None = None,
         ident: Ident = None,
+        identification: Ident = None,
     ) -> None:
         """host: where to listen; None is Pyro5's setting HOST, which is the loopback interface.
 
@@ -57,10 +59,14 @@ class EventServiceStarter(Runner):
         used. use_ns: register as EVENTSERVER_NAME. ns_host, ns_port: where the name server is, or
         where the embedded one shall be. embed_ns: run one in this process. replace: take the name
         over from a live service. ident: the passphrase that clients, subscribers and the name server
-        must prove to know, and that is proved to them. Raises TypeError or ValueError for one that
-        cannot be.
+        must prove to know, and that is proved to them. identification: Pyro3's name for `ident`. Raises
+        TypeError or ValueError for one that cannot be.
         """
-        ident = sealed(ident)
+        ident, identification = sealed(ident), sealed(identification)
+        if ident is not None and identification is not None:
+            raise TypeError("ident and identification are the same argument: give one of them")
+        if ident is None:
+            ident = identification
         super().__init__()
         # Here, because it takes a while, and nothing runs on the loop yet.
         self._identity = identity_of(ident)
@@ -73,6 +79,66 @@ class EventServiceStarter(Runner):
         self._replace = replace
         self._options = options or ServiceOptions()
         self._ns_uri: str | None = None
+        self._other_ports = port is None
+
+    def start(
+        self,
+        hostname: str | None = None,
+        port: int | None = None,
+        useNameServer: bool | int | None = None,
+        norange: bool | int | None = None,
+        *,
+        announce: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run the service until `shutdown`; blocks. Its arguments are Pyro3's.
+
+        Args:
+            hostname: in place of `host`; "" and None leave it as it is.
+            port: in place of `port`, None leaves it as it is.
+            useNameServer: in place of `use_ns`, None leaves it as it is.
+            norange: true: fail where port 9095 is taken, in place of taking any free one.
+            announce: called on the service's loop when it is ready.
+
+        Raises:
+            OSError: the host or port cannot be used.
+            ServiceNotFoundError: there is no name server.
+            ServiceExistsError: a live service has the name.
+            AccessDeniedError: the name server has another ident, or none.
+            EventServiceError: this starter has been started before.
+        """
+        self._choose(hostname, port, useNameServer, norange)
+        super().start(announce=announce)
+
+    def initialize(
+        self,
+        hostname: str | None = None,
+        port: int | None = None,
+        useNameServer: bool | int | None = None,
+        norange: bool | int | None = None,
+    ) -> None:
+        """Start the service for a program with a loop of its own, and return when it is ready; Pyro3's name.
+
+        The service runs in a thread of its own and needs no calls. `shutdown` then waits for its end.
+        Arguments and errors are those of `start`.
+        """
+        self._choose(hostname, port, useNameServer, norange)
+        self._initialize()
+
+    def _choose(
+        self,
+        hostname: str | None,
+        port: int | None,
+        use_ns: bool | int | None,
+        norange: bool | int | None,
+    ) -> None:
+        """Take over what was said in the call instead of in the constructor."""
+        self._host = hostname or self._host
+        if port is not None:
+            self._port, self._other_ports = port, False
+        if use_ns is not None:
+            self._use_ns = bool(use_ns) or self._embed_ns
+        if norange:
+            self._other_ports = False
 
     @property
     def ns_uri(self) -> str | None:
@@ -92,7 +158,8 @@ class EventServiceStarter(Runner):
 
     async def _come_up(self, engine: Engine) -> Registration | None:
         port = DEFAULT_PORT if self._port is None else self._port
-        sock = bind(self._host, port, others=self._port is None and self._use_ns)
+        sock = bind(self._host, port, others=self._other_ports and self._use_ns)
+        self._listens_on = sock
         where = location(self._host, sock)
         uri = f"PYRO:{EVENTSERVER_NAME}@{where}"
         engine.objects[EVENTSERVER_NAME] = ServiceMethods(engine)

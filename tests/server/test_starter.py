@@ -75,7 +75,7 @@ def test_the_announcement_comes_when_it_is_ready() -> None:
         announced.append(starter.uri)
         starter.shutdown()
 
-    starter.start(announce)  # returns because of the shutdown
+    starter.start(announce=announce)  # returns because of the shutdown
     assert announced[0].startswith("PYRO:Pyro.EventService@127.0.0.1:")
 
 

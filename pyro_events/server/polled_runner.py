@@ -1,0 +1,67 @@
+"""PolledRunner: a runner for programs with a loop of their own, as programs for Pyro3 have.
+
+Knows: what such a loop calls. Must not know: what runs.
+
+Pyro3's service handled its requests inside the program's loop, in `handleRequests`, and only while that was
+called. Ours runs in a thread of its own, so that no loop can hold it up; the methods are there to be called.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Final
+
+from ..errors import EventServiceError
+from .runner import Runner
+
+# How long `handleRequests` waits that was given no time, in seconds: a program that calls it in a loop must
+# not spin, and one that calls it because a socket is ready must not be held up.
+_PAUSE: Final = 0.1
+
+
+class PolledRunner(Runner):
+    """A runner with Pyro3's methods for a loop of the program's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listens_on: socket.socket | None = None
+        self._initialized = False
+
+    def _initialize(self) -> None:
+        """Start in a thread of our own, for whose end `shutdown` then waits."""
+        self._start_in_thread()
+        self._initialized = True
+
+    def getServerSockets(self) -> list[socket.socket]:
+        """The socket that is listened on, for `select`; none when it has ended. Pyro3's name.
+
+        Raises EventServiceError before it is started.
+        """
+        self._check_started("getServerSockets()")
+        sock = self._listens_on
+        return [sock] if sock is not None and sock.fileno() >= 0 and not self._ended.is_set() else []
+
+    def handleRequests(self, timeout: float | None = None) -> None:
+        """Wait; requests are handled without it. Pyro3's name.
+
+        timeout: seconds; None: a tenth of one. Returns at once when it has ended. Raises EventServiceError
+        before it is started.
+        """
+        self._check_started("handleRequests()")
+        self._ended.wait(_PAUSE if timeout is None else timeout)
+
+    def _check_started(self, method: str) -> None:
+        if not self._started.is_set():
+            raise EventServiceError(f"{method} needs what has started: call initialize() first")
+
+    def shutdown(self, es: object = None) -> None:
+        """Have it drain and end; from any thread and more than once.
+
+        Returns at once, except after `initialize`: then when it has ended. es: ignored; Pyro3's programs give
+        it.
+        """
+        super().shutdown()
+        thread = self._thread
+        if self._initialized and thread is not None and thread is not threading.current_thread():
+            thread.join()
