@@ -13,6 +13,7 @@ import json
 import random
 import uuid
 import zlib
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -169,6 +170,8 @@ def codec() -> Iterator[bytes]:
             datetime.timedelta(-1, 2, 3),
         ),
         *(PurePosixPath("/a/b"), ValueError("no", 3), KeyError(("a", 1)), bytearray(b"x"), [[]] * 20),
+        *(OrderedDict(b=1, a=(2,)), defaultdict(None, {(1, 2): []}), Counter("seed"), deque([1, "x"], 3)),
+        *(OSError(2, "gone", "file"), UnicodeDecodeError("utf-8", b"a\xff", 1, 2, "bad"), StopIteration(3)),
     ]
     yield from map(encode, values)
     yield encode(values)

@@ -16,6 +16,7 @@ except ValueError as error:
         raise
     sys.exit(f"pyro_events: {error}")
 
+from .class_families import register_classes
 from .constants import EVENTSERVER_NAME
 from .errors import (
     AccessDeniedError,
@@ -24,6 +25,7 @@ from .errors import (
     MessageTooLargeError,
     OutcomeUnknownError,
     PayloadError,
+    RemoteError,
     ServiceExistsError,
     ServiceNotFoundError,
     ServiceUnreachableError,
@@ -32,6 +34,7 @@ from .errors import (
 from .event import Event
 from .ident_proxy import IdentProxy, locate_ns
 from .options import BacklogOptions, Overflow, ServiceOptions
+from .plain import Unknown
 from .registry import register_class
 
 __version__ = "0.1.0"
@@ -58,14 +61,17 @@ __all__ = [
     "OutcomeUnknownError",
     "Overflow",
     "PayloadError",
+    "RemoteError",
     "Publisher",
     "ServiceExistsError",
     "ServiceNotFoundError",
     "ServiceOptions",
     "ServiceUnreachableError",
     "Subscriber",
+    "Unknown",
     "UnsupportedTypeError",
     "__version__",
     "locate_ns",
     "register_class",
+    "register_classes",
 ]

@@ -16,25 +16,32 @@ sockets, how a single type is written.
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Iterator
 from typing import Any, Final
 
-from msgpack import ExtType, Packer, Timestamp, unpackb
+from msgpack import ExtType, Packer, unpackb
 from msgpack.exceptions import StackError
 
 from . import registry
 from .arrays import numpy_parts, read_array, read_scalar
 from .blocks import Block, array_block, body_of
-from .codec_types import ARRAY, CLASS_TAGGED, MARKS, OBJECT, READERS, SCALAR, TUPLE, WRITERS, check_hashes
+from .codec_refusal import find, refusal
+from .codec_types import (
+    ARRAY,
+    CLASS_TAGGED,
+    MARKS,
+    OBJECT,
+    READERS,
+    SCALAR,
+    TUPLE,
+    WRITERS,
+)
 from .constants import LARGE, MAX_DEPTH
 from .errors import PayloadError, UnsupportedTypeError
-from .nesting import KEEP_BUFFER, TOO_DEEP, check_depth
+from .hash_limits import MAX_EQUAL_HASHES, MAX_EQUAL_NATIVE, check_hashes
+from .nesting import KEEP_BUFFER, check_depth
 from .plain import ClassTagged, untangle
 
 __all__ = ["decode", "encode", "encode_plain", "encode_shared"]
-
-_NATIVE: Final = (type(None), bool, float, str, bytes, bytearray, memoryview, ExtType, Timestamp)
 
 
 # ---- writing ------------------------------------------------------------------------------------
@@ -78,10 +85,12 @@ def encode(message: object) -> bytes:
         payload: bytes = packer.pack(message)
         if len(payload) > MAX_DEPTH:
             check_depth(payload)
+            if len(payload) > _COLLIDING:
+                _check_keys(message, payload)
     except UnicodeEncodeError:
         return _encode_surrogates(message)
     except Exception as error:
-        raise _refusal(message, error) from error
+        raise refusal(message, error, _write) from error
     if len(payload) <= KEEP_BUFFER:
         _idle.append(packer)
     return payload
@@ -106,9 +115,15 @@ def _array_block(message: Any) -> Block | None:
         packed = _new_packer("surrogatepass").pack([*parts[:-1], b""])
         check_depth(packed)
     except Exception as error:
-        raise _refusal(message, error) from error
+        raise refusal(message, error, _write) from error
     return array_block(parts, packed)
 
+
+# How a marker begins, how many of them a dict has at least that the reader might refuse because of its
+# keys, and the bytes that such a dict takes at least.
+_MARK: Final = b"\xc7\x00"
+_FEWEST: Final = MAX_EQUAL_HASHES - MAX_EQUAL_NATIVE
+_COLLIDING: Final = 3 * MAX_EQUAL_HASHES
 
 # The types of messages that may be one block; numpy's is added with the first array, because numpy
 # is not ours to import.
@@ -120,8 +135,9 @@ def _encode_surrogates(message: object) -> bytes:
     try:
         payload: bytes = _new_packer("surrogatepass").pack(message)
         check_depth(payload)
+        _check_keys(message, payload)
     except Exception as error:
-        raise _refusal(message, error) from error
+        raise refusal(message, error, _write) from error
     return payload
 
 
@@ -136,70 +152,33 @@ def encode_plain(value: object, *, serpent: bool = True) -> bytes:
     try:
         untangled = untangle(value, serpent)
     except UnsupportedTypeError as error:
-        raise _refusal(value, error) from None
+        raise refusal(value, error, _write) from None
     return encode(untangled)
 
 
-# ---- refusing -----------------------------------------------------------------------------------
+def _check_keys(message: object, payload: bytes) -> None:
+    """Raises ValueError when a dict in the message has too many keys with one hash: nobody would read it."""
+    if _has_long_dict(payload) and find(message, _write) is not None:
+        raise ValueError("equal hashes")
 
 
-def _refusal(message: object, error: Exception) -> UnsupportedTypeError:
-    """The error that says what in `message` could not be carried, and where it stood."""
-    found = _find(message, 1)
-    if found is None:  # somebody changed it meanwhile, or converters nest too deep
-        return UnsupportedTypeError(f"cannot carry this message: {error or TOO_DEEP}")
-    kind, reason, steps = found
-    where = "message"
-    for step in reversed(steps):
-        where = where + step if step[0] in ".[" else f"{step} of {where}"
-    return UnsupportedTypeError(f"cannot carry {kind!r} at {where}; {reason}")
+def _has_long_dict(payload: bytes) -> bool:
+    """Whether a dict has so many keys that too many of them may have one hash.
 
+    Packing does not call us for a dict, and looking at every one before would take as long as packing it.
+    """
+    if b"\xde" not in payload and b"\xdf" not in payload or payload.count(_MARK) < _FEWEST:
+        return False
+    found = False
 
-def _find(value: Any, depth: int) -> tuple[type, str, list[str]] | None:
-    """The first value in `value` that cannot be carried: its type, why, and the way back from it."""
-    kind = type(value)
-    try:
-        levels, members = _members(value)
-    except Exception as error:
-        return kind, str(error) or type(error).__name__, []
-    depth += levels
-    if depth - 1 > MAX_DEPTH:
-        return kind, TOO_DEEP, []
-    for step, member in members:
-        found = _find(member, depth)
-        if found is not None:
-            found[2].append(step)
-            return found
-    return None
+    def look(pairs: list[tuple[Any, Any]]) -> None:
+        nonlocal found
+        if len(pairs) > MAX_EQUAL_HASHES:
+            found = found or sum([type(key) is list for key, _ in pairs]) >= _FEWEST
 
-
-def _members(value: Any) -> tuple[int, Iterator[tuple[str, Any]]]:
-    """How many levels `value` takes, and what stands in it. Raises what packing it alone raises."""
-    kind = type(value)
-    if kind in (list, tuple):
-        return 1, ((f"[{index}]", member) for index, member in enumerate(value))
-    if kind in (set, frozenset):
-        return 1, (("an element", member) for member in value)
-    if kind is dict:
-        return 1, _entries(value)
-    if kind is ClassTagged:
-        return 2, _entries(value.state)
-    if kind in _NATIVE or (kind is int and -(2**63) <= value < 2**64):
-        _new_packer("surrogatepass").pack(value)
-        return 0, iter(())
-    parts = _write(value)
-    if type(parts) is dict:
-        return 1, _entries(parts)
-    if parts[0] is OBJECT:
-        return 2, ((f".{name}", member) for name, member in parts[2].items())
-    # Of the parts of all other types only a time zone can be refused.
-    return 1, ((".tzinfo", part) for part in parts[1:])
-
-
-def _entries(value: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
-    for key, member in value.items():
-        yield "a key", key
-        yield f"[{reprlib.repr(key)}]", member
+    hooks: dict[str, Any] = {"object_pairs_hook": look, "ext_hook": lambda code, data: None}
+    unpackb(payload, raw=True, strict_map_key=False, **hooks)
+    return found
 
 
 # ---- reading ------------------------------------------------------------------------------------
@@ -213,7 +192,7 @@ def _read_mark(code: int, data: bytes) -> ExtType:
     return MARKS[code]
 
 
-def _read_list(items: list[Any]) -> Any:
+def read_list(items: list[Any]) -> Any:
     if items:
         head = items[0]
         if head is TUPLE:
@@ -229,9 +208,9 @@ def _read_pairs(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     return dict(pairs)
 
 
-def _read_object(items: list[Any]) -> Any:
+def read_object(items: list[Any]) -> Any:
     _, name, state = items
-    if type(name) is not str or type(state) is not dict:
+    if type(name) is not str:
         raise PayloadError("not the name and state of an object")
     try:
         return registry.restore(name, state)
@@ -240,41 +219,49 @@ def _read_object(items: list[Any]) -> Any:
 
 
 def _read_class_tagged(items: list[Any]) -> Any:
-    state = items[1]
-    if len(items) != 2 or type(state) is not dict or type(state.get("__class__")) is not str:
-        raise PayloadError("not a class-tagged dict")
+    state = class_tagged_state(items)
     try:
-        return registry.restore(state["__class__"], state)
+        return registry.restore(state["__class__"], state, tagged=True)
     except registry.UnknownClassError:
         return state
 
 
+def class_tagged_state(items: list[Any]) -> dict[Any, Any]:
+    state = items[1]
+    if len(items) != 2 or type(state) is not dict or type(state.get("__class__")) is not str:
+        raise PayloadError("not a class-tagged dict")
+    return state
+
+
 _READERS: Final = {
     **READERS,
-    OBJECT.code: _read_object,
+    OBJECT.code: read_object,
     CLASS_TAGGED.code: _read_class_tagged,
     ARRAY.code: read_array,
     SCALAR.code: read_scalar,
 }
 
 
-def decode(payload: bytes | memoryview) -> Any:
-    """The message that `payload` holds. Raises PayloadError, nothing else."""
+def decode(payload: bytes | memoryview, list_hook: Any = read_list) -> Any:
+    """The message that `payload` holds. Raises PayloadError, nothing else.
+
+    list_hook: what a list, or a tagged array, becomes.
+    """
     try:
         if len(payload) > MAX_DEPTH:
-            if len(payload) > LARGE and (found := body_of(payload)) is not None:
+            if len(payload) > LARGE and list_hook is read_list and (found := body_of(payload)) is not None:
                 return _decode_block(*found)
             check_depth(payload)
         try:
             # Keys of dicts must be str or bytes here, whose hashes nobody can foresee.
-            return unpackb(payload, list_hook=_read_list, ext_hook=_read_mark)
+            return unpackb(payload, list_hook=list_hook, ext_hook=_read_mark)
         except PayloadError:
             raise
         except ValueError:
             # Other keys, half a surrogate pair, or bytes that make no sense this way either.
             return unpackb(
                 payload,
-                list_hook=_read_list,
+                list_hook=list_hook,
                 ext_hook=_read_mark,
                 object_pairs_hook=_read_pairs,
                 strict_map_key=False,
@@ -294,6 +281,6 @@ def _decode_block(head: bytes, body: memoryview) -> Any:
     described = b"\x92" + head
     check_depth(described)
     dtype, shape = unpackb(
-        described, list_hook=_read_list, ext_hook=_read_mark, unicode_errors="surrogatepass"
+        described, list_hook=read_list, ext_hook=_read_mark, unicode_errors="surrogatepass"
     )
     return read_array([ARRAY, dtype, shape, body])

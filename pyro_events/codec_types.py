@@ -9,6 +9,7 @@ publishes can begin with one, and a plain list is never taken for a tagged array
     -3 set        -7 datetime   -11 timezone   -15 UUID      -19 class-tagged dict of a stock Pyro5 program
     -4 frozenset  -8 date       -12 ZoneInfo   -16 range     -20 numpy array
     -5 large int  -9 time       -13 Decimal    -17 path      -21 numpy scalar
+    -22 OrderedDict   -23 defaultdict   -24 Counter   -25 deque
 
 Knows: the standard library's value types and what reading them may cost. Must not know: msgpack's
 packer, registered classes, numpy, or how deep a value stands in a message.
@@ -19,21 +20,20 @@ from __future__ import annotations
 import datetime as dt
 import os
 import pathlib
-from collections import Counter
-from collections.abc import Callable, Sequence
+import pickle
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
 from msgpack import ExtType
 
 from .errors import PayloadError, UnsupportedTypeError
+from .hash_limits import MAX_EQUAL_HASHES, check_hashes, refuse_hashes
 
-# More members than this with one and the same hash are an attack: hashes of tuples and large ints
-# can be computed in advance, and 100,000 equal ones in a set take minutes to insert.
-MAX_EQUAL_HASHES: Final = 32
 # Reading a Fraction reduces it, which takes the square of its length: with this bound 8 MiB of
 # fractions take under a second.
 MAX_FRACTION_BITS: Final = 8192
@@ -64,6 +64,10 @@ OBJECT: Final = _mark(-18)
 CLASS_TAGGED: Final = _mark(-19)
 ARRAY: Final = _mark(-20)
 SCALAR: Final = _mark(-21)
+ORDERED_DICT: Final = _mark(-22)
+DEFAULT_DICT: Final = _mark(-23)
+COUNTER: Final = _mark(-24)
+DEQUE: Final = _mark(-25)
 
 # Reading compares by identity, so every marker exists once and is looked up by its code.
 MARKS: Final[dict[int, ExtType]] = {
@@ -71,6 +75,7 @@ MARKS: Final[dict[int, ExtType]] = {
     for mark in (
         *(TUPLE, SET, FROZENSET, INT, COMPLEX, DATETIME, DATE, TIME, TIMEDELTA, TIMEZONE, ZONEINFO),
         *(DECIMAL, FRACTION, UUID_, RANGE, PATH, OBJECT, CLASS_TAGGED, ARRAY, SCALAR),
+        *(ORDERED_DICT, DEFAULT_DICT, COUNTER, DEQUE),
     )
 }
 
@@ -112,8 +117,10 @@ def _write_timezone(value: dt.timezone) -> list[Any]:
 
 
 def _write_zoneinfo(value: ZoneInfo) -> list[Any]:
-    if value.key is None:
-        raise UnsupportedTypeError("this ZoneInfo was read from a file and has no key")
+    try:
+        value.__reduce__()
+    except pickle.PicklingError:  # the key it may have, too, is not where others would find this zone
+        raise UnsupportedTypeError("this ZoneInfo was read from a file and has no key") from None
     return [ZONEINFO, value.key]
 
 
@@ -125,14 +132,35 @@ def _write_fraction(value: Fraction) -> list[Any]:
     return [FRACTION, value.numerator, value.denominator]
 
 
+def _write_uuid(value: UUID) -> list[Any]:
+    safe = value.is_safe.value
+    return [UUID_, value.bytes] if safe is None else [UUID_, value.bytes, safe]
+
+
+def _write_set(mark: ExtType, value: set[Any] | frozenset[Any]) -> list[Any]:
+    if len(value) > MAX_EQUAL_HASHES:
+        refuse_hashes(value)
+    return [mark, *value]
+
+
+def _write_mapping(mark: ExtType, value: Any) -> list[Any]:
+    if getattr(value, "__dict__", None):
+        raise UnsupportedTypeError("it has attributes, which would be lost")
+    return [mark, dict(value)]
+
+
 def _write_path(value: pathlib.PurePath) -> list[Any]:
     return [PATH, _PATHS.index(type(value)), str(value)]
 
 
 WRITERS: Final[dict[type, Callable[[Any], list[Any]]]] = {
     tuple: lambda value: [TUPLE, *value],
-    set: lambda value: [SET, *value],
-    frozenset: lambda value: [FROZENSET, *value],
+    set: lambda value: _write_set(SET, value),
+    frozenset: lambda value: _write_set(FROZENSET, value),
+    OrderedDict: lambda value: _write_mapping(ORDERED_DICT, value),
+    defaultdict: lambda value: _write_mapping(DEFAULT_DICT, value),
+    Counter: lambda value: _write_mapping(COUNTER, value),
+    deque: lambda value: [DEQUE, value.maxlen, *value],
     int: _write_int,
     complex: lambda value: [COMPLEX, value.real, value.imag],
     dt.datetime: _write_datetime,
@@ -143,22 +171,10 @@ WRITERS: Final[dict[type, Callable[[Any], list[Any]]]] = {
     ZoneInfo: _write_zoneinfo,
     Decimal: lambda value: [DECIMAL, str(value)],
     Fraction: _write_fraction,
-    UUID: lambda value: [UUID_, value.bytes],
+    UUID: _write_uuid,
     range: lambda value: [RANGE, value.start, value.stop, value.step],
     **dict.fromkeys(_PATHS, _write_path),
 }
-
-
-def check_hashes(members: Sequence[Any]) -> None:
-    """Refuse members of a set or keys of a dict that would take quadratic time to insert.
-
-    Raises PayloadError; TypeError when a member is not hashable.
-    """
-    if len(members) - len(set(map(hash, members))) <= MAX_EQUAL_HASHES:
-        return
-    _, most = Counter(map(hash, members)).most_common(1)[0]
-    if most > MAX_EQUAL_HASHES:
-        raise PayloadError(f"{most} members or keys have the same hash value")
 
 
 def _parts(items: list[Any], *kinds: type) -> list[Any]:
@@ -174,6 +190,26 @@ def _read_set(items: list[Any]) -> set[Any]:
     del items[0]
     check_hashes(items)
     return set(items)
+
+
+def _read_deque(items: list[Any]) -> deque[Any]:
+    _, most, *members = items
+    if most is not None and (type(most) is not int or len(members) > most):
+        raise PayloadError("not the length and members of a deque")
+    return deque(members, most)
+
+
+def _read_counter(items: list[Any]) -> Counter[Any]:
+    counter: Counter[Any] = Counter()
+    dict.update(counter, _parts(items, dict)[0])  # Counter's own would add
+    return counter
+
+
+def _read_uuid(items: list[Any]) -> UUID:
+    if len(items) == 2:
+        return UUID(bytes=_parts(items, bytes)[0])
+    content, safe = _parts(items, bytes, int)
+    return UUID(bytes=content, is_safe=SafeUUID(safe))
 
 
 def _read_int(items: list[Any]) -> int:
@@ -235,7 +271,11 @@ READERS: Final[dict[int, Callable[[list[Any]], Any]]] = {
     ZONEINFO.code: lambda items: ZoneInfo(_parts(items, str)[0]),
     DECIMAL.code: lambda items: Decimal(_parts(items, str)[0]),
     FRACTION.code: _read_fraction,
-    UUID_.code: lambda items: UUID(bytes=_parts(items, bytes)[0]),
+    UUID_.code: _read_uuid,
     RANGE.code: lambda items: range(*_parts(items, int, int, int)),
     PATH.code: _read_path,
+    ORDERED_DICT.code: lambda items: OrderedDict(_parts(items, dict)[0]),
+    DEFAULT_DICT.code: lambda items: defaultdict(None, _parts(items, dict)[0]),
+    COUNTER.code: _read_counter,
+    DEQUE.code: _read_deque,
 }

@@ -9,6 +9,7 @@ Pyro5.errors.PyroError
       │    └── ClocksDifferError            it is right, but the two clocks are too far apart
       ├── OutcomeUnknownError               the connection broke during a call (a ConnectionClosedError)
       ├── UnsupportedTypeError              a value that cannot be carried (a TypeError)
+      ├── RemoteError                       stands for a published exception whose class is not known
       ├── PayloadError                      bytes that are no message of ours (a ValueError)
       └── MessageTooLargeError              over the limit (Pyro5's error of that name, a ValueError)
 
@@ -32,6 +33,7 @@ __all__ = [
     "MessageTooLargeError",
     "OutcomeUnknownError",
     "PayloadError",
+    "RemoteError",
     "ServiceExistsError",
     "ServiceNotFoundError",
     "ServiceUnreachableError",
@@ -93,6 +95,31 @@ class UnsupportedTypeError(EventServiceError, TypeError):
 
 class PayloadError(EventServiceError, ValueError):
     """Bytes that should be an encoded message are not, or name a class that is not known here."""
+
+
+class RemoteError(EventServiceError):
+    """An exception that was published and whose class is not registered, or not known in this program.
+
+    Attributes:
+        type_name: str, module and name of its class.
+        text: str, what str() made of it.
+
+    It is a value, as every message is: nothing raises it.
+    """
+
+    def __init__(self, type_name: str, text: str = "") -> None:
+        super().__init__(type_name, text)
+
+    @property
+    def type_name(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    @property
+    def text(self) -> str:
+        return str(self.args[1]) if len(self.args) > 1 else ""
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.text}" if self.text else self.type_name
 
 
 class MessageTooLargeError(EventServiceError, Pyro5.errors.MessageTooLargeError, ValueError):

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .codec import decode, encode
+from .codec_plain import decode_plain
 from .errors import PayloadError, UnsupportedTypeError
 
 _NAME = "pyro_events.event.Event"
@@ -94,6 +95,19 @@ class Event:
         if type(payload) is memoryview:  # a large one stays where it was received until it is asked for
             payload = self._payload = bytes(payload)
         return payload
+
+    def plain(self) -> Any:
+        """The message, for a program that does not know all its classes: a tool that shows or records events.
+
+        Returns: what `msg` is, with an `Unknown(name, state)` in place of each instance whose class is not
+            known here or cannot be rebuilt, and of a numpy array where numpy is not installed.
+
+        Raises: PayloadError for bytes that are no message; UnsupportedTypeError as `payload` does.
+
+        Example: `Unknown('lab.Reading', {'sensor': 'T1'})` for a `Reading` that only its publisher has
+            registered
+        """
+        return decode_plain(self.payload)
 
     def __getattr__(self, name: str) -> Any:
         if name == "_payload":  # called only while the slot is empty

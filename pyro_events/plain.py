@@ -1,4 +1,5 @@
-"""Plain data: what a stock Pyro5 program sent, as its serializer leaves it.
+"""Plain data: what a stock Pyro5 program sent, as its serializer leaves it, and what stands for an unknown
+class.
 
 Knows: what serpent makes of bytes and nan, and how a class is named in a dict. Must not know: how anything is
 written, or which classes there are.
@@ -22,6 +23,54 @@ class ClassTagged:
 
     def __init__(self, state: dict[str, Any]) -> None:
         self.state = state
+
+
+class Unknown:
+    """Stands for an instance whose class is not known in this program, or cannot be rebuilt; see
+    `Event.plain`.
+
+    Attributes:
+        name: str, what the publisher calls the class.
+        state: the instance's state: a dict of its fields or attributes, or what its `__getstate__` returned.
+
+    Two are equal when name and state are. Example: `Unknown('lab.Reading', {'sensor': 'T1', 'kelvin':
+    300.0})`
+    """
+
+    __slots__ = ("name", "state")
+
+    name: str
+    state: Any
+
+    def __init__(self, name: str, state: Any) -> None:
+        self.name = name
+        self.state = state
+
+    def __repr__(self) -> str:
+        return f"Unknown({self.name!r}, {self.state!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Unknown:
+            return NotImplemented
+        return self.name == other.name and bool(self.state == other.state)
+
+    def __hash__(self) -> int:
+        # It may stand for a member of a set, and its state seldom has a hash.
+        return hash((self.name, _hash(self.state)))
+
+
+def _hash(value: Any) -> int:
+    """A hash that equal values share, of containers without one too."""
+    try:
+        return hash(value)
+    except TypeError:
+        if isinstance(value, dict):
+            return hash(frozenset((_hash(key), _hash(member)) for key, member in value.items()))
+        if isinstance(value, (list, tuple)):
+            return hash(tuple(map(_hash, value)))
+        return (
+            hash(frozenset(map(_hash, value))) if isinstance(value, (set, frozenset)) else hash(type(value))
+        )
 
 
 def untangle(value: Any, serpent: bool, depth: int = 1) -> Any:

@@ -1,6 +1,6 @@
 """Classes that may travel in a message, by name.
 
-A value of a class is written as the class's name and a dict, its state. Nothing that is received
+A value of a class is written as the class's name and its state. Nothing that is received
 names a thing to import or to look up: a name is a key of a table that this program filled, by
 `register_class` here, by Pyro5's own `register_class_to_dict` and `register_dict_to_class`, or with
 the exceptions, `URI` and `Proxy` that Pyro5 carries.
@@ -12,28 +12,36 @@ Here too, in `register_with_pyro`, is everything of ours that crosses Pyro's own
 
 from __future__ import annotations
 
-import builtins
-import importlib
-import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeVar, overload
 
-import Pyro5.errors
+from msgpack import ExtType, Timestamp
 from Pyro5.client import Proxy
 from Pyro5.core import URI
 from Pyro5.serializers import SerializerBase
 
-from . import errors
-from .class_state import StateFunctions, rebuild_exception, state_functions
+from . import arrays, errors
+from .class_state import State, StateFunctions, state_functions
 from .codec_types import WRITERS
 from .errors import PayloadError, UnsupportedTypeError
+from .exception_state import (
+    REMOTE,
+    describe_exception,
+    describe_remote,
+    dotted,
+    exception_type,
+    rebuild_exception,
+    remote_error,
+)
+from .instance_state import is_built_in
+from .pyro_objects import PYRO_OBJECTS, describe_pyro_object
 
 C = TypeVar("C", bound=type)
-State = dict[str, Any]
 
-_NATIVE: Final = frozenset((type(None), bool, int, float, str, bytes, bytearray, memoryview, list, dict))
-MAX_URI: Final = 4096  # far more than a host name and an object id need
+_NATIVE: Final = frozenset(
+    (type(None), bool, int, float, str, bytes, bytearray, memoryview, list, dict, ExtType, Timestamp)
+)
 _HOW: Final = "register it with pyro_events.register_class"
 
 
@@ -45,6 +53,7 @@ class _Registration(NamedTuple):
     name: str
     cls: type
     functions: StateFunctions
+    alone: bool = True  # by `register_class`, not as one of a family
 
 
 # Replaced as a whole, never changed: whoever reads them needs no lock.
@@ -92,33 +101,60 @@ def register_class(
     """
     if cls is None:
         return lambda decorated: register_class(decorated, name=name, to_dict=to_dict, from_dict=from_dict)
-    if not isinstance(cls, type):
-        raise TypeError(f"register_class needs a class, not {cls!r}")
-    if cls in _NATIVE or cls in WRITERS or cls in (URI, Proxy):
-        raise ValueError(f"{cls!r} is carried anyway; it cannot be registered")
-    label = f"{cls.__module__}.{cls.__qualname__}" if name is None else name
-    if not isinstance(label, str) or not label:
-        raise TypeError(f"the name of {cls!r} must be a non-empty str, not {name!r}")
-    _add(_Registration(label, cls, state_functions(cls, to_dict, from_dict)))
+    registration = _registration(cls, name, to_dict, from_dict)
+    with _changing:
+        _add(registration)
     return cls
 
 
-def _add(new: _Registration) -> None:
-    global _by_class, _by_name
+def add_classes(new: Iterable[tuple[type, str]]) -> None:
+    """Register classes that need no converters under the names given, all of them or, if it raises, none.
+
+    Raises as `register_class`.
+    """
+    registrations = [_registration(cls, name, None, None) for cls, name in new]
     with _changing:
-        old = _by_name.get(new.name)
+        _add(*[registration._replace(alone=False) for registration in registrations])
+
+
+def is_registered_alone(cls: type) -> bool:
+    """Whether `register_class` was called for that class: its name and converters then hold."""
+    registration = _by_class.get(cls)
+    return registration is not None and registration.alone
+
+
+def _registration(cls: type, name: str | None, to_dict: Any, from_dict: Any) -> _Registration:
+    if not isinstance(cls, type):
+        raise TypeError(f"register_class needs a class, not {cls!r}")
+    if cls in _NATIVE or cls in WRITERS or cls in (URI, Proxy) or arrays.carries(cls):
+        raise ValueError(f"{cls!r} is carried anyway; it cannot be registered")
+    label = dotted(cls) if name is None else name
+    if not isinstance(label, str) or not label:
+        raise TypeError(f"the name of {cls!r} must be a non-empty str, not {name!r}")
+    if label in PYRO_OBJECTS or exception_type(label) not in (None, cls):
+        raise ValueError(
+            f"the name {label!r} is taken by a class that every program knows; give another name="
+        )
+    return _Registration(label, cls, state_functions(cls, to_dict, from_dict))
+
+
+def _add(*registrations: _Registration) -> None:
+    """Add to the tables; `_changing` is held."""
+    global _by_class, _by_name
+    by_name, by_class = dict(_by_name), dict(_by_class)
+    for new in registrations:
+        old = by_name.get(new.name)
         # The same module and name again is a module that was reloaded.
-        if old is not None and (old.cls.__module__, old.cls.__qualname__) != (
-            new.cls.__module__,
-            new.cls.__qualname__,
-        ):
+        if old is not None and dotted(old.cls) != dotted(new.cls):
             raise ValueError(f"the name {new.name!r} is taken by {old.cls!r}; give another name=")
-        by_name = {name: known for name, known in _by_name.items() if known.cls is not new.cls}
-        _by_name = {**by_name, new.name: new}
-        _by_class = {**_by_class, new.cls: new}
+        former = by_class.get(new.cls)
+        if former is not None and by_name.get(former.name) is former:
+            del by_name[former.name]
+        by_name[new.name] = by_class[new.cls] = new
+    _by_class, _by_name = by_class, by_name
 
 
-def describe(value: Any) -> tuple[str | None, State]:
+def describe(value: Any) -> tuple[str | None, Any]:
     """Name and state of `value`; the name is None when Pyro5's converter gave a dict without one.
 
     Raises UnsupportedTypeError, whose text says what to do.
@@ -126,36 +162,46 @@ def describe(value: Any) -> tuple[str | None, State]:
     kind = type(value)
     registration = _by_class.get(kind)
     if registration is not None:
-        return registration.name, _checked_state(registration.functions.to_dict(value))
-    if kind is URI:
-        return "Pyro5.core.URI", {"state": value.__getstate__()}
-    if issubclass(kind, Proxy):
-        # A proxy of any class stands for its object, so it arrives as a plain one; neither the
-        # handshake, which may hold a secret, nor the wish for a serializer travels.
-        return "Pyro5.client.Proxy", {"state": (*value.__getstate__()[:4], "hello", None)}
+        return registration.name, registration.functions.to_state(value)
+    described = describe_pyro_object(value)
+    if described is not None:
+        return described
     converter = _pyro_converter(value)
     if converter is not None:
-        state = _checked_state(converter(value))
+        state = converter(value)
+        if type(state) is not dict:
+            raise UnsupportedTypeError(f"its converter returned {type(state)!r} instead of a dict")
         name = state.get("__class__")
         return (name if isinstance(name, str) else None), state
-    if isinstance(value, BaseException) and _exception_type(_dotted(kind)) is kind:
-        return _dotted(kind), {"__exception__": True, "args": value.args, "attributes": dict(vars(value))}
-    raise UnsupportedTypeError(_HOW)
+    if isinstance(value, BaseException):
+        if exception_type(dotted(kind)) is kind:
+            return dotted(kind), describe_exception(value)
+        return REMOTE, describe_remote(value)
+    raise UnsupportedTypeError(_advice(kind))
 
 
-def _checked_state(state: object) -> State:
-    if type(state) is not dict:
-        raise UnsupportedTypeError(f"its converter returned {type(state)!r} instead of a dict")
-    return state
+def _advice(kind: type) -> str:
+    """What to do about a value of a class that is not registered."""
+    if is_built_in(kind) or issubclass(kind, type):
+        return "such a thing exists in its own process alone; publish the data that it stands for"
+    try:
+        state_functions(kind, None, None)
+    except TypeError as error:
+        return f"{_HOW}, with to_dict and from_dict: {error}"
+    return _HOW
 
 
-def restore(name: str, state: Mapping[str, Any]) -> Any:
-    """The instance that `describe` described, or that a stock Pyro5 program sent as a class-tagged dict.
+def restore(name: str, state: Any, tagged: bool = False) -> Any:
+    """The instance that `describe` described; with tagged=True, that a stock Pyro5 program sent as a dict
+    with a "__class__". An exception of an unknown class becomes a RemoteError.
 
     Raises UnknownClassError when no table has the name, PayloadError when the state does not fit.
     """
-    builder = _builder(name)
+    builder = _builder(name, tagged)
     if builder is None:
+        error = remote_error(name, state)
+        if error is not None:
+            return error
         raise UnknownClassError(f"class {name!r} is not known here; {_HOW} in this program too")
     try:
         return builder(state)
@@ -165,53 +211,22 @@ def restore(name: str, state: Mapping[str, Any]) -> Any:
         raise PayloadError(f"cannot rebuild {name!r}: {type(error).__name__}: {error}") from error
 
 
-def _builder(name: str) -> Callable[[Mapping[str, Any]], Any] | None:
+def _builder(name: str, tagged: bool) -> Callable[[Any], Any] | None:
     registration = _by_name.get(name)
     if registration is not None:
-        from_dict = registration.functions.from_dict
-        return lambda state: from_dict({key: state[key] for key in state if key != "__class__"})
-    if name in _PYRO_OBJECTS:
-        return _PYRO_OBJECTS[name]
+        from_state = registration.functions.from_state
+        if not tagged:
+            return from_state
+        return lambda state: from_state({key: state[key] for key in state if key != "__class__"})
+    if name in PYRO_OBJECTS:
+        return PYRO_OBJECTS[name]
     converter = _pyro_registries()[1].get(name)
     if converter is not None:
         return lambda state: converter(name, {**state, "__class__": name})
-    exception = _exception_type(name)
+    exception = exception_type(name)
     if exception is not None:
         return lambda state: rebuild_exception(exception, state)
     return None
-
-
-def _restore_uri(state: Mapping[str, Any]) -> URI:
-    protocol, name, sockname, host, port = state["state"]
-    names = set(name) if protocol == "PYROMETA" else {name}
-    if (
-        protocol not in ("PYRO", "PYRONAME", "PYROMETA")
-        or not all(isinstance(text, str) for text in (*names, sockname or "", host or ""))
-        or not (port is None or type(port) is int)
-    ):
-        raise PayloadError("not the state of a URI")
-    uri = URI.__new__(URI)
-    uri.__setstate__((protocol, names if protocol == "PYROMETA" else name, sockname, host, port))
-    return uri
-
-
-def _restore_proxy(state: Mapping[str, Any]) -> Proxy:
-    uri, *names = state["state"][:4]
-    if not all(isinstance(name, str) for name in (uri, *names[0], *names[1], *names[2])):
-        raise PayloadError("not the state of a Proxy")
-    # Pyro5's expression for a URI takes quadratic time when there is a line break.
-    if len(uri) > MAX_URI or "\n" in uri:
-        raise PayloadError("not the URI of a Proxy")
-    proxy = Proxy.__new__(Proxy)
-    # Whoever sent it chooses neither what we say in the handshake nor the serializer.
-    proxy.__setstate__((uri, *names, "hello", None))
-    return proxy
-
-
-_PYRO_OBJECTS: Final[dict[str, Callable[[Mapping[str, Any]], Any]]] = {
-    "Pyro5.core.URI": _restore_uri,
-    "Pyro5.client.Proxy": _restore_proxy,
-}
 
 
 def _pyro_registries() -> tuple[dict[type, Callable[..., Any]], dict[str, Callable[..., Any]]]:
@@ -232,47 +247,6 @@ def _pyro_converter(value: object) -> Callable[[Any], Any] | None:
     return None
 
 
-def _dotted(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _exceptions() -> dict[str, type[BaseException]]:
-    known: dict[str, type[BaseException]] = {"struct.error": struct.error}
-    for module, least in ((builtins, BaseException), (Pyro5.errors, Pyro5.errors.PyroError)):
-        for name, thing in vars(module).items():
-            if isinstance(thing, type) and issubclass(thing, least):
-                known[f"{module.__name__}.{name}"] = thing
-                known.setdefault(name, thing)  # Pyro5 accepts the bare name too
-    for name in errors.__all__:
-        known[f"{errors.__name__}.{name}"] = getattr(errors, name)
-    return known
-
-
-_EXCEPTIONS: Final = _exceptions()
-_SQLITE_ERRORS: Final = frozenset(
-    [
-        "DataError",
-        "DatabaseError",
-        "Error",
-        "IntegrityError",
-        "InterfaceError",
-        "InternalError",
-        "NotSupportedError",
-        "OperationalError",
-        "ProgrammingError",
-    ]
-)
-
-
-def _exception_type(name: str) -> type[BaseException] | None:
-    module, _, short = name.rpartition(".")
-    if module == "sqlite3" and short in _SQLITE_ERRORS:
-        # Pyro5 carries these. Python may have been built without the module.
-        sqlite3 = importlib.import_module("sqlite3")
-        return getattr(sqlite3, short)  # type: ignore[no-any-return]
-    return _EXCEPTIONS.get(name)
-
-
 def register_with_pyro() -> None:
     """Make Event and our errors known to Pyro5's serializers, in this process, for either direction.
 
@@ -287,11 +261,11 @@ def register_with_pyro() -> None:
         serpent_too=False,
     )
 
-    name = _dotted(Event)
+    name = dotted(Event)
     SerializerBase.register_class_to_dict(Event, Event.to_dict)
     SerializerBase.register_dict_to_class(name, lambda _, state: Event.from_dict(state))
     for error in errors.__all__:
         cls = getattr(errors, error)
         SerializerBase.register_dict_to_class(
-            _dotted(cls), lambda _, state, cls=cls: rebuild_exception(cls, state)
+            dotted(cls), lambda _, state, cls=cls: rebuild_exception(cls, state)
         )

@@ -34,7 +34,7 @@ from Pyro5.client import Proxy
 from Pyro5.core import URI
 from Pyro5.serializers import JsonSerializer, MsgpackSerializer
 
-from pyro_events import codec, codec_types, nesting, registry
+from pyro_events import codec, codec_refusal, codec_types, nesting, registry
 from pyro_events.codec import decode, encode, encode_plain
 from pyro_events.errors import PayloadError, ServiceNotFoundError, UnsupportedTypeError
 
@@ -282,8 +282,9 @@ class OddZone(dt.tzinfo):
         ([{Odd()}], r"an element of message\[0\]"),
         ([dt.datetime(2024, 1, 1, tzinfo=OddZone())], r"message\[0\]\.tzinfo"),
         ([ValueError(Odd())], r"message\[0\]\.args\[0\]"),
-        (collections.OrderedDict(a=1), "message"),
-        (collections.defaultdict(int), "message"),
+        (collections.OrderedDict(a=Odd()), r"message\['a'\]"),
+        (collections.deque([1, Odd()]), r"message\[1\]"),
+        (collections.UserDict(a=1), "message"),
         (Name("x"), "message"),
         (Colour.RED, "message"),
         (lambda: None, "message"),
@@ -599,14 +600,6 @@ def test_exceptions(error: BaseException) -> None:
     assert vars(back) == vars(error)
 
 
-def test_an_exception_that_nobody_registered() -> None:
-    class OwnError(Exception):
-        pass
-
-    with pytest.raises(UnsupportedTypeError, match="OwnError'> at message; register"):
-        encode(OwnError())
-
-
 @pytest.mark.parametrize(
     "uri", ["PYRO:x@localhost:99", "PYRO:x@./u:sock", "PYRO:x@[::1]:5", "PYRONAME:a.b", "PYROMETA:a,b@h:1"]
 )
@@ -699,7 +692,7 @@ def test_numpy_scalars(scalar: Any) -> None:
     back = decode(encode((scalar,)))[0]
     assert type(back) is type(scalar)
     assert back.dtype == scalar.dtype
-    assert back.tobytes() == scalar.tobytes()
+    assert repr(back) == repr(scalar)
 
 
 @pytest.mark.parametrize(
@@ -710,7 +703,7 @@ def test_numpy_scalars(scalar: Any) -> None:
         np.zeros(3, []),
         np.zeros(1, {"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [0, 2], "itemsize": 8}),
         np.ma.array([1]),
-        np.zeros(1, "i4").view(np.recarray),
+        np.zeros((1, 1)).view(np.matrix),
     ],
     ids=lambda array: f"{type(array).__name__}-{array.dtype}",
 )
@@ -831,7 +824,7 @@ def test_a_converter_may_encode_and_threads_do_not_meet() -> None:
 
 
 def test_a_message_that_changes_while_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "_find", lambda message, depth: None)
+    monkeypatch.setattr(codec_refusal, "find", lambda message, write: None)
     with pytest.raises(UnsupportedTypeError, match="cannot carry this message: register"):
         encode(Odd())
 

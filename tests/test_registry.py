@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import array
 import collections
 import contextlib
 import dataclasses
@@ -110,12 +111,12 @@ def test_dataclasses() -> None:
     assert arrives(quote) == quote
     assert arrives(Frozen(quote, 2)) == Frozen(quote, 2)
     assert from_state(f"{__name__}.Quote", {"name": "SUN"}) == Quote("SUN")
-    with pytest.raises(PayloadError, match="has no field 'colour'"):
-        from_state(f"{__name__}.Quote", {"name": "SUN", "colour": 1})
-    with pytest.raises(PayloadError, match="cannot rebuild"):
+    with pytest.raises(PayloadError, match="Frozen has no attribute 'colour'"):
+        from_state(f"{__name__}.Frozen", {"inner": 1, "double": 2, "colour": 1})
+    with pytest.raises(PayloadError, match="its field 'name' is missing"):
         from_state(f"{__name__}.Quote", {"price": 1.0})
-    with pytest.raises(TypeError, match="WithInitVar.*give to_dict and from_dict"):
-        register_class(WithInitVar)
+    register_class(WithInitVar)
+    assert arrives(WithInitVar("SUN", 5)).name == "SUN"
 
 
 class Point(NamedTuple):
@@ -183,7 +184,7 @@ class Sorted(collections.OrderedDict):  # type: ignore[type-arg]
 
 
 def test_classes_that_need_functions() -> None:
-    for cls in (Unit, Sorted, collections.deque):
+    for cls in (Unit, Sorted, array.array):
         with pytest.raises(TypeError, match="keeps its contents in <class"):
             register_class(cls)
         with pytest.raises(TypeError, match="give to_dict and from_dict"):
@@ -192,12 +193,12 @@ def test_classes_that_need_functions() -> None:
         Unit, to_dict=lambda unit: {"text": str(unit)}, from_dict=lambda state: Unit(state["text"])
     )
     register_class(
-        collections.deque,
-        to_dict=lambda value: {"items": list(value)},
-        from_dict=lambda state: collections.deque(state["items"]),
+        array.array,
+        to_dict=lambda value: {"kind": value.typecode, "items": value.tobytes()},
+        from_dict=lambda state: array.array(state["kind"], state["items"]),
     )
     assert arrives(Unit("kg")) == "kg"
-    assert arrives(collections.deque([1, (2,)])) == collections.deque([1, (2,)])
+    assert arrives(array.array("h", [1, 2])) == array.array("h", [1, 2])
 
 
 def test_one_function_of_two() -> None:
@@ -290,7 +291,7 @@ def test_converters_that_fail_or_give_no_dict() -> None:
 
 def test_the_place_inside_a_registered_object() -> None:
     register_class(Quote)
-    with pytest.raises(UnsupportedTypeError, match=r"'object'> at message\[0\]\.name\['a'\]; register"):
+    with pytest.raises(UnsupportedTypeError, match=r"'object'> at message\[0\]\.name\['a'\]; such a thing"):
         encode([Quote({"a": object()})])  # type: ignore[arg-type]
 
 
@@ -371,7 +372,8 @@ def test_our_errors_cross_pyros_own_wire(serializer: Any, name: str) -> None:
     error.detail = 5
     back = serializer.loads(serializer.dumps(error))
     assert type(back) is cls
-    assert (back.args, back.detail) == (("what was wrong",), 5)
+    assert (back.args, back.detail) == (error.args, 5)
+    assert str(back) == "what was wrong"
 
 
 def test_registering_leaves_pyros_configuration_alone() -> None:
