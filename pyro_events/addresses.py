@@ -30,6 +30,11 @@ def is_ip_address(host: str) -> bool:
     return True
 
 
+def unmapped(host: str) -> str:
+    """An IPv4 address as such, where a socket for both versions calls it ::ffff:192.0.2.7."""
+    return host[7:] if host.startswith("::ffff:") and "." in host else host
+
+
 def checked_host(name: str, value: object, unix: bool = False) -> str | None:
     """A host as it is handed to sockets: an IPv6 address without its brackets; None for None and "".
 

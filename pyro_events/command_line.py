@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 import Pyro5.errors
 
 from . import __version__
+from .addresses import checked_host
 from .background_log import background
 from .secret import Passphrase, Secret
 from .server.runner import Runner
@@ -190,7 +191,8 @@ def addresses(hosts: Sequence[str] | None) -> frozenset[str]:
     found: set[str] = set()
     for host in hosts or ():
         try:
-            infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            bare = checked_host("the host", host)
+            infos = socket.getaddrinfo(bare, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise ValueError(f"the host {host!r} is not known here ({error})") from None
         found.update(str(info[4][0]).partition("%")[0] for info in infos)

@@ -6,6 +6,7 @@ Pyro5.errors.PyroError
       ├── ServiceExistsError                another live service has the name (a NamingError)
       ├── ServiceUnreachableError           it is registered, but does not answer (a CommunicationError)
       ├── AccessDeniedError                 the passphrase is missing, or not accepted (a SecurityError)
+      │    ├── NameServerDeniedError        it is the name server that demands it (a NamingError too)
       │    └── ClocksDifferError            it is right, but the two clocks are too far apart
       ├── OutcomeUnknownError               the connection broke during a call (a ConnectionClosedError)
       ├── UnsupportedTypeError              a value that cannot be carried (a TypeError)
@@ -31,6 +32,7 @@ __all__ = [
     "ClocksDifferError",
     "EventServiceError",
     "MessageTooLargeError",
+    "NameServerDeniedError",
     "OutcomeUnknownError",
     "PayloadError",
     "RemoteError",
@@ -69,6 +71,12 @@ class ServiceUnreachableError(EventServiceError, Pyro5.errors.CommunicationError
 
 class AccessDeniedError(EventServiceError, Pyro5.errors.SecurityError):
     """One side demands a passphrase (`ident`) and the other has none, or another one."""
+
+
+class NameServerDeniedError(AccessDeniedError, ServiceNotFoundError):
+    """The name server, or the program, demands a passphrase that the other has not: no service was found."""
+
+    temporary = False
 
 
 class ClocksDifferError(AccessDeniedError):

@@ -42,8 +42,26 @@ def _seconds(default: float, text: str) -> dict[str, Any]:
 _PROG: Final = "pyro-es"
 _POLICIES = {"choices": [policy.value for policy in Overflow], "default": Overflow.BLOCK.value}
 _OPTIONS: tuple[Option, ...] = (
-    (("-n", "--host"), {"help": "host to listen on (default: Pyro5's setting HOST, the loopback interface)"}),
+    (
+        ("-n", "--host"),
+        {
+            "help": "host to listen on, 0.0.0.0 or :: for all (default: Pyro5's setting HOST, the "
+            "loopback interface)"
+        },
+    ),
     (("-p", "--port"), {"type": port, "help": f"port, 0 for any free one (default: {c.DEFAULT_PORT})"}),
+    (
+        ("--nathost",),
+        {
+            "metavar": "HOST",
+            "help": "host at which others reach the service, to be registered and printed (default: Pyro5's "
+            "setting NATHOST, else the one that it listens on)",
+        },
+    ),
+    (
+        ("--natport",),
+        {"type": port, "help": "the port there (default: Pyro5's setting NATPORT, else the one of --port)"},
+    ),
     (("-N", "--no-ns"), _on("use no name server; clients pass the printed URI as es_uri")),
     (("--ns-host",), {"help": "host of the name server"}),
     (("--ns-port",), {"type": port, "help": "port of the name server"}),
@@ -130,6 +148,8 @@ def make_starter(options: argparse.Namespace) -> EventServiceStarter:
         embed_ns=options.embed_ns,
         replace=options.replace,
         ident=passphrase(options),
+        nathost=options.nathost,
+        natport=options.natport,
         options=ServiceOptions(
             backlog=BacklogOptions(options.backlog, options.backlog_bytes, Overflow(options.overflow)),
             **{name: getattr(options, name) for name in _SAME},

@@ -25,7 +25,7 @@ from Pyro5 import config
 from . import connecting
 from .addresses import UNIX, checked_host, checked_port, format_address
 from .constants import MAX_HANDSHAKE_REPLY, MIB
-from .errors import AccessDeniedError, ClocksDifferError, ServiceNotFoundError
+from .errors import AccessDeniedError, ClocksDifferError, NameServerDeniedError, ServiceNotFoundError
 from .introduction import Introduction
 from .tls import client_context
 from .wire import calls
@@ -77,18 +77,31 @@ class _NobodyThereError(ServiceNotFoundError):
     """Nothing that could be a name server was connected to."""
 
 
+class UnusableEntryError(ServiceNotFoundError):
+    """A name is known, but what is entered under it is no URI of an object."""
+
+
 class NameServer:
     """A connection to a name server. Use it in a `with` statement."""
 
-    def __init__(self, host: str, port: int, identity: Identity | None, deadline: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        identity: Identity | None,
+        deadline: float,
+        patience: float | None = None,
+    ) -> None:
         """Connect and shake hands. host: may be `./u:path`. identity: what it must prove, and is proved to
-        it. deadline: on the monotonic clock, for everything, all calls included.
+        it. deadline: on the monotonic clock, for everything, all calls included. patience: seconds that each
+        call is given instead.
 
         Raises ServiceNotFoundError, AccessDeniedError, or EventServiceError for unusable TLS settings.
         """
         self.host, self.port = host, port
         self.where = format_address(host, port)
         self.deadline = deadline
+        self._patience = patience
         self._seq = 0
         tried = False
         while not self._connected(Introduction(identity, Pyro5.core.NAMESERVER_NAME, self.where), tried):
@@ -168,6 +181,8 @@ class NameServer:
     def _call(self, method: str, *arguments: Any) -> Any:
         """The plain data that a method returns. Raises Pyro5's NamingError, of which ours is one."""
         self._seq += 1
+        if self._patience is not None:
+            self.deadline = time.monotonic() + self._patience
         body = serpent.dumps((Pyro5.core.NAMESERVER_NAME, method, arguments, {}))
         try:
             self._sock.settimeout(max(0.001, self.deadline - time.monotonic()))
@@ -189,7 +204,10 @@ class NameServer:
         return value
 
     def lookup(self, name: str) -> Pyro5.core.URI:
-        """The URI of a name. Raises Pyro5's NamingError for one that is not there."""
+        """The URI of a name.
+
+        Raises Pyro5's NamingError for one that is not there, UnusableEntryError, ServiceNotFoundError.
+        """
         return self._uri(name, self._call("lookup", name))
 
     def find(self, wanted: Pyro5.core.URI, patience: float) -> Pyro5.core.URI:
@@ -219,8 +237,8 @@ class NameServer:
         what = wanted.object if named else f"service with the metadata {', '.join(sorted(wanted.object))}"
         return ServiceNotFoundError(
             f"no event service found: the name server at {self.where} knows no {what}; start the service "
-            "with this name server (python -m pyro_events.es, --ns-host and --ns-port), name another by "
-            "ns_host= or PYRO_NS_HOST, or pass the service's address as es_uri"
+            "with this name server (python -m pyro_events.es --ns-host … --ns-port …) or with one of its own "
+            "(--embed-ns), name another by ns_host= or PYRO_NS_HOST, or pass the service's address as es_uri"
         )
 
     def _uri(self, name: str, value: Any) -> Pyro5.core.URI:
@@ -235,7 +253,7 @@ class NameServer:
                 return uri
         except (Pyro5.errors.PyroError, TypeError, ValueError, KeyError, AttributeError):
             pass
-        raise ServiceNotFoundError(
+        raise UnusableEntryError(
             f"the name server at {self.where} has something else than a URI under {name}: "
             f"{str(value)[:200]!r}"
         )
@@ -274,10 +292,11 @@ def _plain(frame: Frame) -> Any:
 
 
 def _explained(error: AccessDeniedError) -> AccessDeniedError:
-    """The same with what to do about a name server that does not prove the passphrase."""
-    if isinstance(error, ClocksDifferError) or "does not prove" not in str(error):
+    """The same as an error of the name server; with what to do, if that does not prove the passphrase."""
+    if isinstance(error, ClocksDifferError):
         return error
-    return AccessDeniedError(f"{error} ({UNGUARDED})")
+    text = str(error)
+    return NameServerDeniedError(f"{text} ({UNGUARDED})" if "does not prove" in text else text)
 
 
 def find_name_server(

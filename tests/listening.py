@@ -18,8 +18,8 @@ from pyro_events import Event, Subscriber
 class Collector(Subscriber):
     """Keeps its events, one after the other, in the order in which they arrive."""
 
-    def __init__(self, es_uri: str | None = None, ident: str | None = None) -> None:
-        super().__init__(ident, es_uri)
+    def __init__(self, es_uri: str | None = None, ident: str | None = None, **others: Any) -> None:
+        super().__init__(ident, es_uri, **others)
         self.setThreading(False)
         self.events: list[Event] = []
         self.reasons: list[str] = []

@@ -22,6 +22,7 @@ import Pyro5.errors
 import Pyro5.server
 from Pyro5 import config
 
+from ..addresses import format_address
 from ..background_log import get_logger
 from ..tls import TlsSocket, server_context
 from ..wire import calls
@@ -82,7 +83,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         self.locationStr = self.transportServer.locationStr
         if config.NATHOST:
             natport = config.NATPORT or int(self.locationStr.rpartition(":")[2])
-            self.natLocationStr = f"{config.NATHOST}:{natport}"
+            self.natLocationStr = format_address(config.NATHOST.strip("[]"), natport)
 
     def deliver_to(self, object_id: str, crew: Crew, home: Home | None = None) -> None:
         """Give the batches that come for `events` of an object to a crew. home: hears of connections

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Protocol, cast
 
+from ..addresses import unmapped
 from ..background_log import get_logger
 from ..client_name import described
 from ..constants import KIB
@@ -111,7 +112,7 @@ class Connection(asyncio.BufferedProtocol):
         # uvloop's transports do what asyncio.Transport does, but do not derive from it.
         self._transport = transport = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")
-        self.peer = name[0] if name else ""
+        self.peer = unmapped(name[0]) if name else ""
         refusal = self._owner.admit(self, is_last_room(transport))
         if refusal is not None:
             transport.write(calls.write_connect_fail(MSGPACK, 0, refusal))

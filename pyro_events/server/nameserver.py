@@ -27,6 +27,7 @@ class EmbeddedNameServer:
 
     def __init__(self, uri: str) -> None:
         """uri: its own, under which it registers itself."""
+        self.uri = uri
         self._names = NameServer(MemoryStorage())
         self._names.register(NAMESERVER_NAME, uri, metadata={"class:Pyro5.nameserver.NameServer"})
         self.methods: Mapping[str, Callable[..., Any]] = {
@@ -34,6 +35,20 @@ class EmbeddedNameServer:
             "register": self._register,
             "list": self._list,
         }
+
+    # What the service that runs in the same process does here, in any thread.
+
+    def lookup(self, name: str) -> str:
+        """The URI of a name. Raises Pyro5's NamingError for one that is not there."""
+        return str(self._names.lookup(name))
+
+    def register(self, name: str, uri: str) -> None:
+        """Enter a name, whatever it was before."""
+        self._names.register(name, uri)
+
+    def remove(self, name: str) -> None:
+        """Take a name out; one that is not there is no error."""
+        self._names.remove(name)
 
     def _plain(self, name: str) -> Callable[..., Any]:
         method = getattr(self._names, name)

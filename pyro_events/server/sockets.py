@@ -90,8 +90,3 @@ def secured(context: ssl.SSLContext | None, timeout: float, host: str | None = N
         return {}
     arguments = {"ssl": context, "ssl_handshake_timeout": timeout}
     return arguments if host is None else {**arguments, "server_hostname": host}
-
-
-def format_address(host: str, port: int) -> str:
-    """`host:port` as a Pyro URI spells it, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from Pyro5 import config
 from Pyro5.core import DAEMON_NAME, NAMESERVER_NAME
 
+from ..addresses import checked_host, checked_port
 from ..background_log import get_logger
 from ..constants import DEFAULT_PORT, EVENTSERVER_NAME, NAME_CHECK
 from ..errors import ServiceNotFoundError
 from ..options import ServiceOptions
 from ..wire.identity import Ident, identity_of, sealed
-from .binding import bind, location, warn_if_open
+from .binding import bind, location, warn_if_open, warn_if_unreachable
 from .engine import Engine
 from .nameserver import DaemonMethods, EmbeddedNameServer
 from .naming import Entry, Registration
@@ -52,6 +53,8 @@ class EventServiceStarter(PolledRunner):
         options: ServiceOptions | None = None,
         ident: Ident = None,
         identification: Ident = None,
+        nathost: str | None = None,
+        natport: int | None = None,
     ) -> None:
         """host: where to listen; None is Pyro5's setting HOST, which is the loopback interface.
 
@@ -59,8 +62,9 @@ class EventServiceStarter(PolledRunner):
         used. use_ns: register as EVENTSERVER_NAME. ns_host, ns_port: where the name server is, or
         where the embedded one shall be. embed_ns: run one in this process. replace: take the name
         over from a live service. ident: the passphrase that clients, subscribers and the name server
-        must prove to know, and that is proved to them. identification: Pyro3's name for `ident`. Raises
-        TypeError or ValueError for one that cannot be.
+        must prove to know, and that is proved to them. identification: Pyro3's name for `ident`. nathost,
+        natport: the address that others reach it at, where that is not the one it listens on; None is
+        Pyro5's NATHOST and NATPORT. Raises TypeError or ValueError for an argument that cannot be.
         """
         ident, identification = sealed(ident), sealed(identification)
         if ident is not None and identification is not None:
@@ -70,11 +74,12 @@ class EventServiceStarter(PolledRunner):
         super().__init__()
         # Here, because it takes a while, and nothing runs on the loop yet.
         self._identity = identity_of(ident)
-        self._host = host
-        self._port = port
+        self._host = checked_host("host", host)
+        self._port = checked_port("port", port, least=0)
         self._use_ns = use_ns or embed_ns
-        self._ns_host = ns_host
-        self._ns_port = ns_port
+        self._ns_host = checked_host("ns_host", ns_host, unix=not embed_ns)
+        self._ns_port = checked_port("ns_port", ns_port, least=0 if embed_ns else 1)
+        self._nathost, self._natport = nat_address(nathost, natport)
         self._embed_ns = embed_ns
         self._replace = replace
         self._options = options or ServiceOptions()
@@ -102,6 +107,7 @@ class EventServiceStarter(PolledRunner):
         Raises:
             OSError: the host or port cannot be used.
             ServiceNotFoundError: there is no name server.
+            TypeError, ValueError: an argument that cannot be.
             ServiceExistsError: a live service has the name.
             AccessDeniedError: the name server has another ident, or none.
             EventServiceError: this starter has been started before.
@@ -132,9 +138,9 @@ class EventServiceStarter(PolledRunner):
         norange: bool | int | None,
     ) -> None:
         """Take over what was said in the call instead of in the constructor."""
-        self._host = hostname or self._host
+        self._host = checked_host("hostname", hostname) or self._host
         if port is not None:
-            self._port, self._other_ports = port, False
+            self._port, self._other_ports = checked_port("port", port, least=0), False
         if use_ns is not None:
             self._use_ns = bool(use_ns) or self._embed_ns
         if norange:
@@ -159,42 +165,59 @@ class EventServiceStarter(PolledRunner):
     async def _come_up(self, engine: Engine) -> Registration | None:
         port = DEFAULT_PORT if self._port is None else self._port
         sock = bind(self._host, port, others=self._other_ports and self._use_ns)
+        try:
+            registration = await self._find_names(engine)
+        except BaseException:
+            sock.close()
+            raise
         self._listens_on = sock
-        where = location(self._host, sock)
+        towards = registration.towards if registration is not None else ""
+        where = location(self._host, sock, self._nathost, self._natport, towards)
         uri = f"PYRO:{EVENTSERVER_NAME}@{where}"
         engine.objects[EVENTSERVER_NAME] = ServiceMethods(engine)
         engine.objects[DAEMON_NAME] = DaemonMethods(engine.objects, where)
-        warn_if_open(sock, where, self._identity is not None)
+        warn_if_open(sock, self._identity is not None)
         await engine.listen(sock)
-        registration = None
-        if self._embed_ns:
-            guarded = self._identity is not None
-            self._ns_uri = await serve_names(engine, self._ns_host or self._host, self._ns_port, guarded)
-        if self._use_ns:
-            host, ns_port = self._ns_host, self._ns_port
-            if self._ns_uri is not None:
-                host, _, number = self._ns_uri.partition("@")[2].rpartition(":")
-                ns_port = int(number)
-            registration = Registration(uri, host, ns_port, self._identity)
-            await self._enter(registration)
+        if registration is not None and not self._told_to_stop:
+            registration.uri = uri
+            await self._unless_stopped(lambda: registration.enter(self._replace))
+            warn_if_unreachable(where, registration.where, registration.towards)
         self._uri = uri
         return registration
 
-    async def _enter(self, registration: Registration) -> None:
-        """Enter the service in the name server, unless told to stop while that takes its time.
+    async def _find_names(self, engine: Engine) -> Registration | None:
+        """The entry to be made, in a name server that runs or has been found; None without one."""
+        if self._embed_ns:
+            names = await serve_names(
+                engine, self._ns_host or self._host, self._ns_port, self._identity is not None, self._nathost
+            )
+            self._ns_uri = names.uri
+            return Registration("", None, None, embedded=names)
+        if not self._use_ns:
+            return None
+        registration = Registration("", self._ns_host, self._ns_port, self._identity)
+        await self._unless_stopped(registration.locate)
+        return registration
+
+    @property
+    def _told_to_stop(self) -> bool:
+        return self._stopping is not None and self._stopping.is_set()
+
+    async def _unless_stopped(self, work: Callable[[], None]) -> None:
+        """Do what blocks on the name server, unless told to stop while that takes its time.
 
         Raises ServiceNotFoundError if it takes too long.
         """
         assert self._stopping is not None
-        entering = asyncio.ensure_future(self._blocking(lambda: registration.enter(self._replace)))
+        working = asyncio.ensure_future(self._blocking(work))
         stopped = asyncio.ensure_future(self._stopping.wait())
-        await asyncio.wait((entering, stopped), timeout=_ENTRY, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((working, stopped), timeout=_ENTRY, return_when=asyncio.FIRST_COMPLETED)
         told = stopped.done()
         stopped.cancel()
-        if entering.done():
-            entering.result()
-        entering.cancel()
-        if not entering.done() and not told:
+        if working.done():
+            working.result()
+        working.cancel()
+        if not working.done() and not told:
             raise ServiceNotFoundError(
                 f"what listens where the name server should be has not answered within {_ENTRY:g} s"
             )
@@ -237,29 +260,52 @@ class NameServerStarter(Runner):
         ident = sealed(ident)
         super().__init__()
         self._identity = identity_of(ident)
-        self._host = host
-        self._port = port
+        self._host = checked_host("host", host)
+        self._port = checked_port("port", port, least=0)
         self._options = options or ServiceOptions()
 
     async def _run(self, announce: Callable[[], None]) -> None:
         assert self._stopping is not None
         engine = Engine(self._options, identity=self._identity)
         try:
-            uri = await serve_names(engine, self._host, self._port, self._identity is not None)
-            engine.objects[DAEMON_NAME] = DaemonMethods(engine.objects, uri.partition("@")[2])
-            self._uri = uri
+            nathost, natport = nat_address(None, None)
+            names = await serve_names(
+                engine, self._host, self._port, self._identity is not None, nathost, natport
+            )
+            engine.objects[DAEMON_NAME] = DaemonMethods(engine.objects, names.uri.partition("@")[2])
+            self._uri = names.uri
             self._is_ready(announce)
             await self._stopping.wait()
         finally:
             await engine.stop()
 
 
-async def serve_names(engine: Engine, host: str | None, port: int | None, ident: bool) -> str:
-    """Serve a name server on an engine; returns its URI. ident: whether it is guarded."""
+async def serve_names(
+    engine: Engine,
+    host: str | None,
+    port: int | None,
+    ident: bool,
+    nathost: str | None,
+    natport: int | None = None,
+) -> EmbeddedNameServer:
+    """Serve a name server on an engine. ident: whether it is guarded. nathost, natport: as for `location`."""
     sock = bind(host, config.NS_PORT if port is None else port)
-    where = location(host, sock)
-    uri = f"PYRO:{NAMESERVER_NAME}@{where}"
-    engine.objects[NAMESERVER_NAME] = EmbeddedNameServer(uri)
-    warn_if_open(sock, where, ident)
+    names = EmbeddedNameServer(f"PYRO:{NAMESERVER_NAME}@{location(host, sock, nathost, natport)}")
+    engine.objects[NAMESERVER_NAME] = names
+    warn_if_open(sock, ident)
     await engine.listen(sock)
-    return uri
+    return names
+
+
+def nat_address(nathost: object, natport: object) -> tuple[str | None, int | None]:
+    """The host and port that others are to be told: arguments, or Pyro5's settings NATHOST and NATPORT.
+
+    Raises TypeError or ValueError for what cannot be.
+    """
+    host = checked_host("nathost", nathost) or checked_host("Pyro5's setting NATHOST", config.NATHOST)
+    port = checked_port("natport", natport or None)
+    if port is not None and host is None:
+        raise ValueError(f"natport={port} needs a nathost, the host at which others reach that port")
+    if port is None and config.NATPORT:
+        port = checked_port("Pyro5's setting NATPORT", config.NATPORT)
+    return host, port

@@ -18,11 +18,11 @@ import Pyro5.errors
 from Pyro5.client import Proxy
 from Pyro5.core import URI
 
+from ..addresses import format_address
 from ..client_name import checked_client_name
 from ..constants import NAME_KEY
 from ..wire.identity import CALL_OPTION
 from .served import Caller
-from .sockets import format_address
 
 _HOST_NAME: Final = re.compile(
     r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.I | re.A

@@ -156,7 +156,7 @@ def test_a_name_server_that_wants_a_passphrase(client: type) -> None:
     with EventServiceStarter(LOOPBACK, 0, embed_ns=True, ns_port=0, ident=SECRET) as es:
         where = {"ns_host": LOOPBACK, "ns_port": URI(es.ns_uri).port}
         error = failure(client, **where)
-        assert isinstance(error, AccessDeniedError)
+        assert isinstance(error, AccessDeniedError) and isinstance(error, ServiceNotFoundError)
         assert "Pyro.NameServer" in str(error) and "demands a passphrase: give it as ident" in str(error)
         error = failure(client, ident="another", **where)
         assert "does not accept the passphrase" in str(error)
@@ -350,7 +350,7 @@ def test_what_cannot_be_waited(client: type, wait: float) -> None:
 def test_ipv6_from_end_to_end() -> None:
     with (
         stock_name_server("::1") as names,
-        EventServiceStarter("::1", 0, ns_host="::1", ns_port=port_of(names)) as es,
+        EventServiceStarter("::1", 0, ns_host="[::1]", ns_port=port_of(names)) as es,
     ):
         port = port_of(names)
         location = es.uri.partition("@")[2]

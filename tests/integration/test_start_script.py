@@ -49,6 +49,8 @@ OPTIONS = [
     "--ident-file",
     "--allow-stock",
     "--allow-callback",
+    "--nathost",
+    "--natport",
 ]
 
 
@@ -118,6 +120,42 @@ def test_embedded_name_server_knows_the_service(named_es) -> None:
         assert str(ns.lookup(EVENTSERVER_NAME)) == named_es.uri
     with Publisher() as publisher:
         assert publisher.publish("A", 1) == 0
+
+
+def test_an_embedded_name_server_for_ipv6(spawn: Spawner, free_port: Callable[[], int]) -> None:
+    port = str(free_port())
+    es = spawn(
+        *(
+            "-m",
+            "pyro_events.es",
+            "-n",
+            "::1",
+            "-p",
+            "0",
+            "--embed-ns",
+            "--ns-port",
+            port,
+            "--allow-stock",
+            "[::1]",
+        ),
+        ready="(?i)started",
+    )
+    assert f"Pyro.NameServer@[::1]:{port}" in es.stdout
+    with Publisher(ns_host="::1", ns_port=int(port)) as publisher:
+        assert publisher.publish("A", 1) == 0
+        assert publisher.statistics().address in es.stdout
+    assert es.terminate() == 0
+
+
+def test_it_registers_and_prints_the_address_that_it_was_told(name_server, spawn: Spawner) -> None:
+    es = spawn(
+        *("-m", "pyro_events.es", "-n", LOOPBACK, "-p", "0"),
+        *("--ns-host", LOOPBACK, "--ns-port", str(name_server.port)),
+        *("--nathost", "outside.example", "--natport", "77"),
+        ready="(?i)started",
+    )
+    assert name_server.lookup() == f"PYRO:{EVENTSERVER_NAME}@outside.example:77"
+    assert "outside.example:77" in es.stdout
 
 
 def test_limits_are_the_ones_asked_for(start_service) -> None:
@@ -275,6 +313,12 @@ def test_the_command_line_comes_before_the_environment(start_service) -> None:
         ["--handshake-timeout", "nan"],
         ["--frame-timeout", "0"],
         ["--drain", "0"],
+        ["--host", "127.0.0.1:9095"],
+        ["--host", "a b"],
+        ["--nathost", "outside:9095"],
+        ["--nathost", "http://outside"],
+        ["--natport", "77"],
+        ["--natport", "70000"],
         ["--no-such-option"],
         ["unexpected"],
     ],

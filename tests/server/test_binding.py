@@ -6,8 +6,11 @@ import socket
 
 import pytest
 from Pyro5 import config
+from waiting import eventually
 
-from pyro_events.server.binding import bind, is_loopback, location
+from pyro_events.background_log import background
+from pyro_events.server import binding
+from pyro_events.server.binding import bind, is_loopback, location, warn_if_open, warn_if_unreachable
 
 
 def test_a_port_of_ones_choice_and_any_free_one() -> None:
@@ -32,16 +35,87 @@ def test_a_host_that_is_elsewhere() -> None:
         bind("192.0.2.1", 0)
 
 
-def test_pyro5s_settings() -> None:
+def test_pyro5s_setting() -> None:
     config.HOST = "127.0.0.1"
     with bind(None, 0) as sock:
-        port = sock.getsockname()[1]
         assert sock.getsockname()[0] == "127.0.0.1"
-        assert location(None, sock) == f"127.0.0.1:{port}"
-        config.NATHOST = "outside.example"
-        assert location(None, sock) == f"outside.example:{port}"
-        config.NATPORT = 77
-        assert location(None, sock) == "outside.example:77"
+        assert location(None, sock) == f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+def test_the_address_that_others_are_told() -> None:
+    with bind("127.0.0.1", 0) as sock:
+        port = sock.getsockname()[1]
+        assert location("127.0.0.1", sock, "outside.example") == f"outside.example:{port}"
+        assert location("127.0.0.1", sock, "2001:db8::7", 77) == "[2001:db8::7]:77"
+        assert location("127.0.0.1", sock, towards="192.0.2.9") == f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_bound_to_all_addresses_it_names_one_that_others_reach(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binding, "outward_address", lambda family: f"outward-{int(family)}")
+    with bind(host, 0) as sock:
+        port = sock.getsockname()[1]
+        # The address towards a name server on another machine.
+        assert location(host, sock, towards="192.0.2.9") == f"192.0.2.9:{port}"
+        # One on this machine is asked from others too, so the loopback will not do.
+        for towards in ("", "127.0.0.1", "::1"):
+            assert location(host, sock, towards=towards).startswith(f"outward-{int(sock.family)}:")
+        assert location(host, sock, "outside.example") == f"outside.example:{port}"
+        with socket.create_connection(("127.0.0.1", port)):  # `::` is for IPv4 too
+            pass
+
+
+def test_a_socket_for_ipv4_is_not_named_by_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binding, "outward_address", lambda family: "192.0.2.9")
+    with bind("0.0.0.0", 0) as sock:
+        assert location("0.0.0.0", sock, towards="2001:db8::7").startswith("192.0.2.9:")
+
+
+@pytest.mark.parametrize(
+    ("own", "family", "named"),
+    [
+        ({socket.AF_INET: ["127.0.0.1", "127.0.1.1", "192.0.2.9"]}, socket.AF_INET, "192.0.2.9"),
+        ({socket.AF_INET: ["169.254.1.1", "127.0.1.1"]}, socket.AF_INET, "127.0.0.1"),
+        ({socket.AF_INET6: ["::1", "fe80::1", "2001:db8::9"]}, socket.AF_INET6, "2001:db8::9"),
+        ({socket.AF_INET6: ["fe80::1"], socket.AF_INET: ["192.0.2.9"]}, socket.AF_INET6, "192.0.2.9"),
+        ({}, socket.AF_INET6, "::1"),
+    ],
+)
+def test_an_address_that_others_reach(
+    own: dict[int, list[str]], family: int, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binding, "_own_addresses", lambda version: iter(own.get(version, [])))
+    assert binding.outward_address(family) == named
+
+
+def test_the_addresses_of_this_machine() -> None:
+    found = list(binding._own_addresses(socket.AF_INET))
+    assert found
+    for address in found:
+        with socket.socket() as sock:
+            sock.bind((address, 0))  # they are this machine's
+
+
+def test_a_name_server_elsewhere_that_is_told_the_loopback(caplog: pytest.LogCaptureFixture) -> None:
+    warn_if_unreachable("127.0.0.1:9095", "192.0.2.1:9090", "192.0.2.9")
+    warn_if_unreachable("localhost:9095", "192.0.2.1:9090", "192.0.2.9")
+    warn_if_unreachable("[::1]:9095", "192.0.2.1:9090", "192.0.2.9")
+    eventually(lambda: caplog.text.count("nobody reaches from another machine") == 3)
+    assert "--nathost" in caplog.text and "192.0.2.1:9090" in caplog.text
+    warn_if_unreachable("127.0.0.1:9095", "127.0.0.1:9090", "127.0.0.1")
+    warn_if_unreachable("192.0.2.9:9095", "192.0.2.1:9090", "192.0.2.9")
+    warn_if_unreachable("127.0.0.1:9095", "", "")
+    assert background.flush()
+    assert caplog.text.count("nobody reaches") == 3
+
+
+def test_the_warning_names_what_is_listened_on(caplog: pytest.LogCaptureFixture) -> None:
+    with bind("0.0.0.0", 0) as sock:
+        warn_if_open(sock, False)
+        where = f"port {sock.getsockname()[1]} of all addresses of this machine"
+        eventually(lambda: where in caplog.text)
 
 
 def test_what_is_loopback() -> None:

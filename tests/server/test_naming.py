@@ -96,7 +96,7 @@ def test_a_name_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_no_name_server(free_port: Callable[[], int]) -> None:
-    with pytest.raises(ServiceNotFoundError, match=r"at 127\.0\.0\.1; start one .*--embed-ns.*-N"):
+    with pytest.raises(ServiceNotFoundError, match=r"at 127\.0\.0\.1:.*refused.*--embed-ns.*-N"):
         Registration(MINE, "127.0.0.1", free_port()).enter(False)
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import Pyro5
 import pytest
+from listening import Collector, listening
+from name_servers import port_of, stock_name_server
 from Pyro5.api import URI
 from waiting import eventually
 
-from pyro_events import EventServiceError, EventServiceStarter, Publisher
+from pyro_events import EventServiceError, EventServiceStarter, Publisher, locate_ns, name_server
 from pyro_events.constants import DEFAULT_PORT
 from pyro_events.errors import ServiceNotFoundError
+from pyro_events.server.binding import outward_address
 
 
 def test_a_taken_port() -> None:
@@ -142,3 +146,128 @@ def test_on_the_loopback_it_says_nothing(caplog: pytest.LogCaptureFixture) -> No
 def test_what_is_no_passphrase(ident: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="ident"):
         EventServiceStarter(ident=ident)
+
+
+# Where it is, and what it says of that
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "127.0.0.1", "localhost"])
+def test_an_embedded_name_server_on_any_loopback(host: str) -> None:
+    with EventServiceStarter(host, 0, embed_ns=True, ns_port=0) as starter:
+        assert starter.ns_uri is not None
+        names = URI(starter.ns_uri)
+        with Publisher(ns_host=names.host, ns_port=names.port) as publisher:
+            assert publisher.publish("A", 1) == 0
+        location = starter.uri.partition("@")[2]
+        assert location.startswith("[::1]:") == ("::1" in host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_on_all_addresses_with_an_embedded_name_server(host: str) -> None:
+    """Both are named by an address that others reach, where this machine has one."""
+    with EventServiceStarter(host, 0, embed_ns=True, ns_port=0) as starter:
+        assert starter.ns_uri is not None
+        service, names = URI(starter.uri), URI(starter.ns_uri)
+        assert service.host == names.host == outward_address(family_of(host))
+        for arguments in (
+            {"ns_host": names.host, "ns_port": names.port},
+            {"ns_host": "127.0.0.1", "ns_port": names.port},
+            {"es_uri": f"127.0.0.1:{service.port}"},
+        ):
+            with collecting_with(**arguments) as collector, Publisher(**arguments) as publisher:
+                assert publisher.publish("A", 1) == 1
+                collector.wait(1)
+
+
+def family_of(host: str) -> int:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+@contextlib.contextmanager
+def collecting_with(**arguments: Any) -> Iterator[Collector]:
+    collector = Collector(**arguments)
+    with listening(collector):
+        collector.subscribe("A")
+        yield collector
+
+
+def test_a_name_server_on_this_machine_is_told_an_address_that_others_reach() -> None:
+    with (
+        stock_name_server() as names,
+        EventServiceStarter("0.0.0.0", 0, ns_host="127.0.0.1", ns_port=port_of(names)) as starter,
+    ):
+        assert URI(starter.uri).host == outward_address(socket.AF_INET)
+        assert str(names.nameserver.lookup("Pyro.EventService")) == starter.uri
+
+
+def test_the_address_towards_the_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it were elsewhere: what it is told is our address on the way to it."""
+    monkeypatch.setattr(name_server.NameServer, "local_host", "192.0.2.77")
+    with (
+        stock_name_server() as names,
+        EventServiceStarter("0.0.0.0", 0, ns_host="127.0.0.1", ns_port=port_of(names)) as starter,
+    ):
+        assert URI(starter.uri).host == "192.0.2.77"
+
+
+def test_a_service_that_a_name_server_elsewhere_leads_nobody_to(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(name_server.NameServer, "local_host", "192.0.2.77")
+    with (
+        stock_name_server() as names,
+        EventServiceStarter("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port_of(names)),
+    ):
+        eventually(lambda: "nobody reaches from another machine" in caplog.text)
+
+
+def test_behind_a_router() -> None:
+    with (
+        stock_name_server() as names,
+        EventServiceStarter(
+            "127.0.0.1",
+            0,
+            ns_host="127.0.0.1",
+            ns_port=port_of(names),
+            nathost="outside.example",
+            natport=77,
+        ) as starter,
+    ):
+        assert starter.uri == "PYRO:Pyro.EventService@outside.example:77"
+        assert str(names.nameserver.lookup("Pyro.EventService")) == starter.uri
+    with EventServiceStarter(
+        "127.0.0.1", 0, embed_ns=True, ns_port=0, nathost="[2001:db8::7]", natport=77
+    ) as starter:
+        assert starter.uri == "PYRO:Pyro.EventService@[2001:db8::7]:77"
+        assert starter.ns_uri is not None
+        names_uri = URI(starter.ns_uri)
+        assert names_uri.host == "2001:db8::7" and names_uri.port != 77
+        with locate_ns(host="127.0.0.1", port=names_uri.port) as found:
+            assert str(found.lookup("Pyro.EventService")) == starter.uri
+    Pyro5.config.NATHOST, Pyro5.config.NATPORT = "outside.example", 78
+    with EventServiceStarter("127.0.0.1", 0, use_ns=False) as starter:
+        assert starter.uri == "PYRO:Pyro.EventService@outside.example:78"
+    with EventServiceStarter("127.0.0.1", 0, use_ns=False, nathost="other.example") as starter:
+        assert starter.uri == "PYRO:Pyro.EventService@other.example:78"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "advice"),
+    [
+        ({"host": "127.0.0.1:9095"}, ValueError, "host='127.0.0.1:9095' holds a port"),
+        ({"host": "a b"}, ValueError, "host='a b' is no host"),
+        ({"host": 5}, TypeError, "host must be a host's name"),
+        ({"host": "./u:/run/es"}, ValueError, "cannot be a Unix domain socket"),
+        ({"port": 70000}, ValueError, "port=70000 is no port"),
+        ({"port": "9095"}, TypeError, "port must be a port, an int"),
+        ({"ns_host": "lab:9090"}, ValueError, "ns_host='lab:9090' holds a port"),
+        ({"ns_port": 0}, ValueError, "ns_port=0 is no port"),
+        ({"ns_host": "./u:/run/ns", "embed_ns": True}, ValueError, "cannot be a Unix domain socket"),
+        ({"nathost": "outside:77"}, ValueError, "nathost='outside:77' holds a port"),
+        ({"nathost": "x", "natport": -1}, ValueError, "natport=-1 is no port"),
+        ({"natport": 77}, ValueError, "natport=77 needs a nathost"),
+    ],
+)
+def test_what_is_no_address(arguments: dict[str, Any], kind: type[Exception], advice: str) -> None:
+    with pytest.raises(kind, match=advice):
+        EventServiceStarter(**arguments)
