@@ -12,6 +12,7 @@ import time as clock
 from collections.abc import Mapping
 from typing import Any
 
+from .brief import brief
 from .codec import decode, encode
 from .codec_plain import decode_plain
 from .errors import PayloadError, UnsupportedTypeError
@@ -122,7 +123,13 @@ class Event:
             msg = f"{type(error).__name__}: {error}"
         return f"<EVENT SUBJ {self.subject} ({_shown_time(self.time)}): {msg}>"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        """As `str`, but a long message is cut: for logs and debuggers."""
+        try:
+            msg = brief(self.msg)
+        except ValueError as error:  # as above
+            msg = f"{type(error).__name__}: {error}"
+        return f"<EVENT SUBJ {self.subject} ({_shown_time(self.time)}): {msg}>"
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not Event:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ..background_log import get_logger
 from ..codec import encode_shared
@@ -105,6 +105,12 @@ class Pipeline:
             self._raise_trouble()
             fresh, self._reported = self._queued - self._reported, self._queued
             return fresh
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Pipeline can be neither copied nor pickled, because it belongs to its publisher's connection: "
+            "make another one with publisher.pipeline()"
+        )
 
     def __enter__(self) -> Pipeline:
         return self
