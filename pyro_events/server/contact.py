@@ -72,6 +72,11 @@ def refused(reason: str) -> str:
     """What the log says of a subscriber that answered what makes it impossible to deliver."""
     if callbacks.EVENT_CLASS in reason:
         return f"runs a program that must import pyro_events to know events ({reason})"
+    if callbacks.is_unrun(reason):
+        return (
+            "has an `event` that is a coroutine function or a generator, so that calling it runs nothing; "
+            f"make it a plain function ({reason})"
+        )
     return f"cannot be delivered to: {reason}"
 
 

@@ -48,8 +48,12 @@ def _log_failure(batch: Batch, position: int, backlog: Backlog, reason: str) -> 
 
 
 def is_final(reason: str) -> bool:
-    """Whether no later event could fare better: the object is gone, or does not know Event."""
-    return callbacks.EVENT_CLASS in reason or reason.startswith("Pyro5.errors.DaemonError")
+    """Whether no later event could fare better: the object is gone, or does not know or handle events."""
+    return (
+        callbacks.EVENT_CLASS in reason
+        or reason.startswith("Pyro5.errors.DaemonError")
+        or callbacks.is_unrun(reason)
+    )
 
 
 def ends_connection(reason: str) -> bool:

@@ -9,6 +9,7 @@ read to plain data: whatever a subscriber says, nothing but numbers and text com
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Sequence
 from typing import Any, Final
@@ -38,6 +39,11 @@ from .packing import pack
 EventRow = Sequence[Any]
 
 EVENT_CLASS: Final = "pyro_events.event.Event"
+# How Pyro5's daemon answers when a method has returned what somebody else should have run.
+_UNRUN: Final = re.compile(
+    r"Pyro5\.errors\.(SerializeError: .*<class '(coroutine|generator|async_generator)'>"
+    r"|ProtocolError: result of call is an iterator)"
+)
 _NONE_RAISED: Final = b"\x90"
 
 # What a subscriber may answer: before it has shown what it is, and afterwards. A stock daemon with
@@ -146,6 +152,11 @@ def read_event_batch_answer(frame: Frame, count: int) -> tuple[int, str | None]:
     if len(data) < count:
         raise Pyro5.errors.ProtocolError(f"it answered {len(data)} of {count} calls of a batch")
     return count, None
+
+
+def is_unrun(reason: str) -> bool:
+    """Whether a call failed because the method is a coroutine function or a generator: it did nothing."""
+    return _UNRUN.match(reason) is not None
 
 
 def _answer(frame: Frame) -> Any:

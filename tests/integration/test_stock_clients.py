@@ -524,3 +524,49 @@ def test_what_a_long_batch_publishes_is_sent_while_it_goes_on(
         assert list(batch()) == [1] * 20
         collector.wait(21)
         assert collector.messages() == ["first", *range(20)]
+
+
+@expose
+class AsyncEvent:
+    async def event(self, event: Event) -> None: ...
+
+
+@expose
+class GeneratorEvent:
+    def event(self, event: Event) -> Iterator[None]:
+        yield
+
+
+@expose
+class AsyncEvents:
+    async def events(self, batch: object) -> list[int]:
+        return []
+
+
+@expose
+class GeneratorEvents:
+    def events(self, batch: object) -> Iterator[int]:
+        yield 0
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.parametrize("kind", [AsyncEvent, GeneratorEvent, AsyncEvents, GeneratorEvents])
+def test_a_plain_object_whose_event_runs_nothing_is_dropped_and_the_log_says_why(
+    service: EventServiceStarter, caplog: pytest.LogCaptureFixture, kind: type
+) -> None:
+    with Daemon(host="127.0.0.1") as daemon, Proxy(service.uri) as es:
+        one = kind()
+        daemon.register(one)
+        looping = threading.Thread(target=daemon.requestLoop)
+        looping.start()
+        try:
+            es.subscribe("A", one, {"name": "screen"})
+            assert es.publish("A", 1) == 1
+            eventually(lambda: es.statistics()["subscribers"] == [])
+            found = es.statistics()
+            assert found["delivered"] == 0 and sum(found["lost"].values()) == found["accepted"] == 1
+            eventually(lambda: "make it a plain function" in caplog.text)
+            assert "'screen' (PYRO:" in caplog.text
+        finally:
+            daemon.shutdown()
+            looping.join()

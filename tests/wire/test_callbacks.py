@@ -325,3 +325,19 @@ def test_nothing_else_is_let_in(limits: FrameLimits, kind: int) -> None:
 def test_an_answer_before_the_greeting_is_not_let_in() -> None:
     with pytest.raises(FrameError):
         admitted(pyro.SendingMessage(pyro.MSG_RESULT, 0, 1, MSGPACK, b"\x90").data, callbacks.GREETING_LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("reason", "unrun"),
+    [
+        ("Pyro5.errors.SerializeError: don't know how to serialize class <class 'coroutine'> using it", True),
+        ("Pyro5.errors.SerializeError: don't know how to serialize class <class 'generator'> using it", True),
+        ("Pyro5.errors.SerializeError: unsupported serialized class: <class 'async_generator'>", True),
+        ("Pyro5.errors.ProtocolError: result of call is an iterator", True),
+        ("Pyro5.errors.SerializeError: don't know how to serialize class <class 'lab.Reading'>", False),
+        ("ValueError: Pyro5.errors.SerializeError: <class 'coroutine'>", False),
+        ("TypeError: a generator is on fire", False),
+    ],
+)
+def test_what_says_that_a_method_runs_nothing(reason: str, unrun: bool) -> None:
+    assert callbacks.is_unrun(reason) is unrun
