@@ -63,7 +63,12 @@ LINGER: Final = 5.0
 # How long a service that is told to stop goes on delivering.
 DRAIN: Final = 10.0
 
+# Of clients, and of subscribers. One host may take half of each.
 MAX_CONNECTIONS: Final = 10_000
+# What names, patterns and the records of subscribers may take in memory. A host has room for 10,000 patterns
+# of usual size, or for 5,000 subscribers with a dozen names each.
+TOTAL_SUBSCRIPTION_BYTES: Final = 256 * MIB
+HOST_SUBSCRIPTION_BYTES: Final = 64 * MIB
 
 # An idle link is asked for a sign of life after HEARTBEAT seconds; three unanswered ones end it.
 HEARTBEAT: Final = 15.0
@@ -104,6 +109,8 @@ SET_PATTERNS: Final = 1_024
 SET_PROGRAM: Final = 40_000
 # RE2's default: a full set needs 3 MiB to run at all, the rest caches what it has computed.
 SET_MEMORY: Final = 8 * MIB
+# What the smallest set has, beside its share of the above.
+SET_MEMORY_LEAST: Final = 256 * KIB
 
 # Subjects whose subscribers are remembered: more than the subjects of any installation we know,
 # about 3 MiB. Together they remember at most this many subscribers (8 bytes each).

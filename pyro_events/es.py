@@ -89,7 +89,19 @@ _OPTIONS: tuple[Option, ...] = (
         _seconds(c.DELIVERY_DEADLINE, "for which a full backlog may hold up a publisher"),
     ),
     (("--max-message",), _value(int, "BYTES", c.MAX_MESSAGE, "largest message, up to that size")),
-    (("--max-connections",), _value(int, "N", c.MAX_CONNECTIONS, "most clients at a time")),
+    (
+        ("--max-connections",),
+        _value(int, "N", c.MAX_CONNECTIONS, "most clients at a time, and most subscribers"),
+    ),
+    (("--max-per-host",), _value(int, "N", 0, "most of each of one host; 0: half of --max-connections")),
+    (
+        ("--total-subscription-bytes",),
+        _value(int, "BYTES", c.TOTAL_SUBSCRIPTION_BYTES, "what all subscriptions may take in memory"),
+    ),
+    (
+        ("--host-subscription-bytes",),
+        _value(int, "BYTES", c.HOST_SUBSCRIPTION_BYTES, "what the subscriptions of one host may take"),
+    ),
     (
         ("--max-subscriptions",),
         _value(int, "N", c.MAX_SUBSCRIPTIONS, "most names and patterns of a subscriber"),

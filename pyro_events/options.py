@@ -101,15 +101,21 @@ class BacklogOptions:
 class ServiceOptions:
     """What an event service may use, and how patient it is. Sizes in bytes, times in seconds.
 
-    max_subscriptions: names and patterns of one subscriber. max_programs: the RE2 program sizes of its
-    patterns together. allow_callback: hosts that it may connect to although the subscribing call comes
-    from another. allow_stock: hosts whose clients need not prove `ident`. Both are IP addresses.
+    max_connections: clients, and as many subscribers. max_per_host: of one host, of each; 0: half of them.
+    total_subscription_bytes, host_subscription_bytes: what the subscriptions of all, and those that one host
+    has made, may take in memory. max_subscriptions: names and patterns of one subscriber. max_programs: the
+    RE2 program sizes of its patterns together. allow_callback: hosts that it may connect to although the
+    subscribing call comes from another. allow_stock: hosts whose clients need not prove `ident`. Both are IP
+    addresses.
     """
 
     backlog: BacklogOptions = BacklogOptions()
     total_backlog_bytes: int = c.TOTAL_BACKLOG_BYTES
     max_message: int = c.MAX_MESSAGE
     max_connections: int = c.MAX_CONNECTIONS
+    max_per_host: int = 0
+    total_subscription_bytes: int = c.TOTAL_SUBSCRIPTION_BYTES
+    host_subscription_bytes: int = c.HOST_SUBSCRIPTION_BYTES
     max_subscriptions: int = c.MAX_SUBSCRIPTIONS
     max_programs: int = c.MAX_SUBSCRIBER_PROGRAMS
     delivery_deadline: float = c.DELIVERY_DEADLINE
@@ -130,8 +136,11 @@ class ServiceOptions:
             "max_connections",
             "max_subscriptions",
             "max_programs",
+            "total_subscription_bytes",
+            "host_subscription_bytes",
         ):
             _check_count(name, getattr(self, name), 1)
+        _check_count("max_per_host", self.max_per_host, 0)
         if self.max_message > c.MAX_MESSAGE:
             raise ValueError(
                 f"max_message can be at most {c.MAX_MESSAGE}, not {self.max_message}: "

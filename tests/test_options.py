@@ -73,7 +73,16 @@ def test_a_bound_is_a_whole_number(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["total_backlog_bytes", "max_message", "max_connections", "max_subscriptions", "max_programs"]
+    "name",
+    [
+        "total_backlog_bytes",
+        "max_message",
+        "max_connections",
+        "max_subscriptions",
+        "max_programs",
+        "total_subscription_bytes",
+        "host_subscription_bytes",
+    ],
 )
 @pytest.mark.parametrize("value", NO_COUNT)
 def test_a_size_of_the_service_is_a_whole_number(name: str, value: Any) -> None:

@@ -14,10 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..constants import MAX_SUBSCRIBER_PROGRAMS, MAX_SUBSCRIPTIONS
+from ..constants import (
+    HOST_SUBSCRIPTION_BYTES,
+    MAX_SUBSCRIBER_PROGRAMS,
+    MAX_SUBSCRIPTIONS,
+    TOTAL_SUBSCRIPTION_BYTES,
+)
 from ..options import BacklogOptions
 from .accounting import BacklogStatistics, Loss, Payload, QueuedEvent, TotalBytes, queued_event
 from .backlog import Backlog, Outcome
+from .memory import SubscriptionMemory, subscriber_bytes
 from .routing import RoutingTable
 from .subjects import Pattern, check_subjects, check_texts, compile_pattern
 
@@ -31,6 +37,8 @@ Entry = tuple[Sequence[str], Payload]
 class BrokerStatistics:
     """The service at one moment.
 
+    subscription_bytes: what subscribers and their subscriptions take in memory.
+
     published: events accepted, each name of a call one event. accepted: deliveries promised, one
     for each event and subscriber; accepted = delivered + sum(lost) + waiting, also summed over
     subscribers that are gone. backlog_bytes: held for all subscribers, events in flight included.
@@ -42,6 +50,7 @@ class BrokerStatistics:
     lost: Mapping[str, int]
     waiting: int
     backlog_bytes: int
+    subscription_bytes: int
     subscribers: tuple[BacklogStatistics, ...]
 
 
@@ -54,9 +63,12 @@ class Broker:
         total_bytes: int,
         max_subscriptions: int = MAX_SUBSCRIPTIONS,
         max_programs: int = MAX_SUBSCRIBER_PROGRAMS,
+        subscription_bytes: int = TOTAL_SUBSCRIPTION_BYTES,
+        owner_bytes: int = HOST_SUBSCRIPTION_BYTES,
     ) -> None:
         """options: a subscriber's defaults and widest bounds. total_bytes: the bound of all together.
-        max_subscriptions, max_programs: of one subscriber, as in ServiceOptions."""
+        max_subscriptions, max_programs: of one subscriber, as in ServiceOptions. subscription_bytes,
+        owner_bytes: what the subscriptions of all, and those of one owner, may take in memory."""
         self._options = options
         self._most_bytes = total_bytes
         self._most_subscriptions = max_subscriptions
@@ -64,6 +76,7 @@ class Broker:
         self._routing: RoutingTable[Backlog] = RoutingTable()
         self._subscribers: dict[str, Backlog] = {}
         self._total = TotalBytes()
+        self._memory: SubscriptionMemory[Backlog] = SubscriptionMemory(subscription_bytes, owner_bytes)
         self._published = 0
         self._gone_accepted = 0
         self._gone_delivered = 0
@@ -190,11 +203,13 @@ class Broker:
         names: object = (),
         patterns: object = (),
         options: Mapping[str, Any] | None = None,
+        owner: str = "",
     ) -> Backlog:
         """Subscribe the subscriber with that URI; returns its backlog, new if it had none.
 
         names, patterns: one or several texts. options: what `BacklogOptions.narrowed` takes; the
-        last ones given hold. Raises TypeError or ValueError, and then nothing has changed.
+        last ones given hold. owner: to whom a new subscriber's subscriptions count. Raises TypeError or
+        ValueError, and then nothing has changed.
         """
         checked = check_subjects(names)
         compiled = self._compiled(check_texts(patterns))
@@ -205,7 +220,7 @@ class Broker:
         wanted = self._options.narrowed(options, current) if options else None
         if backlog is None:
             backlog = Backlog(subscriber, wanted or self._options, self._total)
-        self._check_limits(backlog, checked, compiled)
+        self._check_limits(backlog, checked, compiled, owner)
         if wanted is not None:
             backlog.configure(wanted)
         self._subscribers[subscriber] = backlog
@@ -213,6 +228,7 @@ class Broker:
             self._routing.add_name(name, backlog)
         for pattern in compiled:
             self._routing.add_pattern(pattern, backlog)
+        self._note_memory(backlog, owner)
         return backlog
 
     def _compiled(self, texts: list[str]) -> list[Pattern]:
@@ -228,14 +244,19 @@ class Broker:
             compiled.append(pattern)
         return compiled
 
-    def _check_limits(self, backlog: Backlog, names: list[str], patterns: list[Pattern]) -> None:
-        count, programs = self._routing.would_add(backlog, names, patterns)
+    def _check_limits(self, backlog: Backlog, names: list[str], patterns: list[Pattern], owner: str) -> None:
+        count, programs, memory = self._routing.would_add(backlog, names, patterns)
         if count > self._most_subscriptions:
             raise ValueError(
                 f"a subscriber can have {self._most_subscriptions} subscriptions, this would make {count}; "
                 "subscribe to a pattern instead of many names"
             )
         self._check_programs(programs)
+        self._memory.check(backlog, owner, memory + subscriber_bytes(backlog.subscriber))
+
+    def _note_memory(self, backlog: Backlog, owner: str = "") -> None:
+        size = self._routing.memory(backlog) + subscriber_bytes(backlog.subscriber)
+        self._memory.note(backlog, owner, size)
 
     def _check_programs(self, size: int) -> None:
         if size > self._most_programs:
@@ -263,6 +284,7 @@ class Broker:
         if backlog is not None:
             for text in checked:
                 self._routing.remove(text, backlog)
+            self._note_memory(backlog)
         return backlog
 
     def remove(self, backlog: Backlog, reason: Loss) -> int:
@@ -271,6 +293,7 @@ class Broker:
             return 0
         del self._subscribers[backlog.subscriber]
         self._routing.remove_target(backlog)
+        self._memory.note(backlog, "", 0)
         lost = backlog.lose_everything(reason)
         self._gone_accepted += backlog.accepted
         self._gone_delivered += backlog.delivered
@@ -297,5 +320,6 @@ class Broker:
             lost=dict(lost),
             waiting=sum(each.backlog + each.unacknowledged for each in subscribers),
             backlog_bytes=self._total.value,
+            subscription_bytes=self._memory.total,
             subscribers=subscribers,
         )

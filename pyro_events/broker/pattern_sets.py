@@ -6,7 +6,7 @@ Compiling a set takes time, and longer the larger it is; matching is fast, and r
 larger the sets are. So new patterns are kept aside until the next subject is to be matched. Then
 they become a set, together with all sets that are not larger: sets double, up to a full one, and a
 pattern is compiled again at most ten times. A removed pattern stays in its set, marked as dead, until
-more than half of the set is. No call compiles more than one set of at most `set_patterns` patterns
+more than a third of the set is. No call compiles more than one set of at most `set_patterns` patterns
 and `set_program` program steps, so that none takes long.
 """
 
@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import re2
 
-from ..constants import SET_MEMORY, SET_PATTERNS, SET_PROGRAM
+from ..constants import SET_MEMORY, SET_MEMORY_LEAST, SET_PATTERNS, SET_PROGRAM
 from .subjects import Pattern, re2_options
 
 __all__ = ["PatternSets"]
@@ -47,14 +47,14 @@ def _compile(members: Sequence[Pattern], max_mem: int) -> _Matcher:
 class _Set:
     """Patterns that were compiled together. `program` is the size of those that live."""
 
-    __slots__ = ("_matcher", "_members", "dead", "program")
+    __slots__ = ("_matcher", "_members", "_whole", "dead", "program")
 
     def __init__(self, members: Sequence[Pattern], matcher: _Matcher | None) -> None:
         """matcher: compiled from `members`, or None to match them one by one."""
         self._members = members
         self._matcher = matcher
         self.dead: set[str] = set()
-        self.program = sum(member.program_size for member in members)
+        self.program = self._whole = sum(member.program_size for member in members)
 
     def __len__(self) -> int:
         """How many patterns live."""
@@ -62,7 +62,7 @@ class _Set:
 
     @property
     def worn(self) -> bool:
-        return 2 * len(self.dead) > len(self._members)
+        return 3 * len(self.dead) > len(self._members) or 3 * self.program < 2 * self._whole
 
     def living(self) -> list[Pattern]:
         return [member for member in self._members if member.text not in self.dead]
@@ -183,10 +183,18 @@ class PatternSets:
         else:
             members = self._drop(next(iter(self._worn)))
         self._absorb(members)
-        for new in _build(members, self._max_mem):
+        for new in _build(members, self._memory_for(members)):
             self._sets[new] = None
             for member in new.living():
                 self._homes[member.text] = new
+
+    def _memory_for(self, members: Sequence[Pattern]) -> int:
+        """What RE2 may take for a set: a full one's share for each step of the programs.
+
+        Or many sets that are not full would take together what is counted for full ones.
+        """
+        program = sum(member.program_size for member in members)
+        return min(self._max_mem, SET_MEMORY_LEAST + self._max_mem * program // self._set_program)
 
     def _absorb(self, members: list[Pattern]) -> None:
         """Move the patterns of the sets that are not larger to `members`, as far as one set holds them."""

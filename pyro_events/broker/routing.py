@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ..constants import MATCH_CACHE_SUBJECTS
+from .memory import name_bytes, pattern_bytes
 from .pattern_sets import PatternSets
 from .result_cache import ResultCache
 from .subjects import Pattern, fold
@@ -24,13 +25,23 @@ T = TypeVar("T", bound=Hashable)
 class _Target:
     """What one target is subscribed to. Numbers grow in the order in which targets came."""
 
-    __slots__ = ("names", "number", "patterns", "program_size")
+    __slots__ = ("memory", "names", "number", "patterns", "program_size")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.names: dict[str, str] = {}  # folded name -> as spelled
         self.patterns: dict[str, Pattern] = {}
         self.program_size = 0
+        self.memory = 0
+
+
+class Addition(NamedTuple):
+    """What a target would have if something were added. subscriptions: their number. program_size: of its
+    patterns. memory: bytes that they take."""
+
+    subscriptions: int
+    program_size: int
+    memory: int
 
 
 class RoutingTable(Generic[T]):
@@ -82,6 +93,7 @@ class RoutingTable(Generic[T]):
         if folded in entry.names:
             return False
         entry.names[folded] = name
+        entry.memory += name_bytes(name, folded)
         self._names.setdefault(folded, {})[entry.number] = target
         self._cache.forget(folded)
         return True
@@ -94,6 +106,7 @@ class RoutingTable(Generic[T]):
             return False
         entry.patterns[text] = pattern
         entry.program_size += pattern.program_size
+        entry.memory += pattern_bytes(text, pattern.program_size)
         if text not in self._patterns:
             self._patterns[text] = {}
             self._sets.add(pattern)
@@ -129,8 +142,10 @@ class RoutingTable(Generic[T]):
             self._remove_pattern(text, entry)
 
     def _remove_name(self, folded: str, entry: _Target) -> bool:
-        if entry.names.pop(folded, None) is None:
+        name = entry.names.pop(folded, None)
+        if name is None:
             return False
+        entry.memory -= name_bytes(name, folded)
         targets = self._names[folded]
         del targets[entry.number]
         if not targets:
@@ -143,6 +158,7 @@ class RoutingTable(Generic[T]):
         if pattern is None:
             return False
         entry.program_size -= pattern.program_size
+        entry.memory -= pattern_bytes(pattern.text, pattern.program_size)
         targets = self._patterns[text]
         del targets[entry.number]
         if not targets:
@@ -151,18 +167,24 @@ class RoutingTable(Generic[T]):
         self._cache.clear()
         return True
 
-    def would_add(
-        self, target: T, names: Iterable[str] = (), patterns: Iterable[Pattern] = ()
-    ) -> tuple[int, int]:
-        """The `count` of `target`, and the program size of its patterns, if these were added.
+    def would_add(self, target: T, names: Iterable[str] = (), patterns: Iterable[Pattern] = ()) -> Addition:
+        """What `target` would have if these were added.
 
         What it is subscribed to already, or is given twice, counts once. Nothing is changed.
         """
         entry = self._targets.get(target) or _Target(-1)
-        new_names = {fold(name) for name in names} - entry.names.keys()
+        given = {fold(name): name for name in names}
+        new_names = [(name, folded) for folded, name in given.items() if folded not in entry.names]
         new_patterns = {p.text: p.program_size for p in patterns if p.text not in entry.patterns}
         subscriptions = len(entry.names) + len(entry.patterns) + len(new_names) + len(new_patterns)
-        return subscriptions, entry.program_size + sum(new_patterns.values())
+        memory = entry.memory + sum([name_bytes(name, folded) for name, folded in new_names])
+        memory += sum([pattern_bytes(text, size) for text, size in new_patterns.items()])
+        return Addition(subscriptions, entry.program_size + sum(new_patterns.values()), memory)
+
+    def memory(self, target: T) -> int:
+        """The bytes that the subscriptions of `target` take."""
+        entry = self._targets.get(target)
+        return 0 if entry is None else entry.memory
 
     def known_pattern(self, text: str) -> Pattern | None:
         """The pattern of that spelling if anybody is subscribed to it: it need not be compiled again."""

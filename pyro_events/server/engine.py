@@ -27,6 +27,7 @@ from ..constants import KIB, MAX_CLIENTS_SHOWN
 from ..options import Overflow, ServiceOptions
 from ..tls import client_context, server_context
 from ..wire.identity import Identity
+from .admission import Admission
 from .connection import Connection
 from .deadlines import Deadlines
 from .delivery import Delivery
@@ -35,7 +36,7 @@ from .holding import TOTAL, Holding, Obstacle, Publication
 from .links import Links
 from .scheduler import Scheduler, SharedPool
 from .served import ServedObject
-from .sockets import secured
+from .sockets import files_for_each, secured
 
 log = get_logger("pyro_events.engine")
 
@@ -75,6 +76,8 @@ class Engine:
             options.total_backlog_bytes,
             max_subscriptions=options.max_subscriptions,
             max_programs=options.max_programs,
+            subscription_bytes=options.total_subscription_bytes,
+            owner_bytes=options.host_subscription_bytes,
         )
         self.doorkeeper = Doorkeeper(identity, options.allow_stock, now)
         self.draining = False
@@ -88,6 +91,7 @@ class Engine:
         self.in_pool = self._pool.submit
         self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
+        self._clients = Admission("connections", options, files_for_each)
         self._holding = Holding()
         self.links = Links(self, self.broker, self.doorkeeper, options)
         self._deliveries = self.links.deliveries
@@ -154,6 +158,11 @@ class Engine:
         """How many clients are connected."""
         return len(self._connections)
 
+    @property
+    def refused(self) -> dict[str, int]:
+        """How many clients and subscribers were refused because there were too many."""
+        return {"connections": self._clients.refused, "subscribers": self.links.admission.refused}
+
     def clients(self) -> list[tuple[str, str]]:
         """The names and hosts of clients that say what they are called, at most MAX_CLIENTS_SHOWN."""
         named = ((each.name, each.peer) for each in self._connections if each.name)
@@ -165,24 +174,21 @@ class Engine:
         """Take a client in, or say why not. crowded: the process has hardly a file left to open."""
         if self.draining:
             return "the event service is stopping"
-        if len(self._connections) >= self.options.max_connections:
-            log.warning(
-                "a client from %s was refused: all %d connections are taken",
-                connection.peer,
-                len(self._connections),
-                about=connection.peer,
-            )
-            return f"all {self.options.max_connections} connections of the event service are taken"
         if crowded:
             peer = connection.peer
             log.warning("a client from %s was refused: the process's limit of open files", peer, about=peer)
             return "the event service has as many connections as its process may open"
-        self._connections.add(connection)
-        return None
+        objection = self._clients.objection(connection.peer)
+        if objection is None:
+            self._clients.add(connection.peer)
+            self._connections.add(connection)
+        return objection
 
     def disconnected(self, connection: Connection) -> None:
         """A client is gone."""
-        self._connections.discard(connection)
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._clients.leave(connection.peer)
         self.watch(connection, False)
 
     # What the service's methods ask

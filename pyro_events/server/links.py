@@ -15,11 +15,14 @@ from ..broker.backlog import Backlog
 from ..broker.broker import Broker
 from ..constants import NOT_KNOWN
 from ..options import ServiceOptions
+from .admission import Admission
 from .delivery import Delivery, DeliveryOwner
 from .doorkeeper import Doorkeeper
 from .knocking import Knocking
 from .served import Caller
+from .sockets import files_for_each
 from .subscribers import Callback, Wishes
+from .turns import host_of
 
 
 class LinksOwner(DeliveryOwner, Protocol):
@@ -35,7 +38,7 @@ class Links:
     """The links to all subscribers of one service.
 
     deliveries: each link by its backlog. lingering: those whose subscriber has no subscription left,
-    with the loop's time since when. Both are for reading.
+    with the loop's time since when. Both are for reading. admission: how many there are, of which host.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Links:
         self._time = asyncio.get_running_loop().time
         self.deliveries: dict[Backlog, Delivery] = {}
         self.lingering: dict[Delivery, float] = {}
+        self.admission = Admission("subscribers", options, files_for_each)
         self._knocking = Knocking(lambda subscriber: broker.find(subscriber) is not None)
 
     def subscribe(
@@ -61,12 +65,15 @@ class Links:
             raise ValueError("the event service is stopping; subscribe again when it is back")
         broker = self._broker
         link = self._checked_link(caller, callback.uri)
+        objection = self.admission.objection(caller.host) if link is None else None
+        if objection is not None:
+            raise ValueError(objection)
         proof = self._doorkeeper.proof_for(caller, callback.address[0], callback.object_id, wishes.call)
-        backlog = broker.subscribe(callback.uri, names, patterns, wishes.options)
+        backlog = broker.subscribe(callback.uri, names, patterns, wishes.options, host_of(caller.host))
         if link is not None and wishes.anew:
             # It has lost our connection, which we might find out minutes later.
             link.close(Loss.GONE, "subscribed anew, because it had lost its connection")
-            backlog = broker.subscribe(callback.uri, names, patterns, wishes.options)
+            backlog = broker.subscribe(callback.uri, names, patterns, wishes.options, host_of(caller.host))
         if wishes.name:
             backlog.name = wishes.name
         if backlog in self.deliveries:
@@ -77,6 +84,7 @@ class Links:
         else:
             delivery = Delivery(self._owner, backlog, callback, self._options, proof, caller.host)
             self.deliveries[backlog] = delivery
+            self.admission.add(caller.host)
             delivery.start()
 
     def unsubscribe(self, caller: Caller, uris: Sequence[str], texts: object) -> int:
@@ -126,6 +134,7 @@ class Links:
 
     def forget(self, delivery: Delivery, reason: Loss) -> None:
         """A link is closed, and with it its subscriber forgotten; what waited for it is lost."""
-        self.deliveries.pop(delivery.backlog, None)
+        if self.deliveries.pop(delivery.backlog, None) is not None:
+            self.admission.leave(delivery.subscribed_from)
         self.lingering.pop(delivery, None)
         self._broker.remove(delivery.backlog, reason)

@@ -123,7 +123,11 @@ class ServiceMethods:
         snapshot = self._engine.statistics()
         # dataclasses.asdict would copy every value: most of a second for 8,000 subscribers.
         subscribers = [vars(each) for each in snapshot.subscribers]
-        clients = {"connections": self._engine.connected, "clients": self._engine.clients()}
+        clients = {
+            "connections": self._engine.connected,
+            "refused": self._engine.refused,
+            "clients": self._engine.clients(),
+        }
         return {**clients, **vars(snapshot), "subscribers": subscribers}
 
 

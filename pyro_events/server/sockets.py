@@ -11,6 +11,7 @@ import contextlib
 import select
 import socket
 import ssl
+import sys
 from typing import Any, Final
 
 from ..retransmission import retransmit_often
@@ -67,6 +68,14 @@ def make_room(connections: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def files_for_each() -> int:
+    """How many clients, and as many links to subscribers, this process may open files for."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else -1
+    if resource is None or limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(1, (limit - _RESERVE) // 2)
 
 
 def is_last_room(transport: asyncio.BaseTransport) -> bool:

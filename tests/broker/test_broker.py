@@ -352,7 +352,7 @@ TestBrokerMachine.settings = settings(deadline=None, max_examples=2000, stateful
 def test_nobody_listens() -> None:
     broker = new_broker()
     assert publish(broker, "a", "b") == 0
-    assert broker.statistics(1.0) == BrokerStatistics(2, 0, 0, {}, 0, 0, ())
+    assert broker.statistics(1.0) == BrokerStatistics(2, 0, 0, {}, 0, 0, 0, ())
 
 
 def test_no_subjects_are_no_events() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgpack
 import Pyro5.errors
@@ -67,7 +68,7 @@ def test_a_process_without_a_descriptor_left(spawn: Spawner, loop: str) -> None:
 
 def test_the_last_descriptors_are_not_for_clients(spawn: Spawner) -> None:
     """They are for the links to subscribers; whoever does not get in is told why."""
-    installation = Installation(spawn)
+    installation = Installation(spawn, "--max-per-host", "10000")
     service = Victim(installation, "service")
     limit_descriptors(service.pid, 64)
     with contextlib.ExitStack() as stack:
@@ -106,7 +107,7 @@ def test_a_service_may_open_as_many_files_as_it_needs(installation: Installation
 
 
 def test_connections_over_the_limit_are_refused_soon_while_the_loop_goes_on(spawn: Spawner) -> None:
-    installation = Installation(spawn, "--max-connections", "30")
+    installation = Installation(spawn, "--max-connections", "30", "--max-per-host", "30")
     service = Victim(installation, "service")
     with contextlib.ExitStack() as stack:
         publisher = stack.enter_context(Publisher(es_uri=installation.uri))
@@ -174,6 +175,59 @@ def flood(service: Victim, number: int) -> None:
         for first in range(0, 60_000, 250):  # as many as a call may have, with names this long
             names = [f"FLOOD-{number}-{first + each}-{'x' * 220}" for each in range(250)]
             assert isinstance(client.call("publish_encoded", [[names, b"\xc0"]]), int)
+
+
+def test_what_subscriptions_hold_is_bounded(installation: Installation) -> None:
+    """Ten invented subscribers want as many names, of four bytes a character, as each may have."""
+    service = Victim(installation, "service")
+    with (
+        contextlib.ExitStack() as stack,
+        service.stranger() as client,
+        no_more_memory(service.pid, 160),
+    ):
+        refusals = []
+        for _ in range(10):
+            silent = stack.enter_context(fake_subscriber("invented"))
+            for first in range(0, 10_000, 50):
+                names = [f"{first + each}".ljust(255, "\N{GRINNING FACE}") for each in range(50)]
+                refusals.append(client.call("subscribe", names, silent.uri))
+        refused = [each for each in refusals if each is not None]
+        assert "--host-subscription-bytes" in str(refused[-1])
+        assert 64 << 19 < client.call("statistics")["subscription_bytes"] <= 64 << 20
+    eventually(lambda: len(statistics_of(installation)) == 1)
+
+
+def statistics_of(installation: Installation) -> list[object]:
+    with Proxy(installation.uri) as service:
+        subscribers: list[object] = service.statistics()["subscribers"]
+        return subscribers
+
+
+def test_patterns_take_no_more_than_they_count_for(spawn: Spawner) -> None:
+    """RE2 has its own heap. A third of a set may be removed ones."""
+    program = Path(__file__).parent / "programs" / "pattern_memory.py"
+    process = spawn(str(program), env={"PYTHONPATH": str(Path(__file__).parents[2])}, timeout=60)
+    counted, taken = map(int, process.wait_for(r"^(\d+) (\d+)$", 60).groups())
+    assert taken < 1.5 * counted
+
+
+def test_links_to_invented_subscribers_leave_files_for_others(spawn: Spawner) -> None:
+    """A host may have half of the subscribers that there are files for."""
+    installation = Installation(spawn)
+    service = Victim(installation, "service")
+    limit_descriptors(service.pid, 200)
+    with socket.create_server(("127.0.0.1", 0), backlog=500) as silent, service.stranger() as client:
+        port = silent.getsockname()[1]
+        answers = [
+            client.call("subscribe", "A", f"PYRO:invented{number}@127.0.0.1:{port}") for number in range(300)
+        ]
+        assert "--max-per-host" in str(answers[-1])
+        assert answers[:30] == [None] * 30
+        with RawClient(installation.uri) as other:
+            other.greet()
+            assert other.call("publish", "nobody", 1) == 0
+    eventually(lambda: descriptors(service.pid) < 60)
+    installation.check()
 
 
 def test_backlogs_are_bounded_by_bytes(installation: Installation) -> None:

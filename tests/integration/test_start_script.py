@@ -36,6 +36,9 @@ OPTIONS = [
     "--delivery-deadline",
     "--max-message",
     "--max-connections",
+    "--max-per-host",
+    "--total-subscription-bytes",
+    "--host-subscription-bytes",
     "--max-subscriptions",
     "--max-programs",
     "--heartbeat",
@@ -172,7 +175,7 @@ def test_limits_are_the_ones_asked_for(start_service) -> None:
 
 
 def test_connections_are_limited(start_service) -> None:
-    service = start_service("--max-connections", "3")
+    service = start_service("--max-connections", "3", "--max-per-host", "3")
     proxies = [Proxy(service.uri) for _ in range(3)]
     try:
         for proxy in proxies:
