@@ -13,16 +13,18 @@ from typing import Any
 
 import Pyro5.core
 import Pyro5.errors
-from Pyro5 import config
 from Pyro5.client import Proxy
 
-from .errors import AccessDeniedError, ClocksDifferError, ServiceNotFoundError
+from .addresses import checked_host, checked_port
+from .errors import AccessDeniedError, ServiceNotFoundError
 from .introduction import STOCK_HELLO, Introduction
+from .name_server import UNGUARDED, find_name_server
+from .tls import use_renewed_certificates
 from .wire.identity import Ident, Identity, identity_of, sealed
 
-_REMEDY = (
-    "with ident the name server must be guarded by it too: start one with `python -m pyro_events.ns "
-    "--ident-file FILE`, or the event service with --embed-ns, or do without: -N, and es_uri for the clients"
+_START_ONE = (
+    "start one (python -m Pyro5.nameserver), or say where it is: host and port, or Pyro5's settings NS_HOST "
+    "and NS_PORT (PYRO_NS_HOST and PYRO_NS_PORT in the environment)"
 )
 
 
@@ -79,6 +81,7 @@ class IdentProxy(Proxy):
                 f"this IdentProxy for {self._pyroUri} was pickled, and a passphrase never is; what demands a "
                 "passphrase is reached by a new one: IdentProxy(uri, ident)"
             )
+        use_renewed_certificates()
         tried = False
         while True:
             try:
@@ -104,7 +107,7 @@ class IdentProxy(Proxy):
 
 
 def locate_ns(ident: Ident = None, host: str | None = None, port: int | None = None) -> Proxy:
-    """A connected proxy for the name server that is guarded by `ident`; without, as Pyro5 finds one.
+    """A connected proxy for the name server, as Pyro5 finds one; with `ident` for one that is guarded by it.
 
     host, port: None stands for Pyro5's settings NS_HOST and NS_PORT. With ident nothing is broadcast,
     because anybody may answer that.
@@ -113,17 +116,17 @@ def locate_ns(ident: Ident = None, host: str | None = None, port: int | None = N
     """
     ident = sealed(ident)
     identity = identity_of(ident)
-    if identity is None:
-        return Pyro5.core.locate_ns(host or "", port)
-    host = (host or config.NS_HOST).strip("[]")
-    where = f"{f'[{host}]' if ':' in host else host}:{port or config.NS_PORT}"
-    proxy = IdentProxy(f"PYRO:{Pyro5.core.NAMESERVER_NAME}@{where}", identity)
+    remedy = _START_ONE if identity is None else UNGUARDED
+    with find_name_server(
+        checked_host("host", host, unix=True), checked_port("port", port), identity, remedy=remedy
+    ) as found:
+        uri = f"PYRO:{Pyro5.core.NAMESERVER_NAME}@{found.where}"
+    use_renewed_certificates()
+    proxy = Proxy(uri) if identity is None else IdentProxy(uri, identity)
     try:
         proxy._pyroBind()
-    except ClocksDifferError:
+    except AccessDeniedError:
         raise
-    except AccessDeniedError as error:
-        raise AccessDeniedError(f"{error} ({_REMEDY})") from None
-    except Pyro5.errors.CommunicationError as error:
-        raise ServiceNotFoundError(f"no name server was found at {where}: {error} ({_REMEDY})") from error
+    except Pyro5.errors.CommunicationError as error:  # it has ended, or moved, since
+        raise ServiceNotFoundError(f"no name server was found at {found.where}: {error}") from None
     return proxy

@@ -81,6 +81,10 @@ class UnusableEntryError(ServiceNotFoundError):
     """A name is known, but what is entered under it is no URI of an object."""
 
 
+class _RemoteError(ServiceNotFoundError):
+    """The name server has raised something else than a NamingError."""
+
+
 class NameServer:
     """A connection to a name server. Use it in a `with` statement."""
 
@@ -198,9 +202,7 @@ class NameServer:
             text = ", ".join(str(argument) for argument in described.get("args") or ())[:300]
             if described.get("__class__") == "Pyro5.errors.NamingError":
                 raise Pyro5.errors.NamingError(text)
-            raise ServiceNotFoundError(
-                f"the name server at {self.where} fails: {described.get('__class__')}: {text}"
-            )
+            raise _RemoteError(f"the name server at {self.where} fails: {described.get('__class__')}: {text}")
         return value
 
     def lookup(self, name: str) -> Pyro5.core.URI:
@@ -208,7 +210,10 @@ class NameServer:
 
         Raises Pyro5's NamingError for one that is not there, UnusableEntryError, ServiceNotFoundError.
         """
-        return self._uri(name, self._call("lookup", name))
+        try:
+            return self._uri(name, self._call("lookup", name))
+        except _RemoteError as error:  # Pyro5's own fails where it was given something else than a URI
+            raise UnusableEntryError(str(error)) from None
 
     def find(self, wanted: Pyro5.core.URI, patience: float) -> Pyro5.core.URI:
         """What is known under the name of a PYRONAME URI, or under the metadata of a PYROMETA one.

@@ -20,11 +20,13 @@ import threading
 import time
 from typing import Any, Final, NamedTuple
 
-from Pyro5 import config
+from Pyro5 import config, socketutil
 
 from .errors import EventServiceError
 from .secret import Passphrase
 
+# Where Pyro5 keeps the context of its clients; a test notices when it changes.
+_PYRO5S_CONTEXT: Final = "__ssl_client_context"
 # What goes into one record of TLS, and so is encrypted at a time.
 _RECORD: Final = 16 * 1024
 
@@ -66,6 +68,15 @@ def client_context() -> ssl.SSLContext | None:
     cannot be used.
     """
     return _client_context(_identity("CLIENT")) if config.SSL else None
+
+
+def use_renewed_certificates() -> None:
+    """Have Pyro5's own proxies connect with the files as they are now: it keeps its first context for ever.
+
+    Raises EventServiceError for settings that cannot be used.
+    """
+    if config.SSL:
+        setattr(socketutil, _PYRO5S_CONTEXT, client_context())
 
 
 def _identity(side: str) -> _Identity:
