@@ -9,6 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyro_events.broker.subjects import fold
+
 OVERHEAD = 100  # what an event counts for beside its subject and payload, in bytes
 
 
@@ -84,7 +86,7 @@ class ModelBacklog:
             self.waiting.append(event)
         elif self.policy == "latest":
             self.conflating = True
-            newest = {each.subject.casefold(): each for each in self.waiting}
+            newest = {fold(each.subject): each for each in self.waiting}
             self.lost["latest"] += len(self.waiting) - len(newest)
             self.waiting = [each for each in self.waiting if each in newest.values()]
             self._keep_latest(event)
@@ -100,7 +102,7 @@ class ModelBacklog:
         return "queued"
 
     def _keep_latest(self, event: ModelEvent) -> None:
-        same = [each for each in self.waiting if each.subject.casefold() == event.subject.casefold()]
+        same = [each for each in self.waiting if fold(each.subject) == fold(event.subject)]
         for each in same:
             self.waiting.remove(each)
             self.lost["latest"] += 1

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 import re2
 
 from ..constants import SET_MEMORY, SET_MEMORY_LEAST, SET_PATTERNS, SET_PROGRAM
+from .character_sets import transcribe
 from .subjects import Pattern, re2_options
 
 __all__ = ["PatternSets"]
@@ -38,7 +39,7 @@ def _compile(members: Sequence[Pattern], max_mem: int) -> _Matcher:
     matcher = re2.Set.MatchSet(re2_options(max_mem))
     matcher.Add(b"")
     for member in members:
-        matcher.Add(member.text)
+        matcher.Add(member.expression)
     matcher.Compile()
     compiled: _Matcher = matcher
     return compiled
@@ -47,12 +48,14 @@ def _compile(members: Sequence[Pattern], max_mem: int) -> _Matcher:
 class _Set:
     """Patterns that were compiled together. `program` is the size of those that live."""
 
-    __slots__ = ("_matcher", "_members", "_whole", "dead", "program")
+    __slots__ = ("_matcher", "_members", "_spelled", "_whole", "dead", "program")
 
     def __init__(self, members: Sequence[Pattern], matcher: _Matcher | None) -> None:
         """matcher: compiled from `members`, or None to match them one by one."""
         self._members = members
         self._matcher = matcher
+        # Whether some of them match subjects as they are spelled: then each subject is matched twice.
+        self._spelled = any(member.spelled for member in members)
         self.dead: set[str] = set()
         self.program = self._whole = sum(member.program_size for member in members)
 
@@ -67,15 +70,26 @@ class _Set:
     def living(self) -> list[Pattern]:
         return [member for member in self._members if member.text not in self.dead]
 
-    def match(self, subject: str, encoded: bytes) -> list[str]:
-        """The texts of the living patterns that match. encoded: `subject` as UTF-8."""
-        hits = self._matcher.Match(encoded) if self._matcher is not None else None
+    def match(self, subject: str, transcribed: bytes) -> list[str]:
+        """The texts of the living patterns that match. transcribed: `subject`, as UTF-8."""
+        hits = self._matcher.Match(transcribed) if self._matcher is not None else None
+        if self._spelled and self._matcher is not None:
+            hits = self._chosen(hits, self._matcher.Match(transcribe(subject, spelled=True).encode()))
         if hits is None or _CANARY not in hits:
             return [member.text for member in self.living() if member.matches(subject)]
         if len(hits) == 1:
             return []
         texts = [self._members[hit - 1].text for hit in hits if hit != _CANARY]
         return [text for text in texts if text not in self.dead] if self.dead else texts
+
+    def _chosen(self, folded: list[int] | None, spelled: list[int] | None) -> list[int] | None:
+        """What members hit, each by the transcription that is its own; None where RE2 ran out of memory."""
+        if _CANARY not in (folded or ()) or _CANARY not in (spelled or ()):
+            return None
+        assert folded is not None and spelled is not None
+        return [hit for hit in folded if hit == _CANARY or not self._members[hit - 1].spelled] + [
+            hit for hit in spelled if hit != _CANARY and self._members[hit - 1].spelled
+        ]
 
 
 def _build(members: Sequence[Pattern], max_mem: int) -> list[_Set]:
@@ -124,7 +138,7 @@ class PatternSets:
         if home is not None:
             self._revive(pattern, home)
             return
-        if (
+        if self._new and (
             len(self._new) >= self._set_patterns
             or self._new_program + pattern.program_size > self._set_program
         ):
@@ -168,10 +182,10 @@ class PatternSets:
         """The texts of all patterns that match `subject`, each once, in no particular order."""
         if self._new or self._worn:
             self._tidy()
-        encoded = subject.encode()
+        transcribed = transcribe(subject).encode()
         found: list[str] = []
         for one in self._sets:
-            found += one.match(subject, encoded)
+            found += one.match(subject, transcribed)
         return found
 
     def _tidy(self) -> None:

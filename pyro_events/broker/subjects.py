@@ -1,12 +1,11 @@
 """What a subject and a pattern are.
 
-Knows: which names are allowed, how they compare, and how a pattern is compiled by RE2. Must not
-know: who subscribed, nor how many patterns are matched at once (that is `pattern_sets`).
+Knows: which names are allowed, and how a pattern is compiled by RE2. Must not know: who subscribed, nor
+how many patterns are matched at once (that is `pattern_sets`).
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -18,11 +17,12 @@ from ..constants import (
     MAX_PATTERN_PROGRAM,
     MAX_SUBJECT,
     MAX_SUBJECTS_PER_CALL,
-    PATTERN_CATEGORY_COST,
     PATTERN_MEMORY,
-    PATTERN_RANGE_COST,
-    PATTERN_SCRIPT_COST,
+    PATTERN_READING,
 )
+from .case_folding import fold
+from .character_sets import transcribe
+from .pattern_syntax import PatternSyntaxError, Translation
 
 __all__ = [
     "Pattern",
@@ -38,15 +38,6 @@ __all__ = [
 _SHOWN: Final = 60
 # Control characters spoil logs and terminals; a lone surrogate cannot be written as UTF-8.
 _REFUSED: Final = {"Cc": "the control character", "Cs": "the lone surrogate"}
-# A script such as \p{Greek} (which is captured), or else a category such as \pL, \P{Lu} or \p{^Lu}.
-_UNICODE_CLASS: Final = re.compile(r"\\[pP](\{\^?\w{3,}\})?")
-# A range that ends outside ASCII, or with an escape that may stand for anything.
-_WIDE_RANGE: Final = re.compile(r"-[\\\x80-\U0010ffff]")
-
-
-def fold(subject: str) -> str:
-    """The form in which names are compared: two spellings with the same fold are one subject."""
-    return subject.casefold()
 
 
 def check_subject(name: object) -> str:
@@ -143,9 +134,9 @@ class _Regexp(Protocol):
 
 
 def re2_options(max_mem: int) -> Any:
-    """The options of every pattern: case does not count, nothing is logged, groups are not remembered."""
+    """The options of every pattern: nothing is logged, groups are not remembered. Case counts, because it
+    is folded before: expressions are translated, and subjects transcribed."""
     options = re2.Options()
-    options.case_sensitive = False
     options.log_errors = False
     options.never_capture = True
     options.max_mem = max_mem
@@ -158,14 +149,17 @@ _OPTIONS: Final = re2_options(PATTERN_MEMORY)
 class Pattern:
     """A regular expression that is known to be right.
 
-    `text` is its spelling, which is also its identity. `program_size` is what it costs to compile
-    and to match: the size of RE2's program, or what reading its text costs where that is more.
+    `text` is its spelling, which is also its identity. `expression` is what RE2 is given to match
+    transcribed subjects, and `spelled` says how they are transcribed. `program_size` is what it costs to
+    compile and to match: the size of RE2's program, or what reading its text costs where that is more.
     """
 
-    __slots__ = ("_regexp", "program_size", "text")
+    __slots__ = ("_regexp", "expression", "program_size", "spelled", "text")
 
-    def __init__(self, text: str, program_size: int) -> None:
+    def __init__(self, text: str, expression: str, spelled: bool, program_size: int) -> None:
         self.text = text
+        self.expression = expression
+        self.spelled = spelled
         self.program_size = program_size
         # Compiled on first use only, because it takes 5 KiB and patterns are matched in sets.
         self._regexp: _Regexp | None = None
@@ -173,44 +167,37 @@ class Pattern:
     def matches(self, subject: str) -> bool:
         """Whether the pattern matches from the start of `subject`, whatever the case of both."""
         if self._regexp is None:
-            self._regexp = cast("_Regexp", re2.compile(self.text, _OPTIONS))
-        return self._regexp.match(subject) is not None
+            self._regexp = cast("_Regexp", re2.compile(self.expression, _OPTIONS))
+        return self._regexp.match(transcribe(subject, self.spelled)) is not None
 
     def __repr__(self) -> str:
         return f"<Pattern {self.text!r}>"
 
 
 def compile_pattern(pattern: object) -> Pattern:
-    """Return the Pattern of a regular expression in RE2's syntax.
+    """Return the Pattern of a regular expression in the syntax of Python's `re`.
 
     Raises TypeError for anything but text, and ValueError, with the pattern and the reason, for one
-    that is wrong, longer than 255 characters, or too costly.
+    that is wrong, that RE2 cannot match as `re` does, longer than 255 characters, or too costly.
     """
     text = _plain(pattern, "pattern")
     _check_length(text, "pattern")
-    reading = _reading_cost(text)
-    _check_cost(text, reading)
     try:
-        compiled = cast("_Regexp", re2.compile(text, _OPTIONS))
+        text.encode()
+        translation = Translation(text, MAX_PATTERN_PROGRAM)
     except UnicodeEncodeError:
         raise ValueError(f"pattern {_shown(text)} contains a lone surrogate: remove it") from None
+    except PatternSyntaxError as error:
+        raise _refused(text, str(error)) from None
+    reading = translation.cost + len(translation.expression) // PATTERN_READING
+    _check_cost(text, reading)
+    try:
+        compiled = cast("_Regexp", re2.compile(translation.expression, _OPTIONS))
     except re2.error as error:
-        raise ValueError(f"pattern {_shown(text)} is not accepted: {_reason(error, text)}") from None
+        raise _refused(text, _advice(error)) from None
     size = max(reading, compiled.programsize)
     _check_cost(text, size)
-    return Pattern(text, size)
-
-
-def _reading_cost(text: str) -> int:
-    """What RE2 spends on parsing, in units of a program step (about 0.8 µs each).
-
-    Repeated no times, the costliest parts leave nothing in the program: 42 times `\\PL{0}` takes
-    16 ms to read and is a program of 4 steps.
-    """
-    cost = len(text) + PATTERN_RANGE_COST * len(_WIDE_RANGE.findall(text))
-    for script in _UNICODE_CLASS.findall(text):
-        cost += PATTERN_SCRIPT_COST if script else PATTERN_CATEGORY_COST
-    return cost
+    return Pattern(text, translation.expression, translation.spelled, size)
 
 
 def _check_cost(text: str, cost: int) -> None:
@@ -221,23 +208,11 @@ def _check_cost(text: str, cost: int) -> None:
         )
 
 
-def _reason(error: Exception, text: str) -> str:
-    detail = error.args[0] if error.args else ""
-    reason = detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
-    # It quotes a part of the pattern, which may hold anything.
-    printable = reason if reason.isprintable() else ascii(reason)[1:-1]
-    return printable + _hint(reason, text)
+def _refused(text: str, reason: str) -> ValueError:
+    return ValueError(f"pattern {_shown(text)} is not accepted: {reason}")
 
 
-def _hint(reason: str, text: str) -> str:
-    """What to do about RE2's `reason`, where that is not obvious to someone who knows Python's `re`."""
-    operator = reason.rpartition(": ")[2]
-    if operator == r"\Z":
-        return r" (the end of the subject is written \z or $)"
-    if operator.startswith(("(?=", "(?!", "(?<")):
-        return " (there is no look-ahead and no look-behind: look at event.subject instead)"
-    if (operator == "(?P" and "(?P=" in text) or (operator[:1] == "\\" and operator[1:].isdigit()):
-        return " (there are no back-references)"
-    if "too large" in reason:
-        return " (use smaller repetitions and character classes)"
-    return ""
+def _advice(error: Exception) -> str:
+    """What RE2 found wrong with a pattern that `re` accepts: it repeats too much, in one way or another."""
+    detail: bytes = error.args[0]
+    return f"{detail.decode()} (use smaller repetitions and character classes)"

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pyro_events.broker.accounting import Batch, Loss
 from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.broker import Broker, BrokerStatistics
+from pyro_events.broker.subjects import fold
 from pyro_events.options import BacklogOptions, Overflow
 
 MIB = 1 << 20
@@ -101,13 +102,13 @@ class Naive:
         self.backlog = ModelBacklog(WIDEST.overflow.value, WIDEST.backlog, WIDEST.backlog_bytes)
 
     def wants(self, subject: str) -> bool:
-        return any(name.casefold() == subject.casefold() for name in self.names) or any(
+        return any(fold(name) == fold(subject) for name in self.names) or any(
             re.match(pattern, subject, re.IGNORECASE) for pattern in self.patterns
         )
 
     def subscribe(self, names: Iterable[str], patterns: Iterable[str]) -> None:
         for name in names:
-            if name.casefold() not in map(str.casefold, self.names):
+            if fold(name) not in map(fold, self.names):
                 self.names.append(name)
         for pattern in patterns:
             if pattern not in self.patterns:
@@ -115,7 +116,7 @@ class Naive:
 
     def unsubscribe(self, texts: Iterable[str]) -> None:
         for text in texts:
-            self.names = [name for name in self.names if name.casefold() != text.casefold()]
+            self.names = [name for name in self.names if fold(name) != fold(text)]
             self.patterns = [pattern for pattern in self.patterns if pattern != text]
 
     def configure(self, options: Mapping[str, Any]) -> None:

@@ -24,7 +24,9 @@ def quoted(letter: str) -> str:
 
 PATTERNS = st.recursive(
     st.sampled_from(LETTERS).map(quoted)
-    | st.sampled_from([".", "[ab]", "[^a]", r"\w", r"\S", r"\D", "", "[a-z]", "(?-i:a)", "^", "$", r"\b"]),
+    | st.sampled_from(
+        [".", "[ab]", "[^a]", r"\w", r"\S", r"\D", "", "[a-z]", r"\w*Σ", "(?-i:a)", "^", "$", r"\b"]
+    ),
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=4).map("".join),
         st.lists(inner, min_size=1, max_size=3).map(lambda parts: f"(?:{'|'.join(parts)})"),
@@ -226,8 +228,9 @@ class Forgetful:
 
 
 @pytest.mark.parametrize("answer", [None, [], [1]])
+@pytest.mark.parametrize("spelled", [[], ["(?-i:hard)", "(?-i:Hard)"]])
 def test_no_match_is_lost_when_a_set_runs_out_of_memory(
-    answer: list[int] | None, monkeypatch: pytest.MonkeyPatch
+    answer: list[int] | None, spelled: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = pattern_sets._compile
 
@@ -235,11 +238,12 @@ def test_no_match_is_lost_when_a_set_runs_out_of_memory(
         return Forgetful(real(members, max_mem), answer)
 
     monkeypatch.setattr(pattern_sets, "_compile", forgetful)
-    sets = filled(["hard", "ha", "easy", "hard.2", "h"])
+    sets = filled(["hard", "ha", "easy", "hard.2", "h", *spelled])
     sets.match("x")
     sets.remove("ha")
     for _ in range(2):
-        assert sorted(sets.match("hard 2")) == ["h", "hard", "hard.2"]
+        assert sorted(sets.match("hard 2")) == [*spelled[:1], "h", "hard", "hard.2"]
+        assert sorted(sets.match("Hard 2")) == [*spelled[1:], "h", "hard", "hard.2"]
     assert sets.match("easy") == ["easy"]
 
 

@@ -14,7 +14,7 @@ from pattern_work import watched
 
 from pyro_events.broker.pattern_sets import PatternSets
 from pyro_events.broker.routing import RoutingTable
-from pyro_events.broker.subjects import compile_pattern
+from pyro_events.broker.subjects import compile_pattern, fold
 from pyro_events.constants import SET_PATTERNS, SET_PROGRAM
 
 compiled = functools.cache(compile_pattern)
@@ -31,8 +31,8 @@ class Naive:
 
     def add_name(self, name: str, target: str) -> bool:
         names = self._of(target)[0]
-        new = name.casefold() not in names
-        names.setdefault(name.casefold(), name)
+        new = fold(name) not in names
+        names.setdefault(fold(name), name)
         return new
 
     def add_pattern(self, text: str, target: str) -> bool:
@@ -44,7 +44,7 @@ class Naive:
 
     def remove(self, text: str, target: str) -> bool:
         names, patterns = self.targets.get(target, ({}, []))
-        removed = names.pop(text.casefold(), None) is not None
+        removed = names.pop(fold(text), None) is not None
         if text in patterns:
             patterns.remove(text)
             removed = True
@@ -56,7 +56,7 @@ class Naive:
         return tuple(
             target
             for target, (names, patterns) in self.targets.items()
-            if subject.casefold() in names or any(compiled(text).matches(subject) for text in patterns)
+            if fold(subject) in names or any(compiled(text).matches(subject) for text in patterns)
         )
 
     def subscriptions(self, target: str) -> list[str]:
@@ -194,11 +194,7 @@ def test_routing_is_what_a_dict_and_re_would_do(
             expected: dict[str, None] = {}
             order = dict.fromkeys(target for _, _, target in accepted)
             for text_, named, target_ in accepted:
-                if (
-                    subject.casefold() == text_.casefold()
-                    if named
-                    else re.match(text_, subject, re.IGNORECASE)
-                ):
+                if fold(subject) == fold(text_) if named else re.match(text_, subject, re.IGNORECASE):
                     expected[target_] = None
             assert table.match(subject) == tuple(one for one in order if one in expected)
 

@@ -131,10 +131,19 @@ def test_texts_are_not_judged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("SUN", "sun"), ("Straße", "STRASSE"), ("ſ", "S"), ("\u212a", "k"), ("İ", "i̇")]
+    ("one", "other"),
+    [("SUN", "sun"), ("Straße", "STRAẞE"), ("ſ", "S"), ("\u212a", "k"), ("ᾳ", "ᾼ"), ("ꭰ", "Ꭰ")],
 )
 def test_names_that_are_the_same(one: str, other: str) -> None:
     assert fold(one) == fold(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Straße", "STRASSE"), ("ﬀ", "ff"), ("İ", "i"), ("İ", "i̇"), ("ı", "I"), ("é", "e\u0301"), ("ᾳ", "αι")],
+)
+def test_names_that_are_two_subjects(one: str, other: str) -> None:
+    assert fold(one) != fold(other)
 
 
 @pytest.mark.parametrize("subject", ["STOCKQUOTE.SUN", "stockquote.sap", "StockQuote.S"])
@@ -158,7 +167,7 @@ def test_case_is_ignored_by_the_engine_and_never_by_folding_the_text() -> None:
     assert compile_pattern(r"\S\D\W").matches("AB-")
     assert not compile_pattern(r"\S").matches(" ")
     assert compile_pattern("k[s]").matches("\u212aſ")
-    assert compile_pattern("größe").matches("GRÖSSE") is False  # ß is one letter to a pattern
+    assert compile_pattern("größe").matches("GRÖSSE") is False  # ß is one letter
     assert compile_pattern("größe").matches("GRÖẞE")
 
 
@@ -176,29 +185,18 @@ def test_a_pattern_knows_its_text_and_cost() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("STOCK(", r"pattern 'STOCK(' is not accepted: missing ): STOCK("),
-        ("a**", "bad repetition operator: **"),
-        (r"a\Z", r"invalid escape sequence: \Z (the end of the subject is written \z or $)"),
-        ("(?=a)b", "(there is no look-ahead and no look-behind"),
-        ("(?!a)b", "(there is no look-ahead and no look-behind"),
-        ("(?<=a)b", "(there is no look-ahead and no look-behind"),
-        ("(?<!a)b", "(there is no look-ahead and no look-behind"),
-        (
-            r"(a)\1",
-            r"pattern '(a)\1' is not accepted: invalid escape sequence: \1 (there are no back-references)",
-        ),
-        ("(?P<x>a)(?P=x)", "(there are no back-references)"),
-        ("(?P", "is not accepted: "),
-        ("a\x1b[(", r"pattern 'a\x1b[(' is not accepted: missing ]: [("),
-        ("a(\n", r"missing ): a(\n"),
+        ("STOCK(", "pattern 'STOCK(' is not accepted: missing ), unterminated subpattern (at position 5)"),
+        (r"(a)\1", r"pattern '(a)\1' is not accepted: there are no back-references"),
+        ("a\x1b[(", r"pattern 'a\x1b[(' is not accepted: missing ], unterminated character set"),
+        ("(?P<n>a)(?P<n>\x1b)", r"'(?P<n>a)(?P<n>\x1b)' is not accepted: redefinition"),
+        ("\\\x1b\\i", "bad escape"),
         ("\ud800", r"pattern '\ud800' contains a lone surrogate: remove it"),
         ("a" * 256, "'... has 256 characters: at most 255 will do"),
-        ("a{1001}", "invalid repetition size: {1001}"),
         ("(?:(?:a{30}){30}){30}", "invalid repetition size"),
         ("(?:é{30}){30}", "is too costly"),
-        (r"(?:\p{Greek}{30}){30}", "pattern too large - compile failed (use smaller repetitions"),
-        (r"\p{Greek}" * 11, "is too costly, 1,199 steps of 1,000 allowed: use smaller repetitions"),
-        (r"\PL{0}" * 42, "is too costly"),
+        ("(?:[^é]{25}){40}", "pattern too large - compile failed (use smaller repetitions"),
+        (r"[\xa1-\uffff]" * 10, "too costly: use smaller character classes"),
+        ("." * 150, "is too costly, "),
     ],
 )
 def test_a_bad_pattern_is_shown_with_the_reason(text: str, said: str) -> None:
@@ -217,14 +215,11 @@ def test_a_pattern_is_text(pattern: object) -> None:
 @pytest.mark.parametrize(
     ("text", "least"),
     [
-        (r"\PL{0}", 500),
-        (r"\pL{0}", 500),
-        (r"\p{Lu}{0}", 500),
-        (r"\p{^Lu}{0}", 500),
-        (r"\p{Greek}{0}", 100),
-        ("[Ā-\U0010ffff]{0}", 20),
-        (r"[\x{100}-\x{10ffff}]{0}", 20),
-        ("()" * 100, 200),
+        (r"\w{0}" * 40, 300),
+        (r"[\u0100-\U0010ffff]{0}", 150),
+        ("[Ā-\U0010ffff]{0}", 150),
+        ("[éèü]{0}" * 10, 150),
+        ("()" * 100, 50),
     ],
 )
 def test_what_is_costly_to_read_counts_though_nothing_of_it_is_left(text: str, least: int) -> None:
@@ -232,7 +227,7 @@ def test_what_is_costly_to_read_counts_though_nothing_of_it_is_left(text: str, l
 
 
 @pytest.mark.parametrize(
-    "text", [r"\PL" * 85, "(?:" * 63 + ")" * 63, "(?:.{999}){0}" * 19, "[Ā-\U0010ffff]" * 50]
+    "text", [r"\w" * 127, "[éèü]{0}" * 30, "(?:" * 63 + ")" * 63, "(?:.{999}){0}" * 19, "[Ā-\U0010ffff]" * 50]
 )
 def test_judging_a_hostile_pattern_takes_no_time(text: str) -> None:
     # About 1 ms of the processor; the bound is wide, because it is a machine like any other.
