@@ -95,7 +95,7 @@ NAME_CHECK: Final = 2.0
 
 # Characters of the expression that a pattern is translated to, which are read in the time of a step of an RE2
 # program (0.8 µs): repeated no times, the costliest parts leave nothing in the program.
-PATTERN_READING: Final = 4
+PATTERN_READING: Final = 8
 # A pattern by itself: room for twice the largest program allowed. RE2 gives up on a larger one
 # after 3 ms; with its own 8 MiB that takes 76 ms.
 PATTERN_MEMORY: Final = 256 * KIB

@@ -189,7 +189,7 @@ def compile_pattern(pattern: object) -> Pattern:
         raise ValueError(f"pattern {_shown(text)} contains a lone surrogate: remove it") from None
     except PatternSyntaxError as error:
         raise _refused(text, str(error)) from None
-    reading = translation.cost + len(translation.expression) // PATTERN_READING
+    reading = translation.cost + max(len(text), len(translation.expression) // PATTERN_READING)
     _check_cost(text, reading)
     try:
         compiled = cast("_Regexp", re2.compile(translation.expression, _OPTIONS))
