@@ -131,7 +131,7 @@ class Link:
         while True:
             try:
                 with self._sending:
-                    self._connected_anew(False, time.monotonic() + FIRST_CONNECT)
+                    self._connected_anew(False, time.monotonic() + FIRST_CONNECT + self._finder.delay)
                 return
             except (ServiceNotFoundError, ServiceUnreachableError) as error:
                 left = until - time.monotonic()

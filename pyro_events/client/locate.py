@@ -120,6 +120,11 @@ class Finder:
             if fresh != last:
                 yield fresh
 
+    @property
+    def delay(self) -> float:
+        """Seconds that Pyro5's NS_LOOKUP_DELAY gives a name that is not registered yet."""
+        return 0.0 if self._wanted.protocol == "PYRO" else float(config.NS_LOOKUP_DELAY)
+
     def was_good(self, uri: Pyro5.core.URI) -> None:
         """Remember the address of a connection that was made."""
         self._last = uri
@@ -144,7 +149,7 @@ class Finder:
         if self._wanted.protocol == "PYRO":
             return self._wanted
         with self._asked(quick) as names:
-            found = names.find(self._wanted, 0.0 if quick else config.NS_LOOKUP_DELAY)
+            found = names.find(self._wanted, 0.0 if quick else self.delay)
             self._name_server = names.host, names.port
             return found
 

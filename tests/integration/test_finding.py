@@ -32,6 +32,7 @@ from pyro_events import (
     ServiceUnreachableError,
     Subscriber,
 )
+from pyro_events.client import link
 from pyro_events.client.link import FIRST_CONNECT
 from pyro_events.name_server import LOOKUP
 
@@ -296,6 +297,19 @@ def test_a_service_that_comes_later_at_its_address(client: type, free_port: Call
     port = free_port()
     waiting = Waiting(client, es_uri=f"{LOOPBACK}:{port}", wait=math.inf)
     with EventServiceStarter(LOOPBACK, port, use_ns=False):
+        waiting.result().close()
+
+
+@CLIENTS
+def test_pyro5s_setting_gives_a_registration_more_time(
+    client: type, names: NameServerDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "FIRST_CONNECT", 0.3)
+    Pyro5.config.NS_LOOKUP_DELAY = 20.0
+    asked = counted(names.nameserver, "lookup")
+    waiting = Waiting(client)
+    eventually(lambda: len(asked) > 3)  # which takes longer than that
+    with EventServiceStarter(LOOPBACK, 0, ns_host=LOOPBACK, ns_port=port_of(names)):
         waiting.result().close()
 
 
