@@ -20,12 +20,15 @@ from .class_families import register_classes
 from .constants import EVENTSERVER_NAME
 from .errors import (
     AccessDeniedError,
+    AnswerTimeoutError,
     ClocksDifferError,
     EventServiceError,
     MessageTooLargeError,
     NameServerDeniedError,
     OutcomeUnknownError,
     PayloadError,
+    PipelineError,
+    PipelineOutcomeUnknownError,
     RemoteError,
     ServiceExistsError,
     ServiceNotFoundError,
@@ -50,6 +53,7 @@ registry.register_with_pyro()
 __all__ = [
     "EVENTSERVER_NAME",
     "AccessDeniedError",
+    "AnswerTimeoutError",
     "BacklogOptions",
     "ClocksDifferError",
     "Event",
@@ -63,6 +67,8 @@ __all__ = [
     "OutcomeUnknownError",
     "Overflow",
     "PayloadError",
+    "PipelineError",
+    "PipelineOutcomeUnknownError",
     "RemoteError",
     "Publisher",
     "ServiceExistsError",

@@ -9,7 +9,11 @@ import ipaddress
 import re
 from typing import Final
 
+from .foreign_exceptions import is_foreign
+
 UNIX: Final = "./u:"
+# What `ipaddress` takes for one; it would take a ValueError of a signal's handler for its own.
+_IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
 # What no host's name holds, whatever its alphabet.
 _NOT_IN_A_NAME: Final = re.compile(r"[\s@/\\\[\](){}<>\"',;:?#]|[\x00-\x1f\x7f]")
 
@@ -23,9 +27,13 @@ def format_address(host: str, port: int) -> str:
 
 def is_ip_address(host: str) -> bool:
     """Whether `host` is an IPv4 or IPv6 address, and no name."""
+    if ":" not in host:
+        return bool(_IPV4.fullmatch(host))
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
+        ipaddress.IPv6Address(host)
+    except ValueError as error:
+        if is_foreign(error, ValueError):
+            raise
         return False
     return True
 

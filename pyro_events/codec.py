@@ -37,6 +37,7 @@ from .codec_types import (
 )
 from .constants import LARGE, MAX_DEPTH
 from .errors import PayloadError, UnsupportedTypeError
+from .foreign_exceptions import is_signal_handlers
 from .hash_limits import MAX_EQUAL_HASHES, MAX_EQUAL_NATIVE, check_hashes
 from .nesting import KEEP_BUFFER, check_depth
 from .plain import ClassTagged, untangle
@@ -79,7 +80,9 @@ def encode(message: object) -> bytes:
     """`message` as bytes. Raises UnsupportedTypeError that names the type and where it stood."""
     try:
         packer = _idle.pop()
-    except IndexError:
+    except IndexError as error:
+        if is_signal_handlers(error):
+            raise
         packer = _new_packer()
     try:
         payload: bytes = packer.pack(message)
@@ -87,7 +90,9 @@ def encode(message: object) -> bytes:
             check_depth(payload)
             if len(payload) > _COLLIDING:
                 _check_keys(message, payload)
-    except UnicodeEncodeError:
+    except UnicodeEncodeError as error:
+        if is_signal_handlers(error):
+            raise
         return _encode_surrogates(message)
     except Exception as error:
         raise refusal(message, error, _write) from error
@@ -257,7 +262,9 @@ def decode(payload: bytes | memoryview, list_hook: Any = read_list) -> Any:
             return unpackb(payload, list_hook=list_hook, ext_hook=_read_mark)
         except PayloadError:
             raise
-        except ValueError:
+        except ValueError as error:
+            if is_signal_handlers(error):
+                raise
             # Other keys, half a surrogate pair, or bytes that make no sense this way either.
             return unpackb(
                 payload,
@@ -272,6 +279,8 @@ def decode(payload: bytes | memoryview, list_hook: Any = read_list) -> Any:
     except StackError as error:
         raise PayloadError(f"the message is nested deeper than {MAX_DEPTH} levels") from error
     except Exception as error:
+        if is_signal_handlers(error):
+            raise
         raise PayloadError(f"not an encoded message: {type(error).__name__}: {error}") from error
 
 

@@ -16,6 +16,7 @@ from msgpack import ExtType, Packer, Timestamp
 from .codec_types import COUNTER, DEFAULT_DICT, OBJECT, ORDERED_DICT
 from .constants import MAX_DEPTH
 from .errors import UnsupportedTypeError
+from .foreign_exceptions import is_signal_handlers
 from .hash_limits import refuse_hashes
 from .nesting import TOO_DEEP
 from .plain import ClassTagged
@@ -27,7 +28,12 @@ _NATIVE: Final = (type(None), bool, float, str, bytes, bytearray, memoryview, Ex
 
 
 def refusal(message: object, error: Exception, write: Write) -> UnsupportedTypeError:
-    """The error that says what in `message` could not be carried, and where it stood."""
+    """The error that says what in `message` could not be carried, and where it stood.
+
+    Raises one that a signal's handler raised meanwhile: it says nothing about the message.
+    """
+    if is_signal_handlers(error):
+        raise error
     found = find(message, write)
     if found is None:  # somebody changed it meanwhile, or converters nest too deep
         return UnsupportedTypeError(f"cannot carry this message: {error or TOO_DEEP}")
@@ -44,6 +50,8 @@ def find(value: Any, write: Write, depth: int = 1) -> tuple[type, str, list[str]
     try:
         levels, members = _members(value, write)
     except Exception as error:
+        if is_signal_handlers(error):
+            raise
         return kind, str(error) or type(error).__name__, []
     depth += levels
     if depth - 1 > MAX_DEPTH:

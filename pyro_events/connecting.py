@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from Pyro5 import config
 
 from .addresses import UNIX, is_ip_address
+from .foreign_exceptions import is_foreign
 from .tls import TlsSocket
 from .wire.frames import CONNECT, MSGPACK, write_frame
 
@@ -57,6 +58,8 @@ def connect(host: str, port: int, deadline: float) -> socket.socket:
         try:
             return _connected(family, address, time.monotonic() + left)
         except OSError as error:
+            if is_foreign(error, OSError):
+                raise
             failure = error
     raise failure
 
@@ -65,10 +68,17 @@ def _addresses(host: str, port: int, deadline: float) -> list[tuple[Any, ...]]:
     """What the system knows of a host. Raises OSError, TimeoutError if it takes too long."""
     found: list[Any] = []
 
+    if is_ip_address(host) and ":" not in host:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port))]
+    # Bytes where they will do: Python's codec for names would change what a signal's handler raises.
+    name = host.encode() if host.isascii() else host
+
     def look() -> None:
         try:
-            found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            found.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
+            if is_foreign(error, OSError, UnicodeError):
+                raise
             found.append(error)
 
     if is_ip_address(host) or host == "localhost":
@@ -98,12 +108,14 @@ def _connected(family: int, address: Any, deadline: float) -> socket.socket:
         if family != getattr(socket, "AF_UNIX", None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
-    except TimeoutError:
+    except TimeoutError as error:
         sock.close()
+        if is_foreign(error, TimeoutError):
+            raise
         raise TimeoutError("no connection in time: its machine is off, or a firewall is between") from None
     except OSError as error:
         sock.close()
-        if error.errno == errno.ECONNREFUSED:
+        if error.errno == errno.ECONNREFUSED and not is_foreign(error, OSError):
             raise ConnectionRefusedError(error.errno, "nothing listens there (connection refused)") from None
         raise
     except BaseException:

@@ -9,6 +9,9 @@ Pyro5.errors.PyroError
       │    ├── NameServerDeniedError        it is the name server that demands it (a NamingError too)
       │    └── ClocksDifferError            it is right, but the two clocks are too far apart
       ├── OutcomeUnknownError               the connection broke during a call (a ConnectionClosedError)
+      │    └── AnswerTimeoutError           the answer took longer than the call's timeout (a TimeoutError)
+      ├── PipelineError                     not everything in a pipeline was published, and how much was
+      │    └── PipelineOutcomeUnknownError  the same, with some unknown (an OutcomeUnknownError)
       ├── UnsupportedTypeError              a value that cannot be carried (a TypeError)
       ├── RemoteError                       stands for a published exception whose class is not known
       ├── PayloadError                      bytes that are no message of ours (a ValueError)
@@ -29,12 +32,15 @@ import Pyro5.errors
 
 __all__ = [
     "AccessDeniedError",
+    "AnswerTimeoutError",
     "ClocksDifferError",
     "EventServiceError",
     "MessageTooLargeError",
     "NameServerDeniedError",
     "OutcomeUnknownError",
     "PayloadError",
+    "PipelineError",
+    "PipelineOutcomeUnknownError",
     "RemoteError",
     "ServiceExistsError",
     "ServiceNotFoundError",
@@ -95,6 +101,29 @@ class OutcomeUnknownError(EventServiceError, Pyro5.errors.ConnectionClosedError)
 
     The call may or may not have taken effect. It is not repeated, because it could then happen twice.
     """
+
+
+class AnswerTimeoutError(OutcomeUnknownError, Pyro5.errors.TimeoutError, TimeoutError):
+    """The answer did not come within the `timeout` of the call; it may have taken effect, or still will.
+
+    It is Python's TimeoutError and Pyro5's as well.
+    """
+
+
+class PipelineError(EventServiceError, Pyro5.errors.CommunicationError):
+    """Not everything that a pipeline accepted was published. `__cause__` is the first error.
+
+    published, not_published, unknown, pending: what became of the events that the pipeline has accepted
+    so far, one for each subject, since it was made. unknown: the connection broke before they were
+    acknowledged. pending: they are buffered, or not acknowledged yet; 0 when `flush` or the end of the
+    `with` block raises this.
+    """
+
+    published = not_published = unknown = pending = 0
+
+
+class PipelineOutcomeUnknownError(PipelineError, OutcomeUnknownError):
+    """A PipelineError with events of which nobody knows whether they were published."""
 
 
 class UnsupportedTypeError(EventServiceError, TypeError):

@@ -6,11 +6,15 @@ Must not know: what the calls mean.
 Two locks: `_sending` orders the calls of all threads on the wire; `_receiving` is held by the one
 thread that reads, for itself and for those whose replies come before its own. A thread that needs
 both takes `_receiving` first.
+
+A signal's handler, or anything else that runs in the middle of a thread (interruptions.py), may use the link
+that the thread is using. The locks are reentrant, and `_writing` and `_reading` tell that somebody is at
+work behind them: if it is the same thread, the inner call goes over a link of its own, `_beside`. An
+exception that ends sending or receiving in the middle leaves a session that is `dead`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import threading
@@ -18,21 +22,22 @@ import time
 import weakref
 from typing import Any, Final
 
-import Pyro5.errors
-
 from ..errors import (
     AccessDeniedError,
+    AnswerTimeoutError,
     EventServiceError,
     OutcomeUnknownError,
     ServiceNotFoundError,
     ServiceUnreachableError,
 )
-from ..wire.frames import FrameError
+from ..foreign_exceptions import is_foreign
+from ..service_threads import refuse_in_service_thread, running
 from ..wire.identity import Identity
 from ..wire.packing import pack
+from .interruptions import owned, within
 from .locate import Finder
 from .replies import read_reply
-from .session import CONNECT_TIMEOUT, Call, Session, Ticket
+from .session import CONNECT_TIMEOUT, Call, Session, Ticket, shut_down
 
 # A link that was idle for this many seconds is looked at before it is used: a restarted service
 # then costs no spurious error. No service restarts faster, and no busy link pays for the look.
@@ -47,6 +52,8 @@ _FIRST_DELAY: Final = 0.05
 _LAST_DELAY: Final = 0.8
 # How long a thread that closes a session waits for those it has just woken to let go of it.
 _LET_GO: Final = 1.0
+# Calls that may be made in the middle of each other by one thread: beyond it, something calls itself.
+_DEPTH: Final = 8
 
 _NO_NAMED_ARGUMENTS: Final = b"\x80"
 
@@ -64,8 +71,10 @@ class Link:
     was sent.
     """
 
-    def __init__(self, finder: Finder) -> None:
+    def __init__(self, finder: Finder, depth: int = 0) -> None:
+        """depth: how many links this one is beside of."""
         self._finder = finder
+        self._depth = depth
         self._session: Session | None = None
         self._used = 0.0
         self._closed = False
@@ -73,12 +82,14 @@ class Link:
         self._last_address: str | None = None
         self._examined = False
         self.reconnects = 0
+        self._beside: Link | None = None
         self._make_locks()
         _links.add(self)
 
     def _make_locks(self) -> None:
-        self._sending = threading.Lock()
-        self._receiving = threading.Lock()
+        self._sending = threading.RLock()
+        self._receiving = threading.RLock()
+        self._writing = self._reading = False
 
     @property
     def connected(self) -> bool:
@@ -118,7 +129,13 @@ class Link:
         quick: do not try for long, because the caller will come again soon.
         """
         with self._sending:
-            self._usable(quick)
+            if self._writing:
+                return  # the same thread is about to
+            self._writing = True
+            try:
+                self._usable(quick)
+            finally:
+                self._writing = False
 
     def connect_first(self, wait: float = 0.0) -> None:
         """Connect, for a constructor: an answer comes within two seconds.
@@ -153,68 +170,141 @@ class Link:
     def call(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
         """Make a call and return its result, or raise the error that it answered with.
 
-        timeout: seconds to wait for the reply; then Pyro5's TimeoutError, and the outcome is unknown.
+        timeout: seconds to wait for the reply; then AnswerTimeoutError, and the connection is given up.
         """
-        return self.wait(self.post(packed_call(method, *arguments)), timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        ticket = self.post(packed_call(method, *arguments), deadline)
+        if not self.settled(ticket, deadline):
+            self._retire(ticket.session, "it did not answer in time")
+            raise _late(ticket.session.address)
+        return self.wait(ticket)
 
-    def post(self, call: Call) -> Ticket:
-        """Send a call made by `packed_call`. Its ticket can be waited for, in any order, or forgotten."""
+    def post(self, call: Call, deadline: float | None = None, looked: bool = False) -> Ticket:
+        """Send a call made by `packed_call`. Its ticket can be waited for, in any order, or forgotten.
+
+        deadline: on the monotonic clock, for sending and for connecting. Raises AnswerTimeoutError when
+        nothing could be sent by then. Where the calling thread is in the middle of another call, this one
+        goes over a connection of its own and is answered when this returns; looked: it is known not to be.
+        """
+        if not looked and (self._reading or running or deadline is not None):
+            return self._look_and_post(call, deadline)
         for _ in range(2):
+            session: Session | None = None
             with self._sending:
-                session = self._usable()
+                if self._writing:  # only the thread that does can come here meanwhile
+                    break
+                self._writing = True
                 try:
-                    return session.send(call)
-                except BaseException as error:
-                    interruption = error
-            self._retire(session, "sending was interrupted")
-            if not isinstance(interruption, OSError):
-                raise interruption
+                    session = self._usable(deadline=deadline)
+                    ticket = session.send(call, deadline)
+                except BaseException:
+                    self._writing = False
+                    if session is not None:
+                        session.dead = True
+                        session.fail("sending was interrupted")
+                    raise
+                self._writing = False
+            if ticket is not None:
+                return ticket
             # Not all of the call had left, so it was not made: it may go over a new connection.
-        raise ServiceUnreachableError(f"the event service at {self.address} closes every connection")
+            self._retire(session, "sending failed")
+        else:
+            raise ServiceUnreachableError(f"the event service at {self.address} closes every connection")
+        return self._post_beside(call, deadline)
 
-    def wait(self, ticket: Ticket, timeout: float | None = None) -> Any:
-        """The result of a call that was posted, or the error that it answered with."""
-        if ticket.frame is None and ticket.lost is None:
-            self._receive_until_settled(ticket, timeout)
+    def _look_and_post(self, call: Call, deadline: float | None) -> Ticket:
+        refuse_in_service_thread()
+        if self._reading and owned(self._receiving):
+            return self._post_beside(call, deadline)
+        if deadline is None:
+            return self.post(call, looked=True)
+        tickets: list[Ticket] = []
+
+        def post() -> None:
+            tickets.append(self.post(call, deadline, looked=True))
+
+        if not within(self._sending, deadline - time.monotonic(), post):
+            raise self.not_sent_in_time()
+        return tickets[0]
+
+    def not_sent_in_time(self) -> AnswerTimeoutError:
+        """What to raise when the time was up before a call was sent."""
+        return AnswerTimeoutError(
+            f"the call could not be sent to the event service at {self.address} within the time given; it "
+            "was not made"
+        )
+
+    def _post_beside(self, call: Call, deadline: float | None) -> Ticket:
+        """The calling thread is in the middle of using this link: make the call on another one."""
+        if self._beside is None:
+            if self._depth >= _DEPTH:
+                raise EventServiceError(
+                    f"a call to the event service was made in the middle of {_DEPTH} others by one thread: "
+                    "what is called by it (a signal's or logging handler, a __del__) calls it again"
+                )
+            self._beside = Link(self._finder, self._depth + 1)
+        link = self._beside
+        if self._closed:
+            link.close()
+        ticket = link.post(call, deadline)
+        if not link.settled(ticket, deadline):
+            raise _late(ticket.session.address)
+        return ticket
+
+    def wait(self, ticket: Ticket, deadline: float | None = None) -> Any:
+        """The result of a call that was posted, or the error that it answered with.
+
+        deadline: on the monotonic clock; then AnswerTimeoutError, and the connection stays in use: the
+        reply may still come, and may be waited for again.
+        """
+        if not self.settled(ticket, deadline):
+            raise _late(ticket.session.address)
         if ticket.frame is not None:
             return read_reply(ticket.frame)
+        if deadline is not None and time.monotonic() >= deadline:
+            raise _late(ticket.session.address, f" ({ticket.lost})")
         raise OutcomeUnknownError(
             f"the connection to the event service at {ticket.session.address} broke before it had "
             f"answered ({ticket.lost}); whether the call has taken effect is unknown, and it was not repeated"
         )
 
-    def _receive_until_settled(self, ticket: Ticket, timeout: float | None) -> None:
-        session = ticket.session
-        try:
-            if timeout is not None:
-                self._receive_in_time(ticket, timeout)
-                return
+    def settled(self, ticket: Ticket, deadline: float | None) -> bool:
+        """Receive until a ticket has its reply, or will have none; False if that takes too long."""
+        if ticket.frame is not None or ticket.lost is not None:
+            return True
+        if running:
+            refuse_in_service_thread()
+        if deadline is None:
             with self._receiving:
-                while ticket.frame is None and ticket.lost is None:
-                    session.receive()
-        except (OSError, FrameError) as error:
-            self._retire(session, str(error))
-        except BaseException as error:
-            # A reply may be half read: no other may be taken for it.
-            self._retire(session, f"waiting was ended by {type(error).__name__}")
-            raise
+                self._receive(ticket)
+        else:
+            within(self._receiving, deadline - time.monotonic(), lambda: self._receive(ticket, deadline))
+        if ticket.session.dead:
+            self._retire(ticket.session, "")
+        return ticket.frame is not None or ticket.lost is not None
 
-    def _receive_in_time(self, ticket: Ticket, timeout: float) -> None:
-        """As above, but raise Pyro5's TimeoutError after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        late = Pyro5.errors.TimeoutError(f"the event service did not answer within {timeout:g} s")
-        if not self._receiving.acquire(timeout=timeout):
-            raise late
+    def _receive(self, ticket: Ticket, deadline: float | None = None) -> None:
+        """As above; `_receiving` is held."""
+        session = ticket.session
+        self._reading = True
         try:
             while ticket.frame is None and ticket.lost is None:
-                if not ticket.session.readable(max(0.0, deadline - time.monotonic())):
-                    raise late
-                ticket.session.receive()
-        finally:
-            self._receiving.release()
+                if session.dead:
+                    ticket.lost = session.reason or "another call was interrupted"
+                elif deadline is None or session.readable(max(0.0, deadline - time.monotonic())):
+                    session.receive()
+                else:
+                    break
+        except BaseException:
+            # A reply may be half read: no other may be taken for it.
+            session.dead = True
+            self._reading = False
+            session.fail("receiving was interrupted")
+            raise
+        self._reading = False
 
-    def _usable(self, quick: bool = False) -> Session:
-        """The session to send on; `_sending` is held."""
+    def _usable(self, quick: bool = False, deadline: float | None = None) -> Session:
+        """The session to send on; `_sending` is held. deadline: for a connection that has to be made."""
         if self._closed:
             raise EventServiceError("this connection to the event service was closed by its program")
         session = self._session
@@ -223,10 +313,22 @@ class Link:
             if now - self._used < IDLE or not session.closed_while_idle():
                 self._used = now
                 return session
-            # No reply is awaited, so nobody receives, and we hold the sending side.
             session.fail("the service closed the connection")
-            session.close()
-        return self._connected_anew(quick)
+        if session is not None:
+            self._release(session)
+        if deadline is None:
+            return self._connected_anew(quick)
+        try:
+            return self._connected_anew(quick, min(deadline, now + CONNECT_TIMEOUT))
+        except (ServiceNotFoundError, ServiceUnreachableError) as error:
+            if time.monotonic() < deadline or is_foreign(error, EventServiceError):
+                raise
+            raise self.not_sent_in_time() from error
+
+    def _release(self, session: Session) -> None:
+        """Close a session that has ended; whoever receives on it, and is woken, does so otherwise."""
+        session.fail("it was given up")
+        within(self._receiving, 0.0, session.close)
 
     def _connected_anew(self, quick: bool, deadline: float | None = None) -> Session:
         """deadline: on the monotonic clock, for the look-up too; None: CONNECT_TIMEOUT for each address."""
@@ -241,6 +343,8 @@ class Link:
                     uri, self._finder.identity, patience, self._begin, self._finder.name, timeout, examine
                 )
             except (ServiceUnreachableError, AccessDeniedError) as error:
+                if is_foreign(error, ServiceUnreachableError, AccessDeniedError):
+                    raise
                 error.args = (f"{error}{self._finder.source(uri)}", *error.args[1:])
                 failure = error
                 continue
@@ -265,27 +369,22 @@ class Link:
             raise EventServiceError("this connection to the event service was closed by its program")
 
     def _retire(self, session: Session, reason: str) -> None:
-        """Wake whoever uses the session, then release its socket; no lock may be held."""
+        """Wake whoever uses the session, then release its socket."""
         session.fail(reason)
-        # With a bound, because a signal's handler may have interrupted the very thread that holds
-        # a lock: then that thread retires the session as soon as it goes on.
-        if self._receiving.acquire(timeout=_LET_GO):
-            try:
-                if self._sending.acquire(timeout=_LET_GO):
-                    try:
-                        session.close()
-                    finally:
-                        self._sending.release()
-            finally:
-                self._receiving.release()
+        # With a bound, because a thread that was woken may be kept from going on; then it, or the next
+        # call, releases the socket. None at all where this thread sends, for which a receiver may wait.
+        seconds = 0.0 if owned(self._sending) else _LET_GO
+        within(self._receiving, seconds, lambda: within(self._sending, seconds, session.close))
 
     def close(self) -> None:
         """End the connection for good; a thread that waits for a reply is woken."""
         self._closed = True
+        beside = self._beside
+        if beside is not None:
+            beside.close()
         opening = self._opening
         if opening is not None:
-            with contextlib.suppress(OSError):  # it has been closed meanwhile, which is what we want
-                opening.shutdown(socket.SHUT_RDWR)
+            shut_down(opening)
         session = self._session
         if session is not None:
             self._retire(session, "this program closed it")
@@ -302,6 +401,13 @@ class Link:
         if session is not None:
             session.dead = True
             session.close()
+
+
+def _late(address: str, more: str = "") -> AnswerTimeoutError:
+    return AnswerTimeoutError(
+        f"the event service at {address} did not answer within the time given{more}; whether the call has "
+        "taken effect, or still will, is unknown"
+    )
 
 
 _links: weakref.WeakSet[Link] = weakref.WeakSet()

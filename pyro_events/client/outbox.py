@@ -3,19 +3,25 @@
 Knows: the link, and how events become calls. Must not know: what subjects and messages are.
 
 One lock keeps the order of everything that one publisher publishes: a pipeline that takes over
-from another, and a single publish, first send what is still buffered.
+from another, and a single publish, first send what is still buffered. What a thread publishes in the middle
+of that (in a signal's handler, say) does not wait for it: it goes over a connection of its own, or is only
+buffered.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from ..errors import EventServiceError, OutcomeUnknownError
+from ..errors import EventServiceError
+from ..service_threads import refuse_in_service_thread
 from .entries import Entry, packed_batch
+from .interruptions import WakeUp, owned, within
 from .link import Link
 from .locate import Finder
 from .session import Call, Ticket
@@ -30,6 +36,10 @@ LINGER: Final = 0.001
 _BUSY: Final = 128
 # A thread that looked this often and found nothing buffered sleeps until it is woken.
 _QUIET_LOOKS: Final = 50
+# How long `close` waits for the thread that sends what lingers, which it has just woken.
+_JOIN: Final = 10.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,8 +47,9 @@ class PublisherStatistics:
     """What a publisher has done so far.
 
     published: events acknowledged by the service, one for each subject. queued: deliveries that
-    they became. unknown: events whose connection broke before they were acknowledged. name: what the
-    service calls this client.
+    they became. unknown: events that were sent and not acknowledged, because the connection broke, the
+    time was up or an exception of the program's own ended the call. name: what the service calls this
+    client.
     """
 
     published: int
@@ -53,50 +64,97 @@ class PublisherStatistics:
 class Outbox:
     """The way out of one publisher."""
 
-    def __init__(self, finder: Finder, wait: float = 0.0) -> None:
-        """wait: seconds for which a service that is not there yet is tried again."""
-        self.link = Link(finder)
+    def __init__(self, finder: Finder, wait: float = 0.0, parent: Outbox | None = None) -> None:
+        """wait: seconds for which a service that is not there yet is tried again. parent: the outbox that
+        this one is beside of, and counts for."""
+        self._finder = finder
+        self._parent = parent
+        self._depth: int = parent._depth + 1 if parent is not None else 0
+        self.link = Link(finder, self._depth)
         self.link.connect_first(wait)
         # The pipeline that published last; only it has anything buffered, unless several threads
         # publish through several at the same moment.
         self.current: Pipeline | None = None
         self._pipelines: set[Pipeline] = set()
+        self._beside: Outbox | None = None
         self.closed = False
         self._published = self._queued = self._unknown = 0
         self._reset()
         _outboxes.add(self)
 
     def _reset(self) -> None:
-        # Reentrant, because a pipeline that sends what lingered in another holds it already.
+        # Reentrant, so that a thread that interrupts itself finds out (interruptions.py).
         self.lock = threading.RLock()
-        self._counting = threading.Lock()
-        self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._working = False
+        self._counting = threading.RLock()
+        self._wake = WakeUp()
         self._thread: threading.Thread | None = None
         self.resting = True
 
-    def post(self, call: Call) -> Ticket:
-        """Send the call that publishes a batch."""
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of `exclusively`."""
+        return self._working and owned(self.lock)
+
+    def exclusively(self, work: Callable[[], T]) -> T:
+        """Do what one thread at a time may do, and no thread in the middle of itself: not if `entered`."""
+        refuse_in_service_thread()
+        with self.lock:
+            self._working = True
+            try:
+                return work()
+            finally:
+                self._working = False
+
+    def beside(self) -> Outbox:
+        """An outbox for pipelines of a thread that is in the middle of using this one."""
+        if self._beside is None:
+            self._beside = Outbox(self._finder, parent=self)
+        if self.closed:
+            self._beside.close()
+        return self._beside
+
+    def post(self, call: Call, deadline: float | None = None) -> Ticket:
+        """Send the call that publishes a batch. deadline: as for `Link.post`."""
         if self.closed:
             raise EventServiceError("this publisher is closed")
-        return self.link.post(call)
+        return self.link.post(call, deadline)
 
-    def publish(self, entry: Entry, events: int) -> int:
-        """Publish one entry, which becomes `events` events; returns the deliveries queued."""
+    def publish(self, entry: Entry, events: int, timeout: float | None = None) -> int:
+        """Publish one entry, which becomes `events` events; returns the deliveries queued.
+
+        timeout: seconds for all of it; then AnswerTimeoutError.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
         call = packed_batch([entry])
-        if self._pipelines:
-            with self.lock:
-                self._send_buffered()
-                ticket = self.post(call)
+        if self._pipelines and not self.entered:
+            ticket = self._post_in_order(call, deadline)
         else:
-            ticket = self.post(call)
+            ticket = self.post(call, deadline)
         try:
-            queued = int(self.link.wait(ticket))
-        except OutcomeUnknownError:
-            self.count(unknown=events)
+            queued = int(self.link.wait(ticket, deadline))
+        except BaseException:
+            if ticket.frame is None:
+                self.count(unknown=events)
             raise
         self.count(events, queued)
         return queued
+
+    def _post_in_order(self, call: Call, deadline: float | None) -> Ticket:
+        """The same, after what pipelines have buffered."""
+        tickets: list[Ticket] = []
+
+        def post() -> None:
+            if self._send_buffered(deadline):
+                tickets.append(self.post(call, deadline))
+
+        if deadline is None:
+            self.exclusively(post)
+        else:
+            within(self.lock, deadline - time.monotonic(), lambda: self.exclusively(post))
+        if not tickets:
+            raise self.link.not_sent_in_time()
+        return tickets[0]
 
     def enter(self, pipeline: Pipeline) -> None:
         """A pipeline goes on publishing: what others have buffered goes first; `lock` is held."""
@@ -110,13 +168,17 @@ class Outbox:
         if self.current is pipeline:
             self.current = None
 
-    def _send_buffered(self) -> None:
-        for pipeline in self._pipelines:
-            if pipeline.buffered:
-                pipeline.send_buffered()
+    def _send_buffered(self, deadline: float | None = None) -> bool:
+        """Send what pipelines have buffered; False if that could not be done by `deadline`."""
+        return all(
+            [pipeline.send_buffered(deadline) for pipeline in list(self._pipelines) if pipeline.buffered]
+        )
 
     def count(self, published: int = 0, queued: int = 0, unknown: int = 0) -> None:
         """Add to the statistics."""
+        if self._parent is not None:
+            self._parent.count(published, queued, unknown)
+            return
         with self._counting:
             self._published += published
             self._queued += queued
@@ -124,20 +186,29 @@ class Outbox:
 
     def rouse(self) -> None:
         """See to it that what was just buffered does not linger."""
+        refuse_in_service_thread()
         with self.lock:
             self.resting = False
             if self._thread is None and not self.closed:
-                self._thread = threading.Thread(target=self._tend, name="pyro_events-pipeline", daemon=True)
-                self._thread.start()
+                # Noted before it starts, so that a thread that interrupts itself does not start another.
+                self._thread = thread = threading.Thread(
+                    target=self._tend, args=(self._wake,), name="pyro_events-pipeline", daemon=True
+                )
+                try:
+                    thread.start()
+                except BaseException:
+                    if thread.ident is None:
+                        self._thread = None
+                    raise
         self._wake.set()
 
-    def _tend(self) -> None:
+    def _tend(self, wake: WakeUp) -> None:
         """Send what lingers. Woken only after a pause, so a busy publisher hardly pays for it."""
-        while not self._stop.is_set():
-            self._wake.wait()
-            self._wake.clear()
+        while not self.closed:
+            wake.wait()
             quiet, frames, buffered = 0, -1, 0
-            while quiet < _QUIET_LOOKS and not self._stop.wait(LINGER):
+            while quiet < _QUIET_LOOKS and not self.closed:
+                wake.wait(LINGER)
                 # Before the look, not after it: what is buffered meanwhile wakes us again.
                 self.resting = quiet == _QUIET_LOOKS - 1
                 pipelines = list(self._pipelines)
@@ -145,9 +216,8 @@ class Outbox:
                 frames = sum([pipeline.frames for pipeline in pipelines])
                 buffered = sum([pipeline.buffered for pipeline in pipelines])
                 quiet = 0 if buffered else quiet + 1
-                if had and frames == before and buffered - had < _BUSY:
-                    with self.lock:
-                        self._send_buffered()
+                if had and frames == before and buffered - had < _BUSY and not self.closed:
+                    self.exclusively(self._send_buffered)
                     buffered = 0
 
     def statistics(self) -> PublisherStatistics:
@@ -160,12 +230,14 @@ class Outbox:
     def close(self) -> None:
         """End the connection and the thread. What a pipeline still buffers is not sent."""
         self.closed = True
-        self._stop.set()
         self._wake.set()
         self.link.close()
+        if self._beside is not None:
+            self._beside.close()
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        # Not where this thread holds what the other one waits for: that ends when this one goes on.
+        if thread is not None and thread is not threading.current_thread() and not owned(self.lock):
+            thread.join(_JOIN)
 
     def _forked(self) -> None:
         """In a forked child: what is buffered is the parent's to send."""

@@ -13,7 +13,7 @@ from .constructors import cooperative
 from .entries import checked_entry
 from .outbox import Outbox
 from .participant import NOT_GIVEN, Participant, Uninitialised, add_end, checked_wait, chosen_finder, either
-from .pipeline import Pipeline
+from .pipeline import Pipeline, checked_timeout
 
 
 class Publisher(Participant):
@@ -65,7 +65,14 @@ class Publisher(Participant):
         self.__outbox = Outbox(finder, checked_wait(wait))
         add_end(self, "publisher", self.__outbox)
 
-    def publish(self, subjects: Any, message: object = NOT_GIVEN, *, msg: object = NOT_GIVEN) -> int:
+    def publish(
+        self,
+        subjects: Any,
+        message: object = NOT_GIVEN,
+        *,
+        msg: object = NOT_GIVEN,
+        timeout: float | None = None,
+    ) -> int:
         """Publish a message under one name, or one event for each of several.
 
         msg: Pyro3's name for `message`.
@@ -73,14 +80,25 @@ class Publisher(Participant):
         Returns how many deliveries the service has queued: 0 when nobody listens. A full backlog
         holds the call up, as its subscriber's overflow policy says.
 
+        timeout: seconds that the call may take; None, the default: as long as the service holds it up.
+        When they are over, AnswerTimeoutError is raised, which is an OutcomeUnknownError and Python's
+        TimeoutError. The service may still publish the event afterwards: it keeps its place in the order
+        of what this publisher publishes.
+
         Raises TypeError or ValueError for a subject or message that cannot be published,
         MessageTooLargeError, ServiceUnreachableError (all: nothing was published), and
-        OutcomeUnknownError when the connection broke before the acknowledgement.
+        OutcomeUnknownError when the connection broke before the acknowledgement. An exception of your
+        own (a signal's handler's) reaches you as it is; the event is published once, or not at all.
+
+        Example:
+            market.publish("STOCKQUOTE.SUN", ("SUN", 22.44), timeout=2.0)
         """
         if msg is not NOT_GIVEN or message is NOT_GIVEN:
             message = either("publish()", "message", message, "msg", msg)
+        if timeout is not None:
+            timeout = checked_timeout(timeout)
         entry, events, _ = checked_entry(subjects, encode_shared(message))
-        return self.__outbox.publish(entry, events) if events else 0
+        return self.__outbox.publish(entry, events, timeout) if events else 0
 
     def pipeline(self) -> Pipeline:
         """A faster way to publish much: gathers events and is acknowledged in the background.

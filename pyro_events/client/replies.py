@@ -15,6 +15,7 @@ import msgpack
 import Pyro5.errors
 
 from ..errors import EventServiceError, MessageTooLargeError
+from ..foreign_exceptions import is_foreign
 from ..wire.frames import EXCEPTION, Frame, FrameError
 
 _KNOWN: Final[dict[str, type[Exception]]] = {
@@ -32,6 +33,8 @@ def unpacked(frame: Frame) -> Any:
     try:
         return msgpack.unpackb(frame.payload, raw=False, strict_map_key=False)
     except Exception as error:  # the parser raises a dozen kinds
+        if is_foreign(error, Exception):
+            raise
         raise FrameError(f"a reply that cannot be read: {error}"[:200]) from None
 
 
@@ -54,7 +57,9 @@ def rebuilt(described: Any) -> Exception:
     if kind is not None:
         try:
             error = kind(*arguments)
-        except Exception:  # some, such as UnicodeDecodeError, want arguments of certain types
+        except Exception as failure:  # some, such as UnicodeDecodeError, want arguments of certain types
+            if is_foreign(failure, Exception):
+                raise
             error = None
     if error is None:
         text = ", ".join(str(argument) for argument in arguments)

@@ -6,7 +6,6 @@ and one at a time receives), nor what to do when the connection is gone.
 
 from __future__ import annotations
 
-import contextlib
 import select
 import socket
 import ssl
@@ -22,6 +21,7 @@ from .. import connecting
 from ..addresses import UNIX
 from ..constants import MAX_HANDSHAKE_REPLY, MAX_MESSAGE, NAME_KEY
 from ..errors import ServiceUnreachableError
+from ..foreign_exceptions import is_foreign
 from ..introduction import Introduction
 from ..tls import TlsSocket, client_context
 from ..wire.frames import (
@@ -44,6 +44,8 @@ from .replies import unpacked
 
 # Connecting, TLS and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
 CONNECT_TIMEOUT: Final = 5.0
+# What is sent at a time where sending must end in time: less than the room that `poll` waits for.
+_PIECE: Final = 4 * 1024
 # A reply to a publish takes 41 bytes; many fit, and more than the heap's own limit costs a mapping.
 RECEIVE_SIZE: Final = 64 * 1024
 
@@ -76,14 +78,30 @@ class Ticket:
 
 
 class Session:
-    """A connection that has shaken hands. `dead` once it is of no more use."""
+    """A connection that has shaken hands.
 
-    __slots__ = ("_name", "_opening", "_pending", "_reader", "_seq", "address", "dead", "local_host", "sock")
+    `dead` once it is of no more use, and `reason` why. Whoever finds that an exception has ended `send` or
+    `receive` in the middle sets `dead`, because nothing that follows would be in step.
+    """
+
+    __slots__ = (
+        "_name",
+        "_opening",
+        "_pending",
+        "_reader",
+        "_seq",
+        "address",
+        "dead",
+        "local_host",
+        "reason",
+        "sock",
+    )
 
     def __init__(self, sock: socket.socket, uri: Pyro5.core.URI, name: str = "") -> None:
         self.sock = sock
         self._name = name
         self.dead = False
+        self.reason: str | None = None
         self.address = str(uri)
         # The address that the service sees us at; a Unix domain socket has none.
         self.local_host = "" if uri.sockname else str(sock.getsockname()[0])
@@ -141,6 +159,8 @@ class Session:
         try:
             sock = _connected_socket(uri, min(deadline, time.monotonic() + patience), context)
         except OSError as error:
+            if is_foreign(error, OSError):
+                raise
             raise ServiceUnreachableError(
                 f"the event service at {where} cannot be reached: {connecting.reason(error)}"
             ) from None
@@ -156,6 +176,8 @@ class Session:
             return session
         except (OSError, FrameError) as error:
             sock.close()
+            if is_foreign(error, OSError, FrameError):
+                raise
             raise _no_answer(error, uri, where, context is not None, deadline, examine) from None
         except BaseException:
             sock.close()
@@ -186,10 +208,11 @@ class Session:
         self._reader.limits = _REPLY_LIMITS
         return True
 
-    def send(self, call: Call) -> Ticket:
-        """Send a call.
+    def send(self, call: Call, deadline: float | None = None) -> Ticket | None:
+        """Send a call; None if this connection has ended, and not all of the call has left.
 
-        Raises OSError when not all of it could be sent, so that it has not been made.
+        deadline: on the monotonic clock; if not all has left by then, the session fails, and the ticket
+        says so. An exception of the program's own passes; then nobody knows what has left.
         """
         self._seq = seq = (self._seq + 1) & 0xFFFF
         ticket = Ticket(self, seq)
@@ -198,21 +221,53 @@ class Session:
         start = write_header(INVOKE, 0, MSGPACK, seq, size) + self._opening + first
         self._pending.append(ticket)
         try:
+            if deadline is not None:
+                self._send_by(deadline, start, *others)
+                return ticket
             self.sock.sendall(start)
             for piece in others:
                 self.sock.sendall(piece)
-        except BaseException:
+        except OSError as error:
+            # A signal's handler may raise such a thing when everything has left.
+            if error.errno is None or is_foreign(error, OSError):
+                raise
             # A part may be on its way: nothing can follow it. The others' outcome is unknown.
-            self.fail("sending was interrupted")
-            raise
+            self.fail(f"sending failed: {error}")
+            return None
         return ticket
 
-    def receive(self) -> None:
-        """Wait for bytes, and give the replies among them to their tickets.
+    def _send_by(self, deadline: float, *pieces: bytes | memoryview) -> None:
+        for piece in pieces:
+            for start in range(0, len(piece), _PIECE):
+                if not self._polled(writable=True, timeout=max(0.0, deadline - time.monotonic())):
+                    self.fail("the service did not take the whole call in time")
+                    return
+                self.sock.sendall(piece[start : start + _PIECE])
 
-        Raises OSError or FrameError; then the session must be failed.
+    def receive(self) -> None:
+        """Wait for bytes, and give the replies among them to their tickets; or fail, if that is the end.
+
+        An exception of the program's own passes; then a reply may be half read.
         """
-        self._feed()
+        try:
+            data = self.sock.recv(RECEIVE_SIZE)
+        except OSError as error:
+            if error.errno is None or is_foreign(error, OSError):
+                raise
+            self.fail(str(error))
+            return
+        if not data:
+            self.fail("it closed the connection")
+            return
+        try:
+            self._settle(data)
+        except FrameError as error:
+            if is_foreign(error, FrameError):
+                raise
+            self.fail(str(error))
+
+    def _settle(self, data: bytes) -> None:
+        self._reader.feed(data)
         while (frame := self._reader.next_frame()) is not None:
             if not self._pending:
                 raise FrameError("a reply that nobody waits for")
@@ -230,11 +285,15 @@ class Session:
 
     def readable(self, timeout: float = 0.0) -> bool:
         """Whether there is something to receive, be it the end, within `timeout` seconds."""
+        return self._polled(writable=False, timeout=timeout)
+
+    def _polled(self, writable: bool, timeout: float) -> bool:
         if hasattr(select, "poll"):
             poller = select.poll()
-            poller.register(self.sock, select.POLLIN)
+            poller.register(self.sock, select.POLLOUT if writable else select.POLLIN)
             return bool(poller.poll(timeout * 1000))
-        return bool(select.select([self.sock], [], [], timeout)[0])
+        ours = [self.sock]
+        return any(select.select([] if writable else ours, ours if writable else [], [], timeout))
 
     def closed_while_idle(self) -> bool:
         """Whether the service has ended this connection. Cheap; True only when no reply is awaited."""
@@ -242,16 +301,26 @@ class Session:
 
     def fail(self, reason: str) -> None:
         """Give up: whoever sends or receives is woken, and calls without a reply learn the reason."""
+        self.reason = self.reason or reason
         self.dead = True
         # The reason first: whoever is woken would only find the connection closed.
-        while self._pending:
-            self._pending.popleft().lost = reason
-        with contextlib.suppress(OSError):  # it was not connected any more, which is what we want
-            self.sock.shutdown(socket.SHUT_RDWR)
+        waiting, self._pending = self._pending, deque()
+        for ticket in waiting:
+            ticket.lost = self.reason
+        shut_down(self.sock)
 
     def close(self) -> None:
         """Release the socket; nobody may be using it."""
         self.sock.close()
+
+
+def shut_down(sock: socket.socket) -> None:
+    """End a connection, waking whoever waits for it; harmless for one that has ended."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError as error:
+        if is_foreign(error, OSError):
+            raise
 
 
 def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLContext | None) -> socket.socket:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar, cast
 
+from .. import service_threads
 from ..background_log import get_logger
 from ..errors import EventServiceError
 from .loops import new_event_loop
@@ -63,12 +64,14 @@ class Runner:
             self._check_new()
             self._loop = loop = new_event_loop()
             self._stopping = asyncio.Event()
+        service_threads.enter()
         try:
             loop.run_until_complete(self._run(announce))
         except BaseException as error:
             self._error = error
             raise
         finally:
+            service_threads.leave()
             self._uri = None
             self._started.set()
             with self._lock:

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from msgpack import Packer
 
+from ..foreign_exceptions import is_foreign
+
 # One that has packed more than this is not kept, because it keeps its buffer.
 _KEEP_BUFFER: Final = 1 << 20
 
@@ -22,7 +24,9 @@ def pack(value: Any) -> bytes:
     """`value`, plain data, as msgpack. Raises what msgpack raises for anything else."""
     try:
         packer = _idle.pop()
-    except IndexError:
+    except IndexError as error:
+        if is_foreign(error, IndexError):
+            raise
         packer = Packer()
     # A packer that failed is not put back: it may hold half a value.
     data: bytes = packer.pack(value)

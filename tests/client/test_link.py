@@ -371,6 +371,54 @@ def test_close_wakes_a_waiting_call(fake: FakeService) -> None:
     link.close()
 
 
+def test_a_call_that_makes_itself_ends_with_an_error(
+    fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with linked(fake) as link:
+        monkeypatch.setattr(session.Session, "send", lambda self, call, deadline=None: link.call("again"))
+        with pytest.raises(EventServiceError, match="in the middle of 8 others"):
+            link.call("f")
+        monkeypatch.undo()
+        calling = Calling(link, "g")
+        for _ in range(9):
+            fake.next()
+        connection = fake.next()
+        connection.answer(connection.call()[0], 7)
+        assert calling.result() == 7
+
+
+def test_an_exception_of_the_programs_own_is_not_taken_for_the_sockets(fake: FakeService) -> None:
+    """It arrives when all has been sent, and the call is not sent again."""
+
+    class Sent:
+        def __init__(self, sock: socket.socket) -> None:
+            self.sock = sock
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.sock, name)
+
+        def sendall(self, data: bytes) -> None:
+            self.sock.sendall(data)
+            raise mine
+
+    mine = ConnectionResetError(104, "mine")
+    with linked(fake) as link:
+        link.connect()
+        assert link._session is not None
+        link._session.sock = Sent(link._session.sock)  # type: ignore[assignment]
+        with pytest.raises(ConnectionResetError) as caught:
+            link.call("f")
+        assert caught.value is mine
+        first = fake.next()
+        assert first.call()[1] == "f"
+        calling = Calling(link, "g")
+        second = fake.next()
+        seq, method, _ = second.call()
+        assert method == "g"
+        second.answer(seq, 7)
+        assert calling.result() == 7
+
+
 def test_a_timeout_ends_the_connection(fake: FakeService) -> None:
     with linked(fake) as link:
         with pytest.raises(Pyro5.errors.TimeoutError):

@@ -19,6 +19,8 @@ from pyro_events.errors import (
     EventServiceError,
     MessageTooLargeError,
     OutcomeUnknownError,
+    PipelineError,
+    PipelineOutcomeUnknownError,
     ServiceUnreachableError,
     UnsupportedTypeError,
 )
@@ -39,6 +41,11 @@ def publisher(fake: FakeService) -> Iterator[Publisher]:
 def contents(batches: list[list[Any]]) -> list[tuple[Any, Any]]:
     """All entries in order: (subjects, message)."""
     return [(subjects, decode(payload)) for batch in batches for subjects, payload in batch]
+
+
+def numbers(error: BaseException) -> tuple[int, int, int, int]:
+    assert isinstance(error, PipelineError)
+    return error.published, error.not_published, error.unknown, error.pending
 
 
 def test_everything_arrives_in_order(fake: FakeService, publisher: Publisher) -> None:
@@ -157,7 +164,8 @@ def test_a_broken_connection_says_how_many_events_it_concerns(
     fake: FakeService, publisher: Publisher
 ) -> None:
     connection = fake.next()
-    with pytest.raises(OutcomeUnknownError, match="of 513 events"), publisher.pipeline() as fast:
+    broken = pytest.raises(OutcomeUnknownError, match="of 513 it is unknown")
+    with broken as caught, publisher.pipeline() as fast:
         for _ in range(module.FRAME_EVENTS):
             fast.publish("S", 1)
         connection.call()
@@ -165,6 +173,7 @@ def test_a_broken_connection_says_how_many_events_it_concerns(
         threading.Thread(target=lambda: (connection.call(), connection.close())).start()
         fast.flush()
     assert publisher.statistics().unknown == 513
+    assert numbers(caught.value) == (0, 0, 513, 0)
 
 
 def test_after_an_error_a_pipeline_goes_on(fake: FakeService, publisher: Publisher) -> None:
@@ -173,7 +182,7 @@ def test_after_an_error_a_pipeline_goes_on(fake: FakeService, publisher: Publish
         fast.publish("S", 1)
         connection.call()  # sent because it lingered
         connection.close()
-        with pytest.raises(OutcomeUnknownError, match="of 1 events"):
+        with pytest.raises(OutcomeUnknownError, match="of 1 it is unknown"):
             fast.flush()
         fast.publish("S", 2)
         service = Answering(fake.next())
@@ -191,11 +200,59 @@ def test_what_cannot_be_sent_says_so(fake: FakeService, publisher: Publisher) ->
     link._used = 0.0
     eventually(link._session.readable)
     fast = publisher.pipeline()
-    with pytest.raises(ServiceUnreachableError, match="; 2 events of a pipeline were not published"), fast:
+    with pytest.raises(PipelineError, match=" 2 were not published") as caught, fast:
         fast.publish("S", 1)
         fast.publish(["S"], 1)
         fast.flush()
-    assert fast.queued == 0
+    assert fast.queued == 0 and numbers(caught.value) == (0, 2, 0, 0)
+    assert isinstance(caught.value.__cause__, ServiceUnreachableError)
+
+
+REFUSAL = {"__class__": "builtins.ValueError", "args": ["no"], "attributes": {}}
+
+
+@pytest.mark.parametrize("raises", [False, True], ids=["at the end of the block", "from publish"])
+def test_what_went_wrong_is_told_when_the_rest_is_known(
+    fake: FakeService, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, raises: bool
+) -> None:
+    """An error that is known before the end of the block does not end it before the rest is acknowledged."""
+    monkeypatch.setattr(outbox, "LINGER", 60.0)  # so that every frame is a full one
+    connection = fake.next()
+
+    def serve() -> None:
+        connection.answer(connection.call()[0], REFUSAL, 1)
+        for _ in range(module.WINDOW):
+            seq, _, (batch,) = connection.call()
+            connection.answer(seq, len(batch))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with pytest.raises(PipelineError) as caught, publisher.pipeline() as fast:
+        for _ in range(module.FRAME_EVENTS * (module.WINDOW + 1)):
+            fast.publish("S", 1)
+        if raises:
+            fast.publish("S", "is not accepted")
+    thread.join(10)
+    assert numbers(caught.value) == (module.FRAME_EVENTS * module.WINDOW, module.FRAME_EVENTS, 0, 0)
+    assert type(caught.value) is PipelineError
+
+
+def test_a_later_failure_does_not_hide_an_earlier_one(fake: FakeService, publisher: Publisher) -> None:
+    connection = fake.next()
+    with pytest.raises(PipelineOutcomeUnknownError) as later, publisher.pipeline() as fast:
+        fast.publish(["S", "T"], 1)
+        connection.call()
+        connection.close()
+        with pytest.raises(PipelineOutcomeUnknownError) as earlier:
+            fast.flush()
+        assert numbers(earlier.value) == (0, 0, 2, 0)
+        fast.publish("S", 2)
+        again = fake.next()
+        again.answer(again.call()[0], REFUSAL, 1)
+        fast.publish("S", 3)
+        again.answer(again.call()[0], 1)
+    assert numbers(later.value) == (1, 1, 2, 0)
+    assert isinstance(later.value.__cause__, ValueError)
 
 
 def test_the_service_refuses(fake: FakeService, publisher: Publisher) -> None:
@@ -207,10 +264,11 @@ def test_the_service_refuses(fake: FakeService, publisher: Publisher) -> None:
 
     thread = threading.Thread(target=refuse)
     thread.start()
-    refused = pytest.raises(ValueError, match="no; 1 events of a pipeline were not published")
-    with refused, publisher.pipeline() as fast:
+    refused = pytest.raises(PipelineError, match=" 1 were not published.*: no")
+    with refused as caught, publisher.pipeline() as fast:
         fast.publish("S", 1)
     thread.join(10)
+    assert numbers(caught.value) == (0, 1, 0, 0) and isinstance(caught.value.__cause__, ValueError)
 
 
 def test_leaving_by_an_exception_sends_what_was_published(fake: FakeService, publisher: Publisher) -> None:

@@ -57,3 +57,15 @@ def test_threads_do_not_share_a_packer() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(work, range(20)))
+
+
+def test_what_a_signals_handler_raises_is_not_taken_for_an_empty_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Interrupted:
+        def pop(self) -> None:
+            raise IndexError("mine")
+
+    monkeypatch.setattr(packing, "_idle", Interrupted())
+    with pytest.raises(IndexError, match="mine"):
+        pack(1)

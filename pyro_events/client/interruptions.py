@@ -1,0 +1,68 @@
+"""Code of the program that runs in the middle of ours: a signal's handler, `__del__`, a logging handler.
+
+Knows: how to tell a call that such code makes from an ordinary one (for its exceptions, see
+foreign_exceptions.py). Must not know: what is interrupted, or what is done about it.
+
+Such code can run between any two steps of the thread that it interrupts, and may call us again there.
+Three things hold in every Python that we run on, and the modules that import this one rely on them:
+
+- `with lock:` takes and releases a lock of the standard library without a gap in which an exception could
+  arrive;
+- storing a plain value in an attribute is one step, also as the first step of an `except` clause;
+- `SimpleQueue.put` may be called again in the middle of itself, which `threading.Event.set` may not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+def owned(lock: Any) -> bool:
+    """Whether the calling thread holds an RLock. `threading.Condition` asks it the same."""
+    return bool(lock._is_owned())
+
+
+def within(lock: Any, seconds: float, work: Callable[[], object]) -> bool:
+    """Call `work` holding an RLock, if it can be had within `seconds`; returns whether it could.
+
+    A thread that holds it already does not wait. No exception leaves the lock behind, wherever it arrives.
+    """
+    if owned(lock):
+        work()
+        return True
+    got = False
+    try:
+        got = bool(lock.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))))
+        if got:
+            work()
+    finally:
+        # An exception may arrive after the lock was taken and before that was noted.
+        if got or owned(lock):
+            lock.release()
+    return got
+
+
+class WakeUp:
+    """Wakes one thread; like an Event that clears itself, but `set` may interrupt itself."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def set(self) -> None:
+        """Wake the thread that waits, or the next one that does."""
+        self._calls.put(None)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait to be woken, at most `timeout` seconds; returns whether it was."""
+        try:
+            self._calls.get(timeout=timeout)
+        except queue.Empty:
+            return False
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._calls.get_nowait()
+        return True

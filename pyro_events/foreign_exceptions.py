@@ -1,0 +1,71 @@
+"""Exceptions of the program's own that arrive in the middle of our code.
+
+Knows: how to tell them from ours. Must not know: what was interrupted, or what is done about it.
+
+A signal's handler can run between any two steps of the main thread, and a `__del__` in any thread. Their
+class tells nothing: a handler may raise TimeoutError as a socket does. Their way does.
+"""
+
+from __future__ import annotations
+
+import functools
+import signal
+from types import CodeType
+from typing import Any, Final
+
+# What our own calls pass through: an exception that came from anywhere else is the program's.
+_LIBRARIES: Final = (
+    "pyro_events",
+    "Pyro5",
+    "encodings",
+    "ipaddress",
+    "msgpack",
+    "select",
+    "selectors",
+    "socket",
+    "ssl",
+    "threading",
+)
+
+
+def is_foreign(error: BaseException, *kinds: type[BaseException]) -> bool:
+    """Whether an exception was raised by the program's code in the middle of ours.
+
+    To be asked where the exception was caught, and where we call no code of the program. kinds: what our
+    own code may raise there; any other class is foreign. Otherwise the modules decide that the exception
+    has passed through since then.
+    """
+    if not isinstance(error, kinds):
+        return True
+    traceback = error.__traceback__
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in _LIBRARIES:
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+def is_signal_handlers(error: BaseException) -> bool:
+    """Whether an exception has passed through a signal's handler since it was caught.
+
+    For where we do call code of the program, such as converters of its classes.
+    """
+    codes = {_code(signal.getsignal(number)) for number in signal.valid_signals()}
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code in codes:
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+def _code(handler: Any) -> CodeType | None:
+    """The code that runs first in a handler; None for one that is not Python's."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    function = getattr(handler, "__func__", handler)
+    code = getattr(function, "__code__", None)
+    if code is None and callable(handler):
+        code = getattr(type(handler).__call__, "__code__", None)
+    return code if isinstance(code, CodeType) else None

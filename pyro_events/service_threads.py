@@ -1,0 +1,47 @@
+"""The threads of this process that run the loop of an event service.
+
+Knows: which they are. Must not know: what runs on them, or who calls the service.
+
+A call to the service that is made in such a thread would wait for itself: the answer could only come from
+the thread that waits for it. The collector may run a `__del__` there, which publishes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Final
+
+from .errors import EventServiceError
+
+# Their idents. To be looked at before anything here is called: it is empty in most programs.
+running: Final[set[int]] = set()
+
+
+def enter() -> None:
+    """The calling thread runs a service from now on."""
+    running.add(threading.get_ident())
+
+
+def leave() -> None:
+    """It does not any more."""
+    running.discard(threading.get_ident())
+
+
+def is_service_thread() -> bool:
+    """Whether the calling thread runs a service."""
+    return bool(running) and threading.get_ident() in running
+
+
+def refuse_in_service_thread() -> None:
+    """Raise EventServiceError where a call to a service would wait for itself."""
+    if running and threading.get_ident() in running:
+        raise EventServiceError(
+            "this call was made in the thread that runs the event service of this program, where it would "
+            "wait for itself for ever (in a __del__ that the collector ran there, or a handler); let "
+            "another thread make it"
+        )
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=running.clear)
