@@ -18,7 +18,8 @@ from Pyro5.client import Proxy
 from .addresses import checked_host, checked_port
 from .errors import AccessDeniedError, ServiceNotFoundError
 from .introduction import STOCK_HELLO, Introduction
-from .name_server import UNGUARDED, find_name_server
+from .name_server import UNGUARDED
+from .name_server_search import find_name_server
 from .tls import use_renewed_certificates
 from .wire.identity import Ident, Identity, identity_of, sealed
 

@@ -1,7 +1,7 @@
-"""The name server: found where Pyro5's settings or the arguments say, and asked, within a bound.
+"""A name server: connected to and asked, within a bound.
 
-Knows: where Pyro5 looks for a name server, its methods, and every reason for which that may come to
-nothing. Must not know: the event service, or what its entry is good for.
+Knows: its methods, and every reason for which asking it may come to nothing. Must not know: where a name
+server may be (name_server_search.py does), or what the event service's entry is good for.
 
 Pyro5's own proxy is not used: it has no deadline for all that connecting takes, keeps the first TLS context
 for ever, and reads marshal if the other side sends that.
@@ -9,21 +9,17 @@ for ever, and reads marshal if the other side sends that.
 
 from __future__ import annotations
 
-import contextlib
 import random
-import socket
 import time
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final
 
 import Pyro5.core
 import Pyro5.errors
 import serpent
-from Pyro5 import config
 
 from . import connecting
-from .addresses import UNIX, checked_host, checked_port, format_address
+from .addresses import UNIX, format_address
 from .constants import MAX_HANDSHAKE_REPLY, MIB
 from .errors import AccessDeniedError, ClocksDifferError, NameServerDeniedError, ServiceNotFoundError
 from .introduction import Introduction
@@ -45,15 +41,6 @@ from .wire.frames import (
 )
 from .wire.identity import Identity
 
-# How long finding a name server and asking it may take, in seconds: a client's constructor gives its user
-# an answer within two, and the service that is found must have some of them.
-LOOKUP: Final = 1.6
-# Where nobody is at the usual place, everybody is asked by a broadcast, for so many seconds.
-_BROADCAST: Final = 0.7
-_SHOUT_EVERY: Final = 0.25
-# Debian gives the machine's own name this address; the system answers at once, or has no such interface.
-_OTHER_LOOPBACK: Final = "127.0.1.1"
-_OTHER_LOOPBACK_TIME: Final = 0.2
 # How often a name that is not there yet is asked for, as long as NS_LOOKUP_DELAY says.
 _ASK_AGAIN: Final = 0.2
 
@@ -66,14 +53,9 @@ UNGUARDED: Final = (
     "with ident the name server must be guarded by it too: start one with `python -m pyro_events.ns "
     "--ident-file FILE`, or the event service with --embed-ns, or do without: -N, and es_uri for the clients"
 )
-CLIENT_REMEDY: Final = (
-    "start one with the event service (`python -m pyro_events.es --embed-ns`), or say where it is: by "
-    "ns_host= and ns_port=, or by Pyro5's settings NS_HOST and NS_PORT (in the environment PYRO_NS_HOST and "
-    "PYRO_NS_PORT); or pass the address of a running event service as es_uri"
-)
 
 
-class _NobodyThereError(ServiceNotFoundError):
+class NobodyThereError(ServiceNotFoundError):
     """Nothing that could be a name server was connected to."""
 
 
@@ -117,7 +99,7 @@ class NameServer:
         try:
             self._sock = connecting.connect(self.host, self.port, self.deadline)
         except OSError as error:
-            raise _NobodyThereError(
+            raise NobodyThereError(
                 f"no name server was found at {self.where}: {connecting.reason(error)}"
             ) from None
         self._reader = FrameReader(_GREETING_LIMITS)
@@ -302,61 +284,3 @@ def _explained(error: AccessDeniedError) -> AccessDeniedError:
         return error
     text = str(error)
     return NameServerDeniedError(f"{text} ({UNGUARDED})" if "does not prove" in text else text)
-
-
-def find_name_server(
-    host: str | None,
-    port: int | None,
-    identity: Identity | None,
-    timeout: float = LOOKUP,
-    remedy: str = CLIENT_REMEDY,
-) -> NameServer:
-    """Connect to the name server. As Pyro5 does it, but what NS_HOST names comes before the broadcast.
-
-    host, port: None stands for Pyro5's settings NS_HOST and NS_PORT; then, without identity, a broadcast
-    follows if nobody is there. timeout: seconds in all. remedy: what the error advises.
-    Raises ServiceNotFoundError, AccessDeniedError, or EventServiceError for unusable TLS settings.
-    """
-    deadline = time.monotonic() + timeout
-    number = port or checked_port("Pyro5's setting NS_PORT", config.NS_PORT) or 9090
-    usual = host or checked_host("Pyro5's setting NS_HOST", config.NS_HOST, unix=True) or "localhost"
-    try:
-        return NameServer(usual, number, identity, deadline)
-    except _NobodyThereError as error:
-        text = str(error)
-    if host is None and port is None:
-        if usual == "localhost" or usual.startswith("127."):
-            with contextlib.suppress(_NobodyThereError):
-                soon = min(deadline, time.monotonic() + _OTHER_LOOPBACK_TIME)
-                other = NameServer(_OTHER_LOOPBACK, number, identity, soon)
-                other.deadline = deadline
-                return other
-        # Anybody may answer a broadcast, so not where a passphrase must be proved; IPv6 has none.
-        if identity is None and config.PREFER_IP_VERSION != 6:
-            for uri in _broadcast(min(deadline, time.monotonic() + _BROADCAST)):
-                with contextlib.suppress(_NobodyThereError):
-                    return NameServer(uri.host, uri.port, identity, deadline)
-            text += f"; and none has answered the broadcast on port {config.NS_BCPORT}"
-    raise ServiceNotFoundError(f"{text}; {remedy}")
-
-
-def _broadcast(deadline: float) -> Iterator[Pyro5.core.URI]:
-    """Where name servers say they are, that hear a broadcast."""
-    heard: set[bytes] = set()
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        again = 0.0
-        while (now := time.monotonic()) < deadline:
-            if now >= again:
-                again = now + _SHOUT_EVERY
-                for address in config.BROADCAST_ADDRS:
-                    with contextlib.suppress(OSError):  # not every system can send to each of them
-                        sock.sendto(b"GET_NSURI", 0, (address, config.NS_BCPORT))
-            sock.settimeout(max(0.001, min(again, deadline) - now))
-            with contextlib.suppress(TimeoutError, Pyro5.errors.PyroError):
-                data = sock.recvfrom(200)[0]
-                if data not in heard:
-                    heard.add(data)
-                    uri = Pyro5.core.URI(data.decode("ascii", "replace"))
-                    if uri.protocol == "PYRO" and uri.host:
-                        yield uri

@@ -32,7 +32,8 @@ from pyro_events import (
     connecting,
     locate_ns,
 )
-from pyro_events.name_server import NameServer, UnusableEntryError, find_name_server
+from pyro_events.name_server import NameServer, UnusableEntryError
+from pyro_events.name_server_search import find_name_server
 from pyro_events.wire.frames import CONNECT_FAIL, CONNECT_OK, EXCEPTION, INVOKE, RESULT, SERPENT, write_frame
 from pyro_events.wire.identity import identity_of
 

@@ -19,7 +19,8 @@ from Pyro5 import config
 from ..addresses import UNIX, checked_host, checked_port, format_address, split_address
 from ..constants import EVENTSERVER_NAME
 from ..errors import ServiceNotFoundError
-from ..name_server import LOOKUP, NameServer, find_name_server
+from ..name_server import NameServer
+from ..name_server_search import LOOKUP, find_name_server
 from ..wire.identity import Identity
 
 # When a service that was lost is looked for again and again, all that is asked of the name server is

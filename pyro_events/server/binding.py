@@ -1,6 +1,7 @@
 """Where the service listens, and under which address it is known.
 
-Knows: hosts, ports, this machine's addresses and Pyro5's setting HOST. Must not know: who connects.
+Knows: hosts, ports, this machine's addresses and Pyro5's settings HOST, NATHOST and NATPORT. Must not
+know: who connects.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 
 from Pyro5 import config, socketutil
 
-from ..addresses import checked_host, format_address, split_address
+from ..addresses import checked_host, checked_port, format_address, split_address
 from ..background_log import get_logger
 
 try:
@@ -87,6 +88,20 @@ def location(
         local = not towards or _is_loopback(towards) or (address == "0.0.0.0" and ":" in towards)
         name = outward_address(sock.family) if local else towards
     return format_address(name, port)
+
+
+def nat_address(nathost: object, natport: object) -> tuple[str | None, int | None]:
+    """The host and port that others are to be told: arguments, or Pyro5's settings NATHOST and NATPORT.
+
+    Raises TypeError or ValueError for what cannot be.
+    """
+    host = checked_host("nathost", nathost) or checked_host("Pyro5's setting NATHOST", config.NATHOST)
+    port = checked_port("natport", natport or None)
+    if port is not None and host is None:
+        raise ValueError(f"natport={port} needs a nathost, the host at which others reach that port")
+    if port is None and config.NATPORT:
+        port = checked_port("Pyro5's setting NATPORT", config.NATPORT)
+    return host, port
 
 
 def outward_address(family: int) -> str:

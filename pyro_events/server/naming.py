@@ -20,7 +20,8 @@ from ..background_log import get_logger
 from ..constants import EVENTSERVER_NAME
 from ..errors import ServiceExistsError, ServiceNotFoundError
 from ..introduction import STOCK_HELLO
-from ..name_server import NameServer, UnusableEntryError, find_name_server
+from ..name_server import NameServer, UnusableEntryError
+from ..name_server_search import find_name_server
 from ..tls import TlsSocket, client_context
 from ..wire import callbacks
 from ..wire.frames import CONNECT_FAIL, FrameReader

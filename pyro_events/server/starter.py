@@ -18,7 +18,7 @@ from ..constants import DEFAULT_PORT, EVENTSERVER_NAME, NAME_CHECK
 from ..errors import ServiceNotFoundError
 from ..options import ServiceOptions
 from ..wire.identity import Ident, identity_of, sealed
-from .binding import bind, location, warn_if_open, warn_if_unreachable
+from .binding import bind, location, nat_address, warn_if_open, warn_if_unreachable
 from .engine import Engine
 from .nameserver import DaemonMethods, EmbeddedNameServer
 from .naming import Entry, Registration
@@ -295,17 +295,3 @@ async def serve_names(
     warn_if_open(sock, ident)
     await engine.listen(sock)
     return names
-
-
-def nat_address(nathost: object, natport: object) -> tuple[str | None, int | None]:
-    """The host and port that others are to be told: arguments, or Pyro5's settings NATHOST and NATPORT.
-
-    Raises TypeError or ValueError for what cannot be.
-    """
-    host = checked_host("nathost", nathost) or checked_host("Pyro5's setting NATHOST", config.NATHOST)
-    port = checked_port("natport", natport or None)
-    if port is not None and host is None:
-        raise ValueError(f"natport={port} needs a nathost, the host at which others reach that port")
-    if port is None and config.NATPORT:
-        port = checked_port("Pyro5's setting NATPORT", config.NATPORT)
-    return host, port

@@ -34,7 +34,7 @@ from pyro_events import (
 )
 from pyro_events.client import link
 from pyro_events.client.link import FIRST_CONNECT
-from pyro_events.name_server import LOOKUP
+from pyro_events.name_server_search import LOOKUP
 
 LOOPBACK = "127.0.0.1"
 SECRET = "a long passphrase"

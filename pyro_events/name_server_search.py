@@ -1,0 +1,96 @@
+"""Searching for the name server: where the arguments or Pyro5's settings say, then everywhere.
+
+Knows: where Pyro5 looks for a name server, and how to ask everybody by a broadcast. Must not know: what a
+name server is asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import Pyro5.core
+import Pyro5.errors
+from Pyro5 import config
+
+from .addresses import checked_host, checked_port
+from .errors import ServiceNotFoundError
+from .name_server import NameServer, NobodyThereError
+from .wire.identity import Identity
+
+# How long finding a name server and asking it may take, in seconds: a client's constructor gives its user
+# an answer within two, and the service that is found must have some of them.
+LOOKUP: Final = 1.6
+# Where nobody is at the usual place, everybody is asked by a broadcast, for so many seconds.
+_BROADCAST: Final = 0.7
+_SHOUT_EVERY: Final = 0.25
+# Debian gives the machine's own name this address; the system answers at once, or has no such interface.
+_OTHER_LOOPBACK: Final = "127.0.1.1"
+_OTHER_LOOPBACK_TIME: Final = 0.2
+
+CLIENT_REMEDY: Final = (
+    "start one with the event service (`python -m pyro_events.es --embed-ns`), or say where it is: by "
+    "ns_host= and ns_port=, or by Pyro5's settings NS_HOST and NS_PORT (in the environment PYRO_NS_HOST and "
+    "PYRO_NS_PORT); or pass the address of a running event service as es_uri"
+)
+
+
+def find_name_server(
+    host: str | None,
+    port: int | None,
+    identity: Identity | None,
+    timeout: float = LOOKUP,
+    remedy: str = CLIENT_REMEDY,
+) -> NameServer:
+    """Connect to the name server. As Pyro5 does it, but what NS_HOST names comes before the broadcast.
+
+    host, port: None stands for Pyro5's settings NS_HOST and NS_PORT; then, without identity, a broadcast
+    follows if nobody is there. timeout: seconds in all. remedy: what the error advises.
+    Raises ServiceNotFoundError, AccessDeniedError, or EventServiceError for unusable TLS settings.
+    """
+    deadline = time.monotonic() + timeout
+    number = port or checked_port("Pyro5's setting NS_PORT", config.NS_PORT) or 9090
+    usual = host or checked_host("Pyro5's setting NS_HOST", config.NS_HOST, unix=True) or "localhost"
+    try:
+        return NameServer(usual, number, identity, deadline)
+    except NobodyThereError as error:
+        text = str(error)
+    if host is None and port is None:
+        if usual == "localhost" or usual.startswith("127."):
+            with contextlib.suppress(NobodyThereError):
+                soon = min(deadline, time.monotonic() + _OTHER_LOOPBACK_TIME)
+                other = NameServer(_OTHER_LOOPBACK, number, identity, soon)
+                other.deadline = deadline
+                return other
+        # Anybody may answer a broadcast, so not where a passphrase must be proved; IPv6 has none.
+        if identity is None and config.PREFER_IP_VERSION != 6:
+            for uri in _broadcast(min(deadline, time.monotonic() + _BROADCAST)):
+                with contextlib.suppress(NobodyThereError):
+                    return NameServer(uri.host, uri.port, identity, deadline)
+            text += f"; and none has answered the broadcast on port {config.NS_BCPORT}"
+    raise ServiceNotFoundError(f"{text}; {remedy}")
+
+
+def _broadcast(deadline: float) -> Iterator[Pyro5.core.URI]:
+    """Where name servers say they are, that hear a broadcast."""
+    heard: set[bytes] = set()
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        again = 0.0
+        while (now := time.monotonic()) < deadline:
+            if now >= again:
+                again = now + _SHOUT_EVERY
+                for address in config.BROADCAST_ADDRS:
+                    with contextlib.suppress(OSError):  # not every system can send to each of them
+                        sock.sendto(b"GET_NSURI", 0, (address, config.NS_BCPORT))
+            sock.settimeout(max(0.001, min(again, deadline) - now))
+            with contextlib.suppress(TimeoutError, Pyro5.errors.PyroError):
+                data = sock.recvfrom(200)[0]
+                if data not in heard:
+                    heard.add(data)
+                    uri = Pyro5.core.URI(data.decode("ascii", "replace"))
+                    if uri.protocol == "PYRO" and uri.host:
+                        yield uri
