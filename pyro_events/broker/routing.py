@@ -173,7 +173,9 @@ class RoutingTable(Generic[T]):
         What it is subscribed to already, or is given twice, counts once. Nothing is changed.
         """
         entry = self._targets.get(target) or _Target(-1)
-        given = {fold(name): name for name in names}
+        given: dict[str, str] = {}
+        for name in names:
+            given.setdefault(fold(name), name)  # as it would be spelled
         new_names = [(name, folded) for folded, name in given.items() if folded not in entry.names]
         new_patterns = {p.text: p.program_size for p in patterns if p.text not in entry.patterns}
         subscriptions = len(entry.names) + len(entry.patterns) + len(new_names) + len(new_patterns)

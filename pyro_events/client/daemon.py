@@ -30,6 +30,7 @@ from ..wire.frames import CORRELATED, INVOKE, MSGPACK, Frame
 from ..wire.identity import DENIED, CallbackGate, DeniedError
 from .accept import AcceptServer
 from .carrier import DaemonCarrier
+from .connection_limits import ConnectionLimits
 from .crew import Crew
 from .guard import GuardedConnection
 from .lane import Batch
@@ -37,8 +38,7 @@ from .rows import read_rows
 
 log = get_logger("pyro_events.daemon")
 
-# Connections at once. The service needs one; the others are for objects of the program's own.
-MAX_CONNECTIONS: Final = 200
+_FULL: Final = "this program has as many connections as it may"
 
 
 class Home(Protocol):
@@ -50,6 +50,9 @@ class Home(Protocol):
     def left(self, connection: object) -> None:
         """One has ended, perhaps, or for the second time."""
 
+    def is_at(self, address: str) -> bool:
+        """Whether the service is at an address, as far as we know."""
+
     def knocked(self) -> None:
         """Somebody has connected and left without a word, as a service does that has given us up."""
 
@@ -59,8 +62,15 @@ class SubscriberDaemon(Pyro5.server.Daemon):
 
     transportServer: AcceptServer | None
 
-    def __init__(self, host: str, port: int = 0, gate: CallbackGate | None = None) -> None:
-        """host: the address to listen on. gate: admits services; without one everybody is.
+    def __init__(
+        self,
+        host: str,
+        port: int = 0,
+        gate: CallbackGate | None = None,
+        limits: ConnectionLimits[GuardedConnection] | None = None,
+    ) -> None:
+        """host: the address to listen on. gate: admits services; without one everybody is. limits: of its
+        connections, the usual ones if None.
 
         Raises OSError, and EventServiceError for TLS settings that cannot be used.
         """
@@ -73,7 +83,9 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         with ours, theirs:
             super().__init__(connected_socket=ours)
         self._lock = threading.Lock()
-        self._connections: set[GuardedConnection] = set()
+        self._connections: ConnectionLimits[GuardedConnection] = (
+            ConnectionLimits() if limits is None else limits
+        )
         self._crew: Crew | None = None
         self._home: Home | None = None
         self._home_id = ""
@@ -168,7 +180,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             server.disown()
         for connection in self._connections:
             connection.sock.close()
-        self._connections = set()
+        self._connections = ConnectionLimits()
 
     def combine(self, daemon: Any) -> None:
         """Refused, as by Pyro5's thread server."""
@@ -177,17 +189,19 @@ class SubscriberDaemon(Pyro5.server.Daemon):
     def _serve(self, sock: socket.socket) -> None:
         """All that happens on one connection; the body of its thread."""
         connection = GuardedConnection(sock if self._tls is None else TlsSocket(sock, self._tls))
+        host = _peer(sock)
         with self._lock:
-            refused = len(self._connections) >= MAX_CONNECTIONS or self._shutting_down
-            if not refused:
-                self._connections.add(connection)
-        if refused:
+            refused = connection if self._shutting_down else self._connections.enter(connection, host)
+        if refused is not None and not self._shutting_down:
+            log.warning("too many connections to this subscriber say nothing", about=self.locationStr)
+            refused.wake()  # its own thread closes it
+        if refused is connection:
             connection.close()
             return
         carrier = DaemonCarrier(self, connection)
         lane = None
         try:
-            hello = self._greet(connection)
+            hello = self._greet(connection, host)
             if hello is not None:
                 lane = (self._crew or self._own_crew()).admit(carrier)
         finally:
@@ -210,16 +224,24 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         self._crew = Crew(lambda: lambda event: None)
         return self._crew
 
-    def _greet(self, connection: GuardedConnection) -> Frame | None:
+    def _greet(self, connection: GuardedConnection, host: str) -> Frame | None:
         """Pyro5's handshake, on a first frame that has been judged; None if it came to nothing."""
         try:
             hello = connection.read_hello()
             if self._gate is not None and not self._admits(self._gate, connection, hello):
                 return None
+            trusted = self._gate is not None or (self._home is not None and self._home.is_at(host))
+            with self._lock:
+                stays = self._connections.greet(connection, trusted)
+            if not stays:
+                log.warning("a connection to this subscriber was refused: %s", _FULL, about=self.locationStr)
+                connection.refuse(hello.seq, _FULL)
+                return None
             return hello if self._handshake(connection) else None
         except Pyro5.errors.CommunicationError as error:
             log.debug("a connection was refused: %s", error)
-            if isinstance(error, Pyro5.errors.ConnectionClosedError) and self._home is not None:
+            left = isinstance(error, Pyro5.errors.ConnectionClosedError) and connection in self._connections
+            if left and self._home is not None:
                 self._home.knocked()
         except Exception:
             log.exception("a handshake failed", about=self.locationStr)
@@ -272,8 +294,16 @@ class SubscriberDaemon(Pyro5.server.Daemon):
     def forget(self, connection: GuardedConnection) -> None:
         """A connection has ended."""
         with self._lock:
-            self._connections.discard(connection)
+            self._connections.leave(connection)
         try:
             self._clientDisconnect(connection)
         except Exception:
             log.exception("clientDisconnect failed", about=self.locationStr)
+
+
+def _peer(sock: socket.socket) -> str:
+    """The address that a connection comes from, "" if it is gone already."""
+    try:
+        return str(sock.getpeername()[0])
+    except OSError:
+        return ""

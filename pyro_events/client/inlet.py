@@ -176,6 +176,10 @@ class Inlet:
         """A connection has ended."""
         self.keeper.left(connection)
 
+    def is_at(self, address: str) -> bool:
+        """Whether the service is at an address: the one that we last reached it at."""
+        return address == self.link.remote_host
+
     def knocked(self) -> None:
         """The service may have given us up."""
         self.keeper.doubt()

@@ -80,6 +80,7 @@ class Link:
         self._closed = False
         self._opening: socket.socket | None = None
         self._last_address: str | None = None
+        self._last_host = ""
         self._examined = False
         self.reconnects = 0
         self._beside: Link | None = None
@@ -122,6 +123,11 @@ class Link:
         """This program's address towards the service, "" for none; the link must have connected."""
         session = self._session
         return session.local_host if session is not None else ""
+
+    @property
+    def remote_host(self) -> str:
+        """The service's address, as it was last connected to, "" for none."""
+        return self._last_host
 
     def connect(self, quick: bool = False) -> None:
         """Connect if there is no connection.
@@ -354,6 +360,7 @@ class Link:
             if self._last_address is not None:
                 self.reconnects += 1
             self._session, self._last_address = session, session.address
+            self._last_host = session.remote_host
             self._used = time.monotonic()
             if self._closed:
                 session.close()

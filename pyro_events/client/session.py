@@ -94,6 +94,7 @@ class Session:
         "dead",
         "local_host",
         "reason",
+        "remote_host",
         "sock",
     )
 
@@ -105,6 +106,8 @@ class Session:
         self.address = str(uri)
         # The address that the service sees us at; a Unix domain socket has none.
         self.local_host = "" if uri.sockname else str(sock.getsockname()[0])
+        # The address that it is at, as far as that is known.
+        self.remote_host = "" if uri.sockname else _remote_host(sock)
         # Every call begins with an array of four whose first is the object.
         self._opening = b"\x94" + msgpack.packb(uri.object)
         self._pending: deque[Ticket] = deque()
@@ -354,3 +357,10 @@ def _no_answer(
     failure = ServiceUnreachableError(f"what listens at {where} does not answer as an event service: {text}")
     failure.temporary = trouble is None or not trouble.certain
     return failure
+
+
+def _remote_host(sock: socket.socket) -> str:
+    try:
+        return str(sock.getpeername()[0])
+    except OSError:  # it has been reset already
+        return ""

@@ -129,13 +129,13 @@ class Routing(RuleBasedStateMachine):
     def announce_and_add(self, who: str, some_names: list[str], some_texts: list[str]) -> None:
         patterns = [compiled(text) for text in some_texts]
         before = self.table.subscriptions(who)
-        announced = self.table.would_add(who, some_names, patterns)[:2]
+        announced = self.table.would_add(who, some_names, patterns)
         assert self.table.subscriptions(who) == before
         for name in some_names:
             self.add_name(name, who)
         for text in some_texts:
             self.add_pattern(text, who)
-        assert announced == (self.table.count(who), self.naive.program_size(who))
+        assert announced == (self.table.count(who), self.naive.program_size(who), self.table.memory(who))
 
     @invariant()
     def counts_agree(self) -> None:
@@ -143,7 +143,9 @@ class Routing(RuleBasedStateMachine):
             listed = self.naive.subscriptions(target)
             assert self.table.subscriptions(target) == listed
             assert self.table.count(target) == len(listed)
-            assert self.table.would_add(target)[:2] == (len(listed), self.naive.program_size(target))
+            memory = self.table.memory(target)
+            assert bool(memory) == bool(listed)
+            assert self.table.would_add(target) == (len(listed), self.naive.program_size(target), memory)
 
     def teardown(self) -> None:
         if not hasattr(self, "table"):

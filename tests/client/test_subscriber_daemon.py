@@ -19,10 +19,11 @@ from Pyro5.serializers import MarshalSerializer
 from reading import read_frame
 from waiting import eventually
 
-from pyro_events.client import daemon as module
 from pyro_events.client import guard
+from pyro_events.client.connection_limits import ConnectionLimits
 from pyro_events.client.crew import Crew
 from pyro_events.client.daemon import SubscriberDaemon
+from pyro_events.client.guard import GuardedConnection
 from pyro_events.codec import encode
 from pyro_events.constants import MAX_HANDSHAKE, MAX_STOCK_CALL, MIB
 from pyro_events.event import Event
@@ -77,9 +78,9 @@ class Target:
 class Stranger:
     """A plain socket that speaks frames."""
 
-    def __init__(self, daemon: SubscriberDaemon) -> None:
+    def __init__(self, daemon: SubscriberDaemon, source: str = "") -> None:
         host, port = daemon.locationStr.split(":")
-        self.sock = socket.create_connection((host, int(port)), 10)
+        self.sock = socket.create_connection((host, int(port)), 10, (source, 0) if source else None)
         self.reader = FrameReader(ANSWERS)
 
     def send(self, data: bytes) -> None:
@@ -140,8 +141,12 @@ def rows(count: int, payload: bytes = encode("m")) -> list[list[Any]]:
 class Home:
     """A home that counts who has knocked."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: str = "") -> None:
         self.knocks = 0
+        self.service = service
+
+    def is_at(self, address: str) -> bool:
+        return address == self.service
 
     def arrived(self, connection: object) -> bool:
         return False
@@ -338,19 +343,73 @@ def test_a_frame_in_pieces(stranger: Stranger, target: Target) -> None:
     assert stranger.answer() is not None
 
 
-def test_connections_are_bounded(daemon: SubscriberDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_CONNECTIONS", 2)
-    with contextlib.ExitStack() as stack:
+@contextlib.contextmanager
+def serving(limits: ConnectionLimits[GuardedConnection], home: Home) -> Iterator[SubscriberDaemon]:
+    """A daemon with other limits, in a thread that accepts."""
+    with SubscriberDaemon("127.0.0.1", limits=limits) as daemon:
+        daemon.register(Target(), "target")
+        crew = Crew(lambda: lambda event: None)
+        daemon.deliver_to("target", crew, home)
+        thread = threading.Thread(target=daemon.requestLoop)
+        thread.start()
+        try:
+            yield daemon
+        finally:
+            daemon.close()
+            crew.close()
+            thread.join(10)
+
+
+def test_connections_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    home = Home()
+    with (
+        serving(ConnectionLimits(most=3, ungreeted=2, kept=1), home) as daemon,
+        contextlib.ExitStack() as stack,
+    ):
         friends = [Stranger(daemon) for _ in range(2)]
         for friend in friends:
             stack.callback(friend.sock.close)
             assert friend.greet() is not None
-        with Stranger(daemon).sock as refused, contextlib.suppress(ConnectionResetError):
-            assert refused.recv(100) == b""
-    eventually(lambda: daemon.connections == 0)
-    last = Stranger(daemon)
-    assert last.greet() is not None
-    last.sock.close()
+        with Stranger(daemon).sock as refused:
+            refused.sendall(callbacks.write_connect("target", "hello"))
+            answer = read_frame(refused, FrameReader(ANSWERS))
+            assert answer is not None and answer.type == CONNECT_FAIL
+            assert b"as many connections as it may" in answer.payload
+        home.service = "127.0.0.1"
+        service = eventually(lambda: admitted(daemon))
+        service.sock.close()
+        friends.pop().sock.close()
+        home.service = ""
+        last = eventually(lambda: admitted(daemon))
+        last.sock.close()
+        eventually(lambda: "as many connections as it may" in caplog.text)
+
+
+def admitted(daemon: SubscriberDaemon) -> Stranger | None:
+    """A stranger that has shaken hands, None if it was refused."""
+    stranger = Stranger(daemon)
+    with contextlib.suppress(ConnectionResetError):
+        answer = stranger.greet()
+        if answer is not None and answer.type == CONNECT_OK:
+            return stranger
+    stranger.sock.close()
+    return None
+
+
+def test_those_who_say_nothing_keep_nobody_out(daemon: SubscriberDaemon) -> None:
+    """They give way to each other, and are not taken for a service that knocks."""
+    home = Home()
+    daemon.deliver_to("target", Crew(lambda: lambda event: None), home)
+    with contextlib.ExitStack() as stack:
+        for _ in range(260):
+            stack.callback(Stranger(daemon).sock.close)
+        for _ in range(3):
+            with Stranger(daemon).sock as service:
+                service.sendall(callbacks.write_connect("target", "hello"))
+                answer = read_frame(service, FrameReader(ANSWERS))
+                assert answer is not None and answer.type == CONNECT_OK
+        assert daemon.connections <= 40
+        assert home.knocks == 0
 
 
 def test_the_loop_ends_at_once(daemon: SubscriberDaemon) -> None:

@@ -1,0 +1,74 @@
+"""Connection limits: which connections a subscriber's daemon may have, and which gives way to another.
+
+Knows: who is connected, from which host, and who has shaken hands. Must not know: sockets, threads, or what
+is said on a connection. Used by one caller at a time.
+
+Whoever connects and says nothing costs a thread, and must not keep the service out: of those who have not
+shaken hands yet there are few, and another one takes the place of the oldest, of the host that has most of
+them. Some places are kept for the service.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T", bound=Hashable)
+
+# Connections at once. The service needs one; the others are for objects of the program's own.
+MAX_CONNECTIONS: Final = 200
+# Of these, how many may be ones that have not shaken hands yet.
+MAX_UNGREETED: Final = 32
+# And how many are kept for the service: one that proves the passphrase, or comes from its address.
+KEPT_FOR_SERVICE: Final = 8
+
+
+class ConnectionLimits(Generic[T]):
+    """The connections of one daemon."""
+
+    def __init__(
+        self, most: int = MAX_CONNECTIONS, ungreeted: int = MAX_UNGREETED, kept: int = KEPT_FOR_SERVICE
+    ) -> None:
+        self._most = most
+        self._most_ungreeted = ungreeted
+        self._kept = kept
+        self._ungreeted: dict[T, str] = {}  # with their hosts, the oldest first
+        self._greeted: dict[T, bool] = {}  # whether it is the service's
+
+    def __len__(self) -> int:
+        return len(self._ungreeted) + len(self._greeted)
+
+    def __iter__(self) -> Iterator[T]:
+        yield from list(self._ungreeted)
+        yield from list(self._greeted)
+
+    def __contains__(self, connection: object) -> bool:
+        """Whether it is there, and has not had to give way."""
+        return connection in self._ungreeted or connection in self._greeted
+
+    def enter(self, connection: T, host: str) -> T | None:
+        """Take a new connection in. Returns which one has to give way, perhaps itself, None for none."""
+        self._ungreeted[connection] = host
+        if len(self._ungreeted) <= self._most_ungreeted and len(self) <= self._most:
+            return None
+        hosts = Counter(self._ungreeted.values())
+        most = max(hosts.values())
+        oldest = next(each for each, host in self._ungreeted.items() if hosts[host] == most)
+        del self._ungreeted[oldest]
+        return oldest
+
+    def greet(self, connection: T, trusted: bool) -> bool:
+        """A connection has shaken hands; returns whether it may stay. trusted: it is the service's."""
+        if connection not in self._ungreeted:
+            return False
+        if not trusted and len(self._greeted) - sum(self._greeted.values()) >= self._most - self._kept:
+            return False
+        del self._ungreeted[connection]
+        self._greeted[connection] = trusted
+        return True
+
+    def leave(self, connection: T) -> None:
+        """A connection has ended."""
+        self._ungreeted.pop(connection, None)
+        self._greeted.pop(connection, None)
