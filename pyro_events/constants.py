@@ -20,8 +20,13 @@ GIB: Final = 1024 * MIB
 
 # From here on, what avoids copying costs less than copying.
 LARGE: Final = 64 * KIB
-# One payload of our own codec. The service never opens it, so its size costs memory only.
-MAX_MESSAGE: Final = 8 * MIB
+# One payload of our own codec. The service never opens it, so its size costs memory only. A camera's picture
+# of 2048 x 2048 pixels of 16 bits is 8 MiB and a header.
+MAX_MESSAGE: Final = 16 * MIB
+# The most that a service can be told to take: a few of these fit into the total of all backlogs.
+LARGEST_MESSAGE: Final = 256 * MIB
+# One answer of the service: the statistics of thousands of subscribers, or the results of a Pyro batch.
+MAX_REPLY: Final = 8 * MIB
 # What a stock client may send in one call. 1 MiB of serpent holds the interpreter for 1.3 s,
 # 64 KiB for 0.1 s, and nobody else is served meanwhile.
 MAX_STOCK_CALL: Final = 64 * KIB

@@ -88,7 +88,10 @@ _OPTIONS: tuple[Option, ...] = (
         ("--delivery-deadline",),
         _seconds(c.DELIVERY_DEADLINE, "for which a full backlog may hold up a publisher"),
     ),
-    (("--max-message",), _value(int, "BYTES", c.MAX_MESSAGE, "largest message, up to that size")),
+    (
+        ("--max-message",),
+        _value(int, "BYTES", c.MAX_MESSAGE, f"largest message, at most {c.LARGEST_MESSAGE}"),
+    ),
     (
         ("--max-connections",),
         _value(int, "N", c.MAX_CONNECTIONS, "most clients at a time, and most subscribers"),

@@ -141,9 +141,9 @@ class ServiceOptions:
         ):
             _check_count(name, getattr(self, name), 1)
         _check_count("max_per_host", self.max_per_host, 0)
-        if self.max_message > c.MAX_MESSAGE:
+        if self.max_message > c.LARGEST_MESSAGE:
             raise ValueError(
-                f"max_message can be at most {c.MAX_MESSAGE}, not {self.max_message}: "
+                f"max_message can be at most {c.LARGEST_MESSAGE}, not {self.max_message}: "
                 "publishers and subscribers take no more"
             )
         for name in (

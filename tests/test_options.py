@@ -49,7 +49,7 @@ def test_the_defaults() -> None:
     options = ServiceOptions()
     assert options.backlog == BacklogOptions(100_000, 64 * constants.MIB, Overflow.BLOCK)
     assert options.total_backlog_bytes == constants.GIB
-    assert options.max_message == 8 * constants.MIB
+    assert options.max_message == 16 * constants.MIB
     assert (options.delivery_deadline, options.first_contact) == (10.0, 60.0)
     assert options.allow_callback == frozenset()
 
@@ -161,7 +161,7 @@ def test_addresses(name: str) -> None:
             ServiceOptions(**{name: bad})  # type: ignore[arg-type]
 
 
-def test_a_message_can_only_be_bounded_more_narrowly() -> None:
-    assert ServiceOptions(max_message=8 * constants.MIB).max_message == 8 * constants.MIB
-    with pytest.raises(ValueError, match="at most 8388608, not 8388609"):
-        ServiceOptions(max_message=8 * constants.MIB + 1)
+def test_a_message_is_at_most_256_mib() -> None:
+    assert ServiceOptions(max_message=256 * constants.MIB).max_message == 256 * constants.MIB
+    with pytest.raises(ValueError, match="at most 268435456, not 268435457"):
+        ServiceOptions(max_message=256 * constants.MIB + 1)

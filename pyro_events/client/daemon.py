@@ -24,6 +24,7 @@ from Pyro5 import config
 
 from ..addresses import format_address
 from ..background_log import get_logger
+from ..constants import MAX_MESSAGE
 from ..tls import TlsSocket, server_context
 from ..wire import calls
 from ..wire.frames import CORRELATED, INVOKE, MSGPACK, Frame
@@ -43,6 +44,10 @@ _FULL: Final = "this program has as many connections as it may"
 
 class Home(Protocol):
     """Who hears of the service's connections."""
+
+    @property
+    def max_message(self) -> int | None:
+        """Bytes of the largest message of the service that was subscribed at; None if it has not said."""
 
     def arrived(self, connection: object) -> bool:
         """One was made; returns whether events may have been missed before it."""
@@ -208,16 +213,30 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             if lane is None:
                 carrier.close()
         if lane is not None and hello is not None:
-            if self._home is not None and self._is_home(hello):
-                carrier.gap = self._home.arrived(carrier)
+            said = self._service_hello(hello)
+            if said is not None:
+                connection.expect_batches(self._max_message(said))
+                if self._home is not None:
+                    carrier.gap = self._home.arrived(carrier)
             lane.run()
 
-    def _is_home(self, hello: Frame) -> bool:
-        """Whether a connection is, by all that one can tell, the service's to our subscriber."""
+    def _service_hello(self, frame: Frame) -> calls.Hello | None:
+        """What a connection's first frame says, if it is, by all that one can tell, the service's to our
+        subscriber; else None."""
         try:
-            return hello.serializer_id == MSGPACK and calls.read_hello(hello).object_id == self._home_id
+            hello = calls.read_hello(frame) if frame.serializer_id == MSGPACK else None
         except Pyro5.errors.SerializeError:
-            return False
+            return None
+        return hello if hello is not None and hello.object_id == self._home_id else None
+
+    def _max_message(self, hello: calls.Hello) -> int:
+        """Bytes of the largest message that may come over a connection that says to be the service's.
+
+        Without a passphrase anybody can say so: then no more than the service said when we subscribed.
+        """
+        bound = MAX_MESSAGE if hello.max_message is None else hello.max_message
+        known = self._home.max_message if self._home is not None else None
+        return bound if self._gate is not None or known is None else min(bound, known)
 
     def _own_crew(self) -> Crew:
         """For a daemon that no subscriber uses: nobody will give it events."""

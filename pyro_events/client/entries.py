@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..blocks import Block
 from ..broker.subjects import check_subject, check_subjects
-from ..constants import LARGE, MAX_MESSAGE, MAX_STOCK_CALL
+from ..constants import LARGE, MAX_STOCK_CALL
 from ..errors import MessageTooLargeError
 from ..wire.packing import pack
 from .session import Call
@@ -35,11 +35,6 @@ def checked_entry(subjects: Any, payload: bytes | Block) -> tuple[Entry, int, in
     The size is an upper bound. Raises TypeError or ValueError for the subjects, and
     MessageTooLargeError.
     """
-    if len(payload) > MAX_MESSAGE:
-        raise MessageTooLargeError(
-            f"the message takes {len(payload)} bytes and may take at most {MAX_MESSAGE}: "
-            "publish it in parts, or publish where it can be fetched"
-        )
     if type(subjects) is str:
         name = check_subject(subjects)
         width = len(name) if name.isascii() else 4 * len(name)
@@ -52,6 +47,14 @@ def checked_entry(subjects: Any, payload: bytes | Block) -> tuple[Entry, int, in
             f"and may take at most {_NAMES:,}: publish on fewer subjects at once"
         )
     return (names, payload), len(names), len(payload) + width + _ENVELOPE
+
+
+def too_large(size: int, most: int, address: str | None) -> MessageTooLargeError:
+    """The error of a message that the service does not take."""
+    return MessageTooLargeError(
+        f"the message takes {size:,} bytes, and the limit of the event service at {address} is {most:,} "
+        "(its option --max-message): publish it in parts, or publish where it can be fetched"
+    )
 
 
 def packed_batch(batch: list[Entry]) -> Call:

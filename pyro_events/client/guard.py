@@ -15,6 +15,7 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import replace
 from typing import Final
 
 import msgpack
@@ -27,7 +28,6 @@ from ..constants import (
     HANDSHAKE_TIMEOUT,
     KIB,
     MAX_HANDSHAKE,
-    MAX_MESSAGE,
     MAX_STOCK_CALL,
 )
 from ..introduction import STOCK_HELLO
@@ -51,12 +51,10 @@ from ..wire.frames import (
 # maps and unmaps it every time.
 RECEIVE_SIZE: Final = 64 * KIB
 # A batch is closed by the event that takes it over BATCH_BYTES; subjects and numbers come on top.
-LARGEST_BATCH: Final = BATCH_BYTES + MAX_MESSAGE + 64 * KIB
+_BESIDE_MESSAGE: Final = BATCH_BYTES + 64 * KIB
 
 _HELLO_LIMITS: Final = FrameLimits(types=frozenset({CONNECT}), size=MAX_HANDSHAKE, compressed=False)
-_CALL_LIMITS: Final = FrameLimits(
-    types=frozenset({INVOKE, PING}), size=MAX_STOCK_CALL, large=LARGEST_BATCH, compressed=False
-)
+_CALL_LIMITS: Final = FrameLimits(types=frozenset({INVOKE, PING}), size=MAX_STOCK_CALL, compressed=False)
 _SIZES: Final = struct.Struct("!II")
 _SIZES_AT: Final = 12
 
@@ -99,6 +97,10 @@ class GuardedConnection(SocketConnection):
         self._reader.limits = _CALL_LIMITS
         self.serve(frame)
         return frame
+
+    def expect_batches(self, max_message: int) -> None:
+        """From now on batches of events may come, whose last message takes at most that many bytes."""
+        self._reader.limits = replace(_CALL_LIMITS, large=_BESIDE_MESSAGE + max_message)
 
     def refuse(self, seq: int, reason: str) -> None:
         """Answer the first frame with a refusal."""

@@ -160,6 +160,11 @@ class Inlet:
 
     # What the daemon tells (daemon.Home)
 
+    @property
+    def max_message(self) -> int | None:
+        """Bytes of the largest message of the service, as it said when the link connected."""
+        return self.link.announced
+
     def arrived(self, connection: object) -> bool:
         """The service has connected; returns whether events may have been missed before."""
         reason = self.keeper.arrived(connection)

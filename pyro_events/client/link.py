@@ -22,6 +22,7 @@ import time
 import weakref
 from typing import Any, Final
 
+from ..constants import MAX_MESSAGE
 from ..errors import (
     AccessDeniedError,
     AnswerTimeoutError,
@@ -34,6 +35,7 @@ from ..foreign_exceptions import is_foreign
 from ..service_threads import refuse_in_service_thread, running
 from ..wire.identity import Identity
 from ..wire.packing import pack
+from .entries import too_large
 from .interruptions import owned, within
 from .locate import Finder
 from .replies import read_reply
@@ -84,6 +86,10 @@ class Link:
         self._examined = False
         self.reconnects = 0
         self._beside: Link | None = None
+        # Bytes of the largest message, as the service said when it was last connected to, and what holds if
+        # it did not. Plain attributes, because they are read for each event.
+        self.announced: int | None = None
+        self.max_message = MAX_MESSAGE
         self._make_locks()
         _links.add(self)
 
@@ -167,6 +173,15 @@ class Link:
             time.sleep(min(delay, left))
             delay = min(2 * delay, _LAST_DELAY)
 
+    def check_size(self, size: int) -> None:
+        """Raise MessageTooLargeError if the service does not take a message of that many bytes.
+
+        The service may have been started again with another bound: this connects if there is no connection.
+        """
+        self.connect()
+        if size > self.max_message:
+            raise too_large(size, self.max_message, self.address)
+
     def drop(self, reason: str) -> None:
         """Give the connection up; the next call makes a new one."""
         session = self._session
@@ -201,7 +216,10 @@ class Link:
                     break
                 self._writing = True
                 try:
-                    session = self._usable(deadline=deadline)
+                    usable = self._usable(deadline=deadline)
+                    if len(call) > 1 and len(call[1]) > self.max_message:
+                        raise too_large(len(call[1]), self.max_message, usable.address)
+                    session = usable
                     ticket = session.send(call, deadline)
                 except BaseException:
                     self._writing = False
@@ -357,6 +375,8 @@ class Link:
             finally:
                 self._opening = None
             self._finder.was_good(uri)
+            self.announced = session.announced
+            self.max_message = MAX_MESSAGE if session.announced is None else session.announced
             if self._last_address is not None:
                 self.reconnects += 1
             self._session, self._last_address = session, session.address

@@ -100,8 +100,10 @@ class Pipeline:
         Raises TypeError or ValueError for what cannot be published, MessageTooLargeError, and
         PipelineError when earlier events could not be published.
         """
-        entry, events, size = checked_entry(subjects, encode_shared(message))
-        outbox = self._outbox
+        outbox, payload = self._outbox, encode_shared(message)
+        if len(payload) > outbox.link.max_message:
+            outbox.link.check_size(len(payload))
+        entry, events, size = checked_entry(subjects, payload)
         if outbox.current is not self or self._trouble:
             outbox = self._take_over()
         if not events:

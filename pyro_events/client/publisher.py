@@ -97,8 +97,11 @@ class Publisher(Participant):
             message = either("publish()", "message", message, "msg", msg)
         if timeout is not None:
             timeout = checked_timeout(timeout)
-        entry, events, _ = checked_entry(subjects, encode_shared(message))
-        return self.__outbox.publish(entry, events, timeout) if events else 0
+        outbox, payload = self.__outbox, encode_shared(message)
+        if len(payload) > outbox.link.max_message:
+            outbox.link.check_size(len(payload))
+        entry, events, _ = checked_entry(subjects, payload)
+        return outbox.publish(entry, events, timeout) if events else 0
 
     def pipeline(self) -> Pipeline:
         """A faster way to publish much: gathers events and is acknowledged in the background.

@@ -19,7 +19,7 @@ import Pyro5.core
 
 from .. import connecting
 from ..addresses import UNIX
-from ..constants import MAX_HANDSHAKE_REPLY, MAX_MESSAGE, NAME_KEY
+from ..constants import MAX_HANDSHAKE_REPLY, MAX_REPLY, NAME_KEY
 from ..errors import ServiceUnreachableError
 from ..foreign_exceptions import is_foreign
 from ..introduction import Introduction
@@ -39,6 +39,7 @@ from ..wire.frames import (
     write_header,
 )
 from ..wire.identity import Identity
+from ..wire.message_bound import announced_max_message
 from .keepalive import keep_alive
 from .replies import unpacked
 
@@ -56,7 +57,7 @@ _GREETING_LIMITS: Final = FrameLimits(
 )
 # The largest reply is the statistics of a service with thousands of subscribers.
 _REPLY_LIMITS: Final = FrameLimits(
-    types=frozenset({RESULT}), size=MAX_MESSAGE, serializers=frozenset({MSGPACK})
+    types=frozenset({RESULT}), size=MAX_REPLY, serializers=frozenset({MSGPACK})
 )
 
 
@@ -91,6 +92,7 @@ class Session:
         "_reader",
         "_seq",
         "address",
+        "announced",
         "dead",
         "local_host",
         "reason",
@@ -104,6 +106,8 @@ class Session:
         self.dead = False
         self.reason: str | None = None
         self.address = str(uri)
+        # Bytes of the largest message, if the service has said it.
+        self.announced: int | None = None
         # The address that the service sees us at; a Unix domain socket has none.
         self.local_host = "" if uri.sockname else str(sock.getsockname()[0])
         # The address that it is at, as far as that is known.
@@ -208,6 +212,7 @@ class Session:
         methods = metadata.get("methods") if isinstance(metadata, dict) else None
         if isinstance(methods, list) and "publish_encoded" not in methods:
             raise ServiceUnreachableError(f"the object at {self.address} is no event service")
+        self.announced = announced_max_message(answer)
         self._reader.limits = _REPLY_LIMITS
         return True
 

@@ -94,8 +94,8 @@ class _BatchResult(Pending):
         if isinstance(result, (dict, list, tuple)):
             # A batch of 64 KiB may ask two thousand times for what takes megabytes.
             self._size += size_of(result)
-            if self._size > c.MAX_MESSAGE and self._results:
-                result = ValueError(f"the results of a batch can be {c.MAX_MESSAGE} bytes: make several")
+            if self._size > c.MAX_REPLY and self._results:
+                result = ValueError(f"the results of a batch can be {c.MAX_REPLY} bytes: make several")
         self._results.append(result)
         return not isinstance(result, Exception)
 

@@ -268,7 +268,7 @@ class Connection(asyncio.BufferedProtocol):
             self._timer.cancel()
             self._timer = None
         owner = self._owner
-        caller, answer = greeted(frame, self.peer, owner.doorkeeper, owner.objects)
+        caller, answer = greeted(frame, self.peer, owner.doorkeeper, owner.objects, owner.options.max_message)
         self._serving.answers.append(answer)
         self._serving.caller = caller
         if caller is None:

@@ -172,7 +172,7 @@ class Delivery(asyncio.Protocol):
         patience = self._options.first_contact
         self._patience = self._loop.call_later(patience, self.close, Loss.GONE, unanswered(patience))
         hello = self._proof.hello if self._proof is not None else STOCK_HELLO
-        transport.write(callbacks.write_connect(self._object_id, hello))
+        transport.write(callbacks.write_connect(self._object_id, hello, self._options.max_message))
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)

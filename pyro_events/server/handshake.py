@@ -33,7 +33,11 @@ def call_limits(options: ServiceOptions) -> FrameLimits:
 
 
 def greeted(
-    frame: Frame, peer: str, doorkeeper: Doorkeeper, objects: Mapping[str, ServedObject]
+    frame: Frame,
+    peer: str,
+    doorkeeper: Doorkeeper,
+    objects: Mapping[str, ServedObject],
+    max_message: int,
 ) -> tuple[Caller | None, bytes]:
     """Judge the first frame of a connection: who its client is, None if it may not stay; and the answer."""
     try:
@@ -48,7 +52,9 @@ def greeted(
         if not isinstance(error, AgainError):
             log.info("a client from %s was turned away: %s", peer, error, about=peer)
         return None, calls.write_connect_fail(frame.serializer_id, frame.seq, str(error))
-    answer = calls.write_connect_ok(frame.serializer_id, frame.seq, greeting, remote_names(served))
+    answer = calls.write_connect_ok(
+        frame.serializer_id, frame.seq, greeting, remote_names(served), max_message
+    )
     if proved:
         # A proof is for one object: whoever passes on what a client proves to the name server must not
         # get at the service by it. Pyro5's proxies ask the daemon what an object can do.

@@ -33,6 +33,7 @@ from .frames import (
     write_frame,
     write_header,
 )
+from .message_bound import MAX_MESSAGE_KEY
 from .packing import pack
 
 # [subject, time, seq, missed, payload]
@@ -52,9 +53,12 @@ GREETING_LIMITS: Final = FrameLimits(types=frozenset({CONNECT_OK, CONNECT_FAIL})
 ANSWER_LIMITS: Final = FrameLimits(types=frozenset({RESULT, PING}), size=MAX_HANDSHAKE_REPLY)
 
 
-def write_connect(object_id: str, handshake: Any) -> bytes:
-    """The frame that greets a subscriber's daemon."""
-    return write_frame(CONNECT, 0, MSGPACK, 0, pack({"handshake": handshake, "object": object_id}))
+def write_connect(object_id: str, handshake: Any, max_message: int | None = None) -> bytes:
+    """The frame that greets a subscriber's daemon. max_message: bytes that a message may take."""
+    hello = {"handshake": handshake, "object": object_id}
+    if max_message is not None:
+        hello[MAX_MESSAGE_KEY] = max_message
+    return write_frame(CONNECT, 0, MSGPACK, 0, pack(hello))
 
 
 def write_ping(seq: int) -> bytes:

@@ -33,6 +33,7 @@ from .frames import (
     Frame,
     write_frame,
 )
+from .message_bound import MAX_MESSAGE_KEY, announced_max_message
 from .packing import pack
 
 # How our Publisher's calls begin, up to the batch that is their only argument, and how they end.
@@ -55,11 +56,12 @@ class Call(NamedTuple):
 
 class Hello(NamedTuple):
     """What a client says first: its handshake data, the object that it wants, and perhaps its name, which is
-    not checked yet."""
+    not checked yet. A service that greets a subscriber says how large its messages may be."""
 
     handshake: Any
     object_id: str
     name: Any = None
+    max_message: int | None = None
 
 
 def read_hello(frame: Frame) -> Hello:
@@ -67,7 +69,7 @@ def read_hello(frame: Frame) -> Hello:
     data = read_plain(frame.serializer_id, frame.payload)
     if not isinstance(data, dict) or not isinstance(data.get("object"), str):
         raise Pyro5.errors.SerializeError("a handshake must name the object that it is for")
-    return Hello(data.get("handshake"), data["object"], data.get(NAME_KEY))
+    return Hello(data.get("handshake"), data["object"], data.get(NAME_KEY), announced_max_message(data))
 
 
 def read_call(frame: Frame) -> Call:
@@ -239,10 +241,13 @@ def _writable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def write_connect_ok(serializer_id: int, seq: int, handshake: Any, methods: list[str]) -> bytes:
-    """The frame that accepts a client: the handshake's answer and what may be called."""
+def write_connect_ok(
+    serializer_id: int, seq: int, handshake: Any, methods: list[str], max_message: int
+) -> bytes:
+    """The frame that accepts a client: the answer, what it may call, and how large a message may be."""
     metadata = {"methods": methods, "oneway": [], "attrs": []}
-    data = _dumper(serializer_id).dumps({"handshake": handshake, "meta": metadata})
+    answer = {"handshake": handshake, "meta": metadata, MAX_MESSAGE_KEY: max_message}
+    data = _dumper(serializer_id).dumps(answer)
     return write_frame(CONNECT_OK, 0, serializer_id, seq, data)
 
 

@@ -141,6 +141,8 @@ def rows(count: int, payload: bytes = encode("m")) -> list[list[Any]]:
 class Home:
     """A home that counts who has knocked."""
 
+    max_message = None
+
     def __init__(self, service: str = "") -> None:
         self.knocks = 0
         self.service = service

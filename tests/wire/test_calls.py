@@ -646,12 +646,13 @@ def test_an_error_may_say_anything(name: str, text: str) -> None:
 
 @each_serializer
 def test_an_accepted_client_learns_what_it_may_call(name: str) -> None:
-    data = calls.write_connect_ok(IDS[name], 3, "hello", ["publish", "subscribe"])
+    data = calls.write_connect_ok(IDS[name], 3, "hello", ["publish", "subscribe"], 5000)
     message = received(data)
     assert (message.type, message.flags, message.seq) == (pyro.MSG_CONNECTOK, 0, 3)
     assert result_of(data) == {
         "handshake": "hello",
         "meta": {"methods": ["publish", "subscribe"], "oneway": [], "attrs": []},
+        "max_message": 5000,
     }
 
 
