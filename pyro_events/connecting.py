@@ -202,12 +202,16 @@ def speaks_plainly(host: str, port: int, deadline: float) -> bool:
 def _first_bytes(host: str, port: int, message: bytes, deadline: float) -> bytes:
     """The first two bytes of an answer; fewer if there is none."""
     received = b""
-    with contextlib.suppress(OSError), connect(host, port, deadline) as sock:
-        sock.sendall(message)
-        while len(received) < 2 and (left := deadline - time.monotonic()) > 0:
-            sock.settimeout(left)
-            data = sock.recv(2 - len(received))
-            if not data:
-                break
-            received += data
+    try:
+        with connect(host, port, deadline) as sock:
+            sock.sendall(message)
+            while len(received) < 2 and (left := deadline - time.monotonic()) > 0:
+                sock.settimeout(left)
+                data = sock.recv(2 - len(received))
+                if not data:
+                    break
+                received += data
+    except OSError as error:
+        if is_foreign(error, OSError):
+            raise
     return received

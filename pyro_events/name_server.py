@@ -22,9 +22,9 @@ from . import connecting
 from .addresses import UNIX, format_address
 from .constants import MAX_HANDSHAKE_REPLY, MIB
 from .errors import AccessDeniedError, ClocksDifferError, NameServerDeniedError, ServiceNotFoundError
+from .foreign_exceptions import is_foreign, is_signal_handlers
 from .introduction import Introduction
 from .tls import client_context
-from .wire import calls
 from .wire.frames import (
     CONNECT,
     CONNECT_FAIL,
@@ -48,6 +48,9 @@ _GREETING_LIMITS: Final = FrameLimits(
     types=frozenset({CONNECT_OK, CONNECT_FAIL}), size=MAX_HANDSHAKE_REPLY, serializers=frozenset({SERPENT})
 )
 _REPLY_LIMITS: Final = FrameLimits(types=frozenset({RESULT}), size=MIB, serializers=frozenset({SERPENT}))
+
+# What comes of reading a URI that is none.
+_NO_URI: Final = (Pyro5.errors.PyroError, TypeError, ValueError, KeyError, AttributeError)
 
 UNGUARDED: Final = (
     "with ident the name server must be guarded by it too: start one with `python -m pyro_events.ns "
@@ -99,6 +102,8 @@ class NameServer:
         try:
             self._sock = connecting.connect(self.host, self.port, self.deadline)
         except OSError as error:
+            if is_foreign(error, OSError):
+                raise
             raise NobodyThereError(
                 f"no name server was found at {self.where}: {connecting.reason(error)}"
             ) from None
@@ -112,9 +117,13 @@ class NameServer:
             return False
         except (OSError, FrameError) as error:
             self.close()
+            if is_foreign(error, OSError, FrameError):
+                raise
             raise self._no_answer(error, context is not None) from None
         except AccessDeniedError as error:
             self.close()
+            if is_foreign(error, AccessDeniedError):
+                raise
             raise _explained(error) from None
         except BaseException:
             self.close()
@@ -176,6 +185,8 @@ class NameServer:
             frame = self._answer()
             value = _plain(frame)
         except (OSError, FrameError) as error:
+            if is_foreign(error, OSError, FrameError):
+                raise
             raise ServiceNotFoundError(
                 f"the name server at {self.where} does not answer: {connecting.reason(error)}"
             ) from None
@@ -238,8 +249,9 @@ class NameServer:
             uri = Pyro5.core.URI(value)
             if uri.protocol == "PYRO":
                 return uri
-        except (Pyro5.errors.PyroError, TypeError, ValueError, KeyError, AttributeError):
-            pass
+        except _NO_URI as error:
+            if is_foreign(error, *_NO_URI):
+                raise
         raise UnusableEntryError(
             f"the name server at {self.where} has something else than a URI under {name}: "
             f"{str(value)[:200]!r}"
@@ -273,9 +285,11 @@ class NameServer:
 
 def _plain(frame: Frame) -> Any:
     try:
-        return calls.read_plain(SERPENT, frame.payload)
-    except Pyro5.errors.SerializeError as error:
-        raise FrameError(f"it sends what cannot be read ({error})") from None
+        return serpent.loads(frame.payload)
+    except Exception as error:  # it raises a dozen kinds, and a signal's handler any other
+        if is_signal_handlers(error):
+            raise
+        raise FrameError(f"it sends what cannot be read ({type(error).__name__}: {error})"[:200]) from None
 
 
 def _explained(error: AccessDeniedError) -> AccessDeniedError:

@@ -18,6 +18,7 @@ from Pyro5 import config
 
 from .addresses import checked_host, checked_port
 from .errors import ServiceNotFoundError
+from .foreign_exceptions import is_foreign
 from .name_server import NameServer, NobodyThereError
 from .wire.identity import Identity
 
@@ -77,20 +78,47 @@ def find_name_server(
 def _broadcast(deadline: float) -> Iterator[Pyro5.core.URI]:
     """Where name servers say they are, that hear a broadcast."""
     heard: set[bytes] = set()
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         again = 0.0
         while (now := time.monotonic()) < deadline:
             if now >= again:
                 again = now + _SHOUT_EVERY
                 for address in config.BROADCAST_ADDRS:
-                    with contextlib.suppress(OSError):  # not every system can send to each of them
-                        sock.sendto(b"GET_NSURI", 0, (address, config.NS_BCPORT))
+                    _send(sock, address)
             sock.settimeout(max(0.001, min(again, deadline) - now))
-            with contextlib.suppress(TimeoutError, Pyro5.errors.PyroError):
-                data = sock.recvfrom(200)[0]
-                if data not in heard:
-                    heard.add(data)
-                    uri = Pyro5.core.URI(data.decode("ascii", "replace"))
-                    if uri.protocol == "PYRO" and uri.host:
-                        yield uri
+            data = _received(sock)
+            if data is not None and data not in heard:
+                heard.add(data)
+                uri = _uri(data)
+                if uri is not None:
+                    yield uri
+
+
+def _send(sock: socket.socket, address: str) -> None:
+    try:
+        sock.sendto(b"GET_NSURI", 0, (address, config.NS_BCPORT))
+    except OSError as error:  # not every system can send to each of them
+        if is_foreign(error, OSError):
+            raise
+
+
+def _received(sock: socket.socket) -> bytes | None:
+    """What has been answered, None for nothing in time."""
+    try:
+        return sock.recvfrom(200)[0]
+    except OSError as error:
+        if is_foreign(error, OSError):
+            raise
+        return None
+
+
+def _uri(data: bytes) -> Pyro5.core.URI | None:
+    """The URI in an answer; None if there is none that can be connected to."""
+    try:
+        uri = Pyro5.core.URI(data.decode("ascii", "replace"))
+    except Pyro5.errors.PyroError as error:
+        if is_foreign(error, Pyro5.errors.PyroError):
+            raise
+        return None
+    return uri if uri.protocol == "PYRO" and uri.host else None

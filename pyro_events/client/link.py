@@ -163,12 +163,16 @@ class Link:
                     self._connected_anew(False, time.monotonic() + FIRST_CONNECT + self._finder.delay)
                 return
             except (ServiceNotFoundError, ServiceUnreachableError) as error:
+                if is_foreign(error, EventServiceError):
+                    raise
                 left = until - time.monotonic()
                 if not error.temporary or left <= 0:
                     if wait:
                         error.args = (f"{error} (after waiting {wait:g} s)",)
                     raise error.with_traceback(None) from None  # its user's frames are what helps
             except EventServiceError as error:
+                if is_foreign(error, EventServiceError):
+                    raise
                 raise error.with_traceback(None) from None
             time.sleep(min(delay, left))
             delay = min(2 * delay, _LAST_DELAY)

@@ -16,9 +16,17 @@ import Pyro5.core
 import Pyro5.errors
 from Pyro5 import config
 
-from ..addresses import UNIX, checked_host, checked_port, format_address, split_address
+from ..addresses import (
+    UNIX,
+    checked_host,
+    checked_port,
+    format_address,
+    is_ip_address,
+    split_address,
+)
 from ..constants import EVENTSERVER_NAME
 from ..errors import ServiceNotFoundError
+from ..foreign_exceptions import is_foreign
 from ..name_server import NameServer
 from ..name_server_search import LOOKUP, find_name_server
 from ..wire.identity import Identity
@@ -57,6 +65,8 @@ def parse_uri(es_uri: object) -> Pyro5.core.URI:
             text = f"{named}@{_location(location, None if needed else config.NS_PORT)}"
         return Pyro5.core.URI(text)
     except (ValueError, Pyro5.errors.PyroError) as error:
+        if is_foreign(error, ValueError, Pyro5.errors.PyroError):
+            raise
         raise ValueError(
             f"es_uri={str(es_uri)!r} is no address of an event service: {error}; {_WRITE}"
         ) from None
@@ -160,12 +170,11 @@ class Finder:
         try:
             return find_name_server(self._ns_host, self._ns_port, self.identity, LOOKUP)
         except ServiceNotFoundError as error:
+            if is_foreign(error, ServiceNotFoundError):
+                raise
             error.args = (f"no event service found: {error}",)
             raise
 
 
 def _is_loopback(host: str | None) -> bool:
-    try:
-        return host is not None and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
-    except ValueError:
-        return False
+    return host is not None and (host in ("localhost", "::1") or (host[:4] == "127." and is_ip_address(host)))

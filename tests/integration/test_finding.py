@@ -344,6 +344,43 @@ def test_waiting_can_be_interrupted(
         signal.signal(signal.SIGALRM, previous)
 
 
+class HandlersError(ServiceNotFoundError):
+    """A signal's handler may raise anything."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+@pytest.mark.parametrize("kind", [TimeoutError, OSError, ValueError, HandlersError, AccessDeniedError])
+@pytest.mark.parametrize("place", ["name server", "service", "silent name server", "silent service"])
+def test_what_a_signal_s_handler_raises_ends_the_waiting_as_it_is(
+    kind: type[Exception], place: str, free_port: Callable[[], int]
+) -> None:
+    """Whatever its class is: a look-up must not take it for an answer, and try again."""
+    Pyro5.config.NS_PORT = Pyro5.config.NS_BCPORT = port = free_port()
+    raised = kind("of the handler")
+
+    def handler(number: int, frame: object) -> None:
+        raise raised
+
+    previous = signal.signal(signal.SIGALRM, handler)
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        if "silent" in place:
+            port = silent.getsockname()[1]
+        where: dict[str, Any] = (
+            {"ns_host": LOOPBACK, "ns_port": port} if "name" in place else {"es_uri": f"{LOOPBACK}:{port}"}
+        )
+        if place == "name server":
+            where = {}  # the broadcast too
+        try:
+            for after in (0.01, 0.1, 0.3):
+                signal.setitimer(signal.ITIMER_REAL, after)
+                with pytest.raises(kind) as caught:
+                    Publisher(wait=60, **where)
+                assert caught.value is raised and str(raised) == "of the handler"
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, previous)
+
+
 @CLIENTS
 @pytest.mark.parametrize("wait", ["1", None, True, b"1"])
 def test_what_is_no_time_to_wait(client: type, wait: object) -> None:
