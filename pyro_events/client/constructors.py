@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import types
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -32,15 +33,21 @@ class _Cooperative:
         self._abandon = abandon
         self._owner: type | None = None
 
+        @functools.wraps(init)
+        def entered(instance: Any, *args: Any, **named: Any) -> None:
+            args, named = _sealed(args, named)
+            self.run(instance, *args, **named)
+
+        self._entered = entered
+
     def __set_name__(self, owner: type, name: str) -> None:
         self._owner = owner
 
     def __get__(self, instance: Any, owner: type | None = None) -> Callable[..., None]:
-        return self._init if instance is None else functools.partial(self.run, instance)
+        return self._init if instance is None else types.MethodType(self._entered, instance)
 
     def run(self, instance: Any, *args: Any, **named: Any) -> None:
-        """Initialise the instance, then what comes behind our class in its bases."""
-        args, named = _sealed(args, named)
+        """Initialise the instance, then what comes behind our class in its bases. ident is wrapped."""
         self._init(instance, *args, **named)
         try:
             self._go_on(instance, args, named)

@@ -58,7 +58,7 @@ class _Use:
 
     def lately(self, now: float) -> float:
         """Seconds, halved with every HALF_LIFE that has passed."""
-        return math.exp2(min(self.level - now / HALF_LIFE, 1000.0)) if self.level > -math.inf else 0.0
+        return 2.0 ** min(self.level - now / HALF_LIFE, 1000.0) if self.level > -math.inf else 0.0
 
     def add(self, seconds: float, now: float) -> None:
         used = self.lately(now) + seconds

@@ -290,6 +290,19 @@ def test_no_passphrase_shows() -> None:
                 assert proxy.publish("A", 1) == 0
 
 
+def test_constructors_hide_the_passphrase_whatever_they_raise(free_port: Callable[[], int]) -> None:
+    class Both(Publisher, Subscriber): ...
+
+    uri = f"PYRO:Pyro.EventService@127.0.0.1:{free_port()}"
+    for arguments, named in ((("open sesame",), {}), ((), {"ident": "open sesame"})):
+        for kind in (Publisher, Subscriber, Both):
+            with pytest.raises(EventServiceError) as raised:
+                kind(*arguments, es_uri=uri, **named)
+            ours = [entry for entry in raised.traceback if "pyro_events" in str(entry.path)]
+            assert len(ours) > 2
+            assert not [entry for entry in ours if "sesame" in repr(entry.frame.f_locals)]
+
+
 @pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_copies_are_refused_with_a_reason(
     uri: str, publisher: Publisher, make: Callable[[object], object]
