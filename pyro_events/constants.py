@@ -94,6 +94,11 @@ BATCH_SECONDS: Final = 0.5
 # Nesting of a message: Python's own recursion limit is far above, a screen is far below.
 MAX_DEPTH: Final = 64
 
+# The embedded name server: Pyro5's own has no bounds. A name is no longer than a subject.
+MAX_NAME: Final = 255
+MAX_NAMES: Final = 10_000
+MAX_NAME_BYTES: Final = 64 * MIB
+
 # How often the service looks whether the name server still knows it; it must be told again
 # within 5 s.
 NAME_CHECK: Final = 2.0

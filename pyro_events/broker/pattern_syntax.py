@@ -85,14 +85,14 @@ class Translation:
     cost: what reading it took, in steps of an RE2 program, beside the length of the texts.
     """
 
-    def __init__(self, text: str, most: int) -> None:
+    def __init__(self, text: str, most: int, ignore_case: bool = True) -> None:
         """most: what reading it may cost. Raises PatternSyntaxError."""
         self._text = text
         self._most = most
         self.cost = 0
-        self.spelled = False
+        self.spelled = not ignore_case
         try:
-            self._begin(Case.FOLDED)
+            self._begin(Case.FOLDED if ignore_case else Case.EXACT)
         except _CaseCountsError:
             self.spelled = True
             self._begin(Case.IGNORED)

@@ -174,7 +174,7 @@ class Pattern:
         return f"<Pattern {self.text!r}>"
 
 
-def compile_pattern(pattern: object) -> Pattern:
+def compile_pattern(pattern: object, ignore_case: bool = True) -> Pattern:
     """Return the Pattern of a regular expression in the syntax of Python's `re`.
 
     Raises TypeError for anything but text, and ValueError, with the pattern and the reason, for one
@@ -184,7 +184,7 @@ def compile_pattern(pattern: object) -> Pattern:
     _check_length(text, "pattern")
     try:
         text.encode()
-        translation = Translation(text, MAX_PATTERN_PROGRAM)
+        translation = Translation(text, MAX_PATTERN_PROGRAM, ignore_case)
     except UnicodeEncodeError:
         raise ValueError(f"pattern {_shown(text)} contains a lone surrogate: remove it") from None
     except PatternSyntaxError as error:

@@ -189,7 +189,12 @@ class EventServiceStarter(PolledRunner):
         """The entry to be made, in a name server that runs or has been found; None without one."""
         if self._embed_ns:
             names = await serve_names(
-                engine, self._ns_host or self._host, self._ns_port, self._identity is not None, self._nathost
+                engine,
+                self._ns_host or self._host,
+                self._ns_port,
+                self._identity is not None,
+                self._nathost,
+                reserved=(EVENTSERVER_NAME,),
             )
             self._ns_uri = names.uri
             return Registration("", None, None, embedded=names)
@@ -287,10 +292,13 @@ async def serve_names(
     ident: bool,
     nathost: str | None,
     natport: int | None = None,
+    reserved: tuple[str, ...] = (),
 ) -> EmbeddedNameServer:
-    """Serve a name server on an engine. ident: whether it is guarded. nathost, natport: as for `location`."""
+    """Serve a name server on an engine. ident: whether it is guarded. nathost, natport: as for `location`.
+    reserved: names that only this process enters."""
     sock = bind(host, config.NS_PORT if port is None else port)
-    names = EmbeddedNameServer(f"PYRO:{NAMESERVER_NAME}@{location(host, sock, nathost, natport)}")
+    uri = f"PYRO:{NAMESERVER_NAME}@{location(host, sock, nathost, natport)}"
+    names = EmbeddedNameServer(uri, reserved)
     engine.objects[NAMESERVER_NAME] = names
     warn_if_open(sock, ident)
     await engine.listen(sock)
