@@ -70,9 +70,11 @@ class ServiceUnreachableError(EventServiceError, Pyro5.errors.CommunicationError
     """The event service's address is known, but nothing there answers as one.
 
     temporary: whether trying again later may help; False where one side speaks TLS and the other does not.
+    tls: whether it was TLS that failed.
     """
 
     temporary = True
+    tls = False
 
 
 class AccessDeniedError(EventServiceError, Pyro5.errors.SecurityError):

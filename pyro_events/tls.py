@@ -5,7 +5,7 @@ blocking socket. Must not know: frames, who is connected, or the event loop (it 
 and gets its contexts here).
 
 Contexts are those that Pyro5 makes, but it keeps one of each for the life of the process; ours are
-made anew when a setting or a file has changed, so that a client connects with a renewed certificate.
+made anew when a setting or a file has changed, so that every new connection has a renewed certificate.
 They are kept otherwise, because reading the system's authorities takes 20 ms.
 """
 
@@ -14,21 +14,31 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from Pyro5 import config, socketutil
 
+from .background_log import get_logger
 from .errors import EventServiceError
 from .secret import Passphrase
+
+log = get_logger("pyro_events.tls")
 
 # Where Pyro5 keeps the context of its clients; a test notices when it changes.
 _PYRO5S_CONTEXT: Final = "__ssl_client_context"
 # What goes into one record of TLS, and so is encrypted at a time.
 _RECORD: Final = 16 * 1024
+# The first byte of what a peer that speaks TLS sends first.
+_HANDSHAKE: Final = b"\x16"
+_ALERT: Final = b"\x15"
+# Where in OpenSSL's source an error was found.
+_PLACE: Final = re.compile(r" \(_ssl\.c:\d+\)$")
 
 
 class _Identity(NamedTuple):
@@ -79,15 +89,56 @@ def use_renewed_certificates() -> None:
         setattr(socketutil, _PYRO5S_CONTEXT, client_context())
 
 
+class LatestContext:
+    """The contexts of something that runs for long: its settings stay, and its files may be renewed."""
+
+    def __init__(self, identity: _Identity, make: Callable[[_Identity], ssl.SSLContext]) -> None:
+        """Raises EventServiceError for settings that cannot be used."""
+        self._identity = identity
+        self._make = make
+        self._last = make(identity)
+
+    def get(self) -> ssl.SSLContext:
+        """The context for a new connection: the last good one while the files cannot be used."""
+        identity = self._identity._replace(files=_changed(self._identity))
+        try:
+            self._last = self._make(identity)
+        except EventServiceError as error:
+            log.error("TLS goes on with what it had: %s", error, about=str(error))
+        return self._last
+
+
+def server_contexts() -> LatestContext | None:
+    """What secures the connections that come in from now on; None when Pyro5's setting SSL is off.
+
+    Raises EventServiceError for settings that cannot be used.
+    """
+    if server_context() is None:
+        return None
+    demanding = bool(config.SSL_REQUIRECLIENTCERT)
+    return LatestContext(_identity("SERVER"), lambda identity: _server_context(identity, demanding))
+
+
+def client_contexts() -> LatestContext | None:
+    """The same for the connections that we make."""
+    return LatestContext(_identity("CLIENT"), _client_context) if config.SSL else None
+
+
 def _identity(side: str) -> _Identity:
     """side: SERVER or CLIENT, as in the names of Pyro5's settings."""
     certificate, key = (getattr(config, f"SSL_{side}{name}") for name in ("CERT", "KEY"))
     password = Passphrase(getattr(config, f"SSL_{side}KEYPASSWD"))
+    identity = _Identity(certificate, key, password, config.SSL_CACERTS, ())
+    return identity._replace(files=_changed(identity))
+
+
+def _changed(identity: _Identity) -> tuple[int, ...]:
+    """When the files of an identity have changed last."""
     files: list[int] = []
-    for name in (certificate, key, config.SSL_CACERTS):
+    for name in (identity.certificate, identity.key, identity.authorities):
         with contextlib.suppress(OSError):
             files.append(os.stat(name).st_mtime_ns)
-    return _Identity(certificate, key, password, config.SSL_CACERTS, tuple(files))
+    return tuple(files)
 
 
 @functools.lru_cache(maxsize=4)
@@ -127,6 +178,25 @@ def _load(context: ssl.SSLContext, setting: str, identity: _Identity) -> None:
         ) from error
 
 
+def failure_of(error: BaseException | None, first: bytes) -> str:
+    """In words, why a TLS handshake came to nothing, the same for the same reason.
+
+    Args:
+        error: what was raised; None for a connection that the other side has closed.
+        first: the first bytes that the other side has sent.
+    """
+    if first[:1] not in (b"", _HANDSHAKE, _ALERT):
+        return "it does not speak TLS, as this program does; it needs Pyro5's SSL settings too"
+    if not isinstance(error, ssl.SSLError):
+        return f"it closed the connection in the middle of the TLS handshake{f' ({error})' if error else ''}"
+    text = _PLACE.sub("", str(error))
+    if "ALERT" in (error.reason or "").upper():
+        return f"it refuses TLS with us ({text}): it may not accept our certificate"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted ({text})"
+    return f"the TLS handshake with it failed ({text})"
+
+
 class TlsSocket(socket.socket):
     """A connected socket that speaks TLS, and that one thread may read while another one writes.
 
@@ -144,6 +214,8 @@ class TlsSocket(socket.socket):
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname is None, server_hostname=server_hostname
         )
+        # What the other side has sent first, for `failure_of`.
+        self.first = b""
         self._state = threading.Lock()
         self._writing = threading.Lock()
         timeout = sock.gettimeout()
@@ -173,7 +245,9 @@ class TlsSocket(socket.socket):
             self.settimeout(left)
             super().sendall(self._outgoing.read())
             if not done:
-                self._take(super().recv(_RECORD))
+                data = super().recv(_RECORD)
+                self.first = self.first or data[:1]
+                self._take(data)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """What has come, b"" at the end. size: how much is read from the network at a time.

@@ -96,6 +96,15 @@ class Broker:
         return self._total.value
 
     @property
+    def most_bytes(self) -> int:
+        """What all backlogs may hold together now."""
+        return self._most_bytes
+
+    def reserve(self, size: int) -> None:
+        """Leave the backlogs less. size: bytes that something else holds from now on, negative for less."""
+        self._most_bytes -= size
+
+    @property
     def relieved(self) -> bool:
         """Whether publishers held up by the total may go on: an eighth of it has been freed."""
         return self._total.value <= self._most_bytes - self._most_bytes // 8

@@ -25,7 +25,8 @@ from Pyro5 import config
 from ..addresses import format_address
 from ..background_log import get_logger
 from ..constants import MAX_MESSAGE
-from ..tls import TlsSocket, server_context
+from ..failures import Failures
+from ..tls import TlsSocket, server_contexts
 from ..wire import calls
 from ..wire.frames import CORRELATED, INVOKE, MSGPACK, Frame
 from ..wire.identity import DENIED, CallbackGate, DeniedError
@@ -33,7 +34,7 @@ from .accept import AcceptServer
 from .carrier import DaemonCarrier
 from .connection_limits import ConnectionLimits
 from .crew import Crew
-from .guard import GuardedConnection
+from .guard import GuardedConnection, TlsFailedError
 from .lane import Batch
 from .rows import read_rows
 
@@ -79,7 +80,8 @@ class SubscriberDaemon(Pyro5.server.Daemon):
 
         Raises OSError, and EventServiceError for TLS settings that cannot be used.
         """
-        self._tls = server_context()
+        self._tls = server_contexts()
+        self._tls_failures = Failures()
         ours, theirs = socket.socketpair()
         if config.SSL:  # Pyro5 wants to see such a socket, though nothing is ever sent on it
             ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).wrap_socket(
@@ -193,7 +195,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
 
     def _serve(self, sock: socket.socket) -> None:
         """All that happens on one connection; the body of its thread."""
-        connection = GuardedConnection(sock if self._tls is None else TlsSocket(sock, self._tls))
+        connection = GuardedConnection(sock if self._tls is None else TlsSocket(sock, self._tls.get()))
         host = _peer(sock)
         with self._lock:
             refused = connection if self._shutting_down else self._connections.enter(connection, host)
@@ -257,6 +259,9 @@ class SubscriberDaemon(Pyro5.server.Daemon):
                 connection.refuse(hello.seq, _FULL)
                 return None
             return hello if self._handshake(connection) else None
+        except TlsFailedError as error:
+            if connection in self._connections:  # or else we have ended it ourselves
+                self._tls_failed(host, str(error))
         except Pyro5.errors.CommunicationError as error:
             log.debug("a connection was refused: %s", error)
             left = isinstance(error, Pyro5.errors.ConnectionClosedError) and connection in self._connections
@@ -265,6 +270,15 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         except Exception:
             log.exception("a handshake failed", about=self.locationStr)
         return None
+
+    def _tls_failed(self, host: str, reason: str) -> None:
+        """Log that somebody could not connect because of TLS: perhaps the event service, which would have
+        to deliver by it."""
+        with self._lock:
+            new = self._tls_failures.is_new(host, reason)
+        if new:
+            text = "a connection from %s to this subscriber's daemon at %s came to nothing: %s"
+            log.warning(text, host, self.locationStr, reason, about=reason)
 
     @staticmethod
     def _admits(gate: CallbackGate, connection: GuardedConnection, frame: Frame) -> bool:

@@ -31,7 +31,7 @@ from ..constants import (
     MAX_STOCK_CALL,
 )
 from ..introduction import STOCK_HELLO
-from ..tls import TlsSocket
+from ..tls import TlsSocket, failure_of
 from ..wire.frames import (
     CONNECT,
     CONNECT_FAIL,
@@ -44,6 +44,7 @@ from ..wire.frames import (
     FrameError,
     FrameLimits,
     FrameReader,
+    TlsSpokenError,
     write_frame,
 )
 
@@ -57,6 +58,10 @@ _HELLO_LIMITS: Final = FrameLimits(types=frozenset({CONNECT}), size=MAX_HANDSHAK
 _CALL_LIMITS: Final = FrameLimits(types=frozenset({INVOKE, PING}), size=MAX_STOCK_CALL, compressed=False)
 _SIZES: Final = struct.Struct("!II")
 _SIZES_AT: Final = 12
+
+
+class TlsFailedError(Pyro5.errors.CommunicationError):
+    """A connection came to nothing because of TLS, and another one from there would too."""
 
 
 class GuardedConnection(SocketConnection):
@@ -81,18 +86,25 @@ class GuardedConnection(SocketConnection):
         """Read the first frame, for Pyro5's handshake to `recv`; within HANDSHAKE_TIMEOUT in all,
         TLS included.
 
-        Raises FrameError, after telling the stranger why, or Pyro5's errors for a lost connection.
+        Raises FrameError, after telling the stranger why, TlsFailedError, Pyro5's TimeoutError, or its
+        ConnectionClosedError for one who has left.
         """
         deadline = time.monotonic() + HANDSHAKE_TIMEOUT
         if isinstance(self.sock, TlsSocket):
             try:
                 self.sock.handshake(deadline)
+            except TimeoutError as error:
+                raise Pyro5.errors.TimeoutError(str(error)) from error
             except OSError as error:
-                raise Pyro5.errors.ConnectionClosedError(f"no TLS handshake: {error}") from error
+                if not self.sock.first:
+                    raise Pyro5.errors.ConnectionClosedError("it left without a word") from error
+                raise TlsFailedError(failure_of(error, self.sock.first)) from error
         try:
             frame = self._read(deadline)
         except FrameError as error:
             self.refuse(error.header.seq if error.header is not None else 0, str(error))
+            if isinstance(error, TlsSpokenError):
+                raise TlsFailedError(str(error)) from error
             raise
         self._reader.limits = _CALL_LIMITS
         self.serve(frame)

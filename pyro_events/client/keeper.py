@@ -269,7 +269,8 @@ class Keeper:
         except Exception as error:  # whatever it is, giving up is worse
             with self._changed:
                 self._admitted, self._owing, self._due = False, True, _SUMMONED
-            if not outages.failed(self, time.monotonic()):
+            lasting = getattr(error, "tls", False) or not getattr(error, "temporary", True)
+            if not outages.failed(self, time.monotonic(), lasting):
                 self._try_later()
             self._complain(error)
             return False

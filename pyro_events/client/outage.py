@@ -26,6 +26,8 @@ from typing import Final, Protocol
 # answers at all, and two seconds is what is promised.
 FIRST_DELAY: Final = 0.1
 MOST_DELAY: Final = 0.8
+# A certificate that is not accepted today will hardly be in a second: the delays are so many times longer.
+LASTING: Final = 20
 # How many return side by side. Fewer would wait for the network, more for each other.
 AT_ONCE: Final = 8
 # How rarely threads ask for the interpreter in a crowd, in seconds: another thread of the program may have
@@ -109,8 +111,11 @@ class Outages:
             self._go_on(old)
         self._go_on(line)
 
-    def failed(self, who: Returning, now: float) -> bool:
-        """Its try has failed: it is in line again; False if it was not, because it has left."""
+    def failed(self, who: Returning, now: float, lasting: bool = False) -> bool:
+        """Its try has failed: it is in line again; False if it was not, because it has left.
+
+        lasting: for a reason that somebody must do something about, so that the next is due much later.
+        """
         with self._lock:
             line = self._places.get(who)
             if line is None:
@@ -121,7 +126,8 @@ class Outages:
             # The last of those who tried side by side; so they count once.
             if not line.inside:
                 # Who tries for many tries four times as often: the line takes its time too.
-                line.next_try = now + delay_after(line.failures) / (4 if len(line.waiting) > AT_ONCE else 1)
+                delay = delay_after(line.failures) * (LASTING if lasting else 1)
+                line.next_try = now + delay / (4 if len(line.waiting) > AT_ONCE else 1)
                 line.failures += 1
         self._go_on(line)
         return True

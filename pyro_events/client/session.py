@@ -35,6 +35,7 @@ from ..wire.frames import (
     FrameError,
     FrameLimits,
     FrameReader,
+    TlsSpokenError,
     write_frame,
     write_header,
 )
@@ -361,6 +362,7 @@ def _no_answer(
         text = connecting.reason(error)
     failure = ServiceUnreachableError(f"what listens at {where} does not answer as an event service: {text}")
     failure.temporary = trouble is None or not trouble.certain
+    failure.tls = isinstance(error, (ssl.SSLError, TlsSpokenError))
     return failure
 
 

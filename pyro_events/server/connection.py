@@ -20,7 +20,7 @@ from ..client_name import described
 from ..constants import KIB
 from ..options import ServiceOptions
 from ..wire import calls
-from ..wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader
+from ..wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader, TlsSpokenError
 from .doorkeeper import Doorkeeper
 from .handshake import HELLO_LIMITS, call_limits, greeted, objection
 from .scheduler import LoopParty, Scheduler
@@ -60,6 +60,9 @@ class ConnectionOwner(ServingOwner, Protocol):
 
         crowded: the process has hardly a file left to open.
         """
+
+    def tls_failed(self, peer: str, reason: str) -> None:
+        """A client from there was turned away because of TLS."""
 
     def disconnected(self, connection: Connection) -> None:
         """The client is gone."""
@@ -131,7 +134,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closing = True
-        self._transport.abort()  # or the TLS of Python 3.10 says that nobody has closed it
         self._space = None
         if self._timer is not None:
             self._timer.cancel()
@@ -283,6 +285,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _broken(self, error: FrameError) -> None:
         """What came is no acceptable frame: answer if there is a way to, and end the connection."""
+        if isinstance(error, TlsSpokenError):
+            self._owner.tls_failed(self.peer, str(error))
         answer = objection(error, self._serving.caller is not None)
         if answer is not None:
             self._serving.answers.append(answer)

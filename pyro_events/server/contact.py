@@ -7,46 +7,60 @@ that cannot be delivered to. Must not know: events, backlogs, or when a link is 
 from __future__ import annotations
 
 import asyncio
-import ssl
+from typing import NamedTuple
 
 import Pyro5.errors
 
 from ..wire import callbacks
 from ..wire.frames import CONNECT_FAIL, Frame, FrameError
 from ..wire.identity import CallbackProof
-from .sockets import secured
+from .tls_layer import OutgoingTls
+
+
+class Unreachable(NamedTuple):
+    """Why a subscriber cannot be connected to. tls: the reason is TLS, and will stay so."""
+
+    reason: str
+    tls: bool = False
 
 
 async def connected(
     protocol: asyncio.Protocol,
     address: tuple[str, int],
-    tls: ssl.SSLContext | None,
-    certified_name: str,
+    layer: OutgoingTls | None,
     patience: float,
-) -> str:
+) -> Unreachable | None:
     """Connect a protocol to a subscriber's daemon; returns why that cannot be done, or nothing.
 
-    certified_name: for whom its certificate must be. patience: seconds in all.
+    layer: secures it. patience: seconds in all.
     """
     host, port = address
-    # A daemon that does not run yet answers TLS no sooner than the greeting.
-    secure = secured(tls, patience, certified_name)
-    loop = asyncio.get_running_loop()
     try:
-        await asyncio.wait_for(loop.create_connection(lambda: protocol, host, port, **secure), patience)
+        # A daemon that does not run yet answers TLS no sooner than the greeting.
+        refusal = await asyncio.wait_for(_made(protocol, address, layer), patience)
     except asyncio.TimeoutError:
-        return f"could not be reached within {patience:g} s"
-    except ssl.SSLError as error:
-        return (
-            f"cannot be connected to at {host}:{port} over TLS ({error}); its program needs Pyro5's "
-            f"SSL settings too, and a certificate for {certified_name}"
-        )
+        return Unreachable(f"could not be reached within {patience:g} s")
     except OSError as error:
-        return (
+        return Unreachable(
             f"cannot be connected to at {host}:{port} ({error}); its daemon must listen on the "
             "address from which it subscribed"
         )
-    return ""
+    if refusal:
+        return Unreachable(f"cannot be connected to at {host}:{port} over TLS: {refusal}", tls=True)
+    return None
+
+
+async def _made(protocol: asyncio.Protocol, address: tuple[str, int], layer: OutgoingTls | None) -> str:
+    """Make a connection; returns why TLS failed, or nothing. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(lambda: layer or protocol, *address)
+    if layer is None:
+        return ""
+    try:
+        return await layer.secured
+    except asyncio.CancelledError:
+        transport.abort()
+        raise
 
 
 def takes_event_only(frame: Frame, proof: CallbackProof | None) -> bool:

@@ -81,7 +81,7 @@ class Deadlines:
 
     def _bound_unfinished(self) -> None:
         """Half-read messages count towards the total too: the one begun first goes when it is reached."""
-        room = self._options.total_backlog_bytes - self._broker.backlog_bytes
+        room = self._broker.most_bytes - self._broker.backlog_bytes
         held = sum(connection.buffered for connection in self._unfinished)
         while held > room and self._unfinished:
             oldest = next(iter(self._unfinished))
@@ -94,7 +94,7 @@ class Deadlines:
 
         An eighth of the total is theirs in any case: backlogs that hold publishers up are no fault of theirs.
         """
-        total = self._options.total_backlog_bytes
+        total = self._broker.most_bytes
         room = max(total - self._broker.backlog_bytes, total // 8)
         unsent = {connection: size for connection in self._connections if (size := connection.unsent)}
         held = sum(unsent.values())

@@ -24,10 +24,12 @@ from ..background_log import get_logger
 from ..broker.accounting import Batch, Loss
 from ..broker.backlog import Backlog
 from ..client_name import described
+from ..failures import Failures
 from ..introduction import STOCK_HELLO
 from ..options import ServiceOptions
+from ..tls import LatestContext, failure_of
 from ..wire import callbacks
-from ..wire.frames import PING, Frame, FrameError, FrameReader
+from ..wire.frames import PING, Frame, FrameError, FrameReader, TlsSpokenError
 from ..wire.identity import CallbackProof
 from .contact import connected, no_answer, refused, takes_event_only, unanswered
 from .scheduler import Scheduler
@@ -35,6 +37,7 @@ from .settling import ends_connection, is_final, settled
 from .sockets import tune
 from .spacing import FEW, FEW_BYTES, Spacing
 from .subscribers import Callback
+from .tls_layer import OutgoingTls, TlsMemory
 
 log = get_logger("pyro_events.delivery")
 
@@ -54,9 +57,15 @@ class State(enum.Enum):
 
 
 class DeliveryOwner(Protocol):
-    """What a delivery asks of and tells its engine. client_tls: how links are secured, None for not."""
+    """What a delivery asks of and tells its engine.
 
-    client_tls: ssl.SSLContext | None
+    client_tls: how links are secured, None for not. tls_memory: what that takes is counted there.
+    tls_failures: those that the log knows. scheduler: gives the links their turns.
+    """
+
+    client_tls: LatestContext | None
+    tls_memory: TlsMemory
+    tls_failures: Failures
     scheduler: Scheduler
 
     def acknowledged(self, delivery: Delivery) -> None:
@@ -154,11 +163,13 @@ class Delivery(asyncio.Protocol):
         self._task = self._loop.create_task(self._connect())
 
     async def _connect(self) -> None:
-        failure = await connected(
-            self, self.address, self._owner.client_tls, self._certified_name, self._options.first_contact
-        )
-        if failure:
-            self.close(Loss.GONE, failure)
+        contexts = self._owner.client_tls
+        layer = None
+        if contexts is not None:
+            layer = OutgoingTls(self, contexts.get(), self._owner.tls_memory, self._certified_name)
+        failure = await connected(self, self.address, layer, self._options.first_contact)
+        if failure is not None:
+            self._close_once(failure.reason) if failure.tls else self.close(Loss.GONE, failure.reason)
         self._task = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -205,6 +216,8 @@ class Delivery(asyncio.Protocol):
                     self._answered_ping()
                 else:
                     self._answered(frame)
+        except TlsSpokenError as error:
+            self._close_once(f"cannot be greeted: {error}")
         except FrameError as error:
             self.close(Loss.GONE, no_answer(error))
         except Pyro5.errors.ProtocolError as error:
@@ -229,7 +242,10 @@ class Delivery(asyncio.Protocol):
             self._pings = 0
             self.start()
             return
-        self.close(Loss.GONE, f"closed its connection{f' ({error})' if error else ''}")
+        if isinstance(error, ssl.SSLError):
+            self._close_once(f"does not accept our connection: {failure_of(error, b'')}")
+        else:
+            self.close(Loss.GONE, f"closed its connection{f' ({error})' if error else ''}")
 
     def _greeted(self, frame: Frame) -> None:
         self._stop_waiting()
@@ -351,8 +367,15 @@ class Delivery(asyncio.Protocol):
             self._transport.write(callbacks.write_ping(self._seq))
         return True
 
-    def close(self, reason: Loss, explanation: str = "") -> None:
-        """End the link, with a line in the log if there is an explanation; the engine hears of it."""
+    def _close_once(self, failure: str) -> None:
+        """End the link because of TLS, which fails again for the same reason: the log says so once."""
+        self.close(Loss.GONE, failure, not self._owner.tls_failures.is_new(self.backlog.subscriber, failure))
+
+    def close(self, reason: Loss, explanation: str = "", known: bool = False) -> None:
+        """End the link, with a line in the log if there is an explanation; the engine hears of it.
+
+        known: the log has said so before.
+        """
         if self.state is State.CLOSED:
             return
         was, self.state = self.state, State.CLOSED
@@ -368,7 +391,7 @@ class Delivery(asyncio.Protocol):
         if explanation:
             # A program that ends when it has unsubscribed, or has got everything, is no concern.
             quiet = was is State.ACTIVE and reason is Loss.GONE and (self.lingering or not lost)
-            level = logging.INFO if quiet else logging.WARNING
+            level = logging.DEBUG if known else logging.INFO if quiet else logging.WARNING
             name = described(self.backlog.name, self.backlog.subscriber)
             log.log(level, "%s %s; disconnected, %d events lost", name, explanation, lost, about=name)
         self._owner.ended(self, reason)

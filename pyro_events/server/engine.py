@@ -24,8 +24,9 @@ from ..broker.backlog import Backlog
 from ..broker.broker import Broker, BrokerStatistics, Entry
 from ..client_name import described
 from ..constants import KIB, MAX_CLIENTS_SHOWN
+from ..failures import Failures
 from ..options import Overflow, ServiceOptions
-from ..tls import client_context, server_context
+from ..tls import client_contexts, server_contexts
 from ..wire.identity import Identity
 from .admission import Admission
 from .connection import Connection
@@ -36,7 +37,8 @@ from .holding import TOTAL, Holding, Obstacle, Publication
 from .links import Links
 from .scheduler import Scheduler, SharedPool
 from .served import ServedObject
-from .sockets import files_for_each, secured
+from .sockets import files_for_each
+from .tls_layer import AcceptedTls, TlsMemory
 
 log = get_logger("pyro_events.engine")
 
@@ -82,7 +84,9 @@ class Engine:
         self.doorkeeper = Doorkeeper(identity, options.allow_stock, now)
         self.draining = False
         self.received = memoryview(bytearray(_RECEIVE))
-        self.client_tls = client_context()
+        self.client_tls = client_contexts()
+        self.tls_memory = TlsMemory(self.received, options.total_backlog_bytes // 2, self._reserve)
+        self.tls_failures = Failures()
         self.scheduler = Scheduler()
         self._now = now
         self._loop = asyncio.get_running_loop()
@@ -105,10 +109,15 @@ class Engine:
 
         Raises EventServiceError for TLS settings that cannot be used.
         """
-        secure = secured(server_context(), self.options.handshake_timeout)
-        server = await self._loop.create_server(
-            lambda: Connection(self), sock=sock, backlog=_ACCEPT_AT_ONCE, **secure
-        )
+        contexts = server_contexts()
+
+        def accepted() -> asyncio.BaseProtocol:
+            connection = Connection(self)
+            if contexts is None:
+                return connection
+            return AcceptedTls(connection, contexts.get(), self.tls_memory, self.tls_failed)
+
+        server = await self._loop.create_server(accepted, sock=sock, backlog=_ACCEPT_AT_ONCE)
         sock.listen(_ACCEPT_QUEUE)
         self._servers.append(server)
 
@@ -178,11 +187,26 @@ class Engine:
             peer = connection.peer
             log.warning("a client from %s was refused: the process's limit of open files", peer, about=peer)
             return "the event service has as many connections as its process may open"
+        if self.tls_memory.full:
+            peer = connection.peer
+            log.warning("a client from %s was refused: TLS holds half of the total", peer, about=peer)
+            return "the connections of the event service hold all that they may"
         objection = self._clients.objection(connection.peer)
         if objection is None:
             self._clients.add(connection.peer)
             self._connections.add(connection)
         return objection
+
+    def _reserve(self, size: int) -> None:
+        """TLS holds so many more bytes from now on, or fewer."""
+        self.broker.reserve(size)
+        if size < 0:
+            self._look_at_total()
+
+    def tls_failed(self, peer: str, reason: str) -> None:
+        """A client from `peer` was turned away before it could say anything."""
+        if self.tls_failures.is_new(peer, reason):
+            log.warning("a client from %s was turned away: %s", peer, reason, about=reason)
 
     def disconnected(self, connection: Connection) -> None:
         """A client is gone."""

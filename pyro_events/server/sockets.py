@@ -1,7 +1,6 @@
 """Socket settings of the service's connections, in and out.
 
-Knows: TCP options and which platform has them, and what the event loop is told about TLS. Must not
-know: what is sent.
+Knows: TCP options and which platform has them. Must not know: what is sent.
 """
 
 from __future__ import annotations
@@ -10,9 +9,8 @@ import asyncio
 import contextlib
 import select
 import socket
-import ssl
 import sys
-from typing import Any, Final
+from typing import Final
 
 from ..retransmission import retransmit_often
 
@@ -88,14 +86,3 @@ def is_last_room(transport: asyncio.BaseTransport) -> bool:
         return False
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return bool(limit != resource.RLIM_INFINITY and sock.fileno() >= limit - _RESERVE)
-
-
-def secured(context: ssl.SSLContext | None, timeout: float, host: str | None = None) -> dict[str, Any]:
-    """The event loop's arguments for TLS: none without a context.
-
-    timeout: seconds for the whole handshake. host: for a client, what the certificate must name.
-    """
-    if context is None:
-        return {}
-    arguments = {"ssl": context, "ssl_handshake_timeout": timeout}
-    return arguments if host is None else {**arguments, "server_hostname": host}

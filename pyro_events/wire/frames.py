@@ -59,6 +59,8 @@ _MAGIC: Final = 0x4DC5
 _HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
 # The same for reading, where the correlation id and the reserved bytes are of no interest.
 _READ_HEADER: Final = struct.Struct("!IHBBHHII18xH")
+# How a handshake and an alert of TLS begin.
+_TLS: Final = (b"\x16", b"\x15")
 _TAG: Final = int.from_bytes(b"PYRO", "big")
 _NO_CORRELATION: Final = bytes(16)
 
@@ -72,6 +74,16 @@ class FrameError(Pyro5.errors.ProtocolError):
     def __init__(self, reason: str, header: Frame | None = None) -> None:
         super().__init__(reason)
         self.header = header
+
+
+class TlsSpokenError(FrameError):
+    """The other side speaks TLS, and this one does not."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "not a Pyro message but one of TLS: Pyro5's setting SSL is on there and off here; set it on both "
+            "sides, or on neither"
+        )
 
 
 class Frame(NamedTuple):
@@ -247,6 +259,8 @@ class FrameReader:
     @staticmethod
     def _check_beginning(beginning: bytes) -> None:
         """Refuse a stranger's bytes at once instead of waiting for a header's worth of them."""
+        if beginning[:1] in _TLS:
+            raise TlsSpokenError
         if not b"PYRO".startswith(beginning[:4]):
             raise FrameError("not a Pyro message")
         if len(beginning) == 6 and beginning[4:] != _VERSION.to_bytes(2, "big"):

@@ -535,3 +535,14 @@ def test_a_new_subscriber_whose_first_call_fails_is_none() -> None:
             broker.subscribe("s", **arguments)
     assert broker.backlogs() == []
     assert publish(broker, "a") == 0
+
+
+def test_what_is_reserved_is_left_out_of_the_total() -> None:
+    broker = Broker(BacklogOptions(), 10_000)
+    broker.subscribe("s", "a")
+    broker.reserve(9_500)
+    assert broker.most_bytes == 500
+    broker.publish([(["a"], b"x" * 1000)], 0.0)
+    assert broker.overloaded and not broker.relieved
+    broker.reserve(-9_500)
+    assert not broker.overloaded and broker.relieved and broker.most_bytes == 10_000

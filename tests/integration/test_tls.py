@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import shutil
 import socket
 import ssl
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import Pyro5
 import Pyro5.errors
 import pytest
-from certificates import needs_openssl, one_way, settings, use
+from certificates import maker, needs_openssl, one_way, settings, use
 from contract import running
 from listening import Collector, collecting, listening
 from processes import Process, Spawner
@@ -33,6 +36,7 @@ from pyro_events import (
 from pyro_events.client import daemon, guard
 from pyro_events.server import loops, runner
 from pyro_events.server.naming import is_alive
+from pyro_events.server.tls_layer import COST
 
 pytestmark = needs_openssl
 
@@ -215,7 +219,7 @@ def test_a_subscriber_whose_certificate_is_not_good_gets_nothing(
 ) -> None:
     # Its link to the service is good, so that it can subscribe.
     if wrong == "none":
-        monkeypatch.setattr(daemon, "server_context", lambda: None)
+        monkeypatch.setattr(daemon, "server_contexts", lambda: None)
     else:
         use(with_server_of(wrong))
     subscriber = Collector(service.uri)
@@ -343,6 +347,252 @@ def test_stopping_waits_for_no_clients_farewell() -> None:
         began = time.monotonic()
     assert time.monotonic() - began < 2
     idle._pyroRelease()
+
+
+# Connections that are not let in
+
+
+def client_context() -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings()["PYRO_SSL_CACERTS"])
+    context.load_cert_chain(settings()["PYRO_SSL_CLIENTCERT"], settings()["PYRO_SSL_CLIENTKEY"])
+    return context
+
+
+@pytest.fixture
+def asyncio_or_uvloop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "new_event_loop", request.param)
+
+
+either_loop = pytest.mark.parametrize(
+    "asyncio_or_uvloop", [loops.new_event_loop, asyncio.new_event_loop], indirect=True
+)
+
+
+@on_both_loops
+def test_nobody_is_waited_for_who_has_shaken_hands_and_says_nothing(service: EventServiceStarter) -> None:
+    """Not even for the farewell of TLS, which it leaves unread."""
+    secured = client_context().wrap_socket(plain_connection(service.uri), server_hostname="127.0.0.1")
+    with socket.socket(fileno=secured.detach()) as raw:
+        raw.settimeout(PATIENCE * 6)  # the last answers of others are waited for nearly twice as long
+        while raw.recv(65536):
+            pass
+
+
+@either_loop
+def test_a_connection_counts_before_it_has_shaken_hands(
+    asyncio_or_uvloop: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    use(settings())
+    with (
+        running(max_connections=3, max_per_host=3, handshake_timeout=60) as es,
+        contextlib.ExitStack() as stack,
+    ):
+        silent = [stack.enter_context(plain_connection(es.uri)) for _ in range(3)]
+        silent[0].sendall(CLIENT_HELLO[:10])
+        with plain_connection(es.uri) as fourth:
+            assert fourth.recv(1) == b""
+        eventually(lambda: "all 3 connections" in caplog.text)
+        silent.pop().close()
+        eventually(lambda: statistics_over_tls(es.uri)["connections"] == 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no ulimit")
+def test_the_reserve_of_files_holds_before_anybody_has_shaken_hands(spawn: Spawner) -> None:
+    program = "ulimit -n 100; exec $0 -m pyro_events.es -N -n 127.0.0.1 -p 0 --handshake-timeout 60"
+    env = {**settings(), "PYROEVENTS_MAX_CONNECTIONS": "1000"}
+    es = spawn.command("sh", "-c", program, sys.executable, env=env, ready="started")
+    uri = es.wait_for(r"PYRO:\S+").group()
+    with contextlib.ExitStack() as stack:
+        strangers = [stack.enter_context(plain_connection(uri)) for _ in range(120)]
+        # 32 files are kept, so at least so many are closed at once, and nobody has a deadline yet.
+        closed = [sock for sock in strangers if ended(sock)]
+        assert len(closed) > 32
+    use(settings())
+    eventually(lambda: published(uri))
+
+
+def ended(sock: socket.socket) -> bool:
+    """Whether the other side has closed a connection, within a moment."""
+    sock.settimeout(0.05)
+    try:
+        return sock.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def published(uri: str) -> bool:
+    try:
+        with Publisher(es_uri=uri) as publisher:
+            return publisher.publish("A", 1) == 0
+    except ServiceUnreachableError:
+        return False
+
+
+@on_both_loops
+def test_clients_that_tls_turns_away_are_logged_once(
+    service: EventServiceStarter, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        use({})
+        with Proxy(service.uri) as stock, pytest.raises(Pyro5.errors.CommunicationError):
+            stock.publish("A", 1)
+        bad = settings("expired")
+        use({**settings(), **{name: bad[name] for name in bad if "CLIENT" in name}})
+        with pytest.raises(ServiceUnreachableError):
+            Publisher(es_uri=service.uri)
+        with Proxy(service.uri) as stock, pytest.raises(Pyro5.errors.CommunicationError):
+            stock.publish("A", 1)
+        with plain_connection(service.uri):  # somebody looks whether anybody is here
+            pass
+    away = "a client from 127.0.0.1 was turned away: "
+    eventually(lambda: caplog.text.count(away) >= 2)
+    for reason in ("it does not speak TLS", "its certificate is not accepted .*expired"):
+        assert len(re.findall(away + reason, caplog.text)) == 1
+    assert caplog.text.count(away) == 2
+
+
+def test_a_client_that_speaks_tls_to_a_plain_service_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    with running() as es:
+        use(settings())
+        for _ in range(2):
+            with pytest.raises(ServiceUnreachableError):
+                Publisher(es_uri=es.uri)
+        use({})
+        eventually(lambda: "was turned away: not a Pyro message but one of TLS" in caplog.text)
+        assert caplog.text.count("was turned away") == 1
+
+
+# What TLS holds
+
+
+@either_loop
+def test_what_a_connection_holds_is_little(asyncio_or_uvloop: None) -> None:
+    use(settings())
+    context = client_context()
+    with running(handshake_timeout=60) as es, contextlib.ExitStack() as stack:
+
+        def connect() -> None:
+            sock = plain_connection(es.uri)
+            stack.enter_context(context.wrap_socket(sock, server_hostname="127.0.0.1"))
+
+        connect()
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20):
+            connect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert grown < 20 * COST  # what OpenSSL itself takes is not in it
+
+
+@either_loop
+def test_what_connections_hold_counts_towards_the_total(
+    asyncio_or_uvloop: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    use(settings())
+    total = 8 * COST
+    with running(handshake_timeout=60, total_backlog_bytes=total) as es, contextlib.ExitStack() as stack:
+        with plain_connection(es.uri) as probe:
+            probe.sendall(CLIENT_HELLO)
+            assert probe.recv(1)
+        # Half of the total is left to backlogs, however many come.
+        for _ in range(4):
+            stack.enter_context(plain_connection(es.uri)).sendall(CLIENT_HELLO)
+        with plain_connection(es.uri) as fifth:
+            assert ended(fifth) or fifth.recv(1) == b""
+        eventually(lambda: "TLS holds half of the total" in caplog.text)
+        stack.close()
+        eventually(lambda: statistics_over_tls(es.uri)["connections"] == 1)
+
+
+# A subscriber that cannot be delivered to
+
+
+def test_a_subscriber_with_an_expired_certificate_is_tried_less_and_less_often(
+    service: EventServiceStarter, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[float] = []
+    noted = daemon.SubscriberDaemon._tls_failed
+
+    def failed(self: Any, host: str, reason: str) -> None:
+        attempts.append(time.monotonic())
+        noted(self, host, reason)
+
+    monkeypatch.setattr(daemon.SubscriberDaemon, "_tls_failed", failed)
+    use(with_server_of("expired"))
+    subscriber = Collector(service.uri)
+    use(settings())
+    with listening(subscriber):
+        subscriber.subscribe("A")
+        eventually(lambda: len(attempts) == 4, 20)
+        gaps = [later - earlier for earlier, later in pairwise(attempts)]
+        assert gaps[2] > gaps[0] * 1.4
+        assert not subscriber.reasons
+    lines = caplog.text.splitlines()
+    theirs = [line for line in lines if "WARNING  pyro_events.daemon" in line]
+    ours = [line for line in lines if "WARNING  pyro_events.delivery" in line]
+    assert len(theirs) == 1 and "came to nothing: it refuses TLS with us" in theirs[0]
+    assert len(ours) == 1 and "its certificate is not accepted" in ours[0] and "expired" in ours[0]
+
+
+def test_who_leaves_without_a_word_may_be_a_service_that_has_given_us_up(
+    service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyro_events.client.inlet import Inlet
+
+    heard: list[str] = []
+    monkeypatch.setattr(Inlet, "knocked", lambda self: heard.append("knocked"))
+    monkeypatch.setattr(daemon.SubscriberDaemon, "_tls_failed", lambda self, *which: heard.append("failed"))
+    with collecting(service.uri, "A") as subscriber:
+        eventually(lambda: subscriber.daemon.connections == 1)
+        uri = str(subscriber.daemon.uriFor(subscriber))
+        with plain_connection(uri):
+            pass
+        eventually(lambda: heard == ["knocked"])
+        for beginning in (CLIENT_HELLO, CLIENT_HELLO[:20], b"PYRO" * 10):
+            with plain_connection(uri) as sock:
+                sock.sendall(beginning)
+        eventually(lambda: heard == ["knocked", *["failed"] * 3])
+
+
+# Renewed certificates
+
+
+def serial_at(uri: str) -> str:
+    """The serial number of the certificate that somebody shows."""
+    with client_context().wrap_socket(plain_connection(uri), server_hostname="127.0.0.1") as secured:
+        certificate = secured.getpeercert()
+        assert certificate is not None
+        return str(certificate["serialNumber"])
+
+
+def test_a_renewed_certificate_is_used_without_a_signal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = tmp_path / "certificates"
+    shutil.copytree(Path(settings()["PYRO_SSL_CACERTS"]).parent, files)
+    moved = {
+        name: value.replace(str(Path(settings()["PYRO_SSL_CACERTS"]).parent), str(files))
+        for name, value in settings().items()
+    }
+    use(moved)
+    with running() as es:
+        subscriber = Collector(es.uri)
+        where = str(subscriber.daemon.uriFor(subscriber))
+        before = serial_at(es.uri)
+        use({})  # what has started goes on with the settings that it started with
+        with contextlib.closing(subscriber):
+            maker().make_one(files, "server")
+            renewed = serial_at(es.uri)
+            assert renewed != before
+            with listening(subscriber):
+                assert serial_at(where) == renewed
+            Path(moved["PYRO_SSL_SERVERCERT"]).write_text("half of it", encoding="ascii")
+            assert serial_at(es.uri) == renewed == serial_at(es.uri)
+            eventually(lambda: "TLS goes on with what it had" in caplog.text)
+            use(moved)
 
 
 def test_settings_that_cannot_be_used_are_one_line(spawn: Spawner) -> None:

@@ -65,7 +65,7 @@ class House:
     """What deadlines may look at. begin: the loop's time when they were made."""
 
     def __init__(self, *deliveries: FakeDelivery) -> None:
-        self.broker: Any = SimpleNamespace(backlog_bytes=0)
+        self.broker: Any = SimpleNamespace(backlog_bytes=0, most_bytes=OPTIONS.total_backlog_bytes)
         self.holding = Holding()
         self.links: Any = SimpleNamespace(
             deliveries={each.backlog: each for each in deliveries},

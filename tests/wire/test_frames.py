@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from Pyro5.callcontext import current_context
 
 from pyro_events.wire import frames
-from pyro_events.wire.frames import Frame, FrameError, FrameLimits, FrameReader, write_frame
+from pyro_events.wire.frames import Frame, FrameError, FrameLimits, FrameReader, TlsSpokenError, write_frame
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 PYRO_PING = 42  # the serializer id that Pyro5 gives its pings
@@ -484,3 +484,12 @@ def test_the_ping_of_a_stock_proxy_is_read() -> None:
     pyro.SendingMessage.ping(connection)  # which reads our answer, too
     assert read([connection.sent]).frames == [Frame(pyro.MSG_PING, 0, PYRO_PING, 0, b"", b"ping")]
     assert connection.answer == b""
+
+
+@pytest.mark.parametrize("beginning", [b"\x16", b"\x16\x03\x01\x02\x00\x01", b"\x15\x03\x03\x00\x02\x02\x28"])
+def test_who_speaks_tls_is_told_apart(beginning: bytes) -> None:
+    reader = FrameReader(ROOMY)
+    reader.feed(beginning)
+    with pytest.raises(TlsSpokenError, match="Pyro5's setting SSL is on there and off here") as caught:
+        reader.next_frame()
+    assert caught.value.header is None
