@@ -75,6 +75,9 @@ MAX_CONNECTIONS: Final = 10_000
 TOTAL_SUBSCRIPTION_BYTES: Final = 256 * MIB
 HOST_SUBSCRIPTION_BYTES: Final = 64 * MIB
 
+# Names and patterns in one answer of statistics(): all of a few subscribers, five each of very many.
+MAX_SUBJECTS_SHOWN: Final = 20_000
+
 # An idle link is asked for a sign of life after HEARTBEAT seconds; three unanswered ones end it.
 HEARTBEAT: Final = 15.0
 HEARTBEAT_ANSWER: Final = 5.0

@@ -69,9 +69,9 @@ class TotalBytes:
 class BacklogStatistics:
     """One subscriber at one moment: accepted = delivered + sum(lost) + backlog + unacknowledged.
 
-    subscriber: its URI. name: what it calls itself, "" if it did not say. backlog: events waiting to be
-    sent. unacknowledged: events sent. oldest: the age of the oldest event not yet delivered, in seconds, or
-    None.
+    subscriber: its URI. subjects: its names and patterns, the first of very many; subscriptions: how many it
+    has. name: what it calls itself, "" if it did not say. backlog: events waiting to be sent. unacknowledged:
+    events sent. oldest: the age of the oldest event not yet delivered, in seconds, or None.
     """
 
     subscriber: str
@@ -85,3 +85,4 @@ class BacklogStatistics:
     delivered: int
     lost: Mapping[str, int]
     name: str = ""
+    subscriptions: int = 0

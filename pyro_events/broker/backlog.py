@@ -214,8 +214,8 @@ class Backlog:
             self._latest = None
         return lost
 
-    def statistics(self, subjects: Iterable[str], now: float) -> BacklogStatistics:
-        """A snapshot. now: the time of day, as events are stamped with it."""
+    def statistics(self, subjects: Iterable[str], now: float, subscriptions: int = 0) -> BacklogStatistics:
+        """A snapshot. now: the time of day, as events are stamped with it. subscriptions: their number."""
         oldest = self.oldest
         return BacklogStatistics(
             subscriber=self.subscriber,
@@ -229,6 +229,7 @@ class Backlog:
             delivered=self.delivered,
             lost=dict(self.lost),
             name=self.name,
+            subscriptions=subscriptions,
         )
 
     def _overflow(self, entry: Numbered) -> Outcome:

@@ -10,12 +10,13 @@ in `full`, and the engine decides what its publisher has to wait for.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..constants import (
     HOST_SUBSCRIPTION_BYTES,
+    MAX_SUBJECTS_SHOWN,
     MAX_SUBSCRIBER_PROGRAMS,
     MAX_SUBSCRIPTIONS,
     TOTAL_SUBSCRIPTION_BYTES,
@@ -28,6 +29,9 @@ from .routing import RoutingTable
 from .subjects import Pattern, check_subjects, check_texts, compile_pattern
 
 _QUEUED = Outcome.QUEUED
+# Subscribers whose statistics are made at once, and how many subscriptions of each are shown in any case.
+_PIECE = 100
+_FEW_SHOWN = 5
 
 # Where a publication goes, and its encoded message.
 Entry = tuple[Sequence[str], Payload]
@@ -315,20 +319,39 @@ class Broker:
 
     def statistics(self, now: float) -> BrokerStatistics:
         """A snapshot. now: the time of day, as events are stamped with it."""
-        subscribers = tuple(
-            backlog.statistics(self._routing.subscriptions(backlog), now)
-            for backlog in self._subscribers.values()
-        )
-        lost = Counter(self._gone_lost)
+        pieces = self.statistics_by_piece(now)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as done:
+                snapshot: BrokerStatistics = done.value
+                return snapshot
+
+    def statistics_by_piece(self, now: float) -> Generator[None, None, BrokerStatistics]:
+        """The same of many subscribers, with a pause after every few.
+
+        The sums are right, also when events are published and subscribers go during the pauses: each
+        subscriber is as it is when its turn comes, and those who come later are left out.
+        """
+        backlogs = list(self._subscribers.values())
+        accepted, delivered, lost = self._gone_accepted, self._gone_delivered, Counter(self._gone_lost)
+        published = self._published
+        most = max(_FEW_SHOWN, MAX_SUBJECTS_SHOWN // max(1, len(backlogs)))
+        subscribers = []
+        for number, backlog in enumerate(backlogs, 1):
+            shown, count = self._routing.subscriptions(backlog, most), self._routing.count(backlog)
+            subscribers.append(backlog.statistics(shown, now, count))
+            if number % _PIECE == 0:
+                yield
         for subscriber in subscribers:
             lost.update(subscriber.lost)
         return BrokerStatistics(
-            published=self._published,
-            accepted=self._gone_accepted + sum(each.accepted for each in subscribers),
-            delivered=self._gone_delivered + sum(each.delivered for each in subscribers),
+            published=published,
+            accepted=accepted + sum(each.accepted for each in subscribers),
+            delivered=delivered + sum(each.delivered for each in subscribers),
             lost=dict(lost),
             waiting=sum(each.backlog + each.unacknowledged for each in subscribers),
             backlog_bytes=self._total.value,
             subscription_bytes=self._memory.total,
-            subscribers=subscribers,
+            subscribers=tuple(subscribers),
         )

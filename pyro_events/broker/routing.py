@@ -8,7 +8,7 @@ patterns came from a stranger: they are checked before.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from itertools import count
+from itertools import chain, count, islice
 from typing import Generic, NamedTuple, TypeVar
 
 from ..constants import MATCH_CACHE_SUBJECTS
@@ -192,10 +192,13 @@ class RoutingTable(Generic[T]):
         """The pattern of that spelling if anybody is subscribed to it: it need not be compiled again."""
         return self._sets.get(text)
 
-    def subscriptions(self, target: T) -> list[str]:
-        """The names, then the patterns of `target`, as spelled and in the order of subscribing."""
+    def subscriptions(self, target: T, most: int | None = None) -> list[str]:
+        """The names, then the patterns of `target`, as spelled and in the order of subscribing.
+
+        most: how many of them, None for all.
+        """
         entry = self._targets.get(target)
-        return [] if entry is None else [*entry.names.values(), *entry.patterns]
+        return [] if entry is None else list(islice(chain(entry.names.values(), entry.patterns), most))
 
     def count(self, target: T) -> int:
         """How many subscriptions `target` has."""

@@ -126,6 +126,24 @@ def size_of(result: Any) -> int:
     return len(msgpack.packb(result, default=str, unicode_errors="surrogatepass"))
 
 
+def is_larger(result: Any, most: int) -> bool:
+    """Whether a result takes more than so many bytes, about, without going through all of a large one."""
+    rest: list[Any] = [result]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, (str, bytes)):
+            most -= len(each)
+        elif isinstance(each, dict):
+            rest.extend(each.values())
+            rest.extend(each)
+        elif isinstance(each, (list, tuple)):
+            rest.extend(each)
+        most -= 4
+        if most < 0:
+            return True
+    return False
+
+
 def written(frame: Frame, result: Any, peer: str) -> bytes:
     """The answer to a call: its result or its exception."""
     if not isinstance(result, Exception):

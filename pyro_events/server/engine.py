@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Any
 
 from ..background_log import get_logger
 from ..broker.accounting import Loss
@@ -35,8 +36,9 @@ from .delivery import Delivery
 from .doorkeeper import Doorkeeper
 from .holding import TOTAL, Holding, Obstacle, Publication
 from .links import Links
+from .long_result import LongResult
 from .scheduler import Scheduler, SharedPool
-from .served import ServedObject
+from .served import Pending, ServedObject
 from .sockets import files_for_each
 from .tls_layer import AcceptedTls, TlsMemory
 
@@ -161,6 +163,10 @@ class Engine:
     def statistics(self) -> BrokerStatistics:
         """A snapshot of everything."""
         return self.broker.statistics(self._now())
+
+    def statistics_in_turns(self, address: str, finished: Callable[[BrokerStatistics], Any]) -> Pending:
+        """The same for somebody at an address, made by turns, then given to `finished` for the result."""
+        return LongResult(self.scheduler, address, self.broker.statistics_by_piece(self._now()), finished)
 
     @property
     def connected(self) -> int:

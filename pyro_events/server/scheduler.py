@@ -35,7 +35,7 @@ class Scheduler:
         self.loaded = False
 
     def join(self, address: str, run: Callable[[], None]) -> LoopParty:
-        """Take part. run: called when the turn has come that was waited for; it must not raise."""
+        """Take part. run: called when the turn has come that was waited for."""
         return self._turns.join(address, run, monotonic())
 
     def leave(self, party: LoopParty) -> None:
@@ -68,15 +68,19 @@ class Scheduler:
         turns = self._turns
         now = monotonic()
         end = now + TURN
-        while now < end and (party := turns.next()) is not None:
-            began = now
-            party.what()
-            now = monotonic()
-            turns.done(party, now - began, now)
-        if turns:
-            self._loop.call_soon(self._take_turns)
-        else:
-            self.loaded = False
+        try:
+            while now < end and (party := turns.next()) is not None:
+                began = now
+                try:
+                    party.what()
+                finally:
+                    now = monotonic()
+                    turns.done(party, now - began, now)
+        finally:  # the others go on though one has failed
+            if turns:
+                self._loop.call_soon(self._take_turns)
+            else:
+                self.loaded = False
 
 
 class SharedPool:

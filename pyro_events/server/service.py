@@ -19,7 +19,7 @@ import Pyro5.errors
 from Pyro5.server import behavior, expose
 
 from ..broker.accounting import Payload
-from ..broker.broker import Entry
+from ..broker.broker import BrokerStatistics, Entry
 from ..broker.subjects import check_subject, check_subjects
 from ..codec import encode, encode_plain
 from ..constants import MIB
@@ -29,11 +29,14 @@ from ..wire.frames import SERPENT
 from .engine import Engine
 from .holding import Publication
 from .loops import new_event_loop
-from .served import LARGE, Caller
+from .served import LARGE, Caller, Pending
 from .subscribers import names_of, read_subscriber, read_wishes
 
 # Names that a stock client may call. `publish_encoded` is for our own Publisher.
 REMOTE_METHODS = ("publish", "publish_encoded", "statistics", "subscribe", "subscribeMatch", "unsubscribe")
+
+# Subscribers whose statistics are made in one go.
+_FEW = 100
 
 
 class ServiceMethods:
@@ -117,10 +120,14 @@ class ServiceMethods:
         names = names_of(subscriber, caller, self._engine.options.allow_callback)
         return self._engine.links.unsubscribe(caller, names, subjects)
 
-    def statistics(self, caller: Caller) -> dict[str, Any]:
+    def statistics(self, caller: Caller) -> dict[str, Any] | Pending:
         """What `BrokerStatistics` says, as a dictionary, with the number of connected clients, and the
         name and host of those that have a name."""
-        snapshot = self._engine.statistics()
+        if len(self._engine.links.deliveries) <= _FEW:
+            return self._described(self._engine.statistics())
+        return self._engine.statistics_in_turns(caller.host, self._described)
+
+    def _described(self, snapshot: BrokerStatistics) -> dict[str, Any]:
         # dataclasses.asdict would copy every value: most of a second for 8,000 subscribers.
         subscribers = [vars(each) for each in snapshot.subscribers]
         clients = {
@@ -193,7 +200,7 @@ class _EngineThread:
             except Exception as error:
                 result.set_exception(error)
                 return
-            if isinstance(value, Publication):
+            if isinstance(value, Pending):
                 value.when_done(result.set_result)
             else:
                 result.set_result(value)

@@ -14,7 +14,7 @@ from .. import constants as c
 from ..background_log import get_logger
 from ..wire import calls
 from ..wire.frames import MSGPACK, ONEWAY, Frame
-from .calling import invoke, size_of, written
+from .calling import invoke, is_larger, written
 from .served import LARGE, Caller, Pending
 
 log = get_logger("pyro_events.connection")
@@ -22,6 +22,8 @@ log = get_logger("pyro_events.connection")
 # Above this, reading or writing a text serializer takes long enough for others to notice: the statistics of
 # 8,000 subscribers take two seconds.
 _SLOW_SIZE = 8 * c.KIB
+# The same for msgpack.
+_SLOW_MSGPACK = 256 * c.KIB
 # Above this an answer is sent at once, so that a client that does not read is noticed: small ones are
 # sent together, and one read may bring thousands of calls.
 _LARGE_ANSWER = 4 * c.KIB
@@ -134,10 +136,8 @@ class Serving:
         if frame.flags & ONEWAY:
             if isinstance(result, Exception):
                 log.warning("a oneway call by %s failed: %s", client.label, result, about=client.peer)
-        elif (
-            frame.serializer_id != MSGPACK
-            and isinstance(result, (dict, list))
-            and size_of(result) > _SLOW_SIZE
+        elif isinstance(result, (dict, list)) and is_larger(
+            result, _SLOW_SIZE if frame.serializer_id != MSGPACK else _SLOW_MSGPACK
         ):
             self._wait(client, True)
             write = functools.partial(written, frame, result, client.peer)

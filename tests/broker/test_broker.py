@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -546,3 +546,51 @@ def test_what_is_reserved_is_left_out_of_the_total() -> None:
     assert broker.overloaded and not broker.relieved
     broker.reserve(-9_500)
     assert not broker.overloaded and broker.relieved and broker.most_bytes == 10_000
+
+
+def by_piece(broker: Broker, between: Callable[[], None]) -> BrokerStatistics:
+    """Statistics with something done in each pause."""
+    pieces = broker.statistics_by_piece(1.0)
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as done:
+            result: BrokerStatistics = done.value
+            return result
+        between()
+
+
+def test_statistics_by_piece_add_up_whatever_happens_in_the_pauses() -> None:
+    broker = new_broker()
+    for number in range(450):
+        broker.subscribe(f"PYRO:s{number}@h:1", "a")
+    publish(broker, "a")
+    pauses: list[int] = []
+
+    def between() -> None:
+        number = len(pauses)
+        pauses.append(number)
+        publish(broker, "a")
+        for gone in (number, 449 - number):  # one that has been counted, and one that has not
+            backlog = broker.find(f"PYRO:s{gone}@h:1")
+            assert backlog is not None
+            broker.remove(backlog, Loss.GONE)
+        broker.subscribe(f"PYRO:new{number}@h:1", "a")
+
+    found = by_piece(broker, between)
+    assert len(pauses) == 4
+    assert len(found.subscribers) == 450
+    assert found.accepted == found.delivered + sum(found.lost.values()) + found.waiting
+    assert found.accepted == sum(each.accepted for each in found.subscribers)
+
+
+def test_statistics_show_some_of_very_many_subscriptions() -> None:
+    broker = new_broker()
+    for number in range(100):
+        broker.subscribe(f"PYRO:s{number}@h:1", [f"{number}-{each}" for each in range(300)])
+    found = broker.statistics(1.0).subscribers[7]
+    assert found.subjects == tuple(f"7-{each}" for each in range(200))
+    assert found.subscriptions == 300
+    broker = new_broker()
+    broker.subscribe("PYRO:s@h:1", [f"{each}" for each in range(999)], "^a")
+    assert len(broker.statistics(1.0).subscribers[0].subjects) == 1000

@@ -12,7 +12,7 @@ from Pyro5.api import Proxy
 from raw_client import raw_client
 from waiting import eventually
 
-from pyro_events import Publisher
+from pyro_events import EventServiceStarter, Publisher
 from pyro_events.options import ServiceOptions
 from pyro_events.server.admission import Admission
 
@@ -107,3 +107,17 @@ def test_connections_of_one_host_leave_room_for_others() -> None:
                 assert publisher.publish("A", 1) == 0
             assert statistics(service.uri)["refused"]["connections"] == 1
         eventually(lambda: statistics(service.uri)["connections"] <= 2)
+
+
+def test_statistics_of_many_subscribers(service: EventServiceStarter) -> None:
+    """They are made by turns, and written elsewhere; a stock client reads them, and ours."""
+    with socket.create_server(("127.0.0.1", 0), backlog=300) as silent, raw_client(service.uri) as client:
+        port = silent.getsockname()[1]
+        for number in range(250):
+            names = [f"{number}-{each}".ljust(100, ".") for each in range(20)]
+            assert client.call("subscribe", names, f"PYRO:s{number}@127.0.0.1:{port}") is None
+        found = client.call("statistics")
+        assert len(found["subscribers"]) == 250
+        assert {each["subscriptions"] for each in found["subscribers"]} == {20}
+        with Proxy(service.uri) as stock:
+            assert len(stock.statistics()["subscribers"]) == 250

@@ -9,7 +9,7 @@ import Pyro5.errors
 import pytest
 
 from pyro_events.server import calling
-from pyro_events.server.calling import invoke, written
+from pyro_events.server.calling import invoke, is_larger, written
 from pyro_events.server.served import LARGE, Caller, Pending
 from pyro_events.wire import calls
 from pyro_events.wire.calls import Call
@@ -174,3 +174,9 @@ def test_the_results_of_a_batch_are_bounded(desk: Desk, large: Any) -> None:
 def test_a_result_that_cannot_be_written_is_said_to_be_so(caplog: pytest.LogCaptureFixture) -> None:
     assert b"cannot be written" in written(FRAME, object(), "h")
     assert "a result for h cannot be written" in caplog.text
+
+
+def test_it_is_seen_whether_a_result_is_large() -> None:
+    rows = [{"name": "x" * 10, "numbers": (1, 2, 3)}] * 100
+    assert is_larger(rows, 3000) and not is_larger(rows, 10_000)
+    assert is_larger({"text": "x" * 100, "bytes": b""}, 100) and not is_larger(None, 4)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
+from pyro_events.server.long_result import LongResult
 from pyro_events.server.scheduler import Scheduler, SharedPool
 
 
@@ -100,5 +101,53 @@ def test_a_pool_that_has_stopped_begins_nothing() -> None:
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.01)
             assert results == [True]
+
+    run(work)
+
+
+def test_a_turn_that_fails_is_no_end_of_the_others() -> None:
+    async def work() -> None:
+        loop, scheduler, done, errors = asyncio.get_running_loop(), Scheduler(), asyncio.Event(), []
+        loop.set_exception_handler(lambda loop, context: errors.append(context["exception"]))
+        scheduler.wait(scheduler.join("10.0.0.1", lambda: [].pop()))
+        scheduler.wait(scheduler.join("10.0.0.1", done.set))
+        await done.wait()
+        assert [type(error) for error in errors] == [IndexError]
+        assert not scheduler.loaded
+
+    run(work)
+
+
+def pieces(made: list[int], seconds: float = 0.0) -> Generator[None, None, str]:
+    for number in range(4):
+        busy(seconds)
+        made.append(number)
+        yield
+    return "whole"
+
+
+def test_a_long_result_is_made_while_others_have_their_turns() -> None:
+    async def work() -> None:
+        scheduler, made = Scheduler(), list[int]()
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        LongResult(scheduler, "10.0.0.1", pieces(made, 0.011), str.upper).when_done(done.set_result)
+        seen = []
+        scheduler.wait(scheduler.join("10.0.0.2", lambda: seen.append(len(made))))
+        assert await done == "WHOLE"
+        assert made == [0, 1, 2, 3] and seen and seen[0] <= 1
+        assert not scheduler.loaded
+
+    run(work)
+
+
+def test_a_short_one_takes_one_turn_and_one_that_nobody_wants_none() -> None:
+    async def work() -> None:
+        scheduler, made, unwanted = Scheduler(), list[int](), list[int]()
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        given_up = LongResult(scheduler, "10.0.0.1", pieces(unwanted), str.upper)
+        given_up.abandon()
+        LongResult(scheduler, "10.0.0.1", pieces(made), str.upper).when_done(done.set_result)
+        await done
+        assert (made, unwanted) == ([0, 1, 2, 3], [])
 
     run(work)
