@@ -26,12 +26,12 @@ def main() -> None:
     broker = Broker(BacklogOptions(), 1 << 30)
     choose = random.Random(1)
     before = taken()
-    for subscriber in range(10):
+    for subscriber in range(16):
         uri = f"PYRO:x{subscriber}@h:1"
-        patterns = [hard(subscriber, number) for number in range(100)]
+        patterns = [hard(subscriber, number) for number in range(60)]
         broker.subscribe(uri, (), patterns)
         broker.publish(iter([(["warm"], b"")]), 0.0)
-        broker.unsubscribe(uri, patterns[:30])
+        broker.unsubscribe(uri, patterns[:18])
     for _ in range(8):
         subject = "".join(choose.choice("ab") for _ in range(250))
         broker.publish(iter([([subject], b"")]), 0.0)
