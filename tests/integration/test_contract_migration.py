@@ -194,3 +194,30 @@ def test_an_embedded_name_server_in_a_program_of_ones_own(free_port: Callable[[]
         with Proxy("PYRONAME:" + EVENTSERVER_NAME) as es:
             assert es.publish("A", 1) == 0
         assert starter.ns_uri == f"PYRO:Pyro.NameServer@127.0.0.1:{port}"
+
+
+def test_programs_with_threads_and_loops_of_their_own(spawn: Spawner) -> None:
+    program = spawn(str(PROGRAMS / "original_threads.py"))
+    assert program.wait(30) == 0, program
+    printed = program.stdout.splitlines()
+    for name in ("Display", "ThreadedDisplay", "Polling"):
+        events = [line for line in printed if line.startswith(f"{name} ")]
+        assert events == [f"{name} TEMP.HALL {message}" for message in (20.5, 21.0, "end")]
+    assert [line for line in printed if "TEMP.HALL" not in line] == [
+        "False [20.5, 21.0, 'end'] 1",
+        "False [20.5, 21.0, 'end'] 1",
+        "3 subscribers",
+        "0 deliveries",
+        "stopped: True",
+    ]
+
+
+def test_a_typed_program_runs_and_mypy_accepts_it(spawn: Spawner, tmp_path: Path) -> None:
+    program = str(PROGRAMS / "typed_program.py")
+    running = spawn(program)
+    checking = spawn(
+        *("-m", "mypy", "--strict", "--config-file", str(PROGRAMS.parents[2] / "setup.cfg")),
+        *("--cache-dir", str(tmp_path), program),
+    )
+    assert running.wait(30) == 0, running
+    assert checking.wait(120) == 0, checking
