@@ -74,10 +74,10 @@ def server_context() -> ssl.SSLContext | None:
 def client_context() -> ssl.SSLContext | None:
     """How connections that we make are secured; None when Pyro5's setting SSL is off.
 
-    The name of the other side is checked, as Pyro5 does. Raises EventServiceError for settings that
-    cannot be used.
+    The name of the other side is checked, as Pyro5 does. Files that are just being renewed, and do not fit
+    together yet, are used when they do. Raises EventServiceError for settings that cannot be used.
     """
-    return _client_context(_identity("CLIENT")) if config.SSL else None
+    return _latest_client(_settings("CLIENT")).get() if config.SSL else None
 
 
 def use_renewed_certificates() -> None:
@@ -119,17 +119,27 @@ def server_contexts() -> LatestContext | None:
     return LatestContext(_identity("SERVER"), lambda identity: _server_context(identity, demanding))
 
 
+@functools.lru_cache(maxsize=4)
+def _latest_client(settings: _Identity) -> LatestContext:
+    return LatestContext(settings, _client_context)
+
+
 def client_contexts() -> LatestContext | None:
     """The same for the connections that we make."""
     return LatestContext(_identity("CLIENT"), _client_context) if config.SSL else None
 
 
 def _identity(side: str) -> _Identity:
+    """The same with the files as they are now."""
+    settings = _settings(side)
+    return settings._replace(files=_changed(settings))
+
+
+def _settings(side: str) -> _Identity:
     """side: SERVER or CLIENT, as in the names of Pyro5's settings."""
     certificate, key = (getattr(config, f"SSL_{side}{name}") for name in ("CERT", "KEY"))
     password = Passphrase(getattr(config, f"SSL_{side}KEYPASSWD"))
-    identity = _Identity(certificate, key, password, config.SSL_CACERTS, ())
-    return identity._replace(files=_changed(identity))
+    return _Identity(certificate, key, password, config.SSL_CACERTS, ())
 
 
 def _changed(identity: _Identity) -> tuple[int, ...]:
@@ -137,7 +147,8 @@ def _changed(identity: _Identity) -> tuple[int, ...]:
     files: list[int] = []
     for name in (identity.certificate, identity.key, identity.authorities):
         with contextlib.suppress(OSError):
-            files.append(os.stat(name).st_mtime_ns)
+            found = os.stat(name)
+            files += found.st_mtime_ns, found.st_ino, found.st_size
     return tuple(files)
 
 

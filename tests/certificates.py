@@ -5,11 +5,13 @@ Knows: the example and Pyro5's config. Must not know: who uses TLS.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,35 @@ def one_way(variables: Mapping[str, str]) -> dict[str, str]:
     """The same without certificates of clients."""
     unwanted = "PYRO_SSL_REQUIRECLIENTCERT", "PYRO_SSL_CLIENTCERT", "PYRO_SSL_CLIENTKEY"
     return {variable: value for variable, value in variables.items() if variable not in unwanted}
+
+
+def _source(kind: str, name: str) -> str:
+    # `settings("good")` would make them anew: a cache tells it from `settings()`.
+    return (settings() if kind == "good" else settings(kind))[name]
+
+
+@contextlib.contextmanager
+def renewable(directory: Path, side: str, first: str = "expired") -> Iterator[Callable[..., None]]:
+    """Use certificates of `side`, SERVER or CLIENT, that are not good, in files of their own.
+
+    Yields what puts others in their place, the good ones: all files, or those whose names end in `only`.
+    """
+    variables = dict(settings())
+    names = [f"PYRO_SSL_{side}CERT", f"PYRO_SSL_{side}KEY"]
+    for name in names:
+        variables[name] = str(directory / Path(variables[name]).name)
+        shutil.copy(_source(first, name), variables[name])
+    use(variables)
+
+    def renew(source: str = "good", only: str = "") -> None:
+        for name in names:
+            if name.endswith(only):
+                path = variables[name]
+                shutil.copy(_source(source, name), f"{path}.new")
+                os.replace(f"{path}.new", path)
+
+    yield renew
+    use(settings())
 
 
 def use(variables: Mapping[str, str]) -> None:

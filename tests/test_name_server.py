@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import socket
 import threading
 import time
@@ -30,7 +27,6 @@ from pyro_events import (
     ServiceNotFoundError,
     ServiceUnreachableError,
     connecting,
-    locate_ns,
 )
 from pyro_events.name_server import NameServer, UnusableEntryError
 from pyro_events.name_server_search import find_name_server
@@ -293,49 +289,3 @@ def test_a_junk_entry_under_our_name_is_replaced() -> None:
         names.nameserver.storage["Pyro.EventService"] = (5, frozenset())
         with EventServiceStarter(LOOPBACK, 0, ns_host=LOOPBACK, ns_port=port_of(names)) as es:
             assert str(names.nameserver.lookup("Pyro.EventService")) == es.uri
-
-
-# Certificates that are renewed on disk
-
-
-@contextlib.contextmanager
-def renewable(tmp_path: Path, side: str) -> Iterator[Callable[[], None]]:
-    """Use an expired certificate of `side`, SERVER or CLIENT; yields what renews it, in the same files."""
-    variables = dict(settings())
-    fresh: list[tuple[str, Path]] = []
-    for name in (f"PYRO_SSL_{side}CERT", f"PYRO_SSL_{side}KEY"):
-        path = tmp_path / Path(variables[name]).name
-        shutil.copy(settings("expired")[name], path)
-        fresh.append((variables[name], path))
-        variables[name] = str(path)
-    use(variables)
-
-    def renew() -> None:
-        for source, path in fresh:
-            shutil.copy(source, f"{path}.new")
-            os.replace(f"{path}.new", path)
-
-    yield renew
-    use(settings())
-
-
-@needs_openssl
-def test_a_renewed_certificate_is_used_towards_the_name_server(tmp_path: Path) -> None:
-    use(settings())
-    with (
-        stock_name_server() as names,
-        EventServiceStarter(LOOPBACK, 0, ns_host=LOOPBACK, ns_port=port_of(names)),
-    ):
-        where = {"host": LOOPBACK, "port": port_of(names)}
-        with renewable(tmp_path, "CLIENT") as renew:
-            with pytest.raises(ServiceNotFoundError, match="may not accept the certificate"):
-                locate_ns(**where)
-            with pytest.raises(ServiceNotFoundError, match="may not accept the certificate"):
-                Publisher(ns_host=LOOPBACK, ns_port=port_of(names))
-            renew()
-            with locate_ns(**where) as proxy:
-                proxy.ping()
-                proxy._pyroRelease()
-                proxy.ping()
-            with Publisher(ns_host=LOOPBACK, ns_port=port_of(names)) as publisher:
-                assert publisher.publish("A", 1) == 0

@@ -82,6 +82,17 @@ def unanswered(patience: float) -> str:
     return f"did not answer within {patience:g} s; it must call listen() or run its daemon's request loop"
 
 
+def lost(error: Exception | None, greeting: bool, secured: bool) -> str:
+    """What the log says of a subscriber whose connection has ended by itself.
+
+    greeting: it had not answered yet. secured: the connection used TLS.
+    """
+    text = f"closed its connection{f' ({error})' if error else ''}"
+    if greeting and not secured:  # which TLS does with what is none, often without a word
+        text += " instead of answering; if its program speaks TLS (Pyro5's SSL), the service has to"
+    return text
+
+
 def refused(reason: str) -> str:
     """What the log says of a subscriber that answered what makes it impossible to deliver."""
     if callbacks.EVENT_CLASS in reason:

@@ -31,7 +31,7 @@ from ..tls import LatestContext, failure_of
 from ..wire import callbacks
 from ..wire.frames import PING, Frame, FrameError, FrameReader, TlsSpokenError
 from ..wire.identity import CallbackProof
-from .contact import connected, no_answer, refused, takes_event_only, unanswered
+from .contact import connected, lost, no_answer, refused, takes_event_only, unanswered
 from .scheduler import Scheduler
 from .settling import ends_connection, is_final, settled
 from .sockets import tune
@@ -245,7 +245,8 @@ class Delivery(asyncio.Protocol):
         if isinstance(error, ssl.SSLError):
             self._close_once(f"does not accept our connection: {failure_of(error, b'')}")
         else:
-            self.close(Loss.GONE, f"closed its connection{f' ({error})' if error else ''}")
+            greeting, secured = self.state is State.GREETING, self._owner.client_tls is not None
+            self.close(Loss.GONE, lost(error, greeting, secured))
 
     def _greeted(self, frame: Frame) -> None:
         self._stop_waiting()
