@@ -25,9 +25,9 @@ from ..tls import failure_of
 COST: Final = 52 * KIB
 # What goes into one record of TLS, and so is encrypted at a time.
 _RECORD: Final = 16 * KIB
-# What is received at a time: a connection whose protocol does not read keeps that, and the buffer that it
-# was in is never freed.
-_RECEIVE: Final = 16 * KIB
+# What is received at a time, a little more than a record. A connection whose protocol does not read keeps
+# that, and the buffer that it was in is never freed.
+_RECEIVE: Final = 17 * KIB
 
 
 class TlsMemory:
@@ -38,6 +38,7 @@ class TlsMemory:
         """most: bytes that they may hold together. reserve: called with the bytes that are held from now on,
         negative for less."""
         self.space = space
+        self.received = space[:_RECEIVE]
         self._most = most
         self._held = 0
         self._reserve = reserve
@@ -116,13 +117,13 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         self._begin()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._memory.space[:_RECEIVE]
+        return self._memory.received
 
     def buffer_updated(self, nbytes: int) -> None:
-        data = self._memory.space[:nbytes]
+        data = self._memory.received[:nbytes]
+        self._incoming.write(data)
         if not self._first:
             self._first = bytes(data[:1])
-        self._incoming.write(data)
         if self._secured or self._shake():
             self._pump()
 
@@ -183,7 +184,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
                     filled = self._decrypt(space := self._memory.space)
                     if filled:
                         protocol.data_received(space[:filled].tobytes())
-                if not filled:
+                if not filled or not (self._incoming.pending or self._tls.pending()):
                     break
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             self._raw.close()
@@ -198,10 +199,9 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         """Decrypt as much as fits into a space; returns how much that is."""
         filled = 0
         try:
-            while filled < len(space):
+            filled = cast(int, self._tls.read(len(space), space))
+            while filled < len(space) and (self._incoming.pending or self._tls.pending()):
                 filled += cast(int, self._tls.read(len(space) - filled, space[filled:]))
-                if not self._incoming.pending and not self._tls.pending():
-                    break
         except ssl.SSLWantReadError:
             pass
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
@@ -221,10 +221,10 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         if self._closing or not self._secured:
             return
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self._tls.write(rest[:_RECORD]) :]
-                self._flush()
+            sent = 0
+            while sent < len(data):
+                sent += self._tls.write(data[sent : sent + _RECORD] if len(data) > _RECORD else data)
+                self._raw.write(self._outgoing.read())
         except ssl.SSLError as error:
             self._error, self._closing = error, True
             self._raw.abort()
