@@ -55,9 +55,25 @@ BACKLOG_EVENTS: Final = 100_000
 BACKLOG_BYTES: Final = 64 * MIB
 # Everything the service holds for others: backlogs, calls held up, frames half read.
 TOTAL_BACKLOG_BYTES: Final = GIB
-# What an event costs beside its payload and subject: the record, the tuple, the list slots.
-EVENT_OVERHEAD: Final = 100
+# What an event takes in memory beside its payload and subject, in bytes; tests measure it. Its record, size,
+# time stamp, and the head of its payload;
+EVENT_OVERHEAD: Final = 192
+# for each subscriber that holds it, its place in the backlog, and when it is in flight the row that is sent;
+HOLDER_OVERHEAD: Final = 16
+ROW_OVERHEAD: Final = 160
+# the head of a text such as its subject; and its place among the newest of each subject (`latest`).
+TEXT_OVERHEAD: Final = 64
+LATEST_OVERHEAD: Final = 192
 
+# A batch for `latest`, in seconds of its subscriber's work: the last of its events must not be old when its
+# turn comes, and a call for each would cost more than the work of a fast one.
+LATEST_SECONDS: Final = 0.02
+# The log says that a subscriber is slow, or has caught up, when that has lasted so long.
+SLOW_AFTER: Final = 1.0
+CAUGHT_UP_AFTER: Final = 5.0
+
+# A subscriber that was disconnected because it held up publishers cannot do so again for this long.
+BLOCK_SUSPENSION: Final = 60.0
 # How long a full backlog may hold up a publisher without one acknowledgement.
 DELIVERY_DEADLINE: Final = 10.0
 # A program that subscribes first and listens later is given this long.

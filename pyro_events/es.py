@@ -89,6 +89,10 @@ _OPTIONS: tuple[Option, ...] = (
         _seconds(c.DELIVERY_DEADLINE, "for which a full backlog may hold up a publisher"),
     ),
     (
+        ("--block-suspension",),
+        _seconds(c.BLOCK_SUSPENSION, "for which one that did so for too long cannot do it again"),
+    ),
+    (
         ("--max-message",),
         _value(int, "BYTES", c.MAX_MESSAGE, f"largest message, at most {c.LARGEST_MESSAGE}"),
     ),

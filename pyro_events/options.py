@@ -22,7 +22,7 @@ class Overflow(enum.Enum):
     BLOCK = "block"  # it is kept, and its publisher is held up: nothing is lost
     DROP_OLDEST = "drop-oldest"
     DROP_NEWEST = "drop-newest"
-    LATEST = "latest"  # only the newest event of each subject is kept until it has caught up
+    LATEST = "latest"  # of what waits, only the newest event of each subject is kept, full or not
     DISCONNECT = "disconnect"  # the subscriber is disconnected
 
     @classmethod
@@ -119,6 +119,7 @@ class ServiceOptions:
     max_subscriptions: int = c.MAX_SUBSCRIPTIONS
     max_programs: int = c.MAX_SUBSCRIBER_PROGRAMS
     delivery_deadline: float = c.DELIVERY_DEADLINE
+    block_suspension: float = c.BLOCK_SUSPENSION
     first_contact: float = c.FIRST_CONTACT
     linger: float = c.LINGER
     drain: float = c.DRAIN
@@ -148,6 +149,7 @@ class ServiceOptions:
             )
         for name in (
             "delivery_deadline",
+            "block_suspension",
             "first_contact",
             "linger",
             "drain",

@@ -6,34 +6,51 @@ Knows: the promises of the design. Must not know: how pyro_events keeps them.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from pyro_events.broker.subjects import fold
 
-OVERHEAD = 100  # what an event counts for beside its subject and payload, in bytes
+# What an event counts for beside its subject and payload, in bytes: itself, and for each that holds it,
+# waiting or in flight; and what a subject counts for in the index of `latest`.
+EVENT = 256
+HOLDER = 16
+ROW = 160
+INDEX = 256
+OVERHEAD = EVENT + HOLDER
+
+
+def length(text: str) -> int:
+    """What the characters of a text count for."""
+    return len(text) if text.isascii() else 8 * len(text)
 
 
 @dataclass
 class ModelEvent:
-    """An accepted event with its number."""
+    """An accepted event with its number. origin: what all who hold it share."""
 
     seq: int
     subject: str
     time: float
     payload: bytes
+    origin: object
 
     @property
     def size(self) -> int:
-        return len(self.subject) + len(self.payload) + OVERHEAD
+        return length(self.subject) + len(self.payload) + OVERHEAD
 
 
 @dataclass
 class ModelBatch:
-    """Events in flight: their rows, and what they count for until all of them are done."""
+    """Events in flight: their rows, and the events, which count until all of them are done."""
 
     rows: list[list[Any]]
-    size: int
+    events: list[ModelEvent]
+
+    @property
+    def size(self) -> int:
+        return sum(event.size for event in self.events)
 
 
 @dataclass
@@ -49,7 +66,11 @@ class ModelBacklog:
     delivered: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     last_taken: int = 0
-    conflating: bool = False  # with the policy latest, from an overflow until it has caught up
+    may_block: bool = True
+    indexed: bool = False  # with the policy latest, from when two subjects wait until none does
+
+    def __post_init__(self) -> None:
+        self.wanted = self.policy
 
     @property
     def waiting_bytes(self) -> int:
@@ -57,9 +78,16 @@ class ModelBacklog:
         return sum(event.size for event in self.waiting)
 
     @property
-    def held(self) -> int:
-        """Bytes of all that waits or is in flight."""
-        return self.waiting_bytes + sum(batch.size for batch in self.in_flight)
+    def holds(self) -> list[ModelEvent]:
+        """The events that wait or are in flight."""
+        return self.waiting + [event for batch in self.in_flight for event in batch.events]
+
+    @property
+    def own(self) -> int:
+        """Bytes that it takes whatever others hold."""
+        rows = sum(len(batch.events) for batch in self.in_flight)
+        index = sum(INDEX + length(fold(event.subject)) for event in self.waiting if self.indexed)
+        return HOLDER * len(self.holds) + ROW * rows + index
 
     @property
     def unacknowledged(self) -> int:
@@ -76,20 +104,14 @@ class ModelBacklog:
         within = len(self.waiting) < self.most_events and self.waiting_bytes + event.size <= self.most_bytes
         return within or not self.waiting
 
-    def push(self, subject: str, time: float, payload: bytes) -> str:
+    def push(self, subject: str, time: float, payload: bytes, origin: object = None) -> str:
         """Returns queued, full, dropped or disconnect."""
         self.accepted += 1
-        event = ModelEvent(self.accepted, subject, time, payload)
-        if self.conflating:
+        event = ModelEvent(self.accepted, subject, time, payload, origin or object())
+        if self.policy == "latest":
             self._keep_latest(event)
         elif self.fits(event):
             self.waiting.append(event)
-        elif self.policy == "latest":
-            self.conflating = True
-            newest = {fold(each.subject): each for each in self.waiting}
-            self.lost["latest"] += len(self.waiting) - len(newest)
-            self.waiting = [each for each in self.waiting if each in newest.values()]
-            self._keep_latest(event)
         elif self.policy == "block":
             self.waiting.append(event)
             return "full"
@@ -102,6 +124,9 @@ class ModelBacklog:
         return "queued"
 
     def _keep_latest(self, event: ModelEvent) -> None:
+        """Of what waits, the newest event of each subject and no other; beyond the bound the oldest goes."""
+        others = {fold(each.subject) for each in self.waiting} - {fold(event.subject)}
+        self.indexed = self.indexed or bool(others)
         same = [each for each in self.waiting if fold(each.subject) == fold(event.subject)]
         for each in same:
             self.waiting.remove(each)
@@ -114,10 +139,23 @@ class ModelBacklog:
             del self.waiting[0]
             self.lost[self.policy] += 1
 
+    def allow_blocking(self, allowed: bool) -> None:
+        """Whoever may not block has drop-oldest in place of it."""
+        self.may_block = allowed
+        self.configure(self.wanted, self.most_events, self.most_bytes)
+
     def configure(self, policy: str, most_events: int, most_bytes: int) -> None:
-        """What waits stays."""
-        self.policy, self.most_events, self.most_bytes = policy, most_events, most_bytes
-        self.conflating = self.conflating and policy == "latest"
+        """What waits stays, but for older events of a subject with latest."""
+        self.wanted, self.most_events, self.most_bytes = policy, most_events, most_bytes
+        self.policy = "drop-oldest" if policy == "block" and not self.may_block else policy
+        if policy != "latest":
+            self.indexed = False
+        elif len(self.waiting) > 1:
+            self.indexed = True
+            newest = {fold(each.subject): each.seq for each in self.waiting}
+            kept = [each for each in self.waiting if each.seq in newest.values()]
+            self.lost["latest"] += len(self.waiting) - len(kept)
+            self.waiting = kept
 
     def take(self, events: int, size: int) -> ModelBatch:
         """At least one, at most `events`; the one that reaches `size` is the last."""
@@ -129,8 +167,8 @@ class ModelBacklog:
             missed = event.seq - self.last_taken - 1
             rows.append([event.subject, event.time, event.seq, missed, event.payload])
             self.last_taken = event.seq
-        self.conflating = self.conflating and bool(self.waiting)
-        batch = ModelBatch(rows, sum(event.size for event in taken))
+        self.indexed = self.indexed and bool(self.waiting)
+        batch = ModelBatch(rows, taken)
         self.in_flight.append(batch)
         return batch
 
@@ -155,5 +193,12 @@ class ModelBacklog:
         lost = self.unacknowledged + len(self.waiting)
         self.lost["unconfirmed"] += self.unacknowledged
         self.lost[reason] += len(self.waiting)
-        self.in_flight, self.waiting, self.conflating = [], [], False
+        self.in_flight, self.waiting, self.indexed = [], [], False
         return lost
+
+
+def total_of(backlogs: Iterable[ModelBacklog]) -> int:
+    """What backlogs hold together: each event once, and what each of them takes for it."""
+    backlogs = list(backlogs)
+    shared = {event.origin: event.size - HOLDER for backlog in backlogs for event in backlog.holds}
+    return sum(shared.values()) + sum(backlog.own for backlog in backlogs)

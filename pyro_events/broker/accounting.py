@@ -7,11 +7,12 @@ of one subscriber. Must not know: order, bounds, overflow policies, or when anyt
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import repeat
+from typing import Any, Final
 
-from ..constants import EVENT_OVERHEAD
+from ..constants import EVENT_OVERHEAD, HOLDER_OVERHEAD, TEXT_OVERHEAD
 
 
 class Loss(enum.Enum):
@@ -31,15 +32,36 @@ class Loss(enum.Enum):
 
 # An encoded message; a large one may be a view of what was received.
 Payload = bytes | memoryview
-# An accepted event, shared by all backlogs that hold it: subject, time stamp, payload, and the size
-# that it counts for in bytes. Plain tuples: one is made for each event, and a class costs four times
-# as much.
-QueuedEvent = tuple[str, float, Payload, int]
+# What all holders of an event but the last one free when they let go of it, one after the other. To call
+# `next(shares, size)` is a quarter of the work of counting them. None where only one subscriber gets it.
+Shares = Iterator[int] | None
+# An accepted event, shared by all backlogs that hold it: subject, time stamp, payload, the size in bytes
+# that it counts for when one subscriber holds it, and the shares. Plain tuples: one is made for each event,
+# and a class costs four times as much.
+QueuedEvent = tuple[str, float, Payload, int, Shares]
+
+
+def text_size(text: str) -> int:
+    """What a text may take in memory, in bytes, with the UTF-8 that Python keeps beside it."""
+    return TEXT_OVERHEAD + (len(text) if text.isascii() else 8 * len(text))
+
+
+def base_size(subject: str) -> int:
+    """What an event takes beside its payload when one subscriber holds it, in bytes."""
+    return _BASE + (len(subject) if subject.isascii() else 8 * len(subject))
+
+
+_BASE: Final = EVENT_OVERHEAD + HOLDER_OVERHEAD + TEXT_OVERHEAD
+
+
+def shares_of(holders: int) -> Iterator[int]:
+    """The shares of an event that several subscribers hold."""
+    return repeat(HOLDER_OVERHEAD, holders - 1)
 
 
 def queued_event(subject: str, time: float, payload: Payload) -> QueuedEvent:
-    """An event as backlogs hold it."""
-    return subject, time, payload, len(subject) + len(payload) + EVENT_OVERHEAD
+    """An event for one subscriber, as its backlog holds it."""
+    return subject, time, payload, base_size(subject) + len(payload), None
 
 
 # [subject, time, seq, missed, payload]
@@ -47,17 +69,25 @@ Row = list[Any]
 
 
 class Batch:
-    """Events taken from a backlog and not yet acknowledged. size: in bytes."""
+    """Events taken from a backlog and not yet acknowledged.
 
-    __slots__ = ("rows", "size")
+    size: in bytes, as if nobody shared them. alone: of those that nobody shares. shared: the others.
+    """
 
-    def __init__(self, rows: list[Row], size: int) -> None:
+    __slots__ = ("alone", "rows", "shared", "size")
+
+    def __init__(self, rows: list[Row], size: int, alone: int, shared: Sequence[QueuedEvent]) -> None:
         self.rows = rows
         self.size = size
+        self.alone = alone
+        self.shared = shared
 
 
 class TotalBytes:
-    """What all backlogs of a service hold together, events in flight included."""
+    """What all backlogs of a service hold together, events in flight included, each event once.
+
+    Whoever publishes adds an event, before backlogs are given it; each backlog takes off its share.
+    """
 
     __slots__ = ("value",)
 

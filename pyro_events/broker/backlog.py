@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import count
 
+from ..constants import ROW_OVERHEAD
 from ..options import BacklogOptions, Overflow
-from .accounting import BacklogStatistics, Batch, Loss, QueuedEvent, Row, TotalBytes
+from .accounting import BacklogStatistics, Batch, Loss, QueuedEvent, TotalBytes
+from .conflation import ConflatingQueue
+from .event_queue import EventQueue, Numbered, rows_of
 from .subjects import fold
 
 
@@ -28,31 +30,40 @@ class Outcome(enum.Enum):
 
 
 _QUEUED, _FULL, _DROPPED, _DISCONNECT = Outcome
-
-# An event with the number that it has for one subscriber.
-Numbered = tuple[int, QueuedEvent]
+_LATEST = Loss.LATEST.value
+_OVERFLOWS = (Loss.DROP_OLDEST.value, Loss.DROP_NEWEST.value, _LATEST)
+# The policies that drop the event that finds the backlog full: how that is counted, and what comes of it.
+_DROPPING = {
+    Overflow.DROP_NEWEST: (Loss.DROP_NEWEST, _DROPPED),
+    Overflow.DISCONNECT: (Loss.DISCONNECT, _DISCONNECT),
+}
 
 
 class Backlog:
     """The events that wait for one subscriber, numbered from 1 as they are accepted.
 
-    subscriber: its URI. name: what it calls itself, "" if it did not say.
+    subscriber: its URI. name: what it calls itself, "" if it did not say. overflow: the policy in force.
     """
 
     __slots__ = (
+        "_full_at",
         "_in_flight",
         "_last_taken",
         "_latest",
+        "_may_block",
         "_most_bytes",
         "_most_events",
+        "_queue",
         "_total",
         "_waiting",
         "accepted",
         "bytes",
         "delivered",
+        "freed",
         "lost",
         "name",
         "options",
+        "overflow",
         "ready",
         "subscriber",
     )
@@ -64,12 +75,14 @@ class Backlog:
         self.delivered = 0
         self.lost: Counter[str] = Counter()
         self.bytes = 0  # of the events waiting, without those in flight
+        self.freed = 0  # bytes of the batches acknowledged so far
         self.ready = False  # whether it stands in the broker's list of those with something to send
         self._total = total
-        self._waiting: deque[Numbered] = deque()
-        # In place of `_waiting` from an overflow with the policy `latest` until the subscriber has
-        # caught up: one entry for each folded subject.
-        self._latest: OrderedDict[str, Numbered] | None = None
+        self._may_block = True
+        self._queue = EventQueue()
+        self._waiting = self._queue.events
+        # In place of `_waiting`, with the policy `latest`, while events of several subjects wait.
+        self._latest: ConflatingQueue | None = None
         self._in_flight: list[Batch] = []  # two at most, where a deque would cost ten times a list
         self._last_taken = 0
         self.configure(options)
@@ -89,6 +102,11 @@ class Backlog:
         return bool(self._in_flight) or len(self) > 0
 
     @property
+    def held(self) -> int:
+        """Bytes of the events waiting and in flight, as if nobody shared them."""
+        return self.bytes + sum(batch.size for batch in self._in_flight)
+
+    @property
     def has_room(self) -> bool:
         """Whether publishers that were held up may go on: an eighth of the bound has been freed."""
         return (
@@ -102,44 +120,68 @@ class Backlog:
         return 4 * len(self) >= 3 * self._most_events or 4 * self.bytes >= 3 * self._most_bytes
 
     @property
+    def relaxed(self) -> bool:
+        """Whether at most a quarter of the bounds is used."""
+        return 4 * len(self) <= self._most_events and 4 * self.bytes <= self._most_bytes
+
+    @property
+    def overflowed(self) -> int:
+        """How many events were dropped because it was full, or by newer ones."""
+        return sum(self.lost[policy] for policy in _OVERFLOWS)
+
+    @property
     def oldest(self) -> float | None:
         """The time stamp of the oldest event not yet delivered, or None."""
         for batch in self._in_flight:
             return float(batch.rows[0][1])
-        entries = self._waiting if self._latest is None else self._latest.values()
-        for _, event in entries:
+        for event in self._events():
             return event[1]
         return None
 
     def configure(self, options: BacklogOptions) -> None:
-        """Change the bounds and the policy; what waits already stays."""
+        """Change the bounds and the policy. What waits stays, but for older events with `latest`."""
         self.options = options
         self._most_events = options.backlog
         self._most_bytes = options.backlog_bytes
-        if options.overflow is not Overflow.LATEST and self._latest is not None:
-            self._waiting.extend(self._latest.values())
-            self._latest = None
+        self._choose_policy()
+
+    def allow_blocking(self, allowed: bool) -> None:
+        """Whether it may hold publishers up; otherwise `block` is as `drop-oldest`."""
+        self._may_block = allowed
+        self._choose_policy()
+
+    def _choose_policy(self) -> None:
+        overflow = self.options.overflow
+        if overflow is Overflow.BLOCK and not self._may_block:
+            overflow = Overflow.DROP_OLDEST
+        self.overflow = overflow
+        # With `latest` the second event that waits is looked at already.
+        self._full_at = 1 if overflow is Overflow.LATEST else self._most_events
+        if self._latest is not None:
+            if overflow is not Overflow.LATEST:
+                self._line_up(self._latest)
+        elif overflow is Overflow.LATEST and len(self._waiting) > 1:
+            self._conflate()
 
     def push(self, event: QueuedEvent) -> Outcome:
         """Accept an event. It gets a number even if it is dropped at once, so that the gap shows."""
         self.accepted = number = self.accepted + 1
+        if self._latest is not None:
+            self._replace(self._latest, (number, event))
+            return _QUEUED
         size = event[3]
         waiting = self._waiting
-        if self._latest is not None:
-            self._replace((number, event))
-            return _QUEUED
         # An empty backlog takes any event: one larger than the bound could never be delivered else.
-        if waiting and (len(waiting) >= self._most_events or self.bytes + size > self._most_bytes):
-            return self._overflow((number, event))
-        waiting.append((number, event))
+        if waiting and (len(waiting) >= self._full_at or self.bytes + size > self._most_bytes):
+            return self._overflow(event)
+        waiting.append(event)
         self.bytes += size
-        self._total.value += size
         return _QUEUED
 
     @property
     def free(self) -> tuple[int, int]:
         """How many more events and bytes may come before publishers are held up."""
-        if self.options.overflow is not Overflow.BLOCK:
+        if self.overflow is not Overflow.BLOCK:
             return sys.maxsize, sys.maxsize
         return self._most_events - len(self._waiting), self._most_bytes - self.bytes
 
@@ -147,16 +189,15 @@ class Backlog:
         """Accept events of `size` bytes together, as `push` does; False, and none of them, when not
         all fit."""
         waiting = self._waiting
-        if (
-            self._latest is not None
-            or len(waiting) + len(events) > self._most_events
-            or self.bytes + size > self._most_bytes
-        ):
+        if self.overflow is Overflow.LATEST:
+            for event in events:
+                self.push(event)
+            return True
+        if len(waiting) + len(events) > self._most_events or self.bytes + size > self._most_bytes:
             return False
-        waiting.extend(zip(count(self.accepted + 1), events))
+        waiting.extend(events)
         self.accepted += len(events)
         self.bytes += size
-        self._total.value += size
         return True
 
     def take(self, events: int, size: int) -> Batch:
@@ -164,28 +205,41 @@ class Backlog:
 
         The backlog must not be empty. Batches are acknowledged in the order in which they were taken.
         """
-        rows: list[Row] = []
-        taken = 0
+        waiting, queue = self._waiting, self._queue
         last = self._last_taken
-        following = self._waiting.popleft if self._latest is None else self._next
-        for _ in range(min(events, len(self))):
-            number, (subject, time, payload, cost) = following()
-            rows.append([subject, time, number, number - last - 1, payload])
-            last = number
-            taken += cost
-            if taken >= size:
-                break
-        if not self._latest:
-            self._latest = None
-        self._last_taken = last
-        self.bytes -= taken
-        batch = Batch(rows, taken)
+        if len(waiting) == 1 and not queue.gaps:  # the latency of idle subscribers depends on this
+            event = waiting.popleft()
+            self._last_taken = queue.passed = number = queue.passed + 1
+            rows = [[event[0], event[1], number, number - last - 1, event[2]]]
+            cost = self.bytes
+            alone, shared = (cost, []) if event[4] is None else (0, [event])
+        else:
+            if self._latest is None:
+                numbers, taken, cost = queue.take(events, size, self.bytes)
+            else:
+                numbers, taken, cost = self._latest.take(events, size)
+                if not self._latest:
+                    self._latest = None
+                    queue.restart(self.accepted + 1)
+            self._last_taken = numbers[-1]
+            rows = rows_of(numbers, taken, last)
+            shared = [event for event in taken if event[4] is not None]
+            alone = 0 if len(shared) == len(taken) else cost - sum([event[3] for event in shared])
+        rows_size = ROW_OVERHEAD * len(rows)
+        self._total.value += rows_size
+        self.bytes -= cost
+        batch = Batch(rows, cost, alone + rows_size, shared)
         self._in_flight.append(batch)
         return batch
+
+    def _events(self) -> Iterable[QueuedEvent]:
+        """What waits, the oldest first."""
+        return self._waiting if self._latest is None else (event for _, event in self._latest)
 
     def acknowledge(self, batch: Batch, failed: int = 0) -> None:
         """The subscriber has handled a batch, the oldest in flight; `failed` of its events raised."""
         self._land(batch)
+        self.freed += batch.size
         self.delivered += len(batch.rows) - failed
         if failed:
             self.lost[Loss.HANDLER.value] += failed
@@ -208,10 +262,14 @@ class Backlog:
             self.lose_batch(self._in_flight[0])
         if self:
             self.lost[reason.value] += len(self)
-            self._total.value -= self.bytes
-            self.bytes = 0
-            self._waiting.clear()
+        for event in self._events():
+            self._let_go(event)
+        self._waiting.clear()
+        self._queue.restart(self.accepted + 1)
+        if self._latest is not None:
+            self._latest.clear()
             self._latest = None
+        self.bytes = 0
         return lost
 
     def statistics(self, subjects: Iterable[str], now: float, subscriptions: int = 0) -> BacklogStatistics:
@@ -220,7 +278,7 @@ class Backlog:
         return BacklogStatistics(
             subscriber=self.subscriber,
             subjects=tuple(subjects),
-            overflow=self.options.overflow.value,
+            overflow=self.overflow.value,
             backlog=len(self),
             backlog_bytes=self.bytes,
             unacknowledged=self.unacknowledged,
@@ -232,71 +290,84 @@ class Backlog:
             subscriptions=subscriptions,
         )
 
-    def _overflow(self, entry: Numbered) -> Outcome:
-        policy = self.options.overflow
-        if policy is Overflow.DROP_NEWEST:
-            self.lost[Loss.DROP_NEWEST.value] += 1
-            return _DROPPED
-        if policy is Overflow.DISCONNECT:
-            self.lost[Loss.DISCONNECT.value] += 1
-            return _DISCONNECT
+    def _overflow(self, event: QueuedEvent) -> Outcome:
+        policy = self.overflow
+        if policy in _DROPPING:
+            reason, outcome = _DROPPING[policy]
+            self.lost[reason.value] += 1
+            self._queue.skip(self.accepted)
+            self._let_go(event)
+            return outcome
         if policy is Overflow.LATEST:
-            self._conflate()
-            self._replace(entry)
+            if _same_subject(self._waiting[0], event):
+                self._exchange(event)
+            else:
+                self._replace(self._conflate(), (self.accepted, event))
             return _QUEUED
-        size = entry[1][3]
         if policy is Overflow.DROP_OLDEST:
-            self._make_room(size, Loss.DROP_OLDEST)
-        self._waiting.append(entry)
-        self._hold(size)
+            self._make_room(event[3])
+        self._waiting.append(event)
+        self.bytes += event[3]
         return _FULL if policy is Overflow.BLOCK else _QUEUED
 
-    def _conflate(self) -> None:
-        """Keep, of what waits, only the newest event of each subject."""
-        latest = self._latest = OrderedDict()
-        for entry in self._waiting:
-            key = fold(entry[1][0])
-            self._drop_older(latest, key)
-            latest[key] = entry
+    def _exchange(self, event: QueuedEvent) -> None:
+        """Put the newest event in place of the only one that waits."""
+        older, self._waiting[0] = self._waiting[0], event
+        self._queue.restart(self.accepted)
+        self.bytes = event[3]
+        self.lost[_LATEST] += 1
+        self._let_go(older)
+
+    def _conflate(self) -> ConflatingQueue:
+        """Keep, of what waits, only the newest event of each subject, until none waits."""
+        latest = self._latest = ConflatingQueue(self._total)
+        for entry in zip(self._queue.numbers(len(self._waiting)), self._waiting, strict=True):
+            older = latest.put(entry)
+            if older is not None:
+                self._drop(older[1], Loss.LATEST)
         self._waiting.clear()
+        return latest
 
-    def _replace(self, entry: Numbered) -> None:
-        """Append an event in place of the one of its subject that waits."""
-        latest = self._latest
-        assert latest is not None
-        subject, _, _, size = entry[1]
-        key = fold(subject)
-        self._drop_older(latest, key)
-        self._make_room(size, Loss.LATEST)
-        latest[key] = entry
-        self._hold(size)
+    def _line_up(self, latest: ConflatingQueue) -> None:
+        """Keep what waits, whatever its subjects, from now on."""
+        self._queue = EventQueue(latest, self._last_taken, self.accepted)
+        self._waiting = self._queue.events
+        latest.clear()
+        self._latest = None
 
-    def _drop_older(self, latest: OrderedDict[str, Numbered], key: str) -> None:
-        older = latest.pop(key, None)
+    def _replace(self, latest: ConflatingQueue, entry: Numbered) -> None:
+        """Put an event in place of the one of its subject that waits; beyond the bound the oldest goes."""
+        older = latest.put(entry)
+        self.bytes += entry[1][3]
         if older is not None:
-            self._release(older[1][3])
-            self.lost[Loss.LATEST.value] += 1
+            self._drop(older[1], Loss.LATEST)
+        while (self.bytes > self._most_bytes or len(latest) > self._most_events) and len(latest) > 1:
+            self._drop(latest.popleft()[1], Loss.LATEST)
 
-    def _make_room(self, size: int, reason: Loss) -> None:
+    def _make_room(self, size: int) -> None:
         """Drop the oldest events until one of `size` bytes fits, or none is left."""
-        while len(self) and (len(self) >= self._most_events or self.bytes + size > self._most_bytes):
-            self._release(self._next()[1][3])
-            self.lost[reason.value] += 1
+        waiting = self._waiting
+        while waiting and (len(waiting) >= self._most_events or self.bytes + size > self._most_bytes):
+            self._drop(self._queue.popleft(), Loss.DROP_OLDEST)
 
-    def _next(self) -> Numbered:
-        if self._latest is None:
-            return self._waiting.popleft()
-        return self._latest.popitem(last=False)[1]
+    def _drop(self, event: QueuedEvent, reason: Loss) -> None:
+        self.bytes -= event[3]
+        self._let_go(event)
+        self.lost[reason.value] += 1
 
-    def _hold(self, size: int) -> None:
-        self.bytes += size
-        self._total.value += size
-
-    def _release(self, size: int) -> None:
-        self.bytes -= size
-        self._total.value -= size
+    def _let_go(self, event: QueuedEvent) -> None:
+        """An event is held for this subscriber no more."""
+        shares = event[4]
+        self._total.value -= event[3] if shares is None else next(shares, event[3])
 
     def _land(self, batch: Batch) -> None:
         landed = self._in_flight.pop(0)
         assert landed is batch, "batches are acknowledged in the order in which they were taken"
-        self._total.value -= batch.size
+        freed = batch.alone
+        for _, _, _, size, shares in batch.shared:
+            freed += next(shares, size)  # type: ignore[arg-type]
+        self._total.value -= freed
+
+
+def _same_subject(one: QueuedEvent, other: QueuedEvent) -> bool:
+    return one[0] is other[0] or fold(one[0]) == fold(other[0])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..constants import (
+    HOLDER_OVERHEAD,
     HOST_SUBSCRIPTION_BYTES,
     MAX_SUBJECTS_SHOWN,
     MAX_SUBSCRIBER_PROGRAMS,
@@ -22,7 +23,7 @@ from ..constants import (
     TOTAL_SUBSCRIPTION_BYTES,
 )
 from ..options import BacklogOptions
-from .accounting import BacklogStatistics, Loss, Payload, QueuedEvent, TotalBytes, queued_event
+from .accounting import BacklogStatistics, Loss, Payload, QueuedEvent, TotalBytes, base_size, shares_of
 from .backlog import Backlog, Outcome
 from .memory import SubscriptionMemory, subscriber_bytes
 from .routing import RoutingTable
@@ -135,34 +136,43 @@ class Broker:
 
         Each subject becomes one event; the subjects of one entry share the payload. Stops behind an
         entry that found a backlog full (see `full`) or all of them together (see `overloaded`), and
-        leaves the rest in the iterator. Returns how many deliveries were queued. now: the time stamp,
-        seconds since the epoch.
+        leaves the rest in the iterator; accepts nothing while they are beyond it. Returns how many
+        deliveries were queued. now: the time stamp, seconds since the epoch.
         """
         match, total, most = self._routing.match, self._total, self._most_bytes
+        if total.value > most:
+            return 0
         queued = published = 0
         # Events that follow one another to the same subscribers are queued together, as long as
         # nobody can be held up by them: a push for each event and each subscriber takes twice as long.
         run: list[QueuedEvent] = []
-        size = free = free_bytes = 0
+        size = free = free_bytes = base = sharing = 0
+        spelled: str | None = None
         before: tuple[Backlog, ...] = ()
+        targets: tuple[Backlog, ...] = ()
         for subjects, payload in entries:
             for subject in subjects:
                 published += 1
-                targets = match(subject)
+                if subject is not spelled:
+                    spelled, targets, base = subject, match(subject), base_size(subject)
+                    sharing = HOLDER_OVERHEAD * (len(targets) - 1)
                 if not targets:
                     continue
-                event = queued_event(subject, now, payload)
+                cost = base + len(payload)
+                shares = shares_of(len(targets)) if sharing else None
+                event = subject, now, payload, cost, shares
                 if targets is before or targets == before:
                     if not run:
                         free, free_bytes = self._free(targets)
-                    if len(run) < free and size + event[3] <= free_bytes:
+                    if len(run) < free and size + cost <= free_bytes:
                         run.append(event)
-                        size += event[3]
+                        size += cost
                         continue
                 if run:
                     queued += self._extend(before, run, size)
                     run, size = [], 0
                 before = targets
+                total.value += cost + sharing
                 queued += self._push(targets, event)
             if self.full or total.value > most:
                 break
@@ -172,7 +182,7 @@ class Broker:
         return queued
 
     def _push(self, targets: tuple[Backlog, ...], event: QueuedEvent) -> int:
-        """Queue an event for each target; returns the deliveries queued."""
+        """Give an event that counts already to each target; returns the deliveries queued."""
         queued = 0
         for backlog in targets:
             outcome = backlog.push(event)
@@ -194,6 +204,7 @@ class Broker:
     def _extend(self, targets: tuple[Backlog, ...], run: list[QueuedEvent], size: int) -> int:
         """Queue events of `size` bytes together, within what is free; returns the deliveries queued."""
         queued = 0
+        self._total.value += size + len(run) * HOLDER_OVERHEAD * (len(targets) - 1)
         for backlog in targets:
             if backlog.extend(run, size):
                 queued += len(run)

@@ -18,6 +18,7 @@ from ..options import ServiceOptions
 from .connection import Connection
 from .holding import Holding, Obstacle
 from .links import Links
+from .slow_subscribers import SlowSubscribers
 
 log = get_logger("pyro_events.engine")
 
@@ -44,6 +45,10 @@ class Deadlines:
         self._holding = holding
         self._links = links
         self._connections = connections
+        self._slow = SlowSubscribers()
+        self._freed: dict[Backlog, int] | None = None  # when the total began to hold publishers up
+        self._total_held_for = 0.0
+        self._looked = 0.0
         self._unfinished: dict[Connection, float] = {}
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
@@ -75,13 +80,25 @@ class Deadlines:
                 connection.refuse("a message was begun and not finished in time")
         self._bound_unfinished()
         self._look_at_lingering(now)
-        for obstacle, since in self._holding.obstacles():
-            if now - since > self._options.delivery_deadline:
-                self._lose_patience(obstacle, now)
+        looked, self._looked = self._looked, now
+        for obstacle, held_for in self._holding.look(now):
+            if isinstance(obstacle, Backlog):
+                delivery = self._links.deliveries.get(obstacle)
+                if delivery is not None and delivery.last_acknowledged > looked:
+                    self._holding.restart(obstacle)
+                    continue
+            else:
+                self._note_progress(held_for)
+            if held_for > self._options.delivery_deadline:
+                self._lose_patience(obstacle)
 
     def _bound_unfinished(self) -> None:
-        """Half-read messages count towards the total too: the one begun first goes when it is reached."""
-        room = self._broker.most_bytes - self._broker.backlog_bytes
+        """Half-read messages count towards the total too: the one begun first goes when it is reached.
+
+        An eighth of the total is theirs in any case: full backlogs hold publishers up, and end no connection.
+        """
+        total = self._broker.most_bytes
+        room = max(total - self._broker.backlog_bytes, total // 8)
         held = sum(connection.buffered for connection in self._unfinished)
         while held > room and self._unfinished:
             oldest = next(iter(self._unfinished))
@@ -92,7 +109,7 @@ class Deadlines:
     def bound_unsent(self) -> None:
         """So do answers that nobody takes: whoever leaves most goes when it is reached.
 
-        An eighth of the total is theirs in any case: backlogs that hold publishers up are no fault of theirs.
+        An eighth of the total is theirs in any case too.
         """
         total = self._broker.most_bytes
         room = max(total - self._broker.backlog_bytes, total // 8)
@@ -117,26 +134,42 @@ class Deadlines:
             if now - since > self._options.linger and (silent or not delivery.backlog.waits):
                 delivery.close(Loss.GONE)
 
-    def _lose_patience(self, obstacle: Obstacle, now: float) -> None:
+    def _lose_patience(self, obstacle: Obstacle) -> None:
         """Publishers have been held up for the delivery deadline: whoever is to blame must go."""
-        deadline = self._options.delivery_deadline
         if isinstance(obstacle, Backlog):
             delivery = self._links.deliveries.get(obstacle)
-            if delivery is not None and now - delivery.last_acknowledged > deadline:
+            if delivery is not None:
+                deadline = self._options.delivery_deadline
                 explanation = f"held up a publisher for {deadline:g} s without taking an event"
                 self._links.give_up(delivery, Loss.DEADLINE, explanation)
         else:
-            self._shed(now)
+            self._shed()
 
-    def _shed(self, now: float) -> None:
-        """The total is full: the subscriber that has been silent for longest must go."""
-        waiting = [each for each in self._links.deliveries.values() if each.backlog.waits]
-        if not waiting:
-            return
-        silent = min(waiting, key=lambda each: each.silent_since)
-        if now - silent.silent_since > self._options.delivery_deadline:
-            explanation = "was silent for longest while the service held all that it may"
-            self._links.give_up(silent, Loss.DEADLINE, explanation)
+    def _note_progress(self, held_for: float) -> None:
+        """Remember what each subscriber had freed when the total began to hold publishers up.
+
+        held_for: for how long it has, in seconds.
+        """
+        if held_for < self._total_held_for or self._freed is None:
+            self._freed = {backlog: backlog.freed for backlog in self._links.deliveries}
+        self._total_held_for = held_for
+
+    def _shed(self) -> None:
+        """The total has held publishers up for too long: those that hold most, and free least of it, go.
+
+        One after the other, until publishers go on. Whoever has freed as much meanwhile as it still holds is
+        not to blame.
+        """
+        before = self._freed or {}
+        burdens = {
+            delivery: backlog.held - (backlog.freed - before.get(backlog, 0))
+            for backlog, delivery in self._links.deliveries.items()
+        }
+        explanation = "held most, and freed least of it, while publishers waited because the total is full"
+        for delivery in sorted(burdens, key=burdens.__getitem__, reverse=True):
+            if burdens[delivery] <= 0 or self._broker.relieved:
+                return
+            self._links.give_up(delivery, Loss.DEADLINE, explanation)
 
     def _beat(self) -> None:
         self._timers[1] = self._loop.call_later(_BEAT, self._beat)
@@ -144,6 +177,8 @@ class Deadlines:
             if not delivery.beat():
                 explanation = f"left {c.HEARTBEAT_TRIES} heartbeats unanswered"
                 self._links.give_up(delivery, Loss.GONE, explanation)
+        self._slow.look(self._links.deliveries, self._time())
+        self._links.look()
         for connection in list(self._connections):
             connection.look()
         self.bound_unsent()

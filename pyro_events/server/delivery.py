@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import math
 import ssl
 from time import monotonic
 from typing import Protocol, cast
@@ -26,7 +27,7 @@ from ..broker.backlog import Backlog
 from ..client_name import described
 from ..failures import Failures
 from ..introduction import STOCK_HELLO
-from ..options import ServiceOptions
+from ..options import Overflow, ServiceOptions
 from ..tls import LatestContext, failure_of
 from ..wire import callbacks
 from ..wire.frames import PING, Frame, FrameError, FrameReader, TlsSpokenError
@@ -78,14 +79,15 @@ class DeliveryOwner(Protocol):
 class Delivery(asyncio.Protocol):
     """The link to one subscriber: takes batches from its backlog while it acknowledges them.
 
-    last_acknowledged: when it last showed that it takes events, on the loop's clock. slow: whether the
-    log says so. lingering: whether its subscriber has no subscription left.
+    last_acknowledged: when it last showed that it takes events, on the loop's clock. lingering: whether its
+    subscriber has no subscription left.
     """
 
     __slots__ = (
         "_batches",
         "_certified_name",
         "_event_only",
+        "_fresh",
         "_limit",
         "_loop",
         "_object_id",
@@ -97,6 +99,7 @@ class Delivery(asyncio.Protocol):
         "_pings",
         "_proof",
         "_proved",
+        "_quickest",
         "_reader",
         "_resting",
         "_scheduler",
@@ -112,7 +115,6 @@ class Delivery(asyncio.Protocol):
         "last_acknowledged",
         "last_heard",
         "lingering",
-        "slow",
         "state",
         "subscribed_from",
     )
@@ -143,7 +145,9 @@ class Delivery(asyncio.Protocol):
         self._event_only = False
         self._spacing = Spacing(self._waited)
         self._window = self._limit = 1
-        self._pace = 0.0
+        self._fresh = False  # whether its policy is `latest`
+        self._pace = 0.0  # seconds for an event
+        self._quickest = math.inf  # seconds for a batch
         self._sent_at = 0.0
         self._seq = 0
         self._silent_pings = 0  # since it was last heard of
@@ -154,7 +158,7 @@ class Delivery(asyncio.Protocol):
         self.address = callback.address
         self.backlog = backlog
         self.last_acknowledged = self.last_heard = self._loop.time()
-        self.slow = self.lingering = False
+        self.lingering = False
         self.state = State.CONNECTING
         self.subscribed_from = subscribed_from
 
@@ -252,7 +256,7 @@ class Delivery(asyncio.Protocol):
         self._stop_waiting()
         self._event_only = takes_event_only(frame, self._proof)
         self._proof = None  # it takes a KiB
-        self._window = 1 if self._event_only else 2
+        self.configured()
         self._reader.limits = callbacks.ANSWER_LIMITS
         self.state = State.ACTIVE
         self.last_acknowledged = self._loop.time()
@@ -264,10 +268,14 @@ class Delivery(asyncio.Protocol):
         """Whether it has shown `events`, as our base class does."""
         return self.state is State.ACTIVE and not self._event_only
 
-    @property
-    def silent_since(self) -> float:
-        """When it was last heard of, or last began to have something to acknowledge if that is later."""
-        return max(self.last_acknowledged, self._sent_at)
+    def configured(self) -> None:
+        """The policy of the backlog may have changed.
+
+        With `latest` nothing is sent ahead: what waits in the subscriber's program grows old there, and what
+        waits here is replaced.
+        """
+        self._fresh = self.backlog.overflow is Overflow.LATEST
+        self._window = 1 if self._event_only or self._fresh else 2
 
     def wake(self, patient: bool = True) -> bool:
         """Send what waits, as far as the subscriber keeps up; whether nothing waits any more.
@@ -349,10 +357,20 @@ class Delivery(asyncio.Protocol):
     def _adapt(self, count: int) -> None:
         """Choose the size of the next batch from the pace of the last: about half a second's work."""
         now = self._loop.time()
-        pace = (now - self._sent_at) / count
-        self._pace = pace if pace > self._pace else (self._pace + pace) / 2
+        taken = now - self._sent_at
         self._sent_at = self.last_acknowledged = now
-        fitting = int(c.BATCH_SECONDS / self._window / max(self._pace, 1e-6))
+        budget = c.BATCH_SECONDS / self._window
+        if self._fresh:
+            # The way there and back is no work: else a distant subscriber would get an event at a time.
+            if taken < self._quickest:
+                self._quickest = taken
+            else:  # which changes, but slowly
+                self._quickest += (taken - self._quickest) / 64
+            taken = max(0.0, taken - self._quickest)
+            budget = c.LATEST_SECONDS
+        pace = taken / count
+        self._pace = pace if pace > self._pace else (self._pace + pace) / 2
+        fitting = int(budget / max(self._pace, 1e-6))
         self._limit = max(1, min(fitting, 2 * max(self._limit, count), c.BATCH_EVENTS))
 
     def beat(self) -> bool:
@@ -390,8 +408,9 @@ class Delivery(asyncio.Protocol):
         self._scheduler.leave(self._party)
         lost = len(self.backlog) + self.backlog.unacknowledged
         if explanation:
-            # A program that ends when it has unsubscribed, or has got everything, is no concern.
-            quiet = was is State.ACTIVE and reason is Loss.GONE and (self.lingering or not lost)
+            # A program that ends when it has unsubscribed, before it listened too, or has got everything, is
+            # no concern.
+            quiet = reason is Loss.GONE and (self.lingering or (was is State.ACTIVE and not lost))
             level = logging.DEBUG if known else logging.INFO if quiet else logging.WARNING
             name = described(self.backlog.name, self.backlog.subscriber)
             log.log(level, "%s %s; disconnected, %d events lost", name, explanation, lost, about=name)

@@ -23,7 +23,6 @@ from ..background_log import get_logger
 from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
 from ..broker.broker import Broker, BrokerStatistics, Entry
-from ..client_name import described
 from ..constants import KIB, MAX_CLIENTS_SHOWN
 from ..failures import Failures
 from ..options import Overflow, ServiceOptions
@@ -270,9 +269,10 @@ class Engine:
 
     def configured(self, backlog: Backlog) -> None:
         """A backlog's bounds or policy may have changed: publishers that it held up may go on."""
-        if self._holding.holds(backlog) and (
-            backlog.has_room or backlog.options.overflow is not Overflow.BLOCK
-        ):
+        delivery = self._deliveries.get(backlog)
+        if delivery is not None:
+            delivery.configured()
+        if self._holding.holds(backlog) and (backlog.has_room or backlog.overflow is not Overflow.BLOCK):
             self._release(backlog)
 
     def acknowledged(self, delivery: Delivery) -> None:
@@ -281,9 +281,6 @@ class Engine:
         if self._holding.holds(backlog) and backlog.has_room:
             self._release(backlog)
         self._look_at_total()
-        if delivery.slow and not len(backlog):
-            delivery.slow = False
-            log.warning("%s has caught up", described(backlog.name, backlog.subscriber))
 
     def ended(self, delivery: Delivery, reason: Loss) -> None:
         """A link is closed: its subscriber is forgotten, and nobody waits for it any more."""
@@ -304,12 +301,8 @@ class Engine:
             return
         for backlog in self.broker.take_ready():
             delivery = self._deliveries.get(backlog)
-            if delivery is None:
-                continue
-            if not delivery.wake() and not delivery.slow and backlog.crowded:
-                delivery.slow = True
-                who = described(backlog.name, backlog.subscriber)
-                log.warning("%s is slow: %d events wait for it", who, len(backlog))
+            if delivery is not None:
+                delivery.wake()
         if self.broker.failing:
             self._disconnect_failing()
 

@@ -45,40 +45,69 @@ class Publication(Pending):
         self._holding.forget(self)
 
 
-class Holding:
-    """All publications that are held up in one service."""
+class _Waiting:
+    """Who waits for one obstacle. publications: since when. held_for: seconds in which any waited."""
+
+    __slots__ = ("held_for", "publications")
 
     def __init__(self) -> None:
-        self._held: dict[Obstacle, dict[Publication, float]] = {}
+        self.held_for = 0.0
+        self.publications: dict[Publication, float] = {}
+
+
+class Holding:
+    """All publications that are held up in one service.
+
+    For how long an obstacle has held publishers up does not begin anew when one of them gives up and
+    another one comes, or a publisher that tries again and again would wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[Obstacle, _Waiting] = {}
+        self._looked = 0.0
 
     def hold(self, publication: Publication, obstacles: Iterable[Obstacle], now: float) -> None:
         """Hold a publication up until every one of the obstacles is released."""
         for obstacle in obstacles:
             publication.obstacles.add(obstacle)
-            self._held.setdefault(obstacle, {})[publication] = now
+            waiting = self._held.get(obstacle)
+            if waiting is None:
+                waiting = self._held[obstacle] = _Waiting()
+            waiting.publications[publication] = now
 
     def forget(self, publication: Publication) -> None:
-        """A publication is no longer waited for."""
+        """A publication is no longer waited for. The obstacle stays one until it is released."""
         for obstacle in publication.obstacles:
-            held = self._held[obstacle]
-            del held[publication]
-            if not held:
-                del self._held[obstacle]
+            del self._held[obstacle].publications[publication]
         publication.obstacles.clear()
 
     def holds(self, obstacle: Obstacle) -> bool:
-        """Whether any publication waits for that obstacle."""
+        """Whether a publication has waited for that obstacle since it was last released."""
         return obstacle in self._held
 
     def release(self, obstacle: Obstacle) -> list[Publication]:
         """An obstacle is gone; returns the publications that nothing holds up any more."""
+        waiting = self._held.pop(obstacle, None)
         freed = []
-        for publication in self._held.pop(obstacle, ()):
+        for publication in waiting.publications if waiting is not None else ():
             publication.obstacles.discard(obstacle)
             if not publication.obstacles:
                 freed.append(publication)
         return freed
 
-    def obstacles(self) -> list[tuple[Obstacle, float]]:
-        """What is waited for, each with the time since when."""
-        return [(obstacle, min(held.values())) for obstacle, held in self._held.items()]
+    def restart(self, obstacle: Obstacle) -> None:
+        """Count anew for how long an obstacle holds publishers up: it moves."""
+        self._held[obstacle].held_for = 0.0
+
+    def look(self, now: float) -> list[tuple[Obstacle, float]]:
+        """What is waited for now, each with the seconds for which it has held publishers up in all.
+
+        Called again and again; now: the time, on the same clock as that of `hold`.
+        """
+        looked, self._looked = self._looked, now
+        found = []
+        for obstacle, waiting in self._held.items():
+            if waiting.publications:
+                waiting.held_for += now - max(looked, min(waiting.publications.values()))
+                found.append((obstacle, waiting.held_for))
+        return found

@@ -16,6 +16,7 @@ from ..broker.broker import Broker
 from ..constants import NOT_KNOWN
 from ..options import ServiceOptions
 from .admission import Admission
+from .block_rights import BlockRights
 from .delivery import Delivery, DeliveryOwner
 from .doorkeeper import Doorkeeper
 from .knocking import Knocking
@@ -50,6 +51,7 @@ class Links:
         self._options = options
         self._time = asyncio.get_running_loop().time
         self.deliveries: dict[Backlog, Delivery] = {}
+        self._rights = BlockRights(options.block_suspension)
         self.lingering: dict[Delivery, float] = {}
         self.admission = Admission("subscribers", options, files_for_each)
         self._knocking = Knocking(lambda subscriber: broker.find(subscriber) is not None)
@@ -82,6 +84,7 @@ class Links:
         elif not broker.subscriptions(backlog):
             broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
         else:
+            self._rights.admit(backlog, callback.address, self._time())
             delivery = Delivery(self._owner, backlog, callback, self._options, proof, caller.host)
             self.deliveries[backlog] = delivery
             self.admission.add(caller.host)
@@ -123,8 +126,21 @@ class Links:
         # A plain object, which shows `event` alone, would not come back by itself.
         comes_back = delivery.takes_batches and not delivery.lingering
         delivery.close(reason, explanation)
+        if reason is Loss.DEADLINE:
+            self._suspend(delivery)
         if comes_back:
             self._knocking.begin(delivery.backlog.subscriber, delivery.address)
+
+    def _suspend(self, delivery: Delivery) -> None:
+        """It held up publishers for too long: whoever it may come back as cannot do so for a while."""
+        self._rights.suspend(delivery.address, self.deliveries, self._time())
+        for backlog, other in list(self.deliveries.items()):
+            if other.address == delivery.address:
+                self._owner.configured(backlog)
+
+    def look(self) -> None:
+        """Called again and again: what was taken for a while is given back."""
+        self._rights.look(self._time())
 
     async def stop(self) -> None:
         """End all links."""
@@ -137,4 +153,5 @@ class Links:
         if self.deliveries.pop(delivery.backlog, None) is not None:
             self.admission.leave(delivery.subscribed_from)
         self.lingering.pop(delivery, None)
+        self._rights.forget(delivery.backlog)
         self._broker.remove(delivery.backlog, reason)

@@ -15,9 +15,9 @@ from typing import Final
 
 from ..constants import KIB
 
-# What is few, in events and in bytes.
+# What is few, in events and in bytes as backlogs count them: small ones count for about 300.
 FEW: Final = 32
-FEW_BYTES: Final = 4 * KIB
+FEW_BYTES: Final = 10 * KIB
 # Few events that come within this many seconds of the last call wait for others.
 CLOSE: Final = 0.0005
 # How long they wait, in seconds; uvloop's timers know no fractions of a millisecond.

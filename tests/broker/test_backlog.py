@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from backlog_model import OVERHEAD, ModelBacklog
+from backlog_model import OVERHEAD, ModelBacklog, length, total_of
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -13,6 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pyro_events.broker.accounting import Batch, Loss, TotalBytes, queued_event
 from pyro_events.broker.backlog import Backlog, Outcome
 from pyro_events.options import BacklogOptions, Overflow
+
+ONE = OVERHEAD + 1  # what an event without a payload counts for, when its subject is one letter
 
 POLICIES = [policy.value for policy in Overflow]
 each_policy = pytest.mark.parametrize("policy", POLICIES)
@@ -23,7 +25,7 @@ payloads = st.sampled_from([b"", b"p", b"p" * 100, b"p" * 450])
 bounds = st.tuples(
     st.sampled_from(POLICIES),
     st.integers(1, 5),
-    st.sampled_from([1, 150, 2 * (OVERHEAD + 1), 330, 700, 5000]),
+    st.sampled_from([1, OVERHEAD + 50, 2 * (OVERHEAD + 1), 2 * OVERHEAD + 130, 1100, 5000]),
 )
 
 
@@ -35,9 +37,16 @@ def backlog_of(policy: str = "block", most_events: int = 3, most_bytes: int = 10
     return Backlog("PYRO:s@h:1", options_of(policy, most_events, most_bytes), TotalBytes())
 
 
+def pushed(backlog: Backlog, total: TotalBytes, subject: str, time: float, payload: bytes) -> Outcome:
+    """Push an event, as the broker does."""
+    event = queued_event(subject, time, payload)
+    total.value += event[3]
+    return backlog.push(event)
+
+
 def push(backlog: Backlog, *names: str, payload: bytes = b"") -> list[Outcome]:
     """Push one event for each name, stamped 1.0."""
-    return [backlog.push(queued_event(name, 1.0, payload)) for name in names]
+    return [pushed(backlog, TotalBytes(), name, 1.0, payload) for name in names]
 
 
 def numbers(batch: Batch) -> list[tuple[int, int]]:
@@ -52,7 +61,7 @@ class BacklogMachine(RuleBasedStateMachine):
         super().__init__()
         self.total = TotalBytes()
         self.neighbour = Backlog("PYRO:other@h:1", BacklogOptions(), self.total)
-        self.neighbour.push(queued_event("x", 0.0, b"neighbour"))
+        pushed(self.neighbour, self.total, "x", 0.0, b"neighbour")
         self.clock = 1000.0
         self.batches: list[Batch] = []
         self.received: list[tuple[int, int]] = []
@@ -68,7 +77,7 @@ class BacklogMachine(RuleBasedStateMachine):
     def push(self, events: list[tuple[str, bytes]]) -> None:
         for subject, payload in events:
             self.clock += 1.5
-            outcome = self.backlog.push(queued_event(subject, self.clock, payload))
+            outcome = pushed(self.backlog, self.total, subject, self.clock, payload)
             assert outcome.name.lower() == self.model.push(subject, self.clock, payload)
             if outcome is Outcome.QUEUED:
                 assert len(self.backlog) <= self.model.most_events
@@ -78,13 +87,31 @@ class BacklogMachine(RuleBasedStateMachine):
                 assert not self.backlog.has_room
             self.every_event_is_accounted_for()
 
+    @rule(events=st.lists(st.tuples(subjects, payloads), min_size=1, max_size=6))
+    def extend(self, events: list[tuple[str, bytes]]) -> None:
+        """Several at once, where nobody can be held up by them."""
+        self.clock += 1.5
+        run = [queued_event(subject, self.clock, payload) for subject, payload in events]
+        size = sum(event[3] for event in run)
+        self.total.value += size
+        if self.backlog.extend(run, size):
+            for subject, payload in events:
+                assert self.model.push(subject, self.clock, payload) == "queued"
+        else:
+            self.total.value -= size
+
+    @rule(allowed=st.booleans())
+    def allow_blocking(self, allowed: bool) -> None:
+        self.backlog.allow_blocking(allowed)
+        self.model.allow_blocking(allowed)
+
     @rule(bounds=bounds)
     def configure(self, bounds: tuple[str, int, int]) -> None:
         self.backlog.configure(options_of(*bounds))
         self.model.configure(*bounds)
 
     @precondition(lambda self: len(self.backlog) > 0)
-    @rule(events=st.integers(1, 4), size=st.sampled_from([1, 2 * (OVERHEAD + 1), 250, 10_000]))
+    @rule(events=st.integers(1, 4), size=st.sampled_from([1, 2 * (OVERHEAD + 1), OVERHEAD + 100, 10_000]))
     def take(self, events: int, size: int) -> None:
         batch = self.backlog.take(events, size)
         expected = self.model.take(events, size)
@@ -139,7 +166,8 @@ class BacklogMachine(RuleBasedStateMachine):
     @invariant()
     def every_byte_is_accounted_for(self) -> None:
         assert self.backlog.bytes == self.model.waiting_bytes
-        assert self.total.value == self.model.held + self.neighbour.bytes
+        assert self.backlog.held == sum(event.size for event in self.model.holds)
+        assert self.total.value == total_of([self.model]) + self.neighbour.bytes
 
     @invariant()
     def numbers_are_consecutive_but_for_what_is_missed(self) -> None:
@@ -155,6 +183,8 @@ class BacklogMachine(RuleBasedStateMachine):
         assert backlog.oldest == model.oldest
         share = max(len(model.waiting) / model.most_events, model.waiting_bytes / model.most_bytes)
         assert backlog.crowded == (share >= 0.75)
+        assert backlog.relaxed == (share <= 0.25)
+        assert backlog.overflowed == sum(model.lost[policy] for policy in POLICIES) - model.lost["disconnect"]
         if not model.waiting:
             assert backlog.has_room
         if backlog.has_room:
@@ -181,7 +211,7 @@ TestBacklogMachine.settings = settings(deadline=None, max_examples=60, stateful_
 
 
 @each_policy
-@pytest.mark.parametrize("most_bytes", [1, 100, OVERHEAD + 1])
+@pytest.mark.parametrize("most_bytes", [1, 100, ONE])
 def test_an_empty_backlog_takes_an_event_of_any_size(policy: str, most_bytes: int) -> None:
     backlog = backlog_of(policy, most_bytes=most_bytes)
     assert push(backlog, "x", payload=bytes(100_000)) == [Outcome.QUEUED]
@@ -202,7 +232,7 @@ def test_drop_oldest_keeps_the_newest() -> None:
 
 
 def test_drop_oldest_makes_room_for_bytes() -> None:
-    backlog = backlog_of("drop-oldest", most_events=100, most_bytes=1000)
+    backlog = backlog_of("drop-oldest", most_events=100, most_bytes=500 + 4 * ONE)
     push(backlog, *"abcdefgh")
     assert push(backlog, "x", payload=bytes(500)) == [Outcome.QUEUED]
     assert numbers(backlog.take(10, 10_000)) == [(6, 5), (7, 0), (8, 0), (9, 0)]
@@ -217,15 +247,9 @@ def test_drop_newest_keeps_the_oldest() -> None:
     assert backlog.lost == {"drop-newest": 2}
 
 
-def test_latest_keeps_everything_that_fits() -> None:
-    backlog = backlog_of("latest")
-    assert push(backlog, "sun", "ibm", "SUN") == [Outcome.QUEUED] * 3
-    assert numbers(backlog.take(10, 10_000)) == [(1, 0), (2, 0), (3, 0)]
-    assert not backlog.lost
-
-
-def test_latest_keeps_the_newest_of_each_subject_once_it_overflows() -> None:
-    backlog = backlog_of("latest")
+def test_latest_keeps_the_newest_of_each_subject_and_no_other() -> None:
+    """Whether there is room or not."""
+    backlog = backlog_of("latest", most_events=100)
     assert push(backlog, "sun", "ibm", "SUN", "ibm") == [Outcome.QUEUED] * 4
     push(backlog, "Sun")
     batch = backlog.take(10, 10_000)
@@ -234,23 +258,32 @@ def test_latest_keeps_the_newest_of_each_subject_once_it_overflows() -> None:
     assert backlog.lost == {"latest": 3}
 
 
+def test_latest_of_a_single_subject_has_one_event_waiting() -> None:
+    backlog = backlog_of("latest", most_events=100)
+    push(backlog, *["frame"] * 30)
+    assert len(backlog) == 1
+    assert numbers(backlog.take(10, 10_000)) == [(30, 29)]
+    push(backlog, "frame")
+    assert numbers(backlog.take(10, 10_000)) == [(31, 0)]
+
+
 def test_latest_drops_no_subject_for_the_sake_of_what_it_replaces() -> None:
     backlog = backlog_of("block", most_events=10)
     push(backlog, "ibm", "sun", "sun", "sun", "sun")
     backlog.configure(options_of("latest", 3, 3 * (OVERHEAD + 3)))
+    assert len(backlog) == 2
     push(backlog, "sun")
     assert numbers(backlog.take(10, 10_000)) == [(1, 0), (6, 4)]
     assert backlog.lost == {"latest": 4}
 
 
-def test_latest_goes_on_until_the_subscriber_has_caught_up() -> None:
-    backlog = backlog_of("latest")
-    push(backlog, *"abab")  # overflows: a and b remain
-    backlog.take(1, 1)
-    push(backlog, "b")
-    assert numbers(backlog.take(10, 10_000)) == [(5, 1)]
-    push(backlog, *"bb")
-    assert numbers(backlog.take(10, 10_000)) == [(6, 0), (7, 0)]
+def test_latest_makes_room_for_bytes_beyond_the_bound() -> None:
+    backlog = backlog_of("latest", most_events=100, most_bytes=1000)
+    push(backlog, *"abc")
+    push(backlog, "d", payload=bytes(500))
+    assert [row[0] for row in backlog.take(10, 10_000).rows] == ["d"]
+    push(backlog, "e", payload=bytes(5_000))
+    assert [row[0] for row in backlog.take(10, 10_000).rows] == ["e"]
 
 
 def test_latest_of_too_many_subjects_drops_the_oldest() -> None:
@@ -272,7 +305,7 @@ def test_what_waits_survives_a_change_of_policy() -> None:
     backlog = backlog_of("block")
     push(backlog, "a", "b", "A")
     backlog.configure(options_of("latest", 3, 10_000))
-    assert len(backlog) == 3
+    assert len(backlog) == 2  # but for the older one of a subject
     push(backlog, "b")
     backlog.configure(options_of("drop-newest", 2, 10_000))
     assert push(backlog, "d") == [Outcome.DROPPED]
@@ -281,7 +314,19 @@ def test_what_waits_survives_a_change_of_policy() -> None:
     assert backlog.lost == {"latest": 2, "drop-newest": 1}
 
 
-@pytest.mark.parametrize(("size", "taken"), [(1, 1), (101, 1), (102, 2), (202, 2), (203, 3)])
+def test_whoever_may_not_block_loses_the_oldest() -> None:
+    backlog = backlog_of("block")
+    backlog.allow_blocking(False)
+    assert (backlog.overflow, backlog.options.overflow) == (Overflow.DROP_OLDEST, Overflow.BLOCK)
+    assert push(backlog, *"abcd") == [Outcome.QUEUED] * 4
+    assert backlog.lost == {"drop-oldest": 1}
+    backlog.configure(options_of("block", 3, 10_000))
+    assert push(backlog, "e") == [Outcome.QUEUED]
+    backlog.allow_blocking(True)
+    assert push(backlog, "f") == [Outcome.FULL]
+
+
+@pytest.mark.parametrize(("size", "taken"), [(1, 1), (ONE, 1), (ONE + 1, 2), (2 * ONE, 2), (2 * ONE + 1, 3)])
 def test_a_batch_ends_with_the_event_that_reaches_its_size(size: int, taken: int) -> None:
     backlog = backlog_of(most_events=10)
     push(backlog, *"abcd")
@@ -336,7 +381,7 @@ def test_three_quarters_of_a_bound_are_crowded() -> None:
     assert not backlog.crowded
     push(backlog, "c")
     assert backlog.crowded
-    backlog.configure(options_of("block", 100, 400))
+    backlog.configure(options_of("block", 100, 4 * ONE))
     assert backlog.crowded
 
 
@@ -344,7 +389,7 @@ def test_the_oldest_event_may_be_in_flight() -> None:
     backlog = backlog_of()
     assert backlog.oldest is None
     for time in (5.0, 6.0):
-        backlog.push(queued_event("a", time, b""))
+        pushed(backlog, TotalBytes(), "a", time, b"")
     assert backlog.oldest == 5.0
     backlog.acknowledge(backlog.take(1, 1))
     assert backlog.oldest == 6.0
@@ -379,6 +424,7 @@ def test_what_is_sent_and_what_waits_are_lost_for_different_reasons() -> None:
 
 def test_an_event_counts_for_what_it_takes() -> None:
     assert queued_event("subject", 1.0, b"payload")[3] == 7 + 7 + OVERHEAD
+    assert queued_event("Grüße", 1.0, b"")[3] == length("Grüße") + OVERHEAD  # and its UTF-8
 
 
 def test_a_clock_that_went_back_makes_no_negative_age() -> None:

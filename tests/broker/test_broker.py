@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from backlog_model import ModelBacklog
+from backlog_model import ModelBacklog, total_of
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -21,8 +21,8 @@ from pyro_events.broker.subjects import fold
 from pyro_events.options import BacklogOptions, Overflow
 
 MIB = 1 << 20
-WIDEST = BacklogOptions(4, 1500, Overflow.BLOCK)
-TOTAL = 2000
+WIDEST = BacklogOptions(4, 2000, Overflow.BLOCK)
+TOTAL = 3000
 
 URIS = [f"PYRO:s{number}@127.0.0.1:{number}" for number in range(1, 5)]
 NAMES = ["stock.sun", "STOCK.SUN", "stock.ibm", "cars.left", "Straße"]
@@ -50,7 +50,7 @@ wishes = st.sampled_from(
             if value
         }
         for some in product(
-            [None, 1, 2, 3, 4], [None, 1, 300, 1500], [None, *[policy.value for policy in Overflow]]
+            [None, 1, 2, 3, 4], [None, 1, 600, 2000], [None, *[policy.value for policy in Overflow]]
         )
     ]
 )
@@ -181,15 +181,16 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule(entries=entries)
     def publish(self, entries: list[tuple[list[str], bytes]]) -> None:
         rest = iter(entries)
-        while True:
-            left = len(entries)
+        while entries:
+            beyond = self._held() > TOTAL
             queued = self.broker.publish(rest, self.clock)
+            if beyond:
+                assert queued == 0
+                break
             entries, expected = self._published(entries)
             assert queued == expected
-            if len(entries) in (0, left):
-                break
-            assert self.broker.full or self.broker.overloaded
-        assert next(rest, None) is None
+            assert not entries or self.broker.full or self.broker.overloaded
+        assert list(rest) == entries
 
     def _published(self, entries: list[tuple[list[str], bytes]]) -> tuple[list[tuple[list[str], bytes]], int]:
         """What the naive broker leaves of the entries, and how many deliveries it queued."""
@@ -197,17 +198,18 @@ class BrokerMachine(RuleBasedStateMachine):
         for position, (subjects, payload) in enumerate(entries, 1):
             for subject in subjects:
                 self.published += 1
-                queued += sum(self._pushed(uri, subject, payload) for uri in self.naive)
+                origin = object()
+                queued += sum(self._pushed(uri, subject, payload, origin) for uri in self.naive)
             if self.full or self._held() > TOTAL:
                 return entries[position:], queued
         return [], queued
 
-    def _pushed(self, uri: str, subject: str, payload: bytes) -> bool:
+    def _pushed(self, uri: str, subject: str, payload: bytes, origin: object) -> bool:
         naive, backlog = self.naive[uri], self.broker.find(uri)
         if not naive.wants(subject):
             return False
         assert backlog is not None
-        outcome = naive.backlog.push(subject, self.clock, payload)
+        outcome = naive.backlog.push(subject, self.clock, payload, origin)
         if backlog not in self.ready:
             self.ready.append(backlog)
         if outcome == "full":
@@ -217,7 +219,7 @@ class BrokerMachine(RuleBasedStateMachine):
         return outcome in ("queued", "full")
 
     def _held(self) -> int:
-        return sum(naive.backlog.held for naive in self.naive.values())
+        return total_of(naive.backlog for naive in self.naive.values())
 
     # What the engine and its deliveries do
 
@@ -399,6 +401,34 @@ def test_a_call_stops_behind_the_entry_that_reached_the_total() -> None:
     assert broker.overloaded
     assert not broker.full
     assert len(list(rest)) == 1
+
+
+def test_nothing_is_accepted_while_the_total_is_beyond_its_bound() -> None:
+    """Or each of many publishers could add an event to it."""
+    broker = new_broker(BacklogOptions(), total=1000)
+    backlog = broker.subscribe("s", patterns=".*")
+    publish(broker, "a", payload=bytes(2000))
+    rest = iter([(["b"], b"")])
+    assert broker.publish(rest, 1.0) == 0
+    assert list(rest) == [(["b"], b"")]
+    assert len(backlog) == 1
+    assert broker.statistics(1.0).published == 1
+
+
+@pytest.mark.parametrize("subscribers", [1, 2, 18])
+def test_what_many_share_counts_once(subscribers: int) -> None:
+    broker = new_broker(BacklogOptions(), total=MIB)
+    backlogs = [broker.subscribe(f"s{number}", patterns=".*") for number in range(subscribers)]
+    for _ in range(10):
+        publish(broker, "a", "b", payload=bytes(10_000))
+    held = broker.backlog_bytes
+    assert 200_000 < held < 220_000
+    batches = [backlog.take(100, MIB) for backlog in backlogs]
+    for backlog, batch in zip(backlogs[1:], batches[1:], strict=True):
+        backlog.acknowledge(batch)
+        assert 200_000 < broker.backlog_bytes < 280_000  # as long as one of them holds it
+    backlogs[0].acknowledge(batches[0])
+    assert broker.backlog_bytes == 0
 
 
 def test_a_full_backlog_holds_up_only_its_own_publishers() -> None:

@@ -331,29 +331,48 @@ def test_c18_what_a_subscriber_that_is_gone_did_not_get_is_counted(
 
 
 def test_c18_a_slow_subscriber_is_logged_once_per_episode(
-    service: EventServiceStarter, publisher: Publisher, caplog: pytest.LogCaptureFixture
+    service: EventServiceStarter,
+    publisher: Publisher,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """A display with a backlog of one behind a camera, whose backlog is full again and again."""
+    monkeypatch.setattr("pyro_events.server.deadlines._BEAT", 0.05)
+
     def lines(text: str) -> int:
         return sum(text in record.getMessage() for record in caplog.records)
 
     with fake_subscriber() as subscriber:
-        subscribe(service.uri, subscriber.uri, "A", backlog=40, overflow="drop-oldest")
+        subscribe(service.uri, subscriber.uri, "A", backlog=1, overflow="latest")
         subscriber.greet("event")
-        for episode in (1, 2):
-            for number in range(100):
+        publisher.publish("A", 0)
+
+        def one_more_frame() -> bool:
+            for number in range(6):
                 publisher.publish("A", number)
-            assert lines("is slow") == episode
-            assert lines("caught up") == episode - 1
-            found = books(service.uri, subscriber.uri)
-            assert found is not None
-            subscriber.take(found["backlog"] + found["unacknowledged"])
-            eventually(lambda count=episode: lines("caught up") == count)  # type: ignore[misc]
-            assert lines("is slow") == episode
-        for _ in range(50):  # a backlog that never fills is not worth a line
-            publisher.publish("A", None)
-            subscriber.take(1)
-        assert (lines("is slow"), lines("caught up")) == (2, 2)
+            subscriber.batch()
+            subscriber.answer()
+            return lines("is slow") > 0
+
+        eventually(one_more_frame)
+        for _ in range(50):
+            one_more_frame()
+        assert (lines("is slow"), lines("caught up")) == (1, 0)
+        subscriber.take(1)
+        eventually(lambda: lines("caught up"), 10.0)
+        assert (lines("is slow"), lines("caught up")) == (1, 1)
     assert subscriber.uri in caplog.text
+
+
+def test_c18_to_close_a_subscriber_that_never_listened_is_no_warning(
+    service: EventServiceStarter, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "pyro_events"):
+        with Subscriber(es_uri=service.uri) as subscriber:
+            subscriber.subscribe("A")
+        eventually(lambda: not statistics(service.uri)["subscribers"])
+        eventually(lambda: "closed its connection" in caplog.text)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 def test_c18_statistics_tell_the_age_of_the_oldest_event(

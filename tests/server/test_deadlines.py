@@ -47,7 +47,7 @@ class FakeDelivery:
         self.backlog = Backlog("PYRO:s@h:1", BacklogOptions(), TotalBytes())
         for _ in range(events):
             self.backlog.push(queued_event("a", 0.0, b""))
-        self.last_acknowledged = self.silent_since = heard
+        self.last_acknowledged = heard
         self.alive = alive
         self.closed: list[Loss] = []
         self.given_up: list[Loss] = []
@@ -65,16 +65,26 @@ class House:
     """What deadlines may look at. begin: the loop's time when they were made."""
 
     def __init__(self, *deliveries: FakeDelivery) -> None:
-        self.broker: Any = SimpleNamespace(backlog_bytes=0, most_bytes=OPTIONS.total_backlog_bytes)
+        self.broker: Any = SimpleNamespace(
+            backlog_bytes=0, most_bytes=OPTIONS.total_backlog_bytes, relieved=False
+        )
         self.holding = Holding()
         self.links: Any = SimpleNamespace(
             deliveries={each.backlog: each for each in deliveries},
             lingering={},
-            give_up=lambda delivery, reason, explanation: delivery.given_up.append(reason),
+            give_up=self._give_up,
+            look=lambda: None,
         )
+        self.gone: list[FakeDelivery] = []
+        self.enough = 1  # so many must go until publishers go on
         self.connections: Any = set()
         self.begin = asyncio.get_running_loop().time()
         self.deadlines: Any = Deadlines(OPTIONS, self.broker, self.holding, self.links, self.connections)
+
+    def _give_up(self, delivery: Any, reason: Loss, explanation: str) -> None:
+        delivery.given_up.append(reason)
+        self.gone.append(delivery)
+        self.broker.relieved = len(self.gone) >= self.enough
 
     def hold_up(self, *obstacles: Any) -> None:
         self.holding.hold(Publication(self.holding, iter(()), 0, 0.0), obstacles, 0.0)
@@ -163,30 +173,87 @@ def test_a_link_without_subscriptions_lingers_until_it_has_got_everything(
 
 def test_whoever_holds_up_a_publisher_must_acknowledge_in_time() -> None:
     def work() -> None:
-        silent, taking, other = FakeDelivery(1), FakeDelivery(1, heard=3), FakeDelivery(1)
+        silent, taking, other = FakeDelivery(1), FakeDelivery(1), FakeDelivery(1)
         house = House(silent, taking, other)
         house.hold_up(silent.backlog, taking.backlog)
         house.hold_up(FakeDelivery().backlog)  # of a link that has just closed
+        house.deadlines.look(2)
+        taking.last_acknowledged = 3
         house.deadlines.look(9)
         assert silent.given_up == []
         house.deadlines.look(11)
         assert silent.given_up == [Loss.DEADLINE]
         assert taking.given_up == other.given_up == []
+        house.deadlines.look(22)
+        assert taking.given_up == [Loss.DEADLINE]
 
     in_a_loop(work)
 
 
-@pytest.mark.parametrize(("heard", "who"), [((0, 0.5), 0), ((0.5, 0), 1), ((2, 3), None)])
-def test_when_the_total_is_full_the_one_silent_for_longest_goes(
-    heard: tuple[float, float], who: int | None
+def test_one_that_has_just_acknowledged_is_given_the_deadline_anew() -> None:
+    """Publishers came for a moment each time that it was busy."""
+
+    def work() -> None:
+        busy = FakeDelivery(1)
+        house = House(busy)
+        for now in range(0, 100, 20):
+            held = Publication(house.holding, iter(()), 0, 0.0)
+            house.holding.hold(held, [busy.backlog], now + 11)
+            house.deadlines.look(now + 12)
+            house.deadlines.look(now + 19)
+            held.abandon()
+            busy.last_acknowledged = now + 19.5
+        assert busy.given_up == []
+
+    in_a_loop(work)
+
+
+@pytest.mark.parametrize(
+    ("events", "acknowledged", "enough", "who"),
+    [
+        ((1, 5, 3), (0, 0, 0), 1, [1]),  # who holds most
+        ((1, 5, 3), (0, 0, 0), 2, [1, 2]),  # again and again
+        ((4, 5, 3), (0, 3, 0), 1, [0]),  # and has freed least of it
+        ((4, 5, 3), (0, 1, 0), 1, [0]),  # a sign of life is not progress
+        ((4, 7, 3), (0, 1, 0), 2, [1, 0]),
+        ((4, 5, 3), (2, 3, 2), 3, []),  # whoever frees as much as it holds is not to blame
+    ],
+)
+def test_when_the_total_is_full_those_go_that_hold_most_and_free_least(
+    events: tuple[int, ...], acknowledged: tuple[int, ...], enough: int, who: list[int]
 ) -> None:
     def work() -> None:
-        idle, *waiting = FakeDelivery(), FakeDelivery(1, heard[0]), FakeDelivery(1, heard[1])
+        idle, *waiting = FakeDelivery(), *map(FakeDelivery, events)
         house = House(idle, *waiting)
+        house.enough = enough
         house.hold_up(TOTAL)
+        house.deadlines.look(1)
+        for link, count in zip(waiting, acknowledged, strict=True):
+            if count:
+                link.backlog.acknowledge(link.backlog.take(count, 100_000))
+        house.deadlines.look(9)
+        assert house.gone == []
         house.deadlines.look(11)
-        assert [each.given_up for each in waiting] == [[Loss.DEADLINE] if who == n else [] for n in range(2)]
+        assert [waiting.index(each) for each in house.gone] == who
         assert idle.given_up == []
+
+    in_a_loop(work)
+
+
+def test_progress_is_measured_from_when_the_total_began_to_hold_publishers_up() -> None:
+    def work() -> None:
+        before, since = FakeDelivery(9), FakeDelivery(8)
+        house = House(before, since)
+        house.hold_up(TOTAL)
+        house.deadlines.look(1)
+        before.backlog.acknowledge(before.backlog.take(8, 100_000))
+        house.holding.release(TOTAL)
+        held = Publication(house.holding, iter(()), 0, 0.0)
+        house.holding.hold(held, [TOTAL], 1.1)
+        house.deadlines.look(1.25)
+        since.backlog.acknowledge(since.backlog.take(7, 100_000))
+        house.deadlines.look(12)
+        assert house.gone == [before]
 
     in_a_loop(work)
 

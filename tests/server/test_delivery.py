@@ -102,7 +102,7 @@ def test_events_in_close_succession_wait_a_moment_for_each_other(
         assert [row[2] for row in subscriber.batch()] == [2, 3]
 
 
-@pytest.mark.parametrize(("setting", "value"), [("FEW", 2), ("FEW_BYTES", 200)])
+@pytest.mark.parametrize(("setting", "value"), [("FEW", 2), ("FEW_BYTES", 500)])
 def test_what_is_more_than_a_few_does_not_wait(
     service: EventServiceStarter,
     publisher: Publisher,

@@ -1,0 +1,72 @@
+"""Conflation: of the events that wait, the newest of each subject and no other.
+
+Knows: when two subjects are the same, and what the index over them takes in memory. Must not know:
+bounds, policies, or what becomes of an event that another replaces.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from ..constants import LATEST_OVERHEAD
+from .accounting import QueuedEvent, TotalBytes, text_size
+from .event_queue import Numbered
+from .subjects import fold
+
+
+class ConflatingQueue:
+    """One event of each subject, in the order in which they came; the newest replaces the older one.
+
+    A replacement stands where it came, behind all others: events are delivered in the order in which
+    they were published.
+    """
+
+    __slots__ = ("_entries", "_total")
+
+    def __init__(self, total: TotalBytes) -> None:
+        """total: to which the index is added."""
+        self._entries: OrderedDict[str, Numbered] = OrderedDict()
+        self._total = total
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Numbered]:
+        return iter(self._entries.values())
+
+    def put(self, entry: Numbered) -> Numbered | None:
+        """Add an event; returns the one that it replaces, if any."""
+        key = fold(entry[1][0])
+        entries = self._entries
+        older = entries.pop(key, None)
+        entries[key] = entry
+        if older is None:
+            self._total.value += LATEST_OVERHEAD + text_size(key)
+        return older
+
+    def popleft(self) -> Numbered:
+        """Take the oldest event out."""
+        key, entry = self._entries.popitem(last=False)
+        self._total.value -= LATEST_OVERHEAD + text_size(key)
+        return entry
+
+    def take(self, events: int, size: int) -> tuple[list[int], list[QueuedEvent], int]:
+        """Take the oldest events out: at most `events`, and of `size` bytes or little more.
+
+        Returns their numbers, the events, and their bytes.
+        """
+        numbers: list[int] = []
+        taken: list[QueuedEvent] = []
+        cost = 0
+        while self._entries and len(taken) < events and cost < size:
+            number, event = self.popleft()
+            numbers.append(number)
+            taken.append(event)
+            cost += event[3]
+        return numbers, taken, cost
+
+    def clear(self) -> None:
+        """Take everything out."""
+        while self._entries:
+            self.popleft()

@@ -1,0 +1,67 @@
+"""The bound of all backlogs together is a bound of memory: what is counted is what events really take."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from pyro_events.broker.broker import Broker, Entry
+from pyro_events.options import BacklogOptions, Overflow
+
+MIB = 1 << 20
+# Subscribers, subjects, a subject's beginning, and the bytes of a payload.
+SHAPES = {
+    "one subscriber, tiny": (1, 1, "A", 0),
+    "one subscriber, small": (1, 20, "STOCKQUOTE.", 20),
+    "one subscriber, large": (1, 3, "camera", 100_000),
+    "many subjects": (1, 900, "LAB.SENSOR.", 8),
+    "long subjects": (2, 400, "x" * 240, 8),
+    "long subjects of two bytes a letter": (2, 400, "Ж" * 240, 8),
+    "long subjects of four bytes a letter": (2, 400, "\U0001f321" * 240, 8),
+    "two share": (2, 50, "STOCKQUOTE.", 20),
+    "many share, tiny": (100, 50, "A", 0),
+    "many share, large": (100, 3, "camera", 100_000),
+}
+
+
+def entry(number: int, subjects: int, prefix: str, size: int) -> Iterator[Entry]:
+    """What comes from the wire: each event brings a subject and a payload of its own."""
+    return iter([([f"{prefix}{number % subjects}"], bytes([number % 256]) * size)])
+
+
+@pytest.mark.parametrize("policy", [policy.value for policy in Overflow])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("in_flight", [False, True])
+def test_events_take_no_more_than_they_count_for(policy: str, shape: str, in_flight: bool) -> None:
+    subscribers, subjects, prefix, size = SHAPES[shape]
+    broker = Broker(BacklogOptions(100_000, 64 * MIB, Overflow(policy)), 1 << 30)
+    backlogs = [broker.subscribe(f"s{number}", patterns=".*") for number in range(subscribers)]
+    for number in range(2 * subjects):  # what is kept whatever waits: the cache of results, among it
+        broker.publish(entry(number, subjects, prefix, size), 1.0)
+        for backlog in backlogs:
+            backlog.acknowledge(backlog.take(1_000, MIB))
+    broker.take_ready()
+    count = max(10, min(1_000, 2 * MIB // max(1, size))) // (1 if subscribers < 3 else 4)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(count):  # one by one, as acknowledged publishes come
+            broker.publish(entry(number, subjects, prefix, size), number / 7)
+        if in_flight:
+            for backlog in backlogs:
+                for _ in range(2):
+                    if len(backlog):
+                        backlog.take(1_000, 256 * 1024)
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    counted = broker.backlog_bytes
+    # What does not grow with the events: a deque's first block, and what coverage notes meanwhile.
+    assert taken <= counted * 1.05 + 1_500 * subscribers + 10_000, (
+        f"{taken} bytes are taken, {counted} counted"
+    )
+    assert counted <= 3 * taken + 200_000, f"{taken} bytes are taken, {counted} counted"
