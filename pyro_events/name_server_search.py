@@ -53,8 +53,7 @@ def find_name_server(
     Raises ServiceNotFoundError, AccessDeniedError, or EventServiceError for unusable TLS settings.
     """
     deadline = time.monotonic() + timeout
-    number = port or checked_port("Pyro5's setting NS_PORT", config.NS_PORT) or 9090
-    usual = host or checked_host("Pyro5's setting NS_HOST", config.NS_HOST, unix=True) or "localhost"
+    usual, number = _usual_place(host, port)
     try:
         return NameServer(usual, number, identity, deadline)
     except NobodyThereError as error:
@@ -73,6 +72,19 @@ def find_name_server(
                     return NameServer(uri.host, uri.port, identity, deadline)
             text += f"; and none has answered the broadcast on port {config.NS_BCPORT}"
     raise ServiceNotFoundError(f"{text}; {remedy}")
+
+
+def _usual_place(host: str | None, port: int | None) -> tuple[str, int]:
+    """The host and port of the arguments, or of Pyro5's settings. Raises ServiceNotFoundError."""
+    try:
+        usual = host or checked_host("Pyro5's setting NS_HOST", config.NS_HOST, unix=True) or "localhost"
+        return usual, port or checked_port("Pyro5's setting NS_PORT", config.NS_PORT) or 9090
+    except (TypeError, ValueError) as error:
+        if is_foreign(error, TypeError, ValueError):
+            raise
+        failure = ServiceNotFoundError(f"no name server can be looked for: {error}")
+        failure.temporary = False
+        raise failure from None
 
 
 def _broadcast(deadline: float) -> Iterator[Pyro5.core.URI]:

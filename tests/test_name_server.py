@@ -138,8 +138,13 @@ def test_a_unix_domain_socket(tmp_path: Path) -> None:
 )
 def test_a_setting_that_cannot_be(setting: str, value: object) -> None:
     setattr(Pyro5.config, setting, value)
-    with pytest.raises(ValueError, match=f"Pyro5's setting {setting}="):
-        Publisher()
+    with pytest.raises(ServiceNotFoundError, match=f"Pyro5's setting {setting}="):
+        Publisher(wait=60)
+    with (
+        pytest.raises(ServiceNotFoundError, match=f"Pyro5's setting {setting}="),
+        EventServiceStarter(LOOPBACK, 0),
+    ):
+        raise AssertionError("it has not started")
 
 
 def test_looking_up_the_host_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,10 @@ def bind(host: str | None, port: int, others: bool = False) -> socket.socket:
     host: a name or an IP address; None is Pyro5's setting HOST. port: 0 is any free one. others:
     take any free port if that one is taken. Raises OSError whose text says what cannot be had.
     """
-    wanted = host or checked_host("Pyro5's setting HOST", config.HOST) or "localhost"
+    try:
+        wanted = host or checked_host("Pyro5's setting HOST", config.HOST) or "localhost"
+    except ValueError as error:
+        raise OSError(str(error)) from None
     try:
         address = str(socketutil.get_ip_address(wanted))
     except OSError as error:

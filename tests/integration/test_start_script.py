@@ -332,6 +332,21 @@ def test_a_bad_option_is_one_line(spawn: Spawner, options: list[str]) -> None:
     assert options[0].lstrip("-") in error.replace("_", "-")
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PYRO_NS_HOST", "lab:9090"),
+        ("PYRO_NS_PORT", "70000"),
+        ("PYRO_HOST", "a b"),
+        ("PYRO_NATHOST", "outside:9095"),
+    ],
+)
+def test_a_bad_setting_of_pyro5_is_one_line(spawn: Spawner, variable: str, value: str) -> None:
+    options = [] if variable == "PYRO_HOST" else ["-n", LOOPBACK]
+    error = the_error(spawn("-m", "pyro_events.es", *options, "-p", "0", env={variable: value}))
+    assert f"Pyro5's setting {variable.removeprefix('PYRO_')}=" in error
+
+
 def test_no_name_server_names_both_remedies(spawn: Spawner, free_port: Callable[[], int]) -> None:
     port = str(free_port())
     options = ["-n", LOOPBACK, "-p", "0", "--ns-host", LOOPBACK, "--ns-port", port]

@@ -13,12 +13,13 @@ import Pyro5
 import pytest
 from listening import Collector, listening
 from name_servers import port_of, stock_name_server
-from Pyro5.api import URI
+from Pyro5.api import URI, Proxy
 from waiting import eventually
 
 from pyro_events import EventServiceError, EventServiceStarter, Publisher, locate_ns, name_server
 from pyro_events.constants import DEFAULT_PORT
 from pyro_events.errors import ServiceNotFoundError
+from pyro_events.options import ServiceOptions
 from pyro_events.server.binding import outward_address
 
 
@@ -189,6 +190,20 @@ def collecting_with(**arguments: Any) -> Iterator[Collector]:
     with listening(collector):
         collector.subscribe("A")
         yield collector
+
+
+def test_a_client_by_ipv4_of_a_socket_for_both() -> None:
+    """It is known by its IPv4 address, as options, certificates and URIs spell it."""
+    options = ServiceOptions(allow_stock=frozenset({"127.0.0.1"}))
+    with EventServiceStarter("::", 0, use_ns=False, ident="secret", options=options) as starter:
+        port = URI(starter.uri).port
+        with Proxy(f"PYRO:Pyro.EventService@127.0.0.1:{port}") as stock:
+            assert stock.publish("A", 1) == 0
+        with (
+            pytest.raises(Pyro5.errors.CommunicationError, match="denied"),
+            Proxy(f"PYRO:Pyro.EventService@[::1]:{port}") as stock,
+        ):
+            stock.publish("A", 1)
 
 
 def test_a_name_server_on_this_machine_is_told_an_address_that_others_reach() -> None:
