@@ -66,9 +66,13 @@ class Runner:
             self._stopping = asyncio.Event()
         service_threads.enter()
         try:
-            loop.run_until_complete(self._run(announce))
+            main = loop.create_task(self._run(announce))
+            loop.run_until_complete(main)
         except BaseException as error:
             self._error = error
+            if not main.done():  # interrupted: end in order all the same, unless interrupted once more
+                self._stop()
+                loop.run_until_complete(main)
             raise
         finally:
             service_threads.leave()

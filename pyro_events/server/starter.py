@@ -155,10 +155,12 @@ class EventServiceStarter(PolledRunner):
         engine = Engine(self._options, identity=self._identity)
         try:
             registration = await self._come_up(engine)
-            self._is_ready(announce)
-            await self._stay(registration)
-            if registration is not None:
-                await self._blocking(registration.leave)
+            try:
+                self._is_ready(announce)
+                await self._stay(registration)
+            finally:  # also when Ctrl-C interrupts it
+                if registration is not None:
+                    await self._blocking(registration.leave)
         finally:
             await engine.stop()
 

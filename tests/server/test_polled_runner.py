@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import signal
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 
 import Pyro5
 import pytest
+from processes import Spawner
 from waiting import eventually
 
 from pyro_events import AccessDeniedError, EventServiceError, EventServiceStarter, Publisher
@@ -120,6 +122,32 @@ def test_initialize_raises_what_keeps_it_from_starting(free_port: Callable[[], i
         pass
     with pytest.raises(EventServiceError, match="has been started before"), once:
         """It would be a block without a service."""
+
+
+INTERRUPTED = """
+import signal, sys
+from Pyro5.api import Proxy
+from pyro_events import EventServiceStarter, locate_ns
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+starter = EventServiceStarter(ns_port=int(sys.argv[1]), ns_host="127.0.0.1")
+try:
+    starter.start("127.0.0.1", 0, announce=lambda: print("started", flush=True))
+except KeyboardInterrupt:
+    print(sorted(locate_ns(host="127.0.0.1", port=int(sys.argv[1])).list()), flush=True)
+"""
+
+
+def test_ctrl_c_ends_a_start_in_the_main_thread_in_order(
+    spawn: Spawner, free_port: Callable[[], int]
+) -> None:
+    port = free_port()
+    spawn("-m", "Pyro5.nameserver", "--host", "127.0.0.1", "--port", str(port), "--nobc", ready="URI =")
+    program = spawn("-c", INTERRUPTED, str(port), ready="started")
+    program.send(signal.SIGINT)
+    assert program.wait(20) == 0, program
+    assert program.stdout.splitlines()[-1] == "['Pyro.NameServer']"  # the service's own entry is gone
+    assert program.stderr == ""
 
 
 def test_a_thread_that_shuts_down_what_waits_in_another() -> None:
