@@ -80,16 +80,18 @@ class NameServer:
         identity: Identity | None,
         deadline: float,
         patience: float | None = None,
+        connect_by: float | None = None,
     ) -> None:
         """Connect and shake hands. host: may be `./u:path`. identity: what it must prove, and is proved to
         it. deadline: on the monotonic clock, for everything, all calls included. patience: seconds that each
-        call is given instead.
+        call is given instead. connect_by: an earlier deadline, for the connection alone.
 
         Raises ServiceNotFoundError, AccessDeniedError, or EventServiceError for unusable TLS settings.
         """
         self.host, self.port = host, port
         self.where = format_address(host, port)
         self.deadline = deadline
+        self._connect_by = deadline if connect_by is None else connect_by
         self._patience = patience
         self._seq = 0
         tried = False
@@ -100,7 +102,7 @@ class NameServer:
         """Connect; False if the other side wants another introduction, over another connection."""
         context = client_context() if not self.host.startswith(UNIX) else None
         try:
-            self._sock = connecting.connect(self.host, self.port, self.deadline)
+            self._sock = connecting.connect(self.host, self.port, self._connect_by)
         except OSError as error:
             if is_foreign(error, OSError):
                 raise

@@ -54,23 +54,26 @@ def find_name_server(
     """
     deadline = time.monotonic() + timeout
     usual, number = _usual_place(host, port)
+    explicit = host is not None or port is not None
+    # Anybody may answer a broadcast, so not where a passphrase must be proved; IPv6 has none.
+    shouts = not explicit and identity is None and config.PREFER_IP_VERSION != 6
     try:
-        return NameServer(usual, number, identity, deadline)
+        connect_by = deadline - _BROADCAST if shouts else deadline
+        return NameServer(usual, number, identity, deadline, connect_by=connect_by)
     except NobodyThereError as error:
         text = str(error)
-    if host is None and port is None:
-        if usual == "localhost" or usual.startswith("127."):
-            with contextlib.suppress(NobodyThereError):
-                soon = min(deadline, time.monotonic() + _OTHER_LOOPBACK_TIME)
-                other = NameServer(_OTHER_LOOPBACK, number, identity, soon)
-                other.deadline = deadline
-                return other
-        # Anybody may answer a broadcast, so not where a passphrase must be proved; IPv6 has none.
-        if identity is None and config.PREFER_IP_VERSION != 6:
-            for uri in _broadcast(min(deadline, time.monotonic() + _BROADCAST)):
-                with contextlib.suppress(NobodyThereError):
-                    return NameServer(uri.host, uri.port, identity, deadline)
-            text += f"; and none has answered the broadcast on port {config.NS_BCPORT}"
+    if not explicit and (usual == "localhost" or usual.startswith("127.")):
+        with contextlib.suppress(NobodyThereError):
+            soon = min(deadline, time.monotonic() + _OTHER_LOOPBACK_TIME)
+            return NameServer(_OTHER_LOOPBACK, number, identity, deadline, connect_by=soon)
+    if shouts:
+        answer = f"none has answered the broadcast on port {config.NS_BCPORT}"
+        for uri in _broadcast(min(deadline, time.monotonic() + _BROADCAST)):
+            try:
+                return NameServer(uri.host, uri.port, identity, deadline)
+            except NobodyThereError as error:
+                answer = f"one has answered the broadcast, but {error}"
+        text += f"; and {answer}"
     raise ServiceNotFoundError(f"{text}; {remedy}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -72,22 +73,29 @@ def test_the_address_of_the_machine_s_own_name(free_port: Callable[[], int]) -> 
                 find_name_server(*explicit, None)
 
 
+@contextlib.contextmanager
+def broadcasting_name_server() -> Iterator[int]:
+    """The port of a stock name server that answers broadcasts at NS_BCPORT."""
+    with stock_name_server() as names:
+        answering = Pyro5.nameserver.BroadcastServer(
+            names.uriFor("Pyro.NameServer"), LOOPBACK, Pyro5.config.NS_BCPORT
+        )
+        answering.runInThread()
+        try:
+            yield port_of(names)
+        finally:
+            answering.close()
+
+
 def test_a_broadcast(free_port: Callable[[], int]) -> None:
     Pyro5.config.NS_PORT, Pyro5.config.NS_BCPORT = free_port(), free_port()
     Pyro5.config.BROADCAST_ADDRS = [LOOPBACK]
-    with stock_name_server() as names:
-        broadcasts = Pyro5.nameserver.BroadcastServer(
-            names.uriFor("Pyro.NameServer"), LOOPBACK, Pyro5.config.NS_BCPORT
-        )
-        broadcasts.runInThread()
-        try:
-            with find_name_server(None, None, None) as found:
-                assert found.port == port_of(names)
-            with pytest.raises(ServiceNotFoundError) as caught:  # anybody may answer a broadcast
-                find_name_server(None, None, identity_of("secret"))
-            assert "broadcast" not in str(caught.value)
-        finally:
-            broadcasts.close()
+    with broadcasting_name_server() as port:
+        with find_name_server(None, None, None) as found:
+            assert found.port == port
+        with pytest.raises(ServiceNotFoundError) as caught:  # anybody may answer a broadcast
+            find_name_server(None, None, identity_of("secret"))
+        assert "broadcast" not in str(caught.value)
 
 
 def test_what_answers_a_broadcast_may_be_anything(free_port: Callable[[], int]) -> None:
@@ -109,9 +117,23 @@ def test_what_answers_a_broadcast_may_be_anything(free_port: Callable[[], int]) 
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(ServiceNotFoundError, match="none has answered the broadcast"):
+        with pytest.raises(ServiceNotFoundError, match="one has answered the broadcast, but no name server"):
             find_name_server(None, None, None)
         thread.join(10)
+
+
+def test_a_place_that_swallows_what_comes_leaves_time_for_the_broadcast(free_port: Callable[[], int]) -> None:
+    Pyro5.config.NS_HOST, Pyro5.config.NS_BCPORT = LOOPBACK, free_port()
+    Pyro5.config.BROADCAST_ADDRS = [LOOPBACK]
+    with socket.socket() as full, broadcasting_name_server() as port:
+        full.bind((LOOPBACK, 0))
+        full.listen(0)
+        Pyro5.config.NS_PORT = full.getsockname()[1]
+        with (
+            socket.create_connection(full.getsockname()),
+            find_name_server(None, None, None) as found,
+        ):
+            assert found.port == port
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix domain sockets here")
