@@ -39,7 +39,7 @@ from .long_result import LongResult
 from .scheduler import Scheduler, SharedPool
 from .served import Pending, ServedObject
 from .sockets import files_for_each
-from .tls_layer import AcceptedTls, TlsMemory
+from .tls_layer import TLS_FULL, AcceptedTls, TlsMemory
 
 log = get_logger("pyro_events.engine")
 
@@ -86,7 +86,7 @@ class Engine:
         self.draining = False
         self.received = memoryview(bytearray(_RECEIVE))
         self.client_tls = client_contexts()
-        self.tls_memory = TlsMemory(self.received, options.total_backlog_bytes // 2, self._reserve)
+        self.tls_memory = TlsMemory(self.received, options.total_backlog_bytes * 3 // 4, self._reserve)
         self.tls_failures = Failures()
         self.scheduler = Scheduler()
         self._now = now
@@ -194,8 +194,8 @@ class Engine:
             return "the event service has as many connections as its process may open"
         if self.tls_memory.full:
             peer = connection.peer
-            log.warning("a client from %s was refused: TLS holds half of the total", peer, about=peer)
-            return "the connections of the event service hold all that they may"
+            log.warning("a client from %s was refused: %s", peer, TLS_FULL, about=peer)
+            return TLS_FULL
         objection = self._clients.objection(connection.peer)
         if objection is None:
             self._clients.add(connection.peer)

@@ -23,6 +23,7 @@ from .knocking import Knocking
 from .served import Caller
 from .sockets import files_for_each
 from .subscribers import Callback, Wishes
+from .tls_layer import TLS_FULL
 from .turns import host_of
 
 
@@ -68,6 +69,8 @@ class Links:
         broker = self._broker
         link = self._checked_link(caller, callback.uri)
         objection = self.admission.objection(caller.host) if link is None else None
+        if link is None and self._owner.client_tls is not None and self._owner.tls_memory.full:
+            objection = TLS_FULL
         if objection is not None:
             raise ValueError(objection)
         proof = self._doorkeeper.proof_for(caller, callback.address[0], callback.object_id, wishes.call)

@@ -23,6 +23,10 @@ from ..tls import failure_of
 # What OpenSSL and we hold for one connection, in bytes. Measured: 30 KiB at
 # first, 50 KiB after a large message.
 COST: Final = 52 * KIB
+# Why there cannot be another connection.
+TLS_FULL: Final = (
+    "connections that use TLS hold three quarters of the service's total: see --total-backlog-bytes"
+)
 # What goes into one record of TLS, and so is encrypted at a time.
 _RECORD: Final = 16 * KIB
 # What is received at a time, a little more than a record. A connection whose protocol does not read keeps

@@ -497,12 +497,20 @@ def test_what_connections_hold_counts_towards_the_total(
         with plain_connection(es.uri) as probe:
             probe.sendall(CLIENT_HELLO)
             assert probe.recv(1)
-        # Half of the total is left to backlogs, however many come.
-        for _ in range(4):
+        # A quarter of the total is left to backlogs, however many come.
+        eventually(lambda: statistics_over_tls(es.uri)["connections"] == 1)
+        for _ in range(5):
             stack.enter_context(plain_connection(es.uri)).sendall(CLIENT_HELLO)
-        with plain_connection(es.uri) as fifth:
-            assert ended(fifth) or fifth.recv(1) == b""
-        eventually(lambda: "TLS holds half of the total" in caplog.text)
+        with Proxy(es.uri) as sixth:
+            assert sixth.publish("A", 1) == 0
+            with plain_connection(es.uri) as seventh:
+                assert ended(seventh)
+            eventually(lambda: "use TLS hold three quarters" in caplog.text)
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            where = f"127.0.0.1:{listener.getsockname()[1]}"
+            with pytest.raises(ValueError, match="use TLS hold three quarters"):
+                for number in range(100):
+                    sixth.subscribe("A", f"PYRO:x{number}@{where}")
         stack.close()
         eventually(lambda: statistics_over_tls(es.uri)["connections"] == 1)
 
