@@ -10,6 +10,7 @@ for ever, and reads marshal if the other side sends that.
 from __future__ import annotations
 
 import random
+import reprlib
 import time
 from types import TracebackType
 from typing import Any, Final
@@ -51,6 +52,9 @@ _REPLY_LIMITS: Final = FrameLimits(types=frozenset({RESULT}), size=MIB, serializ
 
 # What comes of reading a URI that is none.
 _NO_URI: Final = (Pyro5.errors.PyroError, TypeError, ValueError, KeyError, AttributeError)
+
+# Far more than a host and an object id need.
+_LONGEST_URI: Final = 1000
 
 UNGUARDED: Final = (
     "with ident the name server must be guarded by it too: start one with `python -m pyro_events.ns "
@@ -139,12 +143,12 @@ class NameServer:
         if frame.type == CONNECT_FAIL:
             if introduction.may_retry(answer, tried):
                 return False
-            raise FrameError(f"it refuses the connection: {str(answer)[:200]}")
+            raise FrameError(f"it refuses the connection: {_shown(answer)}")
         answer = answer if isinstance(answer, dict) else {}
         introduction.check(answer.get("handshake"))
         metadata = answer.get("meta")
-        methods = metadata.get("methods", ()) if isinstance(metadata, dict) else ()
-        if "lookup" not in methods:
+        methods = metadata.get("methods") if isinstance(metadata, dict) else None
+        if not isinstance(methods, (list, tuple, set)) or "lookup" not in methods:
             raise FrameError("it has no method `lookup`")
         self._reader.limits = _REPLY_LIMITS
         return True
@@ -194,10 +198,12 @@ class NameServer:
             ) from None
         if frame.flags & EXCEPTION:
             described = value if isinstance(value, dict) else {}
-            text = ", ".join(str(argument) for argument in described.get("args") or ())[:300]
-            if described.get("__class__") == "Pyro5.errors.NamingError":
+            given = described.get("args")
+            text = ", ".join(map(_shown, given if isinstance(given, (list, tuple)) else ()))[:300]
+            kind = described.get("__class__")
+            if kind == "Pyro5.errors.NamingError":
                 raise Pyro5.errors.NamingError(text)
-            raise _RemoteError(f"the name server at {self.where} fails: {described.get('__class__')}: {text}")
+            raise _RemoteError(f"the name server at {self.where} fails: {_shown(kind)}: {text}")
         return value
 
     def lookup(self, name: str) -> Pyro5.core.URI:
@@ -248,15 +254,16 @@ class NameServer:
                 protocol, object_id, sockname, host, port = value["state"]
                 where = f"{UNIX}{sockname}" if sockname else format_address(host, port)
                 value = f"{protocol}:{object_id}@{where}"
-            uri = Pyro5.core.URI(value)
-            if uri.protocol == "PYRO":
-                return uri
+            # Pyro5's regular expression takes quadratic time for some texts.
+            if not isinstance(value, str) or len(value) <= _LONGEST_URI:
+                uri = Pyro5.core.URI(value)
+                if uri.protocol == "PYRO":
+                    return uri
         except _NO_URI as error:
             if is_foreign(error, *_NO_URI):
                 raise
         raise UnusableEntryError(
-            f"the name server at {self.where} has something else than a URI under {name}: "
-            f"{str(value)[:200]!r}"
+            f"the name server at {self.where} has something else than a URI under {name}: {_shown(value)!r}"
         )
 
     def register(self, name: str, uri: str) -> None:
@@ -266,6 +273,11 @@ class NameServer:
     def remove(self, name: str) -> None:
         """Take a name out; one that is not there is no error. Raises Pyro5's NamingError."""
         self._call("remove", name)
+
+    @property
+    def peer_host(self) -> str:
+        """The name server's address; "" for a Unix domain socket."""
+        return "" if self.host.startswith(UNIX) else str(self._sock.getpeername()[0])
 
     @property
     def local_host(self) -> str:
@@ -283,6 +295,14 @@ class NameServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _shown(value: object) -> str:
+    """What a stranger sent, as a short text, however deep its nesting is and however long its numbers."""
+    try:
+        return value[:200] if isinstance(value, str) else reprlib.repr(value)[:200]
+    except ValueError:  # an integer of thousands of digits
+        return f"<{type(value).__name__}>"
 
 
 def _plain(frame: Frame) -> Any:

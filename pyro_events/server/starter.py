@@ -31,6 +31,8 @@ log = get_logger("pyro_events.service")
 # How long a name server is given to answer when the service enters itself, in seconds: Pyro5 asks
 # this machine first, then everybody three times.
 _ENTRY = 15.0
+# How long a service that ends waits for the name server to take its entry out, in seconds.
+_LEAVE = 3.0
 
 
 class EventServiceStarter(PolledRunner):
@@ -160,7 +162,9 @@ class EventServiceStarter(PolledRunner):
                 await self._stay(registration)
             finally:  # also when Ctrl-C interrupts it
                 if registration is not None:
-                    await self._blocking(registration.leave)
+                    leaving = asyncio.ensure_future(self._blocking(registration.leave))
+                    await asyncio.wait({leaving}, timeout=_LEAVE)
+                    leaving.cancel()
         finally:
             await engine.stop()
 
@@ -181,7 +185,7 @@ class EventServiceStarter(PolledRunner):
         warn_if_open(sock, self._identity is not None)
         await engine.listen(sock)
         if registration is not None and not self._told_to_stop:
-            registration.uri = uri
+            registration.uri, registration.listens_on = uri, sock.getsockname()[:2]
             await self._unless_stopped(lambda: registration.enter(self._replace))
             warn_if_unreachable(where, registration.where, registration.towards)
         self._uri = uri
@@ -202,7 +206,9 @@ class EventServiceStarter(PolledRunner):
             return Registration("", None, None, embedded=names)
         if not self._use_ns:
             return None
-        registration = Registration("", self._ns_host, self._ns_port, self._identity)
+        registration = Registration(
+            "", self._ns_host, self._ns_port, self._identity, may_ask=self._options.allow_callback
+        )
         await self._unless_stopped(registration.locate)
         return registration
 
@@ -240,12 +246,19 @@ class EventServiceStarter(PolledRunner):
                     return
 
     async def _taken(self, registration: Registration) -> bool:
-        entry = await self._blocking(registration.check)
-        if entry is Entry.RENEWED:
-            log.warning("the name server had forgotten the event service; it has been told again")
-        if entry is Entry.TAKEN:
+        """Whether another service has the name; False too if told to stop before that is known."""
+        assert self._stopping is not None
+        checking = asyncio.ensure_future(self._blocking(registration.check))
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait((checking, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not checking.done():
+            checking.cancel()
+            return False
+        taken = checking.result() is Entry.TAKEN
+        if taken:
             log.error("another live event service has the name %s now; this one stops", EVENTSERVER_NAME)
-        return entry is Entry.TAKEN
+        return taken
 
 
 class NameServerStarter(Runner):
