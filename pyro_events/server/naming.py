@@ -122,7 +122,7 @@ class Registration:
         self.locate()
         with self._names() as names:
             holder = _lookup(names)
-            if holder is not None and holder != self.uri and not replace and self._is_other(holder):
+            if holder is not None and holder != self.uri and not replace and self._is_other(holder, True):
                 raise ServiceExistsError(
                     f"the name {EVENTSERVER_NAME} is taken by a live event service at {holder}; stop it, "
                     "or start this one with --replace"
@@ -147,7 +147,7 @@ class Registration:
                 if holder == self.uri:
                     self._said = ()
                     return Entry.OURS
-                if holder is not None and self._is_other(holder):
+                if holder is not None and self._is_other(holder, False):
                     return Entry.TAKEN
                 with self._changing:
                     if not self._left:
@@ -171,8 +171,12 @@ class Registration:
         except Exception as error:  # as above
             log.warning("could not be removed from the name server: %s", error)
 
-    def _is_other(self, holder: str) -> bool:
-        """Whether another live event service is there, as far as that may be asked."""
+    def _is_other(self, holder: str, starting: bool) -> bool:
+        """Whether another live event service is there, as far as that may be asked.
+
+        starting: then somebody is told, and can say --replace, so one that lets nobody in may be one, too.
+        While we run, it must be sure: anybody may have entered it.
+        """
         guarded = self._identity is not None or self._embedded is not None
         host = _host_of(holder)
         if not guarded and host is not None and not self._neighbours.include(host):
@@ -182,7 +186,7 @@ class Registration:
                 holder,
             )
             return False
-        if is_alive(holder, self.listens_on, denied_counts=guarded):
+        if is_alive(holder, self.listens_on, denied_counts=guarded or starting):
             return True
         self._say("the name server has %s, where no other event service lives; it is replaced", holder)
         return False
