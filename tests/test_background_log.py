@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from waiting import eventually
 
-from pyro_events.background_log import MOST_WAITING, BackgroundLog, BackgroundLogger, escaped, get_logger
+from pyro_events.background_log import MOST_WAITING, BackgroundLog, BackgroundLogger, get_logger
+from pyro_events.log_line import escaped
 
 
 class Handler(logging.Handler):
