@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from .codec_types import ARRAY, SCALAR
 from .errors import PayloadError, UnsupportedTypeError
+from .foreign_exceptions import is_signal_handlers
 
 # What a dtype of a plain item looks like: '<f4', '|S10', '>M8[ns]'. Objects ('O') are not among them,
 # and nothing else reaches numpy's own parser.
@@ -40,8 +41,10 @@ def carries(cls: type) -> bool:
 
 
 def _is_numpys(np: Any, cls: type) -> bool:
-    return cls in (np.ndarray, np.recarray, np.record) or (
-        issubclass(cls, np.generic) and cls.__module__ == "numpy"
+    return (
+        cls is np.ndarray
+        or cls is np.recarray
+        or (issubclass(cls, np.generic) and (cls.__module__ == "numpy" or cls is np.record))
     )
 
 
@@ -113,7 +116,9 @@ def _describe(np: Any, dtype: Any) -> Any:
         if dtype.type is np.record:
             description = (_RECORD, description)
         faithful = dtype.itemsize > 0 and _are_same(_dtype(np, description), dtype)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError) as error:
+        if is_signal_handlers(error):
+            raise
         faithful = False
     if not faithful:
         raise UnsupportedTypeError(f"its dtype is {dtype}: {_ADVICE}")

@@ -88,7 +88,7 @@ def encode(message: object) -> bytes:
         payload: bytes = packer.pack(message)
         if len(payload) > MAX_DEPTH:
             check_depth(payload)
-            if len(payload) > _COLLIDING:
+            if len(payload) > _COLLIDING and (_MAP_16 in payload or _MAP_32 in payload):
                 _check_keys(message, payload)
     except UnicodeEncodeError as error:
         if is_signal_handlers(error):
@@ -129,6 +129,9 @@ def _array_block(message: Any) -> Block | None:
 _MARK: Final = b"\xc7\x00"
 _FEWEST: Final = MAX_EQUAL_HASHES - MAX_EQUAL_NATIVE
 _COLLIDING: Final = 3 * MAX_EQUAL_HASHES
+# How msgpack begins a dict of more than 15 entries.
+_MAP_16: Final = 0xDE
+_MAP_32: Final = 0xDF
 
 # The types of messages that may be one block; numpy's is added with the first array, because numpy
 # is not ours to import.
@@ -172,7 +175,7 @@ def _has_long_dict(payload: bytes) -> bool:
 
     Packing does not call us for a dict, and looking at every one before would take as long as packing it.
     """
-    if b"\xde" not in payload and b"\xdf" not in payload or payload.count(_MARK) < _FEWEST:
+    if payload.count(_MARK) < _FEWEST:
         return False
     found = False
 

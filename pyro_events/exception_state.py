@@ -23,6 +23,7 @@ import Pyro5.errors
 
 from . import errors
 from .errors import PayloadError, RemoteError, UnsupportedTypeError
+from .foreign_exceptions import is_signal_handlers
 from .instance_state import (
     Attributes,
     State,
@@ -100,6 +101,8 @@ def describe_exception(error: BaseException) -> State:
     try:
         blank = _blank(cls, args)
     except Exception as failure:
+        if is_signal_handlers(failure):
+            raise
         raise UnsupportedTypeError(f"it cannot be made of its args again: {failure}") from None
     state: State = {"__exception__": True, "args": args, "attributes": _attributes(error)}
     fields = {}
@@ -112,6 +115,8 @@ def describe_exception(error: BaseException) -> State:
         try:
             _set_fields(blank, fields)
         except Exception as failure:
+            if is_signal_handlers(failure):
+                raise
             raise UnsupportedTypeError(f"it cannot be made again: {failure}") from None
     return state
 
@@ -150,8 +155,8 @@ def _blank(cls: Any, args: tuple[Any, ...]) -> BaseException:
         error = base.__new__(cls, *args)
         base.__init__(error, *args)
         known = type(error) is cls
-    except Exception:
-        if is_built_in(cls):
+    except Exception as failure:
+        if is_built_in(cls) or is_signal_handlers(failure):
             raise
         known = False
     if not known:  # a program's class may keep any args; and OSError(2, …) makes a FileNotFoundError
@@ -177,7 +182,9 @@ def _fields(cls: Any) -> dict[str, Any]:
 def _field(field: Any, error: BaseException) -> Any:
     try:
         return field.__get__(error)
-    except (AttributeError, TypeError):
+    except (AttributeError, TypeError) as failure:
+        if is_signal_handlers(failure):
+            raise
         return _UNSET
 
 
@@ -251,6 +258,8 @@ def describe_remote(error: BaseException) -> State:
     try:
         text = str.__str__(str(error))
     except Exception as failure:
+        if is_signal_handlers(failure):
+            raise
         text = f"its text could not be made: {type(failure).__name__}"
     notes = vars(error).get(NOTES)
     told = type(notes) is list and all(type(note) is str for note in notes)

@@ -15,6 +15,7 @@ from Pyro5.client import Proxy
 from Pyro5.core import URI
 
 from .errors import PayloadError, UnsupportedTypeError
+from .foreign_exceptions import is_signal_handlers
 
 MAX_URI: Final = 4096  # far more than a host name and an object id need
 _URI_NAME: Final = "Pyro5.core.URI"
@@ -35,6 +36,8 @@ def describe_pyro_object(value: Any) -> tuple[str, dict[str, Any]] | None:
     try:
         PYRO_OBJECTS[name](state)
     except Exception as error:
+        if is_signal_handlers(error):
+            raise
         raise UnsupportedTypeError(f"it cannot be made again: {error}") from None
     return name, state
 

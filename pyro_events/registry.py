@@ -34,6 +34,7 @@ from .exception_state import (
     rebuild_exception,
     remote_error,
 )
+from .foreign_exceptions import is_signal_handlers
 from .instance_state import is_built_in
 from .pyro_objects import PYRO_OBJECTS, describe_pyro_object
 
@@ -208,6 +209,8 @@ def restore(name: str, state: Any, tagged: bool = False) -> Any:
     except PayloadError:
         raise
     except Exception as error:
+        if is_signal_handlers(error):
+            raise
         raise PayloadError(f"cannot rebuild {name!r}: {type(error).__name__}: {error}") from error
 
 
