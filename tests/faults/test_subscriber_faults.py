@@ -86,13 +86,13 @@ def test_a_frozen_subscriber_that_holds_up_its_publisher_is_disconnected_and_com
 def test_a_slow_reader_is_told_and_nobody_else_waits(stage: MakeStage) -> None:
     scene = stage(handler=("--pause", "0.05"), wishes={"overflow": "drop-oldest", "backlog": 10})
     eventually(lambda: scene.books()["lost"].get("drop-oldest", 0) > 30, LONG)
+    eventually(lambda: "is slow" in scene.server.actor.complaints, LONG)
     reports = scene.finish()
     assert scene.verdict(reports) == []
     victim, books = reports["victim"], scene.books()
     assert victim["received"] == books["delivered"]
     # What was dropped behind the last event that came could not be told yet.
     assert victim["missed"] == books["lost"]["drop-oldest"]
-    assert "is slow" in scene.server.actor.complaints
 
 
 def test_a_slow_reader_with_the_policy_block_holds_up_its_own_publisher_only(stage: MakeStage) -> None:
