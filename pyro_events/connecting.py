@@ -145,29 +145,23 @@ def reason(error: BaseException) -> str:
     return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
-def tls_trouble(
-    error: BaseException, secured: bool, host: str, port: int, deadline: float, examine: bool = True
-) -> Trouble | None:
+def tls_trouble(error: BaseException, secured: bool, host: str, port: int, deadline: float) -> Trouble | None:
     """Whether TLS is why somebody who was connected to has not answered our greeting; None if it is not.
 
-    secured: whether we spoke TLS. examine: whether to connect once more, if that is needed to find out.
+    secured: whether we spoke TLS. Connects once more, if that is needed to find out.
     """
     if host.startswith(UNIX) or isinstance(error, TimeoutError):
         return None
     until = min(deadline, time.monotonic() + _EXAMINATION)
     if not secured:
-        return Trouble(SWITCH_ON, True) if examine and speaks_tls(host, port, until) else None
+        return Trouble(SWITCH_ON, True) if speaks_tls(host, port, until) else None
     if isinstance(error, ssl.SSLCertVerificationError):
         return Trouble(
             f"its certificate is not accepted here: {error.verify_message}; Pyro5's SSL_CACERTS names the "
             "authority to trust, and the certificate must name the host that is connected to",
             True,
         )
-    if (
-        "ALERT" not in (getattr(error, "reason", None) or "")
-        and examine
-        and speaks_plainly(host, port, until)
-    ):
+    if "ALERT" not in (getattr(error, "reason", None) or "") and speaks_plainly(host, port, until):
         return Trouble(SWITCH_OFF, True)
     if isinstance(error, (ssl.SSLError, ConnectionError)):
         ours = (

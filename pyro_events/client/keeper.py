@@ -318,7 +318,9 @@ class Keeper:
     def _complain(self, error: Exception) -> None:
         """Once for each kind, not once for each attempt."""
         with self._changed:
-            known, self._complaint = self._complaint, type(error).__name__
+            # That one side speaks TLS now, and the other does not, is another than that nobody is there.
+            kind = f"{type(error).__name__} {getattr(error, 'temporary', True)}"
+            known, self._complaint = self._complaint, kind
             if self._closed or known == self._complaint:
                 return
         log.warning("subscribing again failed and will be tried until it succeeds: %s", error)

@@ -83,7 +83,6 @@ class Link:
         self._opening: socket.socket | None = None
         self._last_address: str | None = None
         self._last_host = ""
-        self._examined = False
         self.reconnects = 0
         self._beside: Link | None = None
         # Bytes of the largest message, as the service said when it was last connected to, and what holds if
@@ -364,11 +363,9 @@ class Link:
         patience = QUICK_CONNECT if quick else CONNECT_TIMEOUT
         for uri in self._finder.candidates(quick):
             timeout = None if deadline is None else deadline - time.monotonic()
-            # A service that is looked for again and again is not examined each time.
-            examine, self._examined = not quick or not self._examined, quick
             try:
                 session = Session.open(
-                    uri, self._finder.identity, patience, self._begin, self._finder.name, timeout, examine
+                    uri, self._finder.identity, patience, self._begin, self._finder.name, timeout
                 )
             except (ServiceUnreachableError, AccessDeniedError) as error:
                 if is_foreign(error, ServiceUnreachableError, AccessDeniedError):

@@ -128,14 +128,12 @@ class Session:
         begun: Callable[[socket.socket], None] = lambda sock: None,
         name: str = "",
         timeout: float | None = None,
-        examine: bool = True,
     ) -> Session:
         """Connect to a PYRO URI and shake hands, within CONNECT_TIMEOUT in all.
 
         identity: what to prove, and what the service must prove. patience: seconds for connecting
         alone. begun: called with the socket once it is connected. name: what the service shall call us.
-        timeout: another limit, in seconds, for everything. examine: if it fails, find out whether one side
-        speaks TLS and the other does not.
+        timeout: another limit, in seconds, for everything.
 
         Raises ServiceUnreachableError, AccessDeniedError, and EventServiceError for TLS settings that
         cannot be used.
@@ -144,7 +142,7 @@ class Session:
         tried = False
         while True:
             introduction = Introduction(identity, uri.object, uri.location)
-            session = cls._attempt(uri, introduction, tried, patience, deadline, begun, name, examine)
+            session = cls._attempt(uri, introduction, tried, patience, deadline, begun, name)
             if session is not None:
                 return session
             tried = True
@@ -159,7 +157,6 @@ class Session:
         deadline: float,
         begun: Callable[[socket.socket], None],
         name: str,
-        examine: bool,
     ) -> Session | None:
         """A session, or None when another attempt is worth while."""
         context = client_context() if not uri.sockname else None
@@ -186,7 +183,7 @@ class Session:
             sock.close()
             if is_foreign(error, OSError, FrameError):
                 raise
-            raise _no_answer(error, uri, where, context is not None, deadline, examine) from None
+            raise _no_answer(error, uri, where, context is not None, deadline) from None
         except BaseException:
             sock.close()
             raise
@@ -349,11 +346,11 @@ def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLCont
 
 
 def _no_answer(
-    error: Exception, uri: Pyro5.core.URI, where: str, secured: bool, deadline: float, examine: bool
+    error: Exception, uri: Pyro5.core.URI, where: str, secured: bool, deadline: float
 ) -> ServiceUnreachableError:
     """In words, why what was connected to has not answered as an event service."""
     host = UNIX + uri.sockname if uri.sockname else uri.host
-    trouble = connecting.tls_trouble(error, secured, host, uri.port, deadline, examine)
+    trouble = connecting.tls_trouble(error, secured, host, uri.port, deadline)
     if trouble is not None:
         text = trouble.text
     elif isinstance(error, TimeoutError):
@@ -362,7 +359,7 @@ def _no_answer(
         text = connecting.reason(error)
     failure = ServiceUnreachableError(f"what listens at {where} does not answer as an event service: {text}")
     failure.temporary = trouble is None or not trouble.certain
-    failure.tls = isinstance(error, (ssl.SSLError, TlsSpokenError))
+    failure.tls = not failure.temporary or isinstance(error, (ssl.SSLError, TlsSpokenError))
     return failure
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import Pyro5
 import pytest
 from certificates import needs_openssl, one_way, settings, use
 from contract import running
+from listening import Collector, listening
 from Pyro5.api import Daemon, Proxy, expose
 from waiting import eventually
 
-from pyro_events import Event
+from pyro_events import Event, EventServiceStarter
 
 pytestmark = needs_openssl
 
@@ -59,4 +60,25 @@ def test_the_service_speaks_tls_and_the_subscriber_does_not(caplog: pytest.LogCa
             stock.subscribe("A", subscriber)
             eventually(lambda: "disconnected" in caplog.text)
         assert "TLS" in caplog.text
+        use({})
+
+
+def test_a_service_that_comes_back_with_tls(
+    free_port: Callable[[], int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its subscribers say in their log why they cannot return, although the outage began as any other."""
+    port = free_port()
+    with EventServiceStarter("127.0.0.1", port, use_ns=False) as es:
+        subscriber = Collector(es.uri)
+        subscriber.subscribe("A")
+        listening_still = contextlib.ExitStack()
+        listening_still.enter_context(listening(subscriber))
+        eventually(lambda: subscriber.statistics().connections == 1)
+    with listening_still:
+        eventually(lambda: "refused" in caplog.text)
+        use(settings())
+        with EventServiceStarter("127.0.0.1", port, use_ns=False):
+            use({})
+            eventually(lambda: "it speaks TLS, and this program does not" in caplog.text, 20)
+            use(settings())
         use({})
