@@ -195,8 +195,8 @@ class SubscriberDaemon(Pyro5.server.Daemon):
 
     def _serve(self, sock: socket.socket) -> None:
         """All that happens on one connection; the body of its thread."""
+        host = _peer(sock)  # before TLS takes the socket over
         connection = GuardedConnection(sock if self._tls is None else TlsSocket(sock, self._tls.get()))
-        host = _peer(sock)
         with self._lock:
             refused = connection if self._shutting_down else self._connections.enter(connection, host)
         if refused is not None and not self._shutting_down:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyro_events.client import outage as module
-from pyro_events.client.outage import AT_ONCE, CROWDED, MOST_DELAY, Outages, delay_after
+from pyro_events.client.outage import AT_ONCE, CROWDED, LASTING, MOST_DELAY, Outages, delay_after
 
 HERE, THERE = "here", "there"
 
@@ -105,6 +105,14 @@ def test_after_a_failure_one_at_a_time_tries_with_growing_pauses(outages: Outage
     outages.succeeded(many[AT_ONCE + 1])
     assert sum(len(one.turns) for one in many) == before + AT_ONCE - 1
     assert many[0].turns == [0.0, 0.0]
+
+
+def test_after_a_failure_that_lasts_the_pauses_are_much_longer(outages: Outages) -> None:
+    (one,) = in_line(outages, 1)
+    for failures in range(6):
+        outages.failed(one, 100.0, lasting=True)
+        pause = min(MOST_DELAY, 0.1 * 2**failures) * LASTING
+        assert pause / 2 <= one.turns[-1] - 100.0 <= pause
 
 
 def test_who_leaves_hands_over_to_the_next_at_the_time_that_was_due(outages: Outages) -> None:

@@ -37,6 +37,7 @@ from pyro_events.client import daemon, guard
 from pyro_events.server import loops, runner
 from pyro_events.server.naming import is_alive
 from pyro_events.server.tls_layer import COST
+from pyro_events.tls import server_contexts
 
 pytestmark = needs_openssl
 
@@ -543,6 +544,27 @@ def test_a_subscriber_with_an_expired_certificate_is_tried_less_and_less_often(
     ours = [line for line in lines if "WARNING  pyro_events.delivery" in line]
     assert len(theirs) == 1 and "came to nothing: it refuses TLS with us" in theirs[0]
     assert len(ours) == 1 and "its certificate is not accepted" in ours[0] and "expired" in ours[0]
+
+
+def test_a_subscriber_that_does_not_accept_the_service_is_logged_once_on_both_sides(
+    service: EventServiceStarter, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use({**settings(), "PYRO_SSL_CACERTS": settings("other")["PYRO_SSL_CACERTS"]})
+    contexts = server_contexts()
+    use(settings())
+    monkeypatch.setattr(daemon, "server_contexts", lambda: contexts)
+    subscriber = Collector(service.uri)
+    monkeypatch.undo()
+    with listening(subscriber), Publisher(es_uri=service.uri) as publisher:
+        for name in "AB":
+            subscriber.subscribe(name)
+            eventually(lambda: publisher.publish(["A", "B"], 1) == 0)
+    lines = caplog.text.splitlines()
+    theirs = [line for line in lines if "WARNING  pyro_events.daemon" in line]
+    ours = [line for line in lines if "WARNING  pyro_events.delivery" in line]
+    assert len(theirs) == 1 and "from 127.0.0.1 to" in theirs[0]
+    assert "its certificate is not accepted" in theirs[0]
+    assert len(ours) == 1 and "it refuses TLS with us" in ours[0]
 
 
 def test_who_leaves_without_a_word_may_be_a_service_that_has_given_us_up(
