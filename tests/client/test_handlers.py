@@ -224,3 +224,18 @@ def test_a_property_is_looked_at_when_it_is_used(
         eventually(lambda: ticker.statistics().failed == 1)
         ticker.abort()
         listening.join(10)
+
+
+@pytest.mark.parametrize("kind", [*ASYNCHRONOUS, lambda reason: loopless()])
+def test_an_on_reconnect_that_shows_only_when_it_is_called_is_logged(
+    service: EventServiceStarter,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Callable[..., Any],
+) -> None:
+    with Subscriber(es_uri=service.uri) as ticker:
+        ticker.on_reconnect = lambda reason: kind(reason)  # type: ignore[method-assign]
+        inlet = ticker._Subscriber__inlet  # type: ignore[attr-defined]
+        monkeypatch.setattr(inlet.keeper, "arrived", lambda connection: "the service was restarted")
+        assert inlet.arrived(object())  # as the daemon tells it
+        eventually(lambda: "on_reconnect() failed" in caplog.text and "which nobody runs" in caplog.text)
