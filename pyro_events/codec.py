@@ -5,7 +5,8 @@ order, with keys of any kind). Everything else is a tagged array, see codec_type
 a subclass that nobody registered is refused, not turned into its base. bytearray and memoryview arrive
 as bytes; msgpack's own ExtType and Timestamp arrive as themselves.
 
-Containers nest at most 64 deep as they are written: a registered object or an exception counts as two.
+Containers nest at most 64 deep as they are written: a registered object, an exception,
+an OrderedDict, a defaultdict or a Counter counts as two.
 
 Reading is safe with bytes from anyone: it gives a value or PayloadError, takes time and memory in
 proportion to the bytes, and imports or looks up nothing that they name.

@@ -89,10 +89,11 @@ def register_class(
     """Let instances of `cls` travel in messages; publisher and subscriber both call it.
 
     Also a decorator, with or without arguments. Enums travel by the member's name (flags by their
-    value), dataclasses by their fields, named tuples by their items, exceptions by `args` and
-    attributes, other classes by their attributes (slots too), without `__init__` being called.
-    `to_dict(instance) -> dict` and `from_dict(dict) -> instance` replace that; `from_dict` gets data
-    from the network and should check it, and it may be called more than once for one message.
+    value), named tuples by their items, exceptions by `args` and attributes, dataclasses and other
+    classes by their attributes (slots too). Neither `__init__` nor `__post_init__` is called on arrival;
+    a `__getstate__` or `__setstate__` that the class defines is. `to_dict(instance) -> dict` and
+    `from_dict(dict) -> instance` replace all of that; `from_dict` and `__setstate__` get data
+    from the network and should check it, and may be called more than once for one message.
     A subclass is another class and needs its own call.
 
     name: what both sides call the class, by default its module and qualified name; give one when the
