@@ -57,7 +57,7 @@ class AcceptServer:
         self._loop_thread: threading.Thread | None = None
         self._left = threading.Event()
         self._left.set()
-        self._closing = threading.Lock()
+        self._closing = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self.locationStr}>"
@@ -97,8 +97,9 @@ class AcceptServer:
                     self.daemon._housekeeping()
                     housekeeping = time.monotonic() + config.POLLTIMEOUT
         finally:
-            self._loop_thread = None
+            # In this order: a signal's handler that closes in the middle of the first must not wait for it.
             self._left.set()
+            self._loop_thread = None
 
     def wait(self, timeout: float | None) -> None:
         """Accept who comes within `timeout` seconds; return as soon as somebody did, or `stop` was called."""

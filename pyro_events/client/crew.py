@@ -14,6 +14,7 @@ from typing import Final
 from ..background_log import get_logger
 from ..event import Event
 from .handlers import check_result
+from .interruptions import owned
 from .lane import Batch, Carrier, Lane, Part, Row
 from .watch import watch
 
@@ -42,7 +43,8 @@ class Crew:
         self._paused = False
         self._watched = False
         self._batches_begun = self._batches_seen = 0
-        self.lock = threading.Lock()
+        # Reentrant, because what interrupts a thread that holds it may abort or close the subscriber.
+        self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.threading = True
         self.closed = False
@@ -167,6 +169,11 @@ class Crew:
         finally:
             self.lock.release()
 
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of using it."""
+        return owned(self.lock)
+
     def set_threading(self, on: bool) -> None:
         """Whether an event may start while the previous one is being handled."""
         with self.lock:
@@ -191,9 +198,9 @@ class Crew:
             if self._watched:
                 watch.wake()
 
-    def close(self) -> None:
+    def close(self, wait: bool = True) -> None:
         """End all connections and threads. Waits CLOSE_TIMEOUT seconds at most for handlers that
-        run, and not for the one that calls this."""
+        run, and not for the one that calls this. wait: False: not at all."""
         with self.lock:
             self.closed = True
             for lane in self._lanes:
@@ -202,7 +209,7 @@ class Crew:
             threads = self._threads - {threading.current_thread()}
             watched, self._watched = self._watched, False
         deadline = time.monotonic() + CLOSE_TIMEOUT
-        for thread in threads:
+        for thread in threads if wait else ():
             thread.join(max(0.0, deadline - time.monotonic()))
         if watched:
             watch.leave(self)

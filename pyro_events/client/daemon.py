@@ -35,6 +35,7 @@ from .carrier import DaemonCarrier
 from .connection_limits import ConnectionLimits
 from .crew import Crew
 from .guard import GuardedConnection, TlsFailedError
+from .interruptions import owned
 from .lane import Batch
 from .rows import read_rows
 
@@ -89,7 +90,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             )
         with ours, theirs:
             super().__init__(connected_socket=ours)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._connections: ConnectionLimits[GuardedConnection] = (
             ConnectionLimits() if limits is None else limits
         )
@@ -176,12 +177,17 @@ class SubscriberDaemon(Pyro5.server.Daemon):
     def disconnect(self) -> None:
         """End every connection; those who want may connect again."""
         with self._lock:
-            for connection in self._connections:
+            for connection in list(self._connections):
                 connection.wake()
+
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of using it."""
+        return owned(self._lock)
 
     def disown(self) -> None:
         """In a forked child: let go of the parent's sockets. To shut one down would end it for both."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         server, self.transportServer = self.transportServer, None
         if server is not None:
             server.disown()

@@ -18,6 +18,7 @@ from ..broker.subjects import compile_pattern
 from ..constants import MAX_SUBJECT, NAME_KEY, NOT_KNOWN
 from ..errors import AccessDeniedError
 from ..wire.identity import CALL_OPTION, NONCE_SIZE, CallbackGate
+from .interruptions import owned
 from .kept import Standing
 from .link import Link
 from .subscriptions import PATTERN, Subscriptions, pieces
@@ -46,10 +47,15 @@ class Enrolment:
         # Guarded by `_lock`, as the options are.
         self._record = Subscriptions()
         self._options: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __bool__(self) -> bool:
         return bool(self._record) and not self.ended
+
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of using it."""
+        return owned(self._lock)
 
     def texts(self) -> tuple[str, ...]:
         """All names and patterns."""
@@ -173,5 +179,5 @@ class Enrolment:
 
     def disown(self) -> None:
         """In a forked child: it is the parent that is subscribed."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.end()

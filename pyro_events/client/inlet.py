@@ -19,6 +19,7 @@ from Pyro5 import config
 from ..background_log import get_logger
 from ..errors import EventServiceError
 from ..event import Event
+from ..service_threads import is_service_thread
 from ..wire.identity import CallbackGate
 from .background_listener import BackgroundListener
 from .carrier import DaemonCarrier
@@ -92,6 +93,7 @@ class Inlet:
         self._listening = threading.Lock()
         self._background: BackgroundListener | None = None
         self.aborted = False
+        self._disowned = False
         _inlets.add(self)
 
     def announce(self, subscriber: object) -> None:
@@ -151,6 +153,8 @@ class Inlet:
 
     def abort(self) -> None:
         """Let no further event start, and the request loop end."""
+        if self._disowned:
+            return
         self.aborted = True
         self.crew.pause()
         self.keeper.rest()
@@ -243,24 +247,31 @@ class Inlet:
 
     def close(self) -> None:
         """Unsubscribe from everything, then end connections and threads."""
-        names = self.enrolment.end()
-        if names is None:
+        if self._disowned:
             return
+        # Once more when an exception of the program's own has ended it in the middle.
+        names = self.enrolment.end()
+        # What this thread is in the middle of, others may wait for.
+        parts = (self.link, self.enrolment, self.crew, self.keeper, self.daemon)
+        inside = any([part.entered for part in parts]) or is_service_thread()
         self.aborted = True
         self.keeper.stop()
         self.crew.pause()
         try:
-            self.enrolment.farewell(names)
+            if names:
+                self.enrolment.farewell(names)
         finally:
             self.link.close()
             self.daemon.close()
-            self.crew.close()
-            self.keeper.join()
-            if self._background is not None:
-                self._background.join(CLOSE_TIMEOUT)
+            self.crew.close(wait=not inside)
+            if not inside:
+                self.keeper.join()
+                if self._background is not None:
+                    self._background.join(CLOSE_TIMEOUT)
 
     def _forked(self) -> None:
         """In a forked child: the subscriber is the parent's, and its connections are."""
+        self._disowned = True
         self._listening = threading.Lock()
         self._background = None
         self.enrolment.disown()

@@ -17,6 +17,7 @@ from typing import Final
 
 from ..background_log import get_logger
 from ..constants import HEARTBEAT, HEARTBEAT_ANSWER
+from .interruptions import owned
 from .kept import Kept, Standing
 from .outage import delay_after, outages
 from .vigil import Vigil
@@ -105,6 +106,11 @@ class Keeper:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of using it."""
+        return owned(self._changed)
 
     def join(self) -> None:
         """Wait for the end of the thread, after `stop`."""

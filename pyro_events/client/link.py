@@ -124,6 +124,11 @@ class Link:
         return self._closed
 
     @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of using it."""
+        return owned(self._sending) or owned(self._receiving)
+
+    @property
     def local_host(self) -> str:
         """This program's address towards the service, "" for none; the link must have connected."""
         session = self._session

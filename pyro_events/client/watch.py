@@ -13,6 +13,8 @@ import os
 import threading
 from typing import Final, Protocol
 
+from .interruptions import WakeUp
+
 # A handler that is found at the same event in two looks holds up those that wait behind it.
 LOOK_EVERY: Final = 0.01
 # After this many looks without any work the watch sleeps until it is woken.
@@ -33,10 +35,10 @@ class Watch:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._watched: set[Watched] = set()
-        self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._wake = WakeUp()
+        self._stop = WakeUp()
         self._thread: threading.Thread | None = None
         self.asleep = False
 
@@ -45,7 +47,7 @@ class Watch:
         with self._lock:
             self._watched.add(watched)
             if self._thread is None:
-                self._stop, self._wake = threading.Event(), threading.Event()
+                self._stop, self._wake = WakeUp(), WakeUp()
                 self._thread = threading.Thread(
                     target=self._run, args=(self._stop, self._wake), name="pyro_events-watch", daemon=True
                 )
@@ -61,7 +63,7 @@ class Watch:
             thread, self._thread = self._thread, None
             self._stop.set()
             self._wake.set()
-        if thread is not threading.current_thread():
+        if thread is not threading.current_thread() and thread.ident is not None:
             thread.join()
 
     def wake(self) -> None:
@@ -69,15 +71,15 @@ class Watch:
         self.asleep = False
         self._wake.set()
 
-    def _run(self, stop: threading.Event, wake: threading.Event) -> None:
-        while not stop.is_set():
+    def _run(self, stop: WakeUp, wake: WakeUp) -> None:
+        while True:
             wake.wait()
-            wake.clear()
             quiet = 0
-            while quiet < _QUIET_LOOKS and not stop.wait(LOOK_EVERY):
-                with self._lock:
-                    watched = list(self._watched)
-                busy = [one.look() for one in watched]
+            while quiet < _QUIET_LOOKS:
+                if stop.wait(LOOK_EVERY):
+                    return
+                # Without the lock, which a thread may hold that waits for this one to end.
+                busy = [one.look() for one in list(self._watched)]
                 quiet = 0 if any(busy) else quiet + 1
                 # Before the last look, not after it: work that begins meanwhile wakes us again.
                 self.asleep = quiet >= _QUIET_LOOKS - 1

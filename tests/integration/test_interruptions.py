@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
-from contract import running, subscribe
+from contract import in_background, running, subscribe
+from fake_service import fake_service
 from fake_subscriber import fake_subscriber
 from listening import Collector, collecting, listening
 from processes import Spawner
@@ -23,10 +25,19 @@ from pyro_events import (
     EventServiceStarter,
     OutcomeUnknownError,
     Publisher,
+    Subscriber,
 )
+from pyro_events.client.watch import watch
 
 PROGRAM = Path(__file__).parent / "programs" / "interrupted_publisher.py"
 needs_alarm = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers here")
+
+
+def interrupt_main() -> None:
+    """Have the main thread run its handler of SIGALRM, whatever it waits for."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGALRM)
 
 
 @contextmanager
@@ -174,4 +185,89 @@ def test_c23_a_call_in_the_services_own_thread_is_refused_at_once(service: Event
         loop.call_soon_threadsafe(Late)  # it is collected where it was made
         eventually(lambda: told)
         assert "wait for itself" in str(told[0])
+        assert publisher.publish("A", 2) == 0
+
+
+@needs_alarm
+def test_c23_close_in_a_handler_while_its_thread_subscribes() -> None:
+    """It unsubscribes over a connection of its own, and waits for nothing that its own thread holds."""
+    with fake_service() as fake:
+        subscriber = Subscriber(es_uri=fake.uri)
+        first = fake.next()
+        subscribing = in_background(lambda: subscriber.subscribe("A"))
+        first.answer(first.call()[0], None)
+        subscribing.result()
+        told: list[str] = []
+
+        def handler(number: int, frame: FrameType | None) -> None:
+            subscriber.close()
+            told.append("closed")
+
+        def serve() -> None:
+            assert first.call()[1] == "subscribe"  # and does not answer it
+            interrupt_main()
+            second = fake.next()
+            seq, method, arguments = second.call()
+            told.append(f"{method} {arguments[0]}")
+            second.answer(seq, 0)
+
+        serving = in_background(serve)
+        with handling(signal.SIGALRM, handler), pytest.raises(OutcomeUnknownError, match="closed it"):
+            subscriber.subscribe("B")
+        serving.result()
+        assert told == ["unsubscribe ['A']", "closed"]
+        subscriber.close()
+
+
+@needs_alarm
+@pytest.mark.parametrize("action", ["close", "abort"])
+def test_c23_close_and_abort_in_a_handler_end_listen(service: EventServiceStarter, action: str) -> None:
+    with Collector(service.uri) as collector, Publisher(es_uri=service.uri) as publisher:
+        collector.subscribe("A")
+
+        def handler(number: int, frame: FrameType | None) -> None:
+            getattr(collector, action)()
+
+        def interrupt() -> None:
+            publisher.publish("A", 1)
+            collector.wait(1)
+            interrupt_main()
+
+        with handling(signal.SIGALRM, handler):
+            interrupting = in_background(interrupt)
+            collector.listen()
+            interrupting.result()
+        assert publisher.publish("A", 2) == (0 if action == "close" else 1)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda inlet: inlet.crew.lock,
+        lambda inlet: inlet.enrolment._lock,
+        lambda inlet: inlet.keeper._changed,
+        lambda inlet: inlet.daemon._lock,
+        lambda inlet: inlet.daemon.transportServer._closing,
+        lambda inlet: inlet.link._sending,
+        lambda inlet: inlet.link._receiving,
+        lambda inlet: watch._lock,
+    ],
+    ids=["crew", "enrolment", "keeper", "daemon", "accepting", "sending", "receiving", "watch"],
+)
+def test_c23_close_wherever_its_thread_is(service: EventServiceStarter, held: Callable[[Any], Any]) -> None:
+    """A __del__ may run where any lock is held: it ends the subscriber without a wait for that lock."""
+    with Publisher(es_uri=service.uri) as publisher:
+        collector = Collector(service.uri)
+        collector.listen_in_background()
+        collector.subscribe("A")
+        publisher.publish("A", 1)
+        collector.wait(1)
+        inlet = collector._Subscriber__inlet  # type: ignore[attr-defined]
+
+        def close() -> None:
+            with held(inlet):
+                collector.abort()
+                collector.close()
+
+        in_background(close).result()
         assert publisher.publish("A", 2) == 0
