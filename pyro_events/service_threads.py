@@ -43,5 +43,9 @@ def refuse_in_service_thread() -> None:
         )
 
 
+def _after_fork() -> None:
+    running.intersection_update({threading.get_ident()})
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=running.clear)
+    os.register_at_fork(after_in_child=_after_fork)

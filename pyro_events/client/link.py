@@ -430,7 +430,10 @@ class Link:
     def _forked(self) -> None:
         """In a forked child: let go of the parent's connection without a word on it."""
         session, self._session = self._session, None
+        opening, self._opening = self._opening, None
         self._make_locks()
+        if opening is not None:
+            opening.close()
         if session is not None:
             session.dead = True
             session.close()

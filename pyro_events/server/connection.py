@@ -26,7 +26,7 @@ from .handshake import HELLO_LIMITS, call_limits, greeted, objection
 from .scheduler import LoopParty, Scheduler
 from .served import ServedObject
 from .serving import Serving, ServingOwner
-from .sockets import has_left, is_last_room, tune
+from .sockets import descriptor, has_left, is_last_room, tune
 from .turns import TURN
 
 log = get_logger("pyro_events.connection")
@@ -110,6 +110,11 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._began = asyncio.get_running_loop().time()  # before TLS
         self.peer = ""
+
+    @property
+    def descriptor(self) -> int:
+        """Its file descriptor."""
+        return descriptor(self._transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do what asyncio.Transport does, but do not derive from it.

@@ -35,7 +35,7 @@ from ..wire.identity import CallbackProof
 from .contact import connected, lost, no_answer, refused, takes_event_only, unanswered
 from .scheduler import Scheduler
 from .settling import ends_connection, is_final, settled
-from .sockets import tune
+from .sockets import descriptor, tune
 from .spacing import FEW, FEW_BYTES, Spacing
 from .subscribers import Callback
 from .tls_layer import OutgoingTls, TlsMemory
@@ -175,6 +175,11 @@ class Delivery(asyncio.Protocol):
         if failure is not None:
             self._close_once(failure.reason) if failure.tls else self.close(Loss.GONE, failure.reason)
         self._task = None
+
+    @property
+    def descriptor(self) -> int:
+        """Its file descriptor; -1 for none."""
+        return descriptor(self._transport) if self._transport is not None else -1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do what asyncio.Transport does, but do not derive from it.

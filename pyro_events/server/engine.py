@@ -159,6 +159,12 @@ class Engine:
             backlog.waits for backlog in self._deliveries
         )
 
+    def descriptors(self) -> list[int]:
+        """The file descriptors of all its sockets, but of those that are being connected."""
+        listening = [sock.fileno() for server in self._servers for sock in server.sockets]
+        linked = [delivery.descriptor for delivery in list(self._deliveries.values())]
+        return listening + linked + [connection.descriptor for connection in list(self._connections)]
+
     def statistics(self) -> BrokerStatistics:
         """A snapshot of everything."""
         return self.broker.statistics(self._now())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import TypeVar, cast
 from .. import service_threads
 from ..background_log import get_logger
 from ..errors import EventServiceError
+from .forking import abandon, tell_in_child
 from .loops import new_event_loop
 
 log = get_logger("pyro_events.service")
@@ -41,6 +43,9 @@ class Runner:
         # Reentrant, because a signal's handler may call `shutdown` in the thread that holds it.
         self._lock = threading.RLock()
         self._shut = False
+        self._in_main_thread = False
+        # The sockets of what runs, for a forked child.
+        self._descriptors: Callable[[], list[int]] = list
         self._thread: threading.Thread | None = None
 
     @property
@@ -64,6 +69,8 @@ class Runner:
             self._check_new()
             self._loop = loop = new_event_loop()
             self._stopping = asyncio.Event()
+        self._in_main_thread = threading.current_thread() is threading.main_thread()
+        tell_in_child(self)
         service_threads.enter()
         try:
             main = loop.create_task(self._run(announce))
@@ -114,6 +121,18 @@ class Runner:
             self._shut, was_shut = True, self._shut
             if self._loop is not None and not was_shut:
                 self._loop.call_soon_threadsafe(self._stop)
+
+    def forked(self) -> None:
+        """In a forked child: it is the parent's, and goes on there. Here it has ended."""
+        self._lock = threading.RLock()
+        self._started, self._ended = threading.Event(), threading.Event()
+        self._started.set()
+        self._ended.set()
+        self._uri, self._shut = None, True
+        if self._loop is not None and not self._loop.is_closed():
+            if self._in_main_thread:  # or signals for this child would be told to the parent's loop
+                signal.set_wakeup_fd(-1)
+            abandon(self._loop, self._descriptors())
 
     def _stop(self) -> None:
         assert self._stopping is not None

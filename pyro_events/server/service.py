@@ -18,6 +18,7 @@ import Pyro5.callcontext
 import Pyro5.errors
 from Pyro5.server import behavior, expose
 
+from .. import service_threads
 from ..broker.accounting import Payload
 from ..broker.broker import BrokerStatistics, Entry
 from ..broker.subjects import check_subject, check_subjects
@@ -27,6 +28,7 @@ from ..options import ServiceOptions
 from ..wire.calls import Publication as EncodedEntry
 from ..wire.frames import SERPENT
 from .engine import Engine
+from .forking import abandon, tell_in_child
 from .holding import Publication
 from .loops import new_event_loop
 from .served import LARGE, Caller, Pending
@@ -164,11 +166,9 @@ class _EngineThread:
         self._loop = new_event_loop()
         self._ready: concurrent.futures.Future[ServiceMethods] = concurrent.futures.Future()
         self._stopping: asyncio.Event
+        self._descriptors: Callable[[], list[int]] = list
         self._thread = threading.Thread(
-            target=self._loop.run_until_complete,
-            args=(self._run(options),),
-            name="pyro_events-engine",
-            daemon=True,
+            target=self._run_loop, args=(options,), name="pyro_events-engine", daemon=True
         )
         self._thread.start()
         try:
@@ -178,6 +178,13 @@ class _EngineThread:
             self._loop.close()
             raise
 
+    def _run_loop(self, options: ServiceOptions) -> None:
+        service_threads.enter()
+        try:
+            self._loop.run_until_complete(self._run(options))
+        finally:
+            service_threads.leave()
+
     async def _run(self, options: ServiceOptions) -> None:
         self._stopping = asyncio.Event()
         try:
@@ -185,6 +192,7 @@ class _EngineThread:
         except BaseException as error:  # TLS settings that cannot be used
             self._ready.set_exception(error)
             return
+        self._descriptors = engine.descriptors
         self._ready.set_result(ServiceMethods(engine))
         await self._stopping.wait()
         await engine.stop()
@@ -208,6 +216,10 @@ class _EngineThread:
         self._loop.call_soon_threadsafe(make)
         return result.result()
 
+    def forked(self) -> None:
+        """In a forked child: let go of what the parent goes on with."""
+        abandon(self._loop, self._descriptors())
+
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
@@ -229,6 +241,7 @@ class EventService:
         self._engine: _EngineThread | None = None
         self._starting = threading.Lock()
         self._closed = False
+        tell_in_child(self)
 
     def publish(self, subjects: Any, message: Any) -> int:
         """Publish a message on one subject or several; returns the number of deliveries queued.
@@ -288,6 +301,14 @@ class EventService:
             engine, self._engine = self._engine, None
         if engine is not None:
             engine.stop()
+
+    def forked(self) -> None:
+        """In a forked child: it is the parent's, and closed here. Not remote."""
+        self._starting = threading.Lock()
+        self._closed = True
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.forked()
 
 
 # Only these: `close` is for the program that made the service.

@@ -45,6 +45,12 @@ def tune(transport: asyncio.BaseTransport) -> None:
     retransmit_often(sock, _PATIENCE)
 
 
+def descriptor(transport: asyncio.BaseTransport) -> int:
+    """The file descriptor of a connection; -1 if it has none any more."""
+    sock = transport.get_extra_info("socket")
+    return sock.fileno() if sock is not None else -1
+
+
 def has_left(transport: asyncio.BaseTransport) -> bool:
     """Whether the other side has closed its connection, though we are not reading from it."""
     sock = transport.get_extra_info("socket")

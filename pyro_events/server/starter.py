@@ -155,6 +155,7 @@ class EventServiceStarter(PolledRunner):
 
     async def _run(self, announce: Callable[[], None]) -> None:
         engine = Engine(self._options, identity=self._identity)
+        self._descriptors = engine.descriptors
         try:
             registration = await self._come_up(engine)
             try:
@@ -287,6 +288,7 @@ class NameServerStarter(Runner):
     async def _run(self, announce: Callable[[], None]) -> None:
         assert self._stopping is not None
         engine = Engine(self._options, identity=self._identity)
+        self._descriptors = engine.descriptors
         try:
             nathost, natport = nat_address(None, None)
             names = await serve_names(
