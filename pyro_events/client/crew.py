@@ -14,7 +14,7 @@ from typing import Final
 from ..background_log import get_logger
 from ..event import Event
 from .handlers import check_result
-from .interruptions import owned
+from .interruptions import owned, within
 from .lane import Batch, Carrier, Lane, Part, Row
 from .watch import watch
 
@@ -183,12 +183,19 @@ class Crew:
                     lane.overtake()
             self.changed.notify_all()
 
-    def pause(self) -> None:
-        """Let no further event start. Running handlers go on; nothing is waited for."""
-        with self.lock:
+    def pause(self, patience: float = threading.TIMEOUT_MAX) -> None:
+        """Let no further event start. Running handlers go on; nothing is waited for.
+
+        patience: seconds to wait for the lock, where its holder may wait for this thread.
+        """
+        self._paused = True
+
+        def pause() -> None:
             self._paused = True
             for lane in self._lanes:
                 lane.overtake()
+
+        within(self.lock, patience, pause)
 
     def resume(self) -> None:
         """Let events start again, with those that were held first."""
@@ -198,18 +205,23 @@ class Crew:
             if self._watched:
                 watch.wake()
 
-    def close(self, wait: bool = True) -> None:
+    def close(self, patience: float = threading.TIMEOUT_MAX) -> None:
         """End all connections and threads. Waits CLOSE_TIMEOUT seconds at most for handlers that
-        run, and not for the one that calls this. wait: False: not at all."""
-        with self.lock:
-            self.closed = True
-            for lane in self._lanes:
-                lane.end()
-            self.changed.notify_all()
-            threads = self._threads - {threading.current_thread()}
-            watched, self._watched = self._watched, False
-        deadline = time.monotonic() + CLOSE_TIMEOUT
-        for thread in threads if wait else ():
-            thread.join(max(0.0, deadline - time.monotonic()))
+        run, and not for the one that calls this.
+
+        patience: as for `pause`; if it is given, no thread is waited for, and the threads end by themselves.
+        """
+        self.closed = True
+        within(self.lock, patience, self._end_lanes)
+        if patience == threading.TIMEOUT_MAX:
+            deadline = time.monotonic() + CLOSE_TIMEOUT
+            for thread in self._threads - {threading.current_thread()}:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        watched, self._watched = self._watched, False
         if watched:
             watch.leave(self)
+
+    def _end_lanes(self) -> None:
+        for lane in self._lanes:
+            lane.end()
+        self.changed.notify_all()

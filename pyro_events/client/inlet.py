@@ -39,6 +39,8 @@ log = get_logger("pyro_events.subscriber")
 LATE: Final = 45.0
 # How long a `listen` after `abort` waits for the one that was aborted to return.
 _CHANGE_OVER: Final = 1.0
+# How long `abort` and `close` wait for a lock where its holder may wait for them, in seconds.
+_INSIDE: Final = 0.1
 _LISTENS_ALREADY: Final = (
     "another thread is in listen() of this subscriber: one is enough, its events run in threads of their own"
 )
@@ -156,7 +158,7 @@ class Inlet:
         if self._disowned:
             return
         self.aborted = True
-        self.crew.pause()
+        self.crew.pause(self._patience())
         self.keeper.rest()
         server = self.daemon.transportServer
         if server is not None:
@@ -245,26 +247,31 @@ class Inlet:
             link.name,
         )
 
+    def _patience(self) -> float:
+        """How long to wait for the crew's lock: hardly, where this thread is in the middle of what others
+        may wait for."""
+        parts = (self.link, self.enrolment, self.crew, self.keeper, self.daemon)
+        inside = any([part.entered for part in parts]) or is_service_thread()
+        return _INSIDE if inside else threading.TIMEOUT_MAX
+
     def close(self) -> None:
         """Unsubscribe from everything, then end connections and threads."""
         if self._disowned:
             return
         # Once more when an exception of the program's own has ended it in the middle.
         names = self.enrolment.end()
-        # What this thread is in the middle of, others may wait for.
-        parts = (self.link, self.enrolment, self.crew, self.keeper, self.daemon)
-        inside = any([part.entered for part in parts]) or is_service_thread()
+        patience = self._patience()
         self.aborted = True
         self.keeper.stop()
-        self.crew.pause()
+        self.crew.pause(patience)
         try:
             if names:
                 self.enrolment.farewell(names)
         finally:
             self.link.close()
             self.daemon.close()
-            self.crew.close(wait=not inside)
-            if not inside:
+            self.crew.close(patience)
+            if patience == threading.TIMEOUT_MAX:
                 self.keeper.join()
                 if self._background is not None:
                     self._background.join(CLOSE_TIMEOUT)

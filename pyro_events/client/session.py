@@ -366,5 +366,7 @@ def _no_answer(
 def _remote_host(sock: socket.socket) -> str:
     try:
         return str(sock.getpeername()[0])
-    except OSError:  # it has been reset already
+    except OSError as error:  # it has been reset already
+        if is_foreign(error, OSError):
+            raise
         return ""
