@@ -44,7 +44,7 @@ def test_events_take_no_more_than_they_count_for(policy: str, shape: str, in_fli
         for backlog in backlogs:
             backlog.acknowledge(backlog.take(1_000, MIB))
     broker.take_ready()
-    count = max(10, min(1_000, 2 * MIB // max(1, size))) // (1 if subscribers < 3 else 4)
+    count = max(10, min(400, 2 * MIB // max(1, size))) // (1 if subscribers < 3 else 4)
     gc.collect()
     tracemalloc.start()
     try:
