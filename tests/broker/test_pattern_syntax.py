@@ -16,10 +16,11 @@ from pyro_events.broker.subjects import Pattern, compile_pattern
 # mean something to some parser. Without `İ` and `ı`: `re` takes them for an `i` (test_case_folding).
 NASTY = (
     "abikKsSzZwWdDxX_059 .-:+*#~&|[]^$(){}\\/"
-    "ßẞſ\u212aµμéÉöÖΣςσͅιΙιǅǆǄᾳᾼΐΐﬅﬆꭰᎠა\u1c90𐐀𐐨"
+    "ßẞſ\u212aµμéÉöÖΣςσͅιΙιǅǆǄᾳᾼΐΐﬅﬆꭰᎠა\u1c90𐐨"
     "٣८²½Ⅷⅷ〇一\u00a0\u2003\u3000\u200b\u2028€→\u0301\u0308½ªªٴ\U0001f600\ue000\u0378\ufffd"
 )
-SUBJECTS = st.text(NASTY, min_size=1, max_size=6)
+# A capital outside the first plane, which `re` does not find in `[a𐐀]`, not even as it is spelled.
+SUBJECTS = st.text(NASTY + "𐐀", min_size=1, max_size=6)
 
 PIECES = st.one_of(
     st.sampled_from(NASTY).map(re.escape),
