@@ -364,10 +364,12 @@ def test_c24_the_service_needs_no_thread_per_publisher_or_subscriber(es) -> None
 
 @accounts.needs_proc
 @pytest.mark.timeout(90)
-def test_c24_8000_subscribers_cost_under_8_kib_each_and_no_thread(es, spawn: Spawner) -> None:
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < MANY + 500:
+def test_c24_8000_subscribers_cost_under_8_kib_each_and_no_thread(start_service, spawn: Spawner) -> None:
+    files = 2 * MANY + 500  # half of them are for clients
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < files:
         pytest.skip("the limit of open files cannot be raised far enough")
-    resource.prlimit(es.process.pid, resource.RLIMIT_NOFILE, (MANY + 500, MANY + 500))
+    es = start_service("--max-per-host", str(MANY + 10))
+    resource.prlimit(es.process.pid, resource.RLIMIT_NOFILE, (files, files))
     with collecting(es.uri, "warm") as collector, Publisher(es_uri=es.uri) as publisher:
         for number in range(100):
             publisher.publish("warm", number)
