@@ -13,8 +13,7 @@ from pyro_events import Event, PayloadError, UnsupportedTypeError
 from pyro_events.blocks import Block
 from pyro_events.client.entries import checked_entry, packed_batch
 from pyro_events.codec import decode, encode, encode_shared
-from pyro_events.constants import LARGE, MAX_MESSAGE
-from pyro_events.errors import MessageTooLargeError
+from pyro_events.constants import LARGE
 
 ARRAYS = {
     "float32": np.arange(200_000, dtype=np.float32).reshape(400, 500),
@@ -94,12 +93,6 @@ def test_depth_is_bounded_as_in_any_message() -> None:
     for encoding in (encode, encode_shared):
         with pytest.raises(UnsupportedTypeError, match="nested deeper than 64"):
             encoding(np.zeros(20_000, nested(40)))
-
-
-@pytest.mark.parametrize("message", [bytes(MAX_MESSAGE), np.zeros(MAX_MESSAGE, np.uint8)])
-def test_a_block_may_be_too_large(message: Any) -> None:
-    with pytest.raises(MessageTooLargeError, match="publish it in parts"):
-        checked_entry("a", encode_shared(message))
 
 
 def test_the_call_that_publishes_a_block() -> None:

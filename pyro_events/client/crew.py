@@ -81,7 +81,7 @@ class Crew:
     def _log_failure(self, row: Row, error: BaseException) -> None:
         subject = row[0] if isinstance(row, (tuple, list)) and row else None
         name = type(error).__name__
-        log.error("event() raised %s for subject %r", name, subject, about=id(self), error=error)
+        log.error("event() raised %s for subject %r", name, subject, about=(id(self), name), error=error)
 
     def run(self, events: Sequence[Row]) -> list[int]:
         """Handle rows that came as an ordinary Pyro call, in the calling thread.

@@ -26,7 +26,10 @@ SLACK = 16 << 10  # KiB
 def test_frozen_subscribers_that_fill_the_total_go_one_by_one_and_come_back(stage: MakeStage) -> None:
     """C17, whatever their policies: none of their own bounds is reached, only that of all together."""
     scene = stage(
-        rate=200.0, ballast=BALLAST, options={"total_backlog_bytes": TOTAL}, wishes={"overflow": "latest"}
+        rate=200.0,
+        ballast=BALLAST,
+        options={"total_backlog_bytes": TOTAL},
+        wishes={"overflow": "drop-newest"},
     )
     server = scene.server
     assert isinstance(server, Ours)
@@ -49,7 +52,7 @@ def test_frozen_subscribers_that_fill_the_total_go_one_by_one_and_come_back(stag
         # Two publishers, each of which may have queued one more event, for three, before it was held up.
         assert snapshot["backlog_bytes"] <= TOTAL + 2 * 3 * EVENT
         assert server.actor.resources()["memory"] - scene.at_first["memory"] < TOTAL // 1024 + SLACK
-        held = held or snapshot["backlog_bytes"] > TOTAL
+        held = held or snapshot["backlog_bytes"] > TOTAL - EVENT
         return len(snapshot["subscribers"]) == 1
 
     eventually(gone, 30.0, "the end of all three subscriptions")

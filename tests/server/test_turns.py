@@ -109,10 +109,11 @@ def test_who_has_used_least_lately_goes_first(steps: list[tuple[str, Any]]) -> N
             if number not in model.busy:
                 model.turns.wait(model.parties[number], model.now)
                 model.waiting.add(number)
-        elif step == "use":  # without a turn, because nobody waited
-            model.now += value
-            model.used.append((0, model.now, value))
-            model.turns.charge(model.parties[0], value, model.now)
+        elif step == "use":
+            if not model.waiting:  # only then does anybody work without a turn
+                model.now += value
+                model.used.append((0, model.now, value))
+                model.turns.charge(model.parties[0], value, model.now)
         elif step == "pass":
             model.now += value
         elif step == "next":
