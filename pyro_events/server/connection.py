@@ -334,6 +334,12 @@ class Connection(asyncio.BufferedProtocol):
         return self._reader.buffered
 
     @property
+    def held(self) -> int:
+        """How many bytes of messages wait in a call that is held up, because they are not accepted yet."""
+        pending = self._serving.pending
+        return 0 if isinstance(pending, bool) else pending.held
+
+    @property
     def unsent(self) -> int:
         """How many bytes of answers are held because the client does not take them."""
         return self._transport.get_write_buffer_size() if self._blocked else 0

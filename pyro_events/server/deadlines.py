@@ -78,7 +78,7 @@ class Deadlines:
         for connection, since in list(self._unfinished.items()):
             if now - since > self._options.frame_timeout:
                 connection.refuse("a message was begun and not finished in time")
-        self._bound_unfinished()
+        self._bound_calls()
         self._look_at_lingering(now)
         looked, self._looked = self._looked, now
         for obstacle, held_for in self._holding.look(now):
@@ -92,19 +92,35 @@ class Deadlines:
             if held_for > self._options.delivery_deadline:
                 self._lose_patience(obstacle)
 
-    def _bound_unfinished(self) -> None:
-        """Half-read messages count towards the total too: the one begun first goes when it is reached.
+    def _bound_calls(self) -> None:
+        """Messages half read, and those of calls that are held up, count towards the total too. When it is
+        reached, the one begun first goes; if none is left, whoever has most of what is held up.
 
         An eighth of the total is theirs in any case: full backlogs hold publishers up, and end no connection.
         """
         total = self._broker.most_bytes
         room = max(total - self._broker.backlog_bytes, total // 8)
-        held = sum(connection.buffered for connection in self._unfinished)
-        while held > room and self._unfinished:
+        waiting: dict[Connection, int] = {}
+        if self._holding:
+            waiting = {connection: size for connection in self._connections if (size := connection.held)}
+        size = sum(connection.buffered for connection in self._unfinished) + sum(waiting.values())
+        while size > room and self._unfinished:
             oldest = next(iter(self._unfinished))
-            held -= oldest.buffered
+            size -= oldest.buffered
             del self._unfinished[oldest]
             oldest.refuse("the service holds all that it may, unfinished messages among it")
+        for connection in sorted(waiting, key=waiting.__getitem__, reverse=True):
+            if size <= room:
+                return
+            size -= waiting[connection]
+            log.warning(
+                "a publisher from %s is disconnected, with %d bytes that are held up: the service holds all "
+                "that it may (--total-backlog-bytes)",
+                connection.label,
+                waiting[connection],
+                about=connection.peer,
+            )
+            connection.abort()
 
     def bound_unsent(self) -> None:
         """So do answers that nobody takes: whoever leaves most goes when it is reached.

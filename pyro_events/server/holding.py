@@ -39,6 +39,12 @@ class Publication(Pending):
         self.queued = queued
         self.obstacles: set[Obstacle] = set()
 
+    def measure(self) -> None:
+        """Note in `held` what its messages take; one may be in several entries."""
+        rest = list(self.entries)
+        self.entries = iter(rest)
+        self.held = sum([len(payload) for payload in {id(payload): payload for _, payload in rest}.values()])
+
     def abandon(self) -> None:
         """Its publisher is gone: what is not accepted yet never will be."""
         super().abandon()
@@ -68,6 +74,7 @@ class Holding:
 
     def hold(self, publication: Publication, obstacles: Iterable[Obstacle], now: float) -> None:
         """Hold a publication up until every one of the obstacles is released."""
+        publication.measure()
         for obstacle in obstacles:
             publication.obstacles.add(obstacle)
             waiting = self._held.get(obstacle)
@@ -80,6 +87,10 @@ class Holding:
         for obstacle in publication.obstacles:
             del self._held[obstacle].publications[publication]
         publication.obstacles.clear()
+
+    def __bool__(self) -> bool:
+        """Whether any publication may be waiting."""
+        return bool(self._held)
 
     def holds(self, obstacle: Obstacle) -> bool:
         """Whether a publication has waited for that obstacle since it was last released."""

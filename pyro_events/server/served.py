@@ -16,13 +16,17 @@ LARGE: Final = "publish_large"
 
 
 class Pending:
-    """A result that will come later. Runs on the loop's thread."""
+    """A result that will come later. Runs on the loop's thread.
 
-    __slots__ = ("_callback", "abandoned")
+    held: bytes of messages that it keeps meanwhile.
+    """
+
+    __slots__ = ("_callback", "abandoned", "held")
 
     def __init__(self) -> None:
         self._callback: Callable[[Any], None] | None = None
         self.abandoned = False
+        self.held = 0
 
     def when_done(self, callback: Callable[[Any], None]) -> None:
         """Call back with the result; at most one callback."""

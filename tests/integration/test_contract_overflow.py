@@ -7,6 +7,7 @@ others fill its backlog.
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,12 +18,12 @@ from contract import Background, books, in_background, running, statistics, subs
 from fake_subscriber import FakeSubscriber, fake_subscriber
 from listening import collecting, listening
 from Pyro5.api import Proxy
-from raw_client import raw_client
+from raw_client import call_body, raw_client
 from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher, Subscriber
 from pyro_events.codec import decode, encode
-from pyro_events.wire.frames import PING
+from pyro_events.wire.frames import INVOKE, MSGPACK, PING, write_frame
 
 
 @pytest.fixture
@@ -665,3 +666,36 @@ def test_c16_and_c17_a_publisher_into_its_own_full_backlog_is_freed_by_the_deadl
             publisher.publish("A", "begin")
             eventually(lambda: len(echo.results) == 5)
             assert echo.results == [1, 1, 1, 1, 0]  # one in flight beside the one that is handled
+
+
+def test_c17_calls_that_are_held_up_count_towards_the_total(start_service) -> None:
+    """Eighty publishers of a message each, for a subscriber that takes none."""
+    total, size = 16 << 20, 1 << 20
+    es = start_service("--total-backlog-bytes", str(total), "--delivery-deadline", "120")
+    with fake_subscriber() as frozen, contextlib.ExitStack() as stack:
+        subscribe(es.uri, frozen.uri, "A", backlog=1)
+        frozen.greet()
+        with Publisher(es_uri=es.uri) as publisher:
+            publisher.publish("A", 1)
+        payload = encode(bytes(size))
+        call = write_frame(INVOKE, 0, MSGPACK, 1, call_body("publish_encoded", [["A", payload]]))
+        clients = [stack.enter_context(raw_client(es.uri)) for _ in range(80)]
+        for client in clients:
+            client.send(call)
+        # As many events are accepted as the total has room for, and as many calls wait beside it.
+        eventually(lambda: sum(not ended(client.sock) for client in clients) <= 2 * total // size, 20)
+        assert any(not ended(client.sock) for client in clients), "what fits is not ended"
+        frozen.leave()
+        with Publisher(es_uri=es.uri) as other:
+            assert eventually(lambda: other.publish("B", "room again") == 0)
+
+
+def ended(sock: socket.socket) -> bool:
+    """Whether the service has closed a connection on which it answers nothing."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True

@@ -23,9 +23,10 @@ class FakeConnection:
 
     peer = label = "h"
 
-    def __init__(self, buffered: int = 0, unsent: int = 0) -> None:
+    def __init__(self, buffered: int = 0, unsent: int = 0, held: int = 0) -> None:
         self.buffered = buffered
         self.unsent = unsent
+        self.held = held
         self.aborted = False
         self.refusals: list[str] = []
         self.looks = 0
@@ -112,6 +113,31 @@ def test_a_message_that_was_begun_must_be_finished() -> None:
         house.deadlines.look(house.begin + 40)
         assert slow.refusals == ["a message was begun and not finished in time"]
         assert fast.refusals == gone.refusals == []
+
+    in_a_loop(work)
+
+
+@pytest.mark.parametrize(
+    ("backlogs", "half_read", "who"),
+    [(0, 0, []), (200, 0, [1]), (200, 300, [1]), (600, 0, [1, 2]), (1000, 0, [1, 2, 0])],
+)
+def test_calls_that_are_held_up_go_the_largest_first_until_there_is_room(
+    backlogs: int, half_read: int, who: list[int]
+) -> None:
+    def work() -> None:
+        house = House()
+        house.broker.backlog_bytes = backlogs
+        half = FakeConnection(buffered=half_read)
+        if half_read:
+            house.deadlines.watch(half, True)
+        clients = [FakeConnection(held=size) for size in (200, 400, 300, 0)]
+        house.connections.update(clients)
+        house.deadlines.look(house.begin)
+        assert not any(each.aborted for each in clients), "nothing is held up yet"
+        house.hold_up(TOTAL)
+        house.deadlines.look(house.begin)
+        assert {number for number, each in enumerate(clients) if each.aborted} == set(who)
+        assert len(half.refusals) == bool(half_read), "what is only half read goes first"
 
     in_a_loop(work)
 
