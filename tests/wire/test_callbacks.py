@@ -80,6 +80,17 @@ def test_events_is_one_call_with_the_rows() -> None:
     assert (object_id, method, args, kwargs) == ("obj_1", "events", [ROWS], {})
 
 
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 70_000])
+@pytest.mark.parametrize("kind", [bytes, memoryview])
+def test_a_large_event_is_written_as_a_small_one_without_being_copied(size: int, kind: Any) -> None:
+    payload = kind(bytes(size))
+    pieces = callbacks.write_large_event("o", 7, ["A", 1.5, 3, 2, payload])
+    assert pieces[1] is payload
+    message = received(b"".join(pieces))
+    assert (message.type, message.flags, message.seq) == (pyro.MSG_INVOKE, 0, 7)
+    assert msgpack.unpackb(message.data) == ["o", "events", [[["A", 1.5, 3, 2, bytes(size)]]], {}]
+
+
 def test_event_is_a_batch_with_one_call_for_each_row() -> None:
     message = received(callbacks.write_event_batch("obj_1", 2, ROWS))
     assert (message.type, message.flags, message.seq) == (pyro.MSG_INVOKE, pyro.FLAGS_BATCH, 2)

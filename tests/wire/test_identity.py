@@ -257,6 +257,21 @@ def test_an_empty_passphrase(bad: str) -> None:
         identity_of(bad)
 
 
+@pytest.mark.parametrize("kind", [MemoryError, KeyboardInterrupt])
+def test_an_interruption_keeps_nothing_of_the_passphrase(
+    monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    def interrupted(passphrase: bytes, **parameters: Any) -> bytes:
+        raise kind
+
+    monkeypatch.setattr(module.hashlib, "scrypt", interrupted)
+    with pytest.raises(kind) as caught:
+        identity_of("a very uncommon secret")
+    variables = [entry.frame.f_locals for entry in caught.traceback[1:]]
+    assert variables and "uncommon" not in repr(variables)
+    assert "interrupted" not in [entry.name for entry in caught.traceback]
+
+
 def test_the_key_is_kept_by_nothing_that_is_shown() -> None:
     client = proof()
     assert "ours" not in repr(OURS) + repr(client) + client.hello
