@@ -71,7 +71,8 @@ Row = list[Any]
 class Batch:
     """Events taken from a backlog and not yet acknowledged.
 
-    size: in bytes, as if nobody shared them. alone: of those that nobody shares. shared: the others.
+    size: in bytes, as if nobody shared them. alone: of those that are not in `shared`, among which is every
+    event that somebody else holds too.
     """
 
     __slots__ = ("alone", "rows", "shared", "size")

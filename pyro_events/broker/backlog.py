@@ -223,8 +223,11 @@ class Backlog:
                     queue.restart(self.accepted + 1)
             self._last_taken = numbers[-1]
             rows = rows_of(numbers, taken, last)
-            shared = [event for event in taken if event[4] is not None]
-            alone = 0 if len(shared) == len(taken) else cost - sum([event[3] for event in shared])
+            if taken[0][4] is not None:  # then nearly always all of them are shared
+                alone, shared = 0, taken
+            else:
+                shared = [event for event in taken if event[4] is not None]
+                alone = cost - sum([event[3] for event in shared])
         rows_size = ROW_OVERHEAD * len(rows)
         self._total.value += rows_size
         self.bytes -= cost
@@ -363,10 +366,8 @@ class Backlog:
     def _land(self, batch: Batch) -> None:
         landed = self._in_flight.pop(0)
         assert landed is batch, "batches are acknowledged in the order in which they were taken"
-        freed = batch.alone
-        for _, _, _, size, shares in batch.shared:
-            freed += next(shares, size)  # type: ignore[arg-type]
-        self._total.value -= freed
+        freed = [size if shares is None else next(shares, size) for _, _, _, size, shares in batch.shared]
+        self._total.value -= batch.alone + sum(freed)
 
 
 def _same_subject(one: QueuedEvent, other: QueuedEvent) -> bool:

@@ -222,9 +222,9 @@ class Session:
         """
         self._seq = seq = (self._seq + 1) & 0xFFFF
         ticket = Ticket(self, seq)
-        first, *others = call
-        size = len(self._opening) + sum(map(len, call))
-        start = write_header(INVOKE, 0, MSGPACK, seq, size) + self._opening + first
+        others = call[1:]
+        size = len(self._opening) + (sum(map(len, call)) if others else len(call[0]))
+        start = write_header(INVOKE, 0, MSGPACK, seq, size) + self._opening + call[0]
         self._pending.append(ticket)
         try:
             if deadline is not None:
@@ -265,23 +265,21 @@ class Session:
         if not data:
             self.fail("it closed the connection")
             return
+        reader = self._reader
         try:
-            self._settle(data)
+            reader.feed(data)
+            while (frame := reader.next_frame()) is not None:
+                if not self._pending:
+                    raise FrameError("a reply that nobody waits for")
+                ticket = self._pending.popleft()
+                if frame.seq != ticket.seq:
+                    ticket.lost = "the replies are out of step"
+                    raise FrameError(f"reply {frame.seq} instead of {ticket.seq}")
+                ticket.frame = frame
         except FrameError as error:
             if is_foreign(error, FrameError):
                 raise
             self.fail(str(error))
-
-    def _settle(self, data: bytes) -> None:
-        self._reader.feed(data)
-        while (frame := self._reader.next_frame()) is not None:
-            if not self._pending:
-                raise FrameError("a reply that nobody waits for")
-            ticket = self._pending.popleft()
-            if frame.seq != ticket.seq:
-                ticket.lost = "the replies are out of step"
-                raise FrameError(f"reply {frame.seq} instead of {ticket.seq}")
-            ticket.frame = frame
 
     def _feed(self) -> None:
         data = self.sock.recv(RECEIVE_SIZE)

@@ -23,7 +23,7 @@ from ..wire import calls
 from ..wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader, TlsSpokenError
 from .doorkeeper import Doorkeeper
 from .handshake import HELLO_LIMITS, call_limits, greeted, objection
-from .scheduler import LoopParty, Scheduler
+from .scheduler import NEGLIGIBLE, LoopParty, Scheduler
 from .served import ServedObject
 from .serving import Serving, ServingOwner
 from .sockets import descriptor, has_left, is_last_room, tune
@@ -227,24 +227,26 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def _work(self) -> None:
-        """Make the calls that have arrived, until one has to wait or the turn is over."""
+        """Make the calls that have arrived, until one has to wait or the turn is over; none may wait yet."""
         assert self._party is not None
         taken, began = False, monotonic()
-        end = began + TURN
+        end, next_frame = began + TURN, self._reader.next_frame
         try:
-            while not self._pauses:
-                frame = self._reader.next_frame()
-                if frame is None:
-                    break
+            while (frame := next_frame()) is not None:
                 taken = True
                 self._take(frame)
-                if monotonic() > end and not self._pauses:
+                if self._pauses:
+                    break
+                if monotonic() > end:
                     self._resting = True
+                    break
         except FrameError as error:
             self._broken(error)
         self._owner.deliver()
         self.send()
-        self._scheduler.used(self._party, monotonic() - began)
+        spent = monotonic() - began
+        if spent > NEGLIGIBLE:
+            self._scheduler.used(self._party, spent)
         if self._resting:
             self._transport.pause_reading()
             self._rest()

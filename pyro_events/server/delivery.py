@@ -198,7 +198,9 @@ class Delivery(asyncio.Protocol):
         self._reader.feed(data)
         if self._resting:  # it sends more than the little that may wait
             self._pause()
-        elif self._scheduler.loaded and len(data) > _SMALL:
+        elif len(data) <= _SMALL:
+            self._take_in()  # no more than one for each batch: what is not asked for ends the link
+        elif self._scheduler.loaded:
             self._resting = True
             self._scheduler.wait(self._party)
         else:
@@ -213,8 +215,12 @@ class Delivery(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _work(self) -> None:
-        """Take in what the subscriber has sent."""
+        """Take in what the subscriber has sent, and have the time counted that it takes."""
         began = monotonic()
+        self._take_in()
+        self._scheduler.used(self._party, monotonic() - began)
+
+    def _take_in(self) -> None:
         try:
             while self.state is not State.CLOSED and (frame := self._reader.next_frame()) is not None:
                 self.last_heard = self._loop.time()
@@ -231,7 +237,6 @@ class Delivery(asyncio.Protocol):
             self.close(Loss.GONE, no_answer(error))
         except Pyro5.errors.ProtocolError as error:
             self.close(Loss.REFUSED, refused(str(error)))
-        self._scheduler.used(self._party, monotonic() - began)
 
     def _pause(self) -> None:
         if self._transport is not None:

@@ -21,6 +21,10 @@ from .turns import TURN, Party, Turns
 # than anybody notices.
 _LITTLE: Final = 0.001
 
+# Less than this need not be told to `used`: a call or two. If every client of a full service did as much in
+# one go, the others would wait for a second; with 200 it is 20 ms.
+NEGLIGIBLE: Final = 0.0001
+
 # What is run when a turn comes.
 LoopParty = Party[Callable[[], None]]
 

@@ -192,13 +192,17 @@ def read_large_publication(payload: bytes | memoryview, head: int) -> tuple[str,
 _KNOWN_MODULES: Final = frozenset({"builtins", "Pyro5.errors"})
 
 
+# How many deliveries a publish became, as msgpack: nearly always few.
+_SMALL: Final = tuple(pack(number) for number in range(256))
+
+
 def write_result(serializer_id: int, seq: int, value: Any, batch: bool = False) -> bytes:
     """The frame that returns `value`; with batch=True it is the list of a batch's results.
 
     An exception among a batch's results must be wrapped by `wrapped_error`.
     """
     if serializer_id == MSGPACK and type(value) is int:
-        data = pack(value)
+        data = _SMALL[value] if 0 <= value < len(_SMALL) else pack(value)
     else:
         data = _dumper(serializer_id).dumps(value)
     return write_frame(RESULT, BATCH if batch else 0, serializer_id, seq, data)
