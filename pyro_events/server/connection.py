@@ -179,7 +179,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def _pauses(self) -> bool:
         """Whether no call is to be made now."""
-        return bool(self._serving.pending) or self._blocked or self._resting or self.closing
+        return self._serving.pending is not None or self._blocked or self._resting or self.closing
 
     def go_on(self) -> None:
         """Go on after a pause, or after a call that has been made meanwhile."""
@@ -337,9 +337,9 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def held(self) -> int:
-        """How many bytes of messages wait in a call that is held up, because they are not accepted yet."""
+        """How many bytes wait for a call that is not made yet, in its messages and in what came behind it."""
         pending = self._serving.pending
-        return 0 if isinstance(pending, bool) else pending.held
+        return 0 if pending is None else pending.held + self._reader.buffered
 
     @property
     def unsent(self) -> int:
@@ -348,10 +348,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def look(self) -> None:
         """End the connection if its client has left while its call is held up: nobody reads then."""
-        if self._serving.pending and has_left(self._transport):
+        if self._serving.pending is not None and has_left(self._transport):
             self._transport.abort()
 
     @property
     def busy(self) -> bool:
         """Whether a call waits for its result, or for its turn."""
-        return bool(self._serving.pending) or self._resting
+        return self._serving.pending is not None or self._resting

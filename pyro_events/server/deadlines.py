@@ -7,7 +7,7 @@ and an idle link are borne with. Must not know: how a connection or a delivery w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from .. import constants as c
 from ..background_log import get_logger
@@ -78,10 +78,12 @@ class Deadlines:
         for connection, since in list(self._unfinished.items()):
             if now - since > self._options.frame_timeout:
                 connection.refuse("a message was begun and not finished in time")
-        self._bound_calls()
+        self._bound_calls(self._connections if self._holding else ())
         self._look_at_lingering(now)
         looked, self._looked = self._looked, now
         for obstacle, held_for in self._holding.look(now):
+            if not self._holding.holds(obstacle):  # because of one before it
+                continue
             if isinstance(obstacle, Backlog):
                 delivery = self._links.deliveries.get(obstacle)
                 if delivery is not None and delivery.last_acknowledged > looked:
@@ -92,17 +94,17 @@ class Deadlines:
             if held_for > self._options.delivery_deadline:
                 self._lose_patience(obstacle)
 
-    def _bound_calls(self) -> None:
-        """Messages half read, and those of calls that are held up, count towards the total too. When it is
-        reached, the one begun first goes; if none is left, whoever has most of what is held up.
+    def _bound_calls(self, connections: Iterable[Connection]) -> None:
+        """Messages half read, and those of calls that wait, count towards the total too. When it is reached,
+        the one begun first goes; if none is left, whoever has most of what waits.
+
+        connections: those whose calls may wait.
 
         An eighth of the total is theirs in any case: full backlogs hold publishers up, and end no connection.
         """
         total = self._broker.most_bytes
         room = max(total - self._broker.backlog_bytes, total // 8)
-        waiting: dict[Connection, int] = {}
-        if self._holding:
-            waiting = {connection: size for connection in self._connections if (size := connection.held)}
+        waiting = {connection: size for connection in connections if (size := connection.held)}
         size = sum(connection.buffered for connection in self._unfinished) + sum(waiting.values())
         while size > room and self._unfinished:
             oldest = next(iter(self._unfinished))
@@ -114,7 +116,7 @@ class Deadlines:
                 return
             size -= waiting[connection]
             log.warning(
-                "a publisher from %s is disconnected, with %d bytes that are held up: the service holds all "
+                "a client from %s is disconnected, with %d bytes of calls that wait: the service holds all "
                 "that it may (--total-backlog-bytes)",
                 connection.label,
                 waiting[connection],
@@ -197,4 +199,5 @@ class Deadlines:
         self._links.look()
         for connection in list(self._connections):
             connection.look()
+        self._bound_calls(self._connections)
         self.bound_unsent()

@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from time import monotonic
 from typing import Any, Final
 
+from .served import Pending
 from .turns import TURN, Party, Turns
 
 # After so many seconds of work the others are looked at: far more than a few calls take, and far less
@@ -87,6 +88,21 @@ class Scheduler:
                 self.loaded = False
 
 
+class Work(Pending):
+    """A piece of work for another thread: its result, or its exception. If nobody wants that any more before
+    the work has begun, it is not done."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__()
+        self.call: Callable[[], Any] | None = call
+
+    def abandon(self) -> None:
+        super().abandon()
+        self.call = None  # nor is what it would be done with kept
+
+
 class SharedPool:
     """Work for other threads, by turns: a host has one of them at a time.
 
@@ -99,14 +115,16 @@ class SharedPool:
         self._loop = asyncio.get_running_loop()
         self._free = at_once
         self._stopped = False
-        self._turns: Turns[tuple[Callable[[], Any], Callable[[Any], None]]] = Turns()
+        self._turns: Turns[Work] = Turns()
 
-    def submit(self, address: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """Do work for somebody at an address, then call back on the loop with its result or exception."""
+    def submit(self, address: str, call: Callable[[], Any]) -> Work:
+        """Have work done for somebody at an address; it calls back on the loop's thread."""
+        work = Work(call)
         now = monotonic()
-        party = self._turns.join(address, (work, done), now)
+        party = self._turns.join(address, work, now)
         self._turns.wait(party, now)
         self._begin()
+        return work
 
     def stop(self) -> None:
         """Begin nothing any more."""
@@ -114,20 +132,27 @@ class SharedPool:
 
     def _begin(self) -> None:
         while self._free and not self._stopped and (party := self._turns.next()) is not None:
-            self._free -= 1
-            self._start(party, monotonic())
+            call = party.what.call
+            if call is None:
+                self._leave(party, 0.0)
+            else:
+                self._free -= 1
+                self._start(party, call)
 
-    def _start(self, party: Party[tuple[Callable[[], Any], Callable[[Any], None]]], began: float) -> None:
-        work, done = party.what
+    def _start(self, party: Party[Work], call: Callable[[], Any]) -> None:
+        began = monotonic()
 
         def finished(future: asyncio.Future[Any]) -> None:
-            now = monotonic()
             self._free += 1
-            self._turns.done(party, now - began, now)
-            self._turns.leave(party, now)
+            self._leave(party, monotonic() - began)
             # The loop goes on first: the next piece of work may keep it from the interpreter's lock.
             self._loop.call_soon(self._begin)
             error = future.exception()
-            done(error if error is not None else future.result())
+            party.what.settle(error if error is not None else future.result())
 
-        self._loop.run_in_executor(self._executor, work).add_done_callback(finished)
+        self._loop.run_in_executor(self._executor, call).add_done_callback(finished)
+
+    def _leave(self, party: Party[Work], seconds: float) -> None:
+        now = monotonic()
+        self._turns.done(party, seconds, now)
+        self._turns.leave(party, now)

@@ -32,8 +32,8 @@ _LARGE_ANSWER = 4 * c.KIB
 class ServingOwner(Protocol):
     """What serving asks of the engine."""
 
-    def in_pool(self, address: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """Do work in another thread, then call back with its result or exception. address: for whom."""
+    def in_pool(self, address: str, call: Callable[[], Any]) -> Pending:
+        """Have work done in another thread, whose result or exception comes later. address: for whom."""
 
 
 class Client(Protocol):
@@ -67,7 +67,7 @@ class Serving:
     """All calls of one client, which is handed in each time, or both would outlive the connection.
 
     answers: what is yet to be sent. caller: who calls, once it has shaken hands. pending: what the call
-    being made waits for, False when none does.
+    being made waits for, if it does.
     """
 
     __slots__ = ("_owner", "answers", "caller", "pending")
@@ -76,14 +76,14 @@ class Serving:
         self._owner = owner
         self.caller: Caller | None = None
         self.answers: list[bytes] = []
-        self.pending: Pending | bool = False
+        self.pending: Pending | None = None
 
     def take(self, client: Client, frame: Frame) -> None:
         """Make a call, or begin to; none may be pending."""
         if frame.serializer_id != MSGPACK and len(frame.payload) > _SLOW_SIZE:
-            self._wait(client, True)
-            read_call = functools.partial(calls.read_call, frame)
-            self._owner.in_pool(client.peer, read_call, lambda read: self._read(client, frame, read))
+            work = self._owner.in_pool(client.peer, functools.partial(calls.read_call, frame))
+            work.held = len(frame.payload)
+            self._wait(client, work, lambda read: self._read(client, frame, read))
             return
         try:
             if len(frame.payload) > c.MAX_STOCK_CALL:
@@ -98,38 +98,31 @@ class Serving:
 
     def _read(self, client: Client, frame: Frame, read: Any) -> None:
         """The arguments have been read by another thread."""
-        self.pending = False
-        if client.closing:
-            return
         if isinstance(read, Exception):
             self._finish(client, frame, read)
         else:
             self._make(client, frame, read)
-        client.go_on()
 
     def _make(self, client: Client, frame: Frame, call: calls.Call) -> None:
         assert self.caller is not None
         result = invoke(frame, self.caller.objects, self.caller, call, client.next_turn)
         if isinstance(result, Pending):
-            self._await(client, frame, result)
+            self._wait(client, result, lambda value: self._finish(client, frame, value))
         else:
             self._finish(client, frame, result)
 
-    def _await(self, client: Client, frame: Frame, pending: Pending) -> None:
-        """Make no other call until a result comes, and answer with it then."""
-        self._wait(client, pending)
+    def _wait(self, client: Client, pending: Pending, then: Callable[[Any], None]) -> None:
+        """Make no other call until a result comes, and go on with it then, if the client is still there."""
 
         def later(value: Any) -> None:
-            self.pending = False
+            self.pending = None
             if not client.closing:
-                self._finish(client, frame, value)
+                then(value)
                 client.go_on()
 
-        pending.when_done(later)
-
-    def _wait(self, client: Client, pending: Pending | bool) -> None:
         self.pending = pending
         client.hold()
+        pending.when_done(later)
 
     def _finish(self, client: Client, frame: Frame, result: Any) -> None:
         """Answer a call with its result or its exception."""
@@ -139,20 +132,17 @@ class Serving:
         elif isinstance(result, (dict, list)) and is_larger(
             result, _SLOW_SIZE if frame.serializer_id != MSGPACK else _SLOW_MSGPACK
         ):
-            self._wait(client, True)
-            write = functools.partial(written, frame, result, client.peer)
-            self._owner.in_pool(client.peer, write, lambda answer: self._written(client, answer))
+            work = self._owner.in_pool(client.peer, functools.partial(written, frame, result, client.peer))
+            self._wait(client, work, lambda answer: self._written(client, answer))
         else:
             self._answer(client, written(frame, result, client.peer))
 
     def _written(self, client: Client, answer: Any) -> None:
         """An answer has been written by another thread."""
-        self.pending = False
         if isinstance(answer, Exception):
             client.refuse(f"the answer to it cannot be written: {answer}")
-        elif not client.closing:
+        else:
             self._answer(client, answer)
-            client.go_on()
 
     def _answer(self, client: Client, answer: bytes) -> None:
         self.answers.append(answer)
@@ -161,5 +151,5 @@ class Serving:
 
     def abandon(self) -> None:
         """The client is gone: what its call waits for is given up."""
-        if not isinstance(self.pending, bool):
+        if self.pending is not None:
             self.pending.abandon()

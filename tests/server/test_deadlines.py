@@ -216,6 +216,32 @@ def test_whoever_holds_up_a_publisher_must_acknowledge_in_time() -> None:
     in_a_loop(work)
 
 
+@pytest.mark.parametrize("acknowledged", [0, 10])
+def test_one_that_holds_nobody_up_since_another_had_to_go_stays(acknowledged: float) -> None:
+    """Both are of one daemon, whose right to block is taken when the first one goes."""
+
+    def work() -> None:
+        first, second = FakeDelivery(1), FakeDelivery(1)
+        house = House(first, second)
+        house.hold_up(first.backlog, second.backlog)
+        house.hold_up(TOTAL)
+        give_up = house.links.give_up
+
+        def give_up_and_release(*arguments: Any) -> None:
+            give_up(*arguments)
+            house.holding.release(first.backlog)
+            house.holding.release(second.backlog)
+
+        house.links.give_up = give_up_and_release
+        house.deadlines.look(9)
+        second.last_acknowledged = acknowledged
+        house.broker.relieved = True
+        house.deadlines.look(11)
+        assert (first.given_up, second.given_up) == ([Loss.DEADLINE], [])
+
+    in_a_loop(work)
+
+
 def test_one_that_has_just_acknowledged_is_given_the_deadline_anew() -> None:
     """Publishers came for a moment each time that it was busy."""
 
@@ -304,8 +330,9 @@ def test_they_look_again_and_again_until_they_are_stopped(monkeypatch: pytest.Mo
         looked: asyncio.Future[None] = loop.create_future()
         active, silent = FakeDelivery(), FakeDelivery(alive=False)
         late, client = FakeDelivery(), FakeConnection()
+        waiting = FakeConnection(held=2 * OPTIONS.total_backlog_bytes)  # for the pool, so nothing is held up
         house = House(active, silent)
-        house.connections.add(client)
+        house.connections.update({client, waiting})
         house.links.lingering[late] = 0.0
 
         def enough() -> None:
@@ -319,5 +346,6 @@ def test_they_look_again_and_again_until_they_are_stopped(monkeypatch: pytest.Mo
         house.deadlines.stop()
         assert active.given_up == []
         assert set(silent.given_up) == {Loss.GONE}
+        assert waiting.aborted and not client.aborted
 
     asyncio.run(work())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
@@ -75,9 +77,9 @@ def test_a_host_has_one_thread_of_the_pool_at_a_time() -> None:
             pool = SharedPool(executor, 2)
             release, results = threading.Event(), []
             for _ in range(10):
-                pool.submit("10.0.0.1", release.wait, results.append)
+                pool.submit("10.0.0.1", release.wait).when_done(results.append)
             other = asyncio.get_running_loop().create_future()
-            pool.submit("10.0.0.2", lambda: 1 // 0, other.set_result)
+            pool.submit("10.0.0.2", lambda: 1 // 0).when_done(other.set_result)
             assert isinstance(await other, ZeroDivisionError)
             assert results == []
             release.set()
@@ -94,13 +96,44 @@ def test_a_pool_that_has_stopped_begins_nothing() -> None:
             pool = SharedPool(executor, 1)
             release, results = threading.Event(), []
             for _ in range(2):
-                pool.submit("10.0.0.1", release.wait, results.append)
+                pool.submit("10.0.0.1", release.wait).when_done(results.append)
             pool.stop()
             release.set()
             while not results:
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.01)
             assert results == [True]
+
+    run(work)
+
+
+def test_work_that_nobody_wants_any_more_is_neither_done_nor_kept() -> None:
+    """Or a program that sends large calls and leaves could fill the service, and keep the others of its host
+    waiting for minutes."""
+
+    class Call:
+        def __call__(self) -> None:
+            done.append("by one who has left")
+
+    done: list[Any] = []
+
+    async def work() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            pool = SharedPool(executor, 1)
+            release = threading.Event()
+            pool.submit("10.0.0.1", release.wait).when_done(done.append)
+            left = [pool.submit("10.0.0.1", Call()) for _ in range(5)]
+            kept = weakref.ref(left[0].call)  # type: ignore[arg-type]
+            for each in left:
+                each.when_done(done.append)
+                each.abandon()
+            gc.collect()
+            assert kept() is None
+            last = asyncio.get_running_loop().create_future()
+            pool.submit("10.0.0.1", lambda: "last").when_done(last.set_result)
+            release.set()
+            assert await last == "last"
+            assert done == [True]
 
     run(work)
 
