@@ -271,7 +271,11 @@ if sys.argv[1:]:
 
 def run_program(program: str, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-W", "ignore", "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
     )
     assert done.stderr == ""
     return done.stdout

@@ -266,7 +266,7 @@ def test_an_interruption_keeps_nothing_of_the_passphrase(
 
     monkeypatch.setattr(module.hashlib, "scrypt", interrupted)
     with pytest.raises(kind) as caught:
-        identity_of("a very uncommon secret")
+        identity_of(f"an uncommon secret that only {kind.__name__} has")  # no test before has had it made
     variables = [entry.frame.f_locals for entry in caught.traceback[1:]]
     assert variables and "uncommon" not in repr(variables)
     assert "interrupted" not in [entry.name for entry in caught.traceback]
