@@ -33,6 +33,9 @@ def state_functions(
 
     Raises TypeError when `cls` is of no kind that we can take apart and put together.
     """
+    for name, converter in (("to_dict", to_dict), ("from_dict", from_dict)):
+        if converter is not None and not callable(converter):
+            raise TypeError(f"{name} must be a function, not {type(converter).__name__}")
     if to_dict is not None and from_dict is not None:
         return StateFunctions(_checked(to_dict), from_dict)
     usual = _usual(cls)

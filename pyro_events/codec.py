@@ -25,7 +25,7 @@ from msgpack.exceptions import StackError
 from . import registry
 from .arrays import numpy_parts, read_array, read_scalar
 from .blocks import Block, array_block, body_of
-from .codec_refusal import find, refusal
+from .codec_refusal import cause_of, find, refusal
 from .codec_types import (
     ARRAY,
     CLASS_TAGGED,
@@ -96,7 +96,7 @@ def encode(message: object) -> bytes:
             raise
         return _encode_surrogates(message)
     except Exception as error:
-        raise refusal(message, error, _write) from error
+        raise refusal(message, error, _write) from cause_of(error)
     if len(payload) <= KEEP_BUFFER:
         _idle.append(packer)
     return payload
@@ -121,7 +121,7 @@ def _array_block(message: Any) -> Block | None:
         packed = _new_packer("surrogatepass").pack([*parts[:-1], b""])
         check_depth(packed)
     except Exception as error:
-        raise refusal(message, error, _write) from error
+        raise refusal(message, error, _write) from cause_of(error)
     return array_block(parts, packed)
 
 
@@ -146,7 +146,7 @@ def _encode_surrogates(message: object) -> bytes:
         check_depth(payload)
         _check_keys(message, payload)
     except Exception as error:
-        raise refusal(message, error, _write) from error
+        raise refusal(message, error, _write) from cause_of(error)
     return payload
 
 

@@ -44,6 +44,13 @@ def refusal(message: object, error: Exception, write: Write) -> UnsupportedTypeE
     return UnsupportedTypeError(f"cannot carry {kind!r} at {where}; {reason}")
 
 
+def cause_of(error: Exception) -> Exception | None:
+    """What a refusal is raised from: an exception of a converter of the program's own, whose traceback helps;
+    not msgpack's and ours, which the refusal says in words, after two thousand lines for what is nested."""
+    known = isinstance(error, (UnsupportedTypeError, RecursionError, ValueError, OverflowError, TypeError))
+    return None if known else error
+
+
 def find(value: Any, write: Write, depth: int = 1) -> tuple[type, str, list[str]] | None:
     """The first value in `value` that cannot be carried: its type, why, and the way back from it."""
     kind = type(value)

@@ -99,12 +99,14 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, description: str, options: Iterable[Option], epilog: str) -> None:
         super().__init__(prog=prog, description=description, epilog=epilog)
+        self._variable = ""  # in which the argument stands that is being parsed
         for names, settings in options:
             self.add_argument(*names, **settings)
         self.add_argument("--version", action="version", version=f"pyro_events {__version__}")
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (-h lists the options)\n")
+        where = f"{self._variable} in the environment: " if self._variable else ""
+        self.exit(2, f"{self.prog}: {where}{message} (-h lists the options)\n")
 
     def parse(self, given: Given, prefixes: Mapping[str, str] | None = None) -> argparse.Namespace:
         """The options that the command line and the environment ask for. Exits on a bad one.
@@ -116,6 +118,7 @@ class Parser(argparse.ArgumentParser):
             self.error("--ident and --ident-file are the same thing: give one of them")
         has_ident = asked["ident"] is not None or asked["ident_file"] is not None
         from_environment: list[str] = []
+        given_by: dict[str, str] = {}
         for action in self._actions:
             name = max(action.option_strings, key=len)
             variable = (prefixes or {}).get(action.dest, PREFIX) + name[2:].upper().replace("-", "_")
@@ -131,10 +134,14 @@ class Parser(argparse.ArgumentParser):
                     from_environment += [f"{name}={host}" for host in text.replace(",", " ").split()]
             elif action.nargs != 0:
                 from_environment.append(f"{name}={text}")
+                given_by[from_environment[-1]] = variable
             elif text.lower() in _TRUE:
                 from_environment.append(name)
             elif text.lower() not in _FALSE:
                 self.error(f"{variable} must be 1 or 0, not {text!r}")
+        for argument, self._variable in given_by.items():  # alone, so that an error names the variable
+            self._parsed(Given([argument], given.environment))
+        self._variable = ""
         options = self._parsed(Given([*from_environment, *given.arguments], given.environment))
         if not has_ident and _IDENT_VARIABLE in given.environment:
             options.ident = Passphrase(given.environment[_IDENT_VARIABLE])

@@ -131,6 +131,11 @@ class ServiceOptions:
     allow_stock: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.backlog, BacklogOptions):
+            shown = reprlib.repr(self.backlog)
+            raise TypeError(
+                f"backlog must be BacklogOptions, such as BacklogOptions(backlog=1000), not {shown}"
+            )
         for name in (
             "total_backlog_bytes",
             "max_message",
@@ -161,3 +166,12 @@ class ServiceOptions:
             _check_seconds(name, getattr(self, name))
         for name in ("allow_callback", "allow_stock"):
             object.__setattr__(self, name, _checked_addresses(name, getattr(self, name)))
+
+
+def chosen_options(options: object) -> ServiceOptions:
+    """The options given, or those by default for None. Raises TypeError for anything else."""
+    if options is None:
+        return ServiceOptions()
+    if not isinstance(options, ServiceOptions):
+        raise TypeError(f"options must be ServiceOptions or None, not {type(options).__name__}")
+    return options

@@ -15,6 +15,7 @@ import struct
 import sys
 import threading
 import time
+import traceback
 import tracemalloc
 import uuid
 from decimal import Decimal
@@ -37,6 +38,7 @@ from Pyro5.serializers import JsonSerializer, MsgpackSerializer
 from pyro_events import codec, codec_refusal, codec_types, nesting, registry
 from pyro_events.codec import decode, encode, encode_plain
 from pyro_events.errors import PayloadError, ServiceNotFoundError, UnsupportedTypeError
+from pyro_events.registry import register_class
 
 # Hypothesis shows its strategies when it retries, and ours are long.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -848,3 +850,25 @@ def test_large_bytes_look_as_a_packer_writes_them(size: int) -> None:
     message = bytes(size)
     assert encode(message) == msgpack.packb(message)
     assert decode(encode(message)) == message
+
+
+def test_a_refusal_is_no_wall_of_text() -> None:
+    itself: list[Any] = []
+    itself.append(itself)
+    with pytest.raises(UnsupportedTypeError, match="nested deeper") as caught:
+        encode(itself)
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+    assert len("".join(traceback.format_exception(caught.value)).splitlines()) < 20
+
+
+def test_what_a_converter_raised_is_shown() -> None:
+    class Broken:
+        pass
+
+    def to_dict(value: object) -> dict[str, Any]:
+        raise LookupError("on purpose")
+
+    register_class(Broken, to_dict=to_dict, from_dict=lambda state: Broken())
+    with pytest.raises(UnsupportedTypeError, match="on purpose") as caught:
+        encode(Broken())
+    assert isinstance(caught.value.__cause__, LookupError)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_events import constants
+from pyro_events import EventService, EventServiceStarter, NameServerStarter, constants
 from pyro_events.options import BacklogOptions, Overflow, ServiceOptions
 
 NAMES = ["block", "drop-oldest", "drop-newest", "latest", "disconnect"]
@@ -165,3 +165,15 @@ def test_a_message_is_at_most_256_mib() -> None:
     assert ServiceOptions(max_message=256 * constants.MIB).max_message == 256 * constants.MIB
     with pytest.raises(ValueError, match="at most 268435456, not 268435457"):
         ServiceOptions(max_message=256 * constants.MIB + 1)
+
+
+@pytest.mark.parametrize("backlog", ["5", 1.5, None, 1000])
+def test_a_backlog_that_is_no_options(backlog: Any) -> None:
+    with pytest.raises(TypeError, match="backlog must be BacklogOptions"):
+        ServiceOptions(backlog=backlog)
+
+
+@pytest.mark.parametrize("kind", [EventServiceStarter, NameServerStarter, EventService])
+def test_options_that_are_none(kind: Any) -> None:
+    with pytest.raises(TypeError, match="options must be ServiceOptions or None, not int"):
+        kind(options=5)

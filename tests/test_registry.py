@@ -387,3 +387,9 @@ def test_a_daemon_is_no_value() -> None:
     with Pyro5.api.Daemon(host="127.0.0.1") as daemon, pytest.raises(UnsupportedTypeError):
         encode(daemon)
     assert SerializerBase.serializer_id == 0
+
+
+@pytest.mark.parametrize("name", ["to_dict", "from_dict"])
+def test_a_converter_that_is_no_function(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be a function, not int"):
+        register_class(type("Odd", (), {}), **{name: 5})

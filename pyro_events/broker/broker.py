@@ -236,7 +236,7 @@ class Broker:
         ValueError, and then nothing has changed.
         """
         checked = check_subjects(names)
-        compiled = self._compiled(check_texts(patterns))
+        compiled = self._compiled(check_texts(patterns, "pattern"))
         if options is not None and not isinstance(options, Mapping):
             raise TypeError(f"options must be a dictionary, not {type(options).__name__}")
         backlog = self._subscribers.get(subscriber)

@@ -6,6 +6,7 @@ how many patterns are matched at once (that is `pattern_sets`).
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -65,13 +66,15 @@ def _check_unusual(name: object) -> str:
     return subject
 
 
-def check_texts(subjects: object) -> list[str]:
-    """Return the texts of one call: `subjects` is one str, or any iterable of them.
+def check_texts(texts: object, what: str = "subject or pattern") -> list[str]:
+    """Return the texts of one call: `texts` is one str, or any iterable of them.
 
-    What the texts say is not judged. Raises TypeError where something is no text, and ValueError
-    for more than 1,000 of them.
+    What the texts say is not judged. what: how an error calls one of them. Raises TypeError where
+    something is no text, and ValueError for more than 1,000 of them.
     """
-    return [_plain(text, "subject or pattern") for text in _each(subjects)]
+    if isinstance(texts, re.Pattern):
+        raise TypeError(f"a {what} is text, not a compiled pattern: give its .pattern")
+    return [_plain(text, what) for text in _each(texts, "pattern" if what == "pattern" else "subject")]
 
 
 def check_subjects(subjects: object) -> list[str]:
@@ -85,25 +88,26 @@ def check_subjects(subjects: object) -> list[str]:
     return [check_subject(name) for name in _each(subjects)]
 
 
-def _each(subjects: object) -> list[object]:
+def _each(subjects: object, what: str = "subject") -> list[object]:
     if isinstance(subjects, str):
         return [subjects]
-    names = list(islice(_iterate(subjects), MAX_SUBJECTS_PER_CALL + 1))
+    names = list(islice(_iterate(subjects, what), MAX_SUBJECTS_PER_CALL + 1))
     if len(names) > MAX_SUBJECTS_PER_CALL:
-        raise ValueError(f"more than {MAX_SUBJECTS_PER_CALL:,} subjects in one call: make several calls")
+        raise ValueError(f"more than {MAX_SUBJECTS_PER_CALL:,} {what}s in one call: make several calls")
     return names
 
 
-def _iterate(subjects: object) -> Iterator[object]:
+def _iterate(subjects: object, what: str) -> Iterator[object]:
     kind = type(subjects).__name__
     if isinstance(subjects, (bytes, bytearray, memoryview)):
-        raise TypeError(f"subjects are text, not {kind}: decode it first")
+        raise TypeError(f"{what}s are text, not {kind}: decode it first")
     if isinstance(subjects, Mapping):
-        raise TypeError(f"a {kind} is no sequence of subjects: give its keys as a list, if they are meant")
+        raise TypeError(f"a {kind} is no sequence of {what}s: give its keys as a list, if they are meant")
     try:
         return iter(cast("Any", subjects))
     except TypeError:
-        raise TypeError(f"subjects are one name or a sequence of names, not {kind}") from None
+        one = "name" if what == "subject" else "text"
+        raise TypeError(f"{what}s are one {one} or a sequence of {one}s, not {kind}") from None
 
 
 def _plain(text: object, what: str) -> str:

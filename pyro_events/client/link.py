@@ -41,6 +41,8 @@ from .locate import Finder
 from .replies import read_reply
 from .session import CONNECT_TIMEOUT, Call, Session, Ticket, shut_down
 
+# What is said to a program that goes on with what it has closed.
+CLOSED: Final = "this publisher or subscriber is closed: its program has called close()"
 # A link that was idle for this many seconds is looked at before it is used: a restarted service
 # then costs no spurious error. No service restarts faster, and no busy link pays for the look.
 IDLE: Final = 0.05
@@ -161,6 +163,7 @@ class Link:
         """
         until = time.monotonic() + wait
         delay = _FIRST_DELAY
+        waited = ""
         while True:
             try:
                 with self._sending:
@@ -171,14 +174,14 @@ class Link:
                     raise
                 left = until - time.monotonic()
                 if not error.temporary or left <= 0:
-                    if wait:
-                        error.args = (f"{error} (after waiting {wait:g} s)",)
+                    error.args = (f"{error}{waited}",)
                     raise error.with_traceback(None) from None  # its user's frames are what helps
             except EventServiceError as error:
                 if is_foreign(error, EventServiceError):
                     raise
                 raise error.with_traceback(None) from None
             time.sleep(min(delay, left))
+            waited = f" (after waiting {wait:g} s)"
             delay = min(2 * delay, _LAST_DELAY)
 
     def check_size(self, size: int) -> None:
@@ -338,7 +341,7 @@ class Link:
     def _usable(self, quick: bool = False, deadline: float | None = None) -> Session:
         """The session to send on; `_sending` is held. deadline: for a connection that has to be made."""
         if self._closed:
-            raise EventServiceError("this connection to the event service was closed by its program")
+            raise EventServiceError(CLOSED)
         session = self._session
         now = time.monotonic()
         if session is not None and not session.dead:
@@ -390,7 +393,7 @@ class Link:
             self._used = time.monotonic()
             if self._closed:
                 session.close()
-                raise EventServiceError("this connection to the event service was closed by its program")
+                raise EventServiceError(CLOSED)
             return session
         assert failure is not None, "a finder names at least one address"
         raise failure
@@ -399,7 +402,7 @@ class Link:
         """A socket is connected and about to shake hands: `close` must be able to interrupt that."""
         self._opening = sock
         if self._closed:
-            raise EventServiceError("this connection to the event service was closed by its program")
+            raise EventServiceError(CLOSED)
 
     def _retire(self, session: Session, reason: str) -> None:
         """Wake whoever uses the session, then release its socket."""

@@ -147,7 +147,7 @@ class Subscriber(Participant):
         patterns = either("subscribeMatch()", "patterns", patterns, "subjectPatterns", subjectPatterns)
         self.__check_own_handlers()
         options = _options(backlog, backlog_bytes, overflow)
-        self.__inlet.subscribe(PATTERN, check_texts(patterns), options)
+        self.__inlet.subscribe(PATTERN, check_texts(patterns, "pattern"), options)
 
     def unsubscribe(self, subjects: Any) -> None:
         """Remove names and patterns, in any mixture; what is not there is no error.

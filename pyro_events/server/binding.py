@@ -62,6 +62,9 @@ def bind(host: str | None, port: int, others: bool = False) -> socket.socket:
             return bind(host, 0)
     except OSError as error:
         sock.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            text = f"{wanted} is no address of this machine; listen on one of its own, or on 0.0.0.0 for all"
+            raise OSError(error.errno, text) from None
         reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise OSError(
             error.errno, f"port {port} of {wanted} {reason}; choose another, or 0 for any free one"

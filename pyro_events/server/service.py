@@ -24,7 +24,7 @@ from ..broker.broker import BrokerStatistics, Entry
 from ..broker.subjects import check_subject, check_subjects
 from ..codec import encode, encode_plain
 from ..constants import MIB
-from ..options import ServiceOptions
+from ..options import ServiceOptions, chosen_options
 from ..wire.calls import Publication as EncodedEntry
 from ..wire.frames import SERPENT
 from .engine import Engine
@@ -237,7 +237,7 @@ class EventService:
     """
 
     def __init__(self, options: ServiceOptions | None = None) -> None:
-        self._options = options or ServiceOptions()
+        self._options = chosen_options(options)
         self._engine: _EngineThread | None = None
         self._starting = threading.Lock()
         self._closed = False

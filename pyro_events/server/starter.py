@@ -16,7 +16,7 @@ from ..addresses import checked_host, checked_port
 from ..background_log import get_logger
 from ..constants import DEFAULT_PORT, EVENTSERVER_NAME, NAME_CHECK
 from ..errors import ServiceNotFoundError
-from ..options import ServiceOptions
+from ..options import ServiceOptions, chosen_options
 from ..wire.identity import Ident, identity_of, sealed
 from .binding import bind, location, nat_address, warn_if_open, warn_if_unreachable
 from .engine import Engine
@@ -84,7 +84,7 @@ class EventServiceStarter(PolledRunner):
         self._nathost, self._natport = nat_address(nathost, natport)
         self._embed_ns = embed_ns
         self._replace = replace
-        self._options = options or ServiceOptions()
+        self._options = chosen_options(options)
         self._ns_uri: str | None = None
         self._other_ports = port is None
 
@@ -283,7 +283,7 @@ class NameServerStarter(Runner):
         self._identity = identity_of(ident)
         self._host = checked_host("host", host)
         self._port = checked_port("port", port, least=0)
-        self._options = options or ServiceOptions()
+        self._options = chosen_options(options)
 
     async def _run(self, announce: Callable[[], None]) -> None:
         assert self._stopping is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import re
 import time
 import unicodedata
 
@@ -247,3 +248,18 @@ def test_any_text_is_a_pattern_or_a_value_error(text: str) -> None:
     else:
         assert isinstance(pattern, Pattern)
         assert isinstance(pattern.matches("ab"), bool)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "text"),
+    [
+        (5, "patterns are one text or a sequence of texts, not int"),
+        (b"a", "patterns are text, not bytes"),
+        (re.compile("a"), "a pattern is text, not a compiled pattern: give its .pattern"),
+        ([5], "a pattern is text, not int"),
+        (["a"] * 1001, "more than 1,000 patterns in one call"),
+    ],
+)
+def test_what_is_no_pattern_is_called_one(patterns: object, text: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(text)):
+        check_texts(patterns, "pattern")

@@ -366,7 +366,7 @@ def test_close_wakes_a_waiting_call(fake: FakeService) -> None:
     link.close()
     with pytest.raises(OutcomeUnknownError, match="this program closed it"):
         calling.result()
-    with pytest.raises(EventServiceError, match="closed by its program"):
+    with pytest.raises(EventServiceError, match="has called close"):
         link.call("f")
     link.close()
 

@@ -238,6 +238,8 @@ def test_overflow_policy_is_the_one_asked_for(start_service) -> None:
 def test_a_bad_variable_is_named(spawn: Spawner, name: str, value: str) -> None:
     base = {"PYROEVENTS_HOST": LOOPBACK, "PYROEVENTS_PORT": "0", "PYROEVENTS_NO_NS": "1"}
     error = the_error(spawn("-m", "pyro_events.es", env={**base, f"PYROEVENTS_{name}": value}))
+    if value in ("many", "70000", "perhaps", "explode", "large"):  # others are found later, by their name
+        assert f"PYROEVENTS_{name} " in error
     assert value in error
 
 
@@ -345,6 +347,11 @@ def test_a_bad_setting_of_pyro5_is_one_line(spawn: Spawner, variable: str, value
     options = [] if variable == "PYRO_HOST" else ["-n", LOOPBACK]
     error = the_error(spawn("-m", "pyro_events.es", *options, "-p", "0", env={variable: value}))
     assert f"Pyro5's setting {variable.removeprefix('PYRO_')}=" in error
+
+
+def test_an_address_of_another_machine_is_named(spawn: Spawner) -> None:
+    error = the_error(spawn("-m", "pyro_events.es", "-N", "-p", "0", "-n", "192.0.2.1"))
+    assert "192.0.2.1 is no address of this machine" in error
 
 
 def test_no_name_server_names_both_remedies(spawn: Spawner, free_port: Callable[[], int]) -> None:
