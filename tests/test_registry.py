@@ -362,7 +362,11 @@ def test_what_stock_programs_send_of_registered_classes() -> None:
             assert vars(back) == vars(value)
 
 
-@pytest.mark.parametrize("serializer", [SerpentSerializer(), JsonSerializer(), MsgpackSerializer()], ids=repr)
+@pytest.mark.parametrize(
+    "serializer",
+    [SerpentSerializer(), JsonSerializer(), MsgpackSerializer()],
+    ids=("serpent", "json", "msgpack"),
+)
 @pytest.mark.parametrize("name", errors.__all__)
 def test_our_errors_cross_pyros_own_wire(serializer: Any, name: str) -> None:
     registry.register_with_pyro()

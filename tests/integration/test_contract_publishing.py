@@ -177,7 +177,7 @@ def test_c4_subscriptions_are_not_stored(start_service, free_port: Callable[[], 
         assert statistics(again.uri)["subscribers"] == []
 
 
-@pytest.mark.parametrize("subjects", [[], (), set(), iter([])], ids=repr)
+@pytest.mark.parametrize("subjects", [[], (), set(), iter([])], ids=("list", "tuple", "set", "iterator"))
 def test_c5_an_empty_sequence_is_no_error_and_publishes_nothing(
     service: EventServiceStarter, publisher: Publisher, subjects: object
 ) -> None:

@@ -37,7 +37,11 @@ def messages(collector: Collector, publisher: Publisher, *subjects: str) -> list
     return collector.messages()[:-1]
 
 
-@pytest.mark.parametrize("subjects", ["A", ["A", "B"], ("A", "B"), {"A", "B"}, map(str, "AB")], ids=repr)
+@pytest.mark.parametrize(
+    "subjects",
+    ["A", ["A", "B"], ("A", "B"), {"A", "B"}, map(str, "AB")],
+    ids=("str", "list", "tuple", "set", "iterator"),
+)
 def test_c6_one_name_or_a_sequence(
     service: EventServiceStarter, publisher: Publisher, subjects: object
 ) -> None:
