@@ -314,6 +314,13 @@ def test_what_waits_survives_a_change_of_policy() -> None:
     assert backlog.lost == {"latest": 2, "drop-newest": 1}
 
 
+def test_a_change_of_bounds_that_keeps_latest_keeps_what_waits() -> None:
+    backlog = backlog_of("latest")
+    push(backlog, "a", "b", "a")
+    backlog.configure(options_of("latest", 5, 10_000))
+    assert numbers(backlog.take(10, 10_000)) == [(2, 1), (3, 0)]
+
+
 def test_whoever_may_not_block_loses_the_oldest() -> None:
     backlog = backlog_of("block")
     backlog.allow_blocking(False)
