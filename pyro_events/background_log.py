@@ -8,8 +8,8 @@ neither raises nor waits. A full queue drops lines, and a line says how many. Wh
 written (names, subjects, the texts of errors) is escaped and cut (log_line.py). With `about=`, lines of
 one kind about the same thing are logged at most once a second (log_limits.py).
 
-The thread ends when there is nothing to log and begins again with the next line. In a forked child
-everything begins anew: what is in the parent's queue is the parent's to log.
+The thread ends when there is nothing to log, or after `flush`, and begins again with the next line. In a
+forked child everything begins anew: what is in the parent's queue is the parent's to log.
 """
 
 from __future__ import annotations
@@ -31,26 +31,31 @@ from .log_line import Line
 
 # Lines that may wait. A program that logs more than its handlers take has lost sight of them anyway.
 MOST_WAITING: Final = 1000
-# Seconds between two lines of one kind about the same thing.
 INTERVAL: Final = 1.0
 # Kinds of lines about different things that are told apart at a time.
 MOST_KINDS: Final = 1000
-# The thread ends after so many seconds without a line.
 IDLE: Final = 0.1
 # Seconds that the end of the program waits for the handlers.
 FAREWELL: Final = 1.0
 
 
 class BackgroundLog:
-    """The queue and its thread. The program has one, `background`; tests make their own."""
+    """The queue and its thread. The program has one, `background`; tests make their own.
 
-    def __init__(self) -> None:
+    Args:
+        interval: seconds between two lines of one kind about the same thing.
+        idle: the thread ends after so many seconds without a line.
+    """
+
+    def __init__(self, interval: float = INTERVAL, idle: float = IDLE) -> None:
+        self._interval = interval
+        self._idle = idle
         self._reset()
 
     def _reset(self) -> None:
         # Of C: a signal handler or a finalizer may put a line while the same thread does.
         self._queue: queue.SimpleQueue[Line | threading.Event] = queue.SimpleQueue()
-        self._limiter: LineLimiter[Line] = LineLimiter(INTERVAL, MOST_KINDS)
+        self._limiter: LineLimiter[Line] = LineLimiter(self._interval, MOST_KINDS)
         # Reentrant for the same reason. Nothing is done under it that calls anybody or waits.
         self._limiting = threading.RLock()
         self._starting = threading.Lock()
@@ -99,12 +104,14 @@ class BackgroundLog:
             else:
                 self._take(item)
                 self._log_due()
+                if isinstance(item, threading.Event) and self._may_end():
+                    return  # after `flush` there is seldom more to come
 
     def _pause(self) -> float:
         """Seconds to wait for the next line."""
         with self._limiting:
             due = self._limiter.next_due()
-        return IDLE if due is None else max(0.0, due - time.monotonic())
+        return self._idle if due is None else max(0.0, due - time.monotonic())
 
     def _may_end(self) -> bool:
         """Whether the thread may end. A line that is put from now on starts another."""

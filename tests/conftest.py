@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,12 @@ def _descriptors() -> dict[str, str]:
     return found
 
 
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected from the garbage collector, which needs 0.1 s for it each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def libuv() -> None:
     """Let libuv open the pipe that it keeps for the rest of the process before anybody looks."""
@@ -63,8 +70,17 @@ def leaves_nothing_behind() -> Iterator[None]:
         return more + [item for item in _descriptors().items() if item not in before]
 
     if left():
+        _end_log_thread()
+    if left():
         gc.collect()  # what only a cycle of references still holds
         eventually(lambda: not left(), SETTLE, f"the end of what the test left behind: {left()}")
+
+
+def _end_log_thread() -> None:
+    """End the log's thread now. By itself it ends a second after the last line that is limited in number."""
+    log = sys.modules.get("pyro_events.background_log")
+    if log is not None:
+        log.background.flush(timeout=SETTLE, rest=True)
 
 
 @pytest.fixture(autouse=True)

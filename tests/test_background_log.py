@@ -210,6 +210,16 @@ def test_the_thread_ends_when_there_is_nothing_to_log_and_begins_again(
     assert handler.messages == ["0", "1", "2"]
 
 
+def test_the_thread_ends_after_flush_without_waiting_for_another_line(handler: Handler) -> None:
+    target = BackgroundLog(interval=3600.0, idle=3600.0)
+    log = BackgroundLogger("pyro_events.trial", target)
+    for number in range(3):
+        log.warning("%d", number, about=number)
+        assert target.flush(rest=True)
+        eventually(lambda: not [t for t in threading.enumerate() if t.name == "pyro_events-log"])
+    assert handler.messages == ["0", "1", "2"]
+
+
 def test_many_threads_lose_no_line(log: BackgroundLogger, target: BackgroundLog, handler: Handler) -> None:
     def work(name: str) -> None:
         for number in range(50):
