@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgpack
 import serpent
 
-from pyro_events.codec import encode
+from pyro_events.codec.message import encode
 from pyro_events.wire.frames import (
     BATCH,
     COMPRESSED,
@@ -36,7 +36,7 @@ from pyro_events.wire.frames import (
     RESULT,
     write_frame,
 )
-from pyro_events.wire.identity import (
+from pyro_events.wire.passphrase import (
     NONCE_SIZE,
     UNKNOWN_RUN,
     AgainError,

@@ -17,17 +17,16 @@ from unittest import mock
 
 import Pyro5.errors
 
-from pyro_events import codec as codec_module
 from pyro_events.broker.broker import Broker
-from pyro_events.broker.routing import RoutingTable
-from pyro_events.broker.subjects import Pattern, check_subjects, check_texts, compile_pattern
-from pyro_events.client.replies import read_reply
-from pyro_events.codec import decode, encode
+from pyro_events.broker.matching.routing import RoutingTable
+from pyro_events.broker.matching.subjects import Pattern, check_subjects, check_texts, compile_pattern
+from pyro_events.codec import message as codec_module
+from pyro_events.codec.message import decode, encode
 from pyro_events.constants import KIB, MAX_HANDSHAKE
 from pyro_events.errors import PayloadError, UnsupportedTypeError
 from pyro_events.options import BacklogOptions
-from pyro_events.server.subscribers import read_subscriber
-from pyro_events.wire import callbacks, calls, large_frame
+from pyro_events.server.subscribers.callback_address import read_subscriber
+from pyro_events.wire import callbacks, calls, large_body
 from pyro_events.wire import frames as frames_module
 from pyro_events.wire.frames import (
     BATCH,
@@ -46,7 +45,7 @@ from pyro_events.wire.frames import (
     FrameLimits,
     FrameReader,
 )
-from pyro_events.wire.identity import (
+from pyro_events.wire.passphrase import (
     NONCE_SIZE,
     UNKNOWN_RUN,
     CallbackGate,
@@ -56,6 +55,7 @@ from pyro_events.wire.identity import (
     Gate,
     Identity,
 )
+from pyro_events.wire.replies import read_reply
 
 Target = Callable[[bytes], None]
 
@@ -87,7 +87,7 @@ def frames(data: bytes) -> None:
 def _small_is_large() -> Iterator[None]:
     """Inputs are too short for what is done with large ones; so let them be large."""
     with contextlib.ExitStack() as stack:
-        for module in (frames_module, large_frame, codec_module):
+        for module in (frames_module, large_body, codec_module):
             stack.enter_context(mock.patch.object(module, "LARGE", 16))
         yield
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 try:
-    from . import registry
+    from .codec.classes import registry
 except ValueError as error:
     # Of a variable PYRO_… in the environment that Pyro5 does not know. While Python looks for a module that
     # `-m` names, as for `python -m pyro_events.es`, one line is enough.
@@ -16,7 +16,9 @@ except ValueError as error:
         raise
     sys.exit(f"pyro_events: {error}")
 
-from .class_families import register_classes
+from .codec.classes.families import register_classes
+from .codec.classes.registry import register_class
+from .codec.stock_values import Unknown
 from .constants import EVENTSERVER_NAME
 from .errors import (
     AccessDeniedError,
@@ -36,10 +38,8 @@ from .errors import (
     UnsupportedTypeError,
 )
 from .event import Event
-from .ident_proxy import IdentProxy, locate_ns
 from .options import BacklogOptions, Overflow, ServiceOptions
-from .plain import Unknown
-from .registry import register_class
+from .transport.authenticated_proxy import IdentProxy, locate_ns
 
 __version__ = "0.1.0"
 

@@ -14,24 +14,13 @@ from dataclasses import fields
 from typing import Any, Final
 
 from . import constants as c
-from .command_line import (
-    IDENT_OPTIONS,
-    PREFIX,
-    Given,
-    Hosts,
-    Option,
-    Parser,
-    addresses,
-    passphrase,
-    port,
-    run,
-)
-from .command_line import switch as _on
-from .command_line import value as _value
+from .cli.options import IDENT_OPTIONS, PREFIX, Given, Hosts, Option, Parser, addresses, passphrase, port, run
+from .cli.options import switch as _on
+from .cli.options import value as _value
 from .options import BacklogOptions, Overflow, ServiceOptions
-from .server.sockets import make_room
+from .server.net.sockets import make_room
+from .server.net.standard_streams import say
 from .server.starter import EventServiceStarter
-from .standard_streams import say
 
 
 def _seconds(default: float, text: str) -> dict[str, Any]:

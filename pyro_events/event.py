@@ -12,9 +12,9 @@ import time as clock
 from collections.abc import Mapping
 from typing import Any
 
-from .brief import brief
-from .codec import decode, encode
-from .codec_plain import decode_plain
+from .codec.brief import brief
+from .codec.message import decode, encode
+from .codec.plain import decode_plain
 from .errors import PayloadError, UnsupportedTypeError
 
 _NAME = "pyro_events.event.Event"

@@ -17,7 +17,7 @@ from typing import Final
 
 from Pyro5 import config
 
-from .command_line import (
+from .cli.options import (
     IDENT_OPTIONS,
     PREFIX,
     Given,
@@ -30,8 +30,8 @@ from .command_line import (
     switch,
 )
 from .options import ServiceOptions
+from .server.net.standard_streams import say
 from .server.starter import NameServerStarter
-from .standard_streams import say
 
 _PROG: Final = "pyro_events.ns"
 _OPTIONS: Final[tuple[Option, ...]] = (

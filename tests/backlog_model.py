@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyro_events.broker.subjects import fold
+from pyro_events.broker.matching.subjects import fold
 
 # What an event counts for beside its subject and payload, in bytes: itself, and for each that holds it,
 # waiting or in flight; and what a subject counts for in the index of `latest`.

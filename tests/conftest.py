@@ -78,7 +78,7 @@ def leaves_nothing_behind() -> Iterator[None]:
 
 def _end_log_thread() -> None:
     """End the log's thread now. By itself it ends a second after the last line that is limited in number."""
-    log = sys.modules.get("pyro_events.background_log")
+    log = sys.modules.get("pyro_events.log.background")
     if log is not None:
         log.background.flush(timeout=SETTLE, rest=True)
 
@@ -110,7 +110,7 @@ class FlushedLog(pytest.LogCaptureFixture):
 
 
 def _flush(rest: bool = False) -> None:
-    from pyro_events.background_log import background  # as in `service`
+    from pyro_events.log.background import background  # as in `service`
 
     assert background.flush(timeout=SETTLE, rest=rest), "the log does not come to an end"
 

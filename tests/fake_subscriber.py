@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 from reading import read_frame
 
-from pyro_events.codec import decode
+from pyro_events.codec.message import decode
 from pyro_events.wire.frames import (
     BATCH,
     CONNECT,

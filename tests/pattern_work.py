@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from pyro_events.broker import pattern_sets
-from pyro_events.broker.subjects import Pattern
+from pyro_events.broker.matching import pattern_sets
+from pyro_events.broker.matching.subjects import Pattern
 
 
 class PatternWork:

@@ -128,7 +128,7 @@ class Screen:
 def test_the_service_judges_names_too(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch, name: Any, reason: str
 ) -> None:
-    monkeypatch.setattr("pyro_events.client.participant.chosen_client_name", lambda given: given)
+    monkeypatch.setattr("pyro_events.client.base.chosen_client_name", lambda given: given)
     with pytest.raises(CommunicationError, match=reason):
         Publisher(es_uri=service.uri, name=name)
     with Publisher(es_uri=service.uri, name="good") as publisher:

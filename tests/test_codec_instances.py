@@ -22,12 +22,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from Pyro5.client import Proxy
 
-from pyro_events import codec_types as M
-from pyro_events import registry
-from pyro_events.codec import decode, encode
+from pyro_events.codec import values as M
+from pyro_events.codec.classes import registry
+from pyro_events.codec.classes.registry import register_class
+from pyro_events.codec.hash_limits import MAX_EQUAL_HASHES, MAX_EQUAL_NATIVE
+from pyro_events.codec.message import decode, encode
 from pyro_events.errors import PayloadError, RemoteError, UnsupportedTypeError
-from pyro_events.hash_limits import MAX_EQUAL_HASHES, MAX_EQUAL_NATIVE
-from pyro_events.registry import register_class
 from tests import strange_classes as strange
 from tests.strange_classes import MAKERS, Decoding, state_of
 
@@ -617,7 +617,7 @@ def test_records_stay_records() -> None:
     assert decode(encode(np.zeros(2, fields))).dtype.type is np.void
     assert type(arrives(np.zeros(3, "i4").view(np.recarray))) is np.recarray
     large = np.zeros(9000, records.dtype).view(np.recarray)
-    from pyro_events.codec import encode_shared
+    from pyro_events.codec.message import encode_shared
 
     assert type(decode(bytes(encode_shared(large)))) is np.recarray
     nested = np.zeros(1, [("a", np.dtype((np.record, fields)))])

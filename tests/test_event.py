@@ -13,9 +13,9 @@ import pytest
 from Pyro5.serializers import MsgpackSerializer, SerpentSerializer
 
 from pyro_events import event as event_module
-from pyro_events import registry
-from pyro_events.codec import encode
-from pyro_events.codec_types import OBJECT
+from pyro_events.codec.classes import registry
+from pyro_events.codec.message import encode
+from pyro_events.codec.values import OBJECT
 from pyro_events.errors import PayloadError, UnsupportedTypeError
 from pyro_events.event import Event
 

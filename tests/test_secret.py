@@ -38,10 +38,10 @@ from pyro_events import (
     locate_ns,
     ns,
 )
-from pyro_events.introduction import Introduction
 from pyro_events.options import ServiceOptions
 from pyro_events.secret import Passphrase
-from pyro_events.tls import server_context
+from pyro_events.transport.authentication import Introduction
+from pyro_events.transport.tls import server_context
 from pyro_events.wire.frames import (
     CONNECT,
     CONNECT_OK,
@@ -51,7 +51,7 @@ from pyro_events.wire.frames import (
     FrameReader,
     write_frame,
 )
-from pyro_events.wire.identity import ClientProof, Identity, identity_of, sealed
+from pyro_events.wire.passphrase import ClientProof, Identity, identity_of, sealed
 
 SECRET = "a very uncommon secret"
 KEY = hashlib.scrypt(SECRET.encode(), salt=b"pyro_events/v1", n=2**14, r=8, p=1, dklen=32)
@@ -255,7 +255,7 @@ def test_an_interruption_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> No
     previous = signal.signal(signal.SIGALRM, interrupt)
     try:
         for moment in (0.005, 0.01, 0.02, 0.03, 0.04):
-            from pyro_events.wire.identity import _identity
+            from pyro_events.wire.passphrase import _identity
 
             _identity.cache_clear()
             signal.setitimer(signal.ITIMER_REAL, moment)
@@ -315,7 +315,9 @@ def test_a_service_in_the_middle_of_a_call(monkeypatch: pytest.MonkeyPatch) -> N
     """An error in the client's own code, with all its frames."""
     identity = identity_of(SECRET)
     assert identity is not None
-    monkeypatch.setattr("pyro_events.introduction.ClientProof.accepts", lambda self, answer: 1 / 0)
+    monkeypatch.setattr(
+        "pyro_events.transport.authentication.ClientProof.accepts", lambda self, answer: 1 / 0
+    )
     with fake_service() as fake:
         assert_error_shows_nothing(error_of(lambda: Publisher(SECRET, fake.uri)))
     proof = ClientProof(identity, "x", "-", 0.0, bytes(16))

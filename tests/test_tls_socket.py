@@ -17,7 +17,7 @@ from certificates import needs_openssl, one_way, settings, use
 from contract import in_background
 
 from pyro_events.errors import EventServiceError
-from pyro_events.tls import TlsSocket, client_context, server_context
+from pyro_events.transport.tls import TlsSocket, client_context, server_context
 
 pytestmark = needs_openssl
 

@@ -132,7 +132,7 @@ class _Publisher(Publisher):
 
 
 def _encoded_size(message: Any) -> int:
-    from pyro_events.codec import encode
+    from pyro_events.codec.message import encode
 
     return len(encode(message))
 

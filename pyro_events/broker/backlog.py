@@ -17,7 +17,7 @@ from ..options import BacklogOptions, Overflow
 from .accounting import BacklogStatistics, Batch, Loss, QueuedEvent, TotalBytes
 from .conflation import ConflatingQueue
 from .event_queue import EventQueue, Numbered, rows_of
-from .subjects import fold
+from .matching.subjects import fold
 
 
 class Outcome(enum.Enum):

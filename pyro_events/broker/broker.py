@@ -25,9 +25,9 @@ from ..constants import (
 from ..options import BacklogOptions
 from .accounting import BacklogStatistics, Loss, Payload, QueuedEvent, TotalBytes, base_size, shares_of
 from .backlog import Backlog, Outcome
+from .matching.routing import RoutingTable
+from .matching.subjects import Pattern, check_subjects, check_texts, compile_pattern
 from .memory import SubscriptionMemory, subscriber_bytes
-from .routing import RoutingTable
-from .subjects import Pattern, check_subjects, check_texts, compile_pattern
 
 _QUEUED = Outcome.QUEUED
 # Subscribers whose statistics are made at once, and how many subscriptions of each are shown in any case.

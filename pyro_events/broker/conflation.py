@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ..constants import LATEST_OVERHEAD
 from .accounting import QueuedEvent, TotalBytes, text_size
 from .event_queue import Numbered
-from .subjects import fold
+from .matching.subjects import fold
 
 
 class ConflatingQueue:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ..codec import encode_shared
-from ..wire.identity import Ident, sealed
+from ..codec.message import encode_shared
+from ..wire.passphrase import Ident, sealed
+from .base import NOT_GIVEN, Participant, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .constructors import cooperative
-from .entries import checked_entry
-from .outbox import Outbox
-from .participant import NOT_GIVEN, Participant, Uninitialised, add_end, checked_wait, chosen_finder, either
-from .pipeline import Pipeline, checked_timeout
+from .publishing.entry import checked_entry
+from .publishing.pipeline import Pipeline, checked_timeout
+from .publishing.sender import Outbox
 
 
 class Publisher(Participant):

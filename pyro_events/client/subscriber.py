@@ -13,16 +13,16 @@ from typing import Any, TypeVar, cast
 from Pyro5.client import Proxy
 from Pyro5.server import expose
 
-from ..broker.subjects import check_subjects, check_texts
+from ..broker.matching.subjects import check_subjects, check_texts
 from ..event import Event
 from ..options import Overflow
-from ..wire.identity import Ident, sealed
+from ..wire.passphrase import Ident, sealed
+from .base import NOT_GIVEN, Participant, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .constructors import cooperative
-from .daemon import SubscriberDaemon
-from .handlers import check_class, check_handler
-from .inlet import Inlet
-from .participant import NOT_GIVEN, Participant, Uninitialised, add_end, checked_wait, chosen_finder, either
-from .subscriptions import NAME, PATTERN
+from .daemon.daemon import SubscriberDaemon
+from .subscribing.handlers import check_class, check_handler
+from .subscribing.receiver import Inlet
+from .subscribing.subscriptions import NAME, PATTERN
 
 Self = TypeVar("Self", bound="Subscriber")
 

@@ -19,27 +19,27 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
-from ..background_log import get_logger
 from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
 from ..broker.broker import Broker, BrokerStatistics, Entry
 from ..constants import KIB, MAX_CLIENTS_SHOWN
-from ..failures import Failures
+from ..log.background import get_logger
+from ..log.failures import Failures
 from ..options import Overflow, ServiceOptions
-from ..tls import client_contexts, server_contexts
-from ..wire.identity import Identity
-from .admission import Admission
-from .connection import Connection
-from .deadlines import Deadlines
-from .delivery import Delivery
-from .doorkeeper import Doorkeeper
-from .holding import TOTAL, Holding, Obstacle, Publication
-from .links import Links
-from .long_result import LongResult
-from .scheduler import Scheduler, SharedPool
-from .served import Pending, ServedObject
-from .sockets import files_for_each
-from .tls_layer import TLS_FULL, AcceptedTls, TlsMemory
+from ..transport.tls import client_contexts, server_contexts
+from ..wire.passphrase import Identity
+from .access import Doorkeeper
+from .clients.connection import Connection
+from .clients.long_result import LongResult
+from .limits.admission import Admission
+from .limits.flow_control import TOTAL, Holding, Obstacle, Publication
+from .limits.scheduler import Scheduler, SharedPool
+from .limits.timeouts import Deadlines
+from .net.sockets import files_for_each
+from .net.tls_layer import TLS_FULL, AcceptedTls, TlsMemory
+from .objects import Pending, ServedObject
+from .subscribers.deliveries import Links
+from .subscribers.delivery import Delivery
 
 log = get_logger("pyro_events.engine")
 

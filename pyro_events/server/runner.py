@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import TypeVar, cast
 
 from .. import service_threads
-from ..background_log import get_logger
 from ..errors import EventServiceError
+from ..log.background import get_logger
 from .forking import abandon, tell_in_child
-from .loops import new_event_loop
+from .net.event_loop import new_event_loop
 
 log = get_logger("pyro_events.service")
 

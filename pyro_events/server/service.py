@@ -21,18 +21,18 @@ from Pyro5.server import behavior, expose
 from .. import service_threads
 from ..broker.accounting import Payload
 from ..broker.broker import BrokerStatistics, Entry
-from ..broker.subjects import check_subject, check_subjects
-from ..codec import encode, encode_plain
+from ..broker.matching.subjects import check_subject, check_subjects
+from ..codec.message import encode, encode_plain
 from ..constants import MIB
 from ..options import ServiceOptions, chosen_options
 from ..wire.calls import Publication as EncodedEntry
 from ..wire.frames import SERPENT
 from .engine import Engine
 from .forking import abandon, tell_in_child
-from .holding import Publication
-from .loops import new_event_loop
-from .served import LARGE, Caller, Pending
-from .subscribers import names_of, read_subscriber, read_wishes
+from .limits.flow_control import Publication
+from .net.event_loop import new_event_loop
+from .objects import LARGE, Caller, Pending
+from .subscribers.callback_address import names_of, read_subscriber, read_wishes
 
 # Names that a stock client may call. `publish_encoded` is for our own Publisher.
 REMOTE_METHODS = ("publish", "publish_encoded", "statistics", "subscribe", "subscribeMatch", "unsubscribe")
@@ -95,7 +95,7 @@ class ServiceMethods:
     def _check_payload(self, payload: Any) -> None:
         if not isinstance(payload, (bytes, memoryview)):
             kind = type(payload).__name__
-            raise TypeError(f"a payload must be bytes, made by pyro_events.codec, not {kind}")
+            raise TypeError(f"a payload must be bytes, made by pyro_events.codec.message, not {kind}")
         most = self._engine.options.max_message
         if len(payload) > most:
             raise Pyro5.errors.MessageTooLargeError(
@@ -256,7 +256,7 @@ class EventService:
         return int(engine.call(engine.methods.publish_message, checked, payload))
 
     def publish_encoded(self, batch: Any) -> int:
-        """Publish [subjects, payload] pairs in order, payloads made by `pyro_events.codec`."""
+        """Publish [subjects, payload] pairs in order, payloads made by `pyro_events.codec.message`."""
         return int(self._call("publish_encoded", batch))
 
     def subscribe(self, subjects: Any, subscriber: Any, options: Any = None) -> None:

@@ -12,16 +12,16 @@ from collections.abc import Callable
 from Pyro5 import config
 from Pyro5.core import DAEMON_NAME, NAMESERVER_NAME
 
-from ..addresses import checked_host, checked_port
-from ..background_log import get_logger
 from ..constants import DEFAULT_PORT, EVENTSERVER_NAME, NAME_CHECK
 from ..errors import ServiceNotFoundError
+from ..log.background import get_logger
 from ..options import ServiceOptions, chosen_options
-from ..wire.identity import Ident, identity_of, sealed
-from .binding import bind, location, nat_address, warn_if_open, warn_if_unreachable
+from ..transport.addresses import checked_host, checked_port
+from ..wire.passphrase import Ident, identity_of, sealed
 from .engine import Engine
-from .nameserver import DaemonMethods, EmbeddedNameServer
-from .naming import Entry, Registration
+from .names.nameserver import DaemonMethods, EmbeddedNameServer
+from .names.registration import Entry, Registration
+from .net.listening import bind, location, nat_address, warn_if_open, warn_if_unreachable
 from .polled_runner import PolledRunner
 from .runner import Runner
 from .service import ServiceMethods

@@ -34,7 +34,7 @@ from .frames import (
     write_header,
 )
 from .message_bound import MAX_MESSAGE_KEY
-from .packing import pack
+from .msgpack_pool import pack
 
 # [subject, time, seq, missed, payload]
 EventRow = Sequence[Any]

@@ -34,7 +34,7 @@ from .frames import (
     write_frame,
 )
 from .message_bound import MAX_MESSAGE_KEY, announced_max_message
-from .packing import pack
+from .msgpack_pool import pack
 
 # How our Publisher's calls begin, up to the batch that is their only argument, and how they end.
 _PUBLISH: Final = b"\x94" + pack(EVENTSERVER_NAME) + pack("publish_encoded") + b"\x91"

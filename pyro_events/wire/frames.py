@@ -30,7 +30,7 @@ from typing import Final, NamedTuple
 import Pyro5.errors
 
 from ..constants import LARGE
-from .large_frame import LargeBody
+from .large_body import LargeBody
 
 CONNECT: Final = 1
 CONNECT_OK: Final = 2

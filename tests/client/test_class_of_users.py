@@ -16,7 +16,7 @@ from Pyro5.api import Proxy
 from waiting import eventually
 
 from pyro_events import Event, EventServiceError, EventServiceStarter, Publisher, Subscriber
-from pyro_events.client.participant import ParticipantStatistics
+from pyro_events.client.base import ParticipantStatistics
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import Pyro5.api
 import pytest
 from waiting import eventually
 
-from pyro_events.client.daemon import SubscriberDaemon
-from pyro_events.client.participant import ParticipantStatistics
+from pyro_events.client.base import ParticipantStatistics
+from pyro_events.client.daemon.daemon import SubscriberDaemon
 from pyro_events.client.publisher import Publisher
 from pyro_events.client.subscriber import Subscriber
 from pyro_events.errors import EventServiceError, ServiceUnreachableError

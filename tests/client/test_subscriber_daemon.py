@@ -19,12 +19,12 @@ from Pyro5.serializers import MarshalSerializer
 from reading import read_frame
 from waiting import eventually
 
-from pyro_events.client import guard
-from pyro_events.client.connection_limits import ConnectionLimits
-from pyro_events.client.crew import Crew
-from pyro_events.client.daemon import SubscriberDaemon
-from pyro_events.client.guard import GuardedConnection
-from pyro_events.codec import encode
+from pyro_events.client.daemon import guarded_connection
+from pyro_events.client.daemon.connection_limits import ConnectionLimits
+from pyro_events.client.daemon.daemon import SubscriberDaemon
+from pyro_events.client.daemon.guarded_connection import GuardedConnection
+from pyro_events.client.dispatch.dispatcher import Crew
+from pyro_events.codec.message import encode
 from pyro_events.constants import MAX_HANDSHAKE, MAX_STOCK_CALL, MIB
 from pyro_events.event import Event
 from pyro_events.wire import callbacks
@@ -321,7 +321,7 @@ def test_nonsense_in_a_call_is_answered(stranger: Stranger, serializer: int, bod
 def test_a_slow_beginning_has_a_deadline(
     daemon: SubscriberDaemon, stranger: Stranger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "HANDSHAKE_TIMEOUT", 0.05)
+    monkeypatch.setattr(guarded_connection, "HANDSHAKE_TIMEOUT", 0.05)
     with Stranger(daemon).sock as silent, Stranger(daemon).sock as dripping:
         dripping.sendall(b"PY")
         assert silent.recv(100) == b"" and dripping.recv(100) == b""
@@ -329,7 +329,7 @@ def test_a_slow_beginning_has_a_deadline(
 
 def test_a_slow_frame_has_a_deadline(stranger: Stranger, monkeypatch: pytest.MonkeyPatch) -> None:
     stranger.greet()
-    monkeypatch.setattr(guard, "FRAME_TIMEOUT", 0.05)
+    monkeypatch.setattr(guarded_connection, "FRAME_TIMEOUT", 0.05)
     stranger.send(callbacks.write_ping(1)[:20])
     assert stranger.answer() is None
 

@@ -24,7 +24,7 @@ from victims import Installation, Victim
 from waiting import eventually
 
 from pyro_events import EVENTSERVER_NAME, Publisher
-from pyro_events.client.connection_limits import MAX_CONNECTIONS
+from pyro_events.client.daemon.connection_limits import MAX_CONNECTIONS
 from pyro_events.constants import HANDSHAKE_TIMEOUT, MIB
 from pyro_events.wire import callbacks
 from pyro_events.wire.frames import (

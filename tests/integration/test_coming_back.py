@@ -19,8 +19,9 @@ from Pyro5.api import config
 from waiting import eventually
 
 from pyro_events import Event, EventServiceStarter, OutcomeUnknownError, Publisher, Subscriber
-from pyro_events.client import keeper, outage, session, vigil
-from pyro_events.client.session import Session
+from pyro_events.client.connection import connection as connection_module
+from pyro_events.client.connection.connection import Session
+from pyro_events.client.reconnect import heartbeat, reconnect_queue, reconnector
 
 LOOPBACK = "127.0.0.1"
 # What is promised, from the moment at which it is possible; this machine may be busy with other things.
@@ -130,7 +131,7 @@ def test_a_service_that_ended_in_order_is_found_again(free_port: Callable[[], in
         collector.subscribe("A")
     # It ended before `listen` began, so that nothing of it is left but the subscriptions.
     with listening(collector), EventServiceStarter(LOOPBACK, port, use_ns=False):
-        assert back_after(uri, [collector], "A") < PROMISED + keeper.ARRIVAL
+        assert back_after(uri, [collector], "A") < PROMISED + reconnector.ARRIVAL
 
 
 def test_only_the_connection_to_the_subscriber_breaks() -> None:
@@ -201,11 +202,11 @@ def test_many_subscribers_of_one_program_come_back_a_few_at_once(
         eventually(lambda: not any(collector.statistics().connections for collector in collectors), 15)
         lost = time.monotonic()
         # Sixteen find that it is away, and then one at a time tries.
-        eventually(lambda: len(attempts) >= outage.AT_ONCE + 3)
+        eventually(lambda: len(attempts) >= reconnect_queue.AT_ONCE + 3)
         start(spawn, port, "-N")
         eventually(lambda: connected(*collectors), 15)
-        tries = outage.AT_ONCE + 4 + (time.monotonic() - lost) / (outage.MOST_DELAY / 4)
-        assert most <= outage.AT_ONCE
+        tries = reconnect_queue.AT_ONCE + 4 + (time.monotonic() - lost) / (reconnect_queue.MOST_DELAY / 4)
+        assert most <= reconnect_queue.AT_ONCE
         assert many <= len(attempts) <= many + 2 * tries
         back_after(uri, collectors, "A")
         assert all(len(collector.reasons) == 1 for collector in collectors)
@@ -325,9 +326,9 @@ def answer(connection: Any) -> None:
 
 
 def test_a_service_that_vanished_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(vigil, "HEARTBEAT_ANSWER", 0.05)
-    monkeypatch.setattr(keeper, "ARRIVAL", 60.0)
+    monkeypatch.setattr(reconnector, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_ANSWER", 0.05)
+    monkeypatch.setattr(reconnector, "ARRIVAL", 60.0)
     with one_service_then_none() as (collector, _):
         host, _, port = collector.statistics().uri.rpartition("@")[2].rpartition(":")
         with socket.create_connection((host, int(port))) as service:
@@ -417,9 +418,9 @@ def test_a_service_that_was_frozen(
     port = free_port()
     uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
     process = start(spawn, port, "-N")
-    monkeypatch.setattr(keeper, "HEARTBEAT", 0.2)
-    monkeypatch.setattr(vigil, "HEARTBEAT_ANSWER", 0.2)
-    monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr(reconnector, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_ANSWER", 0.2)
+    monkeypatch.setattr(connection_module, "CONNECT_TIMEOUT", 0.5)
     with collecting(uri, "A") as collector:
         eventually(lambda: connected(collector))
         process.send(signal.SIGSTOP)
@@ -437,8 +438,8 @@ def test_a_service_that_was_frozen_for_a_moment_loses_nothing(
     port = free_port()
     uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
     process = start(spawn, port, "-N")
-    monkeypatch.setattr(keeper, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(vigil, "HEARTBEAT_ANSWER", 0.5)
+    monkeypatch.setattr(reconnector, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_ANSWER", 0.5)
     with collecting(uri, "A") as collector:
         eventually(lambda: connected(collector))
         process.send(signal.SIGSTOP)

@@ -27,7 +27,7 @@ from raw_client import CONNECT_BODY, RawClient, call_body, raw_client
 from waiting import eventually
 
 from pyro_events import EVENTSERVER_NAME, EventServiceStarter, Publisher
-from pyro_events.codec import encode
+from pyro_events.codec.message import encode
 from pyro_events.constants import MAX_MESSAGE, MAX_STOCK_CALL
 from pyro_events.wire.frames import (
     BATCH,

@@ -21,7 +21,7 @@ from raw_client import raw_client
 from waiting import eventually
 
 from pyro_events import EVENTSERVER_NAME, EventServiceStarter, Publisher
-from pyro_events.codec import decode, encode
+from pyro_events.codec.message import decode, encode
 
 PROGRAMS = Path(__file__).parent / "programs"
 START = ("-m", "pyro_events.es", "--host", "127.0.0.1")

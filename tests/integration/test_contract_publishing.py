@@ -21,7 +21,7 @@ from Pyro5.api import Proxy
 from raw_client import raw_client
 
 from pyro_events import EventServiceStarter, Publisher, UnsupportedTypeError
-from pyro_events.codec import encode
+from pyro_events.codec.message import encode
 
 PROGRAMS = Path(__file__).parent / "programs"
 

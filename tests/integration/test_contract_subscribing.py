@@ -17,7 +17,7 @@ from Pyro5.core import URI
 from waiting import eventually
 
 from pyro_events import Event, EventServiceStarter, Publisher, Subscriber
-from pyro_events.codec import decode
+from pyro_events.codec.message import decode
 
 
 @pytest.fixture
@@ -519,7 +519,7 @@ def test_c12a_a_listen_that_starts_late_subscribes_again(
     publisher: Publisher, service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a short patience in place of the service's 60 s and the subscriber's 45 s."""
-    monkeypatch.setattr("pyro_events.client.inlet.LATE", 0.1)
+    monkeypatch.setattr("pyro_events.client.subscribing.receiver.LATE", 0.1)
     with running(first_contact=0.3) as impatient, Publisher(es_uri=impatient.uri) as speaker:
         late = Collector(impatient.uri)
         late.subscribe("A", backlog=7)
@@ -535,7 +535,7 @@ def test_c12a_a_listen_that_starts_late_subscribes_again(
 def test_c12a_a_listen_that_starts_late_takes_what_a_patient_service_has_kept(
     publisher: Publisher, service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyro_events.client.inlet.LATE", 0.0)
+    monkeypatch.setattr("pyro_events.client.subscribing.receiver.LATE", 0.0)
     late = Collector(service.uri)
     late.subscribe("A")
     assert [publisher.publish("A", number) for number in range(3)] == [1, 1, 1]

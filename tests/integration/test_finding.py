@@ -32,9 +32,9 @@ from pyro_events import (
     ServiceUnreachableError,
     Subscriber,
 )
-from pyro_events.client import link, session
-from pyro_events.client.link import FIRST_CONNECT
-from pyro_events.name_server_search import LOOKUP
+from pyro_events.client.connection import connection, reconnecting
+from pyro_events.client.connection.reconnecting import FIRST_CONNECT
+from pyro_events.transport.name_server_search import LOOKUP
 
 LOOPBACK = "127.0.0.1"
 SECRET = "a long passphrase"
@@ -65,14 +65,14 @@ def failure(client: type, **arguments: Any) -> EventServiceError:
 def test_an_answer_takes_two_seconds_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is one deadline for looking up and connecting, and a look-up leaves some of it."""
     assert LOOKUP < FIRST_CONNECT < 2
-    opened = session.Session.open
+    opened = connection.Session.open
     timeouts: list[Any] = []
 
     def open_noted(*arguments: Any) -> Any:
         timeouts.append(arguments[5])
         return opened(*arguments)
 
-    monkeypatch.setattr(session.Session, "open", open_noted)
+    monkeypatch.setattr(connection.Session, "open", open_noted)
     with socket.create_server((LOOPBACK, 0)) as silent, pytest.raises(ServiceUnreachableError):
         Publisher(es_uri=f"{LOOPBACK}:{silent.getsockname()[1]}")
     assert len(timeouts) == 1 and timeouts[0] <= FIRST_CONNECT
@@ -316,7 +316,7 @@ def test_a_service_that_comes_later_at_its_address(client: type, free_port: Call
 def test_pyro5s_setting_gives_a_registration_more_time(
     client: type, names: NameServerDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "FIRST_CONNECT", 0.3)
+    monkeypatch.setattr(reconnecting, "FIRST_CONNECT", 0.3)
     Pyro5.config.NS_LOOKUP_DELAY = 20.0
     asked = counted(names.nameserver, "lookup")
     waiting = Waiting(client)

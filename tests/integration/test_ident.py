@@ -35,10 +35,10 @@ from pyro_events import (
     Subscriber,
     locate_ns,
 )
-from pyro_events.client.daemon import SubscriberDaemon
+from pyro_events.client.daemon.daemon import SubscriberDaemon
 from pyro_events.options import ServiceOptions
 from pyro_events.wire.frames import CONNECT_FAIL, CONNECT_OK
-from pyro_events.wire.identity import CALL_OPTION, ClientProof, identity_of
+from pyro_events.wire.passphrase import CALL_OPTION, ClientProof, identity_of
 
 SECRET = "correct horse battery staple"
 LOOPBACK = "127.0.0.1"
@@ -149,7 +149,7 @@ def test_nor_is_anything_else_that_says_yes() -> None:
 
 def test_clocks_that_differ(guarded: EventServiceStarter, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("pyro_events.introduction.time.time", lambda: time.monotonic())
+        patched.setattr("pyro_events.transport.authentication.time.time", lambda: time.monotonic())
         with pytest.raises(ClocksDifferError, match=r"s ahead of ours.*set the clocks right") as caught:
             Publisher(SECRET, guarded.uri)
     assert caught.value.seconds > 1e9
@@ -278,7 +278,7 @@ def test_a_listen_that_begins_late(guarded: EventServiceStarter, publisher: Publ
             collector.subscribe(f"B{number}")
             assert publisher.publish("A", number) == 1
         with pytest.MonkeyPatch.context() as patched:  # a minute passes for every clock that judges
-            patched.setattr("pyro_events.introduction.time.time", lambda: time.time() + 3600)
+            patched.setattr("pyro_events.transport.authentication.time.time", lambda: time.time() + 3600)
             with listening(collector):
                 assert [event.msg for event in collector.wait(3)] == [0, 1, 2]
                 assert collector.reasons == []

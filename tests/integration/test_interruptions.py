@@ -27,7 +27,7 @@ from pyro_events import (
     Publisher,
     Subscriber,
 )
-from pyro_events.client.watch import watch
+from pyro_events.client.dispatch.stall_monitor import watch
 
 PROGRAM = Path(__file__).parent / "programs" / "interrupted_publisher.py"
 needs_alarm = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers here")

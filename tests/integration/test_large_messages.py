@@ -15,11 +15,11 @@ from listening import Collector, collecting, listening
 from waiting import eventually
 
 from pyro_events import BacklogOptions, EventServiceStarter, MessageTooLargeError, Publisher, ServiceOptions
-from pyro_events.client.guard import GuardedConnection
+from pyro_events.client.daemon.guarded_connection import GuardedConnection
 from pyro_events.constants import MAX_STOCK_CALL, MIB
 from pyro_events.wire import callbacks
 from pyro_events.wire.frames import INVOKE, MSGPACK, FrameReader, write_header
-from pyro_events.wire.packing import pack
+from pyro_events.wire.msgpack_pool import pack
 
 
 def started(port: int = 0, max_message: int = 0, **options: Any) -> EventServiceStarter:

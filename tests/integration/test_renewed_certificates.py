@@ -20,7 +20,7 @@ from pyro_events import (
     ServiceUnreachableError,
     locate_ns,
 )
-from pyro_events.server.naming import Entry, Registration
+from pyro_events.server.names.registration import Entry, Registration
 
 pytestmark = needs_openssl
 

@@ -33,11 +33,12 @@ from pyro_events import (
     Publisher,
     ServiceUnreachableError,
 )
-from pyro_events.client import daemon, guard
-from pyro_events.server import loops, runner
-from pyro_events.server.naming import is_alive
-from pyro_events.server.tls_layer import COST
-from pyro_events.tls import server_contexts
+from pyro_events.client.daemon import daemon, guarded_connection
+from pyro_events.server import runner
+from pyro_events.server.names.registration import is_alive
+from pyro_events.server.net import event_loop
+from pyro_events.server.net.tls_layer import COST
+from pyro_events.transport.tls import server_contexts
 
 pytestmark = needs_openssl
 
@@ -45,12 +46,12 @@ PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE = 0.5
 
 
-on_both_loops = pytest.mark.parametrize("make_loop", [loops.new_event_loop, asyncio.new_event_loop])
+on_both_loops = pytest.mark.parametrize("make_loop", [event_loop.new_event_loop, asyncio.new_event_loop])
 
 
 @pytest.fixture
 def make_loop() -> Callable[[], asyncio.AbstractEventLoop]:
-    return loops.new_event_loop
+    return event_loop.new_event_loop
 
 
 @pytest.fixture
@@ -298,7 +299,7 @@ CLIENT_HELLO = client_hello()
 def test_whoever_is_silent_towards_a_subscriber_delays_nobody(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "HANDSHAKE_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(guarded_connection, "HANDSHAKE_TIMEOUT", PATIENCE)
     with Publisher(es_uri=service.uri) as publisher, contextlib.ExitStack() as stack:
         subscriber = Collector(service.uri)
         where = str(subscriber.daemon.uriFor(subscriber))
@@ -365,7 +366,7 @@ def asyncio_or_uvloop(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 
 either_loop = pytest.mark.parametrize(
-    "asyncio_or_uvloop", [loops.new_event_loop, asyncio.new_event_loop], indirect=True
+    "asyncio_or_uvloop", [event_loop.new_event_loop, asyncio.new_event_loop], indirect=True
 )
 
 
@@ -570,7 +571,7 @@ def test_a_subscriber_that_does_not_accept_the_service_is_logged_once_on_both_si
 def test_who_leaves_without_a_word_may_be_a_service_that_has_given_us_up(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyro_events.client.inlet import Inlet
+    from pyro_events.client.subscribing.receiver import Inlet
 
     heard: list[str] = []
     monkeypatch.setattr(Inlet, "knocked", lambda self: heard.append("knocked"))

@@ -20,7 +20,7 @@ from pyro_events import (
     ServiceNotFoundError,
 )
 from pyro_events.server import starter as starter_module
-from pyro_events.server.subscribers import MAX_URI, read_subscriber
+from pyro_events.server.subscribers.callback_address import MAX_URI, read_subscriber
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from waiting import eventually
 
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.engine import Engine
-from pyro_events.server.holding import Publication
-from pyro_events.server.served import Caller
-from pyro_events.server.subscribers import Callback, Wishes
+from pyro_events.server.limits.flow_control import Publication
+from pyro_events.server.objects import Caller
+from pyro_events.server.subscribers.callback_address import Callback, Wishes
 
 NOW = 1234.5
 

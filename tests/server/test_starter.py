@@ -16,11 +16,12 @@ from name_servers import port_of, stock_name_server
 from Pyro5.api import URI, Proxy
 from waiting import eventually
 
-from pyro_events import EventServiceError, EventServiceStarter, Publisher, locate_ns, name_server
+from pyro_events import EventServiceError, EventServiceStarter, Publisher, locate_ns
 from pyro_events.constants import DEFAULT_PORT
 from pyro_events.errors import ServiceNotFoundError
 from pyro_events.options import ServiceOptions
-from pyro_events.server.binding import outward_address
+from pyro_events.server.net.listening import outward_address
+from pyro_events.transport import name_server
 
 
 def test_a_taken_port() -> None:
@@ -122,7 +123,7 @@ def test_bound_elsewhere_than_to_the_loopback_it_says_so_loudly(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bound to the loopback all the same, because tests listen nowhere else."""
-    monkeypatch.setattr("pyro_events.server.binding.is_loopback", lambda sock: False)
+    monkeypatch.setattr("pyro_events.server.net.listening.is_loopback", lambda sock: False)
     with EventServiceStarter("127.0.0.1", 0, use_ns=False):
         eventually(lambda: "everybody who can reach it" in caplog.text)
     assert caplog.records[0].levelno == logging.WARNING
@@ -131,7 +132,7 @@ def test_bound_elsewhere_than_to_the_loopback_it_says_so_loudly(
 def test_bound_elsewhere_with_ident_it_asks_for_tls(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyro_events.server.binding.is_loopback", lambda sock: False)
+    monkeypatch.setattr("pyro_events.server.net.listening.is_loopback", lambda sock: False)
     with EventServiceStarter("127.0.0.1", 0, use_ns=False, ident="secret"):
         eventually(lambda: "guarded by ident but without TLS" in caplog.text)
     assert caplog.text.count("TLS") == 1

@@ -1,0 +1,84 @@
+"""ResultCache: subjects whose targets are remembered, bounded, and forgotten name by name.
+
+Knows: which spellings of a name it holds. Must not know: how targets were found.
+
+Two generations: what is asked for moves to the recent one; when that is full it becomes the older
+one, and what was not asked for meanwhile is forgotten. So a flood of new subjects does not push out
+the ones in use, and looking up a recent one is one `dict.get`.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from ...constants import MATCH_CACHE_TARGETS
+
+__all__ = ["ResultCache"]
+
+T = TypeVar("T")
+
+
+class _Generation(Generic[T]):
+    """Results by subject as spelled, and the spellings of each name where they differ from its fold."""
+
+    __slots__ = ("results", "spellings", "targets")
+
+    def __init__(self) -> None:
+        self.results: dict[str, tuple[T, ...]] = {}
+        self.spellings: dict[str, list[str]] = {}
+        self.targets = 0
+
+    def put(self, subject: str, folded: str, result: tuple[T, ...]) -> None:
+        self.results[subject] = result
+        self.targets += len(result)
+        if subject != folded:
+            self.spellings.setdefault(folded, []).append(subject)
+
+    def forget(self, folded: str) -> None:
+        for subject in (folded, *self.spellings.pop(folded, ())):
+            self.targets -= len(self.results.pop(subject, ()))
+
+
+class ResultCache(Generic[T]):
+    """Remembers tuples of targets, which are replaced and never changed.
+
+    `recent` maps subjects to results: read it, do not write to it, and do not keep it.
+    """
+
+    __slots__ = ("_older", "_recent", "_subjects", "_targets", "recent")
+
+    def __init__(self, subjects: int, targets: int = MATCH_CACHE_TARGETS) -> None:
+        """Bounds of what is remembered, about: subjects (below 2: none), and targets of them together."""
+        self._subjects = subjects // 2
+        self._targets = targets // 2
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self._recent.results.keys() | self._older.results.keys())
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._older: _Generation[T] = _Generation()
+        self._recent: _Generation[T] = _Generation()
+        self.recent = self._recent.results
+
+    def recall(self, subject: str, folded: str) -> tuple[T, ...] | None:
+        """The result for `subject` if it is remembered, but not in `recent`."""
+        result = self._older.results.get(subject)
+        if result is not None:
+            self.remember(subject, folded, result)
+        return result
+
+    def remember(self, subject: str, folded: str, result: tuple[T, ...]) -> None:
+        """Put in the result for a subject that is not in `recent`. folded: its fold."""
+        if not self._subjects:
+            return
+        if len(self.recent) >= self._subjects or self._recent.targets + len(result) > self._targets:
+            self._older, self._recent = self._recent, _Generation()
+            self.recent = self._recent.results
+        self._recent.put(subject, folded, result)
+
+    def forget(self, folded: str) -> None:
+        """Forget every spelling of the name with that fold."""
+        self._recent.forget(folded)
+        self._older.forget(folded)

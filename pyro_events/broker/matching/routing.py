@@ -1,0 +1,206 @@
+"""RoutingTable: subject -> targets.
+
+Knows: subscriptions, by name and by pattern, and to whom they belong. Must not know: what a target
+is (anything hashable), how many subscriptions it may have, what is sent to it, nor that names and
+patterns came from a stranger: they are checked before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from itertools import chain, count, islice
+from typing import Generic, NamedTuple, TypeVar
+
+from ...constants import MATCH_CACHE_SUBJECTS
+from ..memory import name_bytes, pattern_bytes
+from .match_cache import ResultCache
+from .pattern_sets import PatternSets
+from .subjects import Pattern, fold
+
+__all__ = ["RoutingTable"]
+
+T = TypeVar("T", bound=Hashable)
+
+
+class _Target:
+    """What one target is subscribed to. Numbers grow in the order in which targets came."""
+
+    __slots__ = ("memory", "names", "number", "patterns", "program_size")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.names: dict[str, str] = {}  # folded name -> as spelled
+        self.patterns: dict[str, Pattern] = {}
+        self.program_size = 0
+        self.memory = 0
+
+
+class Addition(NamedTuple):
+    """What a target would have if something were added. subscriptions: their number. program_size: of its
+    patterns. memory: bytes that they take."""
+
+    subscriptions: int
+    program_size: int
+    memory: int
+
+
+class RoutingTable(Generic[T]):
+    """Finds the targets of a subject. Used by one caller at a time."""
+
+    def __init__(self, cache_size: int = MATCH_CACHE_SUBJECTS, patterns: PatternSets | None = None) -> None:
+        """cache_size: how many subjects are remembered with their targets, 0 for none.
+
+        patterns: where patterns are matched; empty, and of the default bounds unless given.
+        """
+        self._targets: dict[T, _Target] = {}
+        self._numbers = count()
+        # Targets by number: of each folded name, and of each pattern's text.
+        self._names: dict[str, dict[int, T]] = {}
+        self._patterns: dict[str, dict[int, T]] = {}
+        self._sets = PatternSets() if patterns is None else patterns
+        self._cache: ResultCache[T] = ResultCache(cache_size)
+
+    def match(self, subject: str) -> tuple[T, ...]:
+        """The targets of `subject`, each once.
+
+        They come in the order of each target's first subscription; a target that lost its last one
+        and subscribes again goes to the end. The longest call compiles one set of patterns.
+        """
+        found = self._cache.recent.get(subject)
+        return self._find(subject) if found is None else found
+
+    def _find(self, subject: str) -> tuple[T, ...]:
+        folded = fold(subject)
+        result = self._cache.recall(subject, folded)
+        if result is None:
+            result = self._look_up(subject, folded)
+            self._cache.remember(subject, folded, result)
+        return result
+
+    def _look_up(self, subject: str, folded: str) -> tuple[T, ...]:
+        found = self._names.get(folded, {})
+        texts = self._sets.match(subject)
+        if texts:
+            found = found.copy()
+            for text in texts:
+                found.update(self._patterns[text])
+        return tuple([found[number] for number in sorted(found)])
+
+    def add_name(self, name: str, target: T) -> bool:
+        """Subscribe `target` to a name; False if it was, however spelled (the first spelling stays)."""
+        folded = fold(name)
+        entry = self._entry(target)
+        if folded in entry.names:
+            return False
+        entry.names[folded] = name
+        entry.memory += name_bytes(name, folded)
+        self._names.setdefault(folded, {})[entry.number] = target
+        self._cache.forget(folded)
+        return True
+
+    def add_pattern(self, pattern: Pattern, target: T) -> bool:
+        """Subscribe `target` to a pattern; False if it was, to one spelled the same."""
+        text = pattern.text
+        entry = self._entry(target)
+        if text in entry.patterns:
+            return False
+        entry.patterns[text] = pattern
+        entry.program_size += pattern.program_size
+        entry.memory += pattern_bytes(text, pattern.program_size)
+        if text not in self._patterns:
+            self._patterns[text] = {}
+            self._sets.add(pattern)
+        self._patterns[text][entry.number] = target
+        self._cache.clear()
+        return True
+
+    def _entry(self, target: T) -> _Target:
+        entry = self._targets.get(target)
+        if entry is None:
+            entry = self._targets[target] = _Target(next(self._numbers))
+        return entry
+
+    def remove(self, name_or_pattern: str, target: T) -> bool:
+        """End the subscription of `target` to that name, to that pattern, or to both; False if none was."""
+        entry = self._targets.get(target)
+        if entry is None:
+            return False
+        by_name = self._remove_name(fold(name_or_pattern), entry)
+        by_pattern = self._remove_pattern(name_or_pattern, entry)
+        if not entry.names and not entry.patterns:
+            del self._targets[target]
+        return by_name or by_pattern
+
+    def remove_target(self, target: T) -> None:
+        """End all subscriptions of `target`, if it has any."""
+        entry = self._targets.pop(target, None)
+        if entry is None:
+            return
+        for folded in list(entry.names):
+            self._remove_name(folded, entry)
+        for text in list(entry.patterns):
+            self._remove_pattern(text, entry)
+
+    def _remove_name(self, folded: str, entry: _Target) -> bool:
+        name = entry.names.pop(folded, None)
+        if name is None:
+            return False
+        entry.memory -= name_bytes(name, folded)
+        targets = self._names[folded]
+        del targets[entry.number]
+        if not targets:
+            del self._names[folded]
+        self._cache.forget(folded)
+        return True
+
+    def _remove_pattern(self, text: str, entry: _Target) -> bool:
+        pattern = entry.patterns.pop(text, None)
+        if pattern is None:
+            return False
+        entry.program_size -= pattern.program_size
+        entry.memory -= pattern_bytes(pattern.text, pattern.program_size)
+        targets = self._patterns[text]
+        del targets[entry.number]
+        if not targets:
+            del self._patterns[text]
+            self._sets.remove(text)
+        self._cache.clear()
+        return True
+
+    def would_add(self, target: T, names: Iterable[str] = (), patterns: Iterable[Pattern] = ()) -> Addition:
+        """What `target` would have if these were added.
+
+        What it is subscribed to already, or is given twice, counts once. Nothing is changed.
+        """
+        entry = self._targets.get(target) or _Target(-1)
+        given: dict[str, str] = {}
+        for name in names:
+            given.setdefault(fold(name), name)  # as it would be spelled
+        new_names = [(name, folded) for folded, name in given.items() if folded not in entry.names]
+        new_patterns = {p.text: p.program_size for p in patterns if p.text not in entry.patterns}
+        subscriptions = len(entry.names) + len(entry.patterns) + len(new_names) + len(new_patterns)
+        memory = entry.memory + sum([name_bytes(name, folded) for name, folded in new_names])
+        memory += sum([pattern_bytes(text, size) for text, size in new_patterns.items()])
+        return Addition(subscriptions, entry.program_size + sum(new_patterns.values()), memory)
+
+    def memory(self, target: T) -> int:
+        """The bytes that the subscriptions of `target` take."""
+        entry = self._targets.get(target)
+        return 0 if entry is None else entry.memory
+
+    def known_pattern(self, text: str) -> Pattern | None:
+        """The pattern of that spelling if anybody is subscribed to it: it need not be compiled again."""
+        return self._sets.get(text)
+
+    def subscriptions(self, target: T, most: int | None = None) -> list[str]:
+        """The names, then the patterns of `target`, as spelled and in the order of subscribing.
+
+        most: how many of them, None for all.
+        """
+        entry = self._targets.get(target)
+        return [] if entry is None else list(islice(chain(entry.names.values(), entry.patterns), most))
+
+    def count(self, target: T) -> int:
+        """How many subscriptions `target` has."""
+        entry = self._targets.get(target)
+        return 0 if entry is None else len(entry.names) + len(entry.patterns)

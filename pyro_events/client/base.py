@@ -1,0 +1,210 @@
+"""What a publisher and a subscriber have in common, so that one class may be both.
+
+Knows: that a participant has up to two ends, each with its own connection. Must not know: what an
+end does.
+
+Each `__init__` adds its end, in either order, whether it is called by its name or by `super()`
+(constructors.py).
+
+Programs give objects attributes as they like, a `close` or a `daemon` of their own among them. So nothing
+here takes a method from the object where the class's is meant, and what is private has two underscores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NoReturn, Protocol, TypeVar
+
+from Pyro5.client import Proxy
+
+from ..client_name import chosen_client_name
+from ..errors import EventServiceError
+from ..transport.authenticated_proxy import IdentProxy
+from ..wire.passphrase import identity_of, sealed
+from .connection.discovery import Finder
+from .connection.reconnecting import Link
+
+Self = TypeVar("Self", bound="Participant")
+
+
+class End(Protocol):
+    """The publishing or the subscribing end of a participant."""
+
+    @property
+    def link(self) -> Link:
+        """Its connection for calls."""
+
+    def close(self) -> None:
+        """Release everything; may be called again, from any thread."""
+
+    def statistics(self) -> Any:
+        """A frozen snapshot."""
+
+
+class Uninitialised:
+    """Stands for an end until `__init__` makes it, so that a forgotten `__init__` is called by its name.
+
+    As an attribute of the class, it costs nothing where there is an end.
+    """
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # Python's own questions, which are answered with no
+            raise AttributeError(name)
+        raise EventServiceError(
+            f"call {self._role}.__init__ first, in the __init__ of the class derived from it"
+        )
+
+
+@dataclass(frozen=True)
+class ParticipantStatistics:
+    """The statistics of a class that inherits from both Publisher and Subscriber."""
+
+    publisher: Any
+    subscriber: Any
+
+
+class Participant:
+    """Base of Publisher and Subscriber: closing, statistics and the `with` statement."""
+
+    def getES(self) -> Proxy:
+        """A new Pyro5 proxy for the event service, which belongs to the calling thread; Pyro3's name.
+
+        It has the service's remote methods, such as `statistics`, and proves `ident` if there is one. Use it
+        in a `with` statement, or release it.
+        Raises EventServiceError before `__init__` has run.
+        """
+        link = next(iter(_ends(self).values())).link
+        return IdentProxy(link.address, link.identity) if link.identity is not None else Proxy(link.address)
+
+    def close(self) -> None:
+        """Release the connections and threads; harmless when done already.
+
+        A subscriber is unsubscribed from everything first.
+        """
+        ends = self.__dict__.get(_ENDS, {})
+        # The subscriber first: its handlers may still publish.
+        for role in ("subscriber", "publisher"):
+            if role in ends:
+                ends[role].close()
+
+    def statistics(self) -> Any:
+        """A frozen snapshot: PublisherStatistics, SubscriberStatistics, or both in one object with
+        the attributes `publisher` and `subscriber`."""
+        ends = _ends(self)
+        if len(ends) == 2:
+            return ParticipantStatistics(ends["publisher"].statistics(), ends["subscriber"].statistics())
+        (end,) = ends.values()
+        return end.statistics()
+
+    def __repr__(self) -> str:
+        kind = type(self).__name__
+        links = {id(end.link): end.link for end in self.__dict__.get(_ENDS, {}).values()}
+        if not links:
+            return f"<{kind}, not initialised>"
+        states = {_state(link): None for link in links.values()}
+        addresses = {str(link.address): None for link in links.values()}
+        name = next(iter(links.values())).name
+        return f"<{kind} {name!r} of {' and '.join(addresses)}, {' and '.join(states)}>"
+
+    def __dir__(self) -> Iterable[str]:
+        return [name for name in super().__dir__() if not name.startswith(_OURS)]
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} can be neither copied nor pickled, because it has connections and "
+            "threads: make another one where you need it"
+        )
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        type(self).close(self)  # the program may have an attribute of that name
+
+
+_ENDS = "_Participant__ends"
+# How the names of attributes begin that are not for users.
+_OURS = "_Participant__", "_Publisher__", "_Subscriber__", "_pyro"
+
+
+def add_end(participant: Participant, role: str, end: End) -> None:
+    """Add the end that plays `role`, which is "publisher" or "subscriber"."""
+    ends = participant.__dict__.setdefault(_ENDS, {})
+    previous = ends.get(role)
+    ends[role] = end
+    if previous is not None:  # __init__ was called twice
+        previous.close()
+
+
+def _ends(participant: Participant) -> dict[str, End]:
+    ends: dict[str, End] = participant.__dict__.get(_ENDS, {})
+    if not ends:
+        raise EventServiceError("call Publisher.__init__ or Subscriber.__init__ first")
+    return ends
+
+
+def _state(link: Link) -> str:
+    if link.closed:
+        return "closed"
+    return "connected" if link.connected else "not connected"
+
+
+class _NotGiven:
+    """The default of an argument that has two names."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+NOT_GIVEN: Any = _NotGiven()
+
+
+def either(function: str, name: str, value: Any, other: str, other_value: Any) -> Any:
+    """The value of an argument that has a name of ours and one of Pyro3's. Raises TypeError unless it was
+    given by one of them."""
+    if value is not NOT_GIVEN and other_value is not NOT_GIVEN:
+        raise TypeError(f"{function}: {name} and {other} are the same argument: give one of them")
+    if value is NOT_GIVEN and other_value is NOT_GIVEN:
+        raise TypeError(f"{function} needs the argument {name}")
+    return other_value if value is NOT_GIVEN else value
+
+
+def chosen_finder(
+    ident: object,
+    es_uri: object,
+    esURI: object,
+    name: object = None,
+    ns_host: Any = None,
+    ns_port: Any = None,
+) -> Finder:
+    """What finds the service that the arguments of a participant's `__init__` name.
+
+    name: what the service shall call the client; None stands for the script's name and process id.
+
+    Raises TypeError when both spellings of the address are given, TypeError or ValueError for what is no
+    passphrase, no address or no name, or where two arguments contradict each other.
+    """
+    ident = sealed(ident)
+    if es_uri is not None and esURI is not None:
+        raise TypeError("es_uri and esURI are the same argument: give one of them")
+    uri = es_uri if es_uri is not None else esURI
+    return Finder(uri, identity_of(ident), ns_host, ns_port, chosen_client_name(name))
+
+
+def checked_wait(wait: Any) -> float:
+    """Seconds to wait for the service. Raises TypeError or ValueError that says what they may be."""
+    if isinstance(wait, bool) or not isinstance(wait, (int, float)):
+        raise TypeError(f"wait must be a number of seconds, 0 for none, not {type(wait).__name__}")
+    if not wait >= 0:
+        raise ValueError(f"wait={wait} cannot be: give seconds, 0 for none, math.inf for ever")
+    return float(wait)

@@ -1,0 +1,1 @@
+"""Calls out: finds the service, connects, calls, connects again."""

@@ -1,0 +1,370 @@
+"""One connected socket to the service: the handshake, calls out, replies in.
+
+Knows: the socket and the wire. Must not know: threads (link.py sees to it that one at a time sends
+and one at a time receives), nor what to do when the connection is gone.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import msgpack
+import Pyro5.core
+
+from ...constants import MAX_HANDSHAKE_REPLY, MAX_REPLY, NAME_KEY
+from ...errors import ServiceUnreachableError
+from ...foreign_exceptions import is_foreign
+from ...transport import connecting
+from ...transport.addresses import UNIX
+from ...transport.authentication import Introduction
+from ...transport.keepalive import keep_alive
+from ...transport.tls import TlsSocket, client_context
+from ...wire.frames import (
+    CONNECT,
+    CONNECT_FAIL,
+    CONNECT_OK,
+    INVOKE,
+    MSGPACK,
+    RESULT,
+    Frame,
+    FrameError,
+    FrameLimits,
+    FrameReader,
+    TlsSpokenError,
+    write_frame,
+    write_header,
+)
+from ...wire.message_bound import announced_max_message
+from ...wire.passphrase import Identity
+from ...wire.replies import unpacked
+
+# Connecting, TLS and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
+CONNECT_TIMEOUT: Final = 5.0
+# What is sent at a time where sending must end in time: less than the room that `poll` waits for.
+_PIECE: Final = 4 * 1024
+# A reply to a publish takes 41 bytes; many fit, and more than the heap's own limit costs a mapping.
+RECEIVE_SIZE: Final = 64 * 1024
+
+_GREETING_LIMITS: Final = FrameLimits(
+    types=frozenset({CONNECT_OK, CONNECT_FAIL}),
+    size=MAX_HANDSHAKE_REPLY,
+    serializers=frozenset({MSGPACK}),
+)
+# The largest reply is the statistics of a service with thousands of subscribers.
+_REPLY_LIMITS: Final = FrameLimits(
+    types=frozenset({RESULT}), size=MAX_REPLY, serializers=frozenset({MSGPACK})
+)
+
+
+# A call: the msgpack of its method, arguments and named arguments, one after the other, in pieces of
+# which the first is small.
+Call = tuple[bytes | memoryview, ...]
+
+
+class Ticket:
+    """A call that was sent: `frame` becomes its reply, or `lost` says why there will be none."""
+
+    __slots__ = ("frame", "lost", "seq", "session")
+
+    def __init__(self, session: Session, seq: int) -> None:
+        self.session = session
+        self.seq = seq
+        self.frame: Frame | None = None
+        self.lost: str | None = None
+
+
+class Session:
+    """A connection that has shaken hands.
+
+    `dead` once it is of no more use, and `reason` why. Whoever finds that an exception has ended `send` or
+    `receive` in the middle sets `dead`, because nothing that follows would be in step.
+    """
+
+    __slots__ = (
+        "_name",
+        "_opening",
+        "_pending",
+        "_reader",
+        "_seq",
+        "address",
+        "announced",
+        "dead",
+        "local_host",
+        "reason",
+        "remote_host",
+        "sock",
+    )
+
+    def __init__(self, sock: socket.socket, uri: Pyro5.core.URI, name: str = "") -> None:
+        self.sock = sock
+        self._name = name
+        self.dead = False
+        self.reason: str | None = None
+        self.address = str(uri)
+        # Bytes of the largest message, if the service has said it.
+        self.announced: int | None = None
+        # The address that the service sees us at; a Unix domain socket has none.
+        self.local_host = "" if uri.sockname else str(sock.getsockname()[0])
+        # The address that it is at, as far as that is known.
+        self.remote_host = "" if uri.sockname else _remote_host(sock)
+        # Every call begins with an array of four whose first is the object.
+        self._opening = b"\x94" + msgpack.packb(uri.object)
+        self._pending: deque[Ticket] = deque()
+        self._reader = FrameReader(_GREETING_LIMITS)
+        self._seq = 0
+
+    @classmethod
+    def open(
+        cls,
+        uri: Pyro5.core.URI,
+        identity: Identity | None = None,
+        patience: float = CONNECT_TIMEOUT,
+        begun: Callable[[socket.socket], None] = lambda sock: None,
+        name: str = "",
+        timeout: float | None = None,
+    ) -> Session:
+        """Connect to a PYRO URI and shake hands, within CONNECT_TIMEOUT in all.
+
+        identity: what to prove, and what the service must prove. patience: seconds for connecting
+        alone. begun: called with the socket once it is connected. name: what the service shall call us.
+        timeout: another limit, in seconds, for everything.
+
+        Raises ServiceUnreachableError, AccessDeniedError, and EventServiceError for TLS settings that
+        cannot be used.
+        """
+        deadline = time.monotonic() + (CONNECT_TIMEOUT if timeout is None else timeout)
+        tried = False
+        while True:
+            introduction = Introduction(identity, uri.object, uri.location)
+            session = cls._attempt(uri, introduction, tried, patience, deadline, begun, name)
+            if session is not None:
+                return session
+            tried = True
+
+    @classmethod
+    def _attempt(
+        cls,
+        uri: Pyro5.core.URI,
+        introduction: Introduction,
+        tried: bool,
+        patience: float,
+        deadline: float,
+        begun: Callable[[socket.socket], None],
+        name: str,
+    ) -> Session | None:
+        """A session, or None when another attempt is worth while."""
+        context = client_context() if not uri.sockname else None
+        where = uri.location if context is None else f"{uri.location} (over TLS)"
+        try:
+            sock = _connected_socket(uri, min(deadline, time.monotonic() + patience), context)
+        except OSError as error:
+            if is_foreign(error, OSError):
+                raise
+            raise ServiceUnreachableError(
+                f"the event service at {where} cannot be reached: {connecting.reason(error)}"
+            ) from None
+        try:
+            begun(sock)
+            if isinstance(sock, TlsSocket):
+                sock.handshake(deadline)
+            session = cls(sock, uri, name)
+            if not session._greet(uri.object, deadline, introduction, tried):
+                sock.close()
+                return None
+            sock.settimeout(None)
+            return session
+        except (OSError, FrameError) as error:
+            sock.close()
+            if is_foreign(error, OSError, FrameError):
+                raise
+            raise _no_answer(error, uri, where, context is not None, deadline) from None
+        except BaseException:
+            sock.close()
+            raise
+
+    def _greet(self, object_id: str, deadline: float, introduction: Introduction, tried: bool) -> bool:
+        """Shake hands; False if the service wants another introduction."""
+        hello = {"handshake": introduction.hello, "object": object_id, NAME_KEY: self._name}
+        body = msgpack.packb(hello)
+        self.sock.sendall(write_frame(CONNECT, 0, MSGPACK, 0, body))
+        while (frame := self._reader.next_frame()) is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self.sock.settimeout(left)
+            self._feed()
+        answer = unpacked(frame)
+        if frame.type == CONNECT_FAIL:
+            if introduction.may_retry(answer, tried):
+                return False
+            reason = f"the event service at {self.address} refused the connection: {answer}"
+            raise ServiceUnreachableError(reason)
+        introduction.check(answer.get("handshake") if isinstance(answer, dict) else None)
+        metadata = answer.get("meta") if isinstance(answer, dict) else None
+        methods = metadata.get("methods") if isinstance(metadata, dict) else None
+        if isinstance(methods, list) and "publish_encoded" not in methods:
+            raise ServiceUnreachableError(f"the object at {self.address} is no event service")
+        self.announced = announced_max_message(answer)
+        self._reader.limits = _REPLY_LIMITS
+        return True
+
+    def send(self, call: Call, deadline: float | None = None) -> Ticket | None:
+        """Send a call; None if this connection has ended, and not all of the call has left.
+
+        deadline: on the monotonic clock; if not all has left by then, the session fails, and the ticket
+        says so. An exception of the program's own passes; then nobody knows what has left.
+        """
+        self._seq = seq = (self._seq + 1) & 0xFFFF
+        ticket = Ticket(self, seq)
+        others = call[1:]
+        size = len(self._opening) + (sum(map(len, call)) if others else len(call[0]))
+        start = write_header(INVOKE, 0, MSGPACK, seq, size) + self._opening + call[0]
+        self._pending.append(ticket)
+        try:
+            if deadline is not None:
+                self._send_by(deadline, start, *others)
+                return ticket
+            self.sock.sendall(start)
+            for piece in others:
+                self.sock.sendall(piece)
+        except OSError as error:
+            # A signal's handler may raise such a thing when everything has left.
+            if error.errno is None or is_foreign(error, OSError):
+                raise
+            # A part may be on its way: nothing can follow it. The others' outcome is unknown.
+            self.fail(f"sending failed: {error}")
+            return None
+        return ticket
+
+    def _send_by(self, deadline: float, *pieces: bytes | memoryview) -> None:
+        for piece in pieces:
+            for start in range(0, len(piece), _PIECE):
+                if not self._polled(writable=True, timeout=max(0.0, deadline - time.monotonic())):
+                    self.fail("the service did not take the whole call in time")
+                    return
+                self.sock.sendall(piece[start : start + _PIECE])
+
+    def receive(self) -> None:
+        """Wait for bytes, and give the replies among them to their tickets; or fail, if that is the end.
+
+        An exception of the program's own passes; then a reply may be half read.
+        """
+        try:
+            data = self.sock.recv(RECEIVE_SIZE)
+        except OSError as error:
+            if error.errno is None or is_foreign(error, OSError):
+                raise
+            self.fail(str(error))
+            return
+        if not data:
+            self.fail("it closed the connection")
+            return
+        reader = self._reader
+        try:
+            reader.feed(data)
+            while (frame := reader.next_frame()) is not None:
+                if not self._pending:
+                    raise FrameError("a reply that nobody waits for")
+                ticket = self._pending.popleft()
+                if frame.seq != ticket.seq:
+                    ticket.lost = "the replies are out of step"
+                    raise FrameError(f"reply {frame.seq} instead of {ticket.seq}")
+                ticket.frame = frame
+        except FrameError as error:
+            if is_foreign(error, FrameError):
+                raise
+            self.fail(str(error))
+
+    def _feed(self) -> None:
+        data = self.sock.recv(RECEIVE_SIZE)
+        if not data:
+            raise ConnectionError("it closed the connection")
+        self._reader.feed(data)
+
+    def readable(self, timeout: float = 0.0) -> bool:
+        """Whether there is something to receive, be it the end, within `timeout` seconds."""
+        return self._polled(writable=False, timeout=timeout)
+
+    def _polled(self, writable: bool, timeout: float) -> bool:
+        if hasattr(select, "poll"):
+            poller = select.poll()
+            poller.register(self.sock, select.POLLOUT if writable else select.POLLIN)
+            return bool(poller.poll(timeout * 1000))
+        ours = [self.sock]
+        return any(select.select([] if writable else ours, ours if writable else [], [], timeout))
+
+    def closed_while_idle(self) -> bool:
+        """Whether the service has ended this connection. Cheap; True only when no reply is awaited."""
+        return not self._pending and self.readable()
+
+    def fail(self, reason: str) -> None:
+        """Give up: whoever sends or receives is woken, and calls without a reply learn the reason."""
+        self.reason = self.reason or reason
+        self.dead = True
+        # The reason first: whoever is woken would only find the connection closed.
+        waiting, self._pending = self._pending, deque()
+        for ticket in waiting:
+            ticket.lost = self.reason
+        shut_down(self.sock)
+
+    def close(self) -> None:
+        """Release the socket; nobody may be using it."""
+        self.sock.close()
+
+
+def shut_down(sock: socket.socket) -> None:
+    """End a connection, waking whoever waits for it; harmless for one that has ended."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError as error:
+        if is_foreign(error, OSError):
+            raise
+
+
+def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLContext | None) -> socket.socket:
+    """A stream socket, connected. The one place where a client's socket is made.
+
+    context: makes it a TlsSocket, which has not shaken hands. Raises OSError.
+    """
+    if uri.sockname:
+        return connecting.connect(UNIX + uri.sockname, 0, deadline)
+    sock = connecting.connect(uri.host, uri.port, deadline)
+    try:
+        keep_alive(sock)
+        return sock if context is None else TlsSocket(sock, context, server_hostname=uri.host)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _no_answer(
+    error: Exception, uri: Pyro5.core.URI, where: str, secured: bool, deadline: float
+) -> ServiceUnreachableError:
+    """In words, why what was connected to has not answered as an event service."""
+    host = UNIX + uri.sockname if uri.sockname else uri.host
+    trouble = connecting.tls_trouble(error, secured, host, uri.port, deadline)
+    if trouble is not None:
+        text = trouble.text
+    elif isinstance(error, TimeoutError):
+        text = "no answer in time, though it accepts connections: it hangs, or is something else"
+    else:
+        text = connecting.reason(error)
+    failure = ServiceUnreachableError(f"what listens at {where} does not answer as an event service: {text}")
+    failure.temporary = trouble is None or not trouble.certain
+    failure.tls = not failure.temporary or isinstance(error, (ssl.SSLError, TlsSpokenError))
+    return failure
+
+
+def _remote_host(sock: socket.socket) -> str:
+    try:
+        return str(sock.getpeername()[0])
+    except OSError as error:  # it has been reset already
+        if is_foreign(error, OSError):
+            raise
+        return ""

@@ -1,0 +1,180 @@
+"""Finding the event service.
+
+Knows: how its address is spelled, and what the name server is asked. Must not know: what is then said to
+the service.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import Pyro5.core
+import Pyro5.errors
+from Pyro5 import config
+
+from ...constants import EVENTSERVER_NAME
+from ...errors import ServiceNotFoundError
+from ...foreign_exceptions import is_foreign
+from ...transport.addresses import (
+    UNIX,
+    checked_host,
+    checked_port,
+    format_address,
+    is_ip_address,
+    split_address,
+)
+from ...transport.name_server import NameServer
+from ...transport.name_server_search import LOOKUP, find_name_server
+from ...wire.passphrase import Identity
+
+# When a service that was lost is looked for again and again, all that is asked of the name server is
+# given this many seconds: no more, so that the last address is tried again soon.
+QUICK_LOOKUP: Final = 0.7
+
+# A host may be called `pyro`: what follows a URI's protocol is an object, and no number alone.
+_PROTOCOL: Final = re.compile(r"(PYRO(?!:\d+$)|PYRONAME|PYROMETA):", re.I | re.A)
+_WRITE: Final = (
+    f"write HOST:PORT, such as lab-server:9095 or [::1]:9095, or a URI, which looks like "
+    f"PYRO:{EVENTSERVER_NAME}@hostname:port; without es_uri the name server is asked"
+)
+
+
+def parse_uri(es_uri: object) -> Pyro5.core.URI:
+    """The address of the service as a Pyro5 URI; None stands for its name in the name server.
+
+    es_uri: `host:port`, or a PYRO, PYRONAME or PYROMETA URI, as text or as Pyro5's URI.
+    Raises TypeError or ValueError that says what to write.
+    """
+    if es_uri is None:
+        es_uri = "PYRONAME:" + EVENTSERVER_NAME
+    if not isinstance(es_uri, (str, Pyro5.core.URI)):
+        raise TypeError(f"es_uri must be a str or a Pyro5 URI, not {type(es_uri).__name__}; {_WRITE}")
+    text = str(es_uri)
+    try:
+        if not _PROTOCOL.match(text):
+            return Pyro5.core.URI(f"PYRO:{EVENTSERVER_NAME}@{_location(text)}")
+        named, at, location = text.partition("@")
+        if any(character.isspace() for character in text):
+            raise ValueError("it has a blank in it")
+        if at:
+            needed = named.upper().startswith("PYRO:")
+            text = f"{named}@{_location(location, None if needed else config.NS_PORT)}"
+        return Pyro5.core.URI(text)
+    except (ValueError, Pyro5.errors.PyroError) as error:
+        if is_foreign(error, ValueError, Pyro5.errors.PyroError):
+            raise
+        raise ValueError(
+            f"es_uri={str(es_uri)!r} is no address of an event service: {error}; {_WRITE}"
+        ) from None
+
+
+def _location(text: str, default_port: int | None = None) -> str:
+    """A location as it stands in a URI. Raises ValueError that says what is wrong."""
+    if text.startswith(UNIX):
+        return text
+    if default_port is not None and not text.rpartition("]")[2].count(":"):
+        text = f"{text}:{default_port}"
+    return format_address(*split_address(text))
+
+
+class Finder:
+    """Names the addresses at which the service may be, the likeliest first."""
+
+    def __init__(
+        self,
+        es_uri: object = None,
+        identity: Identity | None = None,
+        ns_host: str | ipaddress.IPv4Address | ipaddress.IPv6Address | None = None,
+        ns_port: int | None = None,
+        name: str = "",
+    ) -> None:
+        """es_uri: as for `parse_uri`; None: ask the name server for EVENTSERVER_NAME. identity: what the
+        name server and the service must prove, and is proved to them. ns_host, ns_port: where the name
+        server is; None is as Pyro5's settings say. name: what the service shall call the client.
+
+        Raises TypeError or ValueError for what cannot be.
+        """
+        self._wanted = wanted = parse_uri(es_uri)
+        self._ns_host = checked_host("ns_host", ns_host, unix=True)
+        self._ns_port = checked_port("ns_port", ns_port)
+        places = {"ns_host": self._ns_host, "ns_port": self._ns_port}
+        given = [place for place, value in places.items() if value is not None]
+        if given and (wanted.protocol == "PYRO" or wanted.location):
+            raise ValueError(
+                f"es_uri={str(es_uri)!r} says already where to look, so {' and '.join(given)} would not be "
+                "used: give the one or the other"
+            )
+        if wanted.location and wanted.protocol != "PYRO":
+            self._ns_host = UNIX + wanted.sockname if wanted.sockname else wanted.host
+            self._ns_port = None if wanted.sockname else wanted.port
+        self._last: Pyro5.core.URI | None = None
+        self._name_server: tuple[str, int] | None = None
+        self.identity = identity
+        self.name = name
+
+    def candidates(self, quick: bool = False) -> Iterator[Pyro5.core.URI]:
+        """First the address that was good last, then what the name server says if it says another.
+
+        quick: ask the name server only where it was found before, within QUICK_LOOKUP, and only once.
+        Raises ServiceNotFoundError when the name server has to be asked and does not help, or
+        AccessDeniedError.
+        """
+        last = self._last
+        if last is not None:
+            yield last
+        if last is None or self._wanted.protocol != "PYRO":
+            fresh = self._resolved(quick)
+            if fresh != last:
+                yield fresh
+
+    @property
+    def delay(self) -> float:
+        """Seconds that Pyro5's NS_LOOKUP_DELAY gives a name that is not registered yet."""
+        return 0.0 if self._wanted.protocol == "PYRO" else float(config.NS_LOOKUP_DELAY)
+
+    def was_good(self, uri: Pyro5.core.URI) -> None:
+        """Remember the address of a connection that was made."""
+        self._last = uri
+
+    def source(self, uri: Pyro5.core.URI) -> str:
+        """Who has told an address that `candidates` named, for an error about it; "" for the program."""
+        if self._wanted.protocol == "PYRO" or self._name_server is None:
+            return ""
+        host = self._name_server[0]
+        text = f" (the name server at {format_address(*self._name_server)} has it registered there"
+        if _is_loopback(uri.host) and not _is_loopback(host) and not host.startswith(UNIX):
+            text += (
+                ", but that is an address for its own machine alone: start the service with --host and an "
+                "address that others can reach, or tell that address by --nathost"
+            )
+        else:
+            text += ": is it running, and can it be reached from here?"
+        return text + ")"
+
+    def _resolved(self, quick: bool) -> Pyro5.core.URI:
+        """The PYRO URI of what is wanted."""
+        if self._wanted.protocol == "PYRO":
+            return self._wanted
+        with self._asked(quick) as names:
+            found = names.find(self._wanted, 0.0 if quick else self.delay)
+            self._name_server = names.host, names.port
+            return found
+
+    def _asked(self, quick: bool) -> NameServer:
+        if quick and self._name_server is not None:
+            return NameServer(*self._name_server, self.identity, time.monotonic() + QUICK_LOOKUP)
+        try:
+            return find_name_server(self._ns_host, self._ns_port, self.identity, LOOKUP)
+        except ServiceNotFoundError as error:
+            if is_foreign(error, ServiceNotFoundError):
+                raise
+            error.args = (f"no event service found: {error}",)
+            raise
+
+
+def _is_loopback(host: str | None) -> bool:
+    return host is not None and (host in ("localhost", "::1") or (host[:4] == "127." and is_ip_address(host)))

@@ -1,0 +1,461 @@
+"""A link to the service that any thread may use, and that connects again by itself.
+
+Knows: which thread may send and which may receive, and what is certain when a connection breaks.
+Must not know: what the calls mean.
+
+Two locks: `_sending` orders the calls of all threads on the wire; `_receiving` is held by the one
+thread that reads, for itself and for those whose replies come before its own. A thread that needs
+both takes `_receiving` first.
+
+A signal's handler, or anything else that runs in the middle of a thread (interruptions.py), may use the link
+that the thread is using. The locks are reentrant, and `_writing` and `_reading` tell that somebody is at
+work behind them: if it is the same thread, the inner call goes over a link of its own, `_beside`. An
+exception that ends sending or receiving in the middle leaves a session that is `dead`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import weakref
+from typing import Any, Final
+
+from ...constants import MAX_MESSAGE
+from ...errors import (
+    AccessDeniedError,
+    AnswerTimeoutError,
+    EventServiceError,
+    OutcomeUnknownError,
+    ServiceNotFoundError,
+    ServiceUnreachableError,
+)
+from ...foreign_exceptions import is_foreign
+from ...service_threads import refuse_in_service_thread, running
+from ...wire.msgpack_pool import pack
+from ...wire.passphrase import Identity
+from ...wire.replies import read_reply
+from ..interruptions import owned, within
+from ..publishing.entry import too_large
+from .connection import CONNECT_TIMEOUT, Call, Session, Ticket, shut_down
+from .discovery import Finder
+
+# What is said to a program that goes on with what it has closed.
+CLOSED: Final = "this publisher or subscriber is closed: its program has called close()"
+# A link that was idle for this many seconds is looked at before it is used: a restarted service
+# then costs no spurious error. No service restarts faster, and no busy link pays for the look.
+IDLE: Final = 0.05
+# Seconds for connecting, when a lost service is looked for again and again: just beyond the second
+# after which Linux repeats a lost SYN, so that no two are more than two seconds apart.
+QUICK_CONNECT: Final = 1.1
+# Seconds for all of a constructor's connecting, look-up included: its user has an answer within two.
+FIRST_CONNECT: Final = 1.9
+# A constructor that waits for its service tries again after so many seconds, and at last after these.
+_FIRST_DELAY: Final = 0.05
+_LAST_DELAY: Final = 0.8
+# How long a thread that closes a session waits for those it has just woken to let go of it.
+_LET_GO: Final = 1.0
+# Calls that may be made in the middle of each other by one thread: beyond it, something calls itself.
+_DEPTH: Final = 8
+
+_NO_NAMED_ARGUMENTS: Final = b"\x80"
+
+
+def packed_call(method: str, *arguments: Any) -> Call:
+    """A call as `Link.post` takes it."""
+    return (pack(method) + pack(arguments) + _NO_NAMED_ARGUMENTS,)
+
+
+class Link:
+    """One connection to the service at a time, made when it is needed.
+
+    A call whose connection breaks before its reply came raises OutcomeUnknownError and is never
+    repeated. Connecting raises ServiceNotFoundError or ServiceUnreachableError, and then nothing
+    was sent.
+    """
+
+    def __init__(self, finder: Finder, depth: int = 0) -> None:
+        """depth: how many links this one is beside of."""
+        self._finder = finder
+        self._depth = depth
+        self._session: Session | None = None
+        self._used = 0.0
+        self._closed = False
+        self._opening: socket.socket | None = None
+        self._last_address: str | None = None
+        self._last_host = ""
+        self.reconnects = 0
+        self._beside: Link | None = None
+        # Bytes of the largest message, as the service said when it was last connected to, and what holds if
+        # it did not. Plain attributes, because they are read for each event.
+        self.announced: int | None = None
+        self.max_message = MAX_MESSAGE
+        self._make_locks()
+        _links.add(self)
+
+    def _make_locks(self) -> None:
+        self._sending = threading.RLock()
+        self._receiving = threading.RLock()
+        self._writing = self._reading = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as one can know without using it."""
+        session = self._session
+        return session is not None and not session.dead
+
+    @property
+    def address(self) -> str | None:
+        """The URI of the service that the link is, or was last, connected to."""
+        return self._last_address
+
+    @property
+    def name(self) -> str:
+        """What the service calls this client."""
+        return self._finder.name
+
+    @property
+    def identity(self) -> Identity | None:
+        """What is proved to the service, and demanded of it."""
+        return self._finder.identity
+
+    @property
+    def closed(self) -> bool:
+        """Whether the program has closed it."""
+        return self._closed
+
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of using it."""
+        return owned(self._sending) or owned(self._receiving)
+
+    @property
+    def local_host(self) -> str:
+        """This program's address towards the service, "" for none; the link must have connected."""
+        session = self._session
+        return session.local_host if session is not None else ""
+
+    @property
+    def remote_host(self) -> str:
+        """The service's address, as it was last connected to, "" for none."""
+        return self._last_host
+
+    def connect(self, quick: bool = False) -> None:
+        """Connect if there is no connection.
+
+        quick: do not try for long, because the caller will come again soon.
+        """
+        with self._sending:
+            if self._writing:
+                return  # the same thread is about to
+            self._writing = True
+            try:
+                self._usable(quick)
+            finally:
+                self._writing = False
+
+    def connect_first(self, wait: float = 0.0) -> None:
+        """Connect, for a constructor: an answer comes within two seconds.
+
+        wait: seconds for which a service, or a name server, that is not there yet is tried again.
+        Raises as `connect` does, at once what no waiting mends.
+        """
+        until = time.monotonic() + wait
+        delay = _FIRST_DELAY
+        waited = ""
+        while True:
+            try:
+                with self._sending:
+                    self._connected_anew(False, time.monotonic() + FIRST_CONNECT + self._finder.delay)
+                return
+            except (ServiceNotFoundError, ServiceUnreachableError) as error:
+                if is_foreign(error, EventServiceError):
+                    raise
+                left = until - time.monotonic()
+                if not error.temporary or left <= 0:
+                    error.args = (f"{error}{waited}",)
+                    raise error.with_traceback(None) from None  # its user's frames are what helps
+            except EventServiceError as error:
+                if is_foreign(error, EventServiceError):
+                    raise
+                raise error.with_traceback(None) from None
+            time.sleep(min(delay, left))
+            waited = f" (after waiting {wait:g} s)"
+            delay = min(2 * delay, _LAST_DELAY)
+
+    def check_size(self, size: int) -> None:
+        """Raise MessageTooLargeError if the service does not take a message of that many bytes.
+
+        The service may have been started again with another bound: this connects if there is no connection.
+        """
+        self.connect()
+        if size > self.max_message:
+            raise too_large(size, self.max_message, self.address)
+
+    def drop(self, reason: str) -> None:
+        """Give the connection up; the next call makes a new one."""
+        session = self._session
+        if session is not None:
+            self._retire(session, reason)
+
+    def call(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
+        """Make a call and return its result, or raise the error that it answered with.
+
+        timeout: seconds to wait for the reply; then AnswerTimeoutError, and the connection is given up.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        ticket = self.post(packed_call(method, *arguments), deadline)
+        if not self.settled(ticket, deadline):
+            self._retire(ticket.session, "it did not answer in time")
+            raise _late(ticket.session.address)
+        return self.wait(ticket)
+
+    def post(self, call: Call, deadline: float | None = None, looked: bool = False) -> Ticket:
+        """Send a call made by `packed_call`. Its ticket can be waited for, in any order, or forgotten.
+
+        deadline: on the monotonic clock, for sending and for connecting. Raises AnswerTimeoutError when
+        nothing could be sent by then. Where the calling thread is in the middle of another call, this one
+        goes over a connection of its own and is answered when this returns; looked: it is known not to be.
+        """
+        if not looked and (self._reading or running or deadline is not None):
+            return self._look_and_post(call, deadline)
+        for _ in range(2):
+            session: Session | None = None
+            with self._sending:
+                if self._writing:  # only the thread that does can come here meanwhile
+                    break
+                self._writing = True
+                try:
+                    usable = self._usable(deadline=deadline)
+                    if len(call) > 1 and len(call[1]) > self.max_message:
+                        raise too_large(len(call[1]), self.max_message, usable.address)
+                    session = usable
+                    ticket = session.send(call, deadline)
+                except BaseException:
+                    self._writing = False
+                    if session is not None:
+                        session.dead = True
+                        session.fail("sending was interrupted")
+                    raise
+                self._writing = False
+            if ticket is not None:
+                return ticket
+            # Not all of the call had left, so it was not made: it may go over a new connection.
+            self._retire(session, "sending failed")
+        else:
+            raise ServiceUnreachableError(f"the event service at {self.address} closes every connection")
+        return self._post_beside(call, deadline)
+
+    def _look_and_post(self, call: Call, deadline: float | None) -> Ticket:
+        refuse_in_service_thread()
+        if self._reading and owned(self._receiving):
+            return self._post_beside(call, deadline)
+        if deadline is None:
+            return self.post(call, looked=True)
+        tickets: list[Ticket] = []
+
+        def post() -> None:
+            tickets.append(self.post(call, deadline, looked=True))
+
+        if not within(self._sending, deadline - time.monotonic(), post):
+            raise self.not_sent_in_time()
+        return tickets[0]
+
+    def not_sent_in_time(self) -> AnswerTimeoutError:
+        """What to raise when the time was up before a call was sent."""
+        return AnswerTimeoutError(
+            f"the call could not be sent to the event service at {self.address} within the time given; it "
+            "was not made"
+        )
+
+    def _post_beside(self, call: Call, deadline: float | None) -> Ticket:
+        """The calling thread is in the middle of using this link: make the call on another one."""
+        if self._beside is None:
+            if self._depth >= _DEPTH:
+                raise EventServiceError(
+                    f"a call to the event service was made in the middle of {_DEPTH} others by one thread: "
+                    "what is called by it (a signal's or logging handler, a __del__) calls it again"
+                )
+            self._beside = Link(self._finder, self._depth + 1)
+        link = self._beside
+        if self._closed:
+            link.close()
+        ticket = link.post(call, deadline)
+        if not link.settled(ticket, deadline):
+            raise _late(ticket.session.address)
+        return ticket
+
+    def wait(self, ticket: Ticket, deadline: float | None = None) -> Any:
+        """The result of a call that was posted, or the error that it answered with.
+
+        deadline: on the monotonic clock; then AnswerTimeoutError, and the connection stays in use: the
+        reply may still come, and may be waited for again.
+        """
+        if not self.settled(ticket, deadline):
+            raise _late(ticket.session.address)
+        if ticket.frame is not None:
+            return read_reply(ticket.frame)
+        if deadline is not None and time.monotonic() >= deadline:
+            raise _late(ticket.session.address, f" ({ticket.lost})")
+        raise OutcomeUnknownError(
+            f"the connection to the event service at {ticket.session.address} broke before it had "
+            f"answered ({ticket.lost}); whether the call has taken effect is unknown, and it was not repeated"
+        )
+
+    def settled(self, ticket: Ticket, deadline: float | None) -> bool:
+        """Receive until a ticket has its reply, or will have none; False if that takes too long."""
+        if ticket.frame is not None or ticket.lost is not None:
+            return True
+        if running:
+            refuse_in_service_thread()
+        if deadline is None:
+            with self._receiving:
+                self._receive(ticket)
+        else:
+            within(self._receiving, deadline - time.monotonic(), lambda: self._receive(ticket, deadline))
+        if ticket.session.dead:
+            self._retire(ticket.session, "")
+        return ticket.frame is not None or ticket.lost is not None
+
+    def _receive(self, ticket: Ticket, deadline: float | None = None) -> None:
+        """As above; `_receiving` is held."""
+        session = ticket.session
+        self._reading = True
+        try:
+            while ticket.frame is None and ticket.lost is None:
+                if session.dead:
+                    ticket.lost = session.reason or "another call was interrupted"
+                elif deadline is None or session.readable(max(0.0, deadline - time.monotonic())):
+                    session.receive()
+                else:
+                    break
+        except BaseException:
+            # A reply may be half read: no other may be taken for it.
+            session.dead = True
+            self._reading = False
+            session.fail("receiving was interrupted")
+            raise
+        self._reading = False
+
+    def _usable(self, quick: bool = False, deadline: float | None = None) -> Session:
+        """The session to send on; `_sending` is held. deadline: for a connection that has to be made."""
+        if self._closed:
+            raise EventServiceError(CLOSED)
+        session = self._session
+        now = time.monotonic()
+        if session is not None and not session.dead:
+            if now - self._used < IDLE or not session.closed_while_idle():
+                self._used = now
+                return session
+            session.fail("the service closed the connection")
+        if session is not None:
+            self._release(session)
+        if deadline is None:
+            return self._connected_anew(quick)
+        try:
+            return self._connected_anew(quick, min(deadline, now + CONNECT_TIMEOUT))
+        except (ServiceNotFoundError, ServiceUnreachableError) as error:
+            if time.monotonic() < deadline or is_foreign(error, EventServiceError):
+                raise
+            raise self.not_sent_in_time() from error
+
+    def _release(self, session: Session) -> None:
+        """Close a session that has ended; whoever receives on it, and is woken, does so otherwise."""
+        session.fail("it was given up")
+        within(self._receiving, 0.0, session.close)
+
+    def _connected_anew(self, quick: bool, deadline: float | None = None) -> Session:
+        """deadline: on the monotonic clock, for the look-up too; None: CONNECT_TIMEOUT for each address."""
+        failure: ServiceUnreachableError | AccessDeniedError | None = None
+        patience = QUICK_CONNECT if quick else CONNECT_TIMEOUT
+        for uri in self._finder.candidates(quick):
+            timeout = None if deadline is None else deadline - time.monotonic()
+            try:
+                session = Session.open(
+                    uri, self._finder.identity, patience, self._begin, self._finder.name, timeout
+                )
+            except (ServiceUnreachableError, AccessDeniedError) as error:
+                if is_foreign(error, ServiceUnreachableError, AccessDeniedError):
+                    raise
+                error.args = (f"{error}{self._finder.source(uri)}", *error.args[1:])
+                failure = error
+                continue
+            finally:
+                self._opening = None
+            self._finder.was_good(uri)
+            self.announced = session.announced
+            self.max_message = MAX_MESSAGE if session.announced is None else session.announced
+            if self._last_address is not None:
+                self.reconnects += 1
+            self._session, self._last_address = session, session.address
+            self._last_host = session.remote_host
+            self._used = time.monotonic()
+            if self._closed:
+                session.close()
+                raise EventServiceError(CLOSED)
+            return session
+        assert failure is not None, "a finder names at least one address"
+        raise failure
+
+    def _begin(self, sock: socket.socket) -> None:
+        """A socket is connected and about to shake hands: `close` must be able to interrupt that."""
+        self._opening = sock
+        if self._closed:
+            raise EventServiceError(CLOSED)
+
+    def _retire(self, session: Session, reason: str) -> None:
+        """Wake whoever uses the session, then release its socket."""
+        session.fail(reason)
+        # With a bound, because a thread that was woken may be kept from going on; then it, or the next
+        # call, releases the socket. None at all where this thread sends, for which a receiver may wait.
+        seconds = 0.0 if owned(self._sending) else _LET_GO
+        within(self._receiving, seconds, lambda: within(self._sending, seconds, session.close))
+
+    def close(self) -> None:
+        """End the connection for good; a thread that waits for a reply is woken."""
+        self._closed = True
+        beside = self._beside
+        if beside is not None:
+            beside.close()
+        opening = self._opening
+        if opening is not None:
+            shut_down(opening)
+        session = self._session
+        if session is not None:
+            self._retire(session, "this program closed it")
+
+    def disown(self) -> None:
+        """In a forked child: release the parent's connection without a word on it, for good."""
+        self._closed = True
+        self._forked()
+
+    def _forked(self) -> None:
+        """In a forked child: let go of the parent's connection without a word on it."""
+        session, self._session = self._session, None
+        opening, self._opening = self._opening, None
+        self._make_locks()
+        if opening is not None:
+            opening.close()
+        if session is not None:
+            session.dead = True
+            session.close()
+
+
+def _late(address: str, more: str = "") -> AnswerTimeoutError:
+    return AnswerTimeoutError(
+        f"the event service at {address} did not answer within the time given{more}; whether the call has "
+        "taken effect, or still will, is unknown"
+    )
+
+
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for link in list(_links):
+        link._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

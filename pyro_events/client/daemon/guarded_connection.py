@@ -1,0 +1,191 @@
+"""The guarded connection: what a stranger may send to a subscriber's daemon.
+
+Knows: the frames' limits and deadlines, and how Pyro5's own code reads. Must not know: objects,
+calls, or what becomes of an event.
+
+Pyro5 reads with `recv` and hands a body to the serializer that its header names. Here every frame
+is judged by its header and read whole before Pyro5 sees a byte of it: never marshal, kept-serialized
+or compressed frames, nothing too large, nothing that drips in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from dataclasses import replace
+from typing import Final
+
+import msgpack
+import Pyro5.errors
+from Pyro5.socketutil import SocketConnection
+
+from ...constants import BATCH_BYTES, FRAME_TIMEOUT, HANDSHAKE_TIMEOUT, KIB, MAX_HANDSHAKE, MAX_STOCK_CALL
+from ...transport.authentication import STOCK_HELLO
+from ...transport.tls import TlsSocket, failure_of
+from ...wire.frames import (
+    CONNECT,
+    CONNECT_FAIL,
+    CORRELATED,
+    INVOKE,
+    MSGPACK,
+    ONEWAY,
+    PING,
+    Frame,
+    FrameError,
+    FrameLimits,
+    FrameReader,
+    TlsSpokenError,
+    write_frame,
+)
+
+# One read takes a batch of a few thousand small events; more than this and the memory allocator
+# maps and unmaps it every time.
+RECEIVE_SIZE: Final = 64 * KIB
+# A batch is closed by the event that takes it over BATCH_BYTES; subjects and numbers come on top.
+_BESIDE_MESSAGE: Final = BATCH_BYTES + 64 * KIB
+
+_HELLO_LIMITS: Final = FrameLimits(types=frozenset({CONNECT}), size=MAX_HANDSHAKE, compressed=False)
+_CALL_LIMITS: Final = FrameLimits(types=frozenset({INVOKE, PING}), size=MAX_STOCK_CALL, compressed=False)
+_SIZES: Final = struct.Struct("!II")
+_SIZES_AT: Final = 12
+
+
+class TlsFailedError(Pyro5.errors.CommunicationError):
+    """A connection came to nothing because of TLS, and another one from there would too."""
+
+
+class GuardedConnection(SocketConnection):
+    """A connection to the daemon. One thread at a time reads; any may send."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._reader = FrameReader(_HELLO_LIMITS)
+        self._plain = not isinstance(sock, TlsSocket)  # what is decrypted comes in pieces of its own
+        self._replay = memoryview(b"")
+        self._mute = False
+        self._sending = threading.Lock()
+        # What the handshake is answered with, once it has been judged.
+        self.greeting: object = STOCK_HELLO
+
+    @property
+    def buffered(self) -> bool:
+        """Whether bytes were read that no frame has been made of yet."""
+        return bool(self._reader.buffered)
+
+    def read_hello(self) -> Frame:
+        """Read the first frame, for Pyro5's handshake to `recv`; within HANDSHAKE_TIMEOUT in all,
+        TLS included.
+
+        Raises FrameError, after telling the stranger why, TlsFailedError, Pyro5's TimeoutError, or its
+        ConnectionClosedError for one who has left.
+        """
+        deadline = time.monotonic() + HANDSHAKE_TIMEOUT
+        if isinstance(self.sock, TlsSocket):
+            try:
+                self.sock.handshake(deadline)
+            except TimeoutError as error:
+                raise Pyro5.errors.TimeoutError(str(error)) from error
+            except OSError as error:
+                if not self.sock.first:
+                    raise Pyro5.errors.ConnectionClosedError("it left without a word") from error
+                raise TlsFailedError(failure_of(error, self.sock.first)) from error
+        try:
+            frame = self._read(deadline)
+        except FrameError as error:
+            self.refuse(error.header.seq if error.header is not None else 0, str(error))
+            if isinstance(error, TlsSpokenError):
+                raise TlsFailedError(str(error)) from error
+            raise
+        self._reader.limits = _CALL_LIMITS
+        self.serve(frame)
+        return frame
+
+    def expect_batches(self, max_message: int) -> None:
+        """From now on batches of events may come, whose last message takes at most that many bytes."""
+        self._reader.limits = replace(_CALL_LIMITS, large=_BESIDE_MESSAGE + max_message)
+
+    def refuse(self, seq: int, reason: str) -> None:
+        """Answer the first frame with a refusal."""
+        # Msgpack, because Pyro5 would use marshal for a peer that it cannot understand.
+        self.send(write_frame(CONNECT_FAIL, 0, MSGPACK, seq, msgpack.packb(reason)))
+
+    def read_call(self) -> Frame:
+        """The next frame, however long it takes to begin. Raises as `read_hello` does."""
+        return self._reader.next_frame() or self._read(None)
+
+    def _read(self, deadline: float | None) -> Frame:
+        """The next frame, by `deadline`; None: FRAME_TIMEOUT after it has begun."""
+        sock, reader = self.sock, self._reader
+        try:
+            while True:
+                if deadline is None and reader.buffered:
+                    deadline = time.monotonic() + FRAME_TIMEOUT
+                if deadline is not None:
+                    sock.settimeout(max(deadline - time.monotonic(), 0.001))
+                space = reader.space() if self._plain else None
+                if space is None:
+                    data = sock.recv(RECEIVE_SIZE)
+                    reader.feed(data)
+                    received = len(data)
+                else:
+                    received = sock.recv_into(space)
+                    reader.filled(received)
+                if not received:
+                    raise Pyro5.errors.ConnectionClosedError("it was closed by the other side")
+                frame = reader.next_frame()
+                if frame is not None:
+                    if deadline is not None:
+                        sock.settimeout(None)
+                    return frame
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise TimeoutError
+        except TimeoutError:
+            raise Pyro5.errors.TimeoutError("a message was begun and not completed in time") from None
+        except OSError as error:
+            raise Pyro5.errors.ConnectionClosedError(f"receiving failed: {error}") from error
+
+    def serve(self, frame: Frame) -> None:
+        """Let Pyro5's own code `recv` a frame that has been judged.
+
+        Raises FrameError for one so large that only a batch of events may be.
+        """
+        if len(frame.payload) + len(frame.annotations) > MAX_STOCK_CALL:
+            raise FrameError(f"message too large (at most {MAX_STOCK_CALL} bytes)", frame)
+        # A one-way call is made like any other, in this thread, and its reply is dropped: Pyro5
+        # would start a thread for each.
+        self._mute = bool(frame.flags & ONEWAY)
+        flags = frame.flags & ~(ONEWAY | CORRELATED)
+        whole = bytearray(
+            write_frame(frame.type, flags, frame.serializer_id, frame.seq, frame.annotations + frame.payload)
+        )
+        _SIZES.pack_into(whole, _SIZES_AT, len(frame.payload), len(frame.annotations))
+        self._replay = memoryview(bytes(whole))
+
+    def recv(self, size: int) -> bytes:
+        """What Pyro5 asks for, out of the frame that is being served to it."""
+        if size > len(self._replay):
+            raise Pyro5.errors.ConnectionClosedError("read beyond the end of a message")
+        data, self._replay = bytes(self._replay[:size]), self._replay[size:]
+        return data
+
+    def served(self) -> None:
+        """Pyro5 has dealt with the frame that was served to it."""
+        self._mute = False
+
+    def send(self, data: bytes) -> None:
+        """Send a whole frame; frames of several threads do not mix."""
+        if self._mute:
+            return
+        with self._sending:
+            try:
+                self.sock.sendall(data)
+            except OSError as error:
+                raise Pyro5.errors.ConnectionClosedError(f"sending failed: {error}") from error
+
+    def wake(self) -> None:
+        """End the connection: whoever reads or sends finds it closed. `close` must still follow."""
+        with contextlib.suppress(OSError):  # it is not connected any more
+            self.sock.shutdown(socket.SHUT_RDWR)

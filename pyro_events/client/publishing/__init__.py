@@ -1,0 +1,1 @@
+"""The order of what is published, and its batches."""

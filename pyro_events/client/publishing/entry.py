@@ -1,0 +1,68 @@
+"""Entries: an event as the publishing end hands it to the service.
+
+Knows: what may be published and how large it is on the wire. Must not know: who sends it, or when.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ...broker.matching.subjects import check_subject, check_subjects
+from ...codec.large_payload import Block
+from ...constants import LARGE, MAX_STOCK_CALL
+from ...errors import MessageTooLargeError
+from ...wire.msgpack_pool import pack
+from ..connection.connection import Call
+
+# What the wire adds to a subject and a payload: an array of two and their lengths.
+_ENVELOPE: Final = 16
+
+# Bytes that the names of one event may take: the service reads everything but the payload from the
+# first 64 KiB of a call, where the object's and the method's names are too.
+_NAMES: Final = MAX_STOCK_CALL - 256
+
+# The call `publish_encoded(batch)` up to the batch, an argument list of one; then no named arguments.
+_PUBLISH: Final[bytes] = pack("publish_encoded") + b"\x91"
+_END: Final = b"\x80"
+
+# One name or several, and the payload of their event.
+Entry = tuple[Any, bytes | Block]
+
+
+def checked_entry(subjects: Any, payload: bytes | Block) -> tuple[Entry, int, int]:
+    """The entry for one name or any iterable of names, its number of events, and its size in bytes.
+
+    The size is an upper bound. Raises TypeError or ValueError for the subjects, and
+    MessageTooLargeError.
+    """
+    if type(subjects) is str:
+        name = check_subject(subjects)
+        width = len(name) if name.isascii() else 4 * len(name)
+        return (name, payload), 1, len(payload) + width + _ENVELOPE
+    names = check_subjects(subjects)
+    width = sum(4 + (len(name) if name.isascii() else 4 * len(name)) for name in names)
+    if width > _NAMES and (exact := len(pack(names))) > _NAMES:
+        raise MessageTooLargeError(
+            f"the {len(names):,} subjects of one publish take {exact:,} bytes "
+            f"and may take at most {_NAMES:,}: publish on fewer subjects at once"
+        )
+    return (names, payload), len(names), len(payload) + width + _ENVELOPE
+
+
+def too_large(size: int, most: int, address: str | None) -> MessageTooLargeError:
+    """The error of a message that the service does not take."""
+    return MessageTooLargeError(
+        f"the message takes {size:,} bytes, and the limit of the event service at {address} is {most:,} "
+        "(its option --max-message): publish it in parts, or publish where it can be fetched"
+    )
+
+
+def packed_batch(batch: list[Entry]) -> Call:
+    """The call that publishes entries, as `Link.post` takes it. A block must be alone."""
+    if len(batch) == 1 and len(batch[0][1]) > LARGE:
+        subjects, payload = batch[0]
+        head = _PUBLISH + b"\x91\x92" + pack(subjects) + b"\xc6" + len(payload).to_bytes(4, "big")
+        if isinstance(payload, Block):
+            return head + payload.head, payload.body, _END
+        return head, payload, _END
+    return (_PUBLISH + pack(batch) + _END,)

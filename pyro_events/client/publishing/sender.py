@@ -1,0 +1,258 @@
+"""The publishing end: what is accepted goes out in order, at once or in frames of many events.
+
+Knows: the link, and how events become calls. Must not know: what subjects and messages are.
+
+One lock keeps the order of everything that one publisher publishes: a pipeline that takes over
+from another, and a single publish, first send what is still buffered. What a thread publishes in the middle
+of that (in a signal's handler, say) does not wait for it: it goes over a connection of its own, or is only
+buffered.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from ...errors import EventServiceError
+from ...service_threads import refuse_in_service_thread
+from ..connection.connection import Call, Ticket
+from ..connection.discovery import Finder
+from ..connection.reconnecting import Link
+from ..interruptions import WakeUp, owned, within
+from .entry import Entry, packed_batch
+
+if TYPE_CHECKING:
+    from .pipeline import Pipeline
+
+# After this many seconds a buffered event is sent although its frame is not full: about the time
+# that a busy program takes to fill a frame.
+LINGER: Final = 0.001
+# A pipeline that was given this many events between two looks is about to fill its frame by itself.
+_BUSY: Final = 128
+# A thread that looked this often and found nothing buffered sleeps until it is woken.
+_QUIET_LOOKS: Final = 50
+# How long `close` waits for the thread that sends what lingers, which it has just woken.
+_JOIN: Final = 10.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PublisherStatistics:
+    """What a publisher has done so far.
+
+    published: events acknowledged by the service, one for each subject. queued: deliveries that
+    they became. unknown: events that were sent and not acknowledged, because the connection broke, the
+    time was up or an exception of the program's own ended the call. name: what the service calls this
+    client.
+    """
+
+    published: int
+    queued: int
+    unknown: int
+    reconnects: int
+    connected: bool
+    address: str | None
+    name: str
+
+
+class Outbox:
+    """The way out of one publisher."""
+
+    def __init__(self, finder: Finder, wait: float = 0.0, parent: Outbox | None = None) -> None:
+        """wait: seconds for which a service that is not there yet is tried again. parent: the outbox that
+        this one is beside of, and counts for."""
+        self._finder = finder
+        self._parent = parent
+        self._depth: int = parent._depth + 1 if parent is not None else 0
+        self.link = Link(finder, self._depth)
+        self.link.connect_first(wait)
+        # The pipeline that published last; only it has anything buffered, unless several threads
+        # publish through several at the same moment.
+        self.current: Pipeline | None = None
+        self._pipelines: set[Pipeline] = set()
+        self._beside: Outbox | None = None
+        self.closed = False
+        self._published = self._queued = self._unknown = 0
+        self._reset()
+        _outboxes.add(self)
+
+    def _reset(self) -> None:
+        # Reentrant, so that a thread that interrupts itself finds out (interruptions.py).
+        self.lock = threading.RLock()
+        self._working = False
+        self._counting = threading.RLock()
+        self._wake = WakeUp()
+        self._thread: threading.Thread | None = None
+        self.resting = True
+
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of `exclusively`."""
+        return self._working and owned(self.lock)
+
+    def exclusively(self, work: Callable[[], T]) -> T:
+        """Do what one thread at a time may do, and no thread in the middle of itself: not if `entered`."""
+        refuse_in_service_thread()
+        with self.lock:
+            self._working = True
+            try:
+                return work()
+            finally:
+                self._working = False
+
+    def beside(self) -> Outbox:
+        """An outbox for pipelines of a thread that is in the middle of using this one."""
+        if self._beside is None:
+            self._beside = Outbox(self._finder, parent=self)
+        if self.closed:
+            self._beside.close()
+        return self._beside
+
+    def post(self, call: Call, deadline: float | None = None) -> Ticket:
+        """Send the call that publishes a batch. deadline: as for `Link.post`."""
+        if self.closed:
+            raise EventServiceError("this publisher is closed")
+        return self.link.post(call, deadline)
+
+    def publish(self, entry: Entry, events: int, timeout: float | None = None) -> int:
+        """Publish one entry, which becomes `events` events; returns the deliveries queued.
+
+        timeout: seconds for all of it; then AnswerTimeoutError.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        call = packed_batch([entry])
+        if self._pipelines and not self.entered:
+            ticket = self._post_in_order(call, deadline)
+        else:
+            ticket = self.post(call, deadline)
+        try:
+            queued = int(self.link.wait(ticket, deadline))
+        except BaseException:
+            if ticket.frame is None:
+                self.count(unknown=events)
+            raise
+        self.count(events, queued)
+        return queued
+
+    def _post_in_order(self, call: Call, deadline: float | None) -> Ticket:
+        """The same, after what pipelines have buffered."""
+        tickets: list[Ticket] = []
+
+        def post() -> None:
+            if self._send_buffered(deadline):
+                tickets.append(self.post(call, deadline))
+
+        if deadline is None:
+            self.exclusively(post)
+        else:
+            within(self.lock, deadline - time.monotonic(), lambda: self.exclusively(post))
+        if not tickets:
+            raise self.link.not_sent_in_time()
+        return tickets[0]
+
+    def enter(self, pipeline: Pipeline) -> None:
+        """A pipeline goes on publishing: what others have buffered goes first; `lock` is held."""
+        self._send_buffered()
+        self._pipelines.add(pipeline)
+        self.current = pipeline
+
+    def leave(self, pipeline: Pipeline) -> None:
+        """A pipeline will publish no more; `lock` is held."""
+        self._pipelines.discard(pipeline)
+        if self.current is pipeline:
+            self.current = None
+
+    def _send_buffered(self, deadline: float | None = None) -> bool:
+        """Send what pipelines have buffered; False if that could not be done by `deadline`."""
+        return all(
+            [pipeline.send_buffered(deadline) for pipeline in list(self._pipelines) if pipeline.buffered]
+        )
+
+    def count(self, published: int = 0, queued: int = 0, unknown: int = 0) -> None:
+        """Add to the statistics."""
+        if self._parent is not None:
+            self._parent.count(published, queued, unknown)
+            return
+        with self._counting:
+            self._published += published
+            self._queued += queued
+            self._unknown += unknown
+
+    def rouse(self) -> None:
+        """See to it that what was just buffered does not linger."""
+        refuse_in_service_thread()
+        with self.lock:
+            self.resting = False
+            if self._thread is None and not self.closed:
+                # Noted before it starts, so that a thread that interrupts itself does not start another.
+                self._thread = thread = threading.Thread(
+                    target=self._tend, args=(self._wake,), name="pyro_events-pipeline", daemon=True
+                )
+                try:
+                    thread.start()
+                except BaseException:
+                    if thread.ident is None:
+                        self._thread = None
+                    raise
+        self._wake.set()
+
+    def _tend(self, wake: WakeUp) -> None:
+        """Send what lingers. Woken only after a pause, so a busy publisher hardly pays for it."""
+        while not self.closed:
+            wake.wait()
+            quiet, frames, buffered = 0, -1, 0
+            while quiet < _QUIET_LOOKS and not self.closed:
+                wake.wait(LINGER)
+                # Before the look, not after it: what is buffered meanwhile wakes us again.
+                self.resting = quiet == _QUIET_LOOKS - 1
+                pipelines = list(self._pipelines)
+                before, had = frames, buffered
+                frames = sum([pipeline.frames for pipeline in pipelines])
+                buffered = sum([pipeline.buffered for pipeline in pipelines])
+                quiet = 0 if buffered else quiet + 1
+                if had and frames == before and buffered - had < _BUSY and not self.closed:
+                    self.exclusively(self._send_buffered)
+                    buffered = 0
+
+    def statistics(self) -> PublisherStatistics:
+        """A snapshot."""
+        link = self.link
+        with self._counting:
+            counts = self._published, self._queued, self._unknown
+        return PublisherStatistics(*counts, link.reconnects, link.connected, link.address, link.name)
+
+    def close(self) -> None:
+        """End the connection and the thread. What a pipeline still buffers is not sent."""
+        self.closed = True
+        self._wake.set()
+        self.link.close()
+        if self._beside is not None:
+            self._beside.close()
+        thread = self._thread
+        # Not where this thread holds what the other one waits for: that ends when this one goes on.
+        if thread is not None and thread is not threading.current_thread() and not owned(self.lock):
+            thread.join(_JOIN)
+
+    def _forked(self) -> None:
+        """In a forked child: what is buffered is the parent's to send."""
+        self._reset()
+        for pipeline in self._pipelines:
+            pipeline.forget()
+
+
+_outboxes: weakref.WeakSet[Outbox] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for outbox in list(_outboxes):
+        outbox._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

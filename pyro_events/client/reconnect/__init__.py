@@ -1,0 +1,1 @@
+"""When a subscriber tries again to reach its service."""

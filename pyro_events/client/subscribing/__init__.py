@@ -1,0 +1,1 @@
+"""What is subscribed, here and at the service, and who handles it."""

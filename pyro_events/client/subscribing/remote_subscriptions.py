@@ -1,0 +1,183 @@
+"""The enrolment: what the service has been told of one subscriber, and is to be told again.
+
+Knows: what is subscribed with which options, the link for control calls, and on which of its connections
+the service was told. Must not know: the daemon, handlers, or when the service has to be told again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any, Final
+
+import Pyro5.errors
+
+from ...broker.matching.subjects import compile_pattern
+from ...constants import MAX_SUBJECT, NAME_KEY, NOT_KNOWN
+from ...errors import AccessDeniedError
+from ...log.background import get_logger
+from ...wire.passphrase import CALL_OPTION, NONCE_SIZE, CallbackGate
+from ..connection.reconnecting import Link
+from ..interruptions import owned
+from ..reconnect.target import Standing
+from .subscriptions import PATTERN, Subscriptions, pieces
+
+log = get_logger("pyro_events.subscriber")
+
+# Unsubscribing when closing is a courtesy: the service would find out by itself.
+_FAREWELL: Final = 1.0
+# How long the service is given to answer a subscription that is made again.
+_ANSWER: Final = 5.0
+
+
+class Enrolment:
+    """What one subscriber is subscribed to. `ended`: for good."""
+
+    def __init__(self, link: Link, gate: CallbackGate | None) -> None:
+        """gate: admits the service to the subscriber's daemon, by a nonce of the call that asks for it."""
+        self._link = link
+        self._gate = gate
+        # How the service is told who subscribes.
+        self.subscriber: dict[str, Any] = {}
+        # When it was last told, so that it began to connect to us.
+        self.since = 0.0
+        self.ended = False
+        self._told_on = 0
+        # Guarded by `_lock`, as the options are.
+        self._record = Subscriptions()
+        self._options: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    def __bool__(self) -> bool:
+        return bool(self._record) and not self.ended
+
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of using it."""
+        return owned(self._lock)
+
+    def texts(self) -> tuple[str, ...]:
+        """All names and patterns."""
+        with self._lock:
+            return self._record.texts()
+
+    def subscribe(self, how: str, texts: list[str], options: dict[str, Any]) -> None:
+        """Subscribe to names or patterns, and remember that. When it raises, nothing has changed."""
+        calls = list(pieces(texts))
+        if how == PATTERN:
+            for text in texts:
+                # The service judges patterns; but one of several calls must not fail when others have
+                # been made, and what is much too long does not even fit into a call.
+                if len(calls) > 1 or len(text) > MAX_SUBJECT:
+                    compile_pattern(text)
+        told_on = self._subscribe_in_pieces(how, calls, options)
+        with self._lock:
+            # A connection made between two pieces may be to a service that knows only the later ones.
+            self._told_on = told_on
+            if not self._record or not self.since:
+                self.since = time.monotonic()
+            self._record.add(how, texts)
+            self._options.update(options)
+
+    def _subscribe_in_pieces(self, how: str, calls: list[list[str]], options: dict[str, Any]) -> int:
+        """Make the calls; returns which connection the first was made on."""
+        told_on, proof = 0, self._with_call({NAME_KEY: self._link.name})
+        done: list[str] = []
+        try:
+            for number, some in enumerate(calls, 1):
+                # The options with the last: if it fails, they have not changed.
+                wishes = {**proof, **options} if number == len(calls) else proof
+                self._link.call(how, some, self.subscriber, wishes)
+                if number == 1:
+                    told_on = self._link.reconnects
+                done += some
+        except BaseException:
+            self._take_back(done)
+            raise
+        return told_on
+
+    def _take_back(self, texts: list[str]) -> None:
+        """Unsubscribe from what was not subscribed before, as far as that is possible."""
+        with self._lock:
+            texts = self._record.unknown(texts)
+        try:
+            for some in pieces(texts):
+                self._link.call("unsubscribe", some, self.subscriber, timeout=_ANSWER)
+        except Exception as error:  # the error that we are in the middle of is the one to be raised
+            log.debug("taking back a part of a subscription failed: %s", error)
+
+    def _with_call(self, options: dict[str, Any], anew: bool = False) -> dict[str, Any]:
+        """Options with the nonce that the service's proof to us must cover."""
+        if self._gate is None:
+            return options
+        return {**options, CALL_OPTION: self._gate.call(os.urandom(NONCE_SIZE), anew)}
+
+    def unsubscribe(self, texts: list[str]) -> None:
+        """Unsubscribe from names and patterns."""
+        with self._lock:
+            self._record.discard(texts)
+        # Nothing longer can have been subscribed.
+        for some in pieces([text for text in texts if len(text) <= MAX_SUBJECT]):
+            self._link.call("unsubscribe", some, self.subscriber)
+
+    def reach(self) -> bool:
+        """Connect, if need be; True when it is another connection than that of the last subscription."""
+        self._link.connect(quick=True)
+        return self._link.reconnects != self._told_on
+
+    def ask(self, timeout: float) -> Standing:
+        """How we stand with the service; a call that changes nothing."""
+        another = self.reach()
+        try:
+            left = self._link.call("unsubscribe", [], self.subscriber, timeout=timeout)
+        except AccessDeniedError:
+            raise
+        except Pyro5.errors.SecurityError:  # we have another address than when we subscribed
+            left = NOT_KNOWN
+        if left == NOT_KNOWN:
+            return Standing.UNKNOWN
+        return Standing.UNSURE if another else Standing.KNOWN
+
+    def again(self, anew: bool) -> None:
+        """Tell the service of every subscription, as if for the first time. anew: it has no connection
+        to us, whatever it may believe."""
+        with self._lock:
+            calls, options = self._record.calls(), {NAME_KEY: self._link.name, **self._options}
+            self.since = time.monotonic()
+        options = self._with_call(options, anew=True)
+        told_on = None
+        for how, texts in calls:
+            if self.ended:
+                return
+            wishes = {**options, "anew": True} if anew else options
+            anew = False
+            try:
+                self._link.call(how, texts, self.subscriber, wishes, timeout=_ANSWER)
+            except Pyro5.errors.TimeoutError:
+                self._link.drop("it did not answer")
+                raise
+            if told_on is None:  # a later connection may be to a service that knows only the later ones
+                self._told_on = told_on = self._link.reconnects
+
+    def end(self) -> list[str] | None:
+        """Forget everything, for good; returns what there was to unsubscribe from, None the next time."""
+        with self._lock:
+            ended, self.ended = self.ended, True
+            names = list(self._record.texts())
+            self._record.clear()
+        return None if ended else names
+
+    def farewell(self, names: list[str]) -> None:
+        """Unsubscribe from what `end` returned, if that is possible at once."""
+        try:
+            for some in pieces(names):
+                if self._link.connected:
+                    self._link.call("unsubscribe", some, self.subscriber, timeout=_FAREWELL)
+        except (Pyro5.errors.PyroError, OSError) as error:
+            log.debug("unsubscribing at the end failed: %s", error)
+
+    def disown(self) -> None:
+        """In a forked child: it is the parent that is subscribed."""
+        self._lock = threading.RLock()
+        self.end()

@@ -1,0 +1,1 @@
+"""Instances of classes, exceptions and Pyro objects as state that the codec can carry, and back."""

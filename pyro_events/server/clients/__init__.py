@@ -1,0 +1,1 @@
+"""Connections in: their handshake and their calls."""

@@ -1,0 +1,357 @@
+"""Connection: one Pyro5 client connected to the service.
+
+Knows: when it may be read, whose turn it is, and when it ends. Must not know: how calls are made and
+answered (serving does) or a client let in, other connections, or subscribers.
+
+While a call waits (it is held up by a full backlog, or its arguments are being read elsewhere) nothing
+more is read from its socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Protocol, cast
+
+from ...client_name import described
+from ...constants import KIB
+from ...log.background import get_logger
+from ...options import ServiceOptions
+from ...transport.addresses import unmapped
+from ...wire import calls
+from ...wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader, TlsSpokenError
+from ..access import Doorkeeper
+from ..limits.scheduler import NEGLIGIBLE, LoopParty, Scheduler
+from ..limits.turns import TURN
+from ..net.sockets import descriptor, has_left, is_last_room, tune
+from ..objects import ServedObject
+from .call_queue import Serving, ServingOwner
+from .handshake import HELLO_LIMITS, call_limits, greeted, objection
+
+log = get_logger("pyro_events.connection")
+
+# How long a client may take to fetch its last answers, in seconds.
+_FAREWELL = 5.0
+# What is read at once of a client that has to wait for its turn, in bytes: ten thousand may.
+_LITTLE = 16 * KIB
+
+
+class ConnectionOwner(ServingOwner, Protocol):
+    """What a connection asks of and tells its engine.
+
+    received: where its connections receive, one after the other; each takes out at once what is there.
+    """
+
+    received: memoryview
+    options: ServiceOptions
+    doorkeeper: Doorkeeper
+    scheduler: Scheduler
+
+    def deliver(self) -> None:
+        """Calls have been made: send what they published."""
+
+    @property
+    def objects(self) -> Mapping[str, ServedObject]:
+        """What can be called, by object id."""
+
+    def admit(self, connection: Connection, crowded: bool) -> str | None:
+        """A client has connected: None, or why it cannot stay.
+
+        crowded: the process has hardly a file left to open.
+        """
+
+    def tls_failed(self, peer: str, reason: str) -> None:
+        """A client from there was turned away because of TLS."""
+
+    def disconnected(self, connection: Connection) -> None:
+        """The client is gone."""
+
+    def watch(self, connection: Connection, unfinished: bool) -> None:
+        """Whether a frame has begun and is not complete."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client's connection."""
+
+    __slots__ = (
+        "_began",
+        "_blocked",
+        "_draining",
+        "_ended",
+        "_next",
+        "_owner",
+        "_party",
+        "_reader",
+        "_resting",
+        "_scheduler",
+        "_serving",
+        "_space",
+        "_timer",
+        "_transport",
+        "_unfinished",
+        "closing",
+        "peer",
+    )
+
+    def __init__(self, owner: ConnectionOwner) -> None:
+        self._owner = owner
+        self._scheduler = owner.scheduler
+        self._party: LoopParty | None = None
+        self._next: Callable[[], None] | None = None  # what a call goes on with in its next turn
+        self._reader = FrameReader(HELLO_LIMITS)
+        self._space: memoryview | None = None  # where a part of a large frame is being received
+        self._transport: asyncio.Transport
+        self._serving = Serving(owner)
+        self._blocked = False  # the client does not read our answers
+        self._resting = False  # it waits for its turn
+        self._unfinished = self.closing = self._draining = False
+        self._ended = False  # nothing more will come
+        self._timer: asyncio.TimerHandle | None = None
+        self._began = asyncio.get_running_loop().time()  # before TLS
+        self.peer = ""
+
+    @property
+    def descriptor(self) -> int:
+        """Its file descriptor."""
+        return descriptor(self._transport)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports do what asyncio.Transport does, but do not derive from it.
+        self._transport = transport = cast(asyncio.Transport, transport)
+        name = transport.get_extra_info("peername")
+        self.peer = unmapped(name[0]) if name else ""
+        refusal = self._owner.admit(self, is_last_room(transport))
+        if refusal is not None:
+            transport.write(calls.write_connect_fail(MSGPACK, 0, refusal))
+            self._end()
+            return
+        tune(transport)
+        self._party = self._scheduler.join(self.peer, self._take_turn)
+        loop = asyncio.get_running_loop()
+        patience = self._owner.options.handshake_timeout
+        self._timer = loop.call_at(self._began + patience, self.refuse, "no handshake came in time")
+
+    def eof_received(self) -> bool:
+        """The client sends no more. What it has sent is done first, if that waits for its turn."""
+        self._ended = self._resting and self._transport.get_extra_info("ssl_object") is None
+        return self._ended
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closing = True
+        self._space = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._serving.abandon()
+        if self._party is not None:
+            self._scheduler.leave(self._party)
+        self._owner.disconnected(self)
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        self.go_on()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        self._space = space = self._reader.space()
+        if space is not None:
+            return space
+        received = self._owner.received
+        return received[:_LITTLE] if self._scheduler.loaded else received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._space is None:
+            self._reader.feed(self._owner.received[:nbytes].tobytes())
+        else:
+            self._space = None
+            self._reader.filled(nbytes)
+        if not self._pauses:
+            if self._scheduler.loaded:
+                self._rest()
+            else:
+                self._work()
+        elif self._resting:
+            self._transport.pause_reading()
+
+    @property
+    def _pauses(self) -> bool:
+        """Whether no call is to be made now."""
+        return self._serving.pending is not None or self._blocked or self._resting or self.closing
+
+    def go_on(self) -> None:
+        """Go on after a pause, or after a call that has been made meanwhile."""
+        self._owner.deliver()
+        if self._pauses:
+            return
+        if self._scheduler.loaded:
+            self._rest()
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._work()
+        if not self._pauses and self._ended:
+            self._end()
+        elif not self._pauses and not self._draining:
+            self._transport.resume_reading()
+
+    def _rest(self) -> None:
+        """It is the others' turn; ours comes when they have used more time than we."""
+        assert self._party is not None
+        self._resting = True
+        self._scheduler.wait(self._party)
+
+    def next_turn(self, work: Callable[[], None]) -> None:
+        """Go on with the call that is being made when it is our turn again."""
+        assert self._party is not None
+        self._next = work
+        self._scheduler.wait(self._party)
+
+    def _take_turn(self) -> None:
+        """It is our turn, which we have waited for."""
+        self._resting = False
+        work, self._next = self._next, None
+        if work is not None and not self.closing:
+            work()
+            self._owner.deliver()
+        elif not self._pauses:
+            self._go_on()
+
+    def drain(self) -> None:
+        """Read no more. Calls that have been read are still answered."""
+        self._draining = True
+        if not self.closing:
+            self._transport.pause_reading()
+
+    def _work(self) -> None:
+        """Make the calls that have arrived, until one has to wait or the turn is over; none may wait yet."""
+        assert self._party is not None
+        taken, began = False, monotonic()
+        end, next_frame = began + TURN, self._reader.next_frame
+        try:
+            while (frame := next_frame()) is not None:
+                taken = True
+                self._take(frame)
+                if self._pauses:
+                    break
+                if monotonic() > end:
+                    self._resting = True
+                    break
+        except FrameError as error:
+            self._broken(error)
+        self._owner.deliver()
+        self.send()
+        spent = monotonic() - began
+        if spent > NEGLIGIBLE:
+            self._scheduler.used(self._party, spent)
+        if self._resting:
+            self._transport.pause_reading()
+            self._rest()
+        unfinished = self._reader.buffered > 0 and not self._pauses
+        # The deadline is for each frame: a fast client has always begun one.
+        if unfinished != self._unfinished or (unfinished and taken):
+            self._unfinished = unfinished
+            self._owner.watch(self, unfinished)
+
+    def send(self) -> None:
+        """Send the answers that there are."""
+        answers = self._serving.answers
+        if answers:
+            self._serving.answers = []
+            self._transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
+
+    def _take(self, frame: Frame) -> None:
+        if frame.type == INVOKE:
+            self._serving.take(self, frame)
+        elif frame.type == PING:
+            self._serving.answers.append(calls.write_pong(frame.serializer_id, frame.seq))
+        else:
+            self._greet(frame)
+
+    def _greet(self, frame: Frame) -> None:
+        """Answer the first frame of a connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        owner = self._owner
+        caller, answer = greeted(frame, self.peer, owner.doorkeeper, owner.objects, owner.options.max_message)
+        self._serving.answers.append(answer)
+        self._serving.caller = caller
+        if caller is None:
+            self.send()
+            self._end()
+        else:
+            self._reader.limits = call_limits(owner.options)
+
+    def hold(self) -> None:
+        """A call has to wait: read no more until it does not."""
+        self._transport.pause_reading()
+
+    def _broken(self, error: FrameError) -> None:
+        """What came is no acceptable frame: answer if there is a way to, and end the connection."""
+        if isinstance(error, TlsSpokenError):
+            self._owner.tls_failed(self.peer, str(error))
+        answer = objection(error, self._serving.caller is not None)
+        if answer is not None:
+            self._serving.answers.append(answer)
+        self.refuse(str(error))
+
+    def refuse(self, reason: str) -> None:
+        """End the connection; the log says why."""
+        if self.closing:
+            return
+        log.info("connection from %s ended: %s", self.label, reason, about=self.peer)
+        self.send()
+        self._end()
+
+    def _end(self) -> None:
+        """Close when everything is sent; a client that does not take it is not waited for."""
+        self.closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport.close()
+        self._timer = asyncio.get_running_loop().call_later(_FAREWELL, self.abort)
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    @property
+    def name(self) -> str:
+        """What the client calls itself, "" if it did not say."""
+        caller = self._serving.caller
+        return caller.name if caller is not None else ""
+
+    @property
+    def label(self) -> str:
+        """How the log shows the client."""
+        return described(self.name, self.peer)
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes of it are held: of calls not made yet, or of one that is not complete."""
+        return self._reader.buffered
+
+    @property
+    def held(self) -> int:
+        """How many bytes wait for a call that is not made yet, in its messages and in what came behind it."""
+        pending = self._serving.pending
+        return 0 if pending is None else pending.held + self._reader.buffered
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes of answers are held because the client does not take them."""
+        return self._transport.get_write_buffer_size() if self._blocked else 0
+
+    def look(self) -> None:
+        """End the connection if its client has left while its call is held up: nobody reads then."""
+        if self._serving.pending is not None and has_left(self._transport):
+            self._transport.abort()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call waits for its result, or for its turn."""
+        return self._serving.pending is not None or self._resting

@@ -1,0 +1,90 @@
+"""Handshake: how a client is let in, and what it is told when its bytes cannot be accepted.
+
+Knows: the first frame, its answers, and what frames may come before and after it. Must not know:
+sockets, calls and their results, or what proves the passphrase (the doorkeeper's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import Pyro5.errors
+from Pyro5.core import DAEMON_NAME
+
+from ... import constants as c
+from ...client_name import checked_client_name
+from ...log.background import get_logger
+from ...options import ServiceOptions
+from ...wire import calls
+from ...wire.frames import CONNECT, INVOKE, ONEWAY, PING, SERIALIZERS, Frame, FrameError, FrameLimits
+from ...wire.passphrase import AgainError
+from ..access import Doorkeeper
+from ..objects import Caller, ServedObject, remote_names
+
+log = get_logger("pyro_events.connection")
+
+HELLO_LIMITS = FrameLimits(types=frozenset({CONNECT}), size=c.MAX_HANDSHAKE, compressed=False)
+
+
+def call_limits(options: ServiceOptions) -> FrameLimits:
+    """What may come from a client that was let in."""
+    largest = options.max_message + c.MAX_STOCK_CALL
+    return FrameLimits(frozenset({INVOKE, PING}), c.MAX_STOCK_CALL, largest)
+
+
+def greeted(
+    frame: Frame,
+    peer: str,
+    doorkeeper: Doorkeeper,
+    objects: Mapping[str, ServedObject],
+    max_message: int,
+) -> tuple[Caller | None, bytes]:
+    """Judge the first frame of a connection: who its client is, None if it may not stay; and the answer."""
+    try:
+        hello = calls.read_hello(frame)
+        # First, so that a stranger does not even learn what objects there are.
+        greeting, proved = doorkeeper.admit(peer, hello)
+        served = objects.get(hello.object_id)
+        if served is None:
+            raise Pyro5.errors.DaemonError(f"there is no object {hello.object_id!r} here")
+        called = _name_of(hello)
+    except Pyro5.errors.PyroError as error:
+        if not isinstance(error, AgainError):
+            log.info("a client from %s was turned away: %s", peer, error, about=peer)
+        return None, calls.write_connect_fail(frame.serializer_id, frame.seq, str(error))
+    answer = calls.write_connect_ok(
+        frame.serializer_id, frame.seq, greeting, remote_names(served), max_message
+    )
+    if proved:
+        # A proof is for one object: whoever passes on what a client proves to the name server must not
+        # get at the service by it. Pyro5's proxies ask the daemon what an object can do.
+        named = (hello.object_id, DAEMON_NAME)
+        objects = {name: objects[name] for name in named if name in objects}
+    return Caller(peer, frame.serializer_id, proved, objects, called), answer
+
+
+def _name_of(hello: calls.Hello) -> str:
+    """What a client calls itself, "" if it does not say. Raises ProtocolError for what cannot be a name."""
+    if hello.name is None:
+        return ""
+    try:
+        return checked_client_name(hello.name)
+    except (TypeError, ValueError) as error:
+        raise Pyro5.errors.ProtocolError(str(error)) from None
+
+
+def objection(error: FrameError, inside: bool) -> bytes | None:
+    """The answer to bytes that are no acceptable frame, None if there is no way to give one.
+
+    inside: whether the client was let in.
+    """
+    header = error.header
+    if header is None or header.serializer_id not in SERIALIZERS:
+        return None
+    if header.type == CONNECT:
+        return calls.write_connect_fail(header.serializer_id, header.seq, str(error))
+    if not inside or header.flags & ONEWAY:
+        return None
+    too_large = "too large" in str(error)
+    kind = Pyro5.errors.MessageTooLargeError if too_large else Pyro5.errors.ProtocolError
+    return calls.write_error(header.serializer_id, header.seq, kind(str(error)))

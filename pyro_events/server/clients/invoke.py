@@ -1,0 +1,155 @@
+"""Calling: what comes of one call, or of one Pyro batch of them, and the bytes that say so.
+
+Knows: served objects, the ways in which a call may fail, and what of that its caller is told. Must not
+know: sockets, the order of calls, when an answer is sent, or what a method does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
+from typing import Any
+
+import msgpack
+import Pyro5.errors
+
+from ... import constants as c
+from ...log.background import get_logger
+from ...wire import calls
+from ...wire.frames import BATCH, Frame
+from ..limits.turns import TURN
+from ..objects import LARGE, Caller, Pending, ServedObject
+
+log = get_logger("pyro_events.connection")
+
+# Has something done when it is the client's turn again.
+Again = Callable[[Callable[[], None]], None]
+
+
+def invoke(
+    frame: Frame,
+    objects: Mapping[str, ServedObject],
+    caller: Caller,
+    call: calls.Call,
+    again: Again,
+) -> Any:
+    """The result of a call, perhaps a Pending; an exception is returned, not raised.
+
+    again: for the calls of a batch that cannot all be made in one turn.
+    """
+    served = objects.get(call.object_id)
+    if served is None:
+        return Pyro5.errors.DaemonError(f"there is no object {call.object_id!r} here")
+    if call.batch is not None:
+        made = (
+            invoke(frame, objects, caller, calls.Call(call.object_id, *entry), again) for entry in call.batch
+        )
+        pending = _BatchResult(made, again)
+        return pending.answers() if pending.go_on() else pending
+    name = call.method
+    method = served.methods.get(name)
+    if method is None or (name == LARGE and len(frame.payload) <= c.MAX_STOCK_CALL):
+        return AttributeError(f"there is no method {name!r}; there are {', '.join(sorted(served.methods))}")
+    caller.serializer_id = frame.serializer_id
+    try:
+        return method(caller, *call.args, **call.kwargs)
+    except (TypeError, ValueError, Pyro5.errors.PyroError) as error:
+        return error
+    except Exception:
+        log.exception("the call of %s by %s failed", name, caller.host, about=caller.host)
+        return Pyro5.errors.PyroError(f"the service failed to do {name}; its log says why")
+
+
+class _BatchResult(Pending):
+    """The result of a Pyro batch: its calls are made one after the other; the first exception ends it."""
+
+    __slots__ = ("_again", "_awaited", "_made", "_results", "_size")
+
+    def __init__(self, made: Iterator[Any], again: Again) -> None:
+        """made: makes the next call when it is asked for its result."""
+        super().__init__()
+        self._again = again
+        self._made = made
+        self._results: list[Any] = []
+        self._awaited: Pending | None = None
+        self._size = 0
+
+    def go_on(self) -> bool:
+        """Make calls until one has to wait, or the turn is over; whether all the answers are there."""
+        end = monotonic() + TURN
+        for result in self._made:
+            if isinstance(result, Pending):
+                self._awaited = result
+                result.when_done(self._later)
+                return False
+            if not self._add(result):
+                break
+            if monotonic() > end:
+                self._again(self._next_turn)
+                return False
+        return True
+
+    def _add(self, result: Any) -> bool:
+        """Take a result in; whether the next call shall be made."""
+        if isinstance(result, (dict, list, tuple)):
+            # A batch of 64 KiB may ask two thousand times for what takes megabytes.
+            self._size += size_of(result)
+            if self._size > c.MAX_REPLY and self._results:
+                result = ValueError(f"the results of a batch can be {c.MAX_REPLY} bytes: make several")
+        self._results.append(result)
+        return not isinstance(result, Exception)
+
+    def _next_turn(self) -> None:
+        if not self.abandoned and self.go_on():
+            self.settle(self.answers())
+
+    def _later(self, result: Any) -> None:
+        self._awaited = None
+        if self._add(result):
+            self._again(self._next_turn)
+        else:
+            self.settle(self.answers())
+
+    def answers(self) -> list[Any]:
+        """The results, as Pyro5's clients expect them."""
+        return [calls.wrapped_error(each) if isinstance(each, Exception) else each for each in self._results]
+
+    def abandon(self) -> None:
+        """The client is gone: the call that waits is given up, and no other is made."""
+        super().abandon()
+        if self._awaited is not None:
+            self._awaited.abandon()
+
+
+def size_of(result: Any) -> int:
+    """About how many bytes a result takes, whatever it is written with."""
+    return len(msgpack.packb(result, default=str, unicode_errors="surrogatepass"))
+
+
+def is_larger(result: Any, most: int) -> bool:
+    """Whether a result takes more than so many bytes, about, without going through all of a large one."""
+    rest: list[Any] = [result]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, (str, bytes)):
+            most -= len(each)
+        elif isinstance(each, dict):
+            rest.extend(each.values())
+            rest.extend(each)
+        elif isinstance(each, (list, tuple)):
+            rest.extend(each)
+        most -= 4
+        if most < 0:
+            return True
+    return False
+
+
+def written(frame: Frame, result: Any, peer: str) -> bytes:
+    """The answer to a call: its result or its exception."""
+    if not isinstance(result, Exception):
+        try:
+            return calls.write_result(frame.serializer_id, frame.seq, result, bool(frame.flags & BATCH))
+        except Exception as error:  # serializers raise several kinds
+            log.warning("a result for %s cannot be written: %s", peer, error, about=peer)
+            result = Pyro5.errors.SerializeError(f"the result cannot be written: {error}")
+    return calls.write_error(frame.serializer_id, frame.seq, result)

@@ -1,0 +1,53 @@
+"""LongResult: a result that takes long to make, made piece by piece while others have their turns.
+
+Knows: turns, and a generator that stops after each piece. Must not know: what is made, or for which call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from time import monotonic
+from typing import Any, Generic, TypeVar
+
+from ..limits.scheduler import Scheduler
+from ..limits.turns import TURN
+from ..objects import Pending
+
+T = TypeVar("T")
+
+
+class LongResult(Pending, Generic[T]):
+    """What a generator returns in the end. It is begun in the next turn of the host that asks for it."""
+
+    __slots__ = ("_finished", "_party", "_pieces", "_scheduler")
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        address: str,
+        pieces: Generator[None, None, T],
+        finished: Callable[[T], Any],
+    ) -> None:
+        """address: who asks. finished: makes the result of what the generator returns."""
+        super().__init__()
+        self._scheduler = scheduler
+        self._pieces = pieces
+        self._finished = finished
+        self._party = scheduler.join(address, self._go_on)
+        scheduler.wait(self._party)
+
+    def _go_on(self) -> None:
+        """Make pieces until the turn is over, or nobody wants them any more."""
+        end = monotonic() + TURN
+        try:
+            while not self.abandoned:
+                next(self._pieces)
+                if monotonic() > end:
+                    self._scheduler.wait(self._party)
+                    return
+        except StopIteration as done:
+            self._scheduler.leave(self._party)
+            self.settle(self._finished(done.value))
+        else:
+            self._pieces.close()
+            self._scheduler.leave(self._party)

@@ -1,0 +1,77 @@
+"""Block rights: who may not hold publishers up at present, because a subscriber has done so for too long.
+
+Knows: the hosts, and the daemons there, of subscribers that were disconnected for it, and until when. Must
+not know: links, how anybody is disconnected, or what a backlog does instead.
+
+A subscriber's name proves nothing: a program that comes back may have another object id, or another port.
+So for a while nobody who subscribes anew from that host may block, and neither may those already subscribed
+whose daemon, the same host and port, is that of the one disconnected. All others at that host are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from ...broker.backlog import Backlog
+from ...client_name import described
+from ...log.background import get_logger
+from ...options import Overflow
+from .turns import host_of
+
+log = get_logger("pyro_events.engine")
+
+Address = tuple[str, int]
+
+
+class Link(Protocol):
+    """A link to a subscriber. address: of its daemon."""
+
+    address: Address
+
+
+class BlockRights:
+    """Who may hold publishers up."""
+
+    def __init__(self, suspension: float) -> None:
+        """suspension: for how long the right is taken, in seconds."""
+        self._suspension = suspension
+        self._hosts: dict[str, float] = {}  # until when nobody who comes from there may block
+        self._suspended: dict[Backlog, float] = {}
+
+    def suspend(self, address: Address, links: Mapping[Backlog, Link], now: float) -> None:
+        """The subscriber whose daemon has that address was disconnected because it held up publishers."""
+        until = now + self._suspension
+        self._hosts[host_of(address[0])] = until
+        for backlog, link in links.items():
+            if link.address == address:
+                self._take(backlog, until, now)
+
+    def admit(self, backlog: Backlog, address: Address, now: float) -> None:
+        """A subscriber has come: it may not block if one from its host has lost the right."""
+        until = self._hosts.get(host_of(address[0]), now)
+        if until > now:
+            self._take(backlog, until, now)
+
+    def _take(self, backlog: Backlog, until: float, now: float) -> None:
+        self._suspended[backlog] = until
+        backlog.allow_blocking(False)
+        if backlog.options.overflow is Overflow.BLOCK:
+            log.warning(
+                "%s has drop-oldest in place of block for %.0f s: a subscriber from its host was "
+                "disconnected because it held up publishers",
+                described(backlog.name, backlog.subscriber),
+                until - now,
+                about=backlog.subscriber,
+            )
+
+    def look(self, now: float) -> None:
+        """Give back the right to those whose time is over."""
+        for backlog in [each for each, until in self._suspended.items() if until <= now]:
+            del self._suspended[backlog]
+            backlog.allow_blocking(True)
+        self._hosts = {host: until for host, until in self._hosts.items() if until > now}
+
+    def forget(self, backlog: Backlog) -> None:
+        """Its subscriber is gone."""
+        self._suspended.pop(backlog, None)

@@ -1,0 +1,203 @@
+"""Deadlines: who takes too long, and who must go because of it.
+
+Knows: the timers, and how long a half-read message, a publisher held up, a link without subscriptions
+and an idle link are borne with. Must not know: how a connection or a delivery works, or who subscribes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+
+from ... import constants as c
+from ...broker.accounting import Loss
+from ...broker.backlog import Backlog
+from ...broker.broker import Broker
+from ...log.background import get_logger
+from ...options import ServiceOptions
+from ..clients.connection import Connection
+from ..subscribers.deliveries import Links
+from ..subscribers.slow_subscribers import SlowSubscribers
+from .flow_control import Holding, Obstacle
+
+log = get_logger("pyro_events.engine")
+
+# How often deadlines are looked at, in seconds; by default the shortest of them is two seconds.
+_TICK = 0.25
+# How often idle links are looked at; by default the heartbeat's own times are longer.
+_BEAT = 1.0
+
+
+class Deadlines:
+    """All deadlines of one service, looked at again and again from the start until `stop`."""
+
+    def __init__(
+        self,
+        options: ServiceOptions,
+        broker: Broker,
+        holding: Holding,
+        links: Links,
+        connections: Collection[Connection],
+    ) -> None:
+        """What may be looked at, and is the engine's to change. connections: of all clients."""
+        self._options = options
+        self._broker = broker
+        self._holding = holding
+        self._links = links
+        self._connections = connections
+        self._slow = SlowSubscribers()
+        self._freed: dict[Backlog, int] | None = None  # when the total began to hold publishers up
+        self._total_held_for = 0.0
+        self._looked = 0.0
+        self._unfinished: dict[Connection, float] = {}
+        self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
+        self._timers = [
+            self._loop.call_later(_TICK, self._tick),
+            self._loop.call_later(_BEAT, self._beat),
+        ]
+
+    def stop(self) -> None:
+        """Look no more."""
+        for timer in self._timers:
+            timer.cancel()
+
+    def watch(self, connection: Connection, unfinished: bool) -> None:
+        """Remember since when a frame is incomplete, so that it can be given a deadline."""
+        if unfinished:
+            self._unfinished[connection] = self._time()
+        else:
+            self._unfinished.pop(connection, None)
+
+    def _tick(self) -> None:
+        self._timers[0] = self._loop.call_later(_TICK, self._tick)
+        self.look(self._time())
+
+    def look(self, now: float) -> None:
+        """End those who have taken too long. now: the loop's time."""
+        for connection, since in list(self._unfinished.items()):
+            if now - since > self._options.frame_timeout:
+                connection.refuse("a message was begun and not finished in time")
+        self._bound_calls(self._connections if self._holding else ())
+        self._look_at_lingering(now)
+        looked, self._looked = self._looked, now
+        for obstacle, held_for in self._holding.look(now):
+            if not self._holding.holds(obstacle):  # because of one before it
+                continue
+            if isinstance(obstacle, Backlog):
+                delivery = self._links.deliveries.get(obstacle)
+                if delivery is not None and delivery.last_acknowledged > looked:
+                    self._holding.restart(obstacle)
+                    continue
+            else:
+                self._note_progress(held_for)
+            if held_for > self._options.delivery_deadline:
+                self._lose_patience(obstacle)
+
+    def _bound_calls(self, connections: Iterable[Connection]) -> None:
+        """Messages half read, and those of calls that wait, count towards the total too. When it is reached,
+        the one begun first goes; if none is left, whoever has most of what waits.
+
+        connections: those whose calls may wait.
+
+        An eighth of the total is theirs in any case: full backlogs hold publishers up, and end no connection.
+        """
+        total = self._broker.most_bytes
+        room = max(total - self._broker.backlog_bytes, total // 8)
+        waiting = {connection: size for connection in connections if (size := connection.held)}
+        size = sum(connection.buffered for connection in self._unfinished) + sum(waiting.values())
+        while size > room and self._unfinished:
+            oldest = next(iter(self._unfinished))
+            size -= oldest.buffered
+            del self._unfinished[oldest]
+            oldest.refuse("the service holds all that it may, unfinished messages among it")
+        for connection in sorted(waiting, key=waiting.__getitem__, reverse=True):
+            if size <= room:
+                return
+            size -= waiting[connection]
+            log.warning(
+                "a client from %s is disconnected, with %d bytes of calls that wait: the service holds all "
+                "that it may (--total-backlog-bytes)",
+                connection.label,
+                waiting[connection],
+                about=connection.peer,
+            )
+            connection.abort()
+
+    def bound_unsent(self) -> None:
+        """So do answers that nobody takes: whoever leaves most goes when it is reached.
+
+        An eighth of the total is theirs in any case too.
+        """
+        total = self._broker.most_bytes
+        room = max(total - self._broker.backlog_bytes, total // 8)
+        unsent = {connection: size for connection in self._connections if (size := connection.unsent)}
+        held = sum(unsent.values())
+        for connection in sorted(unsent, key=unsent.__getitem__, reverse=True):
+            if held <= room:
+                return
+            held -= unsent[connection]
+            connection.abort()
+            peer = connection.peer
+            log.warning(
+                "a client from %s, which does not take its answers, is disconnected",
+                connection.label,
+                about=peer,
+            )
+
+    def _look_at_lingering(self, now: float) -> None:
+        """Close links whose subscribers have stayed without subscriptions, and have got everything."""
+        for delivery, since in list(self._links.lingering.items()):
+            silent = now - delivery.last_acknowledged > self._options.delivery_deadline
+            if now - since > self._options.linger and (silent or not delivery.backlog.waits):
+                delivery.close(Loss.GONE)
+
+    def _lose_patience(self, obstacle: Obstacle) -> None:
+        """Publishers have been held up for the delivery deadline: whoever is to blame must go."""
+        if isinstance(obstacle, Backlog):
+            delivery = self._links.deliveries.get(obstacle)
+            if delivery is not None:
+                deadline = self._options.delivery_deadline
+                explanation = f"held up a publisher for {deadline:g} s without taking an event"
+                self._links.give_up(delivery, Loss.DEADLINE, explanation)
+        else:
+            self._shed()
+
+    def _note_progress(self, held_for: float) -> None:
+        """Remember what each subscriber had freed when the total began to hold publishers up.
+
+        held_for: for how long it has, in seconds.
+        """
+        if held_for < self._total_held_for or self._freed is None:
+            self._freed = {backlog: backlog.freed for backlog in self._links.deliveries}
+        self._total_held_for = held_for
+
+    def _shed(self) -> None:
+        """The total has held publishers up for too long: those that hold most, and free least of it, go.
+
+        One after the other, until publishers go on. Whoever has freed as much meanwhile as it still holds is
+        not to blame.
+        """
+        before = self._freed or {}
+        burdens = {
+            delivery: backlog.held - (backlog.freed - before.get(backlog, 0))
+            for backlog, delivery in self._links.deliveries.items()
+        }
+        explanation = "held most, and freed least of it, while publishers waited because the total is full"
+        for delivery in sorted(burdens, key=burdens.__getitem__, reverse=True):
+            if burdens[delivery] <= 0 or self._broker.relieved:
+                return
+            self._links.give_up(delivery, Loss.DEADLINE, explanation)
+
+    def _beat(self) -> None:
+        self._timers[1] = self._loop.call_later(_BEAT, self._beat)
+        for delivery in list(self._links.deliveries.values()):
+            if not delivery.beat():
+                explanation = f"left {c.HEARTBEAT_TRIES} heartbeats unanswered"
+                self._links.give_up(delivery, Loss.GONE, explanation)
+        self._slow.look(self._links.deliveries, self._time())
+        self._links.look()
+        for connection in list(self._connections):
+            connection.look()
+        self._bound_calls(self._connections)
+        self.bound_unsent()

@@ -1,0 +1,1 @@
+"""The service's entry in a name server, and the embedded name server."""

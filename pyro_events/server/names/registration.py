@@ -1,0 +1,274 @@
+"""Naming: how the service is entered in the name server, and stays there.
+
+Knows: the name server and how to tell a live event service from a stale entry. Must not know: the
+engine; everything here blocks, so it runs in another thread than the loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import socket
+import threading
+import time
+from typing import Final, Protocol
+
+import Pyro5.errors
+from Pyro5.core import URI
+
+from ...constants import EVENTSERVER_NAME
+from ...errors import ServiceExistsError, ServiceNotFoundError
+from ...log.background import get_logger
+from ...transport import connecting
+from ...transport.addresses import format_address
+from ...transport.authentication import STOCK_HELLO
+from ...transport.name_server import NameServer, UnusableEntryError
+from ...transport.name_server_search import find_name_server
+from ...transport.tls import client_context
+from ...wire import callbacks
+from ...wire.frames import CONNECT_FAIL, FrameReader
+from ...wire.passphrase import DENIED, Identity
+from .neighbours import Neighbours
+
+log = get_logger("pyro_events.naming")
+
+# How long a name server, or a service that may have the name, is given to answer, in seconds.
+_PATIENCE = 3.0
+
+_REMEDY: Final = (
+    "start one (python -m Pyro5.nameserver), say where it is (--ns-host and --ns-port, or Pyro5's "
+    "PYRO_NS_HOST and PYRO_NS_PORT in the environment), or start the service with one of its own "
+    "(--embed-ns) or with none (-N)"
+)
+
+
+class Entry(enum.Enum):
+    """What the name server says of us."""
+
+    OURS = "ours"
+    RENEWED = "renewed"  # it had forgotten us, or knew a service that is dead
+    TAKEN = "taken"  # another live service has the name
+    UNKNOWN = "unknown"  # the name server does not answer
+
+
+class Names(Protocol):
+    """What is asked of a name server."""
+
+    def lookup(self, name: str) -> object:
+        """The URI of a name. Raises Pyro5's NamingError for one that is not there."""
+
+    def register(self, name: str, uri: str) -> None:
+        """Enter a name, whatever it was before."""
+
+    def remove(self, name: str) -> None:
+        """Take a name out."""
+
+
+class Registration:
+    """The entry of one service in the name server.
+
+    uri: the service's own; it may be set until `enter`. listens_on: the address that it is bound to, None if
+    that is not known. towards: this machine's address towards the name server, "" before `locate` and where
+    that runs in this process.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        ns_host: str | None,
+        ns_port: int | None,
+        identity: Identity | None = None,
+        embedded: Names | None = None,
+        may_ask: frozenset[str] = frozenset(),
+    ) -> None:
+        """ns_host, ns_port: where the name server is; None as Pyro5 finds it. identity: what the name
+        server demands and must prove. embedded: one that runs in this process, instead. may_ask: addresses
+        that are connected to, beside the name server's host, to see whether a service lives there."""
+        self.uri = uri
+        self.listens_on: tuple[str, int] | None = None
+        self.towards = ""
+        self._host = ns_host
+        self._port = ns_port
+        self._identity = identity
+        self._embedded = embedded
+        self._may_ask = may_ask
+        self._name_server: tuple[str, int] | None = None
+        self._neighbours = Neighbours("", "", "", may_ask)
+        # One thread may still be checking when another takes the entry out.
+        self._changing = threading.Lock()
+        self._left = False
+        self._said: tuple[object, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """`host:port` of the name server; "" before `locate` and where that runs in this process."""
+        return format_address(*self._name_server) if self._name_server is not None else ""
+
+    def locate(self) -> None:
+        """Find the name server, once. Raises ServiceNotFoundError, or AccessDeniedError if it does not
+        prove the passphrase or wants one."""
+        if self._embedded is None and self._name_server is None:
+            with find_name_server(self._host, self._port, self._identity, remedy=_REMEDY) as names:
+                self._name_server = names.host, names.port
+                self.towards = names.local_host
+                self._neighbours = Neighbours(names.host, names.peer_host, names.local_host, self._may_ask)
+
+    def enter(self, replace: bool) -> None:
+        """Enter the service. replace: also if another live one has the name.
+
+        Raises ServiceNotFoundError without a name server, ServiceExistsError if the name is taken,
+        AccessDeniedError if the name server does not prove the passphrase.
+        """
+        self.locate()
+        with self._names() as names:
+            holder = _lookup(names)
+            if holder is not None and holder != self.uri and not replace and self._is_other(holder, True):
+                raise ServiceExistsError(
+                    f"the name {EVENTSERVER_NAME} is taken by a live event service at {holder}; stop it, "
+                    "or start this one with --replace"
+                )
+            try:
+                names.register(EVENTSERVER_NAME, self.uri)
+            except ServiceNotFoundError:
+                raise
+            except Pyro5.errors.NamingError as error:
+                raise ServiceExistsError(
+                    f"the name server at {self.where} does not enter the service: {error}"
+                ) from None
+
+    def check(self) -> Entry:
+        """Look whether the entry is still there and ours, and renew it if it is lost or stale.
+
+        Whatever the name server does or answers, this raises nothing.
+        """
+        try:
+            with self._names() as names:
+                holder = _lookup(names)
+                if holder == self.uri:
+                    self._said = ()
+                    return Entry.OURS
+                if holder is not None and self._is_other(holder, False):
+                    return Entry.TAKEN
+                with self._changing:
+                    if not self._left:
+                        names.register(EVENTSERVER_NAME, self.uri)
+                if holder is None:
+                    self._say("the name server had forgotten the event service; it has been told again")
+                return Entry.RENEWED
+        except Exception as error:  # of any class: it is the name server's trouble, and not the service's
+            self._say("the name server cannot be asked: %s; it is asked again every few seconds", error)
+            return Entry.UNKNOWN
+
+    def leave(self) -> None:
+        """Remove the entry if it is ours."""
+        if self._name_server is None and self._embedded is None:
+            return
+        try:
+            with self._changing, self._names() as names:
+                self._left = True
+                if _lookup(names) == self.uri:
+                    names.remove(EVENTSERVER_NAME)
+        except Exception as error:  # as above
+            log.warning("could not be removed from the name server: %s", error)
+
+    def _is_other(self, holder: str, starting: bool) -> bool:
+        """Whether another live event service is there, as far as that may be asked.
+
+        starting: then somebody is told, and can say --replace, so one that lets nobody in may be one, too.
+        While we run, it must be sure: anybody may have entered it.
+        """
+        guarded = self._identity is not None or self._embedded is not None
+        host = _host_of(holder)
+        if not guarded and host is not None and not self._neighbours.include(host):
+            self._say(
+                "the name server has %s in place of this event service, which enters itself again; nobody is "
+                "asked there, because anybody can enter that: --allow-callback names other hosts to ask",
+                holder,
+            )
+            return False
+        if is_alive(holder, self.listens_on, denied_counts=guarded or starting):
+            return True
+        self._say("the name server has %s, where no other event service lives; it is replaced", holder)
+        return False
+
+    def _say(self, text: str, *arguments: object) -> None:
+        """Log what is the matter, once as long as it is."""
+        said = text, *map(str, arguments)
+        if said != self._said:
+            self._said = said
+            log.warning(text, *arguments)
+
+    def _names(self) -> contextlib.AbstractContextManager[Names]:
+        """The name server, connected to. Raises Pyro5's errors, of which ours are kinds."""
+        if self._embedded is not None:
+            return contextlib.nullcontext(self._embedded)
+        assert self._name_server is not None, "locate comes first"
+        deadline = time.monotonic() + _PATIENCE
+        return NameServer(*self._name_server, self._identity, deadline, _PATIENCE)
+
+
+def _lookup(names: Names) -> str | None:
+    try:
+        return str(names.lookup(EVENTSERVER_NAME))
+    except UnusableEntryError:
+        return ""
+    except ServiceNotFoundError:  # it does not answer
+        raise
+    except Pyro5.errors.NamingError:
+        return None
+
+
+def _host_of(uri: str) -> str | None:
+    """The host of an object that can be connected to; None for anything else."""
+    try:
+        parsed = URI(uri)
+    except (Pyro5.errors.PyroError, TypeError, ValueError):
+        return None
+    return str(parsed.host) if parsed.protocol == "PYRO" and parsed.host and parsed.port else None
+
+
+def is_alive(uri: str, ours: tuple[str, int] | None = None, denied_counts: bool = True) -> bool:
+    """Whether another event service answers there, within a few seconds.
+
+    ours: the address that our own service is bound to, which is no other one, however it is spelled.
+    denied_counts: whether one that lets nobody in without a passphrase may be one.
+    """
+    host = _host_of(uri)
+    if host is None:
+        return False
+    try:
+        return _answers(URI(uri), host, ours, denied_counts)
+    except (OSError, ValueError, TypeError, Pyro5.errors.PyroError):
+        return False
+
+
+def _answers(uri: URI, host: str, ours: tuple[str, int] | None, denied_counts: bool) -> bool:
+    deadline = time.monotonic() + _PATIENCE
+    context = client_context()
+    with contextlib.ExitStack() as stack:
+        sock = stack.enter_context(connecting.connect(host, uri.port, deadline))
+        if ours is not None and _is_bound(sock, ours):
+            return False
+        if context is not None:
+            sock = stack.enter_context(connecting.secure(sock, context, host, deadline))
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        sock.sendall(callbacks.write_connect(uri.object, STOCK_HELLO))
+        reader = FrameReader(callbacks.GREETING_LIMITS)
+        while (frame := reader.next_frame()) is None:
+            sock.settimeout(max(0.001, deadline - time.monotonic()))
+            data = sock.recv(4096)
+            if not data or time.monotonic() > deadline:
+                return False
+            reader.feed(data)
+        # One that demands a passphrase says no more than this, whatever it is.
+        if frame.type == CONNECT_FAIL and callbacks.read_refusal(frame) == DENIED:
+            return denied_counts
+        return "publish" in callbacks.read_greeting(frame)
+
+
+def _is_bound(sock: socket.socket, ours: tuple[str, int]) -> bool:
+    """Whether a socket is connected to a listening one of this machine that is bound to `ours`."""
+    host, bound = ours
+    expected = sock.getsockname()[0] if host in ("0.0.0.0", "::") else host
+    peer: tuple[str, int] = sock.getpeername()[:2]
+    return peer == (expected, bound)

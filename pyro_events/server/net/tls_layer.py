@@ -1,0 +1,333 @@
+"""TLS on the event loop: what lies between a TCP connection and the protocol that uses it.
+
+Knows: how bytes are secured in memory, and what that memory amounts to. Must not know: frames, who the
+other side is, or what it may do.
+
+The loops have TLS of their own. We do not use it, because a protocol hears of a connection only after its
+handshake, so that until then nobody counts it or gives it up in time; because it waits for the other side's
+close_notify for up to 30 s; and because asyncio's keeps 256 KiB for each connection. Here all connections
+receive into one space, and what they hold otherwise is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable, Iterable
+from typing import Any, Final, cast
+
+from ...constants import KIB
+from ...transport.tls import failure_of
+
+# What OpenSSL and we hold for one connection, in bytes. Measured: 30 KiB at
+# first, 50 KiB after a large message.
+COST: Final = 52 * KIB
+# Why there cannot be another connection.
+TLS_FULL: Final = (
+    "connections that use TLS hold three quarters of the service's total: see --total-backlog-bytes"
+)
+# What goes into one record of TLS, and so is encrypted at a time.
+_RECORD: Final = 16 * KIB
+# What is received at a time, a little more than a record. A connection whose protocol does not read keeps
+# that, and the buffer that it was in is never freed.
+_RECEIVE: Final = 17 * KIB
+
+
+class TlsMemory:
+    """What all TLS connections of a service share: the space into which they receive, and the account of what
+    they hold."""
+
+    def __init__(self, space: memoryview, most: int, reserve: Callable[[int], None]) -> None:
+        """most: bytes that they may hold together. reserve: called with the bytes that are held from now on,
+        negative for less."""
+        self.space = space
+        self.received = space[:_RECEIVE]
+        self._most = most
+        self._held = 0
+        self._reserve = reserve
+
+    @property
+    def full(self) -> bool:
+        """Whether they hold more than they may."""
+        return self._held > self._most
+
+    def take(self, size: int) -> None:
+        """size: bytes that are held from now on, negative for less."""
+        self._held += size
+        self._reserve(size)
+
+
+class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
+    """One connection's TLS: the protocol of its TCP transport, and the transport of its protocol."""
+
+    __slots__ = (
+        "_closing",
+        "_error",
+        "_first",
+        "_incoming",
+        "_known",
+        "_memory",
+        "_outgoing",
+        "_paused",
+        "_protocol",
+        "_raw",
+        "_secured",
+        "_silent",
+        "_tls",
+    )
+
+    def __init__(
+        self,
+        protocol: asyncio.Protocol | asyncio.BufferedProtocol,
+        context: ssl.SSLContext,
+        memory: TlsMemory,
+        name: str | None = None,
+    ) -> None:
+        """name: for a client, whom the other side's certificate must name. Raises ValueError for a name that
+        is none."""
+        super().__init__()
+        self._protocol = protocol
+        self._memory = memory
+        self._raw: asyncio.Transport
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, name is None, server_hostname=name)
+        self._first = b""  # what the other side has sent first
+        self._error: Exception | None = None  # why we have ended the connection
+        self._known = False  # the protocol has heard of the connection
+        self._silent = False  # a failure of the handshake is known, or our own doing
+        self._secured = self._paused = self._closing = False
+
+    # What differs between the two sides
+
+    def _begin(self) -> None:
+        """The TCP connection has been made."""
+        raise NotImplementedError
+
+    def _ready(self) -> None:
+        """The handshake is over."""
+        raise NotImplementedError
+
+    def _refused(self, error: BaseException | None) -> None:
+        """The handshake has failed, through no doing of ours. error: None if the connection was closed."""
+        raise NotImplementedError
+
+    # The protocol of the TCP transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports do what asyncio.Transport does, but do not derive from it.
+        self._raw = cast(asyncio.Transport, transport)
+        self._memory.take(COST)
+        self._begin()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._memory.received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = self._memory.received[:nbytes]
+        self._incoming.write(data)
+        if not self._first:
+            self._first = bytes(data[:1])
+        if self._secured or self._shake():
+            self._pump()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._memory.take(-COST)
+        self._closing = True
+        if not self._secured:
+            self._fail(error)
+        if self._known:
+            self._protocol.connection_lost(self._error or error)
+
+    def pause_writing(self) -> None:
+        if self._known:
+            self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._known:
+            self._protocol.resume_writing()
+
+    # TLS
+
+    def _shake(self) -> bool:
+        """Go on with the handshake; whether it is over."""
+        if self._closing:
+            return False
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return False
+        except ssl.SSLError as error:
+            self._flush()  # the other side would like to know why
+            self._closing = True
+            self._fail(error)
+            self._raw.close()
+            return False
+        self._flush()
+        self._secured = True
+        self._ready()
+        return True
+
+    def _fail(self, error: BaseException | None) -> None:
+        """The handshake comes to nothing: tell once."""
+        if not self._silent:
+            self._silent = True
+            self._refused(error)
+
+    def _pump(self) -> None:
+        """Give the protocol what can be decrypted, as long as it takes it."""
+        protocol = self._protocol
+        try:
+            while not self._paused and not self._closing:
+                if isinstance(protocol, asyncio.BufferedProtocol):
+                    filled = self._decrypt(space := protocol.get_buffer(-1))
+                    if filled:
+                        protocol.buffer_updated(filled)
+                else:
+                    filled = self._decrypt(space := self._memory.space)
+                    if filled:
+                        protocol.data_received(space[:filled].tobytes())
+                if not filled or not (self._incoming.pending or self._tls.pending()):
+                    break
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            self._raw.close()
+        except ssl.SSLError as error:
+            # With TLS 1.3 a client's handshake is over before the server has judged its certificate.
+            self._error, self._closing = error, True
+            self._raw.abort()
+        else:
+            self._flush()
+
+    def _decrypt(self, space: Any) -> int:
+        """Decrypt as much as fits into a space; returns how much that is."""
+        filled = 0
+        try:
+            filled = cast(int, self._tls.read(len(space), space))
+            while filled < len(space) and (self._incoming.pending or self._tls.pending()):
+                filled += cast(int, self._tls.read(len(space) - filled, space[filled:]))
+        except ssl.SSLWantReadError:
+            pass
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            if not filled:
+                raise
+        return filled
+
+    def _flush(self) -> None:
+        """Send what has been encrypted."""
+        if self._outgoing.pending:
+            self._raw.write(self._outgoing.read())
+
+    # The transport of the protocol
+
+    def write(self, data: Any) -> None:
+        """Send bytes. What is written before the handshake is over, or after `close`, goes nowhere."""
+        if self._closing or not self._secured:
+            return
+        try:
+            sent = 0
+            while sent < len(data):
+                sent += self._tls.write(data[sent : sent + _RECORD] if len(data) > _RECORD else data)
+                self._raw.write(self._outgoing.read())
+        except ssl.SSLError as error:
+            self._error, self._closing = error, True
+            self._raw.abort()
+
+    def writelines(self, list_of_data: Iterable[Any]) -> None:
+        for data in list_of_data:
+            self.write(data)
+
+    def close(self) -> None:
+        """Send what has been written and end the connection. The other side's farewell is not waited for."""
+        if self._closing:
+            return
+        self._closing = self._silent = True
+        if not self._secured:
+            self._raw.abort()
+            return
+        with contextlib.suppress(ssl.SSLError):  # that we do not wait for an answer
+            self._tls.unwrap()
+        self._flush()
+        self._raw.close()
+
+    def abort(self) -> None:
+        self._closing = self._silent = True
+        self._raw.abort()
+
+    def is_closing(self) -> bool:
+        return self._closing or self._raw.is_closing()
+
+    def pause_reading(self) -> None:
+        self._paused = True
+        if not self._closing:
+            self._raw.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        if self._closing:
+            return
+        self._raw.resume_reading()
+        if self._secured and (self._incoming.pending or self._tls.pending()):
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def get_write_buffer_size(self) -> int:
+        return self._raw.get_write_buffer_size()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._tls if name == "ssl_object" else self._raw.get_extra_info(name, default)
+
+
+class AcceptedTls(TlsLayer):
+    """The service's side of a client's connection. Its protocol hears of it at once, and bounds the time that
+    the handshake takes."""
+
+    __slots__ = ("_failed",)
+
+    def __init__(
+        self,
+        protocol: asyncio.BufferedProtocol,
+        context: ssl.SSLContext,
+        memory: TlsMemory,
+        failed: Callable[[str, str], None],
+    ) -> None:
+        """failed: called with the client's host and the reason when the handshake fails."""
+        super().__init__(protocol, context, memory)
+        self._failed = failed
+
+    def _begin(self) -> None:
+        self._known = True
+        self._protocol.connection_made(self)
+
+    def _ready(self) -> None:
+        """The protocol waits for its client to speak."""
+
+    def _refused(self, error: BaseException | None) -> None:
+        if self._first:  # not one who only looks whether somebody is here
+            name = self._raw.get_extra_info("peername")
+            self._failed(name[0] if name else "", failure_of(error, self._first))
+
+
+class OutgoingTls(TlsLayer):
+    """The service's side of a connection that it makes. Its protocol hears of it when it is secured."""
+
+    __slots__ = ("secured",)
+
+    def __init__(
+        self, protocol: asyncio.Protocol, context: ssl.SSLContext, memory: TlsMemory, name: str
+    ) -> None:
+        super().__init__(protocol, context, memory, name)
+        # Nothing, or why the handshake failed.
+        self.secured: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def _begin(self) -> None:
+        self._shake()
+
+    def _ready(self) -> None:
+        self._known = True
+        self._protocol.connection_made(self)
+        if not self.secured.done():
+            self.secured.set_result("")
+
+    def _refused(self, error: BaseException | None) -> None:
+        if not self.secured.done():
+            self.secured.set_result(failure_of(error, self._first))

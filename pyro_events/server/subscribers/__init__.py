@@ -1,0 +1,1 @@
+"""Connections out: one delivery for each subscriber."""

@@ -1,0 +1,169 @@
+"""Who is to be called back: what a subscribing call says about its subscriber.
+
+Knows: proxies and URIs as any serializer brings them, and where the service may connect. Must not
+know: subscriptions, links, or how a call arrived.
+
+Of a proxy nothing is used but its object id, its port and what it says the object can do: not its
+serializer, not its handshake data, no unix socket, and its host only as the rules below allow.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import Pyro5.errors
+from Pyro5.client import Proxy
+from Pyro5.core import URI
+
+from ...client_name import checked_client_name
+from ...constants import NAME_KEY
+from ...transport.addresses import format_address
+from ...wire.passphrase import CALL_OPTION
+from ..objects import Caller
+
+_HOST_NAME: Final = re.compile(
+    r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.I | re.A
+)
+# The option of a subscribing call by which a subscriber says that it has lost our connection.
+ANEW_OPTION: Final = "anew"
+
+
+# Far more than a host and an object id need.
+MAX_URI: Final = 1000
+
+
+class Wishes(NamedTuple):
+    """The options of a subscribing call. options: for its backlog, not checked yet. call: the nonce of
+    the call, None if it brought none. anew: whether to connect even if there is a link. name: what the
+    subscriber is called, "" if that was not said."""
+
+    options: Any
+    call: Any = None
+    anew: bool = False
+    name: str = ""
+
+
+class Callback(NamedTuple):
+    """Where a subscriber is called back.
+
+    address: an IP address and a port. uri: its canonical name. certified_name: the host that its
+    certificate must name where TLS is used.
+    """
+
+    address: tuple[str, int]
+    object_id: str
+    uri: str
+    certified_name: str
+
+
+def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) -> Callback:
+    """Where the subscriber of a call is.
+
+    subscriber: a Proxy, a URI, the text of one, or the dictionary that a serializer makes of them.
+    caller_host: the address the call came from, where the service will connect, unless the URI's
+    host is one of `allowed` (IP addresses). Raises TypeError or ValueError.
+    """
+    uri, methods = _identity(subscriber)
+    check_uri(uri)
+    if methods and not {"event", "events"} & methods:
+        raise TypeError(
+            f"the object of {uri} cannot be a subscriber: it exposes no method `event`; "
+            "give it one, with Pyro5's @expose"
+        )
+    try:
+        parsed = URI(uri)
+    except (Pyro5.errors.PyroError, TypeError):
+        raise ValueError(f"{uri!r} is no Pyro URI; a subscriber's looks like PYRO:object@host:port") from None
+    if parsed.protocol != "PYRO" or parsed.sockname or not parsed.port:
+        raise ValueError(
+            f"{uri!r} cannot be called back; a subscriber needs a URI like PYRO:object@host:port"
+        )
+    if not 0 < parsed.port < 65536:
+        raise ValueError(f"{uri!r} cannot be called back: {parsed.port} is no port")
+    host = _numeric(parsed.host)
+    address = host if host in allowed else caller_host, parsed.port
+    canonical = f"PYRO:{parsed.object}@{format_address(*address)}"
+    return Callback(address, parsed.object, canonical, _certified_name(parsed.host, address[0]))
+
+
+def _certified_name(host: str, address: str) -> str:
+    """The name by which a subscriber calls its host; the address that is connected to if it has none.
+
+    The name is that of the subscribing call, which came over TLS too, and it is not looked up: it
+    only has to stand in the certificate of whoever answers at that address.
+    """
+    proper = len(host) <= 253 and _HOST_NAME.fullmatch(host) and _numeric(host) is None
+    return host if proper else address
+
+
+def read_wishes(options: Any) -> Wishes:
+    """The options of a subscribing call, ours and its backlog's apart.
+
+    Raises TypeError or ValueError for what cannot be a name.
+    """
+    if not isinstance(options, Mapping):
+        return Wishes(options)
+    ours = {CALL_OPTION, ANEW_OPTION, NAME_KEY}
+    rest = {name: value for name, value in options.items() if name not in ours}
+    given = options.get(NAME_KEY)
+    name = "" if given is None else checked_client_name(given)
+    return Wishes(rest, options.get(CALL_OPTION), bool(options.get(ANEW_OPTION)), name)
+
+
+def names_of(subscriber: Any, caller: Caller, allowed: frozenset[str]) -> list[str]:
+    """The canonical names that a subscriber may have, the likeliest first; errors as above.
+
+    Only one who has proved the passphrase may mean a subscriber at any other host.
+    """
+    callback = read_subscriber(subscriber, caller.host, allowed)
+    host = _numeric(URI(_identity(subscriber)[0]).host) if caller.proved else None
+    elsewhere = read_subscriber(subscriber, host, allowed) if host else callback
+    return [callback.uri] if elsewhere == callback else [callback.uri, elsewhere.uri]
+
+
+def _numeric(host: str) -> str | None:
+    """`host` if it is an IP address: names are not looked up."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return None
+
+
+def _identity(subscriber: Any) -> tuple[str, frozenset[str]]:
+    """The URI of a subscriber and the methods that it is known to have, if any are."""
+    if isinstance(subscriber, Proxy):
+        return str(subscriber._pyroUri), frozenset(subscriber._pyroMethods)
+    if isinstance(subscriber, URI):
+        return str(subscriber), frozenset()
+    if isinstance(subscriber, str):
+        return subscriber, frozenset()
+    if isinstance(subscriber, dict):
+        kind: Any = subscriber.get("__class__")
+        state: Any = subscriber.get("state")
+        if kind == "Pyro5.client.Proxy" and _is_sequence(state, 6) and isinstance(state[0], str):
+            methods = state[2] if isinstance(state[2], (list, tuple, set)) else ()
+            return state[0], frozenset(method for method in methods if isinstance(method, str))
+        if kind == "Pyro5.core.URI" and _is_sequence(state, 5):
+            protocol, object_id, _, host, port = state
+            if isinstance(host, str) and isinstance(port, int):
+                return f"{protocol}:{object_id}@{format_address(host, port)}", frozenset()
+    raise TypeError(
+        "the subscriber must be a Pyro proxy, or the URI of a Pyro object; an object that is to be "
+        "called back must be registered in its program's daemon first"
+    )
+
+
+def check_uri(uri: str) -> None:
+    """Refuse a text that no URI needs to be, before Pyro5 looks at it. Raises ValueError.
+
+    Pyro5's regular expression takes quadratic time for some, and others spoil logs and statistics.
+    """
+    if len(uri) > MAX_URI or not uri.isprintable():
+        raise ValueError(f"{uri[:60]!r}... is no Pyro URI: one has at most {MAX_URI} printable characters")
+
+
+def _is_sequence(value: Any, length: int) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == length

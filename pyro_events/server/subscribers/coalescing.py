@@ -1,0 +1,62 @@
+"""Spacing: when a few events that wait for a subscriber are sent.
+
+Knows: the time between two calls. Must not know: events, backlogs, or how a call is made.
+
+To call a subscriber for each event costs the service and the subscriber far more than the event. So of
+events in close succession the first goes at once, and those that follow wait a moment for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from ...constants import KIB
+
+# What is few, in events and in bytes as backlogs count them: small ones count for about 300.
+FEW: Final = 32
+FEW_BYTES: Final = 10 * KIB
+# Few events that come within this many seconds of the last call wait for others.
+CLOSE: Final = 0.0005
+# How long they wait, in seconds; uvloop's timers know no fractions of a millisecond.
+MOMENT: Final = 0.001
+
+
+class Spacing:
+    """The time between the calls to one subscriber."""
+
+    __slots__ = ("_close", "_close_until", "_loop", "_moment", "_send", "_timer")
+
+    def __init__(self, send: Callable[[], object], close: float = CLOSE, moment: float = MOMENT) -> None:
+        """send: called when what waited shall go. close, moment: seconds, as above."""
+        self._send = send
+        self._close = close
+        self._moment = moment
+        self._loop = asyncio.get_running_loop()
+        self._close_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def called(self) -> None:
+        """The subscriber is being called now."""
+        self._close_until = time.monotonic() + self._close  # a loop's clock may move by milliseconds
+
+    def wait(self) -> bool:
+        """Whether a few events have to wait; then `send` is called when they need not any more."""
+        if self._timer is None:
+            if time.monotonic() >= self._close_until:
+                return False
+            self._timer = self._loop.call_later(self._moment, self._over)
+        return True
+
+    def _over(self) -> None:
+        self._timer = None
+        self._send()
+
+    def end(self) -> None:
+        """Nothing waits any more, nor will; `send` is let go of."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        del self._send

@@ -1,0 +1,116 @@
+"""Contact: reaching a subscriber and greeting it, and in words why that came to nothing.
+
+Knows: how a link is connected to, what a subscriber's greeting must show, and what the log says of one
+that cannot be delivered to. Must not know: events, backlogs, or when a link is made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+import Pyro5.errors
+
+from ...wire import callbacks
+from ...wire.frames import CONNECT_FAIL, Frame, FrameError
+from ...wire.passphrase import CallbackProof
+from ..net.tls_layer import OutgoingTls
+
+
+class Unreachable(NamedTuple):
+    """Why a subscriber cannot be connected to. tls: the reason is TLS, and will stay so."""
+
+    reason: str
+    tls: bool = False
+
+
+async def connected(
+    protocol: asyncio.Protocol,
+    address: tuple[str, int],
+    layer: OutgoingTls | None,
+    patience: float,
+) -> Unreachable | None:
+    """Connect a protocol to a subscriber's daemon; returns why that cannot be done, or nothing.
+
+    layer: secures it. patience: seconds in all.
+    """
+    host, port = address
+    try:
+        # A daemon that does not run yet answers TLS no sooner than the greeting.
+        refusal = await asyncio.wait_for(_made(protocol, address, layer), patience)
+    except asyncio.TimeoutError:
+        return Unreachable(f"could not be reached within {patience:g} s")
+    except OSError as error:
+        return Unreachable(
+            f"cannot be connected to at {host}:{port} ({error}); its daemon must listen on the "
+            "address from which it subscribed"
+        )
+    if refusal:
+        return Unreachable(f"cannot be connected to at {host}:{port} over TLS: {refusal}", tls=True)
+    return None
+
+
+async def _made(protocol: asyncio.Protocol, address: tuple[str, int], layer: OutgoingTls | None) -> str:
+    """Make a connection; returns why TLS failed, or nothing. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(lambda: layer or protocol, *address)
+    if layer is None:
+        return ""
+    try:
+        return await layer.secured
+    except asyncio.CancelledError:
+        transport.abort()
+        raise
+
+
+def takes_event_only(frame: Frame, proof: CallbackProof | None) -> bool:
+    """Read the answer to our greeting: whether the object has no `events`, only `event`.
+
+    proof: what the greeting carried, and the answer must match. Raises ProtocolError for one that
+    cannot be delivered to.
+    """
+    methods = callbacks.read_greeting(frame)
+    if proof is not None and not proof.accepts(callbacks.read_proof(frame)):
+        raise Pyro5.errors.ProtocolError("it does not prove that it knows the passphrase")
+    if "events" not in methods and "event" not in methods:
+        raise Pyro5.errors.ProtocolError("its object exposes neither `event` nor `events`")
+    return "events" not in methods
+
+
+def unanswered(patience: float) -> str:
+    """What the log says of a subscriber whose daemon has left our greeting unanswered."""
+    return f"did not answer within {patience:g} s; it must call listen() or run its daemon's request loop"
+
+
+def lost(error: Exception | None, greeting: bool, secured: bool) -> str:
+    """What the log says of a subscriber whose connection has ended by itself.
+
+    greeting: it had not answered yet. secured: the connection used TLS.
+    """
+    text = f"closed its connection{f' ({error})' if error else ''}"
+    if greeting and not secured:  # which TLS does with what is none, often without a word
+        text += " instead of answering; if its program speaks TLS (Pyro5's SSL), the service has to"
+    return text
+
+
+def refused(reason: str) -> str:
+    """What the log says of a subscriber that answered what makes it impossible to deliver."""
+    if callbacks.EVENT_CLASS in reason:
+        return f"runs a program that must import pyro_events to know events ({reason})"
+    if callbacks.is_unrun(reason):
+        return (
+            "has an `event` that is a coroutine function or a generator, so that calling it runs nothing; "
+            f"make it a plain function ({reason})"
+        )
+    return f"cannot be delivered to: {reason}"
+
+
+def no_answer(error: FrameError) -> str:
+    """What the log says of a subscriber that sent bytes which are no acceptable frame."""
+    header = error.header
+    if header is not None and header.type == CONNECT_FAIL:
+        return (
+            "has a daemon that refused the connection; perhaps its threads are all taken: a larger "
+            "Pyro5 THREADPOOL_SIZE there, or the daemon of a pyro_events.Subscriber, has room for more"
+        )
+    return f"sent what is no answer ({error})"

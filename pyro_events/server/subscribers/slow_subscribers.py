@@ -1,0 +1,73 @@
+"""Slow subscribers: what the log says of those whose backlogs stay nearly full.
+
+Knows: when an episode begins and ends: with a backlog that is three quarters full and does not become calm
+for a while, and with one that stays calm for longer: at most a quarter full, and losing nothing. Must not
+know: links, publishers, or deadlines.
+
+A display behind a fast camera has a full backlog thirty times a second, and an empty one in between: that
+is one episode, and two lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...broker.backlog import Backlog
+from ...client_name import described
+from ...constants import CAUGHT_UP_AFTER, SLOW_AFTER
+from ...log.background import get_logger
+
+log = get_logger("pyro_events.engine")
+
+
+class _Episode:
+    """since: when it began, or when it became calm, None while it is not. lost: events lost to overflow."""
+
+    __slots__ = ("lost", "since", "slow")
+
+    def __init__(self, backlog: Backlog, now: float) -> None:
+        self.since: float | None = now
+        self.slow = False
+        self.lost = backlog.overflowed
+
+    def calm(self, backlog: Backlog) -> bool:
+        """Whether the backlog is nearly empty, and has lost nothing since this was last asked."""
+        lost, self.lost = self.lost, backlog.overflowed
+        return backlog.relaxed and lost == self.lost
+
+
+class SlowSubscribers:
+    """The episodes of all subscribers of one service, looked at again and again."""
+
+    def __init__(self, slow_after: float = SLOW_AFTER, caught_up_after: float = CAUGHT_UP_AFTER) -> None:
+        """slow_after, caught_up_after: how long a state lasts before the log has it, in seconds."""
+        self._slow_after = slow_after
+        self._caught_up_after = caught_up_after
+        self._episodes: dict[Backlog, _Episode] = {}
+
+    def look(self, backlogs: Iterable[Backlog], now: float) -> None:
+        """Log who has become slow, and who has caught up. backlogs: of all subscribers. now: in seconds."""
+        before, self._episodes = self._episodes, {}
+        for backlog in backlogs:
+            episode = before.get(backlog)
+            if episode is None and backlog.crowded:
+                episode = _Episode(backlog, now)
+            if episode is not None and self._goes_on(episode, backlog, now):
+                self._episodes[backlog] = episode
+
+    def _goes_on(self, episode: _Episode, backlog: Backlog, now: float) -> bool:
+        calm = episode.calm(backlog)
+        name = described(backlog.name, backlog.subscriber)
+        if not episode.slow:
+            if not calm and episode.since is not None and now - episode.since >= self._slow_after:
+                episode.slow, episode.since = True, None
+                log.warning("%s is slow: %d events wait for it", name, len(backlog), about=backlog.subscriber)
+            return not calm
+        if not calm:
+            episode.since = None
+        elif episode.since is None:
+            episode.since = now
+        elif now - episode.since >= self._caught_up_after:
+            log.warning("%s has caught up", name, about=backlog.subscriber)
+            return False
+        return True

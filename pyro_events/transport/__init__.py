@@ -1,0 +1,1 @@
+"""What both ends of a connection need: TLS, keepalive, proof of the passphrase, addresses, name server."""

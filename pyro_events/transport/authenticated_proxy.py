@@ -1,0 +1,133 @@
+"""IdentProxy: a Pyro5 proxy that proves a passphrase; and the name server found with one.
+
+Knows: Pyro5's Proxy and how it connects. Must not know: the event service's methods.
+
+Pyro5 offers a hook for what a handshake says and one for what is answered, but none for a second
+attempt; there we stand in for a private method of its Proxy (the same in 5.15 to 5.17; a test notices when it
+changes).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import Pyro5.core
+import Pyro5.errors
+from Pyro5.client import Proxy
+
+from ..errors import AccessDeniedError, ServiceNotFoundError
+from ..wire.passphrase import Ident, Identity, identity_of, sealed
+from .addresses import checked_host, checked_port
+from .authentication import STOCK_HELLO, Introduction
+from .name_server import UNGUARDED
+from .name_server_search import find_name_server
+from .tls import use_renewed_certificates
+
+_START_ONE = (
+    "start one (python -m Pyro5.nameserver), or say where it is: host and port, or Pyro5's settings NS_HOST "
+    "and NS_PORT (PYRO_NS_HOST and PYRO_NS_PORT in the environment)"
+)
+
+
+class IdentProxy(Proxy):
+    """A proxy that proves `ident` at every connection, and demands the same of the other side.
+
+    Sent to another program by Pyro5, or logged, it is an ordinary proxy and carries nothing of it. A copy
+    proves as much as the original. One that was pickled carries nothing, and refuses to connect.
+    """
+
+    # On the class as well, because a proxy that was unpickled has none. It must not connect then: it
+    # would say and believe what an ordinary proxy does.
+    _identity: Identity | None = None
+    _lost_identity = True
+    _introduction: Introduction | None = None
+
+    def __init__(self, uri: Any, ident: Ident) -> None:
+        """uri: a PYRO URI. ident: the passphrase.
+
+        Raises TypeError or ValueError. Connecting raises AccessDeniedError beside Pyro5's errors.
+        """
+        ident = sealed(ident)
+        parsed = Pyro5.core.URI(uri)
+        if parsed.protocol != "PYRO":
+            raise ValueError(f"{parsed} must be looked up first: locate_ns(ident=…).lookup(name)")
+        # Proxy takes attributes of its own only.
+        object.__setattr__(self, "_identity", identity_of(ident))
+        object.__setattr__(self, "_lost_identity", False)
+        super().__init__(parsed)
+
+    @property
+    def _pyroHandshake(self) -> str:
+        uri = self._pyroUri
+        introduction = Introduction(self._identity, uri.object, uri.location)
+        object.__setattr__(self, "_introduction", introduction)
+        return introduction.hello
+
+    @_pyroHandshake.setter
+    def _pyroHandshake(self, value: object) -> None:
+        """What it says is not for others to choose."""
+
+    def _pyroValidateHandshake(self, response: Any) -> None:
+        assert self._introduction is not None
+        try:
+            self._introduction.check(response)
+        except BaseException:
+            self._pyroRelease()  # or the next call would go out all the same
+            raise
+
+    def _Proxy__pyroCreateConnection(self, replaceUri: bool = False, connected_socket: Any = None) -> Any:
+        """Connect; once more if the other side has told us what it is."""
+        if self._lost_identity:
+            raise AccessDeniedError(
+                f"this IdentProxy for {self._pyroUri} was pickled, and a passphrase never is; what demands a "
+                "passphrase is reached by a new one: IdentProxy(uri, ident)"
+            )
+        use_renewed_certificates()
+        tried = False
+        while True:
+            try:
+                return super()._Proxy__pyroCreateConnection(replaceUri, connected_socket)
+            except Pyro5.errors.CommunicationError as error:
+                reason = str(error).partition(" rejected: ")[2]
+                if self._introduction is None or not self._introduction.may_retry(reason, tried):
+                    raise
+                tried = True
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        lists = tuple(self._pyroOneway), tuple(self._pyroMethods), tuple(self._pyroAttrs)
+        return (str(self._pyroUri), *lists, STOCK_HELLO, self._pyroSerializer)
+
+    def __copy__(self) -> IdentProxy:
+        copied: IdentProxy = super().__copy__()
+        for name in ("_identity", "_lost_identity"):
+            object.__setattr__(copied, name, getattr(self, name))
+        return copied
+
+    def __deepcopy__(self, memo: object) -> IdentProxy:
+        return self.__copy__()
+
+
+def locate_ns(ident: Ident = None, host: str | None = None, port: int | None = None) -> Proxy:
+    """A connected proxy for the name server, as Pyro5 finds one; with `ident` for one that is guarded by it.
+
+    host, port: None stands for Pyro5's settings NS_HOST and NS_PORT. With ident nothing is broadcast,
+    because anybody may answer that.
+
+    Raises ServiceNotFoundError (a NamingError), AccessDeniedError, TypeError or ValueError.
+    """
+    ident = sealed(ident)
+    identity = identity_of(ident)
+    remedy = _START_ONE if identity is None else UNGUARDED
+    with find_name_server(
+        checked_host("host", host, unix=True), checked_port("port", port), identity, remedy=remedy
+    ) as found:
+        uri = f"PYRO:{Pyro5.core.NAMESERVER_NAME}@{found.where}"
+    use_renewed_certificates()
+    proxy = Proxy(uri) if identity is None else IdentProxy(uri, identity)
+    try:
+        proxy._pyroBind()
+    except AccessDeniedError:
+        raise
+    except Pyro5.errors.CommunicationError as error:  # it has ended, or moved, since
+        raise ServiceNotFoundError(f"no name server was found at {found.where}: {error}") from None
+    return proxy

@@ -1,0 +1,73 @@
+"""Introductions: what a client says first to an object that may demand a passphrase.
+
+Knows: the proofs, the clock and chance, and what the other side's answer means. Must not know: how
+handshakes travel.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import OrderedDict
+from typing import Any, Final
+
+from ..errors import AccessDeniedError, ClocksDifferError
+from ..wire.passphrase import DENIED, MAX_SKEW, NONCE_SIZE, UNKNOWN_RUN, ClientProof, Identity
+
+# What every Pyro5 client says.
+STOCK_HELLO: Final = "hello"
+
+# Runs of services met lately, by address: a client that knows its service's run is let in at the
+# first attempt.
+_runs: OrderedDict[tuple[str, str], str] = OrderedDict()
+_MOST_RUNS: Final = 1_000
+
+
+class Introduction:
+    """One attempt to be let in. `hello` is what to say."""
+
+    def __init__(self, identity: Identity | None, object_id: str, where: str) -> None:
+        """where: `host:port` of the object."""
+        self._name = f"{object_id} at {where}"
+        self._key = where, object_id
+        self._now = time.time()
+        self._proof: ClientProof | None = None
+        self.hello = STOCK_HELLO
+        if identity is not None:
+            run = _runs.get(self._key, UNKNOWN_RUN)
+            self._proof = ClientProof(identity, object_id, run, self._now, os.urandom(NONCE_SIZE))
+            self.hello = self._proof.hello
+
+    def check(self, answer: Any) -> None:
+        """We were let in: raise AccessDeniedError unless the other side knows the passphrase too."""
+        if self._proof is not None and not self._proof.accepts(answer):
+            raise AccessDeniedError(
+                f"{self._name} does not prove that it knows the passphrase: it was started without "
+                "ident, or it is not what it seems to be"
+            )
+
+    def may_retry(self, reason: Any, tried: bool) -> bool:
+        """We were refused: whether to introduce ourselves once more, which needs a new connection.
+
+        tried: whether this was the second attempt. Raises AccessDeniedError or ClocksDifferError if
+        that was the reason, and returns False for any other.
+        """
+        again = self._proof.again(reason) if self._proof is not None else None
+        if again is not None:
+            ahead = again.time - self._now
+            _runs[self._key] = again.run
+            if len(_runs) > _MOST_RUNS:
+                _runs.popitem(last=False)
+            if tried or abs(ahead) > MAX_SKEW:
+                way = "ahead of" if ahead > 0 else "behind"
+                raise ClocksDifferError(
+                    f"the clock of {self._name} is {abs(ahead):.1f} s {way} ours, or was set "
+                    f"back while it ran; with ident at most {MAX_SKEW:g} s are allowed: set the clocks right",
+                    ahead,
+                )
+            return True
+        if reason != DENIED:
+            return False
+        if self._proof is None:
+            raise AccessDeniedError(f"{self._name} demands a passphrase: give it as ident")
+        raise AccessDeniedError(f"{self._name} does not accept the passphrase that was given as ident")

@@ -1,0 +1,314 @@
+"""TLS, by Pyro5's own settings SSL, SSL_SERVERCERT and so on.
+
+Knows: those settings, read when a context is made and never on import, and how bytes are secured on a
+blocking socket. Must not know: frames, who is connected, or the event loop (it has TLS of its own,
+and gets its contexts here).
+
+Contexts are those that Pyro5 makes, but it keeps one of each for the life of the process; ours are
+made anew when a setting or a file has changed, so that every new connection has a renewed certificate.
+They are kept otherwise, because reading the system's authorities takes 20 ms.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from Pyro5 import config, socketutil
+
+from ..errors import EventServiceError
+from ..log.background import get_logger
+from ..secret import Passphrase
+
+log = get_logger("pyro_events.transport.tls")
+
+# Where Pyro5 keeps the context of its clients; a test notices when it changes.
+_PYRO5S_CONTEXT: Final = "__ssl_client_context"
+# What goes into one record of TLS, and so is encrypted at a time.
+_RECORD: Final = 16 * 1024
+# The first byte of what a peer that speaks TLS sends first.
+_HANDSHAKE: Final = b"\x16"
+_ALERT: Final = b"\x15"
+# Where in OpenSSL's source an error was found.
+_PLACE: Final = re.compile(r" \(_ssl\.c:\d+\)$")
+
+
+class _Identity(NamedTuple):
+    """What a context is made of. files: when they changed last, so that new ones are noticed."""
+
+    certificate: str
+    key: str
+    password: Passphrase
+    authorities: str
+    files: tuple[int, ...]
+
+
+def server_context() -> ssl.SSLContext | None:
+    """How connections that come in are secured; None when Pyro5's setting SSL is off.
+
+    Raises EventServiceError for settings that cannot be used.
+    """
+    if not config.SSL:
+        return None
+    if not config.SSL_SERVERCERT:
+        raise EventServiceError(
+            "Pyro5's setting SSL is on, but SSL_SERVERCERT names no certificate; an event service needs "
+            "one, and so does the daemon of a subscriber"
+        )
+    if config.SSL_REQUIRECLIENTCERT and not config.SSL_CACERTS:
+        raise EventServiceError(
+            "Pyro5's setting SSL_REQUIRECLIENTCERT is on, but SSL_CACERTS names no authority whose "
+            "certificates to accept"
+        )
+    return _server_context(_identity("SERVER"), bool(config.SSL_REQUIRECLIENTCERT))
+
+
+def client_context() -> ssl.SSLContext | None:
+    """How connections that we make are secured; None when Pyro5's setting SSL is off.
+
+    The name of the other side is checked, as Pyro5 does. Files that are just being renewed, and do not fit
+    together yet, are used when they do. Raises EventServiceError for settings that cannot be used.
+    """
+    return _latest_client(_settings("CLIENT")).get() if config.SSL else None
+
+
+def use_renewed_certificates() -> None:
+    """Have Pyro5's own proxies connect with the files as they are now: it keeps its first context for ever.
+
+    Raises EventServiceError for settings that cannot be used.
+    """
+    if config.SSL:
+        setattr(socketutil, _PYRO5S_CONTEXT, client_context())
+
+
+class LatestContext:
+    """The contexts of something that runs for long: its settings stay, and its files may be renewed."""
+
+    def __init__(self, identity: _Identity, make: Callable[[_Identity], ssl.SSLContext]) -> None:
+        """Raises EventServiceError for settings that cannot be used."""
+        self._identity = identity
+        self._make = make
+        self._last = make(identity)
+
+    def get(self) -> ssl.SSLContext:
+        """The context for a new connection: the last good one while the files cannot be used."""
+        identity = self._identity._replace(files=_changed(self._identity))
+        try:
+            self._last = self._make(identity)
+        except EventServiceError as error:
+            log.error("TLS goes on with what it had: %s", error, about=str(error))
+        return self._last
+
+
+def server_contexts() -> LatestContext | None:
+    """What secures the connections that come in from now on; None when Pyro5's setting SSL is off.
+
+    Raises EventServiceError for settings that cannot be used.
+    """
+    if server_context() is None:
+        return None
+    demanding = bool(config.SSL_REQUIRECLIENTCERT)
+    return LatestContext(_identity("SERVER"), lambda identity: _server_context(identity, demanding))
+
+
+@functools.lru_cache(maxsize=4)
+def _latest_client(settings: _Identity) -> LatestContext:
+    return LatestContext(settings, _client_context)
+
+
+def client_contexts() -> LatestContext | None:
+    """The same for the connections that we make."""
+    return LatestContext(_identity("CLIENT"), _client_context) if config.SSL else None
+
+
+def _identity(side: str) -> _Identity:
+    """The same with the files as they are now."""
+    settings = _settings(side)
+    return settings._replace(files=_changed(settings))
+
+
+def _settings(side: str) -> _Identity:
+    """side: SERVER or CLIENT, as in the names of Pyro5's settings."""
+    certificate, key = (getattr(config, f"SSL_{side}{name}") for name in ("CERT", "KEY"))
+    password = Passphrase(getattr(config, f"SSL_{side}KEYPASSWD"))
+    return _Identity(certificate, key, password, config.SSL_CACERTS, ())
+
+
+def _changed(identity: _Identity) -> tuple[int, ...]:
+    """When the files of an identity have changed last."""
+    files: list[int] = []
+    for name in (identity.certificate, identity.key, identity.authorities):
+        with contextlib.suppress(OSError):
+            found = os.stat(name)
+            files += found.st_mtime_ns, found.st_ino, found.st_size
+    return tuple(files)
+
+
+@functools.lru_cache(maxsize=4)
+def _server_context(identity: _Identity, demanding: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _load(context, "SSL_SERVERCERT", identity)
+    context.verify_mode = ssl.CERT_REQUIRED if demanding else ssl.CERT_NONE
+    # Tickets to resume a session, which no client of ours does, would only look like an answer.
+    context.num_tickets = 0
+    return context
+
+
+@functools.lru_cache(maxsize=4)
+def _client_context(identity: _Identity) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+    _load(context, "SSL_CLIENTCERT", identity)
+    return context
+
+
+def _load(context: ssl.SSLContext, setting: str, identity: _Identity) -> None:
+    """Load a certificate with its key, if there is one, and the authorities to trust."""
+    certificate, key, password, authorities, _ = identity
+    try:
+        if certificate:
+            context.load_cert_chain(certificate, key or None, password.reveal() or None)
+    except (OSError, ValueError) as error:
+        raise EventServiceError(
+            f"Pyro5's setting {setting} or its key cannot be used ({certificate}, {key}): {error}"
+        ) from error
+    try:
+        if authorities:
+            directory = os.path.isdir(authorities)
+            context.load_verify_locations(**{"capath" if directory else "cafile": authorities})
+    except (OSError, ValueError) as error:
+        raise EventServiceError(
+            f"Pyro5's setting SSL_CACERTS cannot be used ({authorities}): {error}"
+        ) from error
+
+
+def failure_of(error: BaseException | None, first: bytes) -> str:
+    """In words, why a TLS handshake came to nothing, the same for the same reason.
+
+    Args:
+        error: what was raised; None for a connection that the other side has closed.
+        first: the first bytes that the other side has sent.
+    """
+    if first[:1] not in (b"", _HANDSHAKE, _ALERT):
+        return "it does not speak TLS, as this program does; it needs Pyro5's SSL settings too"
+    if not isinstance(error, ssl.SSLError):
+        return f"it closed the connection in the middle of the TLS handshake{f' ({error})' if error else ''}"
+    text = _PLACE.sub("", str(error))
+    if "ALERT" in (error.reason or "").upper():
+        return f"it refuses TLS with us ({text}): it may not accept our certificate"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted ({text})"
+    return f"the TLS handshake with it failed ({text})"
+
+
+class TlsSocket(socket.socket):
+    """A connected socket that speaks TLS, and that one thread may read while another one writes.
+
+    Python's own SSL socket does not promise that. This one encrypts in memory, under a lock that is
+    never held while anything is waited for. `recv` returns all that can be decrypted, so what can be
+    read is always seen by `poll` on the socket.
+    """
+
+    def __init__(
+        self, sock: socket.socket, context: ssl.SSLContext, *, server_hostname: str | None = None
+    ) -> None:
+        """Takes over `sock`. server_hostname: for a client, the name that the certificate must have;
+        None for a server. `handshake` must come next. Raises ValueError for a name that is none."""
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname is None, server_hostname=server_hostname
+        )
+        # What the other side has sent first, for `failure_of`.
+        self.first = b""
+        self._state = threading.Lock()
+        self._writing = threading.Lock()
+        timeout = sock.gettimeout()
+        super().__init__(fileno=sock.detach())
+        self.settimeout(timeout)
+
+    def handshake(self, deadline: float) -> None:
+        """Shake hands, until `deadline` on the monotonic clock for all of it.
+
+        Raises OSError, of which ssl.SSLError and TimeoutError are kinds. The socket's timeout has
+        changed afterwards.
+        """
+        done = False
+        while not done:
+            try:
+                self._tls.do_handshake()
+                done = True
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError:
+                with contextlib.suppress(OSError):  # the other side would like to know why
+                    super().sendall(self._outgoing.read())
+                raise
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the TLS handshake took too long")
+            self.settimeout(left)
+            super().sendall(self._outgoing.read())
+            if not done:
+                data = super().recv(_RECORD)
+                self.first = self.first or data[:1]
+                self._take(data)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """What has come, b"" at the end. size: how much is read from the network at a time.
+
+        The timeout is for all of it, and may have changed afterwards. Raises OSError.
+        """
+        timeout = self.gettimeout()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (data := self._decrypted()) is None:
+            if deadline is not None:
+                self.settimeout(max(deadline - time.monotonic(), 0.001))
+            self._take(super().recv(size))
+        return data
+
+    def _take(self, data: bytes) -> None:
+        with self._state:
+            if data:
+                self._incoming.write(data)
+            else:
+                self._incoming.write_eof()
+
+    def _decrypted(self) -> bytes | None:
+        """All that can be decrypted now, b"" at the end, None if there is nothing yet."""
+        parts: list[bytes] = []
+        with self._state:
+            try:
+                while part := self._tls.read(_RECORD):
+                    parts.append(part)
+            except ssl.SSLWantReadError:
+                return b"".join(parts) if parts else None
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                pass  # Pyro5 never says good-bye; a frame that was cut short is noticed by its reader
+        return b"".join(parts)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of it. Raises OSError."""
+        rest = memoryview(data)
+        with self._writing:
+            while rest:
+                with self._state:
+                    written = self._tls.write(rest[:_RECORD])
+                    secured = self._outgoing.read()
+                rest = rest[written:]
+                super().sendall(secured)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """As `sendall`; there are no half-sent records."""
+        self.sendall(data)
+        return len(data)
+
+    def getpeercert(self) -> Any:
+        """The other side's certificate, for a Pyro5 daemon's `validateHandshake`."""
+        return self._tls.getpeercert()

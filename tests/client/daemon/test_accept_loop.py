@@ -1,0 +1,110 @@
+"""Accepting: what stops it for a while, and what does not."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from waiting import eventually
+
+from pyro_events.client.daemon import accept_loop
+from pyro_events.client.daemon.accept_loop import AcceptServer
+
+
+class Housekept:
+    """What the transport needs of its daemon."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def _housekeeping(self) -> None:
+        self.count += 1
+
+
+class Failing:
+    """A listening socket without descriptors for as long as the test says."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.failures = 3
+
+    def accept(self) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(24, "Too many open files")
+        return self.sock.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+
+@pytest.fixture
+def served() -> list[socket.socket]:
+    return []
+
+
+@pytest.fixture
+def server(served: list[socket.socket]) -> Iterator[AcceptServer]:
+    server = AcceptServer(Housekept(), "127.0.0.1", 0, served.append)
+    yield server
+    server.shutdown()
+    for sock in served:
+        sock.close()
+
+
+def connect(server: AcceptServer) -> socket.socket:
+    host, port = server.locationStr.split(":")
+    return socket.create_connection((host, int(port)), 10)
+
+
+def test_out_of_descriptors_is_survived(
+    server: AcceptServer,
+    served: list[socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(accept_loop, "_RECOVER", 0.001)
+    assert server.sock is not None
+    server.sock = Failing(server.sock)  # type: ignore[assignment]
+    thread = threading.Thread(target=server.loop)
+    thread.start()
+    with connect(server):
+        eventually(lambda: served)
+    server.stop()
+    thread.join(10)
+    assert "cannot accept connections for the moment" in caplog.text
+
+
+def test_out_of_threads_a_connection_is_turned_away(
+    server: AcceptServer, served: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with connect(server) as client:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        eventually(lambda: (server.events([server.sock]), client.recv(1) == b"")[1])
+    assert not served
+
+
+def test_housekeeping(server: AcceptServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accept_loop.config, "POLLTIMEOUT", 0.001)
+    server.loop(lambda: server.daemon.count < 3)
+    assert server.daemon.count == 3
+
+
+def test_a_stop_before_the_loop_ends_it(server: AcceptServer) -> None:
+    server.begin()
+    server.stop()
+    server.loop()
+
+
+def test_closed_twice(server: AcceptServer) -> None:
+    server.close()
+    server.close()
+    server.stop()
+    server.loop()
+    assert server.sockets == []

@@ -1,0 +1,400 @@
+"""Classes that a program registered, by our call and by Pyro5's, and what crosses Pyro's own wire."""
+
+from __future__ import annotations
+
+import abc
+import array
+import collections
+import contextlib
+import dataclasses
+import enum
+import json
+from collections.abc import Iterator
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgpack
+import Pyro5.api
+import pytest
+import serpent
+from Pyro5.serializers import JsonSerializer, MsgpackSerializer, SerializerBase, SerpentSerializer
+
+from pyro_events import errors
+from pyro_events.codec.classes import registry
+from pyro_events.codec.classes.registry import register_class
+from pyro_events.codec.message import decode, encode, encode_plain
+from pyro_events.codec.values import OBJECT
+from pyro_events.errors import PayloadError, UnsupportedTypeError
+
+
+@pytest.fixture(autouse=True)
+def own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_by_class", {})
+    monkeypatch.setattr(registry, "_by_name", {})
+
+
+def arrives(value: Any) -> Any:
+    back = decode(encode([value]))[0]
+    assert type(back) is type(value)
+    return back
+
+
+def from_state(name: str, state: Any) -> Any:
+    return decode(msgpack.packb([OBJECT, name, state]))
+
+
+class Colour(enum.Enum):
+    RED = 1
+    CRIMSON = 1
+    BLUE = (1, 2)
+
+
+class Size(str, enum.Enum):
+    BIG = "big"
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class Level(enum.IntFlag):
+    LOW = 1
+    HIGH = 4
+
+
+def test_enums() -> None:
+    for cls in (Colour, Size, Access, Level):
+        register_class(cls)
+    for member in (
+        Colour.RED,
+        Colour.BLUE,
+        Size.BIG,
+        Access.READ,
+        Access.READ | Access.WRITE,
+        Level(5),
+        Level(0),
+    ):
+        assert arrives(member) is member
+    assert decode(encode({Colour.RED: 1})) == {Colour.RED: 1}
+    with pytest.raises(PayloadError, match="cannot rebuild '.*Colour': KeyError: 'GREEN'"):
+        from_state(f"{__name__}.Colour", {"name": "GREEN"})
+
+
+@dataclasses.dataclass
+class Quote:
+    name: str
+    price: float = 0.0
+    seen: list[str] = dataclasses.field(default_factory=list, init=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    __slots__ = ("inner", "double")
+    inner: Any
+    double: int
+
+    @property
+    def twice(self) -> int:
+        return self.double * 2
+
+
+@dataclasses.dataclass
+class WithInitVar:
+    name: str
+    secret: dataclasses.InitVar[int]
+
+
+def test_dataclasses() -> None:
+    register_class(Quote)
+    register_class(Frozen)
+    quote = Quote("SUN", 22.44)
+    quote.seen.append("x")
+    assert arrives(quote) == quote
+    assert arrives(Frozen(quote, 2)) == Frozen(quote, 2)
+    assert from_state(f"{__name__}.Quote", {"name": "SUN"}) == Quote("SUN")
+    with pytest.raises(PayloadError, match="Frozen has no attribute 'colour'"):
+        from_state(f"{__name__}.Frozen", {"inner": 1, "double": 2, "colour": 1})
+    with pytest.raises(PayloadError, match="its field 'name' is missing"):
+        from_state(f"{__name__}.Quote", {"price": 1.0})
+    register_class(WithInitVar)
+    assert arrives(WithInitVar("SUN", 5)).name == "SUN"
+
+
+class Point(NamedTuple):
+    x: int
+    y: Any = None
+
+
+Pair = collections.namedtuple("Pair", "a b")
+
+
+def test_named_tuples() -> None:
+    register_class(Point)
+    register_class(Pair)
+    assert arrives(Point(1, Point(2))) == Point(1, Point(2))
+    assert arrives(Pair(1, b=(2,))) == Pair(1, (2,))
+
+
+T = TypeVar("T")
+
+
+class Plain(abc.ABC, Generic[T]):
+    def __init__(self, required: int) -> None:
+        self.required = required
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+
+class Slotted:
+    __slots__ = ("__hidden", "a", "unset")
+
+    def __init__(self) -> None:
+        self.a = 1
+        self.__hidden = 2
+
+    def hidden(self) -> int:
+        return self.__hidden
+
+
+class Both(Slotted):
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = 3
+
+
+def test_plain_classes() -> None:
+    for cls in (Plain, Slotted, Both):
+        register_class(cls)
+    assert vars(arrives(Plain(5))) == {"required": 5}
+    for value in (Slotted(), Both()):
+        back = arrives(value)
+        assert (back.a, back.hidden(), hasattr(back, "unset")) == (1, 2, False)
+    assert arrives(Both()).free == 3
+    for name, wrong in (("Slotted", "b"), ("Plain", "__init__"), ("Both", "__dict__"), ("Plain", 5)):
+        with pytest.raises(PayloadError, match="has no attribute"):
+            from_state(f"{__name__}.{name}", {wrong: 1})
+
+
+class Unit(str):
+    pass
+
+
+class Sorted(collections.OrderedDict):  # type: ignore[type-arg]
+    pass
+
+
+def test_classes_that_need_functions() -> None:
+    for cls in (Unit, Sorted, array.array):
+        with pytest.raises(TypeError, match="keeps its contents in <class"):
+            register_class(cls)
+        with pytest.raises(TypeError, match="give to_dict and from_dict"):
+            register_class(cls, to_dict=dict)
+    register_class(
+        Unit, to_dict=lambda unit: {"text": str(unit)}, from_dict=lambda state: Unit(state["text"])
+    )
+    register_class(
+        array.array,
+        to_dict=lambda value: {"kind": value.typecode, "items": value.tobytes()},
+        from_dict=lambda state: array.array(state["kind"], state["items"]),
+    )
+    assert arrives(Unit("kg")) == "kg"
+    assert arrives(array.array("h", [1, 2])) == array.array("h", [1, 2])
+
+
+def test_one_function_of_two() -> None:
+    register_class(Plain, from_dict=lambda state: Plain(state["required"] + 1))
+    assert arrives(Plain(1)).required == 2
+    register_class(Plain, to_dict=lambda value: {"required": 9})
+    assert arrives(Plain(1)).required == 9
+
+
+class OwnError(Exception):
+    pass
+
+
+def test_exceptions() -> None:
+    register_class(OwnError)
+    error = OwnError("x", (1,))
+    error.code = 5  # type: ignore[attr-defined]
+    back = arrives(error)
+    assert (back.args, back.code) == (("x", (1,)), 5)
+    stock = SerpentSerializer().dumps([error])
+    assert type(decode(encode_plain(serpent.loads(stock)))[0]) is OwnError
+
+
+def test_as_a_decorator() -> None:
+    @register_class
+    class One:
+        pass
+
+    @register_class(name="lab.Two")
+    class Two:
+        pass
+
+    assert type(arrives(One())) is One
+    assert b"lab.Two" in encode(Two())
+    assert type(from_state("lab.Two", {})) is Two
+
+
+def test_a_subclass_is_another_class() -> None:
+    register_class(Slotted)
+    with pytest.raises(UnsupportedTypeError, match="Both'> at message"):
+        encode(Both())
+
+
+def test_wrong_registrations() -> None:
+    with pytest.raises(TypeError, match="needs a class"):
+        register_class(5)  # type: ignore[type-var]
+    for cls in (int, dict, tuple, Pyro5.api.URI):
+        with pytest.raises(ValueError, match="carried anyway"):
+            register_class(cls)
+    for name in ("", 5):
+        with pytest.raises(TypeError, match="non-empty str"):
+            register_class(Plain, name=name)  # type: ignore[arg-type]
+    register_class(Slotted, name="lab.Thing")
+    with pytest.raises(ValueError, match=r"'lab.Thing' is taken by .*Slotted.*; give another name="):
+        register_class(Plain, name="lab.Thing")
+
+
+def test_a_class_that_was_defined_again_replaces_the_old_one() -> None:
+    def define() -> type:
+        class Again:
+            pass
+
+        return register_class(Again)
+
+    define()
+    second = define()
+    assert type(arrives(second())) is second
+
+
+def test_another_name_for_the_same_class() -> None:
+    register_class(Slotted)
+    register_class(Slotted, name="lab.Slotted")
+    arrives(Slotted())
+    with pytest.raises(PayloadError, match="not known here"):
+        from_state(f"{__name__}.Slotted", {})
+
+
+def test_converters_that_fail_or_give_no_dict() -> None:
+    register_class(Plain, to_dict=lambda value: [1], from_dict=lambda state: 1 / 0)  # type: ignore[arg-type, return-value]
+    with pytest.raises(UnsupportedTypeError, match=r"at message\[0\]; its converter returned <class 'list'>"):
+        encode([Plain(1)])
+    register_class(Plain, to_dict=lambda value: {"x": value.missing}, from_dict=lambda state: 1 / 0)
+    with pytest.raises(UnsupportedTypeError, match=r"at message\[0\]; .*no attribute 'missing'") as caught:
+        encode([Plain(1)])
+    assert type(caught.value.__cause__) is AttributeError
+    with pytest.raises(PayloadError, match="cannot rebuild .*ZeroDivisionError") as unreadable:
+        from_state(f"{__name__}.Plain", {})
+    assert type(unreadable.value.__cause__) is ZeroDivisionError
+
+
+def test_the_place_inside_a_registered_object() -> None:
+    register_class(Quote)
+    with pytest.raises(UnsupportedTypeError, match=r"'object'> at message\[0\]\.name\['a'\]; such a thing"):
+        encode([Quote({"a": object()})])  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def registered_with_pyro(
+    cls: type, to_dict: Any, name: str | None = None, from_dict: Any = None
+) -> Iterator[None]:
+    Pyro5.api.register_class_to_dict(cls, to_dict)
+    if name:
+        Pyro5.api.register_dict_to_class(name, from_dict)
+    try:
+        yield
+    finally:
+        Pyro5.api.unregister_class_to_dict(cls)
+        if name:
+            Pyro5.api.unregister_dict_to_class(name)
+
+
+def test_pyros_registry_is_where_we_look_for_it() -> None:
+    with registered_with_pyro(Plain, dict, "lab.Plain", dict):
+        to_dict, from_dict = registry._pyro_registries()
+        assert to_dict[Plain] is dict
+        assert from_dict["lab.Plain"] is dict
+
+
+def test_classes_registered_with_pyro() -> None:
+    def to_dict(value: Plain[Any]) -> dict[str, Any]:
+        return {"__class__": "lab.Plain", "n": value.required, "deep": (1, {2})}
+
+    def from_dict(name: str, state: dict[str, Any]) -> Any:
+        assert (name, state["__class__"], state["deep"]) == ("lab.Plain", "lab.Plain", (1, {2}))
+        return Plain(state["n"])
+
+    class Sub(Plain[int]):
+        pass
+
+    with registered_with_pyro(Plain, to_dict, "lab.Plain", from_dict):
+        assert arrives(Plain(5)).required == 5
+        assert type(decode(encode(Sub(5)))) is Plain  # as Pyro5 does it
+        plain = serpent.loads(SerpentSerializer().dumps([Plain(6)]))
+        assert decode(encode_plain(plain))[0].required == 6
+    with registered_with_pyro(Plain, to_dict), pytest.raises(PayloadError, match="'lab.Plain' is not known"):
+        decode(encode(Plain(5)))
+    with registered_with_pyro(Plain, lambda value: {"n": 1}):
+        assert decode(encode([Plain(5)])) == [{"n": 1}]
+    refused = pytest.raises(UnsupportedTypeError, match=r"message\[0\]\['n'\]")
+    with registered_with_pyro(Plain, lambda value: {"n": object()}), refused:
+        encode([Plain(5)])
+
+
+def test_our_registration_goes_before_pyros() -> None:
+    register_class(Plain)
+    with registered_with_pyro(Plain, lambda value: {"n": 1}):
+        assert arrives(Plain(5)).required == 5
+
+
+def test_what_stock_programs_send_of_registered_classes() -> None:
+    register_class(Quote)
+    register_class(Plain)
+    for value in (Quote("SUN", 2.5), Plain(3)):
+        for plain in (
+            serpent.loads(SerpentSerializer().dumps([value])),
+            json.loads(JsonSerializer().dumps([value])),
+            msgpack.unpackb(MsgpackSerializer().dumps([value])),
+        ):
+            back = decode(encode_plain(plain))[0]
+            assert type(back) is type(value)
+            assert vars(back) == vars(value)
+
+
+@pytest.mark.parametrize(
+    "serializer",
+    [SerpentSerializer(), JsonSerializer(), MsgpackSerializer()],
+    ids=("serpent", "json", "msgpack"),
+)
+@pytest.mark.parametrize("name", errors.__all__)
+def test_our_errors_cross_pyros_own_wire(serializer: Any, name: str) -> None:
+    registry.register_with_pyro()
+    registry.register_with_pyro()
+    cls = getattr(errors, name)
+    error = cls("what was wrong")
+    error.detail = 5
+    back = serializer.loads(serializer.dumps(error))
+    assert type(back) is cls
+    assert (back.args, back.detail) == (error.args, 5)
+    assert str(back) == "what was wrong"
+
+
+def test_registering_leaves_pyros_configuration_alone() -> None:
+    before = Pyro5.api.config.as_dict()
+    registry.register_with_pyro()
+    assert Pyro5.api.config.as_dict() == before
+
+
+def test_a_daemon_is_no_value() -> None:
+    assert any(cls.__name__ == "Daemon" for cls in registry._pyro_registries()[0])
+    with Pyro5.api.Daemon(host="127.0.0.1") as daemon, pytest.raises(UnsupportedTypeError):
+        encode(daemon)
+    assert SerializerBase.serializer_id == 0
+
+
+@pytest.mark.parametrize("name", ["to_dict", "from_dict"])
+def test_a_converter_that_is_no_function(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be a function, not int"):
+        register_class(type("Odd", (), {}), **{name: 5})

@@ -1,0 +1,72 @@
+"""Who may hold publishers up, and for how long not; the time is the test's own."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pyro_events.broker.accounting import TotalBytes
+from pyro_events.broker.backlog import Backlog
+from pyro_events.options import BacklogOptions, Overflow
+from pyro_events.server.limits.block_rights import BlockRights
+
+OFFENDER = ("10.0.0.1", 5000)
+
+
+def backlog(policy: str = "block") -> Backlog:
+    return Backlog("PYRO:s@h:1", BacklogOptions(overflow=Overflow(policy)), TotalBytes())
+
+
+@pytest.mark.parametrize(
+    ("address", "may"),
+    [
+        (OFFENDER, False),  # whatever its object is called now
+        (("10.0.0.1", 5001), False),  # a new daemon: nobody can tell who that is
+        (("10.0.0.2", 5000), True),
+    ],
+)
+def test_whoever_comes_from_the_host_of_one_that_held_publishers_up_may_not_block_for_a_while(
+    address: tuple[str, int], may: bool
+) -> None:
+    rights, comes = BlockRights(60.0), backlog()
+    rights.suspend(OFFENDER, {}, 100.0)
+    rights.look(159.0)
+    rights.admit(comes, address, 159.0)
+    assert (comes.overflow is Overflow.BLOCK) == may
+    rights.look(160.5)
+    assert comes.overflow is Overflow.BLOCK
+    late = backlog()
+    rights.admit(late, address, 161.0)
+    assert late.overflow is Overflow.BLOCK
+
+
+def test_of_those_already_subscribed_only_the_same_daemon_loses_the_right() -> None:
+    rights, sibling, neighbour = BlockRights(60.0), backlog(), backlog()
+    links: Any = {
+        sibling: SimpleNamespace(address=OFFENDER),
+        neighbour: SimpleNamespace(address=("10.0.0.1", 5001)),
+    }
+    rights.suspend(OFFENDER, links, 100.0)
+    assert (sibling.overflow, neighbour.overflow) == (Overflow.DROP_OLDEST, Overflow.BLOCK)
+
+
+def test_the_options_that_it_asks_for_meanwhile_hold_afterwards() -> None:
+    rights, comes = BlockRights(60.0), backlog("latest")
+    rights.suspend(OFFENDER, {}, 100.0)
+    rights.admit(comes, OFFENDER, 101.0)
+    assert comes.overflow is Overflow.LATEST
+    comes.configure(BacklogOptions(overflow=Overflow.BLOCK))
+    assert comes.overflow is Overflow.DROP_OLDEST
+    rights.look(161.0)
+    assert comes.overflow is Overflow.BLOCK
+
+
+def test_one_that_is_gone_is_forgotten() -> None:
+    rights, comes = BlockRights(60.0), backlog()
+    rights.suspend(OFFENDER, {}, 100.0)
+    rights.admit(comes, OFFENDER, 101.0)
+    rights.forget(comes)
+    rights.look(161.0)
+    assert comes.overflow is Overflow.DROP_OLDEST  # it is nobody's any more

@@ -1,0 +1,77 @@
+"""Searches of the embedded name server: they take turns, and end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+import Pyro5.errors
+import pytest
+
+from pyro_events.server.names import name_search
+from pyro_events.server.names.name_search import NameSearch
+from pyro_events.server.names.name_table import Record
+
+ENTRIES = [(str(number), Record("PYRO:x@h:1", (), 1)) for number in range(5)]
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the clock takes 11 ms: one name is a turn."""
+    ticks = itertools.count()
+    monkeypatch.setattr(name_search, "monotonic", lambda: next(ticks) * 0.011)
+
+
+def searched(entries: Any, settled: list[Any]) -> NameSearch:
+    search = NameSearch(entries, lambda name, record: name != "3", lambda found: [name for name, _ in found])
+    assert search.begin() is search
+    search.when_done(settled.append)
+    return search
+
+
+def test_others_have_turns_between(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> tuple[list[Any], int]:
+        settled: list[Any] = []
+        searched(ENTRIES, settled)
+        turns = 0
+        while not settled:
+            turns += 1
+            await asyncio.sleep(0)
+        return settled, turns
+
+    settled, turns = asyncio.run(run())
+    assert settled == [["0", "1", "2", "4"]]
+    assert turns >= 4
+
+
+def test_one_that_takes_too_long_ends_with_advice() -> None:
+    async def run() -> list[Any]:
+        settled: list[Any] = []
+        searched(itertools.repeat(ENTRIES[0]), settled)
+        while not settled:
+            await asyncio.sleep(0)
+        return settled
+
+    (error,) = asyncio.run(run())
+    assert isinstance(error, Pyro5.errors.NamingError)
+    assert "use a simpler regular expression" in str(error)
+
+
+def test_one_for_whom_nobody_waits_goes_on_no_longer() -> None:
+    async def run() -> int:
+        looked = 0
+
+        def entries() -> Any:
+            nonlocal looked
+            while True:
+                looked += 1
+                yield ENTRIES[0]
+
+        search = searched(entries(), [])
+        search.abandon()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return looked
+
+    assert asyncio.run(run()) == 1

@@ -1,0 +1,125 @@
+"""How hosts and ports may be spelled, and what is said about other spellings."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from Pyro5.core import URI
+
+from pyro_events.transport.addresses import (
+    checked_host,
+    checked_port,
+    format_address,
+    is_ip_address,
+    split_address,
+)
+
+NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z0-9]{1,10})?", fullmatch=True)
+HOSTS = st.one_of(NAMES, st.ip_addresses().map(str))
+PORTS = st.integers(1, 65535)
+
+
+@given(HOSTS, PORTS)
+def test_what_is_written_is_read_again(host: str, port: int) -> None:
+    text = format_address(host, port)
+    assert split_address(text) == (host, port)
+    uri = URI(f"PYRO:x@{text}")
+    assert (uri.host, uri.port, uri.location) == (host, port, text)
+
+
+@given(HOSTS)
+def test_a_host_is_taken_as_it_is(host: str) -> None:
+    assert checked_host("host", host) == host
+    assert is_ip_address(host) == (host[0].isdigit() or ":" in host)
+    if ":" in host:
+        assert checked_host("host", f"[{host}]") == host
+
+
+@given(st.text(max_size=30))
+def test_no_text_is_a_surprise(text: str) -> None:
+    """A host or an address is taken, or refused with a ValueError, whatever it is."""
+    for read in (split_address, lambda text: checked_host("host", text)):
+        try:
+            read(text)
+        except ValueError as error:
+            assert str(error)
+
+
+def test_other_spellings_of_a_host() -> None:
+    assert checked_host("host", None) is None
+    assert checked_host("host", "") is None
+    assert checked_host("host", ipaddress.ip_address("192.0.2.7")) == "192.0.2.7"
+    assert checked_host("host", ipaddress.ip_address("::1")) == "::1"
+    assert checked_host("host", "fe80::1%eth0") == "fe80::1%eth0"
+    assert checked_host("ns_host", "./u:/run/ns", unix=True) == "./u:/run/ns"
+    assert format_address("./u:/run/ns", 0) == "./u:/run/ns"
+
+
+@pytest.mark.parametrize(
+    ("host", "advice"),
+    [
+        ("lab:9090", "holds a port: give h='lab' alone"),
+        ("[::1]:9090", r"holds a port: give h='\[::1\]' alone"),
+        ("a b", "is no host: give a name"),
+        (" ", "is no host"),
+        ("lab\n", "is no host"),
+        ("PYRO:x@lab:1", "is no host"),
+        ("http://lab", "is no host"),
+        ("[lab]", "is no host"),
+        ("./u:/run/ns", "cannot be a Unix domain socket"),
+    ],
+)
+def test_what_is_no_host(host: str, advice: str) -> None:
+    with pytest.raises(ValueError, match=f"h={re.escape(repr(host))} .*{advice}"):
+        checked_host("h", host)
+
+
+@pytest.mark.parametrize("host", [1, b"lab", ["lab"], True])
+def test_what_is_no_text(host: object) -> None:
+    with pytest.raises(TypeError, match="h must be a host's name or IP address"):
+        checked_host("h", host)
+
+
+def test_ports() -> None:
+    assert checked_port("p", None) is None
+    assert checked_port("p", 1) == 1
+    assert checked_port("p", 65535) == 65535
+    assert checked_port("p", 0, least=0) == 0
+    for port in (0, -1, 65536, 70000):
+        with pytest.raises(ValueError, match=f"p={port} is no port: ports go from 1 to 65535"):
+            checked_port("p", port)
+    for wrong in ("9090", 9090.0, True, b"9"):
+        with pytest.raises(TypeError, match="p must be a port, an int"):
+            checked_port("p", wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("lab", "the port is missing"),
+        ("[::1]", "the port is missing"),
+        ("", "the port is missing"),
+        ("::1:9095", "an IPv6 address stands in brackets"),
+        ("::1", "an IPv6 address stands in brackets"),
+        ("[::g]:1", "an IPv6 address stands in brackets"),
+        ("[::1]9095", "an IPv6 address stands in brackets"),
+        (":9095", "'' is no host"),
+        ("[lab]:1", "is no host"),
+        ("a b:1", "is no host"),
+        ("lab:", "'' is no port"),
+        ("lab:x", "'x' is no port"),
+        ("lab:9095 ", "is no port"),
+        ("lab:-1", "is no port"),
+        ("lab:²", "is no port"),
+        ("lab:0", "ports go from 1"),
+        ("lab:70000", "ports go from 1"),
+        ("lab:" + "9" * 5000, "ports go from 1"),
+    ],
+)
+def test_what_is_no_address(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        split_address(text)

@@ -1,0 +1,93 @@
+"""How a client introduces itself, and what it makes of the answer."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from pyro_events.errors import AccessDeniedError, ClocksDifferError
+from pyro_events.transport import authentication as module
+from pyro_events.transport.authentication import Introduction
+from pyro_events.wire.passphrase import DENIED, NONCE_SIZE, AgainError, DeniedError, Gate, Identity
+
+OURS = Identity(b"ours")
+WHERE = "somewhere:1"
+
+
+def gate(who: Identity = OURS) -> Gate:
+    return Gate(who, os.urandom(NONCE_SIZE))
+
+
+def refused(by: Gate, introduction: Introduction, now: float | None = None) -> str:
+    with pytest.raises((DeniedError, AgainError)) as caught:
+        by.admit(introduction.hello, "es", time.time() if now is None else now)
+    return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> None:
+    module._runs.clear()
+
+
+def test_the_second_attempt_succeeds_and_later_ones_need_no_first() -> None:
+    service = gate()
+    first = Introduction(OURS, "es", WHERE)
+    assert first.may_retry(refused(service, first), tried=False)
+    for _ in range(2):
+        introduction = Introduction(OURS, "es", WHERE)
+        introduction.check(service.admit(introduction.hello, "es", time.time()))
+    # The service was restarted.
+    service = gate()
+    assert introduction.may_retry(refused(service, Introduction(OURS, "es", WHERE)), False) is False
+    later = Introduction(OURS, "es", WHERE)
+    assert later.may_retry(refused(service, later), tried=False)
+
+
+def test_without_a_passphrase_we_say_hello() -> None:
+    stock = Introduction(None, "es", WHERE)
+    assert stock.hello == "hello"
+    stock.check("anything")
+    assert not stock.may_retry("there is no object 'es' here", tried=False)
+    with pytest.raises(AccessDeniedError, match="es at somewhere:1 demands a passphrase: give it as ident"):
+        stock.may_retry(DENIED, tried=False)
+
+
+def test_a_passphrase_that_is_not_accepted() -> None:
+    introduction = Introduction(OURS, "es", WHERE)
+    with pytest.raises(AccessDeniedError, match="does not accept the passphrase"):
+        introduction.may_retry(refused(gate(Identity(b"theirs")), introduction), tried=False)
+    assert not introduction.may_retry("all connections are taken", tried=True)
+
+
+@pytest.mark.parametrize("answer", ["hello", None, "PE1 server " + 64 * "0"])
+def test_a_service_that_proves_nothing(answer: object) -> None:
+    with pytest.raises(AccessDeniedError, match="does not prove that it knows the passphrase"):
+        Introduction(OURS, "es", WHERE).check(answer)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "way"), [(100.0, "100.[0-9] s ahead of"), (-100.0, "(99|100).[0-9] s behind")]
+)
+def test_clocks_that_differ(ahead: float, way: str) -> None:
+    introduction = Introduction(OURS, "es", WHERE)
+    refusal = refused(gate(), introduction, time.time() + ahead)
+    with pytest.raises(ClocksDifferError, match=f"{way} ours.*at most 30 s") as caught:
+        introduction.may_retry(refusal, tried=False)
+    assert caught.value.seconds == pytest.approx(ahead, abs=1)
+    assert isinstance(caught.value, AccessDeniedError)
+
+
+def test_a_service_that_sends_us_back_twice() -> None:
+    introduction = Introduction(OURS, "es", WHERE)
+    with pytest.raises(ClocksDifferError, match="set back"):
+        introduction.may_retry(refused(gate(), introduction), tried=True)
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_RUNS", 2)
+    for port in range(4):
+        introduction = Introduction(OURS, "es", f"somewhere:{port}")
+        introduction.may_retry(refused(gate(), introduction), tried=False)
+    assert list(module._runs) == [("somewhere:2", "es"), ("somewhere:3", "es")]
