@@ -1,6 +1,6 @@
 """A backlog as a list: what each overflow policy promises, written in the plainest way.
 
-Knows: the promises of the design. Must not know: how pyro_events keeps them.
+Knows: the promises of docs/contract.md. Must not know: how pyro_events keeps them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What publishers and subscribers are called: what may be a name, and where it shows."""
+"""What publishers and subscribers are called (C23c): what may be a name, and where it shows."""
 
 from __future__ import annotations
 

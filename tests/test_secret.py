@@ -1,4 +1,4 @@
-"""The passphrase and its key: no traceback, log, copy or pickle shows them (design, section 8)."""
+"""The passphrase and its key: no traceback, log, copy or pickle shows them (docs/security.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""listen_in_background: what it returns, what it raises, and when its thread ends."""
+"""listen_in_background (C23b): what it returns, what it raises, and when its thread ends."""
 
 from __future__ import annotations
 

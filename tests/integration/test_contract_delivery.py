@@ -1,4 +1,4 @@
-"""The contract on what a subscriber gets, line by line (design, section 2, C13 to C15, C18 to C20).
+"""The contract on what a subscriber gets, line by line (docs/contract.md, C13 to C15, C18 to C20).
 
 test_contract_overflow.py has C16 and C17.
 """

@@ -1,4 +1,4 @@
-"""Bad input to the service (design, sections 7 and 8): it answers that client or ends that connection.
+"""Bad input to the service (docs/security.md): it answers that client or ends that connection.
 
 After every test a new client publishes and a new subscriber receives. tests/wire has the same on the
 level of bytes; here are real sockets.

@@ -1,4 +1,4 @@
-"""The contract on coming and going, line by line (design, section 2, C25, C26, C28, C29).
+"""The contract on coming and going, line by line (docs/contract.md, C25, C26, C28, C29).
 
 test_start_script.py has the start script's options and errors.
 """

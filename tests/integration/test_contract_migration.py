@@ -1,4 +1,4 @@
-"""The migration promise (design, section 3): the original's programs with new imports and print()."""
+"""The migration promise (docs/migrating.md): the original's programs with new imports and print()."""
 
 from __future__ import annotations
 

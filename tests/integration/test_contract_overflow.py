@@ -1,4 +1,4 @@
-"""The contract on full backlogs and on patience, line by line (design, section 2, C16 and C17).
+"""The contract on full backlogs and on patience, line by line (docs/contract.md, C16, C17, C40a).
 
 A FakeSubscriber answers when the test says so; until then the first event is in flight and the
 others fill its backlog.

@@ -1,4 +1,4 @@
-"""The contract on publishing, line by line (design, section 2, C1 to C5)."""
+"""The contract on publishing, line by line (docs/contract.md, C1 to C5)."""
 
 from __future__ import annotations
 

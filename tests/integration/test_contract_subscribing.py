@@ -1,4 +1,4 @@
-"""The contract on subscribing, line by line (design, section 2, C6 to C12b)."""
+"""The contract on subscribing, line by line (docs/contract.md, C6 to C12b)."""
 
 from __future__ import annotations
 
@@ -441,7 +441,7 @@ def test_c12_a_subscriber_need_not_derive_from_our_base_class_nor_have_a_daemon_
 def test_c12_the_service_calls_back_the_address_that_the_call_came_from(
     service: EventServiceStarter, publisher: Publisher
 ) -> None:
-    """Whatever host the URI names (section 8)."""
+    """Whatever host the URI names (docs/security.md)."""
     with fake_subscriber() as subscriber:
         subscribe(service.uri, f"PYRO:fake@192.0.2.1:{subscriber.port}", "A")
         publisher.publish("A", 1)

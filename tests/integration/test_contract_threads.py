@@ -1,4 +1,4 @@
-"""The contract on threads, line by line (design, section 2, C21 to C24)."""
+"""The contract on threads, line by line (docs/contract.md, C21 to C24)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding the service, and what a program is told when there is none to be found."""
+"""Finding the service, and what a program is told when there is none to be found (C23f, C25b)."""
 
 from __future__ import annotations
 

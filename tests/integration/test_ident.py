@@ -1,4 +1,4 @@
-"""The passphrase, end to end: who gets in, who does not, and who is believed (C30, section 8)."""
+"""The passphrase, end to end: who gets in, who does not, and who is believed (C30, docs/security.md)."""
 
 from __future__ import annotations
 

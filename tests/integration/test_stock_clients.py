@@ -1,4 +1,4 @@
-"""Clients that know Pyro5 only, and plain Pyro5 objects as subscribers (issue: "the service", C12)."""
+"""Clients that know Pyro5 only, and plain Pyro5 objects as subscribers (C12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EventService() registered in a stock Pyro5 daemon of the user's own (design, section 3)."""
+"""EventService() registered in a stock Pyro5 daemon of the user's own (docs/guide.md)."""
 
 from __future__ import annotations
 

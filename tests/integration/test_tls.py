@@ -1,4 +1,4 @@
-"""TLS and mutual TLS by Pyro5's own settings, on every connection that there is (design, section 8)."""
+"""TLS and mutual TLS by Pyro5's own settings, on every connection that there is (docs/security.md)."""
 
 from __future__ import annotations
 

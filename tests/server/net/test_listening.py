@@ -1,4 +1,4 @@
-"""Where the service listens."""
+"""Where the service listens, and the address that it tells others (C25a)."""
 
 from __future__ import annotations
 
