@@ -1,0 +1,101 @@
+"""The layers as docs/architecture.md draws them: nothing is imported that the drawing does not allow.
+
+Knows: how the drawing is written. Must not know: which layers there are.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from test_imports import PACKAGE, ROOT, imports
+
+DRAWING = re.compile(r"^## The layers$.*?^```mermaid\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BOX = re.compile(r"^ *(\w+)\W+<b>(.*?)</b>", re.MULTILINE)
+ARROW = re.compile(r"^ *([\w &]+?) --> ([\w &]+?)$", re.MULTILINE)
+# The box of all modules at the top that no other box names.
+REST = "base"
+
+
+def boxes(drawing: str) -> dict[str, str]:
+    """In which box a package, or a module at the top, is."""
+    return {
+        name.removesuffix("/").removesuffix(".py"): box
+        for box, names in BOX.findall(drawing)
+        for name in names.split(", ")
+    }
+
+
+def below(drawing: str) -> dict[str, set[str]]:
+    """What lies below each box: all that its arrows lead to, and what lies below that."""
+    arrows: dict[str, set[str]] = {}
+    for sources, targets in ARROW.findall(drawing):
+        for source in sources.split(" & "):
+            arrows.setdefault(source, set()).update(targets.split(" & "))
+    found: dict[str, set[str]] = {}
+    for box in arrows:
+        waiting = [box]
+        reached = found.setdefault(box, set())
+        while waiting:
+            new = arrows.get(waiting.pop(), set()) - reached
+            reached |= new
+            waiting += new
+    return found
+
+
+def upward(drawing: str, root: Path) -> list[str]:
+    """Imports from one box to another that does not lie below it."""
+    box_of, lower = boxes(drawing), below(drawing)
+    wrong = []
+    for file in sorted((root / PACKAGE).rglob("*.py")):
+        parts = file.relative_to(root).with_suffix("").parts
+        module = ".".join(parts).removesuffix(".__init__")
+        if module == PACKAGE:  # the public names, of all layers
+            continue
+        own = box_of.get(parts[1], REST)
+        for name in imports(module, root):
+            if name.startswith(f"{PACKAGE}."):
+                other = box_of.get(name.split(".")[1], REST)
+                if other != own and other not in lower.get(own, ()):
+                    wrong.append(f"{module} -> {name}")
+    return wrong
+
+
+def the_drawing() -> str:
+    found = DRAWING.search((ROOT / "docs" / "architecture.md").read_text("utf-8"))
+    assert found is not None
+    return found.group(1)
+
+
+def test_nothing_is_imported_but_what_lies_below() -> None:
+    assert upward(the_drawing(), ROOT) == []
+
+
+def test_the_drawing_has_all_packages_and_no_circle() -> None:
+    drawing = the_drawing()
+    packages = {path.parent.name for path in (ROOT / PACKAGE).glob("*/__init__.py")}
+    assert packages - set(boxes(drawing)) == set()
+    assert all(box not in reached for box, reached in below(drawing).items())
+    assert below(drawing)["server"] >= {"broker", "wire", REST}
+    assert "server" not in below(drawing)["client"]
+
+
+def test_an_import_upward_is_found(tmp_path: Path) -> None:
+    arrows = "a --> b & c\nb --> base\n"
+    drawing = f'a["<b>upper/, top.py</b>"]\nb(["<b>lower/</b>"])\nbase["<b>log/</b>"]\n{arrows}'
+    package = tmp_path / PACKAGE
+    for name in ("upper", "lower"):
+        (package / name).mkdir(parents=True)
+    (package / "__init__.py").write_text("from .upper import x")
+    (package / "top.py").write_text("from .upper import x\nfrom .lower import y\nfrom . import common")
+    (package / "common.py").write_text("import socket")
+    (package / "upper" / "__init__.py").write_text("from ..lower import y\nfrom ..common import z")
+    (package / "lower" / "__init__.py").write_text("from . import other\nfrom ..common import z")
+    (package / "lower" / "other.py").write_text("")
+    assert upward(drawing, tmp_path) == []
+    (package / "lower" / "other.py").write_text("def f():\n    from ..upper import x")
+    (package / "common.py").write_text("from .top import x")
+    assert upward(drawing, tmp_path) == [
+        f"{PACKAGE}.common -> {PACKAGE}.top",
+        f"{PACKAGE}.lower.other -> {PACKAGE}.upper",
+    ]
