@@ -70,3 +70,6 @@ use_venv() {
     printf '%s\n' "$wanted" >"$root/.venv/ready-for-run"
     trap - INT
 }
+
+# The tests start hundreds of processes, and each compiled all modules anew without the compiled ones.
+unset PYTHONDONTWRITEBYTECODE

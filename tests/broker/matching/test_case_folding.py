@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -13,9 +14,17 @@ from hypothesis import strategies as st
 from pyro_events.broker.matching import case_folding
 from pyro_events.broker.matching.case_folding import cased_characters, fold, fold_character
 
-EVERYTHING = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
-# What any way of changing the case changes.
-CASED = [each for each in EVERYTHING if {each.lower(), each.upper(), each.casefold()} != {each}]
+
+@functools.cache  # and not on import, because every process of pytest-xdist imports all tests
+def everything() -> list[str]:
+    """All characters."""
+    return [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+
+
+@functools.cache
+def cased() -> list[str]:
+    """What any way of changing the case changes."""
+    return [each for each in everything() if {each.lower(), each.upper(), each.casefold()} != {each}]
 
 
 def spellings(character: str) -> set[str]:
@@ -25,27 +34,27 @@ def spellings(character: str) -> set[str]:
 
 
 def test_every_character_that_folding_changes_is_known() -> None:
-    changed = {ord(each): ord(fold_character(each)) for each in EVERYTHING if fold_character(each) != each}
-    cased = cased_characters()
-    assert cased.folds == changed
-    assert cased.codes == sorted(changed)
-    assert cased.folded == sorted(set(changed.values()))
-    assert {code for codes in cased.spellings.values() for code in codes} == {*changed, *changed.values()}
+    changed = {ord(each): ord(fold_character(each)) for each in everything() if fold_character(each) != each}
+    known = cased_characters()
+    assert known.folds == changed
+    assert known.codes == sorted(changed)
+    assert known.folded == sorted(set(changed.values()))
+    assert {code for codes in known.spellings.values() for code in codes} == {*changed, *changed.values()}
 
 
 def test_folding_twice_changes_nothing_more() -> None:
-    assert [each for each in CASED if fold(fold(each)) != fold(each)] == []
+    assert [each for each in cased() if fold(fold(each)) != fold(each)] == []
 
 
 def test_one_character_stays_one_character() -> None:
-    assert [each for each in CASED if len(fold(each)) != 1] == []
+    assert [each for each in cased() if len(fold(each)) != 1] == []
 
 
 def test_case_folds_as_re2_folds_it() -> None:
     options = re2.Options()
     options.case_sensitive = False
-    text = "".join(CASED)
-    for character in CASED:
+    text = "".join(cased())
+    for character in cased():
         found = set(re2.findall(re2.escape(character), text, options))
         # RE2's Unicode may be newer than Python's, and know letters that Python does not know yet.
         known = {each for each in found if unicodedata.category(each) != "Cn"}
@@ -53,10 +62,10 @@ def test_case_folds_as_re2_folds_it() -> None:
 
 
 def test_case_folds_as_in_re_but_for_the_two_letters_that_are_documented() -> None:
-    text = "".join(CASED)
+    text = "".join(cased())
     differ = {
         character
-        for character in CASED
+        for character in cased()
         if set(re.findall(re.escape(character), text, re.IGNORECASE)) != spellings(character)
     }
     assert differ == {"i", "I", "İ", "ı"}
