@@ -40,11 +40,11 @@ from pyro_events.wire.passphrase import (
     NONCE_SIZE,
     UNKNOWN_RUN,
     AgainError,
-    CallbackGate,
+    CallbackCheck,
     CallbackProof,
     ClientProof,
-    Gate,
     Identity,
+    ServiceProof,
 )
 
 from .corpus import CORPUS, as_text
@@ -136,16 +136,16 @@ def handshake() -> Iterator[bytes]:
 def _proofs() -> Iterator[str]:
     """Everything that the two sides say to each other with a passphrase of their own."""
     identity, zeros = Identity(b"another key"), bytes(NONCE_SIZE)
-    gate = Gate(identity, zeros)
+    gate = ServiceProof(identity, zeros)
     early = ClientProof(identity, "object", UNKNOWN_RUN, 1e9, zeros)
     proof = ClientProof(identity, "object", zeros.hex(), 1e9, zeros)
     callback = CallbackProof(identity, "object", zeros.hex(), zeros)
-    answers = CallbackGate(identity)
+    answers = CallbackCheck(identity)
     answers.call(zeros)
-    yield from (early.hello, proof.hello, gate.admit(proof.hello, "object", 1e9), callback.hello)
-    yield answers.admit(callback.hello, "object")
+    yield from (early.hello, proof.hello, gate.verify(proof.hello, "object", 1e9), callback.hello)
+    yield answers.verify(callback.hello, "object")
     try:
-        gate.admit(early.hello, "object", 1e9)
+        gate.verify(early.hello, "object", 1e9)
     except AgainError as error:
         yield str(error)
 

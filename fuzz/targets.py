@@ -48,12 +48,12 @@ from pyro_events.wire.frames import (
 from pyro_events.wire.passphrase import (
     NONCE_SIZE,
     UNKNOWN_RUN,
-    CallbackGate,
+    CallbackCheck,
     CallbackProof,
     ClientProof,
     DeniedError,
-    Gate,
     Identity,
+    ServiceProof,
 )
 from pyro_events.wire.replies import read_reply
 
@@ -138,12 +138,12 @@ def _introduced(said: object) -> None:
     client = ClientProof(_IDENTITY, "object", UNKNOWN_RUN, 1e9, bytes(NONCE_SIZE))
     service = CallbackProof(_IDENTITY, "object", bytes(NONCE_SIZE).hex(), bytes(NONCE_SIZE))
     assert not client.accepts(said) and client.again(said) is None and not service.accepts(said)
-    for admit in (
-        lambda: Gate(_IDENTITY, bytes(NONCE_SIZE)).admit(said, "object", 1e9),
-        lambda: CallbackGate(_IDENTITY).admit(said, "object"),
+    for verify in (
+        lambda: ServiceProof(_IDENTITY, bytes(NONCE_SIZE)).verify(said, "object", 1e9),
+        lambda: CallbackCheck(_IDENTITY).verify(said, "object"),
     ):
         try:
-            admit()
+            verify()
         except DeniedError:
             continue
         raise AssertionError("a stranger was let in")

@@ -40,7 +40,7 @@ from pyro_events import (
 )
 from pyro_events.options import ServiceOptions
 from pyro_events.secret import Passphrase
-from pyro_events.transport.authentication import Introduction
+from pyro_events.transport.authentication import ClientHandshake
 from pyro_events.transport.tls import server_context
 from pyro_events.wire.frames import (
     CONNECT,
@@ -322,7 +322,7 @@ def test_a_service_in_the_middle_of_a_call(monkeypatch: pytest.MonkeyPatch) -> N
         assert_error_shows_nothing(error_of(lambda: Publisher(SECRET, fake.uri)))
     proof = ClientProof(identity, "x", "-", 0.0, bytes(16))
     assert_shows_nothing(repr(vars(proof)) + proof.hello, proof)
-    assert_shows_nothing(repr(vars(Introduction(identity, "x", "y:1"))), Introduction)
+    assert_shows_nothing(repr(vars(ClientHandshake(identity, "x", "y:1"))), ClientHandshake)
 
 
 SECRETS: tuple[Any, ...] = (Passphrase(SECRET), sealed(SECRET), identity_of(SECRET))

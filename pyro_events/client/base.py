@@ -23,17 +23,17 @@ from ..client_name import chosen_client_name
 from ..errors import EventServiceError
 from ..transport.authenticated_proxy import IdentProxy
 from ..wire.passphrase import identity_of, sealed
-from .connection.discovery import Finder
-from .connection.reconnecting import Link
+from .connection.discovery import ServiceLocator
+from .connection.reconnecting import ReconnectingConnection
 
-Self = TypeVar("Self", bound="Participant")
+Self = TypeVar("Self", bound="ClientBase")
 
 
-class End(Protocol):
+class ClientInternals(Protocol):
     """The publishing or the subscribing end of a participant."""
 
     @property
-    def link(self) -> Link:
+    def connection(self) -> ReconnectingConnection:
         """Its connection for calls."""
 
     def close(self) -> None:
@@ -61,14 +61,14 @@ class Uninitialised:
 
 
 @dataclass(frozen=True)
-class ParticipantStatistics:
+class ClientStatistics:
     """The statistics of a class that inherits from both Publisher and Subscriber."""
 
     publisher: Any
     subscriber: Any
 
 
-class Participant:
+class ClientBase:
     """Base of Publisher and Subscriber: closing, statistics and the `with` statement."""
 
     def getES(self) -> Proxy:
@@ -78,8 +78,10 @@ class Participant:
         in a `with` statement, or release it.
         Raises EventServiceError before `__init__` has run.
         """
-        link = next(iter(_ends(self).values())).link
-        return IdentProxy(link.address, link.identity) if link.identity is not None else Proxy(link.address)
+        connection = next(iter(_ends(self).values())).connection
+        if connection.identity is None:
+            return Proxy(connection.address)
+        return IdentProxy(connection.address, connection.identity)
 
     def close(self) -> None:
         """Release the connections and threads; harmless when done already.
@@ -97,17 +99,17 @@ class Participant:
         the attributes `publisher` and `subscriber`."""
         ends = _ends(self)
         if len(ends) == 2:
-            return ParticipantStatistics(ends["publisher"].statistics(), ends["subscriber"].statistics())
+            return ClientStatistics(ends["publisher"].statistics(), ends["subscriber"].statistics())
         (end,) = ends.values()
         return end.statistics()
 
     def __repr__(self) -> str:
         kind = type(self).__name__
-        links = {id(end.link): end.link for end in self.__dict__.get(_ENDS, {}).values()}
+        links = {id(end.connection): end.connection for end in self.__dict__.get(_ENDS, {}).values()}
         if not links:
             return f"<{kind}, not initialised>"
-        states = {_state(link): None for link in links.values()}
-        addresses = {str(link.address): None for link in links.values()}
+        states = {_state(connection): None for connection in links.values()}
+        addresses = {str(connection.address): None for connection in links.values()}
         name = next(iter(links.values())).name
         return f"<{kind} {name!r} of {' and '.join(addresses)}, {' and '.join(states)}>"
 
@@ -132,12 +134,12 @@ class Participant:
         type(self).close(self)  # the program may have an attribute of that name
 
 
-_ENDS = "_Participant__ends"
+_ENDS = "_ClientBase__ends"
 # How the names of attributes begin that are not for users.
-_OURS = "_Participant__", "_Publisher__", "_Subscriber__", "_pyro"
+_OURS = "_ClientBase__", "_Publisher__", "_Subscriber__", "_pyro"
 
 
-def add_end(participant: Participant, role: str, end: End) -> None:
+def add_end(participant: ClientBase, role: str, end: ClientInternals) -> None:
     """Add the end that plays `role`, which is "publisher" or "subscriber"."""
     ends = participant.__dict__.setdefault(_ENDS, {})
     previous = ends.get(role)
@@ -146,17 +148,17 @@ def add_end(participant: Participant, role: str, end: End) -> None:
         previous.close()
 
 
-def _ends(participant: Participant) -> dict[str, End]:
-    ends: dict[str, End] = participant.__dict__.get(_ENDS, {})
+def _ends(participant: ClientBase) -> dict[str, ClientInternals]:
+    ends: dict[str, ClientInternals] = participant.__dict__.get(_ENDS, {})
     if not ends:
         raise EventServiceError("call Publisher.__init__ or Subscriber.__init__ first")
     return ends
 
 
-def _state(link: Link) -> str:
-    if link.closed:
+def _state(connection: ReconnectingConnection) -> str:
+    if connection.closed:
         return "closed"
-    return "connected" if link.connected else "not connected"
+    return "connected" if connection.connected else "not connected"
 
 
 class _NotGiven:
@@ -186,7 +188,7 @@ def chosen_finder(
     name: object = None,
     ns_host: Any = None,
     ns_port: Any = None,
-) -> Finder:
+) -> ServiceLocator:
     """What finds the service that the arguments of a participant's `__init__` name.
 
     name: what the service shall call the client; None stands for the script's name and process id.
@@ -198,7 +200,7 @@ def chosen_finder(
     if es_uri is not None and esURI is not None:
         raise TypeError("es_uri and esURI are the same argument: give one of them")
     uri = es_uri if es_uri is not None else esURI
-    return Finder(uri, identity_of(ident), ns_host, ns_port, chosen_client_name(name))
+    return ServiceLocator(uri, identity_of(ident), ns_host, ns_port, chosen_client_name(name))
 
 
 def checked_wait(wait: Any) -> float:

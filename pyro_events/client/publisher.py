@@ -9,22 +9,22 @@ from typing import Any, cast
 
 from ..codec.message import encode_shared
 from ..wire.passphrase import Ident, sealed
-from .base import NOT_GIVEN, Participant, Uninitialised, add_end, checked_wait, chosen_finder, either
+from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .constructors import cooperative
 from .publishing.entry import checked_entry
 from .publishing.pipeline import Pipeline, checked_timeout
-from .publishing.sender import Outbox
+from .publishing.sender import Sender
 
 
-class Publisher(Participant):
+class Publisher(ClientBase):
     """Publishes events. Any thread may use it; it has one connection, made anew when it broke.
 
     Use it in a `with` statement, or call `close`.
     """
 
-    __outbox: Outbox = cast("Outbox", Uninitialised("Publisher"))
+    __sender: Sender = cast("Sender", Uninitialised("Publisher"))
 
-    @cooperative(abandon=Participant.close)
+    @cooperative(abandon=ClientBase.close)
     def __init__(
         self,
         ident: Ident = None,
@@ -61,9 +61,9 @@ class Publisher(Participant):
             >>> Publisher(es_uri="lab-server:9095", wait=30)
         """
         ident = sealed(ident)
-        finder = chosen_finder(ident, es_uri, esURI, name, ns_host, ns_port)
-        self.__outbox = Outbox(finder, checked_wait(wait))
-        add_end(self, "publisher", self.__outbox)
+        locator = chosen_finder(ident, es_uri, esURI, name, ns_host, ns_port)
+        self.__sender = Sender(locator, checked_wait(wait))
+        add_end(self, "publisher", self.__sender)
 
     def publish(
         self,
@@ -97,11 +97,11 @@ class Publisher(Participant):
             message = either("publish()", "message", message, "msg", msg)
         if timeout is not None:
             timeout = checked_timeout(timeout)
-        outbox, payload = self.__outbox, encode_shared(message)
-        if len(payload) > outbox.link.max_message:
-            outbox.link.check_size(len(payload))
+        sender, payload = self.__sender, encode_shared(message)
+        if len(payload) > sender.connection.max_message:
+            sender.connection.check_size(len(payload))
         entry, events, _ = checked_entry(subjects, payload)
-        return outbox.publish(entry, events, timeout) if events else 0
+        return sender.publish(entry, events, timeout) if events else 0
 
     def pipeline(self) -> Pipeline:
         """A faster way to publish much: gathers events and is acknowledged in the background.
@@ -109,4 +109,4 @@ class Publisher(Participant):
         Use it in a `with` statement. Several may be in use at once, and `publish` beside them: what
         this publisher publishes stays in order.
         """
-        return Pipeline(self.__outbox)
+        return Pipeline(self.__sender)

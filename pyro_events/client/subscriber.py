@@ -17,26 +17,26 @@ from ..broker.matching.subjects import check_subjects, check_texts
 from ..event import Event
 from ..options import Overflow
 from ..wire.passphrase import Ident, sealed
-from .base import NOT_GIVEN, Participant, Uninitialised, add_end, checked_wait, chosen_finder, either
+from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .constructors import cooperative
 from .daemon.daemon import SubscriberDaemon
 from .subscribing.handlers import check_class, check_handler
-from .subscribing.receiver import Inlet
+from .subscribing.receiver import Receiver
 from .subscribing.subscriptions import NAME, PATTERN
 
 Self = TypeVar("Self", bound="Subscriber")
 
 
-class Subscriber(Participant):
+class Subscriber(ClientBase):
     """Derive from it and override `event`; no decorator is needed.
 
     Subscribing works from `__init__` on, in any thread, inside `event` too; events come when
     `listen` runs. Use it in a `with` statement, or call `close`.
     """
 
-    __inlet: Inlet = cast("Inlet", Uninitialised("Subscriber"))
+    __receiver: Receiver = cast("Receiver", Uninitialised("Subscriber"))
 
-    @cooperative(abandon=Participant.close)
+    @cooperative(abandon=ClientBase.close)
     def __init__(
         self,
         ident: Ident = None,
@@ -58,16 +58,16 @@ class Subscriber(Participant):
         """
         ident = sealed(ident)
         self.__check_class()
-        finder = chosen_finder(ident, es_uri, esURI, name, ns_host, ns_port)
-        inlet = Inlet(
-            finder, lambda: self.event, lambda reason: self.on_reconnect(reason), checked_wait(wait)
+        locator = chosen_finder(ident, es_uri, esURI, name, ns_host, ns_port)
+        receiver = Receiver(
+            locator, lambda: self.event, lambda reason: self.on_reconnect(reason), checked_wait(wait)
         )
-        self.__inlet = inlet
-        add_end(self, "subscriber", inlet)
+        self.__receiver = receiver
+        add_end(self, "subscriber", receiver)
         try:
-            inlet.announce(self)
+            receiver.announce(self)
         except BaseException:
-            inlet.close()
+            receiver.close()
             raise
 
     def __check_class(self) -> None:
@@ -108,7 +108,7 @@ class Subscriber(Participant):
 
         Returns the positions whose `event` raised.
         """
-        return self.__inlet.crew.run(batch)
+        return self.__receiver.dispatcher.run(batch)
 
     def subscribe(
         self,
@@ -128,7 +128,7 @@ class Subscriber(Participant):
         """
         self.__check_own_handlers()
         options = _options(backlog, backlog_bytes, overflow)
-        self.__inlet.subscribe(NAME, check_subjects(subjects), options)
+        self.__receiver.subscribe(NAME, check_subjects(subjects), options)
 
     def subscribeMatch(
         self,
@@ -147,14 +147,14 @@ class Subscriber(Participant):
         patterns = either("subscribeMatch()", "patterns", patterns, "subjectPatterns", subjectPatterns)
         self.__check_own_handlers()
         options = _options(backlog, backlog_bytes, overflow)
-        self.__inlet.subscribe(PATTERN, check_texts(patterns, "pattern"), options)
+        self.__receiver.subscribe(PATTERN, check_texts(patterns, "pattern"), options)
 
     def unsubscribe(self, subjects: Any) -> None:
         """Remove names and patterns, in any mixture; what is not there is no error.
 
         Nothing published afterwards arrives by them; what was queued before still may.
         """
-        self.__inlet.unsubscribe(check_texts(subjects))
+        self.__receiver.unsubscribe(check_texts(subjects))
 
     def listen(self) -> None:
         """Let events come, until `abort` or `close`. May be called again after `abort`.
@@ -162,7 +162,7 @@ class Subscriber(Participant):
         While it runs, a service that is lost is looked for, and subscribed to again.
         Raises EventServiceError when closed, and while another thread listens.
         """
-        self.__inlet.listen()
+        self.__receiver.listen()
 
     def listen_in_background(self: Self) -> Self:
         """Run `listen` in a daemon thread, and return this subscriber when events come.
@@ -171,7 +171,7 @@ class Subscriber(Participant):
         `with Ticker().listen_in_background() as ticker:`.
         Raises EventServiceError as `listen` does.
         """
-        self.__inlet.listen_in_background(lambda: type(self).listen(self))
+        self.__receiver.listen_in_background(lambda: type(self).listen(self))
         return self
 
     def abort(self) -> None:
@@ -179,7 +179,7 @@ class Subscriber(Participant):
 
         Returns at once, from any thread, inside `event` too. The subscriptions stay.
         """
-        self.__inlet.abort()
+        self.__receiver.abort()
 
     @property
     def abortListen(self) -> bool:
@@ -187,14 +187,14 @@ class Subscriber(Participant):
 
         To set it to true is to call `abort`.
         """
-        return self.__inlet.aborted
+        return self.__receiver.aborted
 
     @abortListen.setter
     def abortListen(self, value: object) -> None:
         if value:
-            self.__inlet.abort()
+            self.__receiver.abort()
         else:
-            self.__inlet.aborted = False
+            self.__receiver.aborted = False
 
     def setThreading(self, threading: bool | int = NOT_GIVEN, *, threaded: bool | int = NOT_GIVEN) -> None:
         """Whether an event may be handled while the previous one still is.
@@ -203,7 +203,7 @@ class Subscriber(Participant):
         by one. threaded: Pyro3's name for `threading`.
         """
         chosen = either("setThreading()", "threading", threading, "threaded", threaded)
-        self.__inlet.crew.set_threading(bool(chosen))
+        self.__receiver.dispatcher.set_threading(bool(chosen))
 
     @property
     def daemon(self) -> SubscriberDaemon:
@@ -213,7 +213,7 @@ class Subscriber(Participant):
         returns the daemon in every class.
         """
         other = self.__other_daemon()
-        return self.__inlet.daemon if other is None else cast(SubscriberDaemon, other.__get__(self))
+        return self.__receiver.daemon if other is None else cast(SubscriberDaemon, other.__get__(self))
 
     @daemon.setter
     def daemon(self, value: Any) -> None:
@@ -233,11 +233,11 @@ class Subscriber(Participant):
 
     def getDaemon(self) -> SubscriberDaemon:
         """The Pyro5 daemon that the events come to."""
-        return self.__inlet.daemon
+        return self.__receiver.daemon
 
     def getProxy(self) -> Proxy:
         """A new Pyro5 proxy for this subscriber; Pyro3's name. It is of use to whoever holds no `ident`."""
-        return self.__inlet.daemon.proxyFor(self)
+        return self.__receiver.daemon.proxyFor(self)
 
     def __dir__(self) -> Iterable[str]:
         return [name for name in super().__dir__() if name != "events"]  # which is the service's

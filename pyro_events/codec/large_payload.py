@@ -22,7 +22,7 @@ _BYTES: Final = 0xC6  # msgpack's longest kind, with a length of four bytes
 _LENGTH: Final = 4
 
 
-class Block:
+class SplitPayload:
     """A payload in two pieces. `body` is memory of whoever publishes: it must be sent before it changes."""
 
     __slots__ = ("body", "head")
@@ -38,9 +38,9 @@ class Block:
         return self.head + self.body
 
 
-def array_block(parts: list[Any], packed: bytes) -> Block:
+def array_block(parts: list[Any], packed: bytes) -> SplitPayload:
     """The block of an array's parts. packed: the same with no bytes in the last of them."""
-    return Block(packed[:-2], parts[-1])
+    return SplitPayload(packed[:-2], parts[-1])
 
 
 def body_of(payload: bytes | memoryview) -> tuple[bytes, memoryview] | None:

@@ -28,7 +28,7 @@ from ..foreign_exceptions import is_signal_handlers
 from .classes import registry
 from .depth import KEEP_BUFFER, check_depth
 from .hash_limits import MAX_EQUAL_HASHES, MAX_EQUAL_NATIVE, check_hashes
-from .large_payload import Block, array_block, body_of
+from .large_payload import SplitPayload, array_block, body_of
 from .numpy_arrays import numpy_parts, read_array, read_scalar
 from .refusal import cause_of, find, refusal
 from .stock_values import ClassTagged, untangle
@@ -93,18 +93,18 @@ def encode(message: object) -> bytes:
     return payload
 
 
-def encode_shared(message: object) -> bytes | Block:
+def encode_shared(message: object) -> bytes | SplitPayload:
     """As `encode`; but a block shares the memory of the message, and must be sent before that changes."""
     whole = _WHOLE.get(type(message))
     block = whole(message) if whole is not None else None
     return encode(message) if block is None else block
 
 
-def _bytes_block(message: bytes) -> Block | None:
-    return Block(b"", message) if LARGE < len(message) < 1 << 32 else None
+def _bytes_block(message: bytes) -> SplitPayload | None:
+    return SplitPayload(b"", message) if LARGE < len(message) < 1 << 32 else None
 
 
-def _array_block(message: Any) -> Block | None:
+def _array_block(message: Any) -> SplitPayload | None:
     if not LARGE < message.nbytes < 1 << 32:
         return None
     try:

@@ -68,7 +68,7 @@ class BackgroundLog:
         """Log a line later; never raises or waits. about: what it is limited to once a second for."""
         if about is not None:
             with self._limiting:
-                if not self._limiter.admit((line.text, about), line, time.monotonic()):
+                if not self._limiter.allows((line.text, about), line, time.monotonic()):
                     return
         if self._queue.qsize() >= MOST_WAITING:
             with self._limiting:

@@ -41,7 +41,7 @@ class LineLimiter(Generic[Line]):
         # In the order of `until`: every entry is put at the end, for the same interval.
         self._recent: dict[Hashable, _Recent[Line]] = {}
 
-    def admit(self, kind: Hashable, line: Line, now: float) -> bool:
+    def allows(self, kind: Hashable, line: Line, now: float) -> bool:
         """Whether a line is to be logged at once; otherwise it is kept back and counted."""
         recent = self._recent.get(kind)
         if recent is None and len(self._recent) >= self._most:

@@ -15,11 +15,11 @@ import Pyro5.errors
 
 from ..transport.authentication import STOCK_HELLO
 from ..wire.calls import Hello
-from ..wire.passphrase import CALL_OPTION, NONCE_SIZE, CallbackProof, Gate, Identity
+from ..wire.passphrase import CALL_OPTION, NONCE_SIZE, CallbackProof, Identity, ServiceProof
 from .objects import Caller
 
 
-class Doorkeeper:
+class AccessControl:
     """Judges who comes in. Without an identity everybody does."""
 
     def __init__(
@@ -32,16 +32,16 @@ class Doorkeeper:
         self._identity = identity
         self._stock = stock
         self._now = now
-        self._gate = Gate(identity, os.urandom(NONCE_SIZE)) if identity is not None else None
+        self._gate = ServiceProof(identity, os.urandom(NONCE_SIZE)) if identity is not None else None
 
-    def admit(self, host: str, hello: Hello) -> tuple[object, bool]:
+    def authenticate(self, host: str, hello: Hello) -> tuple[object, bool]:
         """The answer to a client's handshake, and whether the client has proved the passphrase.
 
         Raises DeniedError or AgainError, whose text is all that it may be told.
         """
         if self._gate is None or (self._is_stock(host) and not _is_proof(hello.handshake)):
             return STOCK_HELLO, False
-        return self._gate.admit(hello.handshake, hello.object_id, self._now()), True
+        return self._gate.verify(hello.handshake, hello.object_id, self._now()), True
 
     def proof_for(self, caller: Caller, host: str, object_id: str, call: object) -> CallbackProof | None:
         """What the service proves to a subscriber at `host`, and demands of it; None for nothing.

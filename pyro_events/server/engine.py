@@ -28,17 +28,17 @@ from ..log.failures import Failures
 from ..options import Overflow, ServiceOptions
 from ..transport.tls import client_contexts, server_contexts
 from ..wire.passphrase import Identity
-from .access import Doorkeeper
+from .access import AccessControl
 from .clients.connection import Connection
 from .clients.long_result import LongResult
 from .limits.admission import Admission
-from .limits.flow_control import TOTAL, Holding, Obstacle, Publication
+from .limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes, Obstacle
 from .limits.scheduler import Scheduler, SharedPool
-from .limits.timeouts import Deadlines
+from .limits.timeouts import Timeouts
 from .net.sockets import files_for_each
 from .net.tls_layer import TLS_FULL, AcceptedTls, TlsMemory
-from .objects import Pending, ServedObject
-from .subscribers.deliveries import Links
+from .objects import DeferredResult, RemoteObject
+from .subscribers.deliveries import Deliveries
 from .subscribers.delivery import Delivery
 
 log = get_logger("pyro_events.engine")
@@ -73,7 +73,7 @@ class Engine:
         Raises EventServiceError for TLS settings that cannot be used.
         """
         self.options = options
-        self.objects: dict[str, ServedObject] = {}
+        self.objects: dict[str, RemoteObject] = {}
         self.broker = Broker(
             options.backlog,
             options.total_backlog_bytes,
@@ -82,7 +82,7 @@ class Engine:
             subscription_bytes=options.total_subscription_bytes,
             owner_bytes=options.host_subscription_bytes,
         )
-        self.doorkeeper = Doorkeeper(identity, options.allow_stock, now)
+        self.access = AccessControl(identity, options.allow_stock, now)
         self.draining = False
         self.received = memoryview(bytearray(_RECEIVE))
         self.client_tls = client_contexts()
@@ -97,13 +97,13 @@ class Engine:
         self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._clients = Admission("connections", options, files_for_each)
-        self._holding = Holding()
-        self.links = Links(self, self.broker, self.doorkeeper, options)
-        self._deliveries = self.links.deliveries
-        self._deadlines = Deadlines(options, self.broker, self._holding, self.links, self._connections)
+        self._blocked = BlockedPublishes()
+        self.deliveries = Deliveries(self, self.broker, self.access, options)
+        self._deliveries = self.deliveries.table
+        self._timeouts = Timeouts(options, self.broker, self._blocked, self.deliveries, self._connections)
         # Connections tell them what is unfinished with each read: one call, not two.
-        self.watch = self._deadlines.watch
-        self._resumable: deque[Publication] = deque()
+        self.watch = self._timeouts.watch
+        self._resumable: deque[BlockedPublish] = deque()
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept clients on a bound socket, which becomes the engine's.
@@ -136,8 +136,8 @@ class Engine:
         deadline = self._loop.time() + self.options.drain
         while self._busy() and self._loop.time() < deadline:
             await asyncio.sleep(0.01)
-        await self.links.stop()
-        self._deadlines.stop()
+        await self.deliveries.stop()
+        self._timeouts.stop()
         await self._dismiss()
         self._pool.stop()
         self._threads.shutdown(wait=False)
@@ -169,8 +169,10 @@ class Engine:
         """A snapshot of everything."""
         return self.broker.statistics(self._now())
 
-    def statistics_in_turns(self, address: str, finished: Callable[[BrokerStatistics], Any]) -> Pending:
-        """The same for somebody at an address, made by turns, then given to `finished` for the result."""
+    def statistics_in_turns(
+        self, address: str, finished: Callable[[BrokerStatistics], Any]
+    ) -> DeferredResult:
+        """The same for a client at an address, made by turns, then given to `finished`."""
         return LongResult(self.scheduler, address, self.broker.statistics_by_piece(self._now()), finished)
 
     @property
@@ -181,7 +183,7 @@ class Engine:
     @property
     def refused(self) -> dict[str, int]:
         """How many clients and subscribers were refused because there were too many."""
-        return {"connections": self._clients.refused, "subscribers": self.links.admission.refused}
+        return {"connections": self._clients.refused, "subscribers": self.deliveries.admission.refused}
 
     def clients(self) -> list[tuple[str, str]]:
         """The names and hosts of clients that say what they are called, at most MAX_CLIENTS_SHOWN."""
@@ -190,7 +192,7 @@ class Engine:
 
     # What connections ask (connection.ConnectionOwner)
 
-    def admit(self, connection: Connection, crowded: bool) -> str | None:
+    def accept(self, connection: Connection, crowded: bool) -> str | None:
         """Take a client in, or say why not. crowded: the process has hardly a file left to open."""
         if self.draining:
             return "the event service is stopping"
@@ -202,11 +204,11 @@ class Engine:
             peer = connection.peer
             log.warning("a client from %s was refused: %s", peer, TLS_FULL, about=peer)
             return TLS_FULL
-        objection = self._clients.objection(connection.peer)
-        if objection is None:
+        reason_to_refuse = self._clients.reason_to_refuse(connection.peer)
+        if reason_to_refuse is None:
             self._clients.add(connection.peer)
             self._connections.add(connection)
-        return objection
+        return reason_to_refuse
 
     def _reserve(self, size: int) -> None:
         """TLS holds so many more bytes from now on, or fewer."""
@@ -228,7 +230,7 @@ class Engine:
 
     # What the service's methods ask
 
-    def publish(self, entries: Iterable[Entry]) -> int | Publication:
+    def publish(self, entries: Iterable[Entry]) -> int | BlockedPublish:
         """Accept checked entries, in order, all with one time stamp.
 
         Returns the number of deliveries queued, or a Publication when the call is held up.
@@ -238,8 +240,8 @@ class Engine:
         queued, obstacles = self._accept(rest, now)
         if not obstacles:
             return queued
-        publication = Publication(self._holding, rest, queued, now)
-        self._holding.hold(publication, obstacles, self._loop.time())
+        publication = BlockedPublish(self._blocked, rest, queued, now)
+        self._blocked.hold(publication, obstacles, self._loop.time())
         return publication
 
     def _accept(self, entries: Iterator[Entry], now: float) -> tuple[int, list[Obstacle]]:
@@ -254,7 +256,7 @@ class Engine:
         return queued, obstacles
 
     def _release(self, obstacle: Obstacle) -> None:
-        for publication in self._holding.release(obstacle):
+        for publication in self._blocked.release(obstacle):
             self._resumable.append(publication)
             self._loop.call_soon(self._resume)
 
@@ -266,7 +268,7 @@ class Engine:
         queued, obstacles = self._accept(publication.entries, publication.time)
         publication.queued += queued
         if obstacles:
-            self._holding.hold(publication, obstacles, self._loop.time())
+            self._blocked.hold(publication, obstacles, self._loop.time())
         else:
             publication.settle(publication.queued)
         self.deliver()
@@ -278,24 +280,24 @@ class Engine:
         delivery = self._deliveries.get(backlog)
         if delivery is not None:
             delivery.configured()
-        if self._holding.holds(backlog) and (backlog.has_room or backlog.overflow is not Overflow.BLOCK):
+        if self._blocked.holds(backlog) and (backlog.has_room or backlog.overflow is not Overflow.BLOCK):
             self._release(backlog)
 
     def acknowledged(self, delivery: Delivery) -> None:
         """A backlog has shrunk: publishers that it held up may go on."""
         backlog = delivery.backlog
-        if self._holding.holds(backlog) and backlog.has_room:
+        if self._blocked.holds(backlog) and backlog.has_room:
             self._release(backlog)
         self._look_at_total()
 
     def ended(self, delivery: Delivery, reason: Loss) -> None:
         """A link is closed: its subscriber is forgotten, and nobody waits for it any more."""
-        self.links.forget(delivery, reason)
+        self.deliveries.remove(delivery, reason)
         self._release(delivery.backlog)
         self._look_at_total()
 
     def _look_at_total(self) -> None:
-        if self._holding.holds(TOTAL) and self.broker.relieved:
+        if self._blocked.holds(TOTAL) and self.broker.relieved:
             self._release(TOTAL)
 
     def deliver(self) -> None:
@@ -308,7 +310,7 @@ class Engine:
         for backlog in self.broker.take_ready():
             delivery = self._deliveries.get(backlog)
             if delivery is not None:
-                delivery.wake()
+                delivery.flush()
         if self.broker.failing:
             self._disconnect_failing()
 
@@ -316,4 +318,4 @@ class Engine:
         for backlog in self.broker.take_failing():
             delivery = self._deliveries.get(backlog)
             if delivery is not None:
-                self.links.give_up(delivery, Loss.DISCONNECT, "has a full backlog")
+                self.deliveries.disconnect_unresponsive(delivery, Loss.DISCONNECT, "has a full backlog")

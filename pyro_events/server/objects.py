@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 LARGE: Final = "publish_large"
 
 
-class Pending:
+class DeferredResult:
     """A result that will come later. Runs on the loop's thread.
 
     held: bytes of messages that it keeps meanwhile.
@@ -56,7 +56,7 @@ class Caller:
         host: str,
         serializer_id: int,
         proved: bool = False,
-        objects: Mapping[str, ServedObject] = MappingProxyType({}),
+        objects: Mapping[str, RemoteObject] = MappingProxyType({}),
         name: str = "",
     ) -> None:
         self.host = host
@@ -66,7 +66,7 @@ class Caller:
         self.objects = objects
 
 
-class ServedObject(Protocol):
+class RemoteObject(Protocol):
     """An object that can be called: its methods by name, each taking the Caller first.
 
     A method returns plain data, or a Pending for a result that comes later.
@@ -75,6 +75,6 @@ class ServedObject(Protocol):
     methods: Mapping[str, Callable[..., Any]]
 
 
-def remote_names(served: ServedObject) -> list[str]:
+def remote_names(served: RemoteObject) -> list[str]:
     """The names that clients may call."""
     return sorted(name for name in served.methods if name != LARGE)

@@ -25,14 +25,14 @@ from ..broker.matching.subjects import check_subject, check_subjects
 from ..codec.message import encode, encode_plain
 from ..constants import MIB
 from ..options import ServiceOptions, chosen_options
-from ..wire.calls import Publication as EncodedEntry
+from ..wire.calls import PublishCall as EncodedEntry
 from ..wire.frames import SERPENT
 from .engine import Engine
 from .forking import abandon, tell_in_child
-from .limits.flow_control import Publication
+from .limits.flow_control import BlockedPublish
 from .net.event_loop import new_event_loop
-from .objects import LARGE, Caller, Pending
-from .subscribers.callback_address import names_of, read_subscriber, read_wishes
+from .objects import LARGE, Caller, DeferredResult
+from .subscribers.callback_address import names_of, read_options, read_subscriber
 
 # Names that a stock client may call. `publish_encoded` is for our own Publisher.
 REMOTE_METHODS = ("publish", "publish_encoded", "statistics", "subscribe", "subscribeMatch", "unsubscribe")
@@ -55,13 +55,13 @@ class ServiceMethods:
         """Send what has been published; for callers that are no connection of the engine's."""
         self._engine.deliver()
 
-    def publish(self, caller: Caller, subjects: Any, message: Any) -> int | Publication:
+    def publish(self, caller: Caller, subjects: Any, message: Any) -> int | BlockedPublish:
         """Publish a message that a stock client sent. Returns the number of deliveries queued."""
         checked = check_subjects(subjects)
         payload = encode_plain(message, serpent=caller.serializer_id == SERPENT)
         return self.publish_message(checked, payload)
 
-    def publish_encoded(self, caller: Caller, batch: Any) -> int | Publication:
+    def publish_encoded(self, caller: Caller, batch: Any) -> int | BlockedPublish:
         """Publish [subjects, payload] pairs in order. Returns the number of deliveries queued."""
         if not isinstance(batch, (list, tuple)):
             raise TypeError("a batch must be a list of [subjects, payload] pairs")
@@ -82,12 +82,12 @@ class ServiceMethods:
             entries.append((name, payload))
         return self._engine.publish(entries)
 
-    def publish_large(self, caller: Caller, entry: EncodedEntry) -> int | Publication:
+    def publish_large(self, caller: Caller, entry: EncodedEntry) -> int | BlockedPublish:
         """Publish the single entry of a large frame."""
         subjects, payload = _pair(entry)
         return self.publish_message(check_subjects(subjects), payload)
 
-    def publish_message(self, subjects: list[str], payload: Payload) -> int | Publication:
+    def publish_message(self, subjects: list[str], payload: Payload) -> int | BlockedPublish:
         """Publish one message on checked subjects. Raises Pyro5's MessageTooLargeError."""
         self._check_payload(payload)
         return self._engine.publish(_entries(subjects, payload))
@@ -112,7 +112,7 @@ class ServiceMethods:
 
     def _subscribe(self, caller: Caller, names: Any, patterns: Any, subscriber: Any, options: Any) -> None:
         callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
-        self._engine.links.subscribe(caller, callback, names, patterns, read_wishes(options))
+        self._engine.deliveries.subscribe(caller, callback, names, patterns, read_options(options))
 
     def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> int:
         """Remove names and patterns, in any mixture; what is not there is no error.
@@ -120,12 +120,12 @@ class ServiceMethods:
         Returns how many it has left, -1 if it is not known here: with no subjects that is a question.
         """
         names = names_of(subscriber, caller, self._engine.options.allow_callback)
-        return self._engine.links.unsubscribe(caller, names, subjects)
+        return self._engine.deliveries.unsubscribe(caller, names, subjects)
 
-    def statistics(self, caller: Caller) -> dict[str, Any] | Pending:
+    def statistics(self, caller: Caller) -> dict[str, Any] | DeferredResult:
         """What `BrokerStatistics` says, as a dictionary, with the number of connected clients, and the
         name and host of those that have a name."""
-        if len(self._engine.links.deliveries) <= _FEW:
+        if len(self._engine.deliveries.table) <= _FEW:
             return self._described(self._engine.statistics())
         return self._engine.statistics_in_turns(caller.host, self._described)
 
@@ -208,7 +208,7 @@ class _EngineThread:
             except Exception as error:
                 result.set_exception(error)
                 return
-            if isinstance(value, Pending):
+            if isinstance(value, DeferredResult):
                 value.when_done(result.set_result)
             else:
                 result.set_result(value)

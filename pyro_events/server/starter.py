@@ -20,7 +20,7 @@ from ..transport.addresses import checked_host, checked_port
 from ..wire.passphrase import Ident, identity_of, sealed
 from .engine import Engine
 from .names.nameserver import DaemonMethods, EmbeddedNameServer
-from .names.registration import Entry, Registration
+from .names.registration import EntryState, Registration
 from .net.listening import bind, location, nat_address, warn_if_open, warn_if_unreachable
 from .polled_runner import PolledRunner
 from .runner import Runner
@@ -256,7 +256,7 @@ class EventServiceStarter(PolledRunner):
         if not checking.done():
             checking.cancel()
             return False
-        taken = checking.result() is Entry.TAKEN
+        taken = checking.result() is EntryState.TAKEN
         if taken:
             log.error("another live event service has the name %s now; this one stops", EVENTSERVER_NAME)
         return taken

@@ -18,7 +18,7 @@ from Pyro5.client import Proxy
 from ..errors import AccessDeniedError, ServiceNotFoundError
 from ..wire.passphrase import Ident, Identity, identity_of, sealed
 from .addresses import checked_host, checked_port
-from .authentication import STOCK_HELLO, Introduction
+from .authentication import STOCK_HELLO, ClientHandshake
 from .name_server import UNGUARDED
 from .name_server_search import find_name_server
 from .tls import use_renewed_certificates
@@ -40,7 +40,7 @@ class IdentProxy(Proxy):
     # would say and believe what an ordinary proxy does.
     _identity: Identity | None = None
     _lost_identity = True
-    _introduction: Introduction | None = None
+    _introduction: ClientHandshake | None = None
 
     def __init__(self, uri: Any, ident: Ident) -> None:
         """uri: a PYRO URI. ident: the passphrase.
@@ -59,7 +59,7 @@ class IdentProxy(Proxy):
     @property
     def _pyroHandshake(self) -> str:
         uri = self._pyroUri
-        introduction = Introduction(self._identity, uri.object, uri.location)
+        introduction = ClientHandshake(self._identity, uri.object, uri.location)
         object.__setattr__(self, "_introduction", introduction)
         return introduction.hello
 

@@ -23,7 +23,7 @@ _runs: OrderedDict[tuple[str, str], str] = OrderedDict()
 _MOST_RUNS: Final = 1_000
 
 
-class Introduction:
+class ClientHandshake:
     """One attempt to be let in. `hello` is what to say."""
 
     def __init__(self, identity: Identity | None, object_id: str, where: str) -> None:

@@ -73,7 +73,7 @@ def _addresses(host: str, port: int, deadline: float) -> list[tuple[Any, ...]]:
     # Bytes where they will do: Python's codec for names would change what a signal's handler raises.
     name = host.encode() if host.isascii() else host
 
-    def look() -> None:
+    def resolve() -> None:
         try:
             found.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
@@ -82,9 +82,9 @@ def _addresses(host: str, port: int, deadline: float) -> list[tuple[Any, ...]]:
             found.append(error)
 
     if is_ip_address(host) or host == "localhost":
-        look()
+        resolve()
     else:  # a name server of the domain system may take long, and cannot be interrupted
-        thread = threading.Thread(target=look, name="pyro_events-resolver", daemon=True)
+        thread = threading.Thread(target=resolve, name="pyro_events-resolver", daemon=True)
         thread.start()
         thread.join(max(0.0, deadline - time.monotonic()))
     if not found:

@@ -39,7 +39,7 @@ from ..wire.frames import (
 from ..wire.passphrase import Identity
 from . import connecting
 from .addresses import UNIX, format_address
-from .authentication import Introduction
+from .authentication import ClientHandshake
 from .tls import client_context
 
 # How often a name that is not there yet is asked for, as long as NS_LOOKUP_DELAY says.
@@ -99,10 +99,10 @@ class NameServer:
         self._patience = patience
         self._seq = 0
         tried = False
-        while not self._connected(Introduction(identity, Pyro5.core.NAMESERVER_NAME, self.where), tried):
+        while not self._connected(ClientHandshake(identity, Pyro5.core.NAMESERVER_NAME, self.where), tried):
             tried = True
 
-    def _connected(self, introduction: Introduction, tried: bool) -> bool:
+    def _connected(self, introduction: ClientHandshake, tried: bool) -> bool:
         """Connect; False if the other side wants another introduction, over another connection."""
         context = client_context() if not self.host.startswith(UNIX) else None
         try:
@@ -135,7 +135,7 @@ class NameServer:
             self.close()
             raise
 
-    def _greeted(self, introduction: Introduction, tried: bool) -> bool:
+    def _greeted(self, introduction: ClientHandshake, tried: bool) -> bool:
         hello = {"handshake": introduction.hello, "object": Pyro5.core.NAMESERVER_NAME}
         self._sock.sendall(write_frame(CONNECT, 0, SERPENT, 0, serpent.dumps(hello)))
         frame = self._answer()

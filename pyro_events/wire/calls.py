@@ -143,14 +143,14 @@ def _pyro_extension(code: int, data: bytes) -> Any:
 _LENGTH_SIZES: Final = {b"\xc4": 1, b"\xc5": 2, b"\xc6": 4}
 
 
-class Publication(NamedTuple):
+class PublishCall(NamedTuple):
     """One entry of `publish_encoded`: where to, and what."""
 
     subjects: Any
     payload: Any
 
 
-def read_large_publication(payload: bytes | memoryview, head: int) -> tuple[str, Publication]:
+def read_large_publication(payload: bytes | memoryview, head: int) -> tuple[str, PublishCall]:
     """The one entry of a large `publish_encoded` call: (object id, entry).
 
     payload: the body of a msgpack INVOKE frame. head: everything but the event's bytes must lie
@@ -185,7 +185,7 @@ def read_large_publication(payload: bytes | memoryview, head: int) -> tuple[str,
     # Who keeps a view keeps all that it is a view of, and only the event's own bytes are accounted for.
     if isinstance(event, memoryview) and 8 * len(event) < 7 * len(event.obj):  # type: ignore[arg-type]
         event = bytes(event)
-    return object_id, Publication(subjects, event)
+    return object_id, PublishCall(subjects, event)
 
 
 # An exception class of any other module cannot be rebuilt by a stock client.

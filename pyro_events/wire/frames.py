@@ -156,7 +156,7 @@ class FrameReader:
     def feed(self, data: bytes) -> None:
         """Take bytes that arrived."""
         if self._body is not None:
-            data = bytes(self._body.take(memoryview(data)))
+            data = bytes(self._body.fill(memoryview(data)))
         waiting = len(self._buffer) - self._position
         if not waiting:
             self._buffer = data

@@ -60,7 +60,7 @@ class LargeBody:
         else:
             self._view = memoryview(piece)[:size]
             _kept.append(piece)
-        self.take(beginning)
+        self.fill(beginning)
 
     @property
     def held(self) -> int:
@@ -86,7 +86,7 @@ class LargeBody:
         """So many bytes of the space hold what was received."""
         self._received += count
 
-    def take(self, data: memoryview) -> memoryview:
+    def fill(self, data: memoryview) -> memoryview:
         """Take what belongs to it; returns the rest."""
         while data and self._received < self._size:
             space = self.space()

@@ -179,7 +179,7 @@ class ClientProof:
         return Again(words[0], int(words[1]) / 1000)
 
 
-class Gate:
+class ServiceProof:
     """A service's side: judges the proofs of clients, each of which is good once."""
 
     def __init__(self, identity: Identity, run: bytes) -> None:
@@ -191,7 +191,7 @@ class Gate:
         # No proof from before this is good: it may have been seen, and forgotten since.
         self._floor = 0
 
-    def admit(self, hello: Any, object_id: str, now: float) -> str:
+    def verify(self, hello: Any, object_id: str, now: float) -> str:
         """The answer to a good proof. Raises DeniedError, or AgainError for one that is good but not now."""
         words = _words(hello, "client")
         if words is None:
@@ -241,7 +241,7 @@ class CallbackProof:
         return words is not None and self._identity.matches(words[0], "subscriber", *self._parts)
 
 
-class CallbackGate:
+class CallbackCheck:
     """A subscriber's side: judges the proofs of services, each made for a subscribing call of its own.
 
     A call's nonce is good for one connection. Any thread may use it: each step is one operation on a
@@ -266,7 +266,7 @@ class CallbackGate:
             self._calls.append(newest)
         return newest
 
-    def admit(self, hello: Any, object_id: str) -> str:
+    def verify(self, hello: Any, object_id: str) -> str:
         """The answer to a good proof. Raises DeniedError."""
         words = _words(hello, "service")
         if words is None:

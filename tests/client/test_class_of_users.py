@@ -16,7 +16,7 @@ from Pyro5.api import Proxy
 from waiting import eventually
 
 from pyro_events import Event, EventServiceError, EventServiceStarter, Publisher, Subscriber
-from pyro_events.client.base import ParticipantStatistics
+from pyro_events.client.base import ClientStatistics
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_super_init_initialises_both_ends(uri: str, bases: tuple[type, ...]) -> 
             relay.subscribe("A")
             assert relay.publish("A", 1) == 1
             statistics = relay.statistics()
-            assert isinstance(statistics, ParticipantStatistics)
+            assert isinstance(statistics, ClientStatistics)
             assert statistics.publisher.name == statistics.subscriber.name == "both"
             assert hasattr(relay, "mixed") == bool(more)
 

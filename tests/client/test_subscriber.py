@@ -15,7 +15,7 @@ import Pyro5.api
 import pytest
 from waiting import eventually
 
-from pyro_events.client.base import ParticipantStatistics
+from pyro_events.client.base import ClientStatistics
 from pyro_events.client.daemon.daemon import SubscriberDaemon
 from pyro_events.client.publisher import Publisher
 from pyro_events.client.subscriber import Subscriber
@@ -324,7 +324,7 @@ def test_one_class_that_is_both(uri: str, publisher_first: bool) -> None:
         eventually(lambda: recorder.got == [("out", 5)])
         eventually(lambda: relay.statistics().publisher.published == 1)
         statistics = relay.statistics()
-        assert isinstance(statistics, ParticipantStatistics)
+        assert isinstance(statistics, ClientStatistics)
         assert statistics.subscriber.subscriptions == ("in",)
         relay.abort()
         thread.join(10)
@@ -447,11 +447,11 @@ def test_a_forgotten_init_is_called_by_its_name() -> None:
 
 def test_a_gui_loop_after_abort_and_close(recorder: Recorder) -> None:
     recorder.abort()
-    crew = recorder._Subscriber__inlet.crew  # type: ignore[attr-defined]
+    dispatcher = recorder._Subscriber__receiver.dispatcher  # type: ignore[attr-defined]
     recorder.daemon.events([])
-    assert crew.paused
+    assert dispatcher.paused
     recorder.daemon.events(recorder.daemon.sockets)
-    assert not crew.paused
+    assert not dispatcher.paused
     recorder.close()
     assert recorder.daemon.sockets == []
     recorder.daemon.events([])

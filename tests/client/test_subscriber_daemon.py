@@ -23,7 +23,7 @@ from pyro_events.client.daemon import guarded_connection
 from pyro_events.client.daemon.connection_limits import ConnectionLimits
 from pyro_events.client.daemon.daemon import SubscriberDaemon
 from pyro_events.client.daemon.guarded_connection import GuardedConnection
-from pyro_events.client.dispatch.dispatcher import Crew
+from pyro_events.client.dispatch.dispatcher import Dispatcher
 from pyro_events.codec.message import encode
 from pyro_events.constants import MAX_HANDSHAKE, MAX_STOCK_CALL, MIB
 from pyro_events.event import Event
@@ -102,15 +102,15 @@ def target() -> Target:
 
 @pytest.fixture
 def daemon(target: Target) -> Iterator[SubscriberDaemon]:
-    crew = Crew(lambda: target.got.append)
+    dispatcher = Dispatcher(lambda: target.got.append)
     daemon = SubscriberDaemon("127.0.0.1")
     daemon.register(target, "target")
-    daemon.deliver_to("target", crew)
+    daemon.deliver_to("target", dispatcher)
     thread = threading.Thread(target=daemon.requestLoop)
     thread.start()
     yield daemon
     daemon.close()
-    crew.close()
+    dispatcher.close()
     thread.join(10)
     assert not thread.is_alive()
 
@@ -150,28 +150,28 @@ class Home:
     def is_at(self, address: str) -> bool:
         return address == self.service
 
-    def arrived(self, connection: object) -> bool:
+    def connected(self, connection: object) -> bool:
         return False
 
     def left(self, connection: object) -> None:
         """That is of no concern here."""
 
-    def knocked(self) -> None:
+    def probed(self) -> None:
         self.knocks += 1
 
 
 def test_whoever_leaves_without_a_word_has_knocked(daemon: SubscriberDaemon) -> None:
-    home = Home()
-    daemon.deliver_to("target", Crew(lambda: lambda event: None), home)
+    listener = Home()
+    daemon.deliver_to("target", Dispatcher(lambda: lambda event: None), listener)
     guest, talker, visitor = Stranger(daemon), Stranger(daemon), Stranger(daemon)
     guest.greet()
     talker.send(b"this is not Pyro's protocol at all, and is refused")
     assert talker.answer() is not None
     for stranger in (guest, talker, visitor):
         stranger.sock.close()
-    eventually(lambda: home.knocks == 1)
+    eventually(lambda: listener.knocks == 1)
     eventually(lambda: not daemon.connections)
-    assert home.knocks == 1
+    assert listener.knocks == 1
 
 
 def test_a_batch_of_events_takes_the_short_way(stranger: Stranger, target: Target) -> None:
@@ -346,26 +346,26 @@ def test_a_frame_in_pieces(stranger: Stranger, target: Target) -> None:
 
 
 @contextlib.contextmanager
-def serving(limits: ConnectionLimits[GuardedConnection], home: Home) -> Iterator[SubscriberDaemon]:
+def serving(limits: ConnectionLimits[GuardedConnection], listener: Home) -> Iterator[SubscriberDaemon]:
     """A daemon with other limits, in a thread that accepts."""
     with SubscriberDaemon("127.0.0.1", limits=limits) as daemon:
         daemon.register(Target(), "target")
-        crew = Crew(lambda: lambda event: None)
-        daemon.deliver_to("target", crew, home)
+        dispatcher = Dispatcher(lambda: lambda event: None)
+        daemon.deliver_to("target", dispatcher, listener)
         thread = threading.Thread(target=daemon.requestLoop)
         thread.start()
         try:
             yield daemon
         finally:
             daemon.close()
-            crew.close()
+            dispatcher.close()
             thread.join(10)
 
 
 def test_connections_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
-    home = Home()
+    listener = Home()
     with (
-        serving(ConnectionLimits(most=3, ungreeted=2, kept=1), home) as daemon,
+        serving(ConnectionLimits(most=3, ungreeted=2, kept=1), listener) as daemon,
         contextlib.ExitStack() as stack,
     ):
         friends = [Stranger(daemon) for _ in range(2)]
@@ -377,11 +377,11 @@ def test_connections_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
             answer = read_frame(refused, FrameReader(ANSWERS))
             assert answer is not None and answer.type == CONNECT_FAIL
             assert b"as many connections as it may" in answer.payload
-        home.service = "127.0.0.1"
+        listener.service = "127.0.0.1"
         service = eventually(lambda: admitted(daemon))
         service.sock.close()
         friends.pop().sock.close()
-        home.service = ""
+        listener.service = ""
         last = eventually(lambda: admitted(daemon))
         last.sock.close()
         eventually(lambda: "as many connections as it may" in caplog.text)
@@ -400,8 +400,8 @@ def admitted(daemon: SubscriberDaemon) -> Stranger | None:
 
 def test_those_who_say_nothing_keep_nobody_out(daemon: SubscriberDaemon) -> None:
     """They give way to each other, and are not taken for a service that knocks."""
-    home = Home()
-    daemon.deliver_to("target", Crew(lambda: lambda event: None), home)
+    listener = Home()
+    daemon.deliver_to("target", Dispatcher(lambda: lambda event: None), listener)
     with contextlib.ExitStack() as stack:
         for _ in range(260):
             stack.callback(Stranger(daemon).sock.close)
@@ -411,7 +411,7 @@ def test_those_who_say_nothing_keep_nobody_out(daemon: SubscriberDaemon) -> None
                 answer = read_frame(service, FrameReader(ANSWERS))
                 assert answer is not None and answer.type == CONNECT_OK
         assert daemon.connections <= 40
-        assert home.knocks == 0
+        assert listener.knocks == 0
 
 
 def test_the_loop_ends_at_once(daemon: SubscriberDaemon) -> None:

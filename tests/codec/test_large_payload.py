@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pyro_events import Event, PayloadError, UnsupportedTypeError
 from pyro_events.client.publishing.entry import checked_entry, packed_batch
-from pyro_events.codec.large_payload import Block
+from pyro_events.codec.large_payload import SplitPayload
 from pyro_events.codec.message import decode, encode, encode_shared
 from pyro_events.constants import LARGE
 
@@ -38,7 +38,7 @@ def numpy_is_known() -> None:
 def test_bytes(size: int, seed: bytes) -> None:
     message = (seed * size)[:size]
     payload = encode_shared(message)
-    assert isinstance(payload, Block) == (size > LARGE)
+    assert isinstance(payload, SplitPayload) == (size > LARGE)
     assert bytes(payload) == encode(message)
     assert len(payload) == len(bytes(payload))
     assert decode(bytes(payload)) == decode(memoryview(bytes(payload))) == message
@@ -48,7 +48,7 @@ def test_bytes(size: int, seed: bytes) -> None:
 @pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
 def test_arrays(array: Any) -> None:
     payload = encode_shared(array)
-    assert isinstance(payload, Block)
+    assert isinstance(payload, SplitPayload)
     assert len(payload) > LARGE
     received = bytearray(bytes(payload))
     assert received == encode(array)
@@ -63,11 +63,11 @@ def test_arrays(array: Any) -> None:
 def test_nothing_is_copied_that_need_not_be() -> None:
     message = bytes(LARGE + 1)
     payload = encode_shared(message)
-    assert isinstance(payload, Block)
+    assert isinstance(payload, SplitPayload)
     assert payload.body is message
     array = np.zeros((300, 300))
     payload = encode_shared(array)
-    assert isinstance(payload, Block)
+    assert isinstance(payload, SplitPayload)
     assert np.shares_memory(np.frombuffer(payload.body, np.float64), array)
 
 

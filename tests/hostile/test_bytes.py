@@ -24,7 +24,7 @@ from victims import Installation, Victim
 from waiting import eventually
 
 from pyro_events import EVENTSERVER_NAME, Publisher
-from pyro_events.client.daemon.connection_limits import MAX_CONNECTIONS
+from pyro_events.client.daemon.connection_limits import MAX_PEERS
 from pyro_events.constants import HANDSHAKE_TIMEOUT, MIB
 from pyro_events.wire import callbacks
 from pyro_events.wire.frames import (
@@ -139,7 +139,7 @@ def test_more_silent_connections_than_there_is_room_for(installation: Installati
     open_before = descriptors(target.pid)
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
-        silent = [stack.enter_context(RawClient(target.uri)) for _ in range(MAX_CONNECTIONS + 50)]
+        silent = [stack.enter_context(RawClient(target.uri)) for _ in range(MAX_PEERS + 50)]
         for number, client in enumerate(silent):
             if number % 5 == 0:
                 client.send(b"\xff" * 500)
@@ -161,9 +161,9 @@ def test_a_full_house_of_those_who_have_shaken_hands(installation: Installation)
     with contextlib.ExitStack() as stack:
         guests: list[RawClient] = []
         with contextlib.suppress(AssertionError, ConnectionError):
-            while len(guests) <= MAX_CONNECTIONS:
+            while len(guests) <= MAX_PEERS:
                 guests.append(stack.enter_context(target.stranger()))
-        assert len(guests) == MAX_CONNECTIONS - 1  # and the service
+        assert len(guests) == MAX_PEERS - 1  # and the service
         with Publisher(es_uri=installation.uri) as publisher:
             publisher.publish("health", "crowded")
         installation.subscriber.wait_for("^got crowded$", 3)

@@ -20,7 +20,7 @@ from waiting import eventually
 
 from pyro_events import Event, EventServiceStarter, OutcomeUnknownError, Publisher, Subscriber
 from pyro_events.client.connection import connection as connection_module
-from pyro_events.client.connection.connection import Session
+from pyro_events.client.connection.connection import Connection
 from pyro_events.client.reconnect import heartbeat, reconnect_queue, reconnector
 
 LOOPBACK = "127.0.0.1"
@@ -59,7 +59,7 @@ def back_after(uri: str | None, collectors: list[Collector], subject: str, ident
 
 def connected(*collectors: Subscriber) -> bool:
     """Whether the service has connected to all of them, and shaken hands."""
-    return all(one._Subscriber__inlet.keeper._connections for one in collectors)  # type: ignore[attr-defined]
+    return all(one._Subscriber__receiver.reconnector._connections for one in collectors)  # type: ignore[attr-defined]
 
 
 def first_after(collector: Collector) -> Event:
@@ -179,10 +179,10 @@ def test_many_subscribers_of_one_program_come_back_a_few_at_once(
     uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
     process = start(spawn, port, "-N")
     attempts: list[float] = []
-    opened = Session.open
+    opened = Connection.open
     trying, most, lock = 0, 0, threading.Lock()
 
-    def open_session(*arguments: Any) -> Session:
+    def open_session(*arguments: Any) -> Connection:
         nonlocal trying, most
         with lock:
             attempts.append(time.monotonic())
@@ -197,7 +197,7 @@ def test_many_subscribers_of_one_program_come_back_a_few_at_once(
     with contextlib.ExitStack() as stack:
         collectors = [stack.enter_context(collecting(uri, "A")) for _ in range(many)]
         eventually(lambda: connected(*collectors), 15)
-        monkeypatch.setattr(Session, "open", staticmethod(open_session))
+        monkeypatch.setattr(Connection, "open", staticmethod(open_session))
         kill(process)
         eventually(lambda: not any(collector.statistics().connections for collector in collectors), 15)
         lost = time.monotonic()
@@ -341,7 +341,7 @@ def test_a_service_that_vanished_without_a_word(monkeypatch: pytest.MonkeyPatch)
 
 
 def looked_for(collector: Collector) -> bool:
-    return collector._Subscriber__inlet.keeper._owing  # type: ignore[attr-defined, no-any-return]
+    return collector._Subscriber__receiver.reconnector._owing  # type: ignore[attr-defined, no-any-return]
 
 
 def greet(sock: socket.socket, uri: str) -> None:

@@ -65,14 +65,14 @@ def failure(client: type, **arguments: Any) -> EventServiceError:
 def test_an_answer_takes_two_seconds_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is one deadline for looking up and connecting, and a look-up leaves some of it."""
     assert LOOKUP < FIRST_CONNECT < 2
-    opened = connection.Session.open
+    opened = connection.Connection.open
     timeouts: list[Any] = []
 
     def open_noted(*arguments: Any) -> Any:
         timeouts.append(arguments[5])
         return opened(*arguments)
 
-    monkeypatch.setattr(connection.Session, "open", open_noted)
+    monkeypatch.setattr(connection.Connection, "open", open_noted)
     with socket.create_server((LOOPBACK, 0)) as silent, pytest.raises(ServiceUnreachableError):
         Publisher(es_uri=f"{LOOPBACK}:{silent.getsockname()[1]}")
     assert len(timeouts) == 1 and timeouts[0] <= FIRST_CONNECT

@@ -243,16 +243,16 @@ def test_c23_close_and_abort_in_a_handler_end_listen(service: EventServiceStarte
 @pytest.mark.parametrize(
     "held",
     [
-        lambda inlet: inlet.crew.lock,
-        lambda inlet: inlet.enrolment._lock,
-        lambda inlet: inlet.keeper._changed,
-        lambda inlet: inlet.daemon._lock,
-        lambda inlet: inlet.daemon.transportServer._closing,
-        lambda inlet: inlet.link._sending,
-        lambda inlet: inlet.link._receiving,
-        lambda inlet: watch._lock,
+        lambda receiver: receiver.dispatcher.lock,
+        lambda receiver: receiver.remote._lock,
+        lambda receiver: receiver.reconnector._changed,
+        lambda receiver: receiver.daemon._lock,
+        lambda receiver: receiver.daemon.transportServer._closing,
+        lambda receiver: receiver.connection._sending,
+        lambda receiver: receiver.connection._receiving,
+        lambda receiver: watch._lock,
     ],
-    ids=["crew", "enrolment", "keeper", "daemon", "accepting", "sending", "receiving", "watch"],
+    ids=["dispatcher", "remote", "reconnector", "daemon", "accepting", "sending", "receiving", "monitor"],
 )
 def test_c23_close_wherever_its_thread_is(service: EventServiceStarter, held: Callable[[Any], Any]) -> None:
     """A __del__ may run where any lock is held: it ends the subscriber without a wait for that lock."""
@@ -262,10 +262,10 @@ def test_c23_close_wherever_its_thread_is(service: EventServiceStarter, held: Ca
         collector.subscribe("A")
         publisher.publish("A", 1)
         collector.wait(1)
-        inlet = collector._Subscriber__inlet  # type: ignore[attr-defined]
+        receiver = collector._Subscriber__receiver  # type: ignore[attr-defined]
 
         def close() -> None:
-            with held(inlet):
+            with held(receiver):
                 collector.abort()
                 collector.close()
 

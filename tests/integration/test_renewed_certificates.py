@@ -20,7 +20,7 @@ from pyro_events import (
     ServiceUnreachableError,
     locate_ns,
 )
-from pyro_events.server.names.registration import Entry, Registration
+from pyro_events.server.names.registration import EntryState, Registration
 
 pytestmark = needs_openssl
 
@@ -66,9 +66,9 @@ def test_the_service_s_own_look_ups(tmp_path: Path) -> None:
         entry = Registration("PYRO:Pyro.EventService@127.0.0.1:1", LOOPBACK, port_of(names))
         entry.enter(False)
         renew("expired")
-        assert entry.check() is Entry.UNKNOWN
+        assert entry.check() is EntryState.UNKNOWN
         renew()
-        assert entry.check() is Entry.OURS
+        assert entry.check() is EntryState.OURS
 
 
 def test_connections_to_the_service(tmp_path: Path) -> None:

@@ -571,10 +571,10 @@ def test_a_subscriber_that_does_not_accept_the_service_is_logged_once_on_both_si
 def test_who_leaves_without_a_word_may_be_a_service_that_has_given_us_up(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyro_events.client.subscribing.receiver import Inlet
+    from pyro_events.client.subscribing.receiver import Receiver
 
     heard: list[str] = []
-    monkeypatch.setattr(Inlet, "knocked", lambda self: heard.append("knocked"))
+    monkeypatch.setattr(Receiver, "knocked", lambda self: heard.append("knocked"))
     monkeypatch.setattr(daemon.SubscriberDaemon, "_tls_failed", lambda self, *which: heard.append("failed"))
     with collecting(service.uri, "A") as subscriber:
         eventually(lambda: subscriber.daemon.connections == 1)

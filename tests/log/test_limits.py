@@ -27,7 +27,7 @@ def test_every_line_is_counted_once_the_last_is_never_lost_and_none_comes_too_ea
             continue
         line = (kind, number)
         given_lines.append(line)
-        if limiter.admit(kind, line, now):
+        if limiter.allows(kind, line, now):
             logged.append((now, line, 1))
     logged += [(now, line, count) for line, count in limiter.rest()]
     assert sum(count for _, _, count in logged) == len(given_lines)
@@ -46,20 +46,20 @@ def test_every_line_is_counted_once_the_last_is_never_lost_and_none_comes_too_ea
 def test_the_first_line_comes_at_once_and_the_last_of_those_that_follow_after_the_interval() -> None:
     limiter: LineLimiter[str] = LineLimiter(INTERVAL, 10)
     assert limiter.next_due() is None
-    assert limiter.admit("x", "first", 0.0)
-    assert not limiter.admit("x", "second", 0.2)
-    assert not limiter.admit("x", "third", 0.4)
+    assert limiter.allows("x", "first", 0.0)
+    assert not limiter.allows("x", "second", 0.2)
+    assert not limiter.allows("x", "third", 0.4)
     assert limiter.next_due() == INTERVAL
     assert limiter.due(0.9) == []
     assert limiter.due(1.0) == [("third", 2)]
     assert limiter.next_due() == 2.0, "what was kept back begins an interval too"
     assert limiter.due(2.0) == []
     assert limiter.next_due() is None
-    assert limiter.admit("x", "fourth", 2.1)
+    assert limiter.allows("x", "fourth", 2.1)
 
 
 def test_what_is_beyond_the_kinds_that_are_told_apart_shares_one_place() -> None:
     limiter: LineLimiter[int] = LineLimiter(INTERVAL, 100)
-    admitted = [limiter.admit(number, number, 0.0) for number in range(10_000)]
+    admitted = [limiter.allows(number, number, 0.0) for number in range(10_000)]
     assert sum(admitted) == 101
     assert limiter.due(INTERVAL) == [(9_999, 10_000 - 101)]

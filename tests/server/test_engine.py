@@ -12,9 +12,9 @@ from waiting import eventually
 
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.engine import Engine
-from pyro_events.server.limits.flow_control import Publication
+from pyro_events.server.limits.flow_control import BlockedPublish
 from pyro_events.server.objects import Caller
-from pyro_events.server.subscribers.callback_address import Callback, Wishes
+from pyro_events.server.subscribers.callback_address import Callback, SubscribeOptions
 
 NOW = 1234.5
 
@@ -38,7 +38,7 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 
 def subscribe(one: Engine, subscriber: FakeSubscriber, *subjects: str) -> None:
     callback = Callback(("127.0.0.1", subscriber.port), "fake", subscriber.uri, "127.0.0.1")
-    one.links.subscribe(Caller("127.0.0.1", 4), callback, subjects, (), Wishes(None))
+    one.deliveries.subscribe(Caller("127.0.0.1", 4), callback, subjects, (), SubscribeOptions(None))
 
 
 async def elsewhere(work: Callable[[], object]) -> object:
@@ -76,7 +76,7 @@ def test_a_full_backlog_makes_a_publication_that_comes_later() -> None:
             with fake_subscriber() as subscriber:
                 subscribe(one, subscriber, "A")
                 held = one.publish((["A"], bytes([number])) for number in range(6))
-                assert isinstance(held, Publication)
+                assert isinstance(held, BlockedPublish)
                 done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
                 held.when_done(done.set_result)
                 assert one.statistics().published == 3  # the third found it full
@@ -95,7 +95,7 @@ def test_the_end_answers_what_is_held_and_counts_what_is_left() -> None:
             with fake_subscriber() as subscriber:
                 subscribe(one, subscriber, "A")
                 held = one.publish((["A"], b"x") for _ in range(3))
-                assert isinstance(held, Publication)
+                assert isinstance(held, BlockedPublish)
                 answers: list[int] = []
                 held.when_done(answers.append)
                 await one.stop()
@@ -126,7 +126,7 @@ def test_nothing_is_kept_of_subscribers_that_are_gone() -> None:
                     await elsewhere(subscriber.greet)
             await until(lambda: not one.statistics().subscribers)
             assert one.broker.backlogs() == []
-            assert not one.links.deliveries and not one.links.lingering
+            assert not one.deliveries.table and not one.deliveries.lingering
             assert one.statistics().backlog_bytes == 0
 
     run(work)

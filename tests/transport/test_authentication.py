@@ -9,20 +9,20 @@ import pytest
 
 from pyro_events.errors import AccessDeniedError, ClocksDifferError
 from pyro_events.transport import authentication as module
-from pyro_events.transport.authentication import Introduction
-from pyro_events.wire.passphrase import DENIED, NONCE_SIZE, AgainError, DeniedError, Gate, Identity
+from pyro_events.transport.authentication import ClientHandshake
+from pyro_events.wire.passphrase import DENIED, NONCE_SIZE, AgainError, DeniedError, Identity, ServiceProof
 
 OURS = Identity(b"ours")
 WHERE = "somewhere:1"
 
 
-def gate(who: Identity = OURS) -> Gate:
-    return Gate(who, os.urandom(NONCE_SIZE))
+def gate(who: Identity = OURS) -> ServiceProof:
+    return ServiceProof(who, os.urandom(NONCE_SIZE))
 
 
-def refused(by: Gate, introduction: Introduction, now: float | None = None) -> str:
+def refused(by: ServiceProof, introduction: ClientHandshake, now: float | None = None) -> str:
     with pytest.raises((DeniedError, AgainError)) as caught:
-        by.admit(introduction.hello, "es", time.time() if now is None else now)
+        by.verify(introduction.hello, "es", time.time() if now is None else now)
     return str(caught.value)
 
 
@@ -33,20 +33,20 @@ def nothing_known() -> None:
 
 def test_the_second_attempt_succeeds_and_later_ones_need_no_first() -> None:
     service = gate()
-    first = Introduction(OURS, "es", WHERE)
+    first = ClientHandshake(OURS, "es", WHERE)
     assert first.may_retry(refused(service, first), tried=False)
     for _ in range(2):
-        introduction = Introduction(OURS, "es", WHERE)
-        introduction.check(service.admit(introduction.hello, "es", time.time()))
+        introduction = ClientHandshake(OURS, "es", WHERE)
+        introduction.check(service.verify(introduction.hello, "es", time.time()))
     # The service was restarted.
     service = gate()
-    assert introduction.may_retry(refused(service, Introduction(OURS, "es", WHERE)), False) is False
-    later = Introduction(OURS, "es", WHERE)
+    assert introduction.may_retry(refused(service, ClientHandshake(OURS, "es", WHERE)), False) is False
+    later = ClientHandshake(OURS, "es", WHERE)
     assert later.may_retry(refused(service, later), tried=False)
 
 
 def test_without_a_passphrase_we_say_hello() -> None:
-    stock = Introduction(None, "es", WHERE)
+    stock = ClientHandshake(None, "es", WHERE)
     assert stock.hello == "hello"
     stock.check("anything")
     assert not stock.may_retry("there is no object 'es' here", tried=False)
@@ -55,7 +55,7 @@ def test_without_a_passphrase_we_say_hello() -> None:
 
 
 def test_a_passphrase_that_is_not_accepted() -> None:
-    introduction = Introduction(OURS, "es", WHERE)
+    introduction = ClientHandshake(OURS, "es", WHERE)
     with pytest.raises(AccessDeniedError, match="does not accept the passphrase"):
         introduction.may_retry(refused(gate(Identity(b"theirs")), introduction), tried=False)
     assert not introduction.may_retry("all connections are taken", tried=True)
@@ -64,14 +64,14 @@ def test_a_passphrase_that_is_not_accepted() -> None:
 @pytest.mark.parametrize("answer", ["hello", None, "PE1 server " + 64 * "0"])
 def test_a_service_that_proves_nothing(answer: object) -> None:
     with pytest.raises(AccessDeniedError, match="does not prove that it knows the passphrase"):
-        Introduction(OURS, "es", WHERE).check(answer)
+        ClientHandshake(OURS, "es", WHERE).check(answer)
 
 
 @pytest.mark.parametrize(
     ("ahead", "way"), [(100.0, "100.[0-9] s ahead of"), (-100.0, "(99|100).[0-9] s behind")]
 )
 def test_clocks_that_differ(ahead: float, way: str) -> None:
-    introduction = Introduction(OURS, "es", WHERE)
+    introduction = ClientHandshake(OURS, "es", WHERE)
     refusal = refused(gate(), introduction, time.time() + ahead)
     with pytest.raises(ClocksDifferError, match=f"{way} ours.*at most 30 s") as caught:
         introduction.may_retry(refusal, tried=False)
@@ -80,7 +80,7 @@ def test_clocks_that_differ(ahead: float, way: str) -> None:
 
 
 def test_a_service_that_sends_us_back_twice() -> None:
-    introduction = Introduction(OURS, "es", WHERE)
+    introduction = ClientHandshake(OURS, "es", WHERE)
     with pytest.raises(ClocksDifferError, match="set back"):
         introduction.may_retry(refused(gate(), introduction), tried=True)
 
@@ -88,6 +88,6 @@ def test_a_service_that_sends_us_back_twice() -> None:
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_RUNS", 2)
     for port in range(4):
-        introduction = Introduction(OURS, "es", f"somewhere:{port}")
+        introduction = ClientHandshake(OURS, "es", f"somewhere:{port}")
         introduction.may_retry(refused(gate(), introduction), tried=False)
     assert list(module._runs) == [("somewhere:2", "es"), ("somewhere:3", "es")]

@@ -28,7 +28,7 @@ from Pyro5.serializers import serializers
 from pyro_events.constants import MAX_STOCK_CALL
 from pyro_events.errors import MessageTooLargeError, ServiceNotFoundError, UnsupportedTypeError
 from pyro_events.wire import calls
-from pyro_events.wire.calls import Call, Hello, Publication
+from pyro_events.wire.calls import Call, Hello, PublishCall
 from pyro_events.wire.frames import Frame, FrameError
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -418,7 +418,7 @@ def test_a_large_publication_is_read(size: int, subjects: Any) -> None:
     body = publication(subjects, payload)
     assert calls.read_large_publication(body, MAX_STOCK_CALL) == (
         "Pyro.EventService",
-        Publication(subjects, payload),
+        PublishCall(subjects, payload),
     )
 
 

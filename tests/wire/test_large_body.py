@@ -135,7 +135,7 @@ def test_a_frame_that_is_being_received_keeps_its_memory() -> None:
     large_frame_of(bytes(MIB), FrameReader(LIMITS))
     first, second = LargeBody(MIB, memoryview(b"1" * 10)), LargeBody(MIB, memoryview(b"2" * 10))
     for body, content in ((first, b"1"), (second, b"2")):
-        body.take(memoryview(content * MIB)[10:])
+        body.fill(memoryview(content * MIB)[10:])
     assert first.whole() == b"1" * MIB
     assert second.whole() == b"2" * MIB
 

@@ -19,12 +19,12 @@ from pyro_events.wire.passphrase import (
     UNKNOWN_RUN,
     Again,
     AgainError,
-    CallbackGate,
+    CallbackCheck,
     CallbackProof,
     ClientProof,
     DeniedError,
-    Gate,
     Identity,
+    ServiceProof,
     identity_of,
 )
 
@@ -44,10 +44,10 @@ def proof(now: float = NOW, run: str = RUN.hex(), who: Identity = OURS, object_i
     return ClientProof(who, object_id, run, now, fresh())
 
 
-def told(gate: Gate, client: ClientProof, now: float = NOW) -> Again:
+def told(gate: ServiceProof, client: ClientProof, now: float = NOW) -> Again:
     """What a gate says of itself to a client that it sends back."""
     with pytest.raises(AgainError) as caught:
-        gate.admit(client.hello, "es", now)
+        gate.verify(client.hello, "es", now)
     again = client.again(str(caught.value))
     assert again is not None
     return again
@@ -55,80 +55,80 @@ def told(gate: Gate, client: ClientProof, now: float = NOW) -> Again:
 
 def test_both_sides_prove_the_passphrase() -> None:
     client = proof()
-    answer = Gate(OURS, RUN).admit(client.hello, "es", NOW)
+    answer = ServiceProof(OURS, RUN).verify(client.hello, "es", NOW)
     assert client.accepts(answer)
     assert not proof().accepts(answer)  # another's
 
 
 def test_a_stranger_learns_the_run_only_by_a_good_proof() -> None:
-    gate = Gate(OURS, RUN)
+    gate = ServiceProof(OURS, RUN)
     assert told(gate, proof(run=UNKNOWN_RUN)) == Again(RUN.hex(), NOW)
     with pytest.raises(DeniedError):
-        gate.admit(proof(run=UNKNOWN_RUN, who=THEIRS).hello, "es", NOW)
+        gate.verify(proof(run=UNKNOWN_RUN, who=THEIRS).hello, "es", NOW)
 
 
 def test_a_proof_is_good_once() -> None:
-    gate, client = Gate(OURS, RUN), proof()
-    gate.admit(client.hello, "es", NOW)
+    gate, client = ServiceProof(OURS, RUN), proof()
+    gate.verify(client.hello, "es", NOW)
     with pytest.raises(DeniedError, match=f"^{DENIED}$"):
-        gate.admit(client.hello, "es", NOW + 1)
+        gate.verify(client.hello, "es", NOW + 1)
 
 
 def test_a_proof_is_good_for_one_object_one_run_and_one_passphrase() -> None:
     client = proof()
     with pytest.raises(DeniedError):
-        Gate(OURS, RUN).admit(client.hello, "other", NOW)
+        ServiceProof(OURS, RUN).verify(client.hello, "other", NOW)
     with pytest.raises(DeniedError):
-        Gate(THEIRS, RUN).admit(client.hello, "es", NOW)
+        ServiceProof(THEIRS, RUN).verify(client.hello, "es", NOW)
     # Another service with the same passphrase, or this one after a restart.
-    assert told(Gate(OURS, b"s" * NONCE_SIZE), client).run == (b"s" * NONCE_SIZE).hex()
+    assert told(ServiceProof(OURS, b"s" * NONCE_SIZE), client).run == (b"s" * NONCE_SIZE).hex()
 
 
 @pytest.mark.parametrize("skew", [MAX_SKEW - 0.01, -MAX_SKEW + 0.01])
 def test_clocks_may_differ_a_little(skew: float) -> None:
     client = proof(NOW + skew)
-    assert client.accepts(Gate(OURS, RUN).admit(client.hello, "es", NOW))
+    assert client.accepts(ServiceProof(OURS, RUN).verify(client.hello, "es", NOW))
 
 
 @pytest.mark.parametrize("skew", [MAX_SKEW + 0.01, -MAX_SKEW - 0.01, 1e9])
 def test_clocks_that_differ_too_much_are_told_so(skew: float) -> None:
-    assert told(Gate(OURS, RUN), proof(NOW + skew)).time == pytest.approx(NOW, abs=0.002)
+    assert told(ServiceProof(OURS, RUN), proof(NOW + skew)).time == pytest.approx(NOW, abs=0.002)
 
 
 @pytest.mark.parametrize("step", [-3600.0, -MAX_SKEW - 1, 0.5, MAX_SKEW + 1, 3600.0])
 def test_no_clock_that_is_set_makes_a_replay_good(step: float) -> None:
-    gate, client = Gate(OURS, RUN), proof()
-    gate.admit(client.hello, "es", NOW)
+    gate, client = ServiceProof(OURS, RUN), proof()
+    gate.verify(client.hello, "es", NOW)
     # Time passes and others come, so that the first is forgotten; then the clock is set, and set back.
     for now in (NOW + 2 * MAX_SKEW + 1, NOW + step, NOW, NOW + 1):
         later = proof(now)
         try:
-            gate.admit(later.hello, "es", now)
+            gate.verify(later.hello, "es", now)
         except AgainError:
             assert step < 0 or now < NOW + 2 * MAX_SKEW
         with pytest.raises((DeniedError, AgainError)):
-            gate.admit(client.hello, "es", NOW)
+            gate.verify(client.hello, "es", NOW)
 
 
 def test_a_clock_that_is_set_back_a_little_keeps_nobody_out() -> None:
-    gate = Gate(OURS, RUN)
+    gate = ServiceProof(OURS, RUN)
     for second in range(120):
         now = NOW + second
-        gate.admit(proof(now).hello, "es", now)
+        gate.verify(proof(now).hello, "es", now)
     now -= MAX_SKEW - 1
     client = proof(now)
-    assert client.accepts(gate.admit(client.hello, "es", now))
+    assert client.accepts(gate.verify(client.hello, "es", now))
 
 
 def test_what_is_remembered_is_bounded_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_REMEMBERED", 2)
-    gate = Gate(OURS, RUN)
+    gate = ServiceProof(OURS, RUN)
     for _ in range(2):
-        gate.admit(proof().hello, "es", NOW)
+        gate.verify(proof().hello, "es", NOW)
     with pytest.raises(DeniedError):
-        gate.admit(proof(NOW + 1).hello, "es", NOW + 1)
+        gate.verify(proof(NOW + 1).hello, "es", NOW + 1)
     later = NOW + MAX_SKEW + 1
-    gate.admit(proof(later).hello, "es", later)
+    gate.verify(proof(later).hello, "es", later)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,9 @@ def test_what_is_remembered_is_bounded_and_forgotten(monkeypatch: pytest.MonkeyP
 )
 def test_anything_else_is_denied(hello: Any) -> None:
     with pytest.raises(DeniedError):
-        Gate(OURS, RUN).admit(hello, "es", NOW)
+        ServiceProof(OURS, RUN).verify(hello, "es", NOW)
     with pytest.raises(DeniedError):
-        CallbackGate(OURS).admit(hello, "es")
+        CallbackCheck(OURS).verify(hello, "es")
     client, service = proof(), CallbackProof(OURS, "s", RUN.hex(), RUN)
     assert not client.accepts(hello) and not service.accepts(hello) and client.again(hello) is None
 
@@ -148,27 +148,27 @@ def test_anything_else_is_denied(hello: Any) -> None:
 def test_no_changed_proof_is_good(position: int, character: str) -> None:
     client = proof()
     changed = client.hello[:position] + character + client.hello[position + 1 :]
-    gate = Gate(OURS, RUN)
+    gate = ServiceProof(OURS, RUN)
     if changed == client.hello:
-        assert client.accepts(gate.admit(changed, "es", NOW))
+        assert client.accepts(gate.verify(changed, "es", NOW))
         return
     with pytest.raises(DeniedError):
-        gate.admit(changed, "es", NOW)
+        gate.verify(changed, "es", NOW)
 
 
 @given(st.text())
 def test_any_text_is_denied(text: str) -> None:
     with pytest.raises(DeniedError):
-        Gate(OURS, RUN).admit(text, "es", NOW)
+        ServiceProof(OURS, RUN).verify(text, "es", NOW)
 
 
 def test_roles_cannot_be_exchanged() -> None:
     client = proof()
-    answer = Gate(OURS, RUN).admit(client.hello, "es", NOW)
+    answer = ServiceProof(OURS, RUN).verify(client.hello, "es", NOW)
     assert not client.accepts(client.hello) and not client.accepts(answer.replace("server", "subscriber"))
     callback = CallbackProof(OURS, "es", RUN.hex(), RUN)
     with pytest.raises(DeniedError):
-        Gate(OURS, RUN).admit(callback.hello, "es", NOW)
+        ServiceProof(OURS, RUN).verify(callback.hello, "es", NOW)
     assert not callback.accepts(callback.hello)
     assert not callback.accepts(answer)
 
@@ -176,7 +176,7 @@ def test_roles_cannot_be_exchanged() -> None:
 def test_no_refusal_by_a_stranger_is_believed() -> None:
     client = proof(run=UNKNOWN_RUN)
     with pytest.raises(AgainError) as caught:
-        Gate(OURS, RUN).admit(client.hello, "es", NOW)
+        ServiceProof(OURS, RUN).verify(client.hello, "es", NOW)
     refusal = str(caught.value)
     assert proof(run=UNKNOWN_RUN).again(refusal) is None  # it was said to another
     assert client.again(re.sub(RUN.hex(), "0" * 32, refusal)) is None
@@ -189,17 +189,17 @@ def test_parts_of_a_proof_cannot_be_shifted() -> None:
 
 
 def test_a_service_proves_itself_to_a_subscriber() -> None:
-    gate = CallbackGate(OURS)
+    gate = CallbackCheck(OURS)
     service = CallbackProof(OURS, "s", gate.call(fresh()), fresh())
-    answer = gate.admit(service.hello, "s")
+    answer = gate.verify(service.hello, "s")
     assert service.accepts(answer)
     assert not CallbackProof(OURS, "s", RUN.hex(), fresh()).accepts(answer)
     with pytest.raises(DeniedError):  # again
-        gate.admit(service.hello, "s")
+        gate.verify(service.hello, "s")
 
 
 def test_a_service_must_have_been_called() -> None:
-    gate = CallbackGate(OURS)
+    gate = CallbackCheck(OURS)
     call = gate.call(fresh())
     for service, object_id in (
         (CallbackProof(THEIRS, "s", call, fresh()), "s"),
@@ -207,22 +207,22 @@ def test_a_service_must_have_been_called() -> None:
         (CallbackProof(OURS, "s", RUN.hex(), fresh()), "s"),
     ):
         with pytest.raises(DeniedError):
-            gate.admit(service.hello, object_id)
-    gate.admit(CallbackProof(OURS, "s", call, fresh()).hello, "s")
+            gate.verify(service.hello, object_id)
+    gate.verify(CallbackProof(OURS, "s", call, fresh()).hello, "s")
 
 
 def test_a_call_is_used_until_a_connection_has_used_it_up() -> None:
-    gate = CallbackGate(OURS)
+    gate = CallbackCheck(OURS)
     first = gate.call(fresh())
     assert gate.call(fresh()) == first
     again = gate.call(fresh(), anew=True)
     assert again != first == CallbackProof(OURS, "s", first, fresh()).hello.split()[2]
-    gate.admit(CallbackProof(OURS, "s", first, fresh()).hello, "s")
+    gate.verify(CallbackProof(OURS, "s", first, fresh()).hello, "s")
     assert gate.call(fresh()) == again
     for _ in range(MAX_CALLS):
         gate.call(fresh(), anew=True)
     with pytest.raises(DeniedError):
-        gate.admit(CallbackProof(OURS, "s", again, fresh()).hello, "s")
+        gate.verify(CallbackProof(OURS, "s", again, fresh()).hello, "s")
 
 
 @pytest.mark.parametrize("call", ["", "x" * 32, "a" * 31, "A" * 32, None, 1])
@@ -233,7 +233,7 @@ def test_a_call_that_is_no_nonce(call: Any) -> None:
 
 def test_times_before_the_epoch() -> None:
     client = proof(-5.0)
-    assert client.accepts(Gate(OURS, RUN).admit(client.hello, "es", -7.0))
+    assert client.accepts(ServiceProof(OURS, RUN).verify(client.hello, "es", -7.0))
 
 
 def test_passphrases() -> None:

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from ...constants import MATCH_CACHE_TARGETS
 
-__all__ = ["ResultCache"]
+__all__ = ["MatchCache"]
 
 T = TypeVar("T")
 
@@ -34,12 +34,12 @@ class _Generation(Generic[T]):
         if subject != folded:
             self.spellings.setdefault(folded, []).append(subject)
 
-    def forget(self, folded: str) -> None:
+    def invalidate(self, folded: str) -> None:
         for subject in (folded, *self.spellings.pop(folded, ())):
             self.targets -= len(self.results.pop(subject, ()))
 
 
-class ResultCache(Generic[T]):
+class MatchCache(Generic[T]):
     """Remembers tuples of targets, which are replaced and never changed.
 
     `recent` maps subjects to results: read it, do not write to it, and do not keep it.
@@ -78,7 +78,7 @@ class ResultCache(Generic[T]):
             self.recent = self._recent.results
         self._recent.put(subject, folded, result)
 
-    def forget(self, folded: str) -> None:
+    def invalidate(self, folded: str) -> None:
         """Forget every spelling of the name with that fold."""
-        self._recent.forget(folded)
-        self._older.forget(folded)
+        self._recent.invalidate(folded)
+        self._older.invalidate(folded)

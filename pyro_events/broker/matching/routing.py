@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ...constants import MATCH_CACHE_SUBJECTS
 from ..memory import name_bytes, pattern_bytes
-from .match_cache import ResultCache
+from .match_cache import MatchCache
 from .pattern_sets import PatternSets
 from .subjects import Pattern, fold
 
@@ -58,7 +58,7 @@ class RoutingTable(Generic[T]):
         self._names: dict[str, dict[int, T]] = {}
         self._patterns: dict[str, dict[int, T]] = {}
         self._sets = PatternSets() if patterns is None else patterns
-        self._cache: ResultCache[T] = ResultCache(cache_size)
+        self._cache: MatchCache[T] = MatchCache(cache_size)
 
     def match(self, subject: str) -> tuple[T, ...]:
         """The targets of `subject`, each once.
@@ -95,7 +95,7 @@ class RoutingTable(Generic[T]):
         entry.names[folded] = name
         entry.memory += name_bytes(name, folded)
         self._names.setdefault(folded, {})[entry.number] = target
-        self._cache.forget(folded)
+        self._cache.invalidate(folded)
         return True
 
     def add_pattern(self, pattern: Pattern, target: T) -> bool:
@@ -150,7 +150,7 @@ class RoutingTable(Generic[T]):
         del targets[entry.number]
         if not targets:
             del self._names[folded]
-        self._cache.forget(folded)
+        self._cache.invalidate(folded)
         return True
 
     def _remove_pattern(self, text: str, entry: _Target) -> bool:

@@ -22,7 +22,7 @@ from ...errors import ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
 from ...transport import connecting
 from ...transport.addresses import UNIX
-from ...transport.authentication import Introduction
+from ...transport.authentication import ClientHandshake
 from ...transport.keepalive import keep_alive
 from ...transport.tls import TlsSocket, client_context
 from ...wire.frames import (
@@ -67,19 +67,19 @@ _REPLY_LIMITS: Final = FrameLimits(
 Call = tuple[bytes | memoryview, ...]
 
 
-class Ticket:
+class PendingReply:
     """A call that was sent: `frame` becomes its reply, or `lost` says why there will be none."""
 
-    __slots__ = ("frame", "lost", "seq", "session")
+    __slots__ = ("frame", "lost", "seq", "connection")
 
-    def __init__(self, session: Session, seq: int) -> None:
-        self.session = session
+    def __init__(self, connection: Connection, seq: int) -> None:
+        self.connection = connection
         self.seq = seq
         self.frame: Frame | None = None
         self.lost: str | None = None
 
 
-class Session:
+class Connection:
     """A connection that has shaken hands.
 
     `dead` once it is of no more use, and `reason` why. Whoever finds that an exception has ended `send` or
@@ -115,7 +115,7 @@ class Session:
         self.remote_host = "" if uri.sockname else _remote_host(sock)
         # Every call begins with an array of four whose first is the object.
         self._opening = b"\x94" + msgpack.packb(uri.object)
-        self._pending: deque[Ticket] = deque()
+        self._pending: deque[PendingReply] = deque()
         self._reader = FrameReader(_GREETING_LIMITS)
         self._seq = 0
 
@@ -128,7 +128,7 @@ class Session:
         begun: Callable[[socket.socket], None] = lambda sock: None,
         name: str = "",
         timeout: float | None = None,
-    ) -> Session:
+    ) -> Connection:
         """Connect to a PYRO URI and shake hands, within CONNECT_TIMEOUT in all.
 
         identity: what to prove, and what the service must prove. patience: seconds for connecting
@@ -141,23 +141,23 @@ class Session:
         deadline = time.monotonic() + (CONNECT_TIMEOUT if timeout is None else timeout)
         tried = False
         while True:
-            introduction = Introduction(identity, uri.object, uri.location)
-            session = cls._attempt(uri, introduction, tried, patience, deadline, begun, name)
-            if session is not None:
-                return session
+            introduction = ClientHandshake(identity, uri.object, uri.location)
+            connection = cls._attempt(uri, introduction, tried, patience, deadline, begun, name)
+            if connection is not None:
+                return connection
             tried = True
 
     @classmethod
     def _attempt(
         cls,
         uri: Pyro5.core.URI,
-        introduction: Introduction,
+        introduction: ClientHandshake,
         tried: bool,
         patience: float,
         deadline: float,
         begun: Callable[[socket.socket], None],
         name: str,
-    ) -> Session | None:
+    ) -> Connection | None:
         """A session, or None when another attempt is worth while."""
         context = client_context() if not uri.sockname else None
         where = uri.location if context is None else f"{uri.location} (over TLS)"
@@ -173,12 +173,12 @@ class Session:
             begun(sock)
             if isinstance(sock, TlsSocket):
                 sock.handshake(deadline)
-            session = cls(sock, uri, name)
-            if not session._greet(uri.object, deadline, introduction, tried):
+            connection = cls(sock, uri, name)
+            if not connection._greet(uri.object, deadline, introduction, tried):
                 sock.close()
                 return None
             sock.settimeout(None)
-            return session
+            return connection
         except (OSError, FrameError) as error:
             sock.close()
             if is_foreign(error, OSError, FrameError):
@@ -188,7 +188,7 @@ class Session:
             sock.close()
             raise
 
-    def _greet(self, object_id: str, deadline: float, introduction: Introduction, tried: bool) -> bool:
+    def _greet(self, object_id: str, deadline: float, introduction: ClientHandshake, tried: bool) -> bool:
         """Shake hands; False if the service wants another introduction."""
         hello = {"handshake": introduction.hello, "object": object_id, NAME_KEY: self._name}
         body = msgpack.packb(hello)
@@ -214,22 +214,22 @@ class Session:
         self._reader.limits = _REPLY_LIMITS
         return True
 
-    def send(self, call: Call, deadline: float | None = None) -> Ticket | None:
+    def send(self, call: Call, deadline: float | None = None) -> PendingReply | None:
         """Send a call; None if this connection has ended, and not all of the call has left.
 
         deadline: on the monotonic clock; if not all has left by then, the session fails, and the ticket
         says so. An exception of the program's own passes; then nobody knows what has left.
         """
         self._seq = seq = (self._seq + 1) & 0xFFFF
-        ticket = Ticket(self, seq)
+        reply = PendingReply(self, seq)
         others = call[1:]
         size = len(self._opening) + (sum(map(len, call)) if others else len(call[0]))
         start = write_header(INVOKE, 0, MSGPACK, seq, size) + self._opening + call[0]
-        self._pending.append(ticket)
+        self._pending.append(reply)
         try:
             if deadline is not None:
                 self._send_by(deadline, start, *others)
-                return ticket
+                return reply
             self.sock.sendall(start)
             for piece in others:
                 self.sock.sendall(piece)
@@ -240,7 +240,7 @@ class Session:
             # A part may be on its way: nothing can follow it. The others' outcome is unknown.
             self.fail(f"sending failed: {error}")
             return None
-        return ticket
+        return reply
 
     def _send_by(self, deadline: float, *pieces: bytes | memoryview) -> None:
         for piece in pieces:
@@ -271,11 +271,11 @@ class Session:
             while (frame := reader.next_frame()) is not None:
                 if not self._pending:
                     raise FrameError("a reply that nobody waits for")
-                ticket = self._pending.popleft()
-                if frame.seq != ticket.seq:
-                    ticket.lost = "the replies are out of step"
-                    raise FrameError(f"reply {frame.seq} instead of {ticket.seq}")
-                ticket.frame = frame
+                reply = self._pending.popleft()
+                if frame.seq != reply.seq:
+                    reply.lost = "the replies are out of step"
+                    raise FrameError(f"reply {frame.seq} instead of {reply.seq}")
+                reply.frame = frame
         except FrameError as error:
             if is_foreign(error, FrameError):
                 raise
@@ -309,8 +309,8 @@ class Session:
         self.dead = True
         # The reason first: whoever is woken would only find the connection closed.
         waiting, self._pending = self._pending, deque()
-        for ticket in waiting:
-            ticket.lost = self.reason
+        for reply in waiting:
+            reply.lost = self.reason
         shut_down(self.sock)
 
     def close(self) -> None:

@@ -81,7 +81,7 @@ def _location(text: str, default_port: int | None = None) -> str:
     return format_address(*split_address(text))
 
 
-class Finder:
+class ServiceLocator:
     """Names the addresses at which the service may be, the likeliest first."""
 
     def __init__(

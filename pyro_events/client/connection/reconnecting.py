@@ -38,8 +38,8 @@ from ...wire.passphrase import Identity
 from ...wire.replies import read_reply
 from ..interruptions import owned, within
 from ..publishing.entry import too_large
-from .connection import CONNECT_TIMEOUT, Call, Session, Ticket, shut_down
-from .discovery import Finder
+from .connection import CONNECT_TIMEOUT, Call, Connection, PendingReply, shut_down
+from .discovery import ServiceLocator
 
 # What is said to a program that goes on with what it has closed.
 CLOSED: Final = "this publisher or subscriber is closed: its program has called close()"
@@ -63,11 +63,11 @@ _NO_NAMED_ARGUMENTS: Final = b"\x80"
 
 
 def packed_call(method: str, *arguments: Any) -> Call:
-    """A call as `Link.post` takes it."""
+    """A call as `ReconnectingConnection.post` takes it."""
     return (pack(method) + pack(arguments) + _NO_NAMED_ARGUMENTS,)
 
 
-class Link:
+class ReconnectingConnection:
     """One connection to the service at a time, made when it is needed.
 
     A call whose connection breaks before its reply came raises OutcomeUnknownError and is never
@@ -75,18 +75,18 @@ class Link:
     was sent.
     """
 
-    def __init__(self, finder: Finder, depth: int = 0) -> None:
+    def __init__(self, locator: ServiceLocator, depth: int = 0) -> None:
         """depth: how many links this one is beside of."""
-        self._finder = finder
+        self._locator = locator
         self._depth = depth
-        self._session: Session | None = None
+        self._connection: Connection | None = None
         self._used = 0.0
         self._closed = False
         self._opening: socket.socket | None = None
         self._last_address: str | None = None
         self._last_host = ""
         self.reconnects = 0
-        self._beside: Link | None = None
+        self._beside: ReconnectingConnection | None = None
         # Bytes of the largest message, as the service said when it was last connected to, and what holds if
         # it did not. Plain attributes, because they are read for each event.
         self.announced: int | None = None
@@ -102,8 +102,8 @@ class Link:
     @property
     def connected(self) -> bool:
         """Whether there is a connection, as far as one can know without using it."""
-        session = self._session
-        return session is not None and not session.dead
+        connection = self._connection
+        return connection is not None and not connection.dead
 
     @property
     def address(self) -> str | None:
@@ -113,12 +113,12 @@ class Link:
     @property
     def name(self) -> str:
         """What the service calls this client."""
-        return self._finder.name
+        return self._locator.name
 
     @property
     def identity(self) -> Identity | None:
         """What is proved to the service, and demanded of it."""
-        return self._finder.identity
+        return self._locator.identity
 
     @property
     def closed(self) -> bool:
@@ -133,8 +133,8 @@ class Link:
     @property
     def local_host(self) -> str:
         """This program's address towards the service, "" for none; the link must have connected."""
-        session = self._session
-        return session.local_host if session is not None else ""
+        connection = self._connection
+        return connection.local_host if connection is not None else ""
 
     @property
     def remote_host(self) -> str:
@@ -167,7 +167,7 @@ class Link:
         while True:
             try:
                 with self._sending:
-                    self._connected_anew(False, time.monotonic() + FIRST_CONNECT + self._finder.delay)
+                    self._connected_anew(False, time.monotonic() + FIRST_CONNECT + self._locator.delay)
                 return
             except (ServiceNotFoundError, ServiceUnreachableError) as error:
                 if is_foreign(error, EventServiceError):
@@ -195,9 +195,9 @@ class Link:
 
     def drop(self, reason: str) -> None:
         """Give the connection up; the next call makes a new one."""
-        session = self._session
-        if session is not None:
-            self._retire(session, reason)
+        connection = self._connection
+        if connection is not None:
+            self._retire(connection, reason)
 
     def call(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
         """Make a call and return its result, or raise the error that it answered with.
@@ -205,13 +205,13 @@ class Link:
         timeout: seconds to wait for the reply; then AnswerTimeoutError, and the connection is given up.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        ticket = self.post(packed_call(method, *arguments), deadline)
-        if not self.settled(ticket, deadline):
-            self._retire(ticket.session, "it did not answer in time")
-            raise _late(ticket.session.address)
-        return self.wait(ticket)
+        reply = self.post(packed_call(method, *arguments), deadline)
+        if not self.settled(reply, deadline):
+            self._retire(reply.connection, "it did not answer in time")
+            raise _late(reply.connection.address)
+        return self.wait(reply)
 
-    def post(self, call: Call, deadline: float | None = None, looked: bool = False) -> Ticket:
+    def post(self, call: Call, deadline: float | None = None, looked: bool = False) -> PendingReply:
         """Send a call made by `packed_call`. Its ticket can be waited for, in any order, or forgotten.
 
         deadline: on the monotonic clock, for sending and for connecting. Raises AnswerTimeoutError when
@@ -221,7 +221,7 @@ class Link:
         if not looked and (self._reading or running or deadline is not None):
             return self._look_and_post(call, deadline)
         for _ in range(2):
-            session: Session | None = None
+            connection: Connection | None = None
             with self._sending:
                 if self._writing:  # only the thread that does can come here meanwhile
                     break
@@ -230,37 +230,37 @@ class Link:
                     usable = self._usable(deadline=deadline)
                     if len(call) > 1 and len(call[1]) > self.max_message:
                         raise too_large(len(call[1]), self.max_message, usable.address)
-                    session = usable
-                    ticket = session.send(call, deadline)
+                    connection = usable
+                    reply = connection.send(call, deadline)
                 except BaseException:
                     self._writing = False
-                    if session is not None:
-                        session.dead = True
-                        session.fail("sending was interrupted")
+                    if connection is not None:
+                        connection.dead = True
+                        connection.fail("sending was interrupted")
                     raise
                 self._writing = False
-            if ticket is not None:
-                return ticket
+            if reply is not None:
+                return reply
             # Not all of the call had left, so it was not made: it may go over a new connection.
-            self._retire(session, "sending failed")
+            self._retire(connection, "sending failed")
         else:
             raise ServiceUnreachableError(f"the event service at {self.address} closes every connection")
         return self._post_beside(call, deadline)
 
-    def _look_and_post(self, call: Call, deadline: float | None) -> Ticket:
+    def _look_and_post(self, call: Call, deadline: float | None) -> PendingReply:
         refuse_in_service_thread()
         if self._reading and owned(self._receiving):
             return self._post_beside(call, deadline)
         if deadline is None:
             return self.post(call, looked=True)
-        tickets: list[Ticket] = []
+        replies: list[PendingReply] = []
 
         def post() -> None:
-            tickets.append(self.post(call, deadline, looked=True))
+            replies.append(self.post(call, deadline, looked=True))
 
         if not within(self._sending, deadline - time.monotonic(), post):
             raise self.not_sent_in_time()
-        return tickets[0]
+        return replies[0]
 
     def not_sent_in_time(self) -> AnswerTimeoutError:
         """What to raise when the time was up before a call was sent."""
@@ -269,7 +269,7 @@ class Link:
             "was not made"
         )
 
-    def _post_beside(self, call: Call, deadline: float | None) -> Ticket:
+    def _post_beside(self, call: Call, deadline: float | None) -> PendingReply:
         """The calling thread is in the middle of using this link: make the call on another one."""
         if self._beside is None:
             if self._depth >= _DEPTH:
@@ -277,80 +277,80 @@ class Link:
                     f"a call to the event service was made in the middle of {_DEPTH} others by one thread: "
                     "what is called by it (a signal's or logging handler, a __del__) calls it again"
                 )
-            self._beside = Link(self._finder, self._depth + 1)
+            self._beside = ReconnectingConnection(self._locator, self._depth + 1)
         link = self._beside
         if self._closed:
             link.close()
-        ticket = link.post(call, deadline)
-        if not link.settled(ticket, deadline):
-            raise _late(ticket.session.address)
-        return ticket
+        reply = link.post(call, deadline)
+        if not link.settled(reply, deadline):
+            raise _late(reply.connection.address)
+        return reply
 
-    def wait(self, ticket: Ticket, deadline: float | None = None) -> Any:
+    def wait(self, reply: PendingReply, deadline: float | None = None) -> Any:
         """The result of a call that was posted, or the error that it answered with.
 
         deadline: on the monotonic clock; then AnswerTimeoutError, and the connection stays in use: the
         reply may still come, and may be waited for again.
         """
-        if not self.settled(ticket, deadline):
-            raise _late(ticket.session.address)
-        if ticket.frame is not None:
-            return read_reply(ticket.frame)
+        if not self.settled(reply, deadline):
+            raise _late(reply.connection.address)
+        if reply.frame is not None:
+            return read_reply(reply.frame)
         if deadline is not None and time.monotonic() >= deadline:
-            raise _late(ticket.session.address, f" ({ticket.lost})")
+            raise _late(reply.connection.address, f" ({reply.lost})")
         raise OutcomeUnknownError(
-            f"the connection to the event service at {ticket.session.address} broke before it had "
-            f"answered ({ticket.lost}); whether the call has taken effect is unknown, and it was not repeated"
+            f"the connection to the event service at {reply.connection.address} broke before it had "
+            f"answered ({reply.lost}); whether the call has taken effect is unknown, and it was not repeated"
         )
 
-    def settled(self, ticket: Ticket, deadline: float | None) -> bool:
+    def settled(self, reply: PendingReply, deadline: float | None) -> bool:
         """Receive until a ticket has its reply, or will have none; False if that takes too long."""
-        if ticket.frame is not None or ticket.lost is not None:
+        if reply.frame is not None or reply.lost is not None:
             return True
         if running:
             refuse_in_service_thread()
         if deadline is None:
             with self._receiving:
-                self._receive(ticket)
+                self._receive(reply)
         else:
-            within(self._receiving, deadline - time.monotonic(), lambda: self._receive(ticket, deadline))
-        if ticket.session.dead:
-            self._retire(ticket.session, "")
-        return ticket.frame is not None or ticket.lost is not None
+            within(self._receiving, deadline - time.monotonic(), lambda: self._receive(reply, deadline))
+        if reply.connection.dead:
+            self._retire(reply.connection, "")
+        return reply.frame is not None or reply.lost is not None
 
-    def _receive(self, ticket: Ticket, deadline: float | None = None) -> None:
+    def _receive(self, reply: PendingReply, deadline: float | None = None) -> None:
         """As above; `_receiving` is held."""
-        session = ticket.session
+        connection = reply.connection
         self._reading = True
         try:
-            while ticket.frame is None and ticket.lost is None:
-                if session.dead:
-                    ticket.lost = session.reason or "another call was interrupted"
-                elif deadline is None or session.readable(max(0.0, deadline - time.monotonic())):
-                    session.receive()
+            while reply.frame is None and reply.lost is None:
+                if connection.dead:
+                    reply.lost = connection.reason or "another call was interrupted"
+                elif deadline is None or connection.readable(max(0.0, deadline - time.monotonic())):
+                    connection.receive()
                 else:
                     break
         except BaseException:
             # A reply may be half read: no other may be taken for it.
-            session.dead = True
+            connection.dead = True
             self._reading = False
-            session.fail("receiving was interrupted")
+            connection.fail("receiving was interrupted")
             raise
         self._reading = False
 
-    def _usable(self, quick: bool = False, deadline: float | None = None) -> Session:
+    def _usable(self, quick: bool = False, deadline: float | None = None) -> Connection:
         """The session to send on; `_sending` is held. deadline: for a connection that has to be made."""
         if self._closed:
             raise EventServiceError(CLOSED)
-        session = self._session
+        connection = self._connection
         now = time.monotonic()
-        if session is not None and not session.dead:
-            if now - self._used < IDLE or not session.closed_while_idle():
+        if connection is not None and not connection.dead:
+            if now - self._used < IDLE or not connection.closed_while_idle():
                 self._used = now
-                return session
-            session.fail("the service closed the connection")
-        if session is not None:
-            self._release(session)
+                return connection
+            connection.fail("the service closed the connection")
+        if connection is not None:
+            self._release(connection)
         if deadline is None:
             return self._connected_anew(quick)
         try:
@@ -360,41 +360,41 @@ class Link:
                 raise
             raise self.not_sent_in_time() from error
 
-    def _release(self, session: Session) -> None:
+    def _release(self, connection: Connection) -> None:
         """Close a session that has ended; whoever receives on it, and is woken, does so otherwise."""
-        session.fail("it was given up")
-        within(self._receiving, 0.0, session.close)
+        connection.fail("it was given up")
+        within(self._receiving, 0.0, connection.close)
 
-    def _connected_anew(self, quick: bool, deadline: float | None = None) -> Session:
+    def _connected_anew(self, quick: bool, deadline: float | None = None) -> Connection:
         """deadline: on the monotonic clock, for the look-up too; None: CONNECT_TIMEOUT for each address."""
         failure: ServiceUnreachableError | AccessDeniedError | None = None
         patience = QUICK_CONNECT if quick else CONNECT_TIMEOUT
-        for uri in self._finder.candidates(quick):
+        for uri in self._locator.candidates(quick):
             timeout = None if deadline is None else deadline - time.monotonic()
             try:
-                session = Session.open(
-                    uri, self._finder.identity, patience, self._begin, self._finder.name, timeout
+                connection = Connection.open(
+                    uri, self._locator.identity, patience, self._begin, self._locator.name, timeout
                 )
             except (ServiceUnreachableError, AccessDeniedError) as error:
                 if is_foreign(error, ServiceUnreachableError, AccessDeniedError):
                     raise
-                error.args = (f"{error}{self._finder.source(uri)}", *error.args[1:])
+                error.args = (f"{error}{self._locator.source(uri)}", *error.args[1:])
                 failure = error
                 continue
             finally:
                 self._opening = None
-            self._finder.was_good(uri)
-            self.announced = session.announced
-            self.max_message = MAX_MESSAGE if session.announced is None else session.announced
+            self._locator.was_good(uri)
+            self.announced = connection.announced
+            self.max_message = MAX_MESSAGE if connection.announced is None else connection.announced
             if self._last_address is not None:
                 self.reconnects += 1
-            self._session, self._last_address = session, session.address
-            self._last_host = session.remote_host
+            self._connection, self._last_address = connection, connection.address
+            self._last_host = connection.remote_host
             self._used = time.monotonic()
             if self._closed:
-                session.close()
+                connection.close()
                 raise EventServiceError(CLOSED)
-            return session
+            return connection
         assert failure is not None, "a finder names at least one address"
         raise failure
 
@@ -404,13 +404,13 @@ class Link:
         if self._closed:
             raise EventServiceError(CLOSED)
 
-    def _retire(self, session: Session, reason: str) -> None:
+    def _retire(self, connection: Connection, reason: str) -> None:
         """Wake whoever uses the session, then release its socket."""
-        session.fail(reason)
+        connection.fail(reason)
         # With a bound, because a thread that was woken may be kept from going on; then it, or the next
         # call, releases the socket. None at all where this thread sends, for which a receiver may wait.
         seconds = 0.0 if owned(self._sending) else _LET_GO
-        within(self._receiving, seconds, lambda: within(self._sending, seconds, session.close))
+        within(self._receiving, seconds, lambda: within(self._sending, seconds, connection.close))
 
     def close(self) -> None:
         """End the connection for good; a thread that waits for a reply is woken."""
@@ -421,9 +421,9 @@ class Link:
         opening = self._opening
         if opening is not None:
             shut_down(opening)
-        session = self._session
-        if session is not None:
-            self._retire(session, "this program closed it")
+        connection = self._connection
+        if connection is not None:
+            self._retire(connection, "this program closed it")
 
     def disown(self) -> None:
         """In a forked child: release the parent's connection without a word on it, for good."""
@@ -432,14 +432,14 @@ class Link:
 
     def _forked(self) -> None:
         """In a forked child: let go of the parent's connection without a word on it."""
-        session, self._session = self._session, None
+        connection, self._connection = self._connection, None
         opening, self._opening = self._opening, None
         self._make_locks()
         if opening is not None:
             opening.close()
-        if session is not None:
-            session.dead = True
-            session.close()
+        if connection is not None:
+            connection.dead = True
+            connection.close()
 
 
 def _late(address: str, more: str = "") -> AnswerTimeoutError:
@@ -449,7 +449,7 @@ def _late(address: str, more: str = "") -> AnswerTimeoutError:
     )
 
 
-_links: weakref.WeakSet[Link] = weakref.WeakSet()
+_links: weakref.WeakSet[ReconnectingConnection] = weakref.WeakSet()
 
 
 def _after_fork() -> None:

@@ -31,7 +31,7 @@ _RECOVER: Final = 0.1
 _WAITER: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
-class AcceptServer:
+class AcceptLoop:
     """Accepts connections and gives each to `serve`, in a thread of its own.
 
     It stands where Pyro5's thread server would: the same attributes and methods, but its loop ends at

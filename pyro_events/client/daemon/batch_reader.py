@@ -15,7 +15,7 @@ import Pyro5.errors
 
 from ...log.background import get_logger
 from ...wire.frames import MSGPACK, RESULT, Frame, FrameError, write_frame
-from ..dispatch.connection_queue import Batch, ConnectionEnded
+from ..dispatch.connection_queue import ConnectionEnded, ReceivedBatch
 from .guarded_connection import GuardedConnection
 
 log = get_logger("pyro_events.daemon")
@@ -24,29 +24,29 @@ _NONE_FAILED: Final[bytes] = msgpack.packb([])
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 
 
-class CarrierOwner(Protocol):
+class BatchOwner(Protocol):
     """The daemon, as its carriers see it."""
 
-    def take(self, connection: GuardedConnection, frame: Frame) -> Batch | None:
+    def take(self, connection: GuardedConnection, frame: Frame) -> ReceivedBatch | None:
         """The batch of events in a frame; None for any other call, which has been made."""
 
-    def ended(self, carrier: DaemonCarrier) -> None:
+    def ended(self, source: BatchReader) -> None:
         """A connection is of no more use."""
 
     def forget(self, connection: GuardedConnection) -> None:
         """A connection has ended."""
 
 
-class DaemonCarrier:
+class BatchReader:
     """One connection to the daemon."""
 
-    def __init__(self, daemon: CarrierOwner, connection: GuardedConnection) -> None:
+    def __init__(self, daemon: BatchOwner, connection: GuardedConnection) -> None:
         self._daemon = daemon
         self._connection = connection
         # Whether events may have been missed before the next one.
         self.gap = False
 
-    def read(self) -> Batch | None:
+    def read(self) -> ReceivedBatch | None:
         """The next batch, or None after any other call."""
         try:
             frame = self._connection.read_call()
@@ -60,7 +60,7 @@ class DaemonCarrier:
             batch.after_a_gap()
         return batch
 
-    def reply(self, batch: Batch) -> None:
+    def reply(self, batch: ReceivedBatch) -> None:
         """Acknowledge a batch."""
         data = msgpack.packb(batch.failed) if batch.failed else _NONE_FAILED
         try:

@@ -17,7 +17,7 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T", bound=Hashable)
 
 # Connections at once. The service needs one; the others are for objects of the program's own.
-MAX_CONNECTIONS: Final = 200
+MAX_PEERS: Final = 200
 # Of these, how many may be ones that have not shaken hands yet.
 MAX_UNGREETED: Final = 32
 # And how many are kept for the service: one that proves the passphrase, or comes from its address.
@@ -28,7 +28,7 @@ class ConnectionLimits(Generic[T]):
     """The connections of one daemon."""
 
     def __init__(
-        self, most: int = MAX_CONNECTIONS, ungreeted: int = MAX_UNGREETED, kept: int = KEPT_FOR_SERVICE
+        self, most: int = MAX_PEERS, ungreeted: int = MAX_UNGREETED, kept: int = KEPT_FOR_SERVICE
     ) -> None:
         self._most = most
         self._most_ungreeted = ungreeted

@@ -30,12 +30,12 @@ from ...transport.tls import TlsSocket, server_contexts
 from ...wire import calls
 from ...wire.event_batch import read_rows
 from ...wire.frames import CORRELATED, INVOKE, MSGPACK, Frame
-from ...wire.passphrase import DENIED, CallbackGate, DeniedError
-from ..dispatch.connection_queue import Batch
-from ..dispatch.dispatcher import Crew
+from ...wire.passphrase import DENIED, CallbackCheck, DeniedError
+from ..dispatch.connection_queue import ReceivedBatch
+from ..dispatch.dispatcher import Dispatcher
 from ..interruptions import owned
-from .accept_loop import AcceptServer
-from .batch_reader import DaemonCarrier
+from .accept_loop import AcceptLoop
+from .batch_reader import BatchReader
 from .connection_limits import ConnectionLimits
 from .guarded_connection import GuardedConnection, TlsFailedError
 
@@ -44,14 +44,14 @@ log = get_logger("pyro_events.daemon")
 _FULL: Final = "this program has as many connections as it may"
 
 
-class Home(Protocol):
+class ConnectionListener(Protocol):
     """Who hears of the service's connections."""
 
     @property
     def max_message(self) -> int | None:
         """Bytes of the largest message of the service that was subscribed at; None if it has not said."""
 
-    def arrived(self, connection: object) -> bool:
+    def connected(self, connection: object) -> bool:
         """One was made; returns whether events may have been missed before it."""
 
     def left(self, connection: object) -> None:
@@ -60,20 +60,20 @@ class Home(Protocol):
     def is_at(self, address: str) -> bool:
         """Whether the service is at an address, as far as we know."""
 
-    def knocked(self) -> None:
+    def probed(self) -> None:
         """Somebody has connected and left without a word, as a service does that has given us up."""
 
 
 class SubscriberDaemon(Pyro5.server.Daemon):
     """A Pyro5 daemon for one Subscriber; other objects may be registered too."""
 
-    transportServer: AcceptServer | None
+    transportServer: AcceptLoop | None
 
     def __init__(
         self,
         host: str,
         port: int = 0,
-        gate: CallbackGate | None = None,
+        gate: CallbackCheck | None = None,
         limits: ConnectionLimits[GuardedConnection] | None = None,
     ) -> None:
         """host: the address to listen on. gate: admits services; without one everybody is. limits: of its
@@ -94,23 +94,25 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         self._connections: ConnectionLimits[GuardedConnection] = (
             ConnectionLimits() if limits is None else limits
         )
-        self._crew: Crew | None = None
-        self._home: Home | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._listener: ConnectionListener | None = None
         self._home_id = ""
         self._gate = gate
         self._prefix = b""
-        self.transportServer = AcceptServer(self, host, port, self._serve)
+        self.transportServer = AcceptLoop(self, host, port, self._serve)
         self.locationStr = self.transportServer.locationStr
         if config.NATHOST:
             natport = config.NATPORT or int(self.locationStr.rpartition(":")[2])
             self.natLocationStr = format_address(config.NATHOST.strip("[]"), natport)
 
-    def deliver_to(self, object_id: str, crew: Crew, home: Home | None = None) -> None:
-        """Give the batches that come for `events` of an object to a crew. home: hears of connections
-        that are made to that object."""
-        self._home, self._home_id = home, object_id
+    def deliver_to(
+        self, object_id: str, dispatcher: Dispatcher, listener: ConnectionListener | None = None
+    ) -> None:
+        """Give the batches that come for `events` of an object to a dispatcher. listener: is told of
+        connections that are made to that object."""
+        self._listener, self._home_id = listener, object_id
         self._prefix = b"\x94" + msgpack.packb(object_id) + msgpack.packb("events") + b"\x91"
-        self._crew = crew
+        self._dispatcher = dispatcher
 
     @property
     def connections(self) -> int:
@@ -123,8 +125,8 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         if server is None:
             raise Pyro5.errors.PyroError("this daemon is closed")
         server.begin()
-        if self._crew is not None:
-            self._crew.resume()
+        if self._dispatcher is not None:
+            self._dispatcher.resume()
         server.loop(loopCondition)
 
     def events(self, eventsockets: Any) -> None:
@@ -135,8 +137,8 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         server = self.transportServer
         if server is None or not any(sock in eventsockets for sock in server.sockets):
             return
-        if self._crew is not None and self._crew.paused:
-            self._crew.resume()
+        if self._dispatcher is not None and self._dispatcher.paused:
+            self._dispatcher.resume()
         server.events(eventsockets)
 
     def handleRequests(self, timeout: float | None = None) -> None:
@@ -149,8 +151,8 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         if server is None:
             raise Pyro5.errors.PyroError("this daemon is closed")
         server.begin()
-        if self._crew is not None and self._crew.paused:
-            self._crew.resume()
+        if self._dispatcher is not None and self._dispatcher.paused:
+            self._dispatcher.resume()
         server.wait(timeout)
 
     def getServerSockets(self) -> list[socket.socket]:
@@ -211,22 +213,22 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         if refused is connection:
             connection.close()
             return
-        carrier = DaemonCarrier(self, connection)
-        lane = None
+        source = BatchReader(self, connection)
+        queue = None
         try:
             hello = self._greet(connection, host)
             if hello is not None:
-                lane = (self._crew or self._own_crew()).admit(carrier)
+                queue = (self._dispatcher or self._own_crew()).admit(source)
         finally:
-            if lane is None:
-                carrier.close()
-        if lane is not None and hello is not None:
+            if queue is None:
+                source.close()
+        if queue is not None and hello is not None:
             said = self._service_hello(hello)
             if said is not None:
                 connection.expect_batches(self._max_message(said))
-                if self._home is not None:
-                    carrier.gap = self._home.arrived(carrier)
-            lane.run()
+                if self._listener is not None:
+                    source.gap = self._listener.connected(source)
+            queue.run()
 
     def _service_hello(self, frame: Frame) -> calls.Hello | None:
         """What a connection's first frame says, if it is, by all that one can tell, the service's to our
@@ -243,13 +245,13 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         Without a passphrase anybody can say so: then no more than the service said when we subscribed.
         """
         bound = MAX_MESSAGE if hello.max_message is None else hello.max_message
-        known = self._home.max_message if self._home is not None else None
+        known = self._listener.max_message if self._listener is not None else None
         return bound if self._gate is not None or known is None else min(bound, known)
 
-    def _own_crew(self) -> Crew:
+    def _own_crew(self) -> Dispatcher:
         """For a daemon that no subscriber uses: nobody will give it events."""
-        self._crew = Crew(lambda: lambda event: None)
-        return self._crew
+        self._dispatcher = Dispatcher(lambda: lambda event: None)
+        return self._dispatcher
 
     def _greet(self, connection: GuardedConnection, host: str) -> Frame | None:
         """Pyro5's handshake, on a first frame that has been judged; None if it came to nothing."""
@@ -257,7 +259,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             hello = connection.read_hello()
             if self._gate is not None and not self._admits(self._gate, connection, hello):
                 return None
-            trusted = self._gate is not None or (self._home is not None and self._home.is_at(host))
+            trusted = self._gate is not None or (self._listener is not None and self._listener.is_at(host))
             with self._lock:
                 stays = self._connections.greet(connection, trusted)
             if not stays:
@@ -271,8 +273,8 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         except Pyro5.errors.CommunicationError as error:
             log.debug("a connection was refused: %s", error)
             left = isinstance(error, Pyro5.errors.ConnectionClosedError) and connection in self._connections
-            if left and self._home is not None:
-                self._home.knocked()
+            if left and self._listener is not None:
+                self._listener.probed()
         except Exception:
             log.exception("a handshake failed", about=self.locationStr)
         return None
@@ -287,13 +289,13 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             log.warning(text, host, self.locationStr, reason, about=reason)
 
     @staticmethod
-    def _admits(gate: CallbackGate, connection: GuardedConnection, frame: Frame) -> bool:
+    def _admits(gate: CallbackCheck, connection: GuardedConnection, frame: Frame) -> bool:
         """Judge who connects, and refuse who is no service that we have called."""
         try:
             if frame.serializer_id != MSGPACK:
                 raise DeniedError
             hello = calls.read_hello(frame)
-            connection.greeting = gate.admit(hello.handshake, hello.object_id)
+            connection.greeting = gate.verify(hello.handshake, hello.object_id)
         except (DeniedError, Pyro5.errors.SerializeError):
             log.info("a connection to this subscriber was denied", about="denied")
             connection.refuse(frame.seq, DENIED)
@@ -304,7 +306,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         """For Pyro5: what to answer to a handshake that has been judged already."""
         return connection.greeting
 
-    def take(self, connection: GuardedConnection, frame: Frame) -> Batch | None:
+    def take(self, connection: GuardedConnection, frame: Frame) -> ReceivedBatch | None:
         """The batch of events in a frame; None for any other call, which is made the stock way."""
         payload = frame.payload
         if (
@@ -317,7 +319,7 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         ):
             rows = read_rows(payload[len(self._prefix) : -1])
             if rows is not None:
-                return Batch(frame.seq, rows)
+                return ReceivedBatch(frame.seq, rows)
         connection.serve(frame)
         try:
             self.handleRequest(connection)
@@ -325,10 +327,10 @@ class SubscriberDaemon(Pyro5.server.Daemon):
             connection.served()
         return None
 
-    def ended(self, carrier: DaemonCarrier) -> None:
+    def ended(self, source: BatchReader) -> None:
         """A connection is of no more use, though a handler may still be busy with its last event."""
-        if self._home is not None:
-            self._home.left(carrier)
+        if self._listener is not None:
+            self._listener.left(source)
 
     def forget(self, connection: GuardedConnection) -> None:
         """A connection has ended."""

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from ...log.background import get_logger
 
 if TYPE_CHECKING:
-    from .dispatcher import Crew
+    from .dispatcher import Dispatcher
 
 log = get_logger("pyro_events.subscriber")
 
@@ -42,7 +42,7 @@ _FAST_STARTS: Final = 2
 Row = Sequence[Any]
 
 
-class Batch:
+class ReceivedBatch:
     """A call of `events`. `parts`: its pieces that are being handled or wait; done when 0."""
 
     __slots__ = ("failed", "parts", "rows", "seq")
@@ -59,12 +59,12 @@ class Batch:
         self.rows = [(subject, stamp, seq, None, payload), *self.rows[1:]]
 
 
-class Part:
+class Slice:
     """Events of one batch that one thread takes one after the other."""
 
     __slots__ = ("batch", "overtaken_at", "rows")
 
-    def __init__(self, batch: Batch, rows: Iterator[Row]) -> None:
+    def __init__(self, batch: ReceivedBatch, rows: Iterator[Row]) -> None:
         self.batch = batch
         self.rows = rows
         self.overtaken_at = 0.0
@@ -80,16 +80,16 @@ class ConnectionEnded(Exception):
     """A carrier has nothing more to read."""
 
 
-class Carrier(Protocol):
+class BatchSource(Protocol):
     """The connection of a lane."""
 
-    def read(self) -> Batch | None:
+    def read(self) -> ReceivedBatch | None:
         """The next batch, or None for anything else, which has been dealt with.
 
         Raises ConnectionEnded.
         """
 
-    def reply(self, batch: Batch) -> None:
+    def reply(self, batch: ReceivedBatch) -> None:
         """Acknowledge a batch. Never raises."""
 
     def waiting(self) -> bool:
@@ -105,16 +105,16 @@ class Carrier(Protocol):
         """Release it; nobody uses it any more."""
 
 
-class Lane:
+class ConnectionQueue:
     """One connection's events, in order. All its state is guarded by the crew's lock."""
 
-    def __init__(self, crew: Crew, carrier: Carrier) -> None:
-        self._crew = crew
-        self._carrier = carrier
-        self._batches: deque[Batch] = deque()  # unacknowledged, oldest first
-        self._parts: deque[Part] = deque()  # not started
-        self._front: Part | None = None
-        self._replies: deque[Batch] = deque()
+    def __init__(self, dispatcher: Dispatcher, source: BatchSource) -> None:
+        self._dispatcher = dispatcher
+        self._source = source
+        self._batches: deque[ReceivedBatch] = deque()  # unacknowledged, oldest first
+        self._parts: deque[Slice] = deque()  # not started
+        self._front: Slice | None = None
+        self._replies: deque[ReceivedBatch] = deque()
         self._replying = threading.Lock()
         self._reading = False
         self._waiting = False
@@ -127,10 +127,10 @@ class Lane:
 
     def run(self) -> None:
         """Work until others do all that there is to do. The body of every thread of the crew."""
-        crew = self._crew
-        part: Part | None = None
+        dispatcher = self._dispatcher
+        part: Slice | None = None
         while True:
-            with crew.lock:
+            with dispatcher.lock:
                 if part is not None:
                     self._finished(part)
                 part = self._next_part()
@@ -141,7 +141,7 @@ class Lane:
             if self._replies:
                 self._reply()
             if part is not None:
-                crew.handle(part)
+                dispatcher.handle(part)
             else:
                 self._read()
         self._reply()
@@ -152,50 +152,50 @@ class Lane:
         batch = None
         try:
             while batch is None:
-                batch = self._carrier.read()
+                batch = self._source.read()
         except ConnectionEnded:
             pass
         except BaseException:  # what a method raised that a stranger called; this thread must go on
             log.exception(
                 "a connection to this subscriber's daemon is closed because of an error", about="read"
             )
-        with self._crew.lock:
+        with self._dispatcher.lock:
             self._reading = False
             if batch is None:
                 self.end()
             elif not self._ended:
                 self._came += len(batch.rows)
                 self._batches.append(batch)
-                self._parts.append(Part(batch, iter(batch.rows)))
+                self._parts.append(Slice(batch, iter(batch.rows)))
 
     def _reply(self) -> None:
         """Acknowledge what is done, in the order of the batches."""
         with self._replying:
             while self._replies:
-                self._carrier.reply(self._replies.popleft())
+                self._source.reply(self._replies.popleft())
 
     def _may_read(self) -> bool:
         return not (self._ended or self._reading or self._parts or len(self._batches) >= MAX_BATCHES)
 
-    def _next_part(self) -> Part | None:
+    def _next_part(self) -> Slice | None:
         """What this thread shall handle now; it becomes the front."""
-        crew = self._crew
-        while self._parts and self._front is None and not self._ended and not crew.closed:
-            if crew.may_start():
+        dispatcher = self._dispatcher
+        while self._parts and self._front is None and not self._ended and not dispatcher.closed:
+            if dispatcher.may_start():
                 self._front = part = self._parts.popleft()
-                crew.started()
+                dispatcher.started()
                 return part
             if self._waiting:
                 return None
             self._waiting = True
-            crew.changed.wait()
+            dispatcher.changed.wait()
             self._waiting = False
             self.check()
         return None
 
-    def _finished(self, part: Part) -> None:
+    def _finished(self, part: Slice) -> None:
         """A thread has handled its part: see which batches can be acknowledged now."""
-        crew, batch = self._crew, part.batch
+        dispatcher, batch = self._dispatcher, part.batch
         batch.parts -= 1
         if part is self._front:
             self._front = None
@@ -204,14 +204,14 @@ class Lane:
             and length_hint(self._front.rows)
             and time.monotonic() - part.overtaken_at > _SLOW
         ):
-            self.overtake()
-        crew.finished()
+            self.split_off_pending()
+        dispatcher.finished()
         while self._batches and not self._batches[0].parts:
             done = self._batches.popleft()
-            crew.count(done)
+            dispatcher.count(done)
             self._replies.append(done)
 
-    def overtake(self) -> None:
+    def split_off_pending(self) -> None:
         """Take from the front what it has not started: that is then first in line, and the front has
         only the event left that it is handling."""
         front, self._front = self._front, None
@@ -219,21 +219,21 @@ class Lane:
             front.overtaken_at = time.monotonic()
             rest = front.rest()
             if rest:
-                self._parts.appendleft(Part(front.batch, iter(rest)))
+                self._parts.appendleft(Slice(front.batch, iter(rest)))
 
     def end(self) -> None:
         """The connection is gone, or has to go: what has not started is discarded."""
         if not self._ended:
             self._ended = True
-            self.overtake()
+            self.split_off_pending()
             self._parts.clear()
             self._batches.clear()
-            self._carrier.wake()
-            self._crew.changed.notify_all()
+            self._source.wake()
+            self._dispatcher.changed.notify_all()
 
     def check(self) -> None:
         """Find out whether the connection is gone; whoever reads finds out by itself."""
-        if not self._ended and not self._reading and self._carrier.gone():
+        if not self._ended and not self._reading and self._source.gone():
             self.end()
 
     def look(self) -> bool:
@@ -247,13 +247,13 @@ class Lane:
         started, self._seen = self._came - waiting - self._seen, self._came - waiting
         idled, self._idled = self._idled, False
         if front is None:
-            if self._parts and not self._waiting and self._crew.may_grow():
-                self._crew.hire(self)  # they were held, and those who held them are still busy
-        elif not idled and started < _FAST_STARTS * self._crew.running:
+            if self._parts and not self._waiting and self._dispatcher.may_grow():
+                self._dispatcher.start_worker(self)  # they were held, and those who held them are still busy
+        elif not idled and started < _FAST_STARTS * self._dispatcher.running:
             self.check()
-            if self._crew.may_grow() and (waiting or self._may_read() and self._carrier.waiting()):
-                self.overtake()
-                self._crew.hire(self)
+            if self._dispatcher.may_grow() and (waiting or self._may_read() and self._source.waiting()):
+                self.split_off_pending()
+                self._dispatcher.start_worker(self)
         return bool(self._batches)
 
     def join(self) -> None:
@@ -265,9 +265,9 @@ class Lane:
         self._members -= 1
 
     def _leave(self) -> None:
-        with self._crew.lock:
+        with self._dispatcher.lock:
             self._members -= 1
             last = self._ended and not self._members
-            self._crew.left(self, last)
+            self._dispatcher.left(self, last)
         if last:
-            self._carrier.close()
+            self._source.close()

@@ -15,7 +15,7 @@ from ...event import Event
 from ...log.background import get_logger
 from ..interruptions import owned, within
 from ..subscribing.handlers import check_result
-from .connection_queue import Batch, Carrier, Lane, Part, Row
+from .connection_queue import BatchSource, ConnectionQueue, ReceivedBatch, Row, Slice
 from .stall_monitor import watch
 
 log = get_logger("pyro_events.subscriber")
@@ -27,7 +27,7 @@ MAX_THREADS: Final = 16
 CLOSE_TIMEOUT: Final = 2.0
 
 
-class Crew:
+class Dispatcher:
     """The threads of one subscriber, on however many connections.
 
     `lock` guards everything here and in the lanes; nothing is waited for while it is held, except
@@ -37,7 +37,7 @@ class Crew:
     def __init__(self, handler: Callable[[], Callable[[Event], object]]) -> None:
         """handler: returns what to call with an event; asked once for each batch or part of it."""
         self._handler = handler
-        self._lanes: set[Lane] = set()
+        self._queues: set[ConnectionQueue] = set()
         self._threads: set[threading.Thread] = set()
         self.running = 0
         self._paused = False
@@ -50,21 +50,21 @@ class Crew:
         self.closed = False
         self.handled = self.failed = 0
 
-    def admit(self, carrier: Carrier) -> Lane | None:
+    def admit(self, source: BatchSource) -> ConnectionQueue | None:
         """A lane for a new connection, which the calling thread joins; None when closed."""
         with self.lock:
             if self.closed:
                 return None
             # A connection that was replaced is known to be gone only when one looks.
-            for lane in self._lanes:
-                lane.check()
-            lane = Lane(self, carrier)
-            lane.join()
-            self._lanes.add(lane)
+            for queue in self._queues:
+                queue.check()
+            queue = ConnectionQueue(self, source)
+            queue.join()
+            self._queues.add(queue)
             self._threads.add(threading.current_thread())
-        return lane
+        return queue
 
-    def handle(self, part: Part) -> None:
+    def handle(self, part: Slice) -> None:
         """Call the handler with each event of a part, until none is left or it is overtaken."""
         handler, make = self._handler(), Event.from_payload
         batch = part.batch
@@ -88,8 +88,8 @@ class Crew:
 
         Returns the positions that raised.
         """
-        batch = Batch(0, [tuple(row) for row in events])
-        part = Part(batch, iter(batch.rows))
+        batch = ReceivedBatch(0, [tuple(row) for row in events])
+        part = Slice(batch, iter(batch.rows))
         with self.lock:
             while not self.may_start():
                 if self.closed:
@@ -136,27 +136,27 @@ class Crew:
         if not self.running and not self.threading:
             self.changed.notify_all()
 
-    def count(self, batch: Batch) -> None:
+    def count(self, batch: ReceivedBatch) -> None:
         """A whole batch has been handled."""
         self.handled += len(batch.rows) - len(batch.failed)
         self.failed += len(batch.failed)
 
-    def hire(self, lane: Lane) -> None:
+    def start_worker(self, queue: ConnectionQueue) -> None:
         """Start another thread in a lane."""
-        thread = threading.Thread(target=lane.run, name="pyro_events-handler", daemon=True)
-        lane.join()
+        thread = threading.Thread(target=queue.run, name="pyro_events-handler", daemon=True)
+        queue.join()
         self._threads.add(thread)
         try:
             thread.start()
         except RuntimeError:  # the system allows no more: those that there are must do
-            lane.unjoin()
+            queue.unjoin()
             self._threads.discard(thread)
 
-    def left(self, lane: Lane, last: bool) -> None:
+    def left(self, queue: ConnectionQueue, last: bool) -> None:
         """The calling thread ends its work in a lane."""
         self._threads.discard(threading.current_thread())
         if last:
-            self._lanes.discard(lane)
+            self._queues.discard(queue)
 
     def look(self) -> bool:
         """For the watch. Must not wait, so it comes back later when the lock is taken."""
@@ -165,7 +165,7 @@ class Crew:
         try:
             begun = self._batches_begun != self._batches_seen
             self._batches_seen = self._batches_begun
-            return any([lane.look() for lane in list(self._lanes)]) or begun
+            return any([queue.look() for queue in list(self._queues)]) or begun
         finally:
             self.lock.release()
 
@@ -179,8 +179,8 @@ class Crew:
         with self.lock:
             self.threading = on
             if not on:
-                for lane in self._lanes:
-                    lane.overtake()
+                for queue in self._queues:
+                    queue.split_off_pending()
             self.changed.notify_all()
 
     def pause(self, patience: float = threading.TIMEOUT_MAX) -> None:
@@ -192,8 +192,8 @@ class Crew:
 
         def pause() -> None:
             self._paused = True
-            for lane in self._lanes:
-                lane.overtake()
+            for queue in self._queues:
+                queue.split_off_pending()
 
         within(self.lock, patience, pause)
 
@@ -222,6 +222,6 @@ class Crew:
             watch.leave(self)
 
     def _end_lanes(self) -> None:
-        for lane in self._lanes:
-            lane.end()
+        for queue in self._queues:
+            queue.end()
         self.changed.notify_all()

@@ -21,14 +21,14 @@ LOOK_EVERY: Final = 0.01
 _QUIET_LOOKS: Final = 20
 
 
-class Watched(Protocol):
+class Stallable(Protocol):
     """Somebody who may be busy."""
 
     def look(self) -> bool:
         """See to what is stuck; must not wait for anything. Returns whether there was any work."""
 
 
-class Watch:
+class StallMonitor:
     """Calls `look` of all who joined, every LOOK_EVERY seconds while any of them has work."""
 
     def __init__(self) -> None:
@@ -36,13 +36,13 @@ class Watch:
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
-        self._watched: set[Watched] = set()
+        self._watched: set[Stallable] = set()
         self._wake = WakeUp()
         self._stop = WakeUp()
         self._thread: threading.Thread | None = None
         self.asleep = False
 
-    def join(self, watched: Watched) -> None:
+    def join(self, watched: Stallable) -> None:
         """Begin to look at `watched`."""
         with self._lock:
             self._watched.add(watched)
@@ -54,7 +54,7 @@ class Watch:
                 self._thread.start()
         self.wake()
 
-    def leave(self, watched: Watched) -> None:
+    def leave(self, watched: Stallable) -> None:
         """Look at it no longer; the thread ends with the last."""
         with self._lock:
             self._watched.discard(watched)
@@ -85,7 +85,7 @@ class Watch:
                 self.asleep = quiet >= _QUIET_LOOKS - 1
 
 
-watch: Final = Watch()
+watch: Final = StallMonitor()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=watch._reset)

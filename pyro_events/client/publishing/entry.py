@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ...broker.matching.subjects import check_subject, check_subjects
-from ...codec.large_payload import Block
+from ...codec.large_payload import SplitPayload
 from ...constants import LARGE, MAX_STOCK_CALL
 from ...errors import MessageTooLargeError
 from ...wire.msgpack_pool import pack
@@ -26,10 +26,10 @@ _PUBLISH: Final[bytes] = pack("publish_encoded") + b"\x91"
 _END: Final = b"\x80"
 
 # One name or several, and the payload of their event.
-Entry = tuple[Any, bytes | Block]
+Entry = tuple[Any, bytes | SplitPayload]
 
 
-def checked_entry(subjects: Any, payload: bytes | Block) -> tuple[Entry, int, int]:
+def checked_entry(subjects: Any, payload: bytes | SplitPayload) -> tuple[Entry, int, int]:
     """The entry for one name or any iterable of names, its number of events, and its size in bytes.
 
     The size is an upper bound. Raises TypeError or ValueError for the subjects, and
@@ -62,7 +62,7 @@ def packed_batch(batch: list[Entry]) -> Call:
     if len(batch) == 1 and len(batch[0][1]) > LARGE:
         subjects, payload = batch[0]
         head = _PUBLISH + b"\x91\x92" + pack(subjects) + b"\xc6" + len(payload).to_bytes(4, "big")
-        if isinstance(payload, Block):
+        if isinstance(payload, SplitPayload):
             return head + payload.head, payload.body, _END
         return head, payload, _END
     return (_PUBLISH + pack(batch) + _END,)

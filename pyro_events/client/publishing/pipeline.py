@@ -20,10 +20,10 @@ from ...constants import MAX_STOCK_CALL
 from ...errors import AnswerTimeoutError, EventServiceError, PipelineError, PipelineOutcomeUnknownError
 from ...foreign_exceptions import is_foreign
 from ...log.background import get_logger
-from ..connection.connection import Call, Ticket
+from ..connection.connection import Call, PendingReply
 from ..interruptions import within
 from .entry import Entry, checked_entry, packed_batch
-from .sender import Outbox
+from .sender import Sender
 
 log = get_logger("pyro_events.publisher")
 
@@ -40,11 +40,11 @@ WINDOW: Final = 4
 class _Frame:
     """Events that leave together. ticket: of the call that publishes them, once it was sent."""
 
-    __slots__ = ("events", "ticket")
+    __slots__ = ("events", "reply")
 
     def __init__(self, events: int) -> None:
         self.events = events
-        self.ticket: Ticket | None = None
+        self.reply: PendingReply | None = None
 
 
 class Pipeline:
@@ -62,8 +62,8 @@ class Pipeline:
     interpreter. Everything else is done under the outbox's lock.
     """
 
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
         self._entries: list[Entry] = []
         # About what `entries` takes; several threads may miscount, so a frame is measured when made.
         self._size = 0
@@ -95,12 +95,12 @@ class Pipeline:
         Raises TypeError or ValueError for what cannot be published, MessageTooLargeError, and
         PipelineError when earlier events could not be published.
         """
-        outbox, payload = self._outbox, encode_shared(message)
-        if len(payload) > outbox.link.max_message:
-            outbox.link.check_size(len(payload))
+        sender, payload = self._sender, encode_shared(message)
+        if len(payload) > sender.connection.max_message:
+            sender.connection.check_size(len(payload))
         entry, events, size = checked_entry(subjects, payload)
-        if outbox.current is not self or self._trouble:
-            outbox = self._take_over()
+        if sender.current is not self or self._trouble:
+            sender = self._take_over()
         if not events:
             return
         entries = self._entries
@@ -113,8 +113,8 @@ class Pipeline:
         self._size += size
         if len(entries) >= FRAME_EVENTS:
             self._send_frames()
-        elif outbox.resting:
-            outbox.rouse()
+        elif sender.resting:
+            sender.wake_flusher()
 
     def flush(self, timeout: float | None = None) -> int:
         """Send what is buffered and wait for every acknowledgement.
@@ -133,9 +133,9 @@ class Pipeline:
             done.append(self._send(deadline) and self._collect(0, deadline))
 
         if deadline is None:
-            self._outbox.exclusively(settle)
+            self._sender.exclusively(settle)
         else:
-            within(self._outbox.lock, deadline - time.monotonic(), lambda: self._outbox.exclusively(settle))
+            within(self._sender.lock, deadline - time.monotonic(), lambda: self._sender.exclusively(settle))
         if True not in done:
             raise AnswerTimeoutError(
                 f"{self._pending()} events of a pipeline were not acknowledged within {timeout:g} s; they "
@@ -161,7 +161,7 @@ class Pipeline:
         traceback: TracebackType | None,
     ) -> None:
         self._refuse_inside()
-        self._outbox.exclusively(self._finish)
+        self._sender.exclusively(self._finish)
         if error is None:
             self._raise_trouble()
         elif isinstance(error, PipelineError) and error is self._raised:
@@ -171,41 +171,41 @@ class Pipeline:
 
     def _finish(self) -> None:
         self._left = True
-        self._outbox.leave(self)
+        self._sender.leave(self)
         self._send()
         self._collect(0)
 
     def _refuse_inside(self) -> None:
-        if self._outbox.entered:
+        if self._sender.entered:
             raise EventServiceError(
                 "a pipeline cannot be flushed or left in the middle of another call of its publisher by the "
                 "same thread (in a signal's handler, a __del__ or a logging handler): it would wait for "
                 "itself; publish() can be called there"
             )
 
-    def _take_over(self) -> Outbox:
+    def _take_over(self) -> Sender:
         """Become the outbox's current pipeline, or raise why this one cannot go on."""
-        outbox = self._outbox
-        if not outbox.entered:
-            outbox.exclusively(self._enter)
+        sender = self._sender
+        if not sender.entered:
+            sender.exclusively(self._enter)
         elif self._left:
             raise _finished()
         elif not self._used:
-            self._outbox = outbox.beside()
+            self._sender = sender.beside()
             return self._take_over()
-        return outbox
+        return sender
 
     def _enter(self) -> None:
         if self._left:
             raise _finished()
         self._raise_trouble()
-        self._outbox.enter(self)
+        self._sender.enter(self)
         self._used = True
 
     def _publish_alone(self, entry: Entry, events: int) -> None:
         """Publish what is large in a frame of its own."""
-        if self._outbox.entered:
-            self._queued += self._outbox.publish(entry, events)
+        if self._sender.entered:
+            self._queued += self._sender.publish(entry, events)
             self._published += events
             return
 
@@ -217,12 +217,12 @@ class Pipeline:
             self._sending = frame = _Frame(events)
             self._transmit(frame, call)
 
-        self._outbox.exclusively(send)
+        self._sender.exclusively(send)
 
     def _send_frames(self) -> None:
         """Send what is buffered. A thread in the middle of doing so only buffers."""
-        if not self._outbox.entered:
-            self._outbox.exclusively(self._send)
+        if not self._sender.entered:
+            self._sender.exclusively(self._send)
 
     def send_buffered(self, deadline: float | None) -> bool:
         """Send what is buffered on behalf of somebody else: its errors wait for our own caller.
@@ -256,7 +256,7 @@ class Pipeline:
     def _transmit(self, frame: _Frame, call: Call) -> None:
         """Send the frame that is `_sending`; what goes wrong waits for our caller."""
         try:
-            frame.ticket = self._outbox.post(call)
+            frame.reply = self._sender.post(call)
             self._outstanding.append(frame)
         except BaseException as error:
             if is_foreign(error, Exception):
@@ -282,24 +282,24 @@ class Pipeline:
 
         What went wrong waits for our caller, because it concerns earlier events than the one at hand.
         """
-        link, outstanding = self._outbox.link, self._outstanding
+        connection, outstanding = self._sender.connection, self._outstanding
         while len(outstanding) > most:
             frame = outstanding[0]
-            ticket = frame.ticket
-            assert ticket is not None, "what is outstanding was sent"
-            if not link.settled(ticket, deadline):
+            reply = frame.reply
+            assert reply is not None, "what is outstanding was sent"
+            if not connection.settled(reply, deadline):
                 return False
             try:
-                queued = int(link.wait(ticket))
+                queued = int(connection.wait(reply))
             except BaseException as error:
                 if is_foreign(error, Exception):
                     raise
                 self._cause = self._cause or error
                 self._trouble = True
-                if ticket.frame is None:
+                if reply.frame is None:
                     self._unknown += frame.events
                     del outstanding[0]
-                    self._outbox.count(unknown=frame.events)
+                    self._sender.count(unknown=frame.events)
                 else:
                     self._not_published += frame.events
                     del outstanding[0]
@@ -307,7 +307,7 @@ class Pipeline:
             self._queued += queued
             self._published += frame.events
             del outstanding[0]
-            self._outbox.count(frame.events, queued)
+            self._sender.count(frame.events, queued)
         return True
 
     def _pending(self) -> int:
@@ -341,7 +341,7 @@ class Pipeline:
             f"{failure.__cause__ or 'sending was interrupted'}",
         )
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """Drop everything: this is a forked child's copy of its parent's pipeline."""
         self._entries, self._size = [], 0
         self._sending = None

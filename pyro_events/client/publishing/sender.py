@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from ...errors import EventServiceError
 from ...service_threads import refuse_in_service_thread
-from ..connection.connection import Call, Ticket
-from ..connection.discovery import Finder
-from ..connection.reconnecting import Link
+from ..connection.connection import Call, PendingReply
+from ..connection.discovery import ServiceLocator
+from ..connection.reconnecting import ReconnectingConnection
 from ..interruptions import WakeUp, owned, within
 from .entry import Entry, packed_batch
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # After this many seconds a buffered event is sent although its frame is not full: about the time
 # that a busy program takes to fill a frame.
-LINGER: Final = 0.001
+FLUSH_DELAY: Final = 0.001
 # A pipeline that was given this many events between two looks is about to fill its frame by itself.
 _BUSY: Final = 128
 # A thread that looked this often and found nothing buffered sleeps until it is woken.
@@ -61,22 +61,22 @@ class PublisherStatistics:
     name: str
 
 
-class Outbox:
+class Sender:
     """The way out of one publisher."""
 
-    def __init__(self, finder: Finder, wait: float = 0.0, parent: Outbox | None = None) -> None:
+    def __init__(self, locator: ServiceLocator, wait: float = 0.0, parent: Sender | None = None) -> None:
         """wait: seconds for which a service that is not there yet is tried again. parent: the outbox that
         this one is beside of, and counts for."""
-        self._finder = finder
+        self._locator = locator
         self._parent = parent
         self._depth: int = parent._depth + 1 if parent is not None else 0
-        self.link = Link(finder, self._depth)
-        self.link.connect_first(wait)
+        self.connection = ReconnectingConnection(locator, self._depth)
+        self.connection.connect_first(wait)
         # The pipeline that published last; only it has anything buffered, unless several threads
         # publish through several at the same moment.
         self.current: Pipeline | None = None
         self._pipelines: set[Pipeline] = set()
-        self._beside: Outbox | None = None
+        self._beside: Sender | None = None
         self.closed = False
         self._published = self._queued = self._unknown = 0
         self._reset()
@@ -106,19 +106,19 @@ class Outbox:
             finally:
                 self._working = False
 
-    def beside(self) -> Outbox:
+    def beside(self) -> Sender:
         """An outbox for pipelines of a thread that is in the middle of using this one."""
         if self._beside is None:
-            self._beside = Outbox(self._finder, parent=self)
+            self._beside = Sender(self._locator, parent=self)
         if self.closed:
             self._beside.close()
         return self._beside
 
-    def post(self, call: Call, deadline: float | None = None) -> Ticket:
-        """Send the call that publishes a batch. deadline: as for `Link.post`."""
+    def post(self, call: Call, deadline: float | None = None) -> PendingReply:
+        """Send the call that publishes a batch. deadline: as for `ReconnectingConnection.post`."""
         if self.closed:
             raise EventServiceError("this publisher is closed")
-        return self.link.post(call, deadline)
+        return self.connection.post(call, deadline)
 
     def publish(self, entry: Entry, events: int, timeout: float | None = None) -> int:
         """Publish one entry, which becomes `events` events; returns the deliveries queued.
@@ -128,33 +128,33 @@ class Outbox:
         deadline = None if timeout is None else time.monotonic() + timeout
         call = packed_batch([entry])
         if self._pipelines and not self.entered:
-            ticket = self._post_in_order(call, deadline)
+            reply = self._post_in_order(call, deadline)
         else:
-            ticket = self.post(call, deadline)
+            reply = self.post(call, deadline)
         try:
-            queued = int(self.link.wait(ticket, deadline))
+            queued = int(self.connection.wait(reply, deadline))
         except BaseException:
-            if ticket.frame is None:
+            if reply.frame is None:
                 self.count(unknown=events)
             raise
         self.count(events, queued)
         return queued
 
-    def _post_in_order(self, call: Call, deadline: float | None) -> Ticket:
+    def _post_in_order(self, call: Call, deadline: float | None) -> PendingReply:
         """The same, after what pipelines have buffered."""
-        tickets: list[Ticket] = []
+        replies: list[PendingReply] = []
 
         def post() -> None:
             if self._send_buffered(deadline):
-                tickets.append(self.post(call, deadline))
+                replies.append(self.post(call, deadline))
 
         if deadline is None:
             self.exclusively(post)
         else:
             within(self.lock, deadline - time.monotonic(), lambda: self.exclusively(post))
-        if not tickets:
-            raise self.link.not_sent_in_time()
-        return tickets[0]
+        if not replies:
+            raise self.connection.not_sent_in_time()
+        return replies[0]
 
     def enter(self, pipeline: Pipeline) -> None:
         """A pipeline goes on publishing: what others have buffered goes first; `lock` is held."""
@@ -184,7 +184,7 @@ class Outbox:
             self._queued += queued
             self._unknown += unknown
 
-    def rouse(self) -> None:
+    def wake_flusher(self) -> None:
         """See to it that what was just buffered does not linger."""
         refuse_in_service_thread()
         with self.lock:
@@ -192,7 +192,7 @@ class Outbox:
             if self._thread is None and not self.closed:
                 # Noted before it starts, so that a thread that interrupts itself does not start another.
                 self._thread = thread = threading.Thread(
-                    target=self._tend, args=(self._wake,), name="pyro_events-pipeline", daemon=True
+                    target=self._flush_loop, args=(self._wake,), name="pyro_events-pipeline", daemon=True
                 )
                 try:
                     thread.start()
@@ -202,13 +202,13 @@ class Outbox:
                     raise
         self._wake.set()
 
-    def _tend(self, wake: WakeUp) -> None:
+    def _flush_loop(self, wake: WakeUp) -> None:
         """Send what lingers. Woken only after a pause, so a busy publisher hardly pays for it."""
         while not self.closed:
             wake.wait()
             quiet, frames, buffered = 0, -1, 0
             while quiet < _QUIET_LOOKS and not self.closed:
-                wake.wait(LINGER)
+                wake.wait(FLUSH_DELAY)
                 # Before the look, not after it: what is buffered meanwhile wakes us again.
                 self.resting = quiet == _QUIET_LOOKS - 1
                 pipelines = list(self._pipelines)
@@ -222,16 +222,19 @@ class Outbox:
 
     def statistics(self) -> PublisherStatistics:
         """A snapshot."""
-        link = self.link
+        connection = self.connection
         with self._counting:
             counts = self._published, self._queued, self._unknown
-        return PublisherStatistics(*counts, link.reconnects, link.connected, link.address, link.name)
+        name = connection.name
+        return PublisherStatistics(
+            *counts, connection.reconnects, connection.connected, connection.address, name
+        )
 
     def close(self) -> None:
         """End the connection and the thread. What a pipeline still buffers is not sent."""
         self.closed = True
         self._wake.set()
-        self.link.close()
+        self.connection.close()
         if self._beside is not None:
             self._beside.close()
         thread = self._thread
@@ -243,15 +246,15 @@ class Outbox:
         """In a forked child: what is buffered is the parent's to send."""
         self._reset()
         for pipeline in self._pipelines:
-            pipeline.forget()
+            pipeline.discard()
 
 
-_outboxes: weakref.WeakSet[Outbox] = weakref.WeakSet()
+_outboxes: weakref.WeakSet[Sender] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for outbox in list(_outboxes):
-        outbox._forked()
+    for sender in list(_outboxes):
+        sender._forked()
 
 
 if hasattr(os, "register_at_fork"):

@@ -13,8 +13,8 @@ from typing import Final
 
 from ...constants import HEARTBEAT_ANSWER, HEARTBEAT_TRIES
 from ...log.background import get_logger
-from .reconnect_queue import delay_after
-from .target import Kept, Standing
+from .reconnect_queue import backoff
+from .target import ReconnectTarget, SubscriptionStatus
 
 log = get_logger("pyro_events.subscriber")
 
@@ -22,10 +22,10 @@ log = get_logger("pyro_events.subscriber")
 _OVERDUE: Final = 1.0
 
 
-class Vigil:
+class HeartbeatProbe:
     """Asks for one subscriber."""
 
-    def __init__(self, kept: Kept, changed: threading.Condition, idle: Callable[[], bool]) -> None:
+    def __init__(self, kept: ReconnectTarget, changed: threading.Condition, idle: Callable[[], bool]) -> None:
         """changed: notified when there may be something else to do. idle: whether there is not."""
         self._kept = kept
         self._changed = changed
@@ -44,7 +44,7 @@ class Vigil:
         since = self._since
         return since is not None and time.monotonic() - since > _OVERDUE
 
-    def ask_once(self) -> Standing | None:
+    def ask_once(self) -> SubscriptionStatus | None:
         """How we stand with the service; None if it does not answer."""
         self._since = time.monotonic()
         try:
@@ -55,13 +55,13 @@ class Vigil:
         finally:
             self._since = None
 
-    def ask(self) -> Standing | None:
+    def ask(self) -> SubscriptionStatus | None:
         """The same, but ask several times; None also if there is something else to do meanwhile."""
         end = time.monotonic() + HEARTBEAT_TRIES * HEARTBEAT_ANSWER
         while (standing := self.ask_once()) is None:
             with self._changed:
                 if self._idle() and time.monotonic() < end:
-                    self._changed.wait(delay_after(2))
+                    self._changed.wait(backoff(2))
                 if not self._idle() or time.monotonic() >= end:
                     return None
         return standing

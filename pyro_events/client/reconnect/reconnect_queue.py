@@ -36,7 +36,7 @@ CROWDED: Final = 0.05
 _ASLEEP: Final = 3
 
 
-def delay_after(failures: int) -> float:
+def backoff(failures: int) -> float:
     """How many seconds to wait after so many failures in a row."""
     return min(MOST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)
 
@@ -44,7 +44,7 @@ def delay_after(failures: int) -> float:
 class Returning(Protocol):
     """One who stands in line."""
 
-    def summon(self, at: float) -> bool:
+    def grant_turn(self, at: float) -> bool:
         """It is its turn, from that time on; False if it does not want it any more. Must not wait."""
 
 
@@ -83,7 +83,7 @@ class _Line:
         return who, max(at, self.next_try), turn
 
 
-class Outages:
+class ReconnectQueue:
     """The lines of one program."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Outages:
             # The last of those who tried side by side; so they count once.
             if not line.inside:
                 # Who tries for many tries four times as often: the line takes its time too.
-                delay = delay_after(line.failures) * (LASTING if lasting else 1)
+                delay = backoff(line.failures) * (LASTING if lasting else 1)
                 line.next_try = now + delay / (4 if len(line.waiting) > AT_ONCE else 1)
                 line.failures += 1
         self._go_on(line)
@@ -166,7 +166,7 @@ class Outages:
                     self._set_interval(any([one.crowded for one in lines]))
                     return
             who, at, turn = found
-            if not who.summon(at):
+            if not who.grant_turn(at):
                 with self._lock:
                     if line.inside.get(who) is turn:  # or else it has lined up anew meanwhile
                         self._forget(who)
@@ -184,7 +184,7 @@ class Outages:
                 sys.setswitchinterval(usual)
 
 
-outages: Final = Outages()
+outages: Final = ReconnectQueue()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=outages.reset)

@@ -18,9 +18,9 @@ from typing import Final
 from ...constants import HEARTBEAT, HEARTBEAT_ANSWER
 from ...log.background import get_logger
 from ..interruptions import owned
-from .heartbeat import Vigil
-from .reconnect_queue import delay_after, outages
-from .target import Kept, Standing
+from .heartbeat import HeartbeatProbe
+from .reconnect_queue import backoff, outages
+from .target import ReconnectTarget, SubscriptionStatus
 
 log = get_logger("pyro_events.subscriber")
 
@@ -44,10 +44,10 @@ FORGOTTEN: Final = "the event service did not know this subscriber any more"
 _JOIN: Final = 10.0
 
 
-class Keeper:
+class Reconnector:
     """Keeps one subscriber subscribed, from `begin` to `rest`."""
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: ReconnectTarget) -> None:
         self._kept = kept
         # Reentrant, because a signal's handler may call `rest` or `close`.
         self._changed = threading.Condition(threading.RLock())
@@ -71,7 +71,7 @@ class Keeper:
         # were to.
         self._doubt: float | None = None
         self._asked = -math.inf
-        self._vigil = Vigil(kept, self._changed, self._idle)
+        self._heartbeat = HeartbeatProbe(kept, self._changed, self._idle)
 
     def begin(self, late: bool = False) -> None:
         """The subscriber listens from now on. late: so late that the service may have given it up."""
@@ -125,7 +125,7 @@ class Keeper:
                 self._due = time.monotonic() + ARRIVAL
                 self._changed.notify_all()
 
-    def arrived(self, connection: object) -> str | None:
+    def connected(self, connection: object) -> str | None:
         """The service has connected. Returns why it had to, if events may have been missed."""
         with self._changed:
             self._since = time.monotonic()
@@ -151,10 +151,10 @@ class Keeper:
         with self._changed:
             if not self._working or self._closed or not self._kept.wanted():
                 return
-            if not self._vigil.waiting and self._doubt is None:
+            if not self._heartbeat.waiting and self._doubt is None:
                 self._doubt = self._soon()
                 self._changed.notify_all()
-            overdue = self._vigil.overdue
+            overdue = self._heartbeat.overdue
         if overdue:
             self._kept.drop_link("the answer is overdue, though the service can be reached")
 
@@ -182,7 +182,7 @@ class Keeper:
         now = time.monotonic()
         self._lost, self._untold = self._lost or reason, True
         self._failures = 0 if now - self._since > STEADY else self._failures + 1
-        self._owing, self._due = True, now + delay_after(self._failures)
+        self._owing, self._due = True, now + backoff(self._failures)
         return self._due
 
     def _line_up(self, at: float) -> None:
@@ -195,7 +195,7 @@ class Keeper:
             self._due = _SUMMONED
         outages.line_up(self, self._kept.address(), at)
 
-    def summon(self, at: float) -> bool:
+    def grant_turn(self, at: float) -> bool:
         """For the line: it is our turn from that time on; False if there is no need to return."""
         with self._changed:
             if self._due is None or not self._working or self._closed:
@@ -271,7 +271,7 @@ class Keeper:
             another = self._kept.reach()
             # Whoever owes a subscription though a connection is open does not know what that is worth.
             open_ones = tuple(self._connections)
-            known = not open_ones or self._kept.ask(HEARTBEAT_ANSWER) is not Standing.UNKNOWN
+            known = not open_ones or self._kept.ask(HEARTBEAT_ANSWER) is not SubscriptionStatus.UNKNOWN
         except Exception as error:  # whatever it is, giving up is worse
             with self._changed:
                 self._admitted, self._owing, self._due = False, True, _SUMMONED
@@ -319,7 +319,7 @@ class Keeper:
         """An attempt failed for a reason of our own."""
         with self._changed:
             self._failures += 1
-            self._owing, self._due = True, time.monotonic() + delay_after(self._failures)
+            self._owing, self._due = True, time.monotonic() + backoff(self._failures)
 
     def _complain(self, error: Exception) -> None:
         """Once for each kind, not once for each attempt."""
@@ -338,7 +338,7 @@ class Keeper:
     def _ask_in_doubt(self) -> bool:
         """Find out how we stand; returns whether the service has answered. No answer means nothing: a
         stranger may have made us ask, and it may be frozen."""
-        standing = self._vigil.ask()
+        standing = self._heartbeat.ask()
         if standing is not None:
             self._judge(standing)
         return standing is not None
@@ -347,7 +347,7 @@ class Keeper:
         """Nothing has been heard for a while: find out whether the service is there."""
         if not self._kept.wanted():
             return
-        standing = self._vigil.ask()
+        standing = self._heartbeat.ask()
         if standing is not None:
             self._judge(standing)
             return
@@ -356,16 +356,16 @@ class Keeper:
                 return
             # Its connections to us stay open: they may be as good as before when the network is, and what
             # waits to come by them would be lost.
-            at = time.monotonic() + delay_after(0)
+            at = time.monotonic() + backoff(0)
             self._owing, self._due = True, at
         self._kept.drop_link(SILENT)
         self._line_up(at)
 
-    def _judge(self, standing: Standing) -> None:
+    def _judge(self, standing: SubscriptionStatus) -> None:
         """What follows from how we stand with the service."""
         with self._changed:
-            if standing is Standing.KNOWN or self._owing or not self._kept.wanted():
+            if standing is SubscriptionStatus.KNOWN or self._owing or not self._kept.wanted():
                 return
             self._owing, self._due = True, time.monotonic()
-            if standing is Standing.UNKNOWN and not self._connections:
+            if standing is SubscriptionStatus.UNKNOWN and not self._connections:
                 self._lost, self._untold = self._lost or FORGOTTEN, True

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 
-class Standing(enum.Enum):
+class SubscriptionStatus(enum.Enum):
     """How a subscriber stands with the service."""
 
     KNOWN = "it has subscriptions of ours"
@@ -18,7 +18,7 @@ class Standing(enum.Enum):
     UNKNOWN = "it does not know us: it was started anew, or has given us up"
 
 
-class Kept(Protocol):
+class ReconnectTarget(Protocol):
     """A subscriber as its keeper sees it. Everything may be called from the keeper's thread."""
 
     def wanted(self) -> bool:
@@ -39,7 +39,7 @@ class Kept(Protocol):
     def subscribe_again(self, anew: bool) -> None:
         """Tell the service of every subscription. anew: we have no connection of it. May raise."""
 
-    def ask(self, timeout: float) -> Standing:
+    def ask(self, timeout: float) -> SubscriptionStatus:
         """Ask the service how we stand. Raises what keeps it from answering."""
 
     def drop_link(self, reason: str) -> None:

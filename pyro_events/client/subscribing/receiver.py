@@ -20,17 +20,17 @@ from ...errors import EventServiceError
 from ...event import Event
 from ...log.background import get_logger
 from ...service_threads import is_service_thread
-from ...wire.passphrase import CallbackGate
-from ..connection.discovery import Finder
-from ..connection.reconnecting import Link
-from ..daemon.batch_reader import DaemonCarrier
+from ...wire.passphrase import CallbackCheck
+from ..connection.discovery import ServiceLocator
+from ..connection.reconnecting import ReconnectingConnection
+from ..daemon.batch_reader import BatchReader
 from ..daemon.daemon import SubscriberDaemon
-from ..dispatch.dispatcher import CLOSE_TIMEOUT, Crew
-from ..reconnect.reconnector import Keeper
-from ..reconnect.target import Standing
+from ..dispatch.dispatcher import CLOSE_TIMEOUT, Dispatcher
+from ..reconnect.reconnector import Reconnector
+from ..reconnect.target import SubscriptionStatus
 from .background_listener import BackgroundListener
 from .handlers import check_result
-from .remote_subscriptions import Enrolment
+from .remote_subscriptions import RemoteSubscriptions
 
 log = get_logger("pyro_events.subscriber")
 
@@ -67,12 +67,12 @@ class SubscriberStatistics:
     name: str
 
 
-class Inlet:
+class Receiver:
     """One subscriber's way in."""
 
     def __init__(
         self,
-        finder: Finder,
+        locator: ServiceLocator,
         handler: Callable[[], Callable[[Event], object]],
         returned: Callable[[str], object],
         wait: float = 0.0,
@@ -81,17 +81,17 @@ class Inlet:
         has connected again, before any event. wait: seconds for which a service that is not there yet is
         tried again."""
         self._returned = returned
-        gate = CallbackGate(finder.identity) if finder.identity is not None else None
-        self.link = Link(finder)
-        self.link.connect_first(wait)
+        gate = CallbackCheck(locator.identity) if locator.identity is not None else None
+        self.connection = ReconnectingConnection(locator)
+        self.connection.connect_first(wait)
         try:
-            self.daemon = SubscriberDaemon(_host(self.link.local_host), gate=gate)
+            self.daemon = SubscriberDaemon(_host(self.connection.local_host), gate=gate)
         except BaseException:
-            self.link.close()
+            self.connection.close()
             raise
-        self.enrolment = Enrolment(self.link, gate)
-        self.crew = Crew(handler)
-        self.keeper = Keeper(self)
+        self.remote = RemoteSubscriptions(self.connection, gate)
+        self.dispatcher = Dispatcher(handler)
+        self.reconnector = Reconnector(self)
         self._listening = threading.Lock()
         self._background: BackgroundListener | None = None
         self.aborted = False
@@ -103,22 +103,22 @@ class Inlet:
         self.uri = str(self.daemon.register(subscriber))
         proxy = self.daemon.proxyFor(subscriber)
         state = [list(part) if isinstance(part, (tuple, set)) else part for part in proxy.__getstate__()]
-        self.enrolment.subscriber = {"__class__": "Pyro5.client.Proxy", "state": state}
-        self.daemon.deliver_to(proxy._pyroUri.object, self.crew, self)
+        self.remote.subscriber = {"__class__": "Pyro5.client.Proxy", "state": state}
+        self.daemon.deliver_to(proxy._pyroUri.object, self.dispatcher, self)
 
     def subscribe(self, how: str, texts: list[str], options: dict[str, Any]) -> None:
         """Subscribe to names or patterns. When it raises, nothing has changed."""
         if texts:
-            self.enrolment.subscribe(how, texts, options)
-            self.keeper.expect()
+            self.remote.subscribe(how, texts, options)
+            self.reconnector.expect()
 
     def unsubscribe(self, texts: list[str]) -> None:
         """Unsubscribe from names and patterns."""
-        self.enrolment.unsubscribe(texts)
+        self.remote.unsubscribe(texts)
 
     def listen(self) -> None:
         """Run the daemon's request loop. Raises EventServiceError while another thread does."""
-        if self.enrolment.ended:
+        if self.remote.ended:
             raise EventServiceError("this subscriber is closed")
         if not self._listening.acquire(timeout=_CHANGE_OVER if self.aborted else 0):
             raise EventServiceError(_LISTENS_ALREADY)
@@ -137,7 +137,7 @@ class Inlet:
         if before is not None and self.aborted:
             before.join(_CHANGE_OVER)
         server = self.daemon.transportServer
-        if self.enrolment.ended or server is None:
+        if self.remote.ended or server is None:
             raise EventServiceError("this subscriber is closed")
         if (before is not None and before.running) or (self._listening.locked() and not self.aborted):
             raise EventServiceError(_LISTENS_ALREADY)
@@ -146,20 +146,20 @@ class Inlet:
         listener.start()
 
     def _listen(self) -> None:
-        self.keeper.begin(late=time.monotonic() - self.enrolment.since > LATE)
+        self.reconnector.begin(late=time.monotonic() - self.remote.since > LATE)
         try:
             self.daemon.requestLoop()
         finally:
-            self.crew.pause()
-            self.keeper.rest()
+            self.dispatcher.pause()
+            self.reconnector.rest()
 
     def abort(self) -> None:
         """Let no further event start, and the request loop end."""
         if self._disowned:
             return
         self.aborted = True
-        self.crew.pause(self._patience())
-        self.keeper.rest()
+        self.dispatcher.pause(self._patience())
+        self.reconnector.rest()
         server = self.daemon.transportServer
         if server is not None:
             server.stop()
@@ -169,11 +169,11 @@ class Inlet:
     @property
     def max_message(self) -> int | None:
         """Bytes of the largest message of the service, as it said when the link connected."""
-        return self.link.announced
+        return self.connection.announced
 
-    def arrived(self, connection: object) -> bool:
+    def connected(self, connection: object) -> bool:
         """The service has connected; returns whether events may have been missed before."""
-        reason = self.keeper.arrived(connection)
+        reason = self.reconnector.connected(connection)
         if reason is None:
             return False
         log.info("subscribed again: %s", reason)
@@ -185,72 +185,72 @@ class Inlet:
 
     def left(self, connection: object) -> None:
         """A connection has ended."""
-        self.keeper.left(connection)
+        self.reconnector.left(connection)
 
     def is_at(self, address: str) -> bool:
         """Whether the service is at an address: the one that we last reached it at."""
-        return address == self.link.remote_host
+        return address == self.connection.remote_host
 
-    def knocked(self) -> None:
+    def probed(self) -> None:
         """The service may have given us up."""
-        self.keeper.doubt()
+        self.reconnector.doubt()
 
     # What the keeper asks (kept.Kept)
 
     def wanted(self) -> bool:
         """Whether there are subscriptions."""
-        return bool(self.enrolment)
+        return bool(self.remote)
 
     def activity(self) -> int:
         """A number that changes when events come."""
-        return self.crew.begun
+        return self.dispatcher.begun
 
     def address(self) -> str:
         """Where the service is, or was last."""
-        return self.link.address or ""
+        return self.connection.address or ""
 
     def reach(self) -> bool:
         """Connect, if need be; True when it is another connection than that of the last subscription."""
-        return self.enrolment.reach()
+        return self.remote.reach()
 
     def subscribe_again(self, anew: bool) -> None:
         """Tell the service of every subscription, as if for the first time."""
-        self.enrolment.again(anew)
+        self.remote.again(anew)
 
-    def ask(self, timeout: float) -> Standing:
+    def ask(self, timeout: float) -> SubscriptionStatus:
         """How we stand with the service."""
-        return self.enrolment.ask(timeout)
+        return self.remote.ask(timeout)
 
     def drop_link(self, reason: str) -> None:
         """Use another connection for control calls."""
-        self.link.drop(reason)
+        self.connection.drop(reason)
 
     def hang_up(self, connections: Iterable[object]) -> None:
         """End connections of the service to us."""
         for connection in connections:
-            if isinstance(connection, DaemonCarrier):
+            if isinstance(connection, BatchReader):
                 connection.wake()
 
     def statistics(self) -> SubscriberStatistics:
         """A snapshot."""
-        crew, link = self.crew, self.link
+        dispatcher, connection = self.dispatcher, self.connection
         return SubscriberStatistics(
-            crew.handled,
-            crew.failed,
-            crew.running,
-            self.enrolment.texts(),
+            dispatcher.handled,
+            dispatcher.failed,
+            dispatcher.running,
+            self.remote.texts(),
             self.uri,
             self.daemon.connections,
-            link.reconnects,
-            link.connected,
-            link.address,
-            link.name,
+            connection.reconnects,
+            connection.connected,
+            connection.address,
+            connection.name,
         )
 
     def _patience(self) -> float:
         """How long to wait for the crew's lock: hardly, where this thread is in the middle of what others
         may wait for."""
-        parts = (self.link, self.enrolment, self.crew, self.keeper, self.daemon)
+        parts = (self.connection, self.remote, self.dispatcher, self.reconnector, self.daemon)
         inside = any([part.entered for part in parts]) or is_service_thread()
         return _INSIDE if inside else threading.TIMEOUT_MAX
 
@@ -259,20 +259,20 @@ class Inlet:
         if self._disowned:
             return
         # Once more when an exception of the program's own has ended it in the middle.
-        names = self.enrolment.end()
+        names = self.remote.end()
         patience = self._patience()
         self.aborted = True
-        self.keeper.stop()
-        self.crew.pause(patience)
+        self.reconnector.stop()
+        self.dispatcher.pause(patience)
         try:
             if names:
-                self.enrolment.farewell(names)
+                self.remote.unsubscribe_all(names)
         finally:
-            self.link.close()
+            self.connection.close()
             self.daemon.close()
-            self.crew.close(patience)
+            self.dispatcher.close(patience)
             if patience == threading.TIMEOUT_MAX:
-                self.keeper.join()
+                self.reconnector.join()
                 if self._background is not None:
                     self._background.join(CLOSE_TIMEOUT)
 
@@ -281,17 +281,17 @@ class Inlet:
         self._disowned = True
         self._listening = threading.Lock()
         self._background = None
-        self.enrolment.disown()
-        self.link.disown()
+        self.remote.disown()
+        self.connection.disown()
         self.daemon.disown()
 
 
-_inlets: weakref.WeakSet[Inlet] = weakref.WeakSet()
+_inlets: weakref.WeakSet[Receiver] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for inlet in list(_inlets):
-        inlet._forked()
+    for receiver in list(_inlets):
+        receiver._forked()
 
 
 if hasattr(os, "register_at_fork"):

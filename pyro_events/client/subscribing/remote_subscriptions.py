@@ -17,10 +17,10 @@ from ...broker.matching.subjects import compile_pattern
 from ...constants import MAX_SUBJECT, NAME_KEY, NOT_KNOWN
 from ...errors import AccessDeniedError
 from ...log.background import get_logger
-from ...wire.passphrase import CALL_OPTION, NONCE_SIZE, CallbackGate
-from ..connection.reconnecting import Link
+from ...wire.passphrase import CALL_OPTION, NONCE_SIZE, CallbackCheck
+from ..connection.reconnecting import ReconnectingConnection
 from ..interruptions import owned
-from ..reconnect.target import Standing
+from ..reconnect.target import SubscriptionStatus
 from .subscriptions import PATTERN, Subscriptions, pieces
 
 log = get_logger("pyro_events.subscriber")
@@ -31,12 +31,12 @@ _FAREWELL: Final = 1.0
 _ANSWER: Final = 5.0
 
 
-class Enrolment:
+class RemoteSubscriptions:
     """What one subscriber is subscribed to. `ended`: for good."""
 
-    def __init__(self, link: Link, gate: CallbackGate | None) -> None:
+    def __init__(self, connection: ReconnectingConnection, gate: CallbackCheck | None) -> None:
         """gate: admits the service to the subscriber's daemon, by a nonce of the call that asks for it."""
-        self._link = link
+        self._connection = connection
         self._gate = gate
         # How the service is told who subscribes.
         self.subscriber: dict[str, Any] = {}
@@ -82,15 +82,15 @@ class Enrolment:
 
     def _subscribe_in_pieces(self, how: str, calls: list[list[str]], options: dict[str, Any]) -> int:
         """Make the calls; returns which connection the first was made on."""
-        told_on, proof = 0, self._with_call({NAME_KEY: self._link.name})
+        told_on, proof = 0, self._with_call({NAME_KEY: self._connection.name})
         done: list[str] = []
         try:
             for number, some in enumerate(calls, 1):
                 # The options with the last: if it fails, they have not changed.
                 wishes = {**proof, **options} if number == len(calls) else proof
-                self._link.call(how, some, self.subscriber, wishes)
+                self._connection.call(how, some, self.subscriber, wishes)
                 if number == 1:
-                    told_on = self._link.reconnects
+                    told_on = self._connection.reconnects
                 done += some
         except BaseException:
             self._take_back(done)
@@ -103,7 +103,7 @@ class Enrolment:
             texts = self._record.unknown(texts)
         try:
             for some in pieces(texts):
-                self._link.call("unsubscribe", some, self.subscriber, timeout=_ANSWER)
+                self._connection.call("unsubscribe", some, self.subscriber, timeout=_ANSWER)
         except Exception as error:  # the error that we are in the middle of is the one to be raised
             log.debug("taking back a part of a subscription failed: %s", error)
 
@@ -119,31 +119,31 @@ class Enrolment:
             self._record.discard(texts)
         # Nothing longer can have been subscribed.
         for some in pieces([text for text in texts if len(text) <= MAX_SUBJECT]):
-            self._link.call("unsubscribe", some, self.subscriber)
+            self._connection.call("unsubscribe", some, self.subscriber)
 
     def reach(self) -> bool:
         """Connect, if need be; True when it is another connection than that of the last subscription."""
-        self._link.connect(quick=True)
-        return self._link.reconnects != self._told_on
+        self._connection.connect(quick=True)
+        return self._connection.reconnects != self._told_on
 
-    def ask(self, timeout: float) -> Standing:
+    def ask(self, timeout: float) -> SubscriptionStatus:
         """How we stand with the service; a call that changes nothing."""
         another = self.reach()
         try:
-            left = self._link.call("unsubscribe", [], self.subscriber, timeout=timeout)
+            left = self._connection.call("unsubscribe", [], self.subscriber, timeout=timeout)
         except AccessDeniedError:
             raise
         except Pyro5.errors.SecurityError:  # we have another address than when we subscribed
             left = NOT_KNOWN
         if left == NOT_KNOWN:
-            return Standing.UNKNOWN
-        return Standing.UNSURE if another else Standing.KNOWN
+            return SubscriptionStatus.UNKNOWN
+        return SubscriptionStatus.UNSURE if another else SubscriptionStatus.KNOWN
 
     def again(self, anew: bool) -> None:
         """Tell the service of every subscription, as if for the first time. anew: it has no connection
         to us, whatever it may believe."""
         with self._lock:
-            calls, options = self._record.calls(), {NAME_KEY: self._link.name, **self._options}
+            calls, options = self._record.calls(), {NAME_KEY: self._connection.name, **self._options}
             self.since = time.monotonic()
         options = self._with_call(options, anew=True)
         told_on = None
@@ -153,12 +153,12 @@ class Enrolment:
             wishes = {**options, "anew": True} if anew else options
             anew = False
             try:
-                self._link.call(how, texts, self.subscriber, wishes, timeout=_ANSWER)
+                self._connection.call(how, texts, self.subscriber, wishes, timeout=_ANSWER)
             except Pyro5.errors.TimeoutError:
-                self._link.drop("it did not answer")
+                self._connection.drop("it did not answer")
                 raise
             if told_on is None:  # a later connection may be to a service that knows only the later ones
-                self._told_on = told_on = self._link.reconnects
+                self._told_on = told_on = self._connection.reconnects
 
     def end(self) -> list[str] | None:
         """Forget everything, for good; returns what there was to unsubscribe from, None the next time."""
@@ -168,12 +168,12 @@ class Enrolment:
             self._record.clear()
         return None if ended else names
 
-    def farewell(self, names: list[str]) -> None:
+    def unsubscribe_all(self, names: list[str]) -> None:
         """Unsubscribe from what `end` returned, if that is possible at once."""
         try:
             for some in pieces(names):
-                if self._link.connected:
-                    self._link.call("unsubscribe", some, self.subscriber, timeout=_FAREWELL)
+                if self._connection.connected:
+                    self._connection.call("unsubscribe", some, self.subscriber, timeout=_FAREWELL)
         except (Pyro5.errors.PyroError, OSError) as error:
             log.debug("unsubscribing at the end failed: %s", error)
 

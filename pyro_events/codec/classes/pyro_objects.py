@@ -17,7 +17,7 @@ from Pyro5.core import URI
 from ...errors import PayloadError, UnsupportedTypeError
 from ...foreign_exceptions import is_signal_handlers
 
-MAX_URI: Final = 4096  # far more than a host name and an object id need
+MAX_RESTORED_URI: Final = 4096  # far more than a host name and an object id need
 _URI_NAME: Final = "Pyro5.core.URI"
 _PROXY_NAME: Final = "Pyro5.client.Proxy"
 
@@ -61,7 +61,7 @@ def _restore_proxy(state: Mapping[str, Any]) -> Proxy:
     if not all(isinstance(name, str) for name in (uri, *names[0], *names[1], *names[2])):
         raise PayloadError("not the state of a Proxy")
     # Pyro5's expression for a URI takes quadratic time when there is a line break.
-    if len(uri) > MAX_URI or "\n" in uri:
+    if len(uri) > MAX_RESTORED_URI or "\n" in uri:
         raise PayloadError("not the URI of a Proxy")
     proxy = Proxy.__new__(Proxy)
     # Whoever sent it chooses neither what we say in the handshake nor the serializer.

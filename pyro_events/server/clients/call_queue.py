@@ -14,7 +14,7 @@ from ... import constants as c
 from ...log.background import get_logger
 from ...wire import calls
 from ...wire.frames import MSGPACK, ONEWAY, Frame
-from ..objects import LARGE, Caller, Pending
+from ..objects import LARGE, Caller, DeferredResult
 from .invoke import invoke, is_larger, written
 
 log = get_logger("pyro_events.connection")
@@ -29,10 +29,10 @@ _SLOW_MSGPACK = 256 * c.KIB
 _LARGE_ANSWER = 4 * c.KIB
 
 
-class ServingOwner(Protocol):
+class CallQueueOwner(Protocol):
     """What serving asks of the engine."""
 
-    def in_pool(self, address: str, call: Callable[[], Any]) -> Pending:
+    def in_pool(self, address: str, call: Callable[[], Any]) -> DeferredResult:
         """Have work done in another thread, whose result or exception comes later. address: for whom."""
 
 
@@ -63,7 +63,7 @@ class Client(Protocol):
         """End the connection."""
 
 
-class Serving:
+class CallQueue:
     """All calls of one client, which is handed in each time, or both would outlive the connection.
 
     answers: what is yet to be sent. caller: who calls, once it has shaken hands. pending: what the call
@@ -72,13 +72,13 @@ class Serving:
 
     __slots__ = ("_owner", "answers", "caller", "pending")
 
-    def __init__(self, owner: ServingOwner) -> None:
+    def __init__(self, owner: CallQueueOwner) -> None:
         self._owner = owner
         self.caller: Caller | None = None
         self.answers: list[bytes] = []
-        self.pending: Pending | None = None
+        self.pending: DeferredResult | None = None
 
-    def take(self, client: Client, frame: Frame) -> None:
+    def append(self, client: Client, frame: Frame) -> None:
         """Make a call, or begin to; none may be pending."""
         if frame.serializer_id != MSGPACK and len(frame.payload) > _SLOW_SIZE:
             work = self._owner.in_pool(client.peer, functools.partial(calls.read_call, frame))
@@ -106,12 +106,12 @@ class Serving:
     def _make(self, client: Client, frame: Frame, call: calls.Call) -> None:
         assert self.caller is not None
         result = invoke(frame, self.caller.objects, self.caller, call, client.next_turn)
-        if isinstance(result, Pending):
+        if isinstance(result, DeferredResult):
             self._wait(client, result, lambda value: self._finish(client, frame, value))
         else:
             self._finish(client, frame, result)
 
-    def _wait(self, client: Client, pending: Pending, then: Callable[[Any], None]) -> None:
+    def _wait(self, client: Client, pending: DeferredResult, then: Callable[[Any], None]) -> None:
         """Make no other call until a result comes, and go on with it then, if the client is still there."""
 
         def later(value: Any) -> None:

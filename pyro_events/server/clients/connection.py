@@ -21,13 +21,13 @@ from ...options import ServiceOptions
 from ...transport.addresses import unmapped
 from ...wire import calls
 from ...wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader, TlsSpokenError
-from ..access import Doorkeeper
+from ..access import AccessControl
 from ..limits.scheduler import NEGLIGIBLE, LoopParty, Scheduler
 from ..limits.turns import TURN
 from ..net.sockets import descriptor, has_left, is_last_room, tune
-from ..objects import ServedObject
-from .call_queue import Serving, ServingOwner
-from .handshake import HELLO_LIMITS, call_limits, greeted, objection
+from ..objects import RemoteObject
+from .call_queue import CallQueue, CallQueueOwner
+from .handshake import HELLO_LIMITS, accept_hello, call_limits, error_reply
 
 log = get_logger("pyro_events.connection")
 
@@ -37,7 +37,7 @@ _FAREWELL = 5.0
 _LITTLE = 16 * KIB
 
 
-class ConnectionOwner(ServingOwner, Protocol):
+class ConnectionOwner(CallQueueOwner, Protocol):
     """What a connection asks of and tells its engine.
 
     received: where its connections receive, one after the other; each takes out at once what is there.
@@ -45,17 +45,17 @@ class ConnectionOwner(ServingOwner, Protocol):
 
     received: memoryview
     options: ServiceOptions
-    doorkeeper: Doorkeeper
+    access: AccessControl
     scheduler: Scheduler
 
     def deliver(self) -> None:
         """Calls have been made: send what they published."""
 
     @property
-    def objects(self) -> Mapping[str, ServedObject]:
+    def objects(self) -> Mapping[str, RemoteObject]:
         """What can be called, by object id."""
 
-    def admit(self, connection: Connection, crowded: bool) -> str | None:
+    def accept(self, connection: Connection, crowded: bool) -> str | None:
         """A client has connected: None, or why it cannot stay.
 
         crowded: the process has hardly a file left to open.
@@ -85,7 +85,7 @@ class Connection(asyncio.BufferedProtocol):
         "_reader",
         "_resting",
         "_scheduler",
-        "_serving",
+        "_calls",
         "_space",
         "_timer",
         "_transport",
@@ -102,7 +102,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reader = FrameReader(HELLO_LIMITS)
         self._space: memoryview | None = None  # where a part of a large frame is being received
         self._transport: asyncio.Transport
-        self._serving = Serving(owner)
+        self._calls = CallQueue(owner)
         self._blocked = False  # the client does not read our answers
         self._resting = False  # it waits for its turn
         self._unfinished = self.closing = self._draining = False
@@ -121,7 +121,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")
         self.peer = unmapped(name[0]) if name else ""
-        refusal = self._owner.admit(self, is_last_room(transport))
+        refusal = self._owner.accept(self, is_last_room(transport))
         if refusal is not None:
             transport.write(calls.write_connect_fail(MSGPACK, 0, refusal))
             self._end()
@@ -142,7 +142,7 @@ class Connection(asyncio.BufferedProtocol):
         self._space = None
         if self._timer is not None:
             self._timer.cancel()
-        self._serving.abandon()
+        self._calls.abandon()
         if self._party is not None:
             self._scheduler.leave(self._party)
         self._owner.disconnected(self)
@@ -170,7 +170,7 @@ class Connection(asyncio.BufferedProtocol):
             self._reader.filled(nbytes)
         if not self._pauses:
             if self._scheduler.loaded:
-                self._rest()
+                self._yield_turn()
             else:
                 self._work()
         elif self._resting:
@@ -179,7 +179,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def _pauses(self) -> bool:
         """Whether no call is to be made now."""
-        return self._serving.pending is not None or self._blocked or self._resting or self.closing
+        return self._calls.pending is not None or self._blocked or self._resting or self.closing
 
     def go_on(self) -> None:
         """Go on after a pause, or after a call that has been made meanwhile."""
@@ -187,7 +187,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._pauses:
             return
         if self._scheduler.loaded:
-            self._rest()
+            self._yield_turn()
         else:
             self._go_on()
 
@@ -198,7 +198,7 @@ class Connection(asyncio.BufferedProtocol):
         elif not self._pauses and not self._draining:
             self._transport.resume_reading()
 
-    def _rest(self) -> None:
+    def _yield_turn(self) -> None:
         """It is the others' turn; ours comes when they have used more time than we."""
         assert self._party is not None
         self._resting = True
@@ -249,7 +249,7 @@ class Connection(asyncio.BufferedProtocol):
             self._scheduler.used(self._party, spent)
         if self._resting:
             self._transport.pause_reading()
-            self._rest()
+            self._yield_turn()
         unfinished = self._reader.buffered > 0 and not self._pauses
         # The deadline is for each frame: a fast client has always begun one.
         if unfinished != self._unfinished or (unfinished and taken):
@@ -258,16 +258,16 @@ class Connection(asyncio.BufferedProtocol):
 
     def send(self) -> None:
         """Send the answers that there are."""
-        answers = self._serving.answers
+        answers = self._calls.answers
         if answers:
-            self._serving.answers = []
+            self._calls.answers = []
             self._transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
 
     def _take(self, frame: Frame) -> None:
         if frame.type == INVOKE:
-            self._serving.take(self, frame)
+            self._calls.append(self, frame)
         elif frame.type == PING:
-            self._serving.answers.append(calls.write_pong(frame.serializer_id, frame.seq))
+            self._calls.answers.append(calls.write_pong(frame.serializer_id, frame.seq))
         else:
             self._greet(frame)
 
@@ -277,9 +277,10 @@ class Connection(asyncio.BufferedProtocol):
             self._timer.cancel()
             self._timer = None
         owner = self._owner
-        caller, answer = greeted(frame, self.peer, owner.doorkeeper, owner.objects, owner.options.max_message)
-        self._serving.answers.append(answer)
-        self._serving.caller = caller
+        bound = owner.options.max_message
+        caller, answer = accept_hello(frame, self.peer, owner.access, owner.objects, bound)
+        self._calls.answers.append(answer)
+        self._calls.caller = caller
         if caller is None:
             self.send()
             self._end()
@@ -294,9 +295,9 @@ class Connection(asyncio.BufferedProtocol):
         """What came is no acceptable frame: answer if there is a way to, and end the connection."""
         if isinstance(error, TlsSpokenError):
             self._owner.tls_failed(self.peer, str(error))
-        answer = objection(error, self._serving.caller is not None)
+        answer = error_reply(error, self._calls.caller is not None)
         if answer is not None:
-            self._serving.answers.append(answer)
+            self._calls.answers.append(answer)
         self.refuse(str(error))
 
     def refuse(self, reason: str) -> None:
@@ -322,7 +323,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def name(self) -> str:
         """What the client calls itself, "" if it did not say."""
-        caller = self._serving.caller
+        caller = self._calls.caller
         return caller.name if caller is not None else ""
 
     @property
@@ -338,7 +339,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def held(self) -> int:
         """How many bytes wait for a call that is not made yet, in its messages and in what came behind it."""
-        pending = self._serving.pending
+        pending = self._calls.pending
         return 0 if pending is None else pending.held + self._reader.buffered
 
     @property
@@ -346,12 +347,12 @@ class Connection(asyncio.BufferedProtocol):
         """How many bytes of answers are held because the client does not take them."""
         return self._transport.get_write_buffer_size() if self._blocked else 0
 
-    def look(self) -> None:
+    def check(self) -> None:
         """End the connection if its client has left while its call is held up: nobody reads then."""
-        if self._serving.pending is not None and has_left(self._transport):
+        if self._calls.pending is not None and has_left(self._transport):
             self._transport.abort()
 
     @property
     def busy(self) -> bool:
         """Whether a call waits for its result, or for its turn."""
-        return self._serving.pending is not None or self._resting
+        return self._calls.pending is not None or self._resting

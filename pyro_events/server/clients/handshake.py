@@ -18,8 +18,8 @@ from ...options import ServiceOptions
 from ...wire import calls
 from ...wire.frames import CONNECT, INVOKE, ONEWAY, PING, SERIALIZERS, Frame, FrameError, FrameLimits
 from ...wire.passphrase import AgainError
-from ..access import Doorkeeper
-from ..objects import Caller, ServedObject, remote_names
+from ..access import AccessControl
+from ..objects import Caller, RemoteObject, remote_names
 
 log = get_logger("pyro_events.connection")
 
@@ -32,18 +32,18 @@ def call_limits(options: ServiceOptions) -> FrameLimits:
     return FrameLimits(frozenset({INVOKE, PING}), c.MAX_STOCK_CALL, largest)
 
 
-def greeted(
+def accept_hello(
     frame: Frame,
     peer: str,
-    doorkeeper: Doorkeeper,
-    objects: Mapping[str, ServedObject],
+    access: AccessControl,
+    objects: Mapping[str, RemoteObject],
     max_message: int,
 ) -> tuple[Caller | None, bytes]:
     """Judge the first frame of a connection: who its client is, None if it may not stay; and the answer."""
     try:
         hello = calls.read_hello(frame)
         # First, so that a stranger does not even learn what objects there are.
-        greeting, proved = doorkeeper.admit(peer, hello)
+        greeting, proved = access.authenticate(peer, hello)
         served = objects.get(hello.object_id)
         if served is None:
             raise Pyro5.errors.DaemonError(f"there is no object {hello.object_id!r} here")
@@ -73,7 +73,7 @@ def _name_of(hello: calls.Hello) -> str:
         raise Pyro5.errors.ProtocolError(str(error)) from None
 
 
-def objection(error: FrameError, inside: bool) -> bytes | None:
+def error_reply(error: FrameError, inside: bool) -> bytes | None:
     """The answer to bytes that are no acceptable frame, None if there is no way to give one.
 
     inside: whether the client was let in.

@@ -18,7 +18,7 @@ from ...log.background import get_logger
 from ...wire import calls
 from ...wire.frames import BATCH, Frame
 from ..limits.turns import TURN
-from ..objects import LARGE, Caller, Pending, ServedObject
+from ..objects import LARGE, Caller, DeferredResult, RemoteObject
 
 log = get_logger("pyro_events.connection")
 
@@ -28,7 +28,7 @@ Again = Callable[[Callable[[], None]], None]
 
 def invoke(
     frame: Frame,
-    objects: Mapping[str, ServedObject],
+    objects: Mapping[str, RemoteObject],
     caller: Caller,
     call: calls.Call,
     again: Again,
@@ -60,7 +60,7 @@ def invoke(
         return Pyro5.errors.PyroError(f"the service failed to do {name}; its log says why")
 
 
-class _BatchResult(Pending):
+class _BatchResult(DeferredResult):
     """The result of a Pyro batch: its calls are made one after the other; the first exception ends it."""
 
     __slots__ = ("_again", "_awaited", "_made", "_results", "_size")
@@ -71,14 +71,14 @@ class _BatchResult(Pending):
         self._again = again
         self._made = made
         self._results: list[Any] = []
-        self._awaited: Pending | None = None
+        self._awaited: DeferredResult | None = None
         self._size = 0
 
     def go_on(self) -> bool:
         """Make calls until one has to wait, or the turn is over; whether all the answers are there."""
         end = monotonic() + TURN
         for result in self._made:
-            if isinstance(result, Pending):
+            if isinstance(result, DeferredResult):
                 self._awaited = result
                 result.when_done(self._later)
                 return False

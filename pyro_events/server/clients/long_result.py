@@ -11,12 +11,12 @@ from typing import Any, Generic, TypeVar
 
 from ..limits.scheduler import Scheduler
 from ..limits.turns import TURN
-from ..objects import Pending
+from ..objects import DeferredResult
 
 T = TypeVar("T")
 
 
-class LongResult(Pending, Generic[T]):
+class LongResult(DeferredResult, Generic[T]):
     """What a generator returns in the end. It is begun in the next turn of the host that asks for it."""
 
     __slots__ = ("_finished", "_party", "_pieces", "_scheduler")

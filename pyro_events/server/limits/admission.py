@@ -38,7 +38,7 @@ class Admission:
         """How many there are."""
         return self._count
 
-    def objection(self, address: str) -> str | None:
+    def reason_to_refuse(self, address: str) -> str | None:
         """Why there cannot be another one, None if there can. address: where it is, or who brings it."""
         host = host_of(address)
         reason = self._objection(host)

@@ -24,7 +24,7 @@ log = get_logger("pyro_events.engine")
 Address = tuple[str, int]
 
 
-class Link(Protocol):
+class BlockingSubscriber(Protocol):
     """A link to a subscriber. address: of its daemon."""
 
     address: Address
@@ -39,15 +39,15 @@ class BlockRights:
         self._hosts: dict[str, float] = {}  # until when nobody who comes from there may block
         self._suspended: dict[Backlog, float] = {}
 
-    def suspend(self, address: Address, links: Mapping[Backlog, Link], now: float) -> None:
+    def suspend(self, address: Address, deliveries: Mapping[Backlog, BlockingSubscriber], now: float) -> None:
         """The subscriber whose daemon has that address was disconnected because it held up publishers."""
         until = now + self._suspension
         self._hosts[host_of(address[0])] = until
-        for backlog, link in links.items():
+        for backlog, link in deliveries.items():
             if link.address == address:
                 self._take(backlog, until, now)
 
-    def admit(self, backlog: Backlog, address: Address, now: float) -> None:
+    def apply(self, backlog: Backlog, address: Address, now: float) -> None:
         """A subscriber has come: it may not block if one from its host has lost the right."""
         until = self._hosts.get(host_of(address[0]), now)
         if until > now:
@@ -65,13 +65,13 @@ class BlockRights:
                 about=backlog.subscriber,
             )
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """Give back the right to those whose time is over."""
         for backlog in [each for each, until in self._suspended.items() if until <= now]:
             del self._suspended[backlog]
             backlog.allow_blocking(True)
         self._hosts = {host: until for host, until in self._hosts.items() if until > now}
 
-    def forget(self, backlog: Backlog) -> None:
+    def remove(self, backlog: Backlog) -> None:
         """Its subscriber is gone."""
         self._suspended.pop(backlog, None)

@@ -11,7 +11,7 @@ from typing import Final
 
 from ...broker.backlog import Backlog
 from ...broker.broker import Entry
-from ..objects import Pending
+from ..objects import DeferredResult
 
 
 class _Total:
@@ -22,18 +22,18 @@ TOTAL: Final = _Total()
 Obstacle = Backlog | _Total
 
 
-class Publication(Pending):
+class BlockedPublish(DeferredResult):
     """The entries of one call that are yet to be published, because a backlog was full.
 
     It is done when nothing holds it up any more and its last entry has been accepted.
     """
 
-    __slots__ = ("_holding", "entries", "obstacles", "queued", "time")
+    __slots__ = ("_blocked", "entries", "obstacles", "queued", "time")
 
-    def __init__(self, holding: Holding, entries: Iterator[Entry], queued: int, time: float) -> None:
+    def __init__(self, holding: BlockedPublishes, entries: Iterator[Entry], queued: int, time: float) -> None:
         """queued: the deliveries queued before it was held up. time: the stamp of all its events."""
         super().__init__()
-        self._holding = holding
+        self._blocked = holding
         self.entries = entries
         self.time = time
         self.queued = queued
@@ -48,7 +48,7 @@ class Publication(Pending):
     def abandon(self) -> None:
         """Its publisher is gone: what is not accepted yet never will be."""
         super().abandon()
-        self._holding.forget(self)
+        self._blocked.remove(self)
 
 
 class _Waiting:
@@ -58,10 +58,10 @@ class _Waiting:
 
     def __init__(self) -> None:
         self.held_for = 0.0
-        self.publications: dict[Publication, float] = {}
+        self.publications: dict[BlockedPublish, float] = {}
 
 
-class Holding:
+class BlockedPublishes:
     """All publications that are held up in one service.
 
     For how long an obstacle has held publishers up does not begin anew when one of them gives up and
@@ -72,7 +72,7 @@ class Holding:
         self._held: dict[Obstacle, _Waiting] = {}
         self._looked = 0.0
 
-    def hold(self, publication: Publication, obstacles: Iterable[Obstacle], now: float) -> None:
+    def hold(self, publication: BlockedPublish, obstacles: Iterable[Obstacle], now: float) -> None:
         """Hold a publication up until every one of the obstacles is released."""
         publication.measure()
         for obstacle in obstacles:
@@ -82,7 +82,7 @@ class Holding:
                 waiting = self._held[obstacle] = _Waiting()
             waiting.publications[publication] = now
 
-    def forget(self, publication: Publication) -> None:
+    def remove(self, publication: BlockedPublish) -> None:
         """A publication is no longer waited for. The obstacle stays one until it is released."""
         for obstacle in publication.obstacles:
             del self._held[obstacle].publications[publication]
@@ -96,7 +96,7 @@ class Holding:
         """Whether a publication has waited for that obstacle since it was last released."""
         return obstacle in self._held
 
-    def release(self, obstacle: Obstacle) -> list[Publication]:
+    def release(self, obstacle: Obstacle) -> list[BlockedPublish]:
         """An obstacle is gone; returns the publications that nothing holds up any more."""
         waiting = self._held.pop(obstacle, None)
         freed = []
@@ -110,7 +110,7 @@ class Holding:
         """Count anew for how long an obstacle holds publishers up: it moves."""
         self._held[obstacle].held_for = 0.0
 
-    def look(self, now: float) -> list[tuple[Obstacle, float]]:
+    def check(self, now: float) -> list[tuple[Obstacle, float]]:
         """What is waited for now, each with the seconds for which it has held publishers up in all.
 
         Called again and again; now: the time, on the same clock as that of `hold`.

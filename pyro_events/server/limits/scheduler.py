@@ -15,8 +15,8 @@ from concurrent.futures import Executor
 from time import monotonic
 from typing import Any, Final
 
-from ..objects import Pending
-from .turns import TURN, Party, Turns
+from ..objects import DeferredResult
+from .turns import TURN, Participant, Turns
 
 # After so many seconds of work the others are looked at: far more than a few calls take, and far less
 # than anybody notices.
@@ -27,7 +27,7 @@ _LITTLE: Final = 0.001
 NEGLIGIBLE: Final = 0.0001
 
 # What is run when a turn comes.
-LoopParty = Party[Callable[[], None]]
+LoopParty = Participant[Callable[[], None]]
 
 
 class Scheduler:
@@ -88,7 +88,7 @@ class Scheduler:
                 self.loaded = False
 
 
-class Work(Pending):
+class Work(DeferredResult):
     """A piece of work for another thread: its result, or its exception. If nobody wants that any more before
     the work has begun, it is not done."""
 
@@ -139,7 +139,7 @@ class SharedPool:
                 self._free -= 1
                 self._start(party, call)
 
-    def _start(self, party: Party[Work], call: Callable[[], Any]) -> None:
+    def _start(self, party: Participant[Work], call: Callable[[], Any]) -> None:
         began = monotonic()
 
         def finished(future: asyncio.Future[Any]) -> None:
@@ -152,7 +152,7 @@ class SharedPool:
 
         self._loop.run_in_executor(self._executor, call).add_done_callback(finished)
 
-    def _leave(self, party: Party[Work], seconds: float) -> None:
+    def _leave(self, party: Participant[Work], seconds: float) -> None:
         now = monotonic()
         self._turns.done(party, seconds, now)
         self._turns.leave(party, now)

@@ -16,9 +16,9 @@ from ...broker.broker import Broker
 from ...log.background import get_logger
 from ...options import ServiceOptions
 from ..clients.connection import Connection
-from ..subscribers.deliveries import Links
+from ..subscribers.deliveries import Deliveries
 from ..subscribers.slow_subscribers import SlowSubscribers
-from .flow_control import Holding, Obstacle
+from .flow_control import BlockedPublishes, Obstacle
 
 log = get_logger("pyro_events.engine")
 
@@ -28,22 +28,22 @@ _TICK = 0.25
 _BEAT = 1.0
 
 
-class Deadlines:
+class Timeouts:
     """All deadlines of one service, looked at again and again from the start until `stop`."""
 
     def __init__(
         self,
         options: ServiceOptions,
         broker: Broker,
-        holding: Holding,
-        links: Links,
+        holding: BlockedPublishes,
+        deliveries: Deliveries,
         connections: Collection[Connection],
     ) -> None:
         """What may be looked at, and is the engine's to change. connections: of all clients."""
         self._options = options
         self._broker = broker
-        self._holding = holding
-        self._links = links
+        self._blocked = holding
+        self._deliveries = deliveries
         self._connections = connections
         self._slow = SlowSubscribers()
         self._freed: dict[Backlog, int] | None = None  # when the total began to hold publishers up
@@ -71,28 +71,28 @@ class Deadlines:
 
     def _tick(self) -> None:
         self._timers[0] = self._loop.call_later(_TICK, self._tick)
-        self.look(self._time())
+        self.check(self._time())
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """End those who have taken too long. now: the loop's time."""
         for connection, since in list(self._unfinished.items()):
             if now - since > self._options.frame_timeout:
                 connection.refuse("a message was begun and not finished in time")
-        self._bound_calls(self._connections if self._holding else ())
+        self._bound_calls(self._connections if self._blocked else ())
         self._look_at_lingering(now)
         looked, self._looked = self._looked, now
-        for obstacle, held_for in self._holding.look(now):
-            if not self._holding.holds(obstacle):  # because of one before it
+        for obstacle, held_for in self._blocked.check(now):
+            if not self._blocked.holds(obstacle):  # because of one before it
                 continue
             if isinstance(obstacle, Backlog):
-                delivery = self._links.deliveries.get(obstacle)
+                delivery = self._deliveries.table.get(obstacle)
                 if delivery is not None and delivery.last_acknowledged > looked:
-                    self._holding.restart(obstacle)
+                    self._blocked.restart(obstacle)
                     continue
             else:
                 self._note_progress(held_for)
             if held_for > self._options.delivery_deadline:
-                self._lose_patience(obstacle)
+                self._enforce_delivery_deadline(obstacle)
 
     def _bound_calls(self, connections: Iterable[Connection]) -> None:
         """Messages half read, and those of calls that wait, count towards the total too. When it is reached,
@@ -147,21 +147,21 @@ class Deadlines:
 
     def _look_at_lingering(self, now: float) -> None:
         """Close links whose subscribers have stayed without subscriptions, and have got everything."""
-        for delivery, since in list(self._links.lingering.items()):
+        for delivery, since in list(self._deliveries.lingering.items()):
             silent = now - delivery.last_acknowledged > self._options.delivery_deadline
             if now - since > self._options.linger and (silent or not delivery.backlog.waits):
                 delivery.close(Loss.GONE)
 
-    def _lose_patience(self, obstacle: Obstacle) -> None:
+    def _enforce_delivery_deadline(self, obstacle: Obstacle) -> None:
         """Publishers have been held up for the delivery deadline: whoever is to blame must go."""
         if isinstance(obstacle, Backlog):
-            delivery = self._links.deliveries.get(obstacle)
+            delivery = self._deliveries.table.get(obstacle)
             if delivery is not None:
                 deadline = self._options.delivery_deadline
                 explanation = f"held up a publisher for {deadline:g} s without taking an event"
-                self._links.give_up(delivery, Loss.DEADLINE, explanation)
+                self._deliveries.disconnect_unresponsive(delivery, Loss.DEADLINE, explanation)
         else:
-            self._shed()
+            self._disconnect_slowest()
 
     def _note_progress(self, held_for: float) -> None:
         """Remember what each subscriber had freed when the total began to hold publishers up.
@@ -169,10 +169,10 @@ class Deadlines:
         held_for: for how long it has, in seconds.
         """
         if held_for < self._total_held_for or self._freed is None:
-            self._freed = {backlog: backlog.freed for backlog in self._links.deliveries}
+            self._freed = {backlog: backlog.freed for backlog in self._deliveries.table}
         self._total_held_for = held_for
 
-    def _shed(self) -> None:
+    def _disconnect_slowest(self) -> None:
         """The total has held publishers up for too long: those that hold most, and free least of it, go.
 
         One after the other, until publishers go on. Whoever has freed as much meanwhile as it still holds is
@@ -181,23 +181,23 @@ class Deadlines:
         before = self._freed or {}
         burdens = {
             delivery: backlog.held - (backlog.freed - before.get(backlog, 0))
-            for backlog, delivery in self._links.deliveries.items()
+            for backlog, delivery in self._deliveries.table.items()
         }
         explanation = "held most, and freed least of it, while publishers waited because the total is full"
         for delivery in sorted(burdens, key=burdens.__getitem__, reverse=True):
             if burdens[delivery] <= 0 or self._broker.relieved:
                 return
-            self._links.give_up(delivery, Loss.DEADLINE, explanation)
+            self._deliveries.disconnect_unresponsive(delivery, Loss.DEADLINE, explanation)
 
     def _beat(self) -> None:
         self._timers[1] = self._loop.call_later(_BEAT, self._beat)
-        for delivery in list(self._links.deliveries.values()):
-            if not delivery.beat():
+        for delivery in list(self._deliveries.table.values()):
+            if not delivery.heartbeat():
                 explanation = f"left {c.HEARTBEAT_TRIES} heartbeats unanswered"
-                self._links.give_up(delivery, Loss.GONE, explanation)
-        self._slow.look(self._links.deliveries, self._time())
-        self._links.look()
+                self._deliveries.disconnect_unresponsive(delivery, Loss.GONE, explanation)
+        self._slow.check(self._deliveries.table, self._time())
+        self._deliveries.check()
         for connection in list(self._connections):
-            connection.look()
+            connection.check()
         self._bound_calls(self._connections)
         self.bound_unsent()

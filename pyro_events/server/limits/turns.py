@@ -77,10 +77,10 @@ class _Host(_Use):
         self.name = name
         self.parties = 0
         self.busy = False  # one of its parties has its turn
-        self.waiting: list[tuple[float, int, Party[object]]] = []
+        self.waiting: list[tuple[float, int, Participant[object]]] = []
 
 
-class Party(_Use, Generic[T]):
+class Participant(_Use, Generic[T]):
     """Who takes turns. what: whatever it stands for. uncounted: seconds used that are yet to be charged."""
 
     __slots__ = ("host", "uncounted", "waits", "what")
@@ -109,7 +109,7 @@ class Turns(Generic[T]):
         """How many parties wait."""
         return self._count
 
-    def join(self, address: str, what: T, now: float) -> Party[T]:
+    def join(self, address: str, what: T, now: float) -> Participant[T]:
         """A new party. address: where it is; see `host_of`."""
         name = host_of(address)
         host = self._hosts.get(name)
@@ -118,7 +118,7 @@ class Turns(Generic[T]):
                 self._forget(now)
             host = self._hosts[name] = _Host(name)
         host.parties += 1
-        return Party(host, what)
+        return Participant(host, what)
 
     def _forget(self, now: float) -> None:
         idle = [host for host in self._hosts.values() if not host.parties and host.lately(now) < _FORGOTTEN]
@@ -126,23 +126,23 @@ class Turns(Generic[T]):
             del self._hosts[host.name]
         self._most = max(_MANY, 2 * len(self._hosts))
 
-    def leave(self, party: Party[T], now: float) -> None:
+    def leave(self, party: Participant[T], now: float) -> None:
         """A party is gone. If it waits, its turn still comes, and must do nothing then."""
         self.settle(party, now)
         party.host.parties -= 1
 
-    def charge(self, party: Party[T], seconds: float, now: float) -> None:
+    def charge(self, party: Participant[T], seconds: float, now: float) -> None:
         """A party has used so much."""
         party.add(seconds, now)
         party.host.add(seconds, now)
 
-    def settle(self, party: Party[T], now: float) -> None:
+    def settle(self, party: Participant[T], now: float) -> None:
         """Charge what is uncounted."""
         if party.uncounted:
             self.charge(party, party.uncounted, now)
             party.uncounted = 0.0
 
-    def wait(self, party: Party[T], now: float) -> None:
+    def wait(self, party: Participant[T], now: float) -> None:
         """A party wants a turn; one that waits already is not put in line twice."""
         if party.waits:
             return
@@ -159,7 +159,7 @@ class Turns(Generic[T]):
         self._arrivals += 1
         return self._arrivals
 
-    def next(self) -> Party[T] | None:
+    def next(self) -> Participant[T] | None:
         """Whose turn it is, None if nobody waits whose host has none. `done` must follow."""
         waiting = self._waiting
         while waiting:
@@ -169,13 +169,13 @@ class Turns(Generic[T]):
                 continue
             heapq.heappop(waiting)
             host.busy = True
-            party: Party[T] = heapq.heappop(host.waiting)[2]  # type: ignore[assignment]
+            party: Participant[T] = heapq.heappop(host.waiting)[2]  # type: ignore[assignment]
             party.waits = False
             self._count -= 1
             return party
         return None
 
-    def done(self, party: Party[T], seconds: float, now: float) -> None:
+    def done(self, party: Participant[T], seconds: float, now: float) -> None:
         """A turn is over. seconds: what it took, beside what is uncounted."""
         self.charge(party, seconds, now)
         self.settle(party, now)

@@ -14,7 +14,7 @@ import Pyro5.errors
 
 from ...constants import MIB
 from ..limits.turns import TURN
-from ..objects import Pending
+from ..objects import DeferredResult
 from .name_table import Record
 
 # How long a search may take, in seconds: 10,000 names take 30 ms with an ordinary regular expression.
@@ -23,7 +23,7 @@ LONGEST: Final = 0.5
 LARGEST: Final = 2 * MIB
 
 
-class NameSearch(Pending):
+class NameSearch(DeferredResult):
     """Finds the entries that match."""
 
     def __init__(

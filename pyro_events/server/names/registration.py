@@ -42,7 +42,7 @@ _REMEDY: Final = (
 )
 
 
-class Entry(enum.Enum):
+class EntryState(enum.Enum):
     """What the name server says of us."""
 
     OURS = "ours"
@@ -136,7 +136,7 @@ class Registration:
                     f"the name server at {self.where} does not enter the service: {error}"
                 ) from None
 
-    def check(self) -> Entry:
+    def check(self) -> EntryState:
         """Look whether the entry is still there and ours, and renew it if it is lost or stale.
 
         Whatever the name server does or answers, this raises nothing.
@@ -146,18 +146,18 @@ class Registration:
                 holder = _lookup(names)
                 if holder == self.uri:
                     self._said = ()
-                    return Entry.OURS
+                    return EntryState.OURS
                 if holder is not None and self._is_other(holder, False):
-                    return Entry.TAKEN
+                    return EntryState.TAKEN
                 with self._changing:
                     if not self._left:
                         names.register(EVENTSERVER_NAME, self.uri)
                 if holder is None:
                     self._say("the name server had forgotten the event service; it has been told again")
-                return Entry.RENEWED
+                return EntryState.RENEWED
         except Exception as error:  # of any class: it is the name server's trouble, and not the service's
             self._say("the name server cannot be asked: %s; it is asked again every few seconds", error)
-            return Entry.UNKNOWN
+            return EntryState.UNKNOWN
 
     def leave(self) -> None:
         """Remove the entry if it is ours."""

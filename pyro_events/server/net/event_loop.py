@@ -31,11 +31,11 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
     else:
         loop = uvloop.new_event_loop()
-    loop.set_exception_handler(_Complaints())
+    loop.set_exception_handler(_LoopErrors())
     return loop
 
 
-class _Complaints:
+class _LoopErrors:
     """What a loop does with errors that nobody is there to handle.
 
     asyncio complains of each connection that it cannot accept, again and again, with a traceback.

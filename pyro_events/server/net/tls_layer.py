@@ -52,7 +52,7 @@ class TlsMemory:
         """Whether they hold more than they may."""
         return self._held > self._most
 
-    def take(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """size: bytes that are held from now on, negative for less."""
         self._held += size
         self._reserve(size)
@@ -117,7 +117,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do what asyncio.Transport does, but do not derive from it.
         self._raw = cast(asyncio.Transport, transport)
-        self._memory.take(COST)
+        self._memory.reserve(COST)
         self._begin()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -132,7 +132,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
             self._pump()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._memory.take(-COST)
+        self._memory.reserve(-COST)
         self._closing = True
         if not self._secured:
             self._fail(error)

@@ -16,7 +16,7 @@ from ...wire.frames import Frame
 log = get_logger("pyro_events.delivery")
 
 
-def settled(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool) -> bool:
+def apply_answer(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool) -> bool:
     """Account for an answer; False if what is left of the batch must be sent again.
 
     event_only: whether it was sent as calls of `event`. Raises ProtocolError for an answer that does

@@ -32,10 +32,10 @@ ANEW_OPTION: Final = "anew"
 
 
 # Far more than a host and an object id need.
-MAX_URI: Final = 1000
+MAX_CALLBACK_URI: Final = 1000
 
 
-class Wishes(NamedTuple):
+class SubscribeOptions(NamedTuple):
     """The options of a subscribing call. options: for its backlog, not checked yet. call: the nonce of
     the call, None if it brought none. anew: whether to connect even if there is a link. name: what the
     subscriber is called, "" if that was not said."""
@@ -99,18 +99,18 @@ def _certified_name(host: str, address: str) -> str:
     return host if proper else address
 
 
-def read_wishes(options: Any) -> Wishes:
+def read_options(options: Any) -> SubscribeOptions:
     """The options of a subscribing call, ours and its backlog's apart.
 
     Raises TypeError or ValueError for what cannot be a name.
     """
     if not isinstance(options, Mapping):
-        return Wishes(options)
+        return SubscribeOptions(options)
     ours = {CALL_OPTION, ANEW_OPTION, NAME_KEY}
     rest = {name: value for name, value in options.items() if name not in ours}
     given = options.get(NAME_KEY)
     name = "" if given is None else checked_client_name(given)
-    return Wishes(rest, options.get(CALL_OPTION), bool(options.get(ANEW_OPTION)), name)
+    return SubscribeOptions(rest, options.get(CALL_OPTION), bool(options.get(ANEW_OPTION)), name)
 
 
 def names_of(subscriber: Any, caller: Caller, allowed: frozenset[str]) -> list[str]:
@@ -161,8 +161,9 @@ def check_uri(uri: str) -> None:
 
     Pyro5's regular expression takes quadratic time for some, and others spoil logs and statistics.
     """
-    if len(uri) > MAX_URI or not uri.isprintable():
-        raise ValueError(f"{uri[:60]!r}... is no Pyro URI: one has at most {MAX_URI} printable characters")
+    if len(uri) > MAX_CALLBACK_URI or not uri.isprintable():
+        most = f"it has at most {MAX_CALLBACK_URI} printable characters"
+        raise ValueError(f"{uri[:60]!r}... is not a Pyro URI: {most}")
 
 
 def _is_sequence(value: Any, length: int) -> bool:

@@ -24,7 +24,7 @@ CLOSE: Final = 0.0005
 MOMENT: Final = 0.001
 
 
-class Spacing:
+class Coalescer:
     """The time between the calls to one subscriber."""
 
     __slots__ = ("_close", "_close_until", "_loop", "_moment", "_send", "_timer")

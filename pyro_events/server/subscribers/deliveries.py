@@ -15,19 +15,19 @@ from ...broker.backlog import Backlog
 from ...broker.broker import Broker
 from ...constants import NOT_KNOWN
 from ...options import ServiceOptions
-from ..access import Doorkeeper
+from ..access import AccessControl
 from ..limits.admission import Admission
 from ..limits.block_rights import BlockRights
 from ..limits.turns import host_of
 from ..net.sockets import files_for_each
 from ..net.tls_layer import TLS_FULL
 from ..objects import Caller
-from .callback_address import Callback, Wishes
+from .callback_address import Callback, SubscribeOptions
 from .delivery import Delivery, DeliveryOwner
-from .reconnect_hint import Knocking
+from .reconnect_hint import ReconnectHint
 
 
-class LinksOwner(DeliveryOwner, Protocol):
+class DeliveriesOwner(DeliveryOwner, Protocol):
     """What links ask of and tell their engine. draining: whether the service takes nobody new."""
 
     draining: bool
@@ -36,7 +36,7 @@ class LinksOwner(DeliveryOwner, Protocol):
         """The bounds or the policy of a backlog may have changed."""
 
 
-class Links:
+class Deliveries:
     """The links to all subscribers of one service.
 
     deliveries: each link by its backlog. lingering: those whose subscriber has no subscription left,
@@ -44,21 +44,21 @@ class Links:
     """
 
     def __init__(
-        self, owner: LinksOwner, broker: Broker, doorkeeper: Doorkeeper, options: ServiceOptions
+        self, owner: DeliveriesOwner, broker: Broker, access: AccessControl, options: ServiceOptions
     ) -> None:
         self._owner = owner
         self._broker = broker
-        self._doorkeeper = doorkeeper
+        self._access = access
         self._options = options
         self._time = asyncio.get_running_loop().time
-        self.deliveries: dict[Backlog, Delivery] = {}
+        self.table: dict[Backlog, Delivery] = {}
         self._rights = BlockRights(options.block_suspension)
         self.lingering: dict[Delivery, float] = {}
         self.admission = Admission("subscribers", options, files_for_each)
-        self._knocking = Knocking(lambda subscriber: broker.find(subscriber) is not None)
+        self._reconnect_hint = ReconnectHint(lambda subscriber: broker.find(subscriber) is not None)
 
     def subscribe(
-        self, caller: Caller, callback: Callback, names: object, patterns: object, wishes: Wishes
+        self, caller: Caller, callback: Callback, names: object, patterns: object, wanted: SubscribeOptions
     ) -> None:
         """Subscribe an object, and connect to it unless a link exists.
 
@@ -68,28 +68,28 @@ class Links:
             raise ValueError("the event service is stopping; subscribe again when it is back")
         broker = self._broker
         link = self._checked_link(caller, callback.uri)
-        objection = self.admission.objection(caller.host) if link is None else None
+        reason_to_refuse = self.admission.reason_to_refuse(caller.host) if link is None else None
         if link is None and self._owner.client_tls is not None and self._owner.tls_memory.full:
-            objection = TLS_FULL
-        if objection is not None:
-            raise ValueError(objection)
-        proof = self._doorkeeper.proof_for(caller, callback.address[0], callback.object_id, wishes.call)
-        backlog = broker.subscribe(callback.uri, names, patterns, wishes.options, host_of(caller.host))
-        if link is not None and wishes.anew:
+            reason_to_refuse = TLS_FULL
+        if reason_to_refuse is not None:
+            raise ValueError(reason_to_refuse)
+        proof = self._access.proof_for(caller, callback.address[0], callback.object_id, wanted.call)
+        backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
+        if link is not None and wanted.anew:
             # It has lost our connection, which we might find out minutes later.
             link.close(Loss.GONE, "subscribed anew, because it had lost its connection")
-            backlog = broker.subscribe(callback.uri, names, patterns, wishes.options, host_of(caller.host))
-        if wishes.name:
-            backlog.name = wishes.name
-        if backlog in self.deliveries:
+            backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
+        if wanted.name:
+            backlog.name = wanted.name
+        if backlog in self.table:
             self._note_lingering(backlog)
             self._owner.configured(backlog)
         elif not broker.subscriptions(backlog):
             broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
         else:
-            self._rights.admit(backlog, callback.address, self._time())
+            self._rights.apply(backlog, callback.address, self._time())
             delivery = Delivery(self._owner, backlog, callback, self._options, proof, caller.host)
-            self.deliveries[backlog] = delivery
+            self.table[backlog] = delivery
             self.admission.add(caller.host)
             delivery.start()
 
@@ -110,21 +110,21 @@ class Links:
     def _checked_link(self, caller: Caller, uri: str) -> Delivery | None:
         """The link to a subscriber, None if there is none. Raises SecurityError if it is not the caller's."""
         backlog = self._broker.find(uri)
-        link = self.deliveries.get(backlog) if backlog is not None else None
+        link = self.table.get(backlog) if backlog is not None else None
         if link is not None:
-            self._doorkeeper.check_rights(caller, link.address[0], link.subscribed_from)
+            self._access.check_rights(caller, link.address[0], link.subscribed_from)
         return link
 
     def _note_lingering(self, backlog: Backlog) -> None:
         """Remember since when a subscriber has had no subscription left, if it has none."""
-        delivery = self.deliveries[backlog]
+        delivery = self.table[backlog]
         delivery.lingering = not self._broker.subscriptions(backlog)
         if not delivery.lingering:
             self.lingering.pop(delivery, None)
         else:
             self.lingering.setdefault(delivery, self._time())
 
-    def give_up(self, delivery: Delivery, reason: Loss, explanation: str) -> None:
+    def disconnect_unresponsive(self, delivery: Delivery, reason: Loss, explanation: str) -> None:
         """End a link because nothing comes from the subscriber, who may not hear of it."""
         # A plain object, which shows `event` alone, would not come back by itself.
         comes_back = delivery.takes_batches and not delivery.lingering
@@ -132,29 +132,29 @@ class Links:
         if reason is Loss.DEADLINE:
             self._suspend(delivery)
         if comes_back:
-            self._knocking.begin(delivery.backlog.subscriber, delivery.address)
+            self._reconnect_hint.begin(delivery.backlog.subscriber, delivery.address)
 
     def _suspend(self, delivery: Delivery) -> None:
         """It held up publishers for too long: whoever it may come back as cannot do so for a while."""
-        self._rights.suspend(delivery.address, self.deliveries, self._time())
-        for backlog, other in list(self.deliveries.items()):
+        self._rights.suspend(delivery.address, self.table, self._time())
+        for backlog, other in list(self.table.items()):
             if other.address == delivery.address:
                 self._owner.configured(backlog)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Called again and again: what was taken for a while is given back."""
-        self._rights.look(self._time())
+        self._rights.check(self._time())
 
     async def stop(self) -> None:
         """End all links."""
-        for delivery in list(self.deliveries.values()):
+        for delivery in list(self.table.values()):
             delivery.close(Loss.STOPPED)
-        await self._knocking.stop()
+        await self._reconnect_hint.stop()
 
-    def forget(self, delivery: Delivery, reason: Loss) -> None:
+    def remove(self, delivery: Delivery, reason: Loss) -> None:
         """A link is closed, and with it its subscriber forgotten; what waited for it is lost."""
-        if self.deliveries.pop(delivery.backlog, None) is not None:
+        if self.table.pop(delivery.backlog, None) is not None:
             self.admission.leave(delivery.subscribed_from)
         self.lingering.pop(delivery, None)
-        self._rights.forget(delivery.backlog)
+        self._rights.remove(delivery.backlog)
         self._broker.remove(delivery.backlog, reason)

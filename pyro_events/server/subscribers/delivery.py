@@ -35,9 +35,9 @@ from ...wire.passphrase import CallbackProof
 from ..limits.scheduler import Scheduler
 from ..net.sockets import descriptor, tune
 from ..net.tls_layer import OutgoingTls, TlsMemory
-from .acknowledgement import ends_connection, is_final, settled
+from .acknowledgement import apply_answer, ends_connection, is_final
 from .callback_address import Callback
-from .coalescing import FEW, FEW_BYTES, Spacing
+from .coalescing import FEW, FEW_BYTES, Coalescer
 from .connecting import connected, lost, no_answer, refused, takes_event_only, unanswered
 
 log = get_logger("pyro_events.delivery")
@@ -106,7 +106,7 @@ class Delivery(asyncio.Protocol):
         "_sent_at",
         "_seq",
         "_silent_pings",
-        "_spacing",
+        "_coalescer",
         "_task",
         "_transport",
         "_window",
@@ -143,7 +143,7 @@ class Delivery(asyncio.Protocol):
         self._reader = FrameReader(callbacks.GREETING_LIMITS)
         self._batches: list[Batch] = []  # a deque costs a small one ten times the memory
         self._event_only = False
-        self._spacing = Spacing(self._waited)
+        self._coalescer = Coalescer(self._waited)
         self._window = self._limit = 1
         self._fresh = False  # whether its policy is `latest`
         self._pace = 0.0  # seconds for an event
@@ -270,7 +270,7 @@ class Delivery(asyncio.Protocol):
         self._reader.limits = callbacks.ANSWER_LIMITS
         self.state = State.ACTIVE
         self.last_acknowledged = self._loop.time()
-        self.wake()
+        self.flush()
         self._owner.acknowledged(self)
 
     @property
@@ -287,7 +287,7 @@ class Delivery(asyncio.Protocol):
         self._fresh = self.backlog.overflow is Overflow.LATEST
         self._window = 1 if self._event_only or self._fresh else 2
 
-    def wake(self, patient: bool = True) -> bool:
+    def flush(self, patient: bool = True) -> bool:
         """Send what waits, as far as the subscriber keeps up; whether nothing waits any more.
 
         patient: of a few events in close succession the first goes at once and the others together.
@@ -307,16 +307,16 @@ class Delivery(asyncio.Protocol):
 
     def _wait(self) -> bool:
         # A backlog that is small holds up a publisher soon.
-        return not self.backlog.crowded and self._spacing.wait()
+        return not self.backlog.crowded and self._coalescer.wait()
 
     def _waited(self) -> None:
-        self.wake(patient=False)
+        self.flush(patient=False)
         self._owner.acknowledged(self)  # what is taken now makes room too
 
     def _send(self, batch: Batch) -> None:
         assert self._transport is not None
         self._seq = (self._seq + 1) & 0xFFFF
-        self._spacing.called()
+        self._coalescer.called()
         rows = batch.rows
         if self._event_only:
             self._transport.write(callbacks.write_event_batch(self._object_id, self._seq, rows))
@@ -334,7 +334,7 @@ class Delivery(asyncio.Protocol):
             raise Pyro5.errors.ProtocolError(f"it answered call {frame.seq} instead of {expected}")
         count = len(batch.rows)
         try:
-            done = settled(frame, batch, self.backlog, self._event_only)
+            done = apply_answer(frame, batch, self.backlog, self._event_only)
         except Pyro5.errors.ProtocolError as error:
             if is_final(str(error)):
                 raise
@@ -350,7 +350,7 @@ class Delivery(asyncio.Protocol):
             self._send(batch)
         self._adapt(count)
         # What is taken now makes room too: nobody is held up by a backlog that has some.
-        self.wake()
+        self.flush()
         self._owner.acknowledged(self)
 
     def _connect_again(self) -> None:
@@ -383,7 +383,7 @@ class Delivery(asyncio.Protocol):
         fitting = int(budget / max(self._pace, 1e-6))
         self._limit = max(1, min(fitting, 2 * max(self._limit, count), c.BATCH_EVENTS))
 
-    def beat(self) -> bool:
+    def heartbeat(self) -> bool:
         """Ask an idle subscriber for a sign of life; called every few seconds. False: it gave none."""
         if self.state is not State.ACTIVE or self._batches or self._transport is None:
             return True
@@ -409,7 +409,7 @@ class Delivery(asyncio.Protocol):
             return
         was, self.state = self.state, State.CLOSED
         self._stop_waiting()
-        self._spacing.end()
+        self._coalescer.end()
         if self._task is not None:
             self._task.cancel()
         if self._transport is not None:

@@ -32,7 +32,7 @@ _MOST_ABSENT: Final = 10_000
 Address = tuple[str, int]
 
 
-class Knocking:
+class ReconnectHint:
     """All knocking of one service."""
 
     def __init__(self, is_back: Callable[[str], bool]) -> None:

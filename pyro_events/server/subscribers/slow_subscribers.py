@@ -45,7 +45,7 @@ class SlowSubscribers:
         self._caught_up_after = caught_up_after
         self._episodes: dict[Backlog, _Episode] = {}
 
-    def look(self, backlogs: Iterable[Backlog], now: float) -> None:
+    def check(self, backlogs: Iterable[Backlog], now: float) -> None:
         """Log who has become slow, and who has caught up. backlogs: of all subscribers. now: in seconds."""
         before, self._episodes = self._episodes, {}
         for backlog in backlogs:

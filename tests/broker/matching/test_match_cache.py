@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_events.broker.matching.match_cache import ResultCache
+from pyro_events.broker.matching.match_cache import MatchCache
 
 
-def remember(cache: ResultCache[int], subject: str, *targets: int) -> None:
+def remember(cache: MatchCache[int], subject: str, *targets: int) -> None:
     cache.remember(subject, subject.casefold(), targets)
 
 
-def find(cache: ResultCache[int], subject: str) -> tuple[int, ...] | None:
+def find(cache: MatchCache[int], subject: str) -> tuple[int, ...] | None:
     found = cache.recent.get(subject)
     return cache.recall(subject, subject.casefold()) if found is None else found
 
 
 def test_what_was_put_in_is_found_as_it_was_spelled() -> None:
-    cache: ResultCache[int] = ResultCache(10)
+    cache: MatchCache[int] = MatchCache(10)
     remember(cache, "a", 1, 2)
     remember(cache, "A", 3)
     assert find(cache, "a") == (1, 2)
@@ -30,34 +30,34 @@ def test_what_was_put_in_is_found_as_it_was_spelled() -> None:
 
 @pytest.mark.parametrize("size", [0, 1])
 def test_without_room_nothing_is_remembered(size: int) -> None:
-    cache: ResultCache[int] = ResultCache(size)
+    cache: MatchCache[int] = MatchCache(size)
     remember(cache, "a", 1)
     assert find(cache, "a") is None
     assert len(cache) == 0
 
 
 def test_a_name_is_forgotten_in_all_spellings_and_alone() -> None:
-    cache: ResultCache[int] = ResultCache(20)
+    cache: MatchCache[int] = MatchCache(20)
     for subject in "a", "A", "straße", "STRASSE", "b":
         remember(cache, subject, 1)
-    cache.forget("a")
-    cache.forget("strasse")
-    cache.forget("unheard of")
+    cache.invalidate("a")
+    cache.invalidate("strasse")
+    cache.invalidate("unheard of")
     assert [subject for subject in ("a", "A", "straße", "STRASSE", "b") if find(cache, subject)] == ["b"]
 
 
 def test_a_name_is_forgotten_in_the_older_generation_too() -> None:
-    cache: ResultCache[int] = ResultCache(4)
+    cache: MatchCache[int] = MatchCache(4)
     remember(cache, "A", 1)
     remember(cache, "b", 2)
     remember(cache, "c", 3)  # now A and b are of the older generation
-    cache.forget("a")
+    cache.invalidate("a")
     assert find(cache, "A") is None
     assert find(cache, "b") == (2,)
 
 
 def test_a_flood_of_new_subjects_does_not_push_out_those_in_use() -> None:
-    cache: ResultCache[int] = ResultCache(10)
+    cache: MatchCache[int] = MatchCache(10)
     remember(cache, "in use", 1)
     remember(cache, "not in use", 2)
     for number in range(100):
@@ -68,7 +68,7 @@ def test_a_flood_of_new_subjects_does_not_push_out_those_in_use() -> None:
 
 
 def test_the_targets_are_bounded_too() -> None:
-    cache: ResultCache[int] = ResultCache(1000, targets=20)
+    cache: MatchCache[int] = MatchCache(1000, targets=20)
     for number in range(100):
         remember(cache, str(number), 1, 2, 3)
         assert len(cache) <= 6
@@ -77,7 +77,7 @@ def test_the_targets_are_bounded_too() -> None:
 
 
 def test_clear_forgets_everything() -> None:
-    cache: ResultCache[int] = ResultCache(4)
+    cache: MatchCache[int] = MatchCache(4)
     for subject in "abc":
         remember(cache, subject, 1)
     cache.clear()
@@ -86,11 +86,11 @@ def test_clear_forgets_everything() -> None:
 
 @given(st.integers(0, 9), st.lists(st.tuples(st.sampled_from("aAbBcCdD"), st.integers(-3, 5)), max_size=60))
 def test_what_is_found_is_what_was_put_in_last(size: int, steps: list[tuple[str, int]]) -> None:
-    cache: ResultCache[int] = ResultCache(size, targets=12)
+    cache: MatchCache[int] = MatchCache(size, targets=12)
     model: dict[str, tuple[int, ...]] = {}
     for subject, count in steps:
         if count < 0:
-            cache.forget(subject.casefold())
+            cache.invalidate(subject.casefold())
             model.pop(subject.lower(), None)
             model.pop(subject.upper(), None)
             continue

@@ -12,7 +12,7 @@ import pytest
 from Pyro5.errors import NamingError
 from Pyro5.nameserver import NameServerDaemon
 
-from pyro_events.client.connection.discovery import Finder, parse_uri
+from pyro_events.client.connection.discovery import ServiceLocator, parse_uri
 from pyro_events.constants import EVENTSERVER_NAME
 from pyro_events.errors import ServiceNotFoundError
 
@@ -34,8 +34,8 @@ def name_server() -> Iterator[NameServerDaemon]:
 
 
 def test_a_uri_is_taken_as_it_is() -> None:
-    finder = Finder(SERVICE)
-    assert [str(uri) for uri in finder.candidates()] == [SERVICE]
+    locator = ServiceLocator(SERVICE)
+    assert [str(uri) for uri in locator.candidates()] == [SERVICE]
     assert str(parse_uri(Pyro5.api.URI(SERVICE))) == SERVICE
 
 
@@ -87,7 +87,7 @@ def test_what_an_address_may_be(given: str, uri: str) -> None:
 )
 def test_what_is_no_address_is_refused(bad: str, reason: str) -> None:
     with pytest.raises(ValueError, match="looks like PYRO:Pyro.EventService@hostname:port") as caught:
-        Finder(bad)
+        ServiceLocator(bad)
     assert re.search(reason, str(caught.value)), caught.value
     assert repr(bad) in str(caught.value) and "HOST:PORT" in str(caught.value)
     assert caught.value.__suppress_context__
@@ -96,31 +96,31 @@ def test_what_is_no_address_is_refused(bad: str, reason: str) -> None:
 def test_two_places_to_look_contradict_each_other() -> None:
     for address in (SERVICE, "lab:9095", "PYRONAME:x@lab", "PYROMETA:x@lab"):
         with pytest.raises(ValueError, match="says already where to look, so ns_host would not be used"):
-            Finder(address, ns_host="lab")
+            ServiceLocator(address, ns_host="lab")
         with pytest.raises(ValueError, match="says already where to look, so ns_port would not be used"):
-            Finder(address, ns_port=9090)
+            ServiceLocator(address, ns_port=9090)
     with pytest.raises(TypeError, match="ns_port must be a port, an int, not str"):
-        Finder(ns_port="9090")  # type: ignore[arg-type]
+        ServiceLocator(ns_port="9090")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="ns_port=0 is no port"):
-        Finder(ns_port=0)
+        ServiceLocator(ns_port=0)
     with pytest.raises(ValueError, match="ns_host='lab:9090' holds a port"):
-        Finder(ns_host="lab:9090")
+        ServiceLocator(ns_host="lab:9090")
 
 
 def test_another_type_is_refused() -> None:
     with pytest.raises(TypeError, match="not bytes"):
-        Finder(b"PYRO:x@y:1")
+        ServiceLocator(b"PYRO:x@y:1")
 
 
 def test_the_name_server_is_asked(name_server: NameServerDaemon) -> None:
     name_server.nameserver.register(EVENTSERVER_NAME, SERVICE)
-    assert [str(uri) for uri in Finder().candidates()] == [SERVICE]
-    assert [str(uri) for uri in Finder("PYRONAME:" + EVENTSERVER_NAME).candidates()] == [SERVICE]
+    assert [str(uri) for uri in ServiceLocator().candidates()] == [SERVICE]
+    assert [str(uri) for uri in ServiceLocator("PYRONAME:" + EVENTSERVER_NAME).candidates()] == [SERVICE]
 
 
 def test_a_name_that_is_not_registered(name_server: NameServerDaemon) -> None:
     with pytest.raises(NamingError, match="knows no Pyro.EventService.*pyro_events.es.*es_uri") as caught:
-        list(Finder().candidates())
+        list(ServiceLocator().candidates())
     assert type(caught.value) is ServiceNotFoundError
 
 
@@ -128,7 +128,7 @@ def test_a_name_that_is_registered_within_the_delay(name_server: NameServerDaemo
     Pyro5.config.NS_LOOKUP_DELAY = 5.0
     timer = threading.Timer(0.05, name_server.nameserver.register, (EVENTSERVER_NAME, SERVICE))
     timer.start()
-    assert [str(uri) for uri in Finder().candidates()] == [SERVICE]
+    assert [str(uri) for uri in ServiceLocator().candidates()] == [SERVICE]
     timer.join()
 
 
@@ -138,30 +138,30 @@ def test_a_name_server_at_a_place_of_ones_own(
     name_server.nameserver.register(EVENTSERVER_NAME, SERVICE, metadata={"events"})
     port = Pyro5.config.NS_PORT
     Pyro5.config.NS_HOST, Pyro5.config.NS_PORT = "127.0.0.1", free_port()
-    for finder in (
-        Finder(ns_host="127.0.0.1", ns_port=port),
-        Finder(ns_port=port),
-        Finder("PYRONAME:Pyro.EventService", ns_host="127.0.0.1", ns_port=port),
-        Finder(f"PYRONAME:Pyro.EventService@127.0.0.1:{port}"),
-        Finder(f"PYROMETA:events@127.0.0.1:{port}"),
+    for locator in (
+        ServiceLocator(ns_host="127.0.0.1", ns_port=port),
+        ServiceLocator(ns_port=port),
+        ServiceLocator("PYRONAME:Pyro.EventService", ns_host="127.0.0.1", ns_port=port),
+        ServiceLocator(f"PYRONAME:Pyro.EventService@127.0.0.1:{port}"),
+        ServiceLocator(f"PYROMETA:events@127.0.0.1:{port}"),
     ):
-        assert [str(uri) for uri in finder.candidates()] == [SERVICE]
+        assert [str(uri) for uri in locator.candidates()] == [SERVICE]
     with pytest.raises(ServiceNotFoundError, match="knows no service with the metadata lab, other"):
-        list(Finder("PYROMETA:other,lab", ns_port=port).candidates())
+        list(ServiceLocator("PYROMETA:other,lab", ns_port=port).candidates())
 
 
 def test_no_name_server(free_port: Callable[[], int]) -> None:
     Pyro5.config.NS_PORT = Pyro5.config.NS_BCPORT = free_port()
     Pyro5.config.PREFER_IP_VERSION = 6  # Pyro5 then does not broadcast, which takes 2 s
     with pytest.raises(ServiceNotFoundError, match="no name server was found.*embed-ns.*es_uri"):
-        list(Finder().candidates())
+        list(ServiceLocator().candidates())
 
 
 def test_the_last_good_address_comes_before_the_name_server(name_server: NameServerDaemon) -> None:
     name_server.nameserver.register(EVENTSERVER_NAME, SERVICE)
-    finder = Finder()
+    locator = ServiceLocator()
     old = Pyro5.api.URI("PYRO:Pyro.EventService@127.0.0.1:1")
-    finder.was_good(old)
-    assert [str(uri) for uri in finder.candidates()] == [str(old), SERVICE]
-    finder.was_good(Pyro5.api.URI(SERVICE))
-    assert [str(uri) for uri in finder.candidates()] == [SERVICE]
+    locator.was_good(old)
+    assert [str(uri) for uri in locator.candidates()] == [str(old), SERVICE]
+    locator.was_good(Pyro5.api.URI(SERVICE))
+    assert [str(uri) for uri in locator.candidates()] == [SERVICE]

@@ -20,8 +20,8 @@ from fake_service import FakeService, fake_service
 from waiting import eventually
 
 from pyro_events.client.connection import connection as connection_module
-from pyro_events.client.connection.discovery import Finder
-from pyro_events.client.connection.reconnecting import Link
+from pyro_events.client.connection.discovery import ServiceLocator
+from pyro_events.client.connection.reconnecting import ReconnectingConnection
 from pyro_events.errors import (
     EventServiceError,
     MessageTooLargeError,
@@ -39,8 +39,8 @@ def fake() -> Iterator[FakeService]:
 
 
 @contextlib.contextmanager
-def linked(fake: FakeService) -> Iterator[Link]:
-    link = Link(Finder(fake.uri))
+def linked(fake: FakeService) -> Iterator[ReconnectingConnection]:
+    link = ReconnectingConnection(ServiceLocator(fake.uri))
     try:
         yield link
     finally:
@@ -50,7 +50,7 @@ def linked(fake: FakeService) -> Iterator[Link]:
 class Calling(threading.Thread):
     """Makes a call in a thread and keeps what came of it."""
 
-    def __init__(self, link: Link, *call: Any) -> None:
+    def __init__(self, link: ReconnectingConnection, *call: Any) -> None:
         super().__init__()
         self.link, self.arguments = link, call
         self.value: Any = None
@@ -86,8 +86,8 @@ def test_calls_and_their_sequence(fake: FakeService) -> None:
 def test_the_sequence_number_wraps(fake: FakeService) -> None:
     with linked(fake) as link:
         link.connect()
-        assert link._session is not None
-        link._session._seq = 0xFFFF
+        assert link._connection is not None
+        link._connection._seq = 0xFFFF
         calling = Calling(link, "f")
         connection = fake.next()
         seq, _, _ = connection.call()
@@ -97,7 +97,7 @@ def test_the_sequence_number_wraps(fake: FakeService) -> None:
 
 
 def test_nobody_listens(free_port: Callable[[], int]) -> None:
-    link = Link(Finder(f"PYRO:Pyro.EventService@127.0.0.1:{free_port()}"))
+    link = ReconnectingConnection(ServiceLocator(f"PYRO:Pyro.EventService@127.0.0.1:{free_port()}"))
     with pytest.raises(ServiceUnreachableError, match="cannot be reached") as caught:
         link.call("f")
     assert isinstance(caught.value, Pyro5.errors.CommunicationError)
@@ -107,7 +107,7 @@ def test_nobody_listens(free_port: Callable[[], int]) -> None:
 def test_a_stranger_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_module, "CONNECT_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        link = Link(Finder(f"PYRO:x@127.0.0.1:{listener.getsockname()[1]}"))
+        link = ReconnectingConnection(ServiceLocator(f"PYRO:x@127.0.0.1:{listener.getsockname()[1]}"))
         with pytest.raises(ServiceUnreachableError, match="does not answer as an event service: no answer"):
             link.connect()
 
@@ -145,7 +145,7 @@ def test_an_object_that_is_no_service() -> None:
         thread = threading.Thread(target=daemon.requestLoop)
         thread.start()
         with pytest.raises(ServiceUnreachableError, match="is no event service"):
-            Link(Finder(uri)).connect()
+            ReconnectingConnection(ServiceLocator(uri)).connect()
         daemon.shutdown()
         thread.join(10)
 
@@ -163,7 +163,7 @@ def test_a_stock_daemon_is_called_alike() -> None:
         uri = daemon.register(Service())
         thread = threading.Thread(target=daemon.requestLoop)
         thread.start()
-        link = Link(Finder(uri))
+        link = ReconnectingConnection(ServiceLocator(uri))
         assert link.call("publish_encoded", [["a", b"\x00"]]) == [["a", b"\x00"]]
         with pytest.raises(ValueError, match="empty") as caught:
             link.call("publish_encoded", [])
@@ -190,14 +190,14 @@ def test_a_unix_domain_socket(tmp_path: Path) -> None:
         uri = daemon.register(Service())
         thread = threading.Thread(target=daemon.requestLoop)
         thread.start()
-        link = Link(Finder(uri))
+        link = ReconnectingConnection(ServiceLocator(uri))
         assert link.call("publish_encoded", 5) == 5
         assert link.local_host == ""
         link.close()
         daemon.shutdown()
         thread.join(10)
     with pytest.raises(ServiceUnreachableError, match="cannot be reached"):
-        Link(Finder(uri)).connect()
+        ReconnectingConnection(ServiceLocator(uri)).connect()
 
 
 def test_a_connection_that_breaks_before_the_answer_is_not_repeated(fake: FakeService) -> None:
@@ -221,8 +221,8 @@ def test_a_service_that_left_meanwhile_costs_no_error(fake: FakeService) -> None
         link.connect()
         fake.next().close()
         link._used = 0.0  # as if it had been idle for long
-        assert link._session is not None
-        eventually(link._session.readable)
+        assert link._connection is not None
+        eventually(link._connection.readable)
         calling = Calling(link, "f")
         connection = fake.next()
         connection.answer(connection.call()[0], 7)
@@ -232,7 +232,7 @@ def test_a_service_that_left_meanwhile_costs_no_error(fake: FakeService) -> None
 def test_a_call_that_could_not_be_sent_goes_over_a_new_connection(fake: FakeService) -> None:
     with linked(fake) as link:
         link.connect()
-        old = link._session
+        old = link._connection
         assert old is not None
         linger = struct.pack("ii", 1, 0)
         first = fake.next()
@@ -261,12 +261,12 @@ def test_posted_calls_may_be_waited_for_in_any_order(fake: FakeService) -> None:
     from pyro_events.client.connection.reconnecting import packed_call
 
     with linked(fake) as link:
-        tickets = [link.post(packed_call("f", number)) for number in range(3)]
+        replies = [link.post(packed_call("f", number)) for number in range(3)]
         connection = fake.next()
-        for _ in tickets:
+        for _ in replies:
             seq, _, (number,) = connection.call()
             connection.answer(seq, number)
-        assert [link.wait(tickets[index]) for index in (2, 0, 1)] == [2, 0, 1]
+        assert [link.wait(replies[index]) for index in (2, 0, 1)] == [2, 0, 1]
 
 
 @pytest.mark.parametrize("seq, count", [(9, 1), (1, 2)], ids=["wrong number", "one too many"])
@@ -360,7 +360,7 @@ def test_no_description_at_all(described: Any) -> None:
 
 
 def test_close_wakes_a_waiting_call(fake: FakeService) -> None:
-    link = Link(Finder(fake.uri))
+    link = ReconnectingConnection(ServiceLocator(fake.uri))
     calling = Calling(link, "f")
     fake.next().call()
     link.close()
@@ -376,7 +376,7 @@ def test_a_call_that_makes_itself_ends_with_an_error(
 ) -> None:
     with linked(fake) as link:
         again = lambda self, call, deadline=None: link.call("again")  # noqa: E731
-        monkeypatch.setattr(connection_module.Session, "send", again)
+        monkeypatch.setattr(connection_module.Connection, "send", again)
         with pytest.raises(EventServiceError, match="in the middle of 8 others"):
             link.call("f")
         monkeypatch.undo()
@@ -405,8 +405,8 @@ def test_an_exception_of_the_programs_own_is_not_taken_for_the_sockets(fake: Fak
     mine = ConnectionResetError(104, "mine")
     with linked(fake) as link:
         link.connect()
-        assert link._session is not None
-        link._session.sock = Sent(link._session.sock)  # type: ignore[assignment]
+        assert link._connection is not None
+        link._connection.sock = Sent(link._connection.sock)  # type: ignore[assignment]
         with pytest.raises(ConnectionResetError) as caught:
             link.call("f")
         assert caught.value is mine

@@ -11,7 +11,7 @@ import pytest
 from waiting import eventually
 
 from pyro_events.client.daemon import accept_loop
-from pyro_events.client.daemon.accept_loop import AcceptServer
+from pyro_events.client.daemon.accept_loop import AcceptLoop
 
 
 class Housekept:
@@ -47,21 +47,21 @@ def served() -> list[socket.socket]:
 
 
 @pytest.fixture
-def server(served: list[socket.socket]) -> Iterator[AcceptServer]:
-    server = AcceptServer(Housekept(), "127.0.0.1", 0, served.append)
+def server(served: list[socket.socket]) -> Iterator[AcceptLoop]:
+    server = AcceptLoop(Housekept(), "127.0.0.1", 0, served.append)
     yield server
     server.shutdown()
     for sock in served:
         sock.close()
 
 
-def connect(server: AcceptServer) -> socket.socket:
+def connect(server: AcceptLoop) -> socket.socket:
     host, port = server.locationStr.split(":")
     return socket.create_connection((host, int(port)), 10)
 
 
 def test_out_of_descriptors_is_survived(
-    server: AcceptServer,
+    server: AcceptLoop,
     served: list[socket.socket],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -79,7 +79,7 @@ def test_out_of_descriptors_is_survived(
 
 
 def test_out_of_threads_a_connection_is_turned_away(
-    server: AcceptServer, served: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+    server: AcceptLoop, served: list[socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -90,19 +90,19 @@ def test_out_of_threads_a_connection_is_turned_away(
     assert not served
 
 
-def test_housekeeping(server: AcceptServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_housekeeping(server: AcceptLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accept_loop.config, "POLLTIMEOUT", 0.001)
     server.loop(lambda: server.daemon.count < 3)
     assert server.daemon.count == 3
 
 
-def test_a_stop_before_the_loop_ends_it(server: AcceptServer) -> None:
+def test_a_stop_before_the_loop_ends_it(server: AcceptLoop) -> None:
     server.begin()
     server.stop()
     server.loop()
 
 
-def test_closed_twice(server: AcceptServer) -> None:
+def test_closed_twice(server: AcceptLoop) -> None:
     server.close()
     server.close()
     server.stop()

@@ -111,7 +111,7 @@ def test_nothing_lingers_when_the_program_pauses(fake: FakeService, publisher: P
         for number in range(3):
             fast.publish("S", number)
             eventually(lambda number=number: len(service.batches) > number)
-        eventually(lambda: publisher._Publisher__outbox.resting)  # type: ignore[attr-defined]
+        eventually(lambda: publisher._Publisher__sender.resting)  # type: ignore[attr-defined]
         fast.publish("S", 3)
         eventually(lambda: len(service.batches) == 4)
     publisher.close()
@@ -121,7 +121,7 @@ def test_nothing_lingers_when_the_program_pauses(fake: FakeService, publisher: P
 def test_the_window_bounds_what_is_unacknowledged(
     fake: FakeService, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "LINGER", 60.0)  # so that every frame is a full one
+    monkeypatch.setattr(sender, "FLUSH_DELAY", 60.0)  # so that every frame is a full one
     connection = fake.next()
     sent = threading.Event()
 
@@ -196,9 +196,9 @@ def test_after_an_error_a_pipeline_goes_on(fake: FakeService, publisher: Publish
 def test_what_cannot_be_sent_says_so(fake: FakeService, publisher: Publisher) -> None:
     fake.next()
     fake.close()
-    link = publisher._Publisher__outbox.link  # type: ignore[attr-defined]
-    link._used = 0.0
-    eventually(link._session.readable)
+    connection = publisher._Publisher__sender.connection  # type: ignore[attr-defined]
+    connection._used = 0.0
+    eventually(connection._connection.readable)
     fast = publisher.pipeline()
     with pytest.raises(PipelineError, match=" 2 were not published") as caught, fast:
         fast.publish("S", 1)
@@ -216,7 +216,7 @@ def test_what_went_wrong_is_told_when_the_rest_is_known(
     fake: FakeService, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, raises: bool
 ) -> None:
     """An error that is known before the end of the block does not end it before the rest is acknowledged."""
-    monkeypatch.setattr(sender, "LINGER", 60.0)  # so that every frame is a full one
+    monkeypatch.setattr(sender, "FLUSH_DELAY", 60.0)  # so that every frame is a full one
     connection = fake.next()
 
     def serve() -> None:

@@ -14,8 +14,8 @@ from pyro_events.client.reconnect.reconnect_queue import (
     CROWDED,
     LASTING,
     MOST_DELAY,
-    Outages,
-    delay_after,
+    ReconnectQueue,
+    backoff,
 )
 
 HERE, THERE = "here", "there"
@@ -28,19 +28,19 @@ class One:
         self.willing = willing
         self.turns: list[float] = []
 
-    def summon(self, at: float) -> bool:
+    def grant_turn(self, at: float) -> bool:
         self.turns.append(at)
         return self.willing
 
 
 @pytest.fixture
-def outages() -> Iterator[Outages]:
-    outages = Outages()
+def outages() -> Iterator[ReconnectQueue]:
+    outages = ReconnectQueue()
     yield outages
     outages.reset()
 
 
-def in_line(outages: Outages, count: int, at: float = 0.0) -> list[One]:
+def in_line(outages: ReconnectQueue, count: int, at: float = 0.0) -> list[One]:
     """So many, who have lined up for the same address one after the other."""
     many = [One() for _ in range(count)]
     for one in many:
@@ -53,13 +53,13 @@ def summoned(many: list[One]) -> list[int]:
 
 
 def test_delays_grow_and_are_bounded() -> None:
-    assert 0.05 <= delay_after(0) <= 0.1
-    assert 0.1 <= delay_after(1) <= 0.2
+    assert 0.05 <= backoff(0) <= 0.1
+    assert 0.1 <= backoff(1) <= 0.2
     for failures in (3, 10, 5000):
-        assert MOST_DELAY / 2 <= delay_after(failures) <= MOST_DELAY
+        assert MOST_DELAY / 2 <= backoff(failures) <= MOST_DELAY
 
 
-def test_a_few_return_side_by_side_and_the_next_when_one_is_back(outages: Outages) -> None:
+def test_a_few_return_side_by_side_and_the_next_when_one_is_back(outages: ReconnectQueue) -> None:
     many = in_line(outages, AT_ONCE + 3, 7.0)
     assert summoned(many) == list(range(AT_ONCE))
     outages.succeeded(many[3])
@@ -73,11 +73,11 @@ def test_a_few_return_side_by_side_and_the_next_when_one_is_back(outages: Outage
 class Torn(One):
     """Has come back when it is summoned, and is lost again before its answer is heard."""
 
-    def __init__(self, outages: Outages) -> None:
+    def __init__(self, outages: ReconnectQueue) -> None:
         super().__init__()
         self.outages = outages
 
-    def summon(self, at: float) -> bool:
+    def grant_turn(self, at: float) -> bool:
         self.turns.append(at)
         if len(self.turns) > 1:
             return True
@@ -85,7 +85,7 @@ class Torn(One):
         return False
 
 
-def test_one_that_lines_up_anew_meanwhile_keeps_its_new_place(outages: Outages) -> None:
+def test_one_that_lines_up_anew_meanwhile_keeps_its_new_place(outages: ReconnectQueue) -> None:
     torn = Torn(outages)
     outages.line_up(torn, HERE, 1.0)
     assert torn.turns == [1.0, 5.0]
@@ -95,7 +95,7 @@ def test_one_that_lines_up_anew_meanwhile_keeps_its_new_place(outages: Outages) 
     assert summoned(many) == list(range(AT_ONCE))
 
 
-def test_after_a_failure_one_at_a_time_tries_with_growing_pauses(outages: Outages) -> None:
+def test_after_a_failure_one_at_a_time_tries_with_growing_pauses(outages: ReconnectQueue) -> None:
     many = in_line(outages, AT_ONCE + 2)
     for one in many[:AT_ONCE]:
         assert summoned(many) == list(range(AT_ONCE))
@@ -114,7 +114,7 @@ def test_after_a_failure_one_at_a_time_tries_with_growing_pauses(outages: Outage
     assert many[0].turns == [0.0, 0.0]
 
 
-def test_after_a_failure_that_lasts_the_pauses_are_much_longer(outages: Outages) -> None:
+def test_after_a_failure_that_lasts_the_pauses_are_much_longer(outages: ReconnectQueue) -> None:
     (one,) = in_line(outages, 1)
     for failures in range(6):
         outages.failed(one, 100.0, lasting=True)
@@ -122,7 +122,7 @@ def test_after_a_failure_that_lasts_the_pauses_are_much_longer(outages: Outages)
         assert pause / 2 <= one.turns[-1] - 100.0 <= pause
 
 
-def test_who_leaves_hands_over_to_the_next_at_the_time_that_was_due(outages: Outages) -> None:
+def test_who_leaves_hands_over_to_the_next_at_the_time_that_was_due(outages: ReconnectQueue) -> None:
     first, second = in_line(outages, 2)
     outages.failed(second, 10.0)
     outages.failed(first, 10.0)
@@ -134,7 +134,7 @@ def test_who_leaves_hands_over_to_the_next_at_the_time_that_was_due(outages: Out
     assert not outages._lines and not outages._places
 
 
-def test_who_does_not_want_its_turn_is_passed_over(outages: Outages) -> None:
+def test_who_does_not_want_its_turn_is_passed_over(outages: ReconnectQueue) -> None:
     many = in_line(outages, AT_ONCE)
     gone, last = One(willing=False), One()
     outages.line_up(gone, HERE, 0.0)
@@ -144,7 +144,7 @@ def test_who_does_not_want_its_turn_is_passed_over(outages: Outages) -> None:
     assert not outages.failed(gone, 1.0)
 
 
-def test_addresses_do_not_wait_for_each_other(outages: Outages) -> None:
+def test_addresses_do_not_wait_for_each_other(outages: ReconnectQueue) -> None:
     many = in_line(outages, AT_ONCE + 1)
     for one in many[:AT_ONCE]:
         outages.failed(one, 10.0)
@@ -158,7 +158,7 @@ def test_addresses_do_not_wait_for_each_other(outages: Outages) -> None:
     assert many[0].turns[-1] > 10.0
 
 
-def test_lining_up_again_is_going_to_the_end(outages: Outages) -> None:
+def test_lining_up_again_is_going_to_the_end(outages: ReconnectQueue) -> None:
     many = in_line(outages, AT_ONCE + 1)
     outages.line_up(many[0], HERE, 5.0)
     assert many[AT_ONCE].turns == [0.0] and many[0].turns == [0.0]
@@ -166,7 +166,7 @@ def test_lining_up_again_is_going_to_the_end(outages: Outages) -> None:
     assert many[0].turns == [0.0, 5.0]
 
 
-def test_who_is_not_in_line_is_no_concern(outages: Outages) -> None:
+def test_who_is_not_in_line_is_no_concern(outages: ReconnectQueue) -> None:
     stranger = One()
     outages.succeeded(stranger)
     outages.leave(stranger)
@@ -174,7 +174,7 @@ def test_who_is_not_in_line_is_no_concern(outages: Outages) -> None:
     assert stranger.turns == []
 
 
-def test_threads_ask_for_the_interpreter_more_rarely_while_there_is_a_crowd(outages: Outages) -> None:
+def test_threads_ask_for_the_interpreter_more_rarely_while_there_is_a_crowd(outages: ReconnectQueue) -> None:
     usual = sys.getswitchinterval()
     many = in_line(outages, AT_ONCE)
     assert sys.getswitchinterval() == usual
@@ -184,7 +184,7 @@ def test_threads_ask_for_the_interpreter_more_rarely_while_there_is_a_crowd(outa
     assert sys.getswitchinterval() == usual
 
 
-def test_a_crowd_that_sleeps_is_none(outages: Outages) -> None:
+def test_a_crowd_that_sleeps_is_none(outages: ReconnectQueue) -> None:
     usual = sys.getswitchinterval()
     many = in_line(outages, AT_ONCE + 5)
     for one in many[: AT_ONCE + 1]:
@@ -199,7 +199,7 @@ def test_a_crowd_that_sleeps_is_none(outages: Outages) -> None:
     assert sys.getswitchinterval() == usual
 
 
-def test_an_interval_that_the_program_sets_meanwhile_stays(outages: Outages) -> None:
+def test_an_interval_that_the_program_sets_meanwhile_stays(outages: ReconnectQueue) -> None:
     usual = sys.getswitchinterval()
     many = in_line(outages, AT_ONCE + 1)
     try:

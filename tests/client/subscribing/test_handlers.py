@@ -235,7 +235,7 @@ def test_an_on_reconnect_that_shows_only_when_it_is_called_is_logged(
 ) -> None:
     with Subscriber(es_uri=service.uri) as ticker:
         ticker.on_reconnect = lambda reason: kind(reason)  # type: ignore[method-assign]
-        inlet = ticker._Subscriber__inlet  # type: ignore[attr-defined]
-        monkeypatch.setattr(inlet.keeper, "arrived", lambda connection: "the service was restarted")
-        assert inlet.arrived(object())  # as the daemon tells it
+        receiver = ticker._Subscriber__receiver  # type: ignore[attr-defined]
+        monkeypatch.setattr(receiver.reconnector, "connected", lambda connection: "the service was restarted")
+        assert receiver.connected(object())  # as the daemon tells it
         eventually(lambda: "on_reconnect() failed" in caplog.text and "which nobody runs" in caplog.text)

@@ -10,7 +10,7 @@ import pytest
 
 from pyro_events.server.clients import invoke as invoke_module
 from pyro_events.server.clients.invoke import invoke, is_larger, written
-from pyro_events.server.objects import LARGE, Caller, Pending
+from pyro_events.server.objects import LARGE, Caller, DeferredResult
 from pyro_events.wire import calls
 from pyro_events.wire.calls import Call
 from pyro_events.wire.frames import INVOKE, MSGPACK, SERPENT, Frame
@@ -23,7 +23,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.made: list[Any] = []
-        self.pending: list[Pending] = []
+        self.pending: list[DeferredResult] = []
         self.waiting: list[Callable[[], None]] = []
         self.methods = {"now": self.now, "later": self.later, "fail": self.fail, LARGE: self.now}
 
@@ -38,9 +38,9 @@ class Desk:
         self.made.append(value)
         return 2 * value if twice else value
 
-    def later(self, caller: Caller) -> Pending:
+    def later(self, caller: Caller) -> DeferredResult:
         self.made.append("later")
-        self.pending.append(Pending())
+        self.pending.append(DeferredResult())
         return self.pending[-1]
 
     def fail(self, caller: Caller, error: Exception) -> None:

@@ -27,7 +27,7 @@ def admission(most: int, per_host: int = 0, files: int = 1000) -> Admission:
 def fill(admission: Admission, address: str) -> int:
     """How many of that host there can be."""
     count = 0
-    while admission.objection(address) is None:
+    while admission.reason_to_refuse(address) is None:
         admission.add(address)
         count += 1
     return count
@@ -36,10 +36,10 @@ def fill(admission: Admission, address: str) -> int:
 def test_one_host_may_take_half() -> None:
     crowd = admission(10)
     assert fill(crowd, "10.0.0.1") == 5
-    assert "10.0.0.1, as one host may: see --max-per-host" in str(crowd.objection("::ffff:10.0.0.1"))
+    assert "10.0.0.1, as one host may: see --max-per-host" in str(crowd.reason_to_refuse("::ffff:10.0.0.1"))
     assert fill(crowd, "10.0.0.2") == 5
-    assert "all 10 connections" in str(crowd.objection("10.0.0.3"))
-    assert "--max-connections" in str(crowd.objection("10.0.0.3"))
+    assert "all 10 connections" in str(crowd.reason_to_refuse("10.0.0.3"))
+    assert "--max-connections" in str(crowd.reason_to_refuse("10.0.0.3"))
     crowd.leave("10.0.0.1")
     assert fill(crowd, "10.0.0.1") == 1
     assert len(crowd) == 10
@@ -59,7 +59,7 @@ def test_addresses_of_one_network_are_one_host() -> None:
 def test_files_bound_them_too() -> None:
     crowd = admission(1000, per_host=1000, files=8)
     assert fill(crowd, "10.0.0.1") == 8
-    assert "ulimit -n" in str(crowd.objection("10.0.0.1"))
+    assert "ulimit -n" in str(crowd.reason_to_refuse("10.0.0.1"))
     assert fill(admission(1000, files=8), "10.0.0.1") == 4
 
 
@@ -67,7 +67,7 @@ def test_those_refused_are_counted_and_said_once(caplog: pytest.LogCaptureFixtur
     crowd = admission(1)
     fill(crowd, "10.0.0.1")
     for _ in range(9):
-        crowd.objection("10.0.0.2")
+        crowd.reason_to_refuse("10.0.0.2")
     assert crowd.refused == 10
     eventually(lambda: "connections refused" in caplog.text)
     assert caplog.text.count("refused") == 1

@@ -32,41 +32,41 @@ def test_whoever_comes_from_the_host_of_one_that_held_publishers_up_may_not_bloc
 ) -> None:
     rights, comes = BlockRights(60.0), backlog()
     rights.suspend(OFFENDER, {}, 100.0)
-    rights.look(159.0)
-    rights.admit(comes, address, 159.0)
+    rights.check(159.0)
+    rights.apply(comes, address, 159.0)
     assert (comes.overflow is Overflow.BLOCK) == may
-    rights.look(160.5)
+    rights.check(160.5)
     assert comes.overflow is Overflow.BLOCK
     late = backlog()
-    rights.admit(late, address, 161.0)
+    rights.apply(late, address, 161.0)
     assert late.overflow is Overflow.BLOCK
 
 
 def test_of_those_already_subscribed_only_the_same_daemon_loses_the_right() -> None:
     rights, sibling, neighbour = BlockRights(60.0), backlog(), backlog()
-    links: Any = {
+    deliveries: Any = {
         sibling: SimpleNamespace(address=OFFENDER),
         neighbour: SimpleNamespace(address=("10.0.0.1", 5001)),
     }
-    rights.suspend(OFFENDER, links, 100.0)
+    rights.suspend(OFFENDER, deliveries, 100.0)
     assert (sibling.overflow, neighbour.overflow) == (Overflow.DROP_OLDEST, Overflow.BLOCK)
 
 
 def test_the_options_that_it_asks_for_meanwhile_hold_afterwards() -> None:
     rights, comes = BlockRights(60.0), backlog("latest")
     rights.suspend(OFFENDER, {}, 100.0)
-    rights.admit(comes, OFFENDER, 101.0)
+    rights.apply(comes, OFFENDER, 101.0)
     assert comes.overflow is Overflow.LATEST
     comes.configure(BacklogOptions(overflow=Overflow.BLOCK))
     assert comes.overflow is Overflow.DROP_OLDEST
-    rights.look(161.0)
+    rights.check(161.0)
     assert comes.overflow is Overflow.BLOCK
 
 
 def test_one_that_is_gone_is_forgotten() -> None:
     rights, comes = BlockRights(60.0), backlog()
     rights.suspend(OFFENDER, {}, 100.0)
-    rights.admit(comes, OFFENDER, 101.0)
-    rights.forget(comes)
-    rights.look(161.0)
+    rights.apply(comes, OFFENDER, 101.0)
+    rights.remove(comes)
+    rights.check(161.0)
     assert comes.overflow is Overflow.DROP_OLDEST  # it is nobody's any more

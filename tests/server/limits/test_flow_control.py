@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyro_events.broker.accounting import TotalBytes
 from pyro_events.broker.backlog import Backlog
 from pyro_events.options import BacklogOptions
-from pyro_events.server.limits.flow_control import TOTAL, Holding, Publication
+from pyro_events.server.limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes
 
 
 def backlog(name: str) -> Backlog:
@@ -13,43 +13,43 @@ def backlog(name: str) -> Backlog:
 
 
 def test_a_publication_waits_for_all_of_its_obstacles() -> None:
-    holding, one, two = Holding(), backlog("one"), backlog("two")
-    held = Publication(holding, iter(()), 3, 0.0)
+    holding, one, two = BlockedPublishes(), backlog("one"), backlog("two")
+    held = BlockedPublish(holding, iter(()), 3, 0.0)
     holding.hold(held, [one, two, TOTAL], 10.0)
     assert holding.holds(one) and holding.holds(two) and holding.holds(TOTAL)
     assert holding.release(one) == []
     assert not holding.holds(one)
     assert holding.release(TOTAL) == []
     assert holding.release(two) == [held]
-    assert holding.look(20.0) == []
+    assert holding.check(20.0) == []
 
 
 def test_those_that_waited_longest_are_freed_first() -> None:
-    holding, one = Holding(), backlog("one")
-    held = [Publication(holding, iter(()), 0, 0.0) for _ in range(5)]
+    holding, one = BlockedPublishes(), backlog("one")
+    held = [BlockedPublish(holding, iter(()), 0, 0.0) for _ in range(5)]
     for number, each in enumerate(held):
         holding.hold(each, [one], float(number))
-    assert holding.look(10.0) == [(one, 10.0)]
+    assert holding.check(10.0) == [(one, 10.0)]
     assert holding.release(one) == held
     assert holding.release(one) == []
 
 
 def test_an_abandoned_publication_is_waited_for_no_longer() -> None:
-    holding, one = Holding(), backlog("one")
-    first, second = (Publication(holding, iter(()), 0, 0.0) for _ in range(2))
+    holding, one = BlockedPublishes(), backlog("one")
+    first, second = (BlockedPublish(holding, iter(()), 0, 0.0) for _ in range(2))
     holding.hold(first, [one, TOTAL], 1.0)
     holding.hold(second, [one], 2.0)
     first.abandon()
     assert first.abandoned
-    assert holding.look(5.0) == [(one, 3.0)]
+    assert holding.check(5.0) == [(one, 3.0)]
     assert holding.release(one) == [second]
     second.abandon()  # harmless when nothing holds it
 
 
 def test_a_settled_publication_hands_its_count_over_unless_it_was_abandoned() -> None:
-    holding = Holding()
+    holding = BlockedPublishes()
     counts: list[int] = []
-    done, gone = Publication(holding, iter(()), 4, 0.0), Publication(holding, iter(()), 5, 0.0)
+    done, gone = BlockedPublish(holding, iter(()), 4, 0.0), BlockedPublish(holding, iter(()), 5, 0.0)
     for each in (done, gone):
         each.when_done(counts.append)
     gone.abandon()
@@ -59,18 +59,18 @@ def test_a_settled_publication_hands_its_count_over_unless_it_was_abandoned() ->
 
 
 def test_publishers_that_give_up_and_come_again_do_not_begin_the_time_anew() -> None:
-    holding, one = Holding(), backlog("one")
+    holding, one = BlockedPublishes(), backlog("one")
     now = 0.0
     for _ in range(10):
-        impatient = Publication(holding, iter(()), 0, 0.0)
+        impatient = BlockedPublish(holding, iter(()), 0, 0.0)
         holding.hold(impatient, [one], now)
-        holding.look(now + 1.5)
+        holding.check(now + 1.5)
         impatient.abandon()
-        assert holding.look(now + 2.0) == []
+        assert holding.check(now + 2.0) == []
         now += 2.0
-    holding.hold(Publication(holding, iter(()), 0, 0.0), [one], now)
-    assert holding.look(now) == [(one, 15.0)]
+    holding.hold(BlockedPublish(holding, iter(()), 0, 0.0), [one], now)
+    assert holding.check(now) == [(one, 15.0)]
     holding.restart(one)  # it has moved
-    assert holding.look(now + 1.0) == [(one, 1.0)]
+    assert holding.check(now + 1.0) == [(one, 1.0)]
     assert holding.release(one)
     assert not holding.holds(one)

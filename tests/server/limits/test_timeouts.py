@@ -12,8 +12,8 @@ import pytest
 from pyro_events.broker.accounting import Loss, TotalBytes, queued_event
 from pyro_events.broker.backlog import Backlog
 from pyro_events.options import BacklogOptions, ServiceOptions
-from pyro_events.server.limits.flow_control import TOTAL, Holding, Publication
-from pyro_events.server.limits.timeouts import Deadlines
+from pyro_events.server.limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes
+from pyro_events.server.limits.timeouts import Timeouts
 
 OPTIONS = ServiceOptions(delivery_deadline=10, linger=5, frame_timeout=30, total_backlog_bytes=1000)
 
@@ -37,7 +37,7 @@ class FakeConnection:
     def abort(self) -> None:
         self.aborted = True
 
-    def look(self) -> None:
+    def check(self) -> None:
         self.looks += 1
 
 
@@ -57,30 +57,30 @@ class FakeDelivery:
     def close(self, reason: Loss, explanation: str = "") -> None:
         self.closed.append(reason)
 
-    def beat(self) -> bool:
+    def heartbeat(self) -> bool:
         self.beats += 1
         return self.alive
 
 
-class House:
-    """What deadlines may look at. begin: the loop's time when they were made."""
+class Limits:
+    """What the timeouts look at. begin: the loop's time when they were made."""
 
     def __init__(self, *deliveries: FakeDelivery) -> None:
         self.broker: Any = SimpleNamespace(
             backlog_bytes=0, most_bytes=OPTIONS.total_backlog_bytes, relieved=False
         )
-        self.holding = Holding()
-        self.links: Any = SimpleNamespace(
-            deliveries={each.backlog: each for each in deliveries},
+        self.holding = BlockedPublishes()
+        self.deliveries: Any = SimpleNamespace(
+            table={each.backlog: each for each in deliveries},
             lingering={},
-            give_up=self._give_up,
-            look=lambda: None,
+            disconnect_unresponsive=self._give_up,
+            check=lambda: None,
         )
         self.gone: list[FakeDelivery] = []
         self.enough = 1  # so many must go until publishers go on
         self.connections: Any = set()
         self.begin = asyncio.get_running_loop().time()
-        self.deadlines: Any = Deadlines(OPTIONS, self.broker, self.holding, self.links, self.connections)
+        self.timeouts: Any = Timeouts(OPTIONS, self.broker, self.holding, self.deliveries, self.connections)
 
     def _give_up(self, delivery: Any, reason: Loss, explanation: str) -> None:
         delivery.given_up.append(reason)
@@ -88,7 +88,7 @@ class House:
         self.broker.relieved = len(self.gone) >= self.enough
 
     def hold_up(self, *obstacles: Any) -> None:
-        self.holding.hold(Publication(self.holding, iter(()), 0, 0.0), obstacles, 0.0)
+        self.holding.hold(BlockedPublish(self.holding, iter(()), 0, 0.0), obstacles, 0.0)
 
 
 def in_a_loop(work: Callable[[], None]) -> None:
@@ -102,15 +102,15 @@ def in_a_loop(work: Callable[[], None]) -> None:
 
 def test_a_message_that_was_begun_must_be_finished() -> None:
     def work() -> None:
-        house, slow, fast, gone = House(), FakeConnection(), FakeConnection(), FakeConnection()
+        limits, slow, fast, gone = Limits(), FakeConnection(), FakeConnection(), FakeConnection()
         for each in (slow, fast, gone):
-            house.deadlines.watch(each, True)
-        house.deadlines.watch(fast, False)
-        house.deadlines.watch(gone, False)
-        house.deadlines.watch(gone, False)
-        house.deadlines.look(house.begin + 29)
+            limits.timeouts.watch(each, True)
+        limits.timeouts.watch(fast, False)
+        limits.timeouts.watch(gone, False)
+        limits.timeouts.watch(gone, False)
+        limits.timeouts.check(limits.begin + 29)
         assert slow.refusals == []
-        house.deadlines.look(house.begin + 40)
+        limits.timeouts.check(limits.begin + 40)
         assert slow.refusals == ["a message was begun and not finished in time"]
         assert fast.refusals == gone.refusals == []
 
@@ -125,17 +125,17 @@ def test_calls_that_are_held_up_go_the_largest_first_until_there_is_room(
     backlogs: int, half_read: int, who: list[int]
 ) -> None:
     def work() -> None:
-        house = House()
-        house.broker.backlog_bytes = backlogs
+        limits = Limits()
+        limits.broker.backlog_bytes = backlogs
         half = FakeConnection(buffered=half_read)
         if half_read:
-            house.deadlines.watch(half, True)
+            limits.timeouts.watch(half, True)
         clients = [FakeConnection(held=size) for size in (200, 400, 300, 0)]
-        house.connections.update(clients)
-        house.deadlines.look(house.begin)
+        limits.connections.update(clients)
+        limits.timeouts.check(limits.begin)
         assert not any(each.aborted for each in clients), "nothing is held up yet"
-        house.hold_up(TOTAL)
-        house.deadlines.look(house.begin)
+        limits.hold_up(TOTAL)
+        limits.timeouts.check(limits.begin)
         assert {number for number, each in enumerate(clients) if each.aborted} == set(who)
         assert len(half.refusals) == bool(half_read), "what is only half read goes first"
 
@@ -145,13 +145,13 @@ def test_calls_that_are_held_up_go_the_largest_first_until_there_is_room(
 @pytest.mark.parametrize(("held", "who"), [(0, []), (100, [0]), (500, [0, 1]), (1000, [0, 1, 2])])
 def test_half_read_messages_go_the_oldest_first_until_there_is_room(held: int, who: list[int]) -> None:
     def work() -> None:
-        house = House()
-        house.broker.backlog_bytes = held
+        limits = Limits()
+        limits.broker.backlog_bytes = held
         clients = [FakeConnection(400), FakeConnection(300), FakeConnection(300)]
         for each in clients:
-            house.deadlines.watch(each, True)
+            limits.timeouts.watch(each, True)
         for _ in range(2):
-            house.deadlines.look(house.begin)
+            limits.timeouts.check(limits.begin)
         assert [number for number, each in enumerate(clients) if each.refusals] == who
         assert all(len(each.refusals) < 2 for each in clients)
 
@@ -163,11 +163,11 @@ def test_answers_that_nobody_takes_go_the_largest_first_until_there_is_room(
     held: int, who: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     def work() -> None:
-        house = House()
-        house.broker.backlog_bytes = held
+        limits = Limits()
+        limits.broker.backlog_bytes = held
         clients = [FakeConnection(unsent=size) for size in (200, 450, 350, 0)]
-        house.connections.update(clients)
-        house.deadlines.bound_unsent()
+        limits.connections.update(clients)
+        limits.timeouts.bound_unsent()
         assert [number for number, each in enumerate(clients) if each.aborted] == who
         assert ("does not take its answers" in caplog.text) is bool(who)
 
@@ -189,9 +189,9 @@ def test_a_link_without_subscriptions_lingers_until_it_has_got_everything(
 ) -> None:
     def work() -> None:
         link = FakeDelivery(events, heard)
-        house = House(link)
-        house.links.lingering[link] = 0.0
-        house.deadlines.look(now)
+        limits = Limits(link)
+        limits.deliveries.lingering[link] = 0.0
+        limits.timeouts.check(now)
         assert link.closed == closed
 
     in_a_loop(work)
@@ -200,17 +200,17 @@ def test_a_link_without_subscriptions_lingers_until_it_has_got_everything(
 def test_whoever_holds_up_a_publisher_must_acknowledge_in_time() -> None:
     def work() -> None:
         silent, taking, other = FakeDelivery(1), FakeDelivery(1), FakeDelivery(1)
-        house = House(silent, taking, other)
-        house.hold_up(silent.backlog, taking.backlog)
-        house.hold_up(FakeDelivery().backlog)  # of a link that has just closed
-        house.deadlines.look(2)
+        limits = Limits(silent, taking, other)
+        limits.hold_up(silent.backlog, taking.backlog)
+        limits.hold_up(FakeDelivery().backlog)  # of a link that has just closed
+        limits.timeouts.check(2)
         taking.last_acknowledged = 3
-        house.deadlines.look(9)
+        limits.timeouts.check(9)
         assert silent.given_up == []
-        house.deadlines.look(11)
+        limits.timeouts.check(11)
         assert silent.given_up == [Loss.DEADLINE]
         assert taking.given_up == other.given_up == []
-        house.deadlines.look(22)
+        limits.timeouts.check(22)
         assert taking.given_up == [Loss.DEADLINE]
 
     in_a_loop(work)
@@ -222,21 +222,21 @@ def test_one_that_holds_nobody_up_since_another_had_to_go_stays(acknowledged: fl
 
     def work() -> None:
         first, second = FakeDelivery(1), FakeDelivery(1)
-        house = House(first, second)
-        house.hold_up(first.backlog, second.backlog)
-        house.hold_up(TOTAL)
-        give_up = house.links.give_up
+        limits = Limits(first, second)
+        limits.hold_up(first.backlog, second.backlog)
+        limits.hold_up(TOTAL)
+        disconnect_unresponsive = limits.deliveries.disconnect_unresponsive
 
         def give_up_and_release(*arguments: Any) -> None:
-            give_up(*arguments)
-            house.holding.release(first.backlog)
-            house.holding.release(second.backlog)
+            disconnect_unresponsive(*arguments)
+            limits.holding.release(first.backlog)
+            limits.holding.release(second.backlog)
 
-        house.links.give_up = give_up_and_release
-        house.deadlines.look(9)
+        limits.deliveries.disconnect_unresponsive = give_up_and_release
+        limits.timeouts.check(9)
         second.last_acknowledged = acknowledged
-        house.broker.relieved = True
-        house.deadlines.look(11)
+        limits.broker.relieved = True
+        limits.timeouts.check(11)
         assert (first.given_up, second.given_up) == ([Loss.DEADLINE], [])
 
     in_a_loop(work)
@@ -247,12 +247,12 @@ def test_one_that_has_just_acknowledged_is_given_the_deadline_anew() -> None:
 
     def work() -> None:
         busy = FakeDelivery(1)
-        house = House(busy)
+        limits = Limits(busy)
         for now in range(0, 100, 20):
-            held = Publication(house.holding, iter(()), 0, 0.0)
-            house.holding.hold(held, [busy.backlog], now + 11)
-            house.deadlines.look(now + 12)
-            house.deadlines.look(now + 19)
+            held = BlockedPublish(limits.holding, iter(()), 0, 0.0)
+            limits.holding.hold(held, [busy.backlog], now + 11)
+            limits.timeouts.check(now + 12)
+            limits.timeouts.check(now + 19)
             held.abandon()
             busy.last_acknowledged = now + 19.5
         assert busy.given_up == []
@@ -276,17 +276,17 @@ def test_when_the_total_is_full_those_go_that_hold_most_and_free_least(
 ) -> None:
     def work() -> None:
         idle, *waiting = FakeDelivery(), *map(FakeDelivery, events)
-        house = House(idle, *waiting)
-        house.enough = enough
-        house.hold_up(TOTAL)
-        house.deadlines.look(1)
+        limits = Limits(idle, *waiting)
+        limits.enough = enough
+        limits.hold_up(TOTAL)
+        limits.timeouts.check(1)
         for link, count in zip(waiting, acknowledged, strict=True):
             if count:
                 link.backlog.acknowledge(link.backlog.take(count, 100_000))
-        house.deadlines.look(9)
-        assert house.gone == []
-        house.deadlines.look(11)
-        assert [waiting.index(each) for each in house.gone] == who
+        limits.timeouts.check(9)
+        assert limits.gone == []
+        limits.timeouts.check(11)
+        assert [waiting.index(each) for each in limits.gone] == who
         assert idle.given_up == []
 
     in_a_loop(work)
@@ -295,17 +295,17 @@ def test_when_the_total_is_full_those_go_that_hold_most_and_free_least(
 def test_progress_is_measured_from_when_the_total_began_to_hold_publishers_up() -> None:
     def work() -> None:
         before, since = FakeDelivery(9), FakeDelivery(8)
-        house = House(before, since)
-        house.hold_up(TOTAL)
-        house.deadlines.look(1)
+        limits = Limits(before, since)
+        limits.hold_up(TOTAL)
+        limits.timeouts.check(1)
         before.backlog.acknowledge(before.backlog.take(8, 100_000))
-        house.holding.release(TOTAL)
-        held = Publication(house.holding, iter(()), 0, 0.0)
-        house.holding.hold(held, [TOTAL], 1.1)
-        house.deadlines.look(1.25)
+        limits.holding.release(TOTAL)
+        held = BlockedPublish(limits.holding, iter(()), 0, 0.0)
+        limits.holding.hold(held, [TOTAL], 1.1)
+        limits.timeouts.check(1.25)
         since.backlog.acknowledge(since.backlog.take(7, 100_000))
-        house.deadlines.look(12)
-        assert house.gone == [before]
+        limits.timeouts.check(12)
+        assert limits.gone == [before]
 
     in_a_loop(work)
 
@@ -313,9 +313,9 @@ def test_progress_is_measured_from_when_the_total_began_to_hold_publishers_up() 
 def test_a_full_total_that_nobody_is_to_blame_for_ends_nobody() -> None:
     def work() -> None:
         idle = FakeDelivery()
-        house = House(idle)
-        house.hold_up(TOTAL)
-        house.deadlines.look(11)
+        limits = Limits(idle)
+        limits.hold_up(TOTAL)
+        limits.timeouts.check(11)
         assert idle.given_up == []
 
     in_a_loop(work)
@@ -331,9 +331,9 @@ def test_they_look_again_and_again_until_they_are_stopped(monkeypatch: pytest.Mo
         active, silent = FakeDelivery(), FakeDelivery(alive=False)
         late, client = FakeDelivery(), FakeConnection()
         waiting = FakeConnection(held=2 * OPTIONS.total_backlog_bytes)  # for the pool, so nothing is held up
-        house = House(active, silent)
-        house.connections.update({client, waiting})
-        house.links.lingering[late] = 0.0
+        limits = Limits(active, silent)
+        limits.connections.update({client, waiting})
+        limits.deliveries.lingering[late] = 0.0
 
         def enough() -> None:
             if min(active.beats, client.looks, len(late.closed)) >= 3:
@@ -343,7 +343,7 @@ def test_they_look_again_and_again_until_they_are_stopped(monkeypatch: pytest.Mo
 
         enough()
         await asyncio.wait_for(looked, 10)
-        house.deadlines.stop()
+        limits.timeouts.stop()
         assert active.given_up == []
         assert set(silent.given_up) == {Loss.GONE}
         assert waiting.aborted and not client.aborted

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyro_events.server.limits.turns import HALF_LIFE, Party, Turns, host_of
+from pyro_events.server.limits.turns import HALF_LIFE, Participant, Turns, host_of
 
 HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 
@@ -38,11 +38,11 @@ class Model:
     def __init__(self) -> None:
         self.turns: Turns[int] = Turns()
         self.now = 0.0
-        self.parties: list[Party[int]] = []
+        self.parties: list[Participant[int]] = []
         self.hosts: list[str] = []
         self.used: list[tuple[int, float, float]] = []  # who, when, how much
         self.waiting: set[int] = set()
-        self.busy: dict[int, Party[int]] = {}
+        self.busy: dict[int, Participant[int]] = {}
 
     def join(self, host: str) -> None:
         self.parties.append(self.turns.join(host, len(self.parties), self.now))

@@ -23,35 +23,35 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(name_search, "monotonic", lambda: next(ticks) * 0.011)
 
 
-def searched(entries: Any, settled: list[Any]) -> NameSearch:
+def searched(entries: Any, apply_answer: list[Any]) -> NameSearch:
     search = NameSearch(entries, lambda name, record: name != "3", lambda found: [name for name, _ in found])
     assert search.begin() is search
-    search.when_done(settled.append)
+    search.when_done(apply_answer.append)
     return search
 
 
 def test_others_have_turns_between(caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> tuple[list[Any], int]:
-        settled: list[Any] = []
-        searched(ENTRIES, settled)
+        apply_answer: list[Any] = []
+        searched(ENTRIES, apply_answer)
         turns = 0
-        while not settled:
+        while not apply_answer:
             turns += 1
             await asyncio.sleep(0)
-        return settled, turns
+        return apply_answer, turns
 
-    settled, turns = asyncio.run(run())
-    assert settled == [["0", "1", "2", "4"]]
+    apply_answer, turns = asyncio.run(run())
+    assert apply_answer == [["0", "1", "2", "4"]]
     assert turns >= 4
 
 
 def test_one_that_takes_too_long_ends_with_advice() -> None:
     async def run() -> list[Any]:
-        settled: list[Any] = []
-        searched(itertools.repeat(ENTRIES[0]), settled)
-        while not settled:
+        apply_answer: list[Any] = []
+        searched(itertools.repeat(ENTRIES[0]), apply_answer)
+        while not apply_answer:
             await asyncio.sleep(0)
-        return settled
+        return apply_answer
 
     (error,) = asyncio.run(run())
     assert isinstance(error, Pyro5.errors.NamingError)

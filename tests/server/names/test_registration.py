@@ -19,7 +19,7 @@ from pyro_events import EVENTSERVER_NAME, EventServiceStarter, Publisher
 from pyro_events.errors import ServiceExistsError, ServiceNotFoundError
 from pyro_events.server import starter
 from pyro_events.server.names import registration
-from pyro_events.server.names.registration import Entry, Registration, is_alive
+from pyro_events.server.names.registration import EntryState, Registration, is_alive
 from pyro_events.wire.frames import CONNECT_OK, EXCEPTION, RESULT, SERPENT, write_frame
 
 MINE = f"PYRO:{EVENTSERVER_NAME}@127.0.0.1:1"
@@ -52,7 +52,7 @@ def test_entering_and_leaving(names: Proxy, mine: Registration) -> None:
     mine.leave()  # harmless before
     mine.enter(False)
     assert str(names.lookup(EVENTSERVER_NAME)) == MINE
-    assert mine.check() is Entry.OURS
+    assert mine.check() is EntryState.OURS
     mine.enter(False)  # again
     mine.leave()
     assert EVENTSERVER_NAME not in names.list()
@@ -74,7 +74,7 @@ def test_a_live_one_keeps_its_name(service: EventServiceStarter, names: Proxy, m
     mine.enter(True)
     assert str(names.lookup(EVENTSERVER_NAME)) == MINE
     names.register(EVENTSERVER_NAME, service.uri)
-    assert mine.check() is Entry.TAKEN
+    assert mine.check() is EntryState.TAKEN
     mine.leave()  # only an entry of its own
     assert str(names.lookup(EVENTSERVER_NAME)) == service.uri
 
@@ -82,9 +82,9 @@ def test_a_live_one_keeps_its_name(service: EventServiceStarter, names: Proxy, m
 def test_what_is_lost_is_renewed(names: Proxy, mine: Registration, free_port: Callable[[], int]) -> None:
     mine.enter(False)
     names.remove(EVENTSERVER_NAME)
-    assert mine.check() is Entry.RENEWED
+    assert mine.check() is EntryState.RENEWED
     names.register(EVENTSERVER_NAME, f"PYRO:{EVENTSERVER_NAME}@127.0.0.1:{free_port()}")
-    assert mine.check() is Entry.RENEWED
+    assert mine.check() is EntryState.RENEWED
     assert str(names.lookup(EVENTSERVER_NAME)) == MINE
 
 
@@ -98,7 +98,7 @@ def test_a_name_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> 
     daemon.shutdown()
     thread.join()
     daemon.close()
-    assert mine.check() is Entry.UNKNOWN
+    assert mine.check() is EntryState.UNKNOWN
     mine.leave()  # says so in the log, and no more
 
 
@@ -150,7 +150,7 @@ def test_a_stranger_cannot_have_the_service_connect_elsewhere(
             mine.enter(False)
             assert str(names.lookup(EVENTSERVER_NAME)) == MINE
             names.register(EVENTSERVER_NAME, f"PYRO:{EVENTSERVER_NAME}@{host}:{port}")
-            assert mine.check() is Entry.RENEWED
+            assert mine.check() is EntryState.RENEWED
             assert str(names.lookup(EVENTSERVER_NAME)) == MINE
         with pytest.raises(TimeoutError):
             elsewhere.accept()
@@ -161,11 +161,11 @@ def test_a_stranger_cannot_have_the_service_connect_elsewhere(
 def test_hosts_that_were_allowed_are_asked(port: int, names: Proxy) -> None:
     with EventServiceStarter("127.0.0.2", 0, use_ns=False) as other:
         names.register(EVENTSERVER_NAME, other.uri)
-        assert Registration(MINE, "127.0.0.1", port).check() is Entry.UNKNOWN  # not located yet
+        assert Registration(MINE, "127.0.0.1", port).check() is EntryState.UNKNOWN  # not located yet
         asking = Registration(MINE, "127.0.0.1", port, may_ask=frozenset({"127.0.0.2"}))
         with pytest.raises(ServiceExistsError):
             asking.enter(False)
-        assert asking.check() is Entry.TAKEN
+        assert asking.check() is EntryState.TAKEN
 
 
 def test_one_that_lets_nobody_in_does_not_count_where_anybody_can_write(
@@ -177,7 +177,7 @@ def test_one_that_lets_nobody_in_does_not_count_where_anybody_can_write(
             mine.enter(False)
         mine.enter(True)
         names.register(EVENTSERVER_NAME, other.uri)
-        assert mine.check() is Entry.RENEWED
+        assert mine.check() is EntryState.RENEWED
         assert str(names.lookup(EVENTSERVER_NAME)) == MINE
         assert is_alive(other.uri)  # as far as a guarded name server can be believed
 
@@ -191,7 +191,7 @@ def test_the_service_does_not_take_itself_for_another(host: str, port: int, name
         mine.uri, mine.listens_on = service.uri, (host, int(own))
         mine.enter(False)
         names.register(EVENTSERVER_NAME, spelled)
-        assert mine.check() is Entry.RENEWED
+        assert mine.check() is EntryState.RENEWED
         assert str(names.lookup(EVENTSERVER_NAME)) == service.uri
 
 
@@ -234,11 +234,11 @@ def test_whatever_a_name_server_answers_a_check_raises_nothing(answer: object, f
         mine.enter(True)
         fake.answers = [entered[0], write_frame(RESULT, flags, SERPENT, 1, serpent.dumps(answer)), entered[2]]
         began = time.process_time()
-        assert mine.check() in (Entry.RENEWED, Entry.UNKNOWN)
+        assert mine.check() in (EntryState.RENEWED, EntryState.UNKNOWN)
         assert time.process_time() - began < 1
         for greeting in {"meta": {"methods": 5}}, {"meta": answer}, answer, {"handshake": answer}:
             fake.answers = [write_frame(CONNECT_OK, 0, SERPENT, 0, serpent.dumps(greeting))]
-            assert mine.check() is Entry.UNKNOWN
+            assert mine.check() is EntryState.UNKNOWN
         mine.leave()
 
 
@@ -254,7 +254,7 @@ def test_whatever_a_check_meets_is_logged_once(mine: Registration, caplog: pytes
 
     mine._names = Failing  # type: ignore[assignment, method-assign]
     for _ in range(3):
-        assert mine.check() is Entry.UNKNOWN
+        assert mine.check() is EntryState.UNKNOWN
     mine.leave()
     eventually(lambda: "could not be removed" in caplog.text)
     assert caplog.text.count("cannot be asked: of any class") == 1

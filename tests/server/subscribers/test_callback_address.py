@@ -12,7 +12,12 @@ from Pyro5.api import URI, Proxy
 from Pyro5.serializers import serializers
 
 from pyro_events.server.objects import Caller
-from pyro_events.server.subscribers.callback_address import Wishes, names_of, read_subscriber, read_wishes
+from pyro_events.server.subscribers.callback_address import (
+    SubscribeOptions,
+    names_of,
+    read_options,
+    read_subscriber,
+)
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -96,14 +101,14 @@ def test_who_means_which_subscriber(proved: bool, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "wishes"),
+    ("options", "wanted"),
     [
-        (None, Wishes(None)),
-        ([1], Wishes([1])),
-        ({}, Wishes({})),
-        ({"backlog": 1}, Wishes({"backlog": 1})),
-        ({"backlog": 1, "ident_call": "x", "anew": True}, Wishes({"backlog": 1}, "x", True)),
+        (None, SubscribeOptions(None)),
+        ([1], SubscribeOptions([1])),
+        ({}, SubscribeOptions({})),
+        ({"backlog": 1}, SubscribeOptions({"backlog": 1})),
+        ({"backlog": 1, "ident_call": "x", "anew": True}, SubscribeOptions({"backlog": 1}, "x", True)),
     ],
 )
-def test_wishes(options: Any, wishes: Wishes) -> None:
-    assert read_wishes(options) == wishes
+def test_wishes(options: Any, wanted: SubscribeOptions) -> None:
+    assert read_options(options) == wanted

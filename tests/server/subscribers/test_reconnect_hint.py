@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyro_events.server.subscribers import reconnect_hint as module
-from pyro_events.server.subscribers.reconnect_hint import Knocking
+from pyro_events.server.subscribers.reconnect_hint import ReconnectHint
 from resilience.ports import free_port
 
 
@@ -27,7 +27,7 @@ def door() -> Iterator[socket.socket]:
 
 
 class Visits:
-    """What happens at a house: who has come back, and which attempts were made."""
+    """What happens: who has come back, and which attempts were made."""
 
     def __init__(self) -> None:
         self.back: set[str] = set()
@@ -38,12 +38,12 @@ class Visits:
         return subscriber in self.back
 
 
-def in_a_loop(work: Callable[[Visits, Knocking], Awaitable[None]]) -> Visits:
+def in_a_loop(work: Callable[[Visits, ReconnectHint], Awaitable[None]]) -> Visits:
     """Run a coroutine with a Knocking that is stopped afterwards, whose tasks must all have ended then."""
     visits = Visits()
 
     async def once() -> None:
-        knocking = Knocking(visits.is_back)
+        knocking = ReconnectHint(visits.is_back)
         await work(visits, knocking)
         assert not knocking._absent and not knocking._count
         await knocking.stop()
@@ -62,13 +62,13 @@ async def until(condition: Callable[[], object]) -> None:
     await asyncio.wait_for(wait(), 10)
 
 
-async def over(knocking: Knocking) -> None:
+async def over(knocking: ReconnectHint) -> None:
     """Wait until nobody is absent."""
     await until(lambda: not knocking._tasks)
 
 
 def test_somebody_comes_to_the_door_and_leaves_without_a_word(door: socket.socket) -> None:
-    async def work(visits: Visits, knocking: Knocking) -> None:
+    async def work(visits: Visits, knocking: ReconnectHint) -> None:
         knocking.begin("ticker", door.getsockname())
         await over(knocking)
 
@@ -82,7 +82,7 @@ def test_somebody_comes_to_the_door_and_leaves_without_a_word(door: socket.socke
 
 
 def test_nobody_knocks_where_the_subscriber_has_come_back(door: socket.socket) -> None:
-    async def work(visits: Visits, knocking: Knocking) -> None:
+    async def work(visits: Visits, knocking: ReconnectHint) -> None:
         knocking.begin("ticker", door.getsockname())
         visits.back.add("ticker")
         await over(knocking)
@@ -94,7 +94,7 @@ def test_nobody_knocks_where_the_subscriber_has_come_back(door: socket.socket) -
 
 
 def test_a_program_that_has_ended_is_let_be() -> None:
-    async def work(visits: Visits, knocking: Knocking) -> None:
+    async def work(visits: Visits, knocking: ReconnectHint) -> None:
         knocking.begin("ticker", ("127.0.0.1", free_port()))
         await over(knocking)
 
@@ -121,7 +121,7 @@ def test_doors_that_stay_shut_keep_nobody_from_the_others(
 ) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
 
-    async def work(visits: Visits, knocking: Knocking) -> None:
+    async def work(visits: Visits, knocking: ReconnectHint) -> None:
         for number in range(2 * module._AT_ONE_HOST):
             knocking.begin(f"shut {number}", shut)
         knocking.begin("ticker", door.getsockname())
@@ -140,7 +140,7 @@ def test_it_can_be_stopped_in_the_middle_of_an_attempt(shut: Any, loop: str) -> 
     visits = Visits()
 
     async def once() -> None:
-        knocking = Knocking(visits.is_back)
+        knocking = ReconnectHint(visits.is_back)
         knocking.begin("ticker", shut)
         await until(lambda: visits.asked)
         await knocking.stop()
@@ -156,7 +156,7 @@ def test_it_can_be_stopped_in_the_middle_of_an_attempt(shut: Any, loop: str) -> 
 def test_after_a_while_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KNOCK_FOR", 0.0)
 
-    async def work(visits: Visits, knocking: Knocking) -> None:
+    async def work(visits: Visits, knocking: ReconnectHint) -> None:
         knocking.begin("ticker", ("127.0.0.1", free_port()))
         await over(knocking)
 
@@ -166,7 +166,7 @@ def test_after_a_while_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_so_many_are_looked_for(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(module, "_MOST_ABSENT", 3)
 
-    async def work(visits: Visits, knocking: Knocking) -> None:
+    async def work(visits: Visits, knocking: ReconnectHint) -> None:
         for number in (1, 2, 2, 3, 4):
             knocking.begin(str(number), ("127.0.0.1", number))
         await over(knocking)

@@ -28,11 +28,11 @@ class Scene:
         while len(self.backlog):
             self.backlog.acknowledge(self.backlog.take(100, 1 << 20))
 
-    def look(self, seconds: float) -> None:
+    def check(self, seconds: float) -> None:
         end = self.now + seconds
         while self.now < end:
             self.now += 0.5
-            self.slow.look([self.backlog], self.now)
+            self.slow.check([self.backlog], self.now)
 
     def warning(self, text: str, *arguments: object, about: str) -> None:
         """In place of the log, which has at most one such line a second."""
@@ -47,12 +47,12 @@ def test_an_episode_is_two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, "block", 40)
     for episode in (1, 2):
         scene.push(40)
-        scene.look(10.0)
+        scene.check(10.0)
         assert scene.lines() == (episode, episode - 1)
         scene.take()
-        scene.look(4.0)
+        scene.check(4.0)
         assert scene.lines() == (episode, episode - 1)
-        scene.look(10.0)
+        scene.check(10.0)
         assert scene.lines() == (episode, episode)
     assert scene.texts[0] == "PYRO:s@h:1 is slow: 40 events wait for it"
 
@@ -61,9 +61,9 @@ def test_a_backlog_that_is_full_for_a_moment_is_not_worth_a_line(monkeypatch: py
     scene = Scene(monkeypatch, "block", 40)
     for _ in range(20):
         scene.push(40)
-        scene.look(0.5)
+        scene.check(0.5)
         scene.take()
-        scene.look(0.5)
+        scene.check(0.5)
     assert scene.lines() == (0, 0)
 
 
@@ -72,34 +72,34 @@ def test_a_display_behind_a_camera_is_one_episode(policy: str, monkeypatch: pyte
     """Its backlog of one is full most of the time, and empty whenever somebody looks at the wrong moment."""
     scene = Scene(monkeypatch, policy, 1)
     scene.push(2)
-    scene.look(2.0)
+    scene.check(2.0)
     for _ in range(50):
         scene.push(6)
         scene.take()
-        scene.look(0.5)
+        scene.check(0.5)
     assert scene.lines() == (1, 0)
-    scene.look(10.0)
+    scene.check(10.0)
     assert scene.lines() == (1, 1)
 
 
 def test_half_a_backlog_is_neither_slow_nor_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, "block", 40)
     scene.push(20)
-    scene.look(10.0)
+    scene.check(10.0)
     assert scene.lines() == (0, 0)
     scene.push(20)
-    scene.look(10.0)
+    scene.check(10.0)
     scene.take()
     scene.push(20)
-    scene.look(10.0)
+    scene.check(10.0)
     assert scene.lines() == (1, 0)
 
 
 def test_one_that_is_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, "block", 4)
     scene.push(4)
-    scene.look(2.0)
-    scene.slow.look([], scene.now)
+    scene.check(2.0)
+    scene.slow.check([], scene.now)
     scene.take()
-    scene.look(10.0)
+    scene.check(10.0)
     assert scene.lines() == (1, 0)
