@@ -138,6 +138,7 @@ def test_what_was_lost_for_good_does_not_hide_the_next_loss(stage: MakeStage) ->
     scene.strand()
     eventually(lambda: scene.server.clients() == 1, LONG, "the end of the subscription")
     eventually(lambda: scene.server.clients() == 2, LONG, "the subscription made again")
+    eventually(lambda: scene.victim.ask("report")["returns"], LONG, "that it knows it")
     scene.proxies[-1].reset()
     scene.recovered(time.monotonic(), patience=LONG)
     reports = scene.finish()

@@ -195,23 +195,23 @@ def test_overflow_policy_is_the_one_asked_for(start_service) -> None:
 
     class Slow(Collector):
         def event(self, event: Event) -> None:
-            may_go_on.wait(10)
+            may_go_on.wait(60)
             super().event(event)
 
     slow = Slow(service.uri)
     slow.subscribe("A")
     with listening(slow), Publisher(es_uri=service.uri) as publisher:
-        for number in range(5000):
+        for number in range(1000):
             publisher.publish("A", number)
         may_go_on.set()
         with Proxy(service.uri) as proxy:
             eventually(lambda: proxy.statistics()["waiting"] == 0, what="the end of the backlog")
         delivered = len(slow.events)
-        assert 5 <= delivered < 5000
+        assert 5 <= delivered < 1000
         assert slow.messages() == list(range(delivered))  # what found the backlog full was dropped
         publisher.publish("A", "after the gap")
         last = slow.wait(delivered + 1)[delivered]
-        assert (last.msg, last.seq, last.missed) == ("after the gap", 5001, 5000 - delivered)
+        assert (last.msg, last.seq, last.missed) == ("after the gap", 1001, 1000 - delivered)
 
 
 # Environment variables
