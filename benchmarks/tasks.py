@@ -99,8 +99,8 @@ class AddPatterns:
 
 
 @dataclass
-class Posts:
-    """A process with many subscribers of pyro_events that only acknowledge; see posts.py.
+class IdleSubscribers:
+    """A process with many subscribers of pyro_events that only acknowledge; see idle_subscribers.py.
 
     counts: how many there shall be after each line on standard input. subject: what all of them
     subscribe to; "" gives each a subject of its own.
@@ -110,7 +110,7 @@ class Posts:
     counts: list[int]
     subject: str
     stages: list[int] = field(default_factory=list)
-    role: str = "posts"
+    role: str = "subscribers"
 
 
 @dataclass
@@ -132,7 +132,7 @@ class Serve:
     role: str = "serve"
 
 
-Task = Listen | Publish | Watch | AddPatterns | Posts | Burst | Serve
+Task = Listen | Publish | Watch | AddPatterns | IdleSubscribers | Burst | Serve
 
 
 def to_line(task: Task) -> str:
@@ -152,7 +152,7 @@ def from_line(line: str) -> Task:
         "publish": Publish,
         "watch": Watch,
         "add": AddPatterns,
-        "posts": Posts,
+        "subscribers": IdleSubscribers,
         "burst": Burst,
         "serve": Serve,
     }

@@ -19,10 +19,10 @@ from collections.abc import Callable
 from typing import Any
 
 from . import tasks
+from .counter import Counter
 from .statistics import percentile
 from .systems import SYSTEMS
 from .systems.base import Publisher, message_of
-from .tally import Tally
 
 _writing = threading.Lock()
 
@@ -65,8 +65,8 @@ def _listen(task: tasks.Listen, orders: Orders) -> None:
     def report(stage: int, values: dict[str, Any]) -> None:
         say(stage=stage, **values)
 
-    tally = Tally(task.stages, report, system.decoder(task.kind), task.latency)
-    system.listen(task.address, task.kind, task.listeners, tally, lambda: say(ready=True))
+    counter = Counter(task.stages, report, system.decoder(task.kind), task.latency)
+    system.listen(task.address, task.kind, task.listeners, counter, lambda: say(ready=True))
 
 
 def _publish(task: tasks.Publish, orders: Orders) -> None:
@@ -136,10 +136,11 @@ def _serve(task: tasks.Serve, orders: Orders) -> None:
     SYSTEMS[task.system].serve(lambda address: say(address=address))
 
 
-def _posts(task: tasks.Posts, orders: Orders) -> None:
-    from .posts import keep_posts  # it imports pyro_events, which no peer's child shall have to carry
+def _idle_subscribers(task: tasks.IdleSubscribers, orders: Orders) -> None:
+    # Imported here, because it imports pyro_events, which would burden the children of the other systems.
+    from .idle_subscribers import keep_idle_subscribers
 
-    keep_posts(task, orders.wait, say)
+    keep_idle_subscribers(task, orders.wait, say)
 
 
 def _burst(task: tasks.Burst, orders: Orders) -> None:
@@ -154,7 +155,7 @@ _ROLES: dict[str, Callable[[Any, Orders], None]] = {
     "watch": _watch,
     "add": _add,
     "serve": _serve,
-    "posts": _posts,
+    "subscribers": _idle_subscribers,
     "burst": _burst,
 }
 

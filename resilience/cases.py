@@ -1,7 +1,7 @@
-"""The faults of the table: each happens to the victim's pair, or to the server, of one stage.
+"""The faults of the table: each happens to the affected subscriber's pair, or to the server, of one scenario.
 
 Knows: what is done, and what is then looked at. Must not know: which system it is done to, beyond what
-the stage says, or how the table looks.
+the scenario says, or how the table looks.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from .actors import pause
 from .ports import LOOPBACK
+from .processes import pause
 from .proxy import Proxy
-from .stage import Stage
+from .scenario import Scenario
 
 ALL: Final = ("ours", "mqtt", "mqtt-kept", "nats")
 
@@ -39,11 +39,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Case:
-    """A fault. seconds: how long it lasts, about. options: how the stage is set for it."""
+    """A fault. seconds: how long it lasts, about. options: how the scenario is set for it."""
 
     name: str
     title: str
-    play: Callable[[Stage, float], Measured]
+    play: Callable[[Scenario, float], Measured]
     seconds: float
     options: dict[str, Any] = field(default_factory=dict)
     systems: tuple[str, ...] = ALL
@@ -52,7 +52,7 @@ class Case:
 class _Watch:
     """Looks during a fault whether the server has noticed."""
 
-    def __init__(self, scene: Stage) -> None:
+    def __init__(self, scene: Scenario) -> None:
         self._scene = scene
         self._clients = scene.server.clients()
         self._since = time.monotonic()
@@ -67,32 +67,32 @@ class _Watch:
         return found
 
 
-def kill(scene: Stage, seconds: float) -> Measured:
-    earlier = set(scene.victim.ask("numbers", name="storm"))
+def kill(scene: Scenario, seconds: float) -> Measured:
+    earlier = set(scene.affected.ask("numbers", name="storm"))
     watch = _Watch(scene)
-    scene.victim.kill()
+    scene.affected.kill()
     detected = watch.during(seconds)
-    scene.start_victim()
+    scene.start_affected()
     return Measured(detected, scene.recovered(time.monotonic()), earlier=earlier)
 
 
-def freeze(scene: Stage, seconds: float) -> Measured:
+def freeze(scene: Scenario, seconds: float) -> Measured:
     watch = _Watch(scene)
-    scene.victim.freeze()
+    scene.affected.freeze()
     detected = watch.during(seconds)
-    scene.victim.thaw()
+    scene.affected.thaw()
     return Measured(detected, scene.recovered(time.monotonic()))
 
 
-def slow(scene: Stage, seconds: float) -> Measured:
+def slow(scene: Scenario, seconds: float) -> Measured:
     """It is slow all the time; how far it lags is in the note."""
     detected = _Watch(scene).during(seconds)
-    behind = scene.talker_of_victim.ask("report")["acknowledged"] - scene.victim.ask("report")["received"]
+    behind = scene.affected_publisher.ask("report")["acknowledged"] - scene.affected.ask("report")["received"]
     return Measured(detected, note=f"{behind} behind after {seconds:g} s")
 
 
-def _line(change: Callable[[Proxy], None]) -> Callable[[Stage, float], Measured]:
-    def play(scene: Stage, seconds: float) -> Measured:
+def _line(change: Callable[[Proxy], None]) -> Callable[[Scenario, float], Measured]:
+    def play(scene: Scenario, seconds: float) -> Measured:
         watch = _Watch(scene)
         for proxy in scene.proxies:
             change(proxy)
@@ -104,14 +104,14 @@ def _line(change: Callable[[Proxy], None]) -> Callable[[Stage, float], Measured]
     return play
 
 
-def kill_server(scene: Stage, seconds: float) -> Measured:
+def kill_server(scene: Scenario, seconds: float) -> Measured:
     scene.server.actor.kill()
     pause(seconds)
     scene.server.start()
     return Measured(recovered=scene.recovered(time.monotonic()))
 
 
-def stop_server(scene: Stage, seconds: float) -> Measured:
+def stop_server(scene: Scenario, seconds: float) -> Measured:
     begun = time.monotonic()
     scene.server.actor.signal(signal.SIGTERM)
     scene.server.actor.wait(20)
@@ -128,7 +128,7 @@ def _few_descriptors() -> None:
 _FEW: Final = {"before": _few_descriptors}
 
 
-def descriptors(scene: Stage, seconds: float) -> Measured:
+def descriptors(scene: Scenario, seconds: float) -> Measured:
     """A hundred connections to a server that may have 64 descriptors; then a new client."""
     server = scene.server
     with ExitStack() as stack:
@@ -138,10 +138,10 @@ def descriptors(scene: Stage, seconds: float) -> Measured:
         pause(seconds)
         share = (server.actor.processor_seconds() - used) / (time.monotonic() - begun)
     released = time.monotonic()
-    talker = scene.talker("somebody")
-    talker.ready()
+    publisher = scene.publisher("somebody")
+    publisher.ready()
     recovered = time.monotonic() - released
-    scene.cast.dismiss(talker)
+    scene.cast.dismiss(publisher)
     return Measured(recovered=recovered, note=f"{100 * share:.0f} % of a processor meanwhile")
 
 

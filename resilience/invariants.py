@@ -1,6 +1,6 @@
 """What must hold after every fault, as lists of what does not: empty is good.
 
-Knows: the reports of talkers and listeners, the service's statistics(), and resources. Must not know:
+Knows: the reports of publishers and listeners, the service's statistics(), and resources. Must not know:
 which fault it was.
 
 I1 every event is accounted for; I2 nothing twice, each publisher's order kept; I3 threads, descriptors
@@ -63,30 +63,30 @@ def resources(before: Mapping[str, int], after: Mapping[str, int], memory: int =
     return found
 
 
-def unharmed(talker: Report, listener: Report) -> list[str]:
+def unharmed(publisher: Report, listener: Report) -> list[str]:
     """The part of I4 that holds even where publishers are held up: nothing is lost."""
     found = []
-    if listener["received"] != talker["acknowledged"]:
-        found.append(f"I4: {talker['acknowledged']} acknowledged, {listener['received']} received")
-    if talker["unknown"] or talker["failed"]:
-        found.append(f"I4: publishing failed: {talker['errors']}")
+    if listener["received"] != publisher["acknowledged"]:
+        found.append(f"I4: {publisher['acknowledged']} acknowledged, {listener['received']} received")
+    if publisher["unknown"] or publisher["failed"]:
+        found.append(f"I4: publishing failed: {publisher['errors']}")
     return found
 
 
-def healthy(usual: Report, talker: Report, listener: Report) -> list[str]:
+def healthy(usual: Report, publisher: Report, listener: Report) -> list[str]:
     """I4 and I5. usual: the listener's report of the time before the fault."""
-    found = unharmed(talker, listener)
-    noise = _PASSES * talker["noise"]
+    found = unharmed(publisher, listener)
+    noise = _PASSES * publisher["noise"]
     if listener["p99"] > max(2 * usual["p99"], LATENESS) + noise:
         found.append(f"I4: late: {listener['p99']:.3f} s, usually {usual['p99']:.3f} s (99th percentile)")
-    return found + held_up(talker)
+    return found + held_up(publisher)
 
 
-def held_up(talker: Report) -> list[str]:
+def held_up(publisher: Report) -> list[str]:
     """I5."""
-    longest = max(talker["longest"], talker["waiting"])
-    if longest > HELD_UP + _PASSES * talker["noise"]:
-        return [f"I5: an acknowledgement took {longest:.3f} s, the machine {talker['noise']:.3f} s"]
+    longest = max(publisher["longest"], publisher["waiting"])
+    if longest > HELD_UP + _PASSES * publisher["noise"]:
+        return [f"I5: an acknowledgement took {longest:.3f} s, the machine {publisher['noise']:.3f} s"]
     return []
 
 
@@ -96,10 +96,10 @@ def handled(name: str, complaints: str) -> list[str]:
     return [f"I6: {name}: {complaints[max(0, match.start() - 300) :][:1500]}"] if match else []
 
 
-def promises(statistics: Report, talkers: list[Report]) -> list[str]:
+def promises(statistics: Report, publishers: list[Report]) -> list[str]:
     """I1 against the other side's books: what publishers were promised is what was accepted."""
-    promised = sum(talker["promised"] for talker in talkers)
-    unknown = sum(talker["unknown"] for talker in talkers)
+    promised = sum(publisher["promised"] for publisher in publishers)
+    unknown = sum(publisher["unknown"] for publisher in publishers)
     accepted = statistics["accepted"]
     # A publish counts only what was queued: what was dropped at once was accepted, numbered and lost.
     dropped = sum(statistics["lost"].get(reason, 0) for reason in ("drop-newest", "disconnect"))

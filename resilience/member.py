@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .actors import Actor, Cast
 from .ports import LOOPBACK
+from .processes import Actor, Cast
 from .proxy import Proxy
 from .servers import Server
 
@@ -54,7 +54,7 @@ class Member:
     def start(self) -> None:
         """Start the process; it has subscribed when this returns."""
         self.actor = self._cast.python(
-            *("-m", "resilience.listener", self._system, self.address, *self._options),
+            *("-m", "resilience.subscriber", self._system, self.address, *self._options),
             name=f"the listener to {self.subject}",
             env=self._env,
         )

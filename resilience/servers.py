@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import invariants
-from .actors import Actor, Cast, pause, until
 from .ports import LOOPBACK, free_port
+from .processes import Actor, Cast, pause, until
 
 _MOSQUITTO: Final = """\
 listener {port} 127.0.0.1

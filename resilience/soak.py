@@ -1,9 +1,9 @@
 """The soak: mixed load and mixed faults for as long as you like, and then the books.
 
 Knows: which faults a service must live through without a restart. Must not know: how one is made
-(mischief.py does).
+(fault_injection.py does).
 
-A calm pair that must not notice anything; victims with each overflow policy, behind bad lines of their
+A calm pair that must not notice anything; subscribers with each overflow policy, behind bad lines of their
 own; every second or so one of the faults, chosen by the seed. The service is never restarted, so its
 books must be exact from the first event to the last.
 """
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import invariants
-from .actors import Actor, Cast, end_in_order, until
+from .fault_injection import FAULTS, Scene
 from .member import Member
-from .mischief import MISCHIEF, Scene
+from .processes import Actor, Cast, end_in_order, until
 from .servers import Ours
 
 # Shorter than the defaults, so that every minute has many of each.
@@ -34,7 +34,7 @@ POLICIES: Final[tuple[dict[str, Any], ...]] = (
     {"overflow": "latest", "backlog": 50},
     {"overflow": "disconnect", "backlog": 300},
 )
-# Publishes a second: of the calm talker and of each that talks to a victim.
+# Publishes a second: of the calm publisher and of each that talks to a affected.
 RATE: Final = 100
 PAUSE: Final = 1.0  # between two faults, at most
 # What memory may grow by, in KiB, for each million events (I3), and what the allocator may keep.
@@ -63,27 +63,29 @@ class Soak:
         audience = Member(self.cast, self.server, "ours", "calm")
         audience.start()
         self.calm = audience.actor
-        self.talkers = [self._talker("calm"), *[self._talker(member.subject) for member in self.members]]
+        self.publishers = [self._talker("calm"), *[self._talker(member.subject) for member in self.members]]
         for member in self.members:
             member.start()
-        for talker in self.talkers:
-            talker.ready()
-            talker.ask("start")
+        for publisher in self.publishers:
+            publisher.ready()
+            publisher.ask("start")
         until(lambda: self.calm.ask("report")["received"] > RATE, 30, "the first events")
         self.usual = self.calm.ask("report")
-        self.talkers[0].ask("forget_times")
+        self.publishers[0].ask("forget_times")
         self.scene = Scene(self.cast, self.server, self.members, self.chance)
 
     def _talker(self, subject: str) -> Actor:
         arguments = ["ours", self.server.address, subject, str(RATE), subject]
-        return self.cast.python("-m", "resilience.talker", *arguments, name=f"the talker about {subject}")
+        return self.cast.python(
+            "-m", "resilience.publisher", *arguments, name=f"the publisher about {subject}"
+        )
 
     def misbehave(self) -> None:
         """One fault, from its beginning to its end."""
-        name = self.chance.choice(sorted(MISCHIEF))
+        name = self.chance.choice(sorted(FAULTS))
         self.faults[name] = self.faults.get(name, 0) + 1
         begun = time.monotonic()
-        MISCHIEF[name](self.scene)
+        FAULTS[name](self.scene)
         self.diary.append((begun, time.monotonic(), name))
         self.scene.wait(self.chance.uniform(0, PAUSE))
 
@@ -109,7 +111,7 @@ class Soak:
                 until(lambda one=member: one.actor.ask("fresh", sent_after=since), 30, "an event")  # type: ignore[misc]
             except TimeoutError:
                 self.found.append(f"C27: {member.subject} did not come back")
-        talked = [talker.ask("stop") for talker in self.talkers]
+        talked = [publisher.ask("stop") for publisher in self.publishers]
         until(lambda: not self.server.statistics()["waiting"], 30, "all events to be delivered")
         heard = self.calm.ask("report")
         self.found += invariants.healthy(self.usual, talked[0], heard)

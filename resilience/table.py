@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from .actors import ROOT, end_in_order
 from .cases import CASES, Case
 from .clients import client
+from .processes import ROOT, end_in_order
+from .scenario import Scenario
 from .servers import program
-from .stage import Stage
 
 TITLES: Final = {
     "ours": "pyro_events",
@@ -65,7 +65,7 @@ def play(case: Case, system: str, seed: int) -> Row:
     row = Row(case.name, system)
     with (
         tempfile.TemporaryDirectory() as folder,
-        Stage(Path(folder), system, seed=seed, **case.options) as scene,
+        Scenario(Path(folder), system, seed=seed, **case.options) as scene,
     ):
         try:
             measured = case.play(scene, case.seconds)
@@ -73,13 +73,13 @@ def play(case: Case, system: str, seed: int) -> Row:
             row.note = f"gave up: {str(error).splitlines()[0]}"
             return row
         reports = scene.finish(60)
-        promised = set(scene.talker_of_victim.ask("numbers"))
-        came = measured.earlier | set(scene.victim.ask("numbers", name="storm"))
+        promised = set(scene.affected_publisher.ask("numbers"))
+        came = measured.earlier | set(scene.affected.ask("numbers", name="storm"))
         row.detected, row.recovered, row.note = measured.detected, measured.recovered, measured.note
         row.promised, row.lost = len(promised), len(promised - came)
-        row.duplicates = reports["victim"]["duplicates"]
+        row.duplicates = reports["affected"]["duplicates"]
         row.told = _told(system, reports)
-        row.held = max(reports["calm talker"]["longest"], reports["calm talker"]["waiting"])
+        row.held = max(reports["calm publisher"]["longest"], reports["calm publisher"]["waiting"])
         if system == "ours":
             row.wrong = scene.verdict(reports, restarted=case.name.startswith("server"))
     return row
@@ -89,14 +89,16 @@ def _told(system: str, reports: dict[str, Any]) -> str:
     """What the programs learned about their loss."""
     if system != "ours":
         return "no"
-    victim, talker = reports["victim"], reports["talker"]
+    affected, publisher = reports["affected"], reports["publisher"]
     parts = []
-    if victim["missed"]:
-        parts.append(f"{victim['missed']} by number")
-    if victim["unknown"]:
-        parts.append("some are missing" + (f" ({victim['unknown']} times)" if victim["unknown"] > 1 else ""))
-    if talker["unheard"]:
-        parts.append(f"publisher: nobody listened to {talker['unheard']}")
+    if affected["missed"]:
+        parts.append(f"{affected['missed']} by number")
+    if affected["unknown"]:
+        parts.append(
+            "some are missing" + (f" ({affected['unknown']} times)" if affected["unknown"] > 1 else "")
+        )
+    if publisher["unheard"]:
+        parts.append(f"publisher: nobody listened to {publisher['unheard']}")
     return ", ".join(parts) or "–"
 
 

@@ -77,28 +77,28 @@ def test_subjects_recur_or_are_fresh() -> None:
 
 
 def test_tally_reports_each_stage_once() -> None:
-    from benchmarks.tally import Tally
+    from benchmarks.counter import Counter
 
     reached: list[int] = []
-    tally = Tally([2, 3], lambda stage, values: reached.append(stage), json.loads)
+    counter = Counter([2, 3], lambda stage, values: reached.append(stage), json.loads)
     for _ in range(4):
-        tally.take(b"[1]")
+        counter.take(b"[1]")
     assert reached == [0]
-    tally.take(b"[1]")
-    tally.take(b"[1]")
+    counter.take(b"[1]")
+    counter.take(b"[1]")
     assert reached == [0, 1]
-    bulk = Tally([2, 3], lambda stage, values: reached.append(stage), json.loads)
+    bulk = Counter([2, 3], lambda stage, values: reached.append(stage), json.loads)
     bulk.add(4)
     bulk.add(1)
     assert reached == [0, 1, 0, 1]
 
 
 def test_tally_measures_latency() -> None:
-    from benchmarks.tally import Tally
+    from benchmarks.counter import Counter
 
     seen: list[list[int]] = []
-    tally = Tally([1], lambda stage, values: seen.append(values["latencies"]), json.loads, latency=True)
-    tally.take(json.dumps(["SUN", time.perf_counter_ns()]))
+    counter = Counter([1], lambda stage, values: seen.append(values["latencies"]), json.loads, latency=True)
+    counter.take(json.dumps(["SUN", time.perf_counter_ns()]))
     assert len(seen) == 1
     assert 0 < seen[0][0] < 1_000_000_000
 

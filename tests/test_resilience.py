@@ -15,9 +15,9 @@ import pytest
 from waiting import eventually
 
 from resilience import invariants
-from resilience.metronome import Metronome
 from resilience.proxy import Proxy
 from resilience.record import Record, percentile
+from resilience.scheduler_lag import SchedulerLag
 
 
 @contextmanager
@@ -187,12 +187,12 @@ def test_percentile() -> None:
 
 
 def test_a_metronome_is_late_when_the_machine_is() -> None:
-    metronome = Metronome()
+    lag = SchedulerLag()
     try:
-        eventually(lambda: metronome.late > 0, 5.0)
-        metronome.reset()
+        eventually(lambda: lag.late > 0, 5.0)
+        lag.reset()
     finally:
-        metronome.close()
+        lag.close()
 
 
 def test_the_judge_finds_each_kind_of_fault() -> None:
@@ -204,12 +204,12 @@ def test_the_judge_finds_each_kind_of_fault() -> None:
     before = {"threads": 1, "descriptors": 2, "memory": 1000}
     assert invariants.resources(before, before) == []
     assert len(invariants.resources(before, {"threads": 2, "descriptors": 3, "memory": 99000})) == 3
-    talker = {"acknowledged": 5, "unknown": 0, "failed": 0, "errors": {}}
-    talker |= {"longest": 0.01, "waiting": 0.0, "noise": 0.001}
+    publisher = {"acknowledged": 5, "unknown": 0, "failed": 0, "errors": {}}
+    publisher |= {"longest": 0.01, "waiting": 0.0, "noise": 0.001}
     listener = {"received": 5, "p99": 0.01}
-    assert invariants.healthy(listener, talker, listener) == []
-    assert len(invariants.healthy(listener, {**talker, "waiting": 9.0}, {"received": 4, "p99": 1.0})) == 3
-    assert invariants.healthy(listener, {**talker, "longest": 1.0, "noise": 0.5}, listener) == []
+    assert invariants.healthy(listener, publisher, listener) == []
+    assert len(invariants.healthy(listener, {**publisher, "waiting": 9.0}, {"received": 4, "p99": 1.0})) == 3
+    assert invariants.healthy(listener, {**publisher, "longest": 1.0, "noise": 0.5}, listener) == []
     assert invariants.handled("it", "a warning") == []
     assert len(invariants.handled("it", "Traceback (most recent call last)")) == 1
     promised = [{"promised": 3, "unknown": 0}]

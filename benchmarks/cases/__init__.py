@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .base import Case, Figures, Goal, Metric
-from .growth import SIZE, SLOW, SUBSCRIBERS
 from .latency import LATENCY
 from .patterns import NEW_PATTERNS, PATTERNS
 from .rates import ACKED_CASE, FAN_OUT, LARGE, MANY_PUBLISHERS, PIPELINED
+from .scale import SIZE, SLOW, SUBSCRIBERS
 
 CASES: dict[str, Case] = {
     case.name: case

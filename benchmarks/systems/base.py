@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..tally import Decode, Tally
+from ..counter import Counter, Decode
 from ..tasks import ARRAY, BYTES, QUOTE, Listener
 
 
@@ -126,17 +126,17 @@ class System:
         address: str,
         kind: str,
         listeners: Sequence[Listener],
-        tally: Tally,
+        counter: Counter,
         ready: Callable[[], None],
     ) -> None:
         """Be the subscribers, in a child, until the child is ended.
 
-        tally.take: to be called once with each event. ready: to be called when all have subscribed.
+        counter.take: to be called once with each event. ready: to be called when all have subscribed.
         """
         raise NotImplementedError
 
     def decoder(self, kind: str) -> Decode:
-        """What makes a message of what `tally.take` is called with."""
+        """What makes a message of what `counter.take` is called with."""
         return unpacked(kind)
 
     def add_patterns(self, address: str, prefixes: Sequence[str], share: int) -> Iterator[None]:

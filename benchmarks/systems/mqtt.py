@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..tally import Tally
+from ..counter import Counter
 from ..tasks import Listener
 from .base import Publisher, System, host_and_port, packed
 
@@ -77,10 +77,10 @@ class Mqtt(System):
         address: str,
         kind: str,
         listeners: Sequence[Listener],
-        tally: Tally,
+        counter: Counter,
         ready: Callable[[], None],
     ) -> None:
-        take = tally.take
+        take = counter.take
 
         def handle(client: Any, userdata: Any, message: Any) -> None:
             take(message.payload)

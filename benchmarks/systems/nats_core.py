@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..tally import Tally
+from ..counter import Counter
 from ..tasks import Listener
 from .base import Publisher, System, new_event_loop, packed
 
@@ -141,10 +141,10 @@ class Nats(System):
         address: str,
         kind: str,
         listeners: Sequence[Listener],
-        tally: Tally,
+        counter: Counter,
         ready: Callable[[], None],
     ) -> None:
-        take = tally.take
+        take = counter.take
 
         async def handle(message: Any) -> None:
             take(message.data)

@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..tally import Decode, Take, Tally
+from ..counter import Counter, Decode, Take
 from ..tasks import Listener
 from .base import Publisher, System, shares
 
@@ -87,10 +87,10 @@ class PyroEvents(System):
         address: str,
         kind: str,
         listeners: Sequence[Listener],
-        tally: Tally,
+        counter: Counter,
         ready: Callable[[], None],
     ) -> None:
-        made = [_subscriber(address, tally.take) for _ in listeners]
+        made = [_subscriber(address, counter.take) for _ in listeners]
         for subscriber, listener in zip(made, listeners, strict=True):
             subscriber.subscribe(listener.subjects, **listener.options)
             subscriber.subscribeMatch(map(re.escape, listener.prefixes), **listener.options)

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from ..tally import Decode, Tally
+from ..counter import Counter, Decode
 from ..tasks import Listener
 from .base import Publisher, System, host_and_port
 
@@ -169,7 +169,7 @@ class RawLimit(System):
         address: str,
         kind: str,
         listeners: Sequence[Listener],
-        tally: Tally,
+        counter: Counter,
         ready: Callable[[], None],
     ) -> None:
         stream = Stream(socket.create_connection(host_and_port(address)))
@@ -178,9 +178,9 @@ class RawLimit(System):
         while True:
             _, count, _, sent = stream.wait()
             if sent:
-                tally.take(("", sent))
+                counter.take(("", sent))
             else:
-                tally.add(count)
+                counter.add(count)
             stream.sock.sendall(_ACKNOWLEDGEMENT)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..tally import Take, Tally
+from ..counter import Counter, Take
 from ..tasks import QUOTE, Listener
 from .base import Publisher, System, host_and_port, packed, shares
 
@@ -72,10 +72,10 @@ class Redis(System):
         address: str,
         kind: str,
         listeners: Sequence[Listener],
-        tally: Tally,
+        counter: Counter,
         ready: Callable[[], None],
     ) -> None:
-        take = tally.take
+        take = counter.take
         made = [_subscribed(address, listener) for listener in listeners]
         for pubsub in made[1:]:
             threading.Thread(target=_receive, args=(pubsub, take), daemon=True).start()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..tally import Decode, Take, Tally
+from ..counter import Counter, Decode, Take
 from ..tasks import QUOTE, Listener
 from .base import Publisher, System, packed
 
@@ -88,12 +88,12 @@ class ZeroMq(System):
         address: str,
         kind: str,
         listeners: Sequence[Listener],
-        tally: Tally,
+        counter: Counter,
         ready: Callable[[], None],
     ) -> None:
         import zmq
 
-        take, parted = tally.take, kind != QUOTE
+        take, parted = counter.take, kind != QUOTE
         context = zmq.Context()
         sockets = []
         for listener in listeners:

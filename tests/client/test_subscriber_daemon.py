@@ -163,11 +163,11 @@ class Home:
 def test_whoever_leaves_without_a_word_has_knocked(daemon: SubscriberDaemon) -> None:
     listener = Home()
     daemon.deliver_to("target", Dispatcher(lambda: lambda event: None), listener)
-    guest, talker, visitor = Stranger(daemon), Stranger(daemon), Stranger(daemon)
+    guest, publisher, visitor = Stranger(daemon), Stranger(daemon), Stranger(daemon)
     guest.greet()
-    talker.send(b"this is not Pyro's protocol at all, and is refused")
-    assert talker.answer() is not None
-    for stranger in (guest, talker, visitor):
+    publisher.send(b"this is not Pyro's protocol at all, and is refused")
+    assert publisher.answer() is not None
+    for stranger in (guest, publisher, visitor):
         stranger.sock.close()
     eventually(lambda: listener.knocks == 1)
     eventually(lambda: not daemon.connections)

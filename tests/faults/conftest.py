@@ -1,4 +1,4 @@
-"""Scenes with a fault in them: resilience/'s stage, with the impatience of a test.
+"""Scenes with a fault in them: resilience/'s scenario, with the impatience of a test.
 
 Knows: how a scene is set and judged. Must not know: any fault.
 """
@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
-from resilience.stage import Stage
+from resilience.scenario import Scenario
 
 # A service that finds a silent subscriber within a second.
 QUICK: dict[str, Any] = {"heartbeat": 0.25, "heartbeat_answer": 0.25, "delivery_deadline": 1.0, "linger": 0.5}
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
-    """Sets a scene: stage(proxied=True, options=…), as for Stage; ended with the test."""
+def scenario(tmp_path: Path) -> Iterator[Callable[..., Scenario]]:
+    """Sets a scene: scenario(proxied=True, options=…), as for Scenario; ended with the test."""
     with ExitStack() as stack:
 
-        def begin(*, quick: bool = True, **wishes: Any) -> Stage:
+        def begin(*, quick: bool = True, **wishes: Any) -> Scenario:
             wishes["options"] = {**(QUICK if quick else {}), **wishes.get("options", {})}
-            return stack.enter_context(Stage(tmp_path, **wishes))
+            return stack.enter_context(Scenario(tmp_path, **wishes))
 
         yield begin

@@ -8,46 +8,46 @@ from collections.abc import Callable
 import pytest
 from waiting import eventually
 
-from resilience.actors import pause
-from resilience.stage import Stage
+from resilience.processes import pause
+from resilience.scenario import Scenario
 
-MakeStage = Callable[..., Stage]
+MakeStage = Callable[..., Scenario]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("seconds", [10, 60])
-def test_a_long_sleep_costs_nothing_that_the_backlog_holds(stage: MakeStage, seconds: int) -> None:
-    scene = stage(quick=False)
-    scene.victim.freeze()
+def test_a_long_sleep_costs_nothing_that_the_backlog_holds(scenario: MakeStage, seconds: int) -> None:
+    scene = scenario(quick=False)
+    scene.affected.freeze()
     pause(seconds)
     assert scene.books()["backlog"] > 50 * seconds
-    scene.victim.thaw()
+    scene.affected.thaw()
     assert scene.recovered(time.monotonic()) < 2.0
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    assert reports["victim"]["received"] == reports["talker"]["acknowledged"]
-    assert reports["victim"]["returns"] == []
+    assert reports["affected"]["received"] == reports["publisher"]["acknowledged"]
+    assert reports["affected"]["returns"] == []
 
 
-def test_a_minute_of_sleep_with_a_small_backlog_ends_the_subscription_once(stage: MakeStage) -> None:
+def test_a_minute_of_sleep_with_a_small_backlog_ends_the_subscription_once(scenario: MakeStage) -> None:
     """C17: after ten seconds of holding up its publisher; then nobody waits for it any more."""
-    scene = stage(quick=False, wishes={"backlog": 100})
-    scene.victim.freeze()
+    scene = scenario(quick=False, wishes={"backlog": 100})
+    scene.affected.freeze()
     pause(60)
     assert scene.books() == {}
-    scene.victim.thaw()
+    scene.affected.thaw()
     assert scene.recovered(time.monotonic()) < 3.0
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    assert 9.0 < reports["talker"]["longest"] < 12.0
-    assert len(reports["victim"]["returns"]) == 1
+    assert 9.0 < reports["publisher"]["longest"] < 12.0
+    assert len(reports["affected"]["returns"]) == 1
 
 
-def test_an_idle_half_open_line_is_found_from_both_ends(stage: MakeStage) -> None:
+def test_an_idle_half_open_line_is_found_from_both_ends(scenario: MakeStage) -> None:
     """By three heartbeats: 15 s idle, and 5 s for each answer."""
-    scene = stage(quick=False, proxied=True)
-    scene.talker_of_victim.ask("stop")
+    scene = scenario(quick=False, proxied=True)
+    scene.affected_publisher.ask("stop")
     for proxy in scene.proxies:
         proxy.vanish()
     since = time.monotonic()
@@ -59,8 +59,8 @@ def test_an_idle_half_open_line_is_found_from_both_ends(stage: MakeStage) -> Non
     assert scene.verdict(scene.finish()) == []
 
 
-def test_twenty_deaths_of_the_service(stage: MakeStage) -> None:
-    scene = stage(quick=False)
+def test_twenty_deaths_of_the_service(scenario: MakeStage) -> None:
+    scene = scenario(quick=False)
     took = []
     for _ in range(20):
         scene.server.actor.kill()
@@ -70,23 +70,23 @@ def test_twenty_deaths_of_the_service(stage: MakeStage) -> None:
     assert max(took) < 2.0, took
     reports = scene.finish()
     assert scene.verdict(reports, restarted=True) == []
-    for name in ("calm", "victim"):
+    for name in ("calm", "affected"):
         assert len(reports[name]["returns"]) == reports[name]["unknown"] == 20
 
 
-def test_ten_deaths_of_a_subscriber(stage: MakeStage) -> None:
+def test_ten_deaths_of_a_subscriber(scenario: MakeStage) -> None:
     """Noticed within a second; a new one hears within two."""
-    scene = stage(quick=False)
+    scene = scenario(quick=False)
     for _ in range(10):
-        scene.victim.kill()
+        scene.affected.kill()
         eventually(lambda: scene.server.clients() == 1, 1.0, "the end of the subscription")
-        scene.start_victim()
+        scene.start_affected()
         assert scene.recovered(time.monotonic()) < 2.0
     assert scene.verdict(scene.finish()) == []
 
 
-def test_ten_cuts_and_resets_of_a_line(stage: MakeStage) -> None:
-    scene = stage(quick=False, proxied=True)
+def test_ten_cuts_and_resets_of_a_line(scenario: MakeStage) -> None:
+    scene = scenario(quick=False, proxied=True)
     took = []
     for _ in range(10):
         for proxy in scene.proxies:
@@ -102,4 +102,4 @@ def test_ten_cuts_and_resets_of_a_line(stage: MakeStage) -> None:
     assert max(took) < 2.0, took
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    assert len(reports["victim"]["returns"]) == 20
+    assert len(reports["affected"]["returns"]) == 20

@@ -11,55 +11,55 @@ import pytest
 from waiting import eventually
 
 from resilience import invariants, network
-from resilience.actors import Cast
 from resilience.ports import free_port
-from resilience.stage import LONG, Stage
+from resilience.processes import Cast
+from resilience.scenario import LONG, Scenario
 
-MakeStage = Callable[..., Stage]
+MakeStage = Callable[..., Scenario]
 
 
-def test_a_slow_line_delays_and_loses_nothing(stage: MakeStage) -> None:
-    scene = stage(proxied=True, options={"heartbeat": 5.0, "delivery_deadline": 20.0})
+def test_a_slow_line_delays_and_loses_nothing(scenario: MakeStage) -> None:
+    scene = scenario(proxied=True, options={"heartbeat": 5.0, "delivery_deadline": 20.0})
     for proxy in scene.proxies:
         proxy.delay(0.1, 0.05)
     since = time.monotonic()
-    eventually(lambda: scene.victim.ask("report", since=since)["after"] > 100, LONG)
+    eventually(lambda: scene.affected.ask("report", since=since)["after"] > 100, LONG)
     for proxy in scene.proxies:
         proxy.drip(40, 0.001)
     since = time.monotonic()
-    eventually(lambda: scene.victim.ask("report", since=since)["after"] > 100, LONG)
+    eventually(lambda: scene.affected.ask("report", since=since)["after"] > 100, LONG)
     for proxy in scene.proxies:
         proxy.calm()
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    assert reports["victim"]["received"] == reports["talker"]["acknowledged"]
-    assert reports["victim"]["returns"] == []
+    assert reports["affected"]["received"] == reports["publisher"]["acknowledged"]
+    assert reports["affected"]["returns"] == []
     assert scene.server.statistics()["lost"] == {}
 
 
-def test_a_line_that_breaks_in_mid_frame_and_then_resets(stage: MakeStage) -> None:
+def test_a_line_that_breaks_in_mid_frame_and_then_resets(scenario: MakeStage) -> None:
     """Each time the subscriber comes back by itself, and the gap is told."""
-    scene = stage(proxied=True)
+    scene = scenario(proxied=True)
     for proxy in scene.proxies:
         proxy.truncate(500)
-    eventually(lambda: scene.victim.ask("report")["returns"], LONG, "that it came back once")
+    eventually(lambda: scene.affected.ask("report")["returns"], LONG, "that it came back once")
     for proxy in scene.proxies:
         proxy.calm()
     scene.recovered(time.monotonic(), patience=LONG)
-    returns = len(scene.victim.ask("report")["returns"])
+    returns = len(scene.affected.ask("report")["returns"])
     for proxy in scene.proxies:
         proxy.reset()
     scene.recovered(time.monotonic(), patience=LONG)
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    victim, lost = reports["victim"], scene.server.statistics()["lost"]
-    assert len(victim["returns"]) == returns + 1
-    assert victim["unknown"] <= len(victim["returns"])  # a line may break before anything has come
+    affected, lost = reports["affected"], scene.server.statistics()["lost"]
+    assert len(affected["returns"]) == returns + 1
+    assert affected["unknown"] <= len(affected["returns"])  # a line may break before anything has come
     assert set(lost) <= {"gone", "unconfirmed"}
 
 
-def test_a_line_that_is_cut_and_restored(stage: MakeStage) -> None:
-    scene = stage(proxied=True)
+def test_a_line_that_is_cut_and_restored(scenario: MakeStage) -> None:
+    scene = scenario(proxied=True)
     for proxy in scene.proxies:
         proxy.cut()
     eventually(lambda: scene.server.clients() == 1, LONG, "the end of the subscription")
@@ -68,7 +68,7 @@ def test_a_line_that_is_cut_and_restored(stage: MakeStage) -> None:
     scene.recovered(time.monotonic(), patience=LONG)
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    assert len(reports["victim"]["returns"]) == reports["victim"]["unknown"] == 1
+    assert len(reports["affected"]["returns"]) == reports["affected"]["unknown"] == 1
 
 
 # What vanishes on the way: all, what is sent to the subscriber, or what it sends.
@@ -84,9 +84,9 @@ def lost(request: pytest.FixtureRequest) -> dict[str, bool]:
     return LOST[request.param]
 
 
-def test_a_half_open_line_is_found_by_its_silence(stage: MakeStage, lost: dict[str, bool]) -> None:
+def test_a_half_open_line_is_found_by_its_silence(scenario: MakeStage, lost: dict[str, bool]) -> None:
     """Nobody hears anything any more, nor that the other side has closed; or one side does not."""
-    scene = stage(proxied=True, wishes={"backlog": 50})
+    scene = scenario(proxied=True, wishes={"backlog": 50})
     scene.vanish(**lost)
     # Its publisher is held up by the full backlog for the deadline, and by nothing after it.
     eventually(lambda: scene.server.clients() == 1, LONG, "the end of the subscription")
@@ -95,17 +95,17 @@ def test_a_half_open_line_is_found_by_its_silence(stage: MakeStage, lost: dict[s
     scene.recovered(time.monotonic(), patience=LONG)
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    assert reports["victim"]["unknown"] == 1
+    assert reports["affected"]["unknown"] == 1
 
 
-def fall_silent(scene: Stage) -> None:
+def fall_silent(scene: Scenario) -> None:
     """Nothing is published any more, and all of it is acknowledged: who is busy gets no heartbeats."""
-    scene.talker_of_victim.ask("stop")
+    scene.affected_publisher.ask("stop")
     eventually(lambda: not scene.books().get("unacknowledged"), LONG, "the last acknowledgement")
 
 
-def test_an_idle_half_open_line_is_found_by_heartbeats(stage: MakeStage, lost: dict[str, bool]) -> None:
-    scene = stage(proxied=True)
+def test_an_idle_half_open_line_is_found_by_heartbeats(scenario: MakeStage, lost: dict[str, bool]) -> None:
+    scene = scenario(proxied=True)
     fall_silent(scene)
     scene.vanish(**lost)
     # The service looks at idle links once a second.
@@ -117,9 +117,9 @@ def test_an_idle_half_open_line_is_found_by_heartbeats(stage: MakeStage, lost: d
 
 
 @pytest.mark.parametrize("talking", [True, False])
-def test_one_who_was_given_up_and_cannot_have_heard_of_it(stage: MakeStage, talking: bool) -> None:
+def test_one_who_was_given_up_and_cannot_have_heard_of_it(scenario: MakeStage, talking: bool) -> None:
     """Its line comes back, but what was said meanwhile does not; and the service answers whatever it asks."""
-    scene = stage(proxied=True, wishes={"backlog": 50})
+    scene = scenario(proxied=True, wishes={"backlog": 50})
     if not talking:
         fall_silent(scene)
     scene.strand()
@@ -129,21 +129,21 @@ def test_one_who_was_given_up_and_cannot_have_heard_of_it(stage: MakeStage, talk
         scene.recovered(time.monotonic(), patience=LONG)
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    assert reports["victim"]["returns"] == ["the event service did not know this subscriber any more"]
+    assert reports["affected"]["returns"] == ["the event service did not know this subscriber any more"]
 
 
-def test_what_was_lost_for_good_does_not_hide_the_next_loss(stage: MakeStage) -> None:
+def test_what_was_lost_for_good_does_not_hide_the_next_loss(scenario: MakeStage) -> None:
     """The connection of which nobody has heard the end is no connection to the service that comes back."""
-    scene = stage(proxied=True, wishes={"backlog": 50})
+    scene = scenario(proxied=True, wishes={"backlog": 50})
     scene.strand()
     eventually(lambda: scene.server.clients() == 1, LONG, "the end of the subscription")
     eventually(lambda: scene.server.clients() == 2, LONG, "the subscription made again")
-    eventually(lambda: scene.victim.ask("report")["returns"], LONG, "that it knows it")
+    eventually(lambda: scene.affected.ask("report")["returns"], LONG, "that it knows it")
     scene.proxies[-1].reset()
     scene.recovered(time.monotonic(), patience=LONG)
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    assert len(reports["victim"]["returns"]) == 2
+    assert len(reports["affected"]["returns"]) == 2
 
 
 @pytest.fixture
@@ -176,22 +176,25 @@ def test_a_cable_that_is_cut_and_put_back(
             obeys=False,
         )
         service.line_with("started")
-        watcher = cast.python("-m", "resilience.watcher", uri, prefix=here)
+        watcher = cast.python("-m", "resilience.statistics", uri, prefix=here)
         watcher.ready()
         listener = cast.python(
-            *("-m", "resilience.listener", "ours", uri, "storm", "--options", '{"backlog": 50}'), prefix=there
+            *("-m", "resilience.subscriber", "ours", uri, "storm", "--options", '{"backlog": 50}'),
+            prefix=there,
         )
-        talker = cast.python("-m", "resilience.talker", "ours", uri, "storm", "100", "storm", prefix=here)
+        publisher = cast.python(
+            "-m", "resilience.publisher", "ours", uri, "storm", "100", "storm", prefix=here
+        )
         listener.ready()
-        talker.ready()
-        talker.ask("start")
+        publisher.ready()
+        publisher.ask("start")
         eventually(lambda: listener.ask("report")["received"] > 20, LONG)
         cut(machines)
         eventually(lambda: not watcher.ask("statistics")["subscribers"], LONG)
         machines.restore()
         since = time.monotonic()
         eventually(lambda: listener.ask("fresh", sent_after=since), LONG)
-        talked = talker.ask("stop")
+        talked = publisher.ask("stop")
         eventually(lambda: not watcher.ask("statistics")["waiting"], LONG)
         report, statistics = listener.ask("report"), watcher.ask("statistics")
         assert talked["unknown"] == talked["failed"] == 0

@@ -10,10 +10,10 @@ from waiting import eventually
 
 from resilience import invariants
 from resilience.member import Member
+from resilience.scenario import LONG, Scenario
 from resilience.servers import Ours
-from resilience.stage import LONG, Stage
 
-MakeStage = Callable[..., Stage]
+MakeStage = Callable[..., Scenario]
 
 TOTAL = 4 << 20
 BALLAST = 16 << 10
@@ -23,9 +23,9 @@ EVENT = BALLAST + 500
 SLACK = 16 << 10  # KiB
 
 
-def test_frozen_subscribers_that_fill_the_total_go_one_by_one_and_come_back(stage: MakeStage) -> None:
+def test_frozen_subscribers_that_fill_the_total_go_one_by_one_and_come_back(scenario: MakeStage) -> None:
     """C17, whatever their policies: none of their own bounds is reached, only that of all together."""
-    scene = stage(
+    scene = scenario(
         rate=200.0,
         ballast=BALLAST,
         options={"total_backlog_bytes": TOTAL},
@@ -39,7 +39,7 @@ def test_frozen_subscribers_that_fill_the_total_go_one_by_one_and_come_back(stag
     ]
     for other in others:
         other.start()
-    frozen = [scene.victim, *(other.actor for other in others)]
+    frozen = [scene.affected, *(other.actor for other in others)]
     eventually(lambda: all(one.ask("report")["received"] for one in frozen), LONG, "events for all")
     scene.at_first = server.actor.resources()  # with all of them
     for one in frozen:

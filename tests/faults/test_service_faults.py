@@ -15,17 +15,17 @@ from waiting import eventually
 
 from pyro_events import Event, Publisher, ServiceUnreachableError, UnsupportedTypeError
 from resilience import invariants
-from resilience.actors import Cast
 from resilience.ports import LOOPBACK, free_port
+from resilience.processes import Cast
+from resilience.scenario import LONG, Scenario
 from resilience.servers import Ours
-from resilience.stage import LONG, Stage
 
-MakeStage = Callable[..., Stage]
+MakeStage = Callable[..., Scenario]
 
 
-def test_a_killed_service_that_comes_back_finds_its_subscribers_again(stage: MakeStage) -> None:
+def test_a_killed_service_that_comes_back_finds_its_subscribers_again(scenario: MakeStage) -> None:
     """C27: and they know that something may be missing."""
-    scene = stage(quick=False)
+    scene = scenario(quick=False)
     for _ in range(2):
         scene.server.actor.kill()
         scene.server.start()
@@ -34,23 +34,23 @@ def test_a_killed_service_that_comes_back_finds_its_subscribers_again(stage: Mak
         scene.recovered(since, scene.calm, patience=LONG)
     reports = scene.finish()
     assert scene.verdict(reports, restarted=True) == []
-    for name, talker in (("calm", "calm talker"), ("victim", "talker")):
+    for name, publisher in (("calm", "calm publisher"), ("affected", "publisher")):
         listener = reports[name]
         assert len(listener["returns"]) == listener["unknown"] == 2
         # What the first service had accepted and not delivered is all that is missing.
-        assert listener["received"] <= reports[talker]["promised"] + reports[talker]["unknown"]
+        assert listener["received"] <= reports[publisher]["promised"] + reports[publisher]["unknown"]
 
 
-def test_a_service_that_is_told_to_stop_under_load_delivers_what_it_accepted(stage: MakeStage) -> None:
+def test_a_service_that_is_told_to_stop_under_load_delivers_what_it_accepted(scenario: MakeStage) -> None:
     """C28: not one accepted event is lost, though the publishers would go on and a subscriber lags."""
-    scene = stage(quick=False, rate=300.0, handler=("--pause", "0.005"))
+    scene = scenario(quick=False, rate=300.0, handler=("--pause", "0.005"))
     eventually(lambda: scene.books()["backlog"] > 50, LONG)
     scene.server.actor.signal(signal.SIGTERM)
     assert scene.server.actor.wait(LONG) == 0
-    talked = scene.talker_of_victim.ask("stop"), scene.calm_talker.ask("stop")
-    for talker, listener in zip(talked, (scene.victim, scene.calm), strict=True):
+    talked = scene.affected_publisher.ask("stop"), scene.calm_publisher.ask("stop")
+    for publisher, listener in zip(talked, (scene.affected, scene.calm), strict=True):
         report = listener.ask("report")
-        assert talker["promised"] <= report["received"] <= talker["promised"] + talker["unknown"]
+        assert publisher["promised"] <= report["received"] <= publisher["promised"] + publisher["unknown"]
         assert invariants.order("a listener", report) == []
     for actor in scene.cast.actors:
         assert invariants.handled(actor.name, actor.complaints) == []
@@ -67,14 +67,14 @@ def test_a_name_server_that_comes_back_empty(tmp_path: Path) -> None:
         service = cast.python("-m", "pyro_events.es", "-n", LOOPBACK, "-p", "0", env=names, obeys=False)
         service.line_with("started")
         listener = cast.python(
-            "-m", "resilience.listener", "ours", "PYRONAME:Pyro.EventService", "A", env=names
+            "-m", "resilience.subscriber", "ours", "PYRONAME:Pyro.EventService", "A", env=names
         )
-        talker = cast.python(
-            *("-m", "resilience.talker", "ours", "PYRONAME:Pyro.EventService", "A", "100", "A"), env=names
+        publisher = cast.python(
+            *("-m", "resilience.publisher", "ours", "PYRONAME:Pyro.EventService", "A", "100", "A"), env=names
         )
         listener.ready()
-        talker.ready()
-        talker.ask("start")
+        publisher.ready()
+        publisher.ask("start")
         first.kill()
         again = cast.python(*start, obeys=False)
         again.line_with("URI")
@@ -85,18 +85,18 @@ def test_a_name_server_that_comes_back_empty(tmp_path: Path) -> None:
             return cast.python("-c", program, env=names).wait() == 0
 
         eventually(found, LONG, "the service to be known again")
-        talked = talker.ask("stop")
+        talked = publisher.ask("stop")
         eventually(lambda: listener.ask("report")["received"] == talked["promised"], LONG)
         assert invariants.held_up(talked) == []
         assert talked["unknown"] == talked["failed"] == 0
         assert listener.ask("report")["returns"] == []
 
 
-def test_out_of_descriptors_it_neither_spins_nor_forgets_its_clients(stage: MakeStage) -> None:
+def test_out_of_descriptors_it_neither_spins_nor_forgets_its_clients(scenario: MakeStage) -> None:
     def few() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
-    scene = stage(before=few)
+    scene = scenario(before=few)
     server = scene.server
     assert isinstance(server, Ours)
     with ExitStack() as stack:
@@ -119,11 +119,11 @@ def test_out_of_descriptors_it_neither_spins_nor_forgets_its_clients(stage: Make
     eventually(admitted, LONG)
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    assert reports["victim"]["received"] == reports["talker"]["acknowledged"]
+    assert reports["affected"]["received"] == reports["publisher"]["acknowledged"]
 
 
-def test_what_cannot_be_carried_is_refused_before_it_leaves(stage: MakeStage) -> None:
-    scene = stage()
+def test_what_cannot_be_carried_is_refused_before_it_leaves(scenario: MakeStage) -> None:
+    scene = scenario()
     with Publisher(es_uri=scene.server.address) as publisher:
         with pytest.raises(UnsupportedTypeError, match="generator"):
             publisher.publish(["calm", "storm"], (number for number in range(3)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from processes import spawning
-from victims import Installation, Victim
+from targets import Installation, Target
 
 
 @pytest.fixture(scope="package")
@@ -26,6 +26,6 @@ def installation(one_installation: Installation) -> Iterator[Installation]:
 
 
 @pytest.fixture(params=["service", "subscriber"])
-def victim(request: pytest.FixtureRequest, installation: Installation) -> Victim:
+def affected(request: pytest.FixtureRequest, installation: Installation) -> Target:
     """Either of the two."""
-    return Victim(installation, request.param)
+    return Target(installation, request.param)

@@ -91,9 +91,9 @@ def test_a_host_that_is_allowed_is_connected_to(service: EventServiceStarter) ->
 @pytest.mark.parametrize(
     "uri",
     [
-        "PYRONAME:victim",
-        "PYRONAME:victim@example.invalid",
-        "PYROMETA:class:victim",
+        "PYRONAME:affected",
+        "PYRONAME:affected@example.invalid",
+        "PYROMETA:class:affected",
         "PYRO:x@./u:/var/run/docker.sock",
         "PYRO:x@./p:pipe",
         "PYRO:x@127.0.0.1:65536",
@@ -116,12 +116,12 @@ def test_nothing_but_a_handshake_is_said_to_what_is_no_subscriber(
     service: EventServiceStarter, answer: bytes
 ) -> None:
     """Nothing in it is whoever subscribed's but the object's name; no events, whatever is answered."""
-    with socket.create_server(("127.0.0.1", 0)) as victim, Publisher(es_uri=service.uri) as publisher:
-        victim.settimeout(10)
+    with socket.create_server(("127.0.0.1", 0)) as affected, Publisher(es_uri=service.uri) as publisher:
+        affected.settimeout(10)
         with raw_client(service.uri) as client:
-            client.call("subscribe", "A", proxy(f"PYRO:victim@127.0.0.1:{victim.getsockname()[1]}"))
+            client.call("subscribe", "A", proxy(f"PYRO:affected@127.0.0.1:{affected.getsockname()[1]}"))
         publisher.publish("A", "secret")
-        connection, _ = victim.accept()
+        connection, _ = affected.accept()
         with connection:
             connection.settimeout(0.3)
             received = connection.recv(65536)

@@ -20,7 +20,7 @@ import pytest
 from accounts import descriptors, kept_alive, needs_proc, no_more_memory, threads
 from fake_subscriber import FakeSubscriber, fake_subscriber
 from raw_client import RawClient
-from victims import Installation, Victim
+from targets import Installation, Target
 from waiting import eventually
 
 from pyro_events import EVENTSERVER_NAME, Publisher
@@ -63,21 +63,21 @@ def framed(
 # 1, 2
 
 
-def test_marshal_kills_nobody(victim: Victim) -> None:
-    for body in (FATAL, marshal.dumps({"handshake": "hello", "object": victim.object_id}), b""):
+def test_marshal_kills_nobody(affected: Target) -> None:
+    for body in (FATAL, marshal.dumps({"handshake": "hello", "object": affected.object_id}), b""):
         for flags in (0, BATCH, ONEWAY, KEEP_SERIALIZED):
             for kind in (CONNECT, INVOKE):
-                with victim.stranger(greeted=kind == INVOKE) as client:
+                with affected.stranger(greeted=kind == INVOKE) as client:
                     client.send(write_frame(kind, flags, MARSHAL, 1, body))
                     client.wait_for_end()
 
 
-def test_marshal_in_an_annotation_kills_nobody(victim: Victim) -> None:
+def test_marshal_in_an_annotation_kills_nobody(affected: Target) -> None:
     blob = b"BLBI" + len(FATAL).to_bytes(4, "big") + FATAL
     for serializer in (SERPENT, JSON, MSGPACK):
         for flags in (0, KEEP_SERIALIZED, BATCH):
-            with victim.stranger() as client:
-                client.send(framed(INVOKE, flags, serializer, victim.call("A", 1), blob))
+            with affected.stranger() as client:
+                client.send(framed(INVOKE, flags, serializer, affected.call("A", 1), blob))
                 client.sock.shutdown(socket.SHUT_WR)
                 client.wait_for_end()
 
@@ -111,7 +111,7 @@ def test_a_subscriber_answers_with_marshal(installation: Installation, flags: in
 def hostile_subscriber(installation: Installation) -> Iterator[FakeSubscriber]:
     """A subscriber of "hostile" whose answers are the test's; forgotten by the service at the end."""
     with fake_subscriber() as hostile:
-        with Victim(installation, "service").stranger() as client:
+        with Target(installation, "service").stranger() as client:
             assert client.call("subscribe", "hostile", hostile.uri) is None
         try:
             yield hostile
@@ -123,7 +123,7 @@ def hostile_subscriber(installation: Installation) -> Iterator[FakeSubscriber]:
 
 def lost_of(installation: Installation, hostile: FakeSubscriber) -> int | None:
     """What a subscriber has lost so far; None when the service does not know it any more."""
-    with Victim(installation, "service").stranger() as client:
+    with Target(installation, "service").stranger() as client:
         for one in client.call("statistics")["subscribers"]:
             if one["subscriber"] == hostile.uri:
                 return sum(one["lost"].values())
@@ -135,7 +135,7 @@ def lost_of(installation: Installation, hostile: FakeSubscriber) -> int | None:
 
 def test_more_silent_connections_than_there_is_room_for(installation: Installation) -> None:
     """Those that a daemon has no room for are closed at once, the others when their time is over."""
-    target = Victim(installation, "subscriber")
+    target = Target(installation, "subscriber")
     open_before = descriptors(target.pid)
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
@@ -157,7 +157,7 @@ def test_more_silent_connections_than_there_is_room_for(installation: Installati
 
 
 def test_a_full_house_of_those_who_have_shaken_hands(installation: Installation) -> None:
-    target = Victim(installation, "subscriber")
+    target = Target(installation, "subscriber")
     with contextlib.ExitStack() as stack:
         guests: list[RawClient] = []
         with contextlib.suppress(AssertionError, ConnectionError):
@@ -170,9 +170,9 @@ def test_a_full_house_of_those_who_have_shaken_hands(installation: Installation)
     eventually(lambda: threads(target.pid) < 10)
 
 
-def test_a_handshake_that_drips(victim: Victim) -> None:
-    hello = callbacks.write_connect(victim.object_id, "hello")
-    with victim.stranger(greeted=False) as client:
+def test_a_handshake_that_drips(affected: Target) -> None:
+    hello = callbacks.write_connect(affected.object_id, "hello")
+    with affected.stranger(greeted=False) as client:
         began = time.monotonic()
         client.sock.settimeout(0.1)
         for position in range(len(hello)):
@@ -190,19 +190,19 @@ def test_a_handshake_that_drips(victim: Victim) -> None:
 # 9, 10
 
 
-def test_what_unpacks_to_much_more_is_not_unpacked(victim: Victim) -> None:
+def test_what_unpacks_to_much_more_is_not_unpacked(affected: Target) -> None:
     bomb = zlib.compress(bytes(60 * MIB), 9)
-    with no_more_memory(victim.pid, 20):
+    with no_more_memory(affected.pid, 20):
         for kind, serializer in ((CONNECT, MSGPACK), (INVOKE, MSGPACK), (INVOKE, SERPENT), (INVOKE, JSON)):
-            with victim.stranger(greeted=kind == INVOKE) as client:
+            with affected.stranger(greeted=kind == INVOKE) as client:
                 client.send(write_frame(kind, COMPRESSED, serializer, 1, bomb))
                 client.wait_for_end()
 
 
-def test_what_claims_to_be_huge_is_not_waited_for(victim: Victim) -> None:
-    with no_more_memory(victim.pid, 20):
+def test_what_claims_to_be_huge_is_not_waited_for(affected: Target) -> None:
+    with no_more_memory(affected.pid, 20):
         for kind, serializer in ((CONNECT, MSGPACK), (INVOKE, MSGPACK), (INVOKE, SERPENT)):
-            with victim.stranger(greeted=kind == INVOKE) as client:
+            with affected.stranger(greeted=kind == INVOKE) as client:
                 began = time.monotonic()
                 client.send(framed(kind, 0, serializer, bytes(1000), size=1 << 30))
                 client.wait_for_end()
@@ -230,10 +230,10 @@ HARD = [
 ]
 
 
-def test_what_is_hard_to_read_is_answered_soon(victim: Victim) -> None:
-    with no_more_memory(victim.pid, 60):
+def test_what_is_hard_to_read_is_answered_soon(affected: Target) -> None:
+    with no_more_memory(affected.pid, 60):
         for serializer, body in HARD:
-            with victim.stranger() as client:
+            with affected.stranger() as client:
                 began = time.monotonic()
                 client.send(write_frame(INVOKE, 0, serializer, 1, body))
                 frame = client.frame()
@@ -255,7 +255,7 @@ def test_a_large_batch_of_anything_but_events_is_not_built(
     installation: Installation, element: bytes
 ) -> None:
     """8 MiB of nested lists took 400 MB."""
-    target = Victim(installation, "subscriber")
+    target = Target(installation, "subscriber")
     head = b"\x94" + msgpack.packb(target.object_id) + msgpack.packb("events") + b"\x91"
     row = b"\xdc\x03\xe8" + element * 1000
     count = min(1000, 8 * MIB // len(row))
@@ -268,23 +268,23 @@ def test_a_large_batch_of_anything_but_events_is_not_built(
 # 15
 
 
-def test_oneway_calls_start_no_threads(victim: Victim) -> None:
-    before = threads(victim.pid)
-    with victim.stranger() as client:
-        call = write_frame(INVOKE, ONEWAY, MSGPACK, 1, victim.call())  # it fails, but that is not the point
+def test_oneway_calls_start_no_threads(affected: Target) -> None:
+    before = threads(affected.pid)
+    with affected.stranger() as client:
+        call = write_frame(INVOKE, ONEWAY, MSGPACK, 1, affected.call())  # it fails, but that is not the point
         client.send(call * 1500)
         most = 0
         answered = threading.Event()
 
         def ask() -> None:
-            client.send(write_frame(INVOKE, 0, MSGPACK, 2, victim.call()))
+            client.send(write_frame(INVOKE, 0, MSGPACK, 2, affected.call()))
             assert client.frame() is not None
             answered.set()
 
         asking = threading.Thread(target=ask)
         asking.start()
         while not answered.wait(0.005):
-            most = max(most, threads(victim.pid))
+            most = max(most, threads(affected.pid))
         asking.join()
         assert most <= before + 3
 
@@ -347,5 +347,5 @@ def kept(port: int) -> bool:
 
 
 def test_the_objects_are_what_we_think_they_are(installation: Installation) -> None:
-    assert Victim(installation, "service").object_id == EVENTSERVER_NAME
-    assert Victim(installation, "subscriber").object_id.startswith("obj_")
+    assert Target(installation, "service").object_id == EVENTSERVER_NAME
+    assert Target(installation, "subscriber").object_id.startswith("obj_")

@@ -17,7 +17,7 @@ from fake_subscriber import fake_subscriber
 from processes import Spawner
 from Pyro5.api import Proxy
 from raw_client import RawClient
-from victims import Installation, Victim
+from targets import Installation, Target
 from waiting import eventually
 
 from pyro_events import EVENTSERVER_NAME, Publisher, ServiceUnreachableError, Subscriber
@@ -33,12 +33,12 @@ def limit_descriptors(pid: int, most: int) -> int:
     return int(resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, hard))[0])
 
 
-def crowd(victim: Victim, size: int, stack: contextlib.ExitStack) -> list[RawClient]:
+def crowd(affected: Target, size: int, stack: contextlib.ExitStack) -> list[RawClient]:
     """So many connections, which say nothing; those that the system lets in."""
     clients = []
     for _ in range(size):
         with contextlib.suppress(OSError):
-            clients.append(stack.enter_context(RawClient(victim.uri)))
+            clients.append(stack.enter_context(RawClient(affected.uri)))
     return clients
 
 
@@ -50,26 +50,26 @@ def test_a_process_without_a_descriptor_left(spawn: Spawner, loop: str) -> None:
     """It does not spin, those who are connected are served, and it recovers by itself."""
     installation = Installation(spawn, loop=loop)
     for name in ("service", "subscriber"):
-        victim = Victim(installation, name)
+        affected = Target(installation, name)
         with Publisher(es_uri=installation.uri) as publisher, contextlib.ExitStack() as stack:
             publisher.publish("health", "before")
-            before = limit_descriptors(victim.pid, descriptors(victim.pid))
-            crowd(victim, 40, stack)
-            began, used = time.monotonic(), cpu(victim.pid)
+            before = limit_descriptors(affected.pid, descriptors(affected.pid))
+            crowd(affected, 40, stack)
+            began, used = time.monotonic(), cpu(affected.pid)
             for number in range(10):
                 assert publisher.publish("health", f"{name}-{number}") == 1
                 installation.subscriber.wait_for(f"^got {name}-{number}$", 3)
             eventually(lambda began=began: time.monotonic() - began > 1)
-            spent = (cpu(victim.pid) - used) / (time.monotonic() - began)
+            spent = (cpu(affected.pid) - used) / (time.monotonic() - began)
             assert spent < 0.25, f"{name}: {spent:.0%} of a processor"
-            limit_descriptors(victim.pid, before)
+            limit_descriptors(affected.pid, before)
         installation.check()
 
 
 def test_the_last_descriptors_are_not_for_clients(spawn: Spawner) -> None:
     """They are for the links to subscribers; whoever does not get in is told why."""
     installation = Installation(spawn, "--max-per-host", "10000")
-    service = Victim(installation, "service")
+    service = Target(installation, "service")
     limit_descriptors(service.pid, 64)
     with contextlib.ExitStack() as stack:
         guests = []
@@ -108,7 +108,7 @@ def test_a_service_may_open_as_many_files_as_it_needs(installation: Installation
 
 def test_connections_over_the_limit_are_refused_soon_while_the_loop_goes_on(spawn: Spawner) -> None:
     installation = Installation(spawn, "--max-connections", "30", "--max-per-host", "30")
-    service = Victim(installation, "service")
+    service = Target(installation, "service")
     with contextlib.ExitStack() as stack:
         publisher = stack.enter_context(Publisher(es_uri=installation.uri))
         guests = []
@@ -161,7 +161,7 @@ def test_a_flood_of_subjects(installation: Installation) -> None:
     The first flood fills what remembers the latest subjects. The second one would take 60 MiB more if
     that had no bound.
     """
-    service = Victim(installation, "service")
+    service = Target(installation, "service")
     flood(service, 1)
     with (
         subscribed_with(installation, "subscribeMatch", "^FLOOD", backlog=1000, overflow="drop-oldest"),
@@ -170,7 +170,7 @@ def test_a_flood_of_subjects(installation: Installation) -> None:
         flood(service, 2)
 
 
-def flood(service: Victim, number: int) -> None:
+def flood(service: Target, number: int) -> None:
     with service.stranger() as client:
         for first in range(0, 60_000, 250):  # as many as a call may have, with names this long
             names = [f"FLOOD-{number}-{first + each}-{'x' * 220}" for each in range(250)]
@@ -179,7 +179,7 @@ def flood(service: Victim, number: int) -> None:
 
 def test_what_subscriptions_hold_is_bounded(installation: Installation) -> None:
     """Ten invented subscribers want as many names, of four bytes a character, as each may have."""
-    service = Victim(installation, "service")
+    service = Target(installation, "service")
     with (
         contextlib.ExitStack() as stack,
         service.stranger() as client,
@@ -214,7 +214,7 @@ def test_patterns_take_no_more_than_they_count_for(spawn: Spawner) -> None:
 def test_links_to_invented_subscribers_leave_files_for_others(spawn: Spawner) -> None:
     """A host may have half of the subscribers that there are files for."""
     installation = Installation(spawn)
-    service = Victim(installation, "service")
+    service = Target(installation, "service")
     limit_descriptors(service.pid, 200)
     with socket.create_server(("127.0.0.1", 0), backlog=500) as silent, service.stranger() as client:
         port = silent.getsockname()[1]
@@ -231,7 +231,7 @@ def test_links_to_invented_subscribers_leave_files_for_others(spawn: Spawner) ->
 
 
 def test_backlogs_are_bounded_by_bytes(installation: Installation) -> None:
-    service = Victim(installation, "service")
+    service = Target(installation, "service")
     options = {"backlog_bytes": 4 << 20, "overflow": "latest"}
     with (
         subscribed_with(installation, "subscribe", "LARGE", **options),
@@ -244,7 +244,7 @@ def test_backlogs_are_bounded_by_bytes(installation: Installation) -> None:
 
 def test_half_read_calls_cost_no_more_than_was_sent(installation: Installation) -> None:
     """A gigabyte is announced, a few kilobytes come."""
-    service = Victim(installation, "service")
+    service = Target(installation, "service")
     with contextlib.ExitStack() as stack, no_more_memory(service.pid, 40):
         for _ in range(100):
             client = stack.enter_context(service.stranger())
@@ -347,7 +347,7 @@ def test_a_client_that_asks_for_as_much_as_it_can_at_once(
     installation: Installation, calls: Callable[[str], bytes]
 ) -> None:
     """It reads what it is answered as fast as it can, so that nothing but its turn ends it."""
-    service = Victim(installation, "service")
+    service = Target(installation, "service")
     with fake_subscriber("famous") as subscriber, service.stranger() as client:
         for start in range(10):
             names = [f"{start}-{number}".ljust(60, ".") for number in range(1000)]
@@ -400,11 +400,11 @@ def test_a_handler_that_raises_what_ends_a_thread(installation: Installation) ->
 
 def test_no_memory_is_kept_of_those_who_have_gone(installation: Installation) -> None:
     for name in ("service", "subscriber"):
-        victim = Victim(installation, name)
+        affected = Target(installation, name)
         for measured in (False, True):
-            before = memory(victim.pid)
+            before = memory(affected.pid)
             for _ in range(300):
-                with victim.stranger():
+                with affected.stranger():
                     pass
             if measured:
-                eventually(lambda victim=victim, before=before: memory(victim.pid) - before < 5)
+                eventually(lambda affected=affected, before=before: memory(affected.pid) - before < 5)

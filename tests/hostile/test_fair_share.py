@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from accounts import needs_proc
 from processes import Spawner
-from victims import Installation
+from targets import Installation
 
 from pyro_events import Publisher
 

@@ -145,7 +145,7 @@ def test_c14_one_publishers_order_and_one_total_order_for_all_subscribers(es, sp
         for _ in range(2)
     ]
     with collecting(es.uri, "A") as collector:
-        talkers = [spawn(str(PROGRAMS / "talker.py"), es.uri, "a", str(count)) for _ in range(2)]
+        publishers = [spawn(str(PROGRAMS / "publisher.py"), es.uri, "a", str(count)) for _ in range(2)]
 
         def talk(sign: int) -> None:
             with Publisher(es_uri=es.uri) as publisher, publisher.pipeline() as fast:
@@ -155,9 +155,9 @@ def test_c14_one_publishers_order_and_one_total_order_for_all_subscribers(es, sp
         mine = [in_background(lambda sign=sign: talk(sign)) for sign in (1, -1)]  # type: ignore[misc]
         for each in mine:
             each.result(30)
-        for talker in talkers:
-            assert talker.wait() == 0
-            assert f"deliveries: {3 * count}" in talker.stdout
+        for publisher in publishers:
+            assert publisher.wait() == 0
+            assert f"deliveries: {3 * count}" in publisher.stdout
         events = collector.wait(4 * count)
     assert [event.seq for event in events] == list(range(1, 4 * count + 1))
     assert sorted(event.msg for event in events) == sorted([*range(count)] * 3 + [-n for n in range(count)])
@@ -180,9 +180,9 @@ def test_c14_order_holds_for_publishers_that_are_held_up() -> None:
                 for number in range(200):
                     fast.publish("A", (name, number))
 
-        talkers = [in_background(lambda name=name: talk(name)) for name in "abc"]  # type: ignore[misc]
+        publishers = [in_background(lambda name=name: talk(name)) for name in "abc"]  # type: ignore[misc]
         got = subscriber.messages(600)
-        for each in talkers:
+        for each in publishers:
             each.result()
         for name in "abc":
             assert [number for who, number in got if who == name] == list(range(200))

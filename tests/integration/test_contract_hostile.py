@@ -678,14 +678,14 @@ def test_a_greeting_without_a_method_to_call(service: EventServiceStarter, greet
 
 
 def test_the_service_sends_a_strangers_address_nothing_but_a_handshake(service: EventServiceStarter) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as victim, Publisher(es_uri=service.uri) as publisher:
-        victim.settimeout(10)
-        state = [f"PYRO:obj@192.0.2.9:{victim.getsockname()[1]}", [], ["event"], [], "EVIL", "EVIL"]
+    with socket.create_server(("127.0.0.1", 0)) as affected, Publisher(es_uri=service.uri) as publisher:
+        affected.settimeout(10)
+        state = [f"PYRO:obj@192.0.2.9:{affected.getsockname()[1]}", [], ["event"], [], "EVIL", "EVIL"]
         with raw_client(service.uri) as client:
             answer = client.call("subscribe", "A", {"__class__": "Pyro5.client.Proxy", "state": state})
             assert answer is None
         publisher.publish("A", "secret")
-        connection, _ = victim.accept()
+        connection, _ = affected.accept()
         with connection:
             connection.settimeout(0.3)
             received = connection.recv(65536)

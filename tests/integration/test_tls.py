@@ -91,9 +91,9 @@ def test_a_whole_installation(
     env = {**secure, "PYRO_NS_HOST": "127.0.0.1", "PYRO_NS_PORT": str(port)}
     es = start_service("--embed-ns", "--ns-host", "127.0.0.1", "--ns-port", str(port), env=env)
     listener = spawn(str(PROGRAMS / "listener.py"), "--without-threading", "A", env=env, ready="ready")
-    talker = spawn(str(PROGRAMS / "talker.py"), "PYRONAME:Pyro.EventService", "A", "3", env=env)
-    assert talker.wait() == 0
-    assert "deliveries: 3" in talker.stdout
+    publisher = spawn(str(PROGRAMS / "publisher.py"), "PYRONAME:Pyro.EventService", "A", "3", env=env)
+    assert publisher.wait() == 0
+    assert "deliveries: 3" in publisher.stdout
     stock = spawn(str(PROGRAMS / "stock_publisher.py"), es.uri, "serpent", "A", "'stop'", env=env)
     assert stock.wait() == 0
     assert "answer: 1" in stock.stdout

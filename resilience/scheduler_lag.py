@@ -1,4 +1,4 @@
-"""A metronome: how late this machine lets a thread run that wants to run on time.
+"""A lag: how late this machine lets a thread run that wants to run on time.
 
 Knows: the clock. Must not know: whose lateness is then forgiven.
 """
@@ -12,13 +12,13 @@ from typing import Final
 _BEAT: Final = 0.02
 
 
-class Metronome:
+class SchedulerLag:
     """A thread that wants to be woken every 20 ms. `late`: by how much it was woken late, at most."""
 
     def __init__(self) -> None:
         self.late = 0.0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="metronome", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="lag", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:

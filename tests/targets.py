@@ -58,7 +58,7 @@ class Installation:
             assert "Traceback" not in process.stderr, process
 
 
-class Victim:
+class Target:
     """Who is attacked: an address, an object there, and the process behind it."""
 
     def __init__(self, installation: Installation, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Listening posts: thousands of subscribers of pyro_events that only acknowledge.
+"""Idle subscribers: thousands of subscribers of pyro_events that only acknowledge.
 
 Knows: as much of Pyro5's protocol as a subscriber must answer. Must not know: anything about the
 service's inside.
@@ -30,7 +30,7 @@ from pyro_events.wire.frames import (
 )
 
 from .systems.base import new_event_loop
-from .tasks import Posts
+from .tasks import IdleSubscribers
 
 _LIMITS = FrameLimits(types=frozenset({CONNECT, INVOKE, PING}), size=1 << 24)
 _GREETING = msgpack.packb(
@@ -40,9 +40,9 @@ _NONE_FAILED = msgpack.packb([])
 
 
 class Count:
-    """What all posts together have received."""
+    """What all subscribers together have received."""
 
-    def __init__(self, task: Posts, say: Callable[..., None]) -> None:
+    def __init__(self, task: IdleSubscribers, say: Callable[..., None]) -> None:
         self.greeted = 0
         self.events = 0
         self.batches = 0
@@ -61,7 +61,7 @@ class Count:
             self.events = self.batches = 0
 
 
-class Post(asyncio.Protocol):
+class IdleSubscriber(asyncio.Protocol):
     """A connection from the service to one post."""
 
     _transport: asyncio.Transport
@@ -87,15 +87,15 @@ class Post(asyncio.Protocol):
                 self._transport.write(write_frame(PING, 0, MSGPACK, frame.seq, b"pong"))
 
 
-def keep_posts(task: Posts, wait: Callable[[], str], say: Callable[..., None]) -> None:
-    """Have as many posts as the next of `counts` says, with each line of `wait`; reports `posts`
+def keep_idle_subscribers(task: IdleSubscribers, wait: Callable[[], str], say: Callable[..., None]) -> None:
+    """Have as many subscribers as the next of `counts` says, with each line of `wait`; reports `subscribers`
     when the service has connected to all of them."""
     count = Count(task, say)
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
 
     async def keep() -> None:
-        server = await loop.create_server(lambda: Post(count), "127.0.0.1", 0, backlog=4096)
+        server = await loop.create_server(lambda: IdleSubscriber(count), "127.0.0.1", 0, backlog=4096)
         port = server.sockets[0].getsockname()[1]
         say(ready=True)
         made = 0
@@ -105,13 +105,13 @@ def keep_posts(task: Posts, wait: Callable[[], str], say: Callable[..., None]) -
             made = wanted
             while count.greeted < wanted:
                 await asyncio.sleep(0.01)
-            say(posts=wanted)
+            say(subscribers=wanted)
         await asyncio.Event().wait()
 
     loop.run_until_complete(keep())
 
 
-def _subscribe(task: Posts, port: int, first: int, beyond: int) -> None:
+def _subscribe(task: IdleSubscribers, port: int, first: int, beyond: int) -> None:
     from Pyro5.api import Proxy
 
     with Proxy(task.address) as service:

@@ -1,4 +1,4 @@
-"""Mischief: the faults that a soak is made of, each from its beginning to its end.
+"""Fault injection: the faults that a soak is made of, each from its beginning to its end.
 
 Knows: members and their lines, and the service's address. Must not know: who judges, or for how long it
 goes on.
@@ -20,15 +20,15 @@ import pyro_events
 from pyro_events.errors import EventServiceError
 from pyro_events.wire.frames import CONNECT, INVOKE, MSGPACK, write_frame
 
-from .actors import Cast
 from .member import Member
 from .ports import LOOPBACK
+from .processes import Cast
 from .proxy import Proxy
 from .servers import Ours
 
 
 class Scene:
-    """What mischief works on."""
+    """What fault_injection works on."""
 
     def __init__(self, cast: Cast, server: Ours, members: Sequence[Member], chance: random.Random) -> None:
         self.cast, self.server, self.members, self.chance = cast, server, members, chance
@@ -38,7 +38,7 @@ class Scene:
     def wait(self, seconds: float) -> None:
         self._waiting.wait(seconds)
 
-    def victim(self) -> Member:
+    def affected(self) -> Member:
         """Anybody."""
         return self.chance.choice(self.members)
 
@@ -56,7 +56,7 @@ class Scene:
         self._promised += deliveries
 
     def published(self) -> dict[str, int]:
-        """As a talker's report has it."""
+        """As a publisher's report has it."""
         return {"promised": self._promised, "unknown": self._unknown}
 
     def repair(self) -> None:
@@ -68,7 +68,7 @@ class Scene:
 
 
 def kill(scene: Scene) -> None:
-    member = scene.victim()
+    member = scene.affected()
     member.actor.kill()
     scene.cast.dismiss(member.actor)
     scene.wait(scene.chance.uniform(0, 1))
@@ -76,7 +76,7 @@ def kill(scene: Scene) -> None:
 
 
 def freeze(scene: Scene) -> None:
-    member = scene.victim()
+    member = scene.affected()
     member.actor.freeze()
     scene.wait(scene.chance.uniform(0.2, 6))
     member.actor.thaw()
@@ -84,7 +84,7 @@ def freeze(scene: Scene) -> None:
 
 def _weather(change: Callable[[Proxy, random.Random], None]) -> Callable[[Scene], None]:
     def fault(scene: Scene) -> None:
-        member = scene.victim()
+        member = scene.affected()
         for proxy in member.proxies:
             change(proxy, scene.chance)
         scene.wait(scene.chance.uniform(0.5, 6))
@@ -150,7 +150,7 @@ def stock(scene: Scene) -> None:
             service.publish("", 1)
 
 
-MISCHIEF: Final[dict[str, Callable[[Scene], None]]] = {
+FAULTS: Final[dict[str, Callable[[Scene], None]]] = {
     "kill": kill,
     "freeze": freeze,
     "delay": _weather(lambda proxy, chance: proxy.delay(0.1, 0.05)),

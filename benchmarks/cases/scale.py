@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..session import Session, run_phases
 from ..systems import OURS
-from ..tasks import STREAMED, Burst, Listen, Listener, Phase, Posts, Publish
+from ..tasks import STREAMED, Burst, IdleSubscribers, Listen, Listener, Phase, Publish
 from .base import Case, Figures, Goal, Metric
 from .rates import SUBJECT
 
@@ -21,14 +21,14 @@ def measure_subscribers(system: str, quick: bool) -> Figures:
     small, large = (20, 40) if quick else (1_000, 8_000)
     wanted = [_FIRST, _FIRST + small, _FIRST + large]
     with Session(system, 180.0) as session:
-        posts = session.worker(Posts(session.address, wanted, SUBJECT, stages=wanted))
+        subscribers = session.worker(IdleSubscribers(session.address, wanted, SUBJECT, stages=wanted))
         # Everybody gets an event at each step, so that each connection has been used.
         publisher = session.worker(Publish(system, session.address, [SUBJECT], [Phase(1)] * 3))
         memory, threads = [], []
         for _ in wanted:
-            posts.send("go")
-            posts.answer(session.deadline)
-            run_phases(session, [posts], [publisher], 1)
+            subscribers.send("go")
+            subscribers.answer(session.deadline)
+            run_phases(session, [subscribers], [publisher], 1)
             memory.append(session.server.memory())
             threads.append(session.server.threads())
     return {
@@ -83,16 +83,16 @@ def measure_size(system: str, quick: bool) -> Figures:
     for size in _SIZES[: 2 if quick else None]:
         with Session(system, 120.0) as session:
             stages = [_BURST * size, _BURST * bursts]
-            posts = session.worker(Posts(session.address, [size], "", stages))
-            posts.send("go")
-            posts.answer(session.deadline)
+            subscribers = session.worker(IdleSubscribers(session.address, [size], "", stages))
+            subscribers.send("go")
+            subscribers.answer(session.deadline)
             subjects = [f"POST.{number}" for number in range(size)]
             publisher = session.worker(Burst(session.address, subjects, _BURST, [size, bursts]))
-            run_phases(session, [posts], [publisher], 1)
+            run_phases(session, [subscribers], [publisher], 1)
             before = session.server.cpu()
             publisher.send("go")
             sent = publisher.answer(session.deadline)
-            taken = posts.answer(session.deadline)
+            taken = subscribers.answer(session.deadline)
             used = session.server.cpu() - before
         events = _BURST * bursts
         figures[f"cost_{size}"] = used / events * 1e6

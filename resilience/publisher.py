@@ -1,4 +1,4 @@
-"""A publisher of numbered events: `python -m resilience.talker SYSTEM ADDRESS NAME RATE SUBJECT…`.
+"""A publisher of numbered events: `python -m resilience.publisher SYSTEM ADDRESS NAME RATE SUBJECT…`.
 
 Knows: pace and bookkeeping. Must not know: how a system publishes (clients/ does).
 
@@ -15,8 +15,8 @@ from typing import Any
 
 from . import clients
 from .commands import obey, say
-from .metronome import Metronome
 from .record import percentile
+from .scheduler_lag import SchedulerLag
 
 # After an error: the system is away, and asking without end helps nobody.
 _PAUSE = 0.02
@@ -24,7 +24,7 @@ _PAUSE = 0.02
 _MOST_BEHIND = 0.1
 
 
-class Talker:
+class NumberedPublisher:
     """Publishes at a rate in a thread of its own, until told to stop."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Talker:
         self._subjects = subjects
         self._stop = threading.Event()
         self._begun: float | None = None
-        self._metronome = Metronome()
+        self._metronome = SchedulerLag()
         self._took: list[float] = []
         self._longest = (0.0, 0.0)
         self._numbers: list[int] = []
@@ -125,7 +125,7 @@ class Talker:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="resilience.talker")
+    parser = argparse.ArgumentParser(prog="resilience.publisher")
     parser.add_argument("system")
     parser.add_argument("address")
     parser.add_argument("name")
@@ -134,17 +134,19 @@ def main() -> None:
     parser.add_argument("--ballast", type=int, default=0, help="characters in each event")
     options = parser.parse_args()
     publisher = clients.client(options.system).publisher(options.address)
-    talker = Talker(publisher, options.name, options.rate, options.subjects, "x" * options.ballast)
+    numbered = NumberedPublisher(
+        publisher, options.name, options.rate, options.subjects, "x" * options.ballast
+    )
     say(ready=True)
     commands = {
-        "start": talker.start,
-        "report": talker.report,
-        "numbers": talker.numbers,
-        "forget_times": talker.forget_times,
-        "stop": talker.stop,
+        "start": numbered.start,
+        "report": numbered.report,
+        "numbers": numbered.numbers,
+        "forget_times": numbered.forget_times,
+        "stop": numbered.stop,
     }
     obey(commands)
-    talker.close()
+    numbered.close()
     publisher.close()
 
 

@@ -1,4 +1,4 @@
-"""A subscriber that keeps a record: `python -m resilience.listener SYSTEM ADDRESS SUBJECT… [options]`.
+"""A subscriber that keeps a record: `python -m resilience.subscriber SYSTEM ADDRESS SUBJECT… [options]`.
 
 Knows: what a fault may ask a handler to do. Must not know: how a system subscribes (clients/ does).
 """
@@ -39,7 +39,7 @@ class Handler:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="resilience.listener")
+    parser = argparse.ArgumentParser(prog="resilience.subscriber")
     parser.add_argument("system")
     parser.add_argument("address")
     parser.add_argument("subjects", nargs="+")

@@ -16,7 +16,7 @@ Decode = Callable[[Any], Any]
 Take = Callable[[Any], None]
 
 
-class Tally:
+class Counter:
     """Counts the events of one process, and reports when a stage is complete.
 
     take: to be called with each event, which it decodes.

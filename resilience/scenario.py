@@ -1,8 +1,8 @@
-"""The stage: a server, a pair that must not notice a thing, and a pair that meets the fault.
+"""The scenario: a server, a pair that must not notice a thing, and a pair that meets the fault.
 
 Knows: who plays, and how a scene begins and ends. Must not know: the faults.
 
-The calm talker and listener share the server with the others and nothing else. The victim's connections
+The calm publisher and listener share the server with the others and nothing else. The affected's connections
 go through proxies if they are asked for: those that it makes, and those that the service makes to it.
 """
 
@@ -16,12 +16,12 @@ from types import TracebackType
 from typing import Any, Final
 
 from . import invariants
-from .actors import Actor, Cast, until
 from .member import Member
+from .processes import Actor, Cast, until
 from .proxy import Proxy
 from .servers import SERVERS, Ours, Server
 
-# Events a second of each talker: enough to lose some in any fault, little enough for a busy machine.
+# Events a second of each publisher: enough to lose some in any fault, little enough for a busy machine.
 RATE: Final = 100.0
 # Before the fault, to see what is usual.
 WARM: Final = 0.5
@@ -31,7 +31,7 @@ WARM: Final = 0.5
 LONG: Final = 20.0
 
 
-class Stage:
+class Scenario:
     """One scene. Use it in a `with` statement: entering starts everybody."""
 
     def __init__(
@@ -48,9 +48,13 @@ class Stage:
         handler: tuple[str, ...] = (),
         before: Callable[[], None] | None = None,
     ) -> None:
-        """ballast: what the victim's events are larger by. options: the service's, for ours. wishes: the
-        victim's when it subscribes, for ours. handler: options of the listener program for the victim.
-        before: what the server's process does first."""
+        """Args:
+        ballast: by how many bytes the events for the affected subscriber are larger.
+        options: of the service, for ours.
+        wishes: of the affected subscriber when it subscribes, for ours.
+        handler: options of the listener program for the affected subscriber.
+        before: what the process of the server does first.
+        """
         self.system = system
         self.cast = Cast()
         self._rate, self._ballast = rate, ballast
@@ -65,17 +69,17 @@ class Stage:
         self.usual: dict[str, Any] = {}
         self.at_first: dict[str, int] = {}
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Scenario:
         try:
             self.server.start(self._before)
             audience = Member(self.cast, self.server, self.system, "calm")
             audience.start()
-            self.calm, self.calm_talker = audience.actor, self.talker("calm")
-            self.start_victim()
-            self.talker_of_victim = self.talker("storm", self._ballast)
-            for talker in (self.calm_talker, self.talker_of_victim):
-                talker.ready()
-                talker.ask("start")
+            self.calm, self.calm_publisher = audience.actor, self.publisher("calm")
+            self.start_affected()
+            self.affected_publisher = self.publisher("storm", self._ballast)
+            for publisher in (self.calm_publisher, self.affected_publisher):
+                publisher.ready()
+                publisher.ask("start")
             self._warm_up()
         except BaseException:
             self.close()
@@ -83,53 +87,55 @@ class Stage:
         return self
 
     def _warm_up(self) -> None:
-        for listener in (self.calm, self.victim):
+        for listener in (self.calm, self.affected):
             until(lambda one=listener: one.ask("report")["received"], 20, "the first event")  # type: ignore[misc]
         since = time.monotonic()
         until(lambda: self.calm.ask("report", since=since)["after"] >= self._rate * WARM, 20, "some events")
         self.usual = self.calm.ask("report", since=since)
-        self.calm_talker.ask("forget_times")
+        self.calm_publisher.ask("forget_times")
         self.at_first = self.server.actor.resources()
 
-    def talker(self, subject: str, ballast: int = 0) -> Actor:
+    def publisher(self, subject: str, ballast: int = 0) -> Actor:
         """A publisher of its own for a subject."""
         arguments = [self.system, self.server.address, subject, str(self._rate), subject]
         arguments += ["--ballast", str(ballast)]
-        return self.cast.python("-m", "resilience.talker", *arguments, name=f"the talker about {subject}")
+        return self.cast.python(
+            "-m", "resilience.publisher", *arguments, name=f"the publisher about {subject}"
+        )
 
-    def start_victim(self) -> None:
-        """Start the victim, also again after it was killed."""
+    def start_affected(self) -> None:
+        """Start the affected subscriber, also again after it was killed."""
         self._member.start()
 
     @property
-    def victim(self) -> Actor:
+    def affected(self) -> Actor:
         return self._member.actor
 
     def vanish(self, *, to_it: bool = True, from_it: bool = True) -> None:
-        """As for Member, of the victim."""
+        """As for Member, of the affected subscriber."""
         self._member.vanish(to_it=to_it, from_it=from_it)
 
     def strand(self) -> None:
-        """As for Member, of the victim."""
+        """As for Member, of the affected subscriber."""
         self._member.strand()
 
     @property
     def proxies(self) -> list[Proxy]:
-        """Those that the victim's connections go through."""
+        """Those that the affected subscriber's connections go through."""
         return self._member.proxies
 
     # Looking
 
     def recovered(self, since: float, listener: Actor | None = None, patience: float = 40.0) -> float:
-        """How many seconds it took a listener, the victim, to get an event published after `since`."""
-        actor = listener or self.victim
+        """How many seconds it took a listener to get an event published after `since`."""
+        actor = listener or self.affected
         arrived: float = until(
             lambda: actor.ask("fresh", sent_after=since), patience, "an event published after the fault"
         )
         return arrived - since
 
     def books(self) -> dict[str, Any]:
-        """The account of the victim, in our service; {} if it is not known there."""
+        """The account of the affected subscriber, in our service; {} if it is not known there."""
         assert isinstance(self.server, Ours)
         return next(
             (one for one in self.server.statistics()["subscribers"] if "storm" in one["subjects"]), {}
@@ -138,15 +144,15 @@ class Stage:
     # The end
 
     def finish(self, patience: float = 30.0) -> dict[str, Any]:
-        """Stop the talkers, wait until all has arrived that will, and collect the reports."""
-        talked = self.talker_of_victim.ask("stop")
-        calm_talked = self.calm_talker.ask("stop")
+        """Stop the publishers, wait until all has arrived that will, and collect the reports."""
+        talked = self.affected_publisher.ask("stop")
+        calm_talked = self.calm_publisher.ask("stop")
         self._settle(patience)
         return {
-            "calm talker": calm_talked,
+            "calm publisher": calm_talked,
             "calm": self.calm.ask("report"),
-            "talker": talked,
-            "victim": self.victim.ask("report") if self.victim.alive else {},
+            "publisher": talked,
+            "affected": self.affected.ask("report") if self.affected.alive else {},
         }
 
     def _settle(self, patience: float) -> None:
@@ -155,7 +161,7 @@ class Stage:
             server = self.server
             until(lambda: not server.statistics()["waiting"], patience, "all events to be delivered")
             return
-        listeners = [one for one in (self.calm, self.victim) if one.alive]
+        listeners = [one for one in (self.calm, self.affected) if one.alive]
         end, last, since = time.monotonic() + patience, -1, time.monotonic()
         while time.monotonic() < end and time.monotonic() - since < 1.0:
             received = sum(one.ask("report")["received"] for one in listeners)
@@ -172,12 +178,12 @@ class Stage:
         statistics = self.server.statistics()
         found = list(self.server.wrong)
         found += invariants.order("the calm listener", reports["calm"])
-        if reports["victim"]:
-            found += invariants.order("the victim", reports["victim"])
+        if reports["affected"]:
+            found += invariants.order("the affected", reports["affected"])
         if not restarted:
-            found += invariants.promises(statistics, [reports["calm talker"], reports["talker"]])
+            found += invariants.promises(statistics, [reports["calm publisher"], reports["publisher"]])
             judge = invariants.unharmed if crowded else functools.partial(invariants.healthy, self.usual)
-            found += judge(reports["calm talker"], reports["calm"])
+            found += judge(reports["calm publisher"], reports["calm"])
             found += self._resources()
         for actor in self.cast.actors:
             found += invariants.handled(actor.name, actor.complaints)

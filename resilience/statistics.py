@@ -1,4 +1,4 @@
-"""Asks an event service for its statistics: `python -m resilience.watcher URI`.
+"""Asks an event service for its statistics: `python -m resilience.statistics URI`.
 
 Knows: how a stock client asks. Must not know: who wants to know; it may be on another machine.
 """

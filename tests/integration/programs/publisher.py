@@ -1,6 +1,6 @@
 """A publisher of its own: publishes 0, 1, 2, ... on a subject, each when the one before is acknowledged.
 
-Usage: talker.py URI SUBJECT COUNT. Prints the sum of the deliveries queued.
+Usage: publisher.py URI SUBJECT COUNT. Prints the sum of the deliveries queued.
 """
 
 import sys
