@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 try:
-    from .codec.classes import registry
+    from . import serializers
 except ValueError as error:
     # Of a variable PYRO_… in the environment that Pyro5 does not know. While Python looks for a module that
     # `-m` names, as for `python -m pyro_events.es`, one line is enough.
@@ -16,6 +16,8 @@ except ValueError as error:
         raise
     sys.exit(f"pyro_events: {error}")
 
+from .client.publisher import Publisher
+from .client.subscriber import Subscriber
 from .codec.classes.families import register_classes
 from .codec.classes.registry import register_class
 from .codec.stock_values import Unknown
@@ -39,16 +41,12 @@ from .errors import (
 )
 from .event import Event
 from .options import BacklogOptions, Overflow, ServiceOptions
-from .transport.authenticated_proxy import IdentProxy, locate_ns
-
-__version__ = "0.1.0"
-
-from .client.publisher import Publisher
-from .client.subscriber import Subscriber
 from .server.service import EventService
 from .server.starter import EventServiceStarter, NameServerStarter
+from .transport.authenticated_proxy import IdentProxy, locate_ns
+from .version import __version__
 
-registry.register_with_pyro()
+serializers.register_with_pyro()
 
 __all__ = [
     "EVENTSERVER_NAME",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from test_imports import PACKAGE, ROOT, imports
+from test_imports import LAYERS, PACKAGE, ROOT, imports, place
 
 DRAWING = re.compile(r"^## The layers$.*?^```mermaid\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BOX = re.compile(r"^ *(\w+)\W+<b>(.*?)</b>", re.MULTILINE)
@@ -78,6 +78,17 @@ def test_the_drawing_has_all_packages_and_no_circle() -> None:
     assert all(box not in reached for box, reached in below(drawing).items())
     assert below(drawing)["server"] >= {"broker", "wire", REST}
     assert "server" not in below(drawing)["client"]
+
+
+def test_every_arrow_leads_down_in_the_layers() -> None:
+    drawing = the_drawing()
+    of_box: dict[str, set[int]] = {}
+    for name, box in boxes(drawing).items():
+        of_box.setdefault(box, set()).add(place(name)[0])
+    rest = {name for layer in LAYERS for name in layer if "." not in name} - set(boxes(drawing))
+    of_box.setdefault(REST, set()).update(place(name)[0] for name in rest)
+    for box, reached in below(drawing).items():
+        assert all(min(of_box[box]) > max(of_box[other]) for other in reached), (box, reached, of_box)
 
 
 def test_an_import_upward_is_found(tmp_path: Path) -> None:

@@ -10,10 +10,8 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
-from Pyro5.serializers import MsgpackSerializer, SerpentSerializer
 
 from pyro_events import event as event_module
-from pyro_events.codec.classes import registry
 from pyro_events.codec.message import encode
 from pyro_events.codec.values import OBJECT
 from pyro_events.errors import PayloadError, UnsupportedTypeError
@@ -95,16 +93,6 @@ def test_copies_do_not_decode() -> None:
         assert other.payload == UNKNOWN
 
 
-@pytest.mark.parametrize("serializer", [SerpentSerializer(), MsgpackSerializer()], ids=["serpent", "msgpack"])
-def test_across_pyros_own_wire(serializer: Any) -> None:
-    registry.register_with_pyro()
-    event = Event.from_payload("x", 5.5, 3, None, encode({1: ("a", b"\0")}))
-    back = serializer.loads(serializer.dumps([event]))[0]
-    assert type(back) is Event
-    assert back == event
-    assert back.msg == {1: ("a", b"\0")}
-
-
 def test_a_dict_with_the_message_instead_of_the_payload() -> None:
     event = Event.from_dict({"subject": "x", "time": 5, "seq": 3, "missed": 0, "msg": [1]})
     assert event == Event("x", [1], 5.0, 3)
@@ -135,13 +123,6 @@ def test_senseless_dicts(wrong: dict[str, Any]) -> None:
     assert Event.from_dict(GOOD).payload == b"\1"
     with pytest.raises(PayloadError):
         Event.from_dict({**GOOD, **wrong})
-
-
-def test_an_event_in_a_message() -> None:
-    registry.register_with_pyro()
-    event = Event("x", (1, 2), 5.5, 3)
-    outer = Event.from_payload("y", 6.5, 1, 0, encode([event]))
-    assert outer.msg == [event]
 
 
 def test_setting_the_message_replaces_the_payload() -> None:

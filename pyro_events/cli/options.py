@@ -21,12 +21,12 @@ from typing import Any, Final, NoReturn
 
 import Pyro5.errors
 
-from .. import __version__
 from ..log.background import background
 from ..secret import Passphrase, Secret
 from ..server.net.standard_streams import open_missing_descriptors, say, settle_streams
 from ..server.runner import Runner
 from ..transport.addresses import checked_host
+from ..version import __version__
 
 PREFIX: Final = "PYROEVENTS_"
 _TRUE: Final = ("1", "on", "yes", "true")

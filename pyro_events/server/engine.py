@@ -34,12 +34,12 @@ from .clients.long_result import LongResult
 from .limits.admission import Admission
 from .limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes, Obstacle
 from .limits.scheduler import Scheduler, SharedPool
-from .limits.timeouts import Timeouts
 from .net.sockets import files_for_each
 from .net.tls_layer import TLS_FULL, AcceptedTls, TlsMemory
 from .objects import DeferredResult, RemoteObject
 from .subscribers.deliveries import Deliveries
 from .subscribers.delivery import Delivery
+from .timeouts import Timeouts
 
 log = get_logger("pyro_events.engine")
 

@@ -12,6 +12,8 @@ from typing import Final
 from ..foreign_exceptions import is_foreign
 
 UNIX: Final = "./u:"
+# Characters of a URI: far more than a host and an object id need.
+MAX_URI: Final = 1000
 # What `ipaddress` takes for one; it would take a ValueError of a signal's handler for its own.
 _IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
 # What no host's name holds, whatever its alphabet.
@@ -84,6 +86,15 @@ def checked_port(name: str, value: object, least: int = 1) -> int | None:
     if not least <= value < 65536:
         raise ValueError(f"{name}={value} is no port: ports go from {least} to 65535")
     return value
+
+
+def check_uri(uri: str) -> None:
+    """Refuse a text that no URI needs to be, before Pyro5 looks at it. Raises ValueError.
+
+    Pyro5's regular expression takes quadratic time for some, and others spoil logs and statistics.
+    """
+    if len(uri) > MAX_URI or not uri.isprintable():
+        raise ValueError(f"{uri[:60]!r}... is not a Pyro URI: it has at most {MAX_URI} printable characters")
 
 
 def split_address(text: str) -> tuple[str, int]:

@@ -38,7 +38,7 @@ from ..wire.frames import (
 )
 from ..wire.passphrase import Identity
 from . import connecting
-from .addresses import UNIX, format_address
+from .addresses import MAX_URI, UNIX, format_address
 from .authentication import ClientHandshake
 from .tls import client_context
 
@@ -52,9 +52,6 @@ _REPLY_LIMITS: Final = FrameLimits(types=frozenset({RESULT}), size=MIB, serializ
 
 # What comes of reading a URI that is none.
 _NO_URI: Final = (Pyro5.errors.PyroError, TypeError, ValueError, KeyError, AttributeError)
-
-# Far more than a host and an object id need.
-_LONGEST_URI: Final = 1000
 
 UNGUARDED: Final = (
     "with ident the name server must be guarded by it too: start one with `python -m pyro_events.ns "
@@ -255,7 +252,7 @@ class NameServer:
                 where = f"{UNIX}{sockname}" if sockname else format_address(host, port)
                 value = f"{protocol}:{object_id}@{where}"
             # Pyro5's regular expression takes quadratic time for some texts.
-            if not isinstance(value, str) or len(value) <= _LONGEST_URI:
+            if not isinstance(value, str) or len(value) <= MAX_URI:
                 uri = Pyro5.core.URI(value)
                 if uri.protocol == "PYRO":
                     return uri

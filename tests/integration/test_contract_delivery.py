@@ -336,7 +336,7 @@ def test_c18_a_slow_subscriber_is_logged_once_per_episode(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A display with a backlog of one behind a camera, whose backlog is full again and again."""
-    monkeypatch.setattr("pyro_events.server.limits.timeouts._BEAT", 0.05)
+    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.05)
 
     def lines(text: str) -> int:
         return sum(text in record.getMessage() for record in caplog.records)

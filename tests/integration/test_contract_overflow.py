@@ -430,7 +430,7 @@ def test_c17_a_connection_that_breaks_ends_it_at_once(
 def test_c17_an_idle_one_that_leaves_heartbeats_unanswered_is_disconnected(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pyro_events.server.limits.timeouts._BEAT", 0.05)
+    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.05)
     with (
         caplog.at_level("INFO", "pyro_events"),
         running(heartbeat=0.2, heartbeat_answer=0.1) as service,
@@ -462,7 +462,7 @@ def test_c27_one_that_was_given_up_is_looked_for_if_it_can_come_back(
     monkeypatch: pytest.MonkeyPatch, method: str, comes: bool
 ) -> None:
     """Its line may be cut; a plain object, without our base class, would not know what to do."""
-    monkeypatch.setattr("pyro_events.server.limits.timeouts._BEAT", 0.05)
+    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.05)
     monkeypatch.setattr("pyro_events.server.subscribers.reconnect_hint.KNOCK_EVERY", 0.05)
     with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
@@ -477,7 +477,7 @@ def test_c27_one_that_was_given_up_is_looked_for_if_it_can_come_back(
 
 
 def test_c17_one_that_is_busy_is_not_asked_for_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyro_events.server.limits.timeouts._BEAT", 0.05)
+    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.05)
     with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
         engaged(service, subscriber)
         Flag().wait(0.8)  # its handler takes eight times as long
@@ -611,7 +611,7 @@ def test_c40a_one_that_held_publishers_up_cannot_do_so_again_at_once(
 
 
 def test_c40a_the_right_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyro_events.server.limits.timeouts._BEAT", 0.05)
+    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.05)
     with (
         running(backlog=5, delivery_deadline=0.4, block_suspension=1.0) as service,
         fake_subscriber() as subscriber,

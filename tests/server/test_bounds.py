@@ -20,11 +20,12 @@ from pyro_events import (
     ServiceNotFoundError,
 )
 from pyro_events.server import starter as starter_module
-from pyro_events.server.subscribers.callback_address import MAX_CALLBACK_URI, read_subscriber
+from pyro_events.server.subscribers.callback_address import read_subscriber
+from pyro_events.transport.addresses import MAX_URI
 
 
 @pytest.mark.parametrize(
-    "uri", ["PYRO:" + "a@" * 30_000 + "\nx", "PYRO:a\nb@127.0.0.1:1", "x" * (MAX_CALLBACK_URI + 1)]
+    "uri", ["PYRO:" + "a@" * 30_000 + "\nx", "PYRO:a\nb@127.0.0.1:1", "x" * (MAX_URI + 1)]
 )
 def test_a_uri_that_is_none_is_refused_before_it_is_taken_apart(uri: str) -> None:
     with pytest.raises(ValueError, match="not a Pyro URI") as refusal:

@@ -23,7 +23,7 @@ from ...foreign_exceptions import is_foreign
 from ...transport import connecting
 from ...transport.addresses import UNIX
 from ...transport.authentication import ClientHandshake
-from ...transport.keepalive import keep_alive
+from ...transport.keepalive import TO_SERVICE, keep_alive
 from ...transport.tls import TlsSocket, client_context
 from ...wire.frames import (
     CONNECT,
@@ -336,7 +336,7 @@ def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLCont
         return connecting.connect(UNIX + uri.sockname, 0, deadline)
     sock = connecting.connect(uri.host, uri.port, deadline)
     try:
-        keep_alive(sock)
+        keep_alive(sock, TO_SERVICE)
         return sock if context is None else TlsSocket(sock, context, server_hostname=uri.host)
     except BaseException:
         sock.close()

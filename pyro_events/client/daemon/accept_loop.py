@@ -17,7 +17,7 @@ from typing import Any, Final
 from Pyro5 import config, socketutil
 
 from ...log.background import get_logger
-from ...transport.keepalive import keep_for_long
+from ...transport.keepalive import FROM_SERVICE, keep_alive
 
 log = get_logger("pyro_events.daemon")
 
@@ -141,7 +141,7 @@ class AcceptLoop:
             try:
                 sock.setblocking(True)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                keep_for_long(sock)
+                keep_alive(sock, FROM_SERVICE)
             except OSError:  # it has been reset already
                 sock.close()
                 continue

@@ -5,9 +5,8 @@ names a thing to import or to look up: a name is a key of a table that this prog
 `register_class` here, by Pyro5's own `register_class_to_dict` and `register_dict_to_class`, or with
 the exceptions, `URI` and `Proxy` that Pyro5 carries.
 
-Knows: classes, names and states; Pyro5's serializer registries. Must not know: bytes.
-
-Here too, in `register_with_pyro`, is everything of ours that crosses Pyro's own wire.
+Knows: classes, names and states; Pyro5's serializer registries. Must not know: bytes, or which classes
+there are of our own.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from Pyro5.client import Proxy
 from Pyro5.core import URI
 from Pyro5.serializers import SerializerBase
 
-from ... import errors
 from ...errors import PayloadError, UnsupportedTypeError
 from ...foreign_exceptions import is_signal_handlers
 from .. import numpy_arrays
@@ -250,27 +248,3 @@ def _pyro_converter(value: object) -> Callable[[Any], Any] | None:
         if isinstance(value, cls) and not cls.__module__.startswith("Pyro5."):
             return registered[cls]
     return None
-
-
-def register_with_pyro() -> None:
-    """Make Event and our errors known to Pyro5's serializers, in this process, for either direction.
-
-    Does no harm when called again. Pyro5's configuration stays as it is.
-    """
-    from ...event import Event  # event -> codec -> registry: only a late import breaks the circle
-
-    # For subclasses too, such as IdentProxy: Pyro5 would send their own name, which nobody can read.
-    SerializerBase.register_class_to_dict(
-        Proxy,
-        lambda proxy: {"__class__": "Pyro5.client.Proxy", "state": proxy.__getstate__()},
-        serpent_too=False,
-    )
-
-    name = dotted(Event)
-    SerializerBase.register_class_to_dict(Event, Event.to_dict)
-    SerializerBase.register_dict_to_class(name, lambda _, state: Event.from_dict(state))
-    for error in errors.__all__:
-        cls = getattr(errors, error)
-        SerializerBase.register_dict_to_class(
-            dotted(cls), lambda _, state, cls=cls: rebuild_exception(cls, state)
-        )

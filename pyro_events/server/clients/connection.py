@@ -19,12 +19,13 @@ from ...constants import KIB
 from ...log.background import get_logger
 from ...options import ServiceOptions
 from ...transport.addresses import unmapped
+from ...transport.keepalive import AT_SERVICE, keep_alive
 from ...wire import calls
 from ...wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader, TlsSpokenError
 from ..access import AccessControl
 from ..limits.scheduler import NEGLIGIBLE, LoopParty, Scheduler
 from ..limits.turns import TURN
-from ..net.sockets import descriptor, has_left, is_last_room, tune
+from ..net.sockets import descriptor, has_left, is_last_room
 from ..objects import RemoteObject
 from .call_queue import CallQueue, CallQueueOwner
 from .handshake import HELLO_LIMITS, accept_hello, call_limits, error_reply
@@ -126,7 +127,7 @@ class Connection(asyncio.BufferedProtocol):
             transport.write(calls.write_connect_fail(MSGPACK, 0, refusal))
             self._end()
             return
-        tune(transport)
+        keep_alive(transport.get_extra_info("socket"), AT_SERVICE)
         self._party = self._scheduler.join(self.peer, self._take_turn)
         loop = asyncio.get_running_loop()
         patience = self._owner.options.handshake_timeout

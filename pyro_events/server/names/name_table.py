@@ -15,7 +15,7 @@ import Pyro5.errors
 from Pyro5.core import URI
 
 from ...constants import MAX_NAME, MAX_NAME_BYTES, MAX_NAMES
-from ..subscribers.callback_address import check_uri
+from ...transport.addresses import check_uri
 
 # What an entry takes beside its texts, and a tag of its metadata beside its own: places in containers.
 _ENTRY: Final = 400

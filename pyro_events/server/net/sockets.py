@@ -1,6 +1,6 @@
-"""Socket settings of the service's connections, in and out.
+"""Sockets and files: what the service's connections tell of themselves, and how many the process may open.
 
-Knows: TCP options and which platform has them. Must not know: what is sent.
+Knows: descriptors and the limit of open files. Must not know: what is sent.
 """
 
 from __future__ import annotations
@@ -8,11 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
-import socket
 import sys
 from typing import Final
-
-from ...transport.retransmission import retransmit_often
 
 try:
     import resource
@@ -21,28 +18,6 @@ except ImportError:  # Windows
 
 # Files that are left for links to subscribers, the name server and logs, when clients take all others.
 _RESERVE: Final = 32
-# A peer that vanished without a word is noticed by the kernel within about two minutes. The user
-# timeout also ends a peer that is alive but does not read, so it is long on purpose.
-_PATIENCE: Final = 120
-_OPTIONS: Final = (
-    ("SO_KEEPALIVE", socket.SOL_SOCKET, 1),
-    ("TCP_KEEPIDLE", socket.IPPROTO_TCP, 30),
-    ("TCP_KEEPINTVL", socket.IPPROTO_TCP, 10),
-    ("TCP_KEEPCNT", socket.IPPROTO_TCP, 6),
-    ("TCP_USER_TIMEOUT", socket.IPPROTO_TCP, _PATIENCE * 1000),
-)
-
-
-def tune(transport: asyncio.BaseTransport) -> None:
-    """Have the kernel look after an idle connection, as far as the platform can."""
-    sock = transport.get_extra_info("socket")
-    if sock is None:
-        return
-    for name, level, value in _OPTIONS:
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(level, option, value)
-    retransmit_often(sock, _PATIENCE)
 
 
 def descriptor(transport: asyncio.BaseTransport) -> int:

@@ -20,7 +20,7 @@ from Pyro5.core import URI
 
 from ...client_name import checked_client_name
 from ...constants import NAME_KEY
-from ...transport.addresses import format_address
+from ...transport.addresses import check_uri, format_address
 from ...wire.passphrase import CALL_OPTION
 from ..objects import Caller
 
@@ -29,10 +29,6 @@ _HOST_NAME: Final = re.compile(
 )
 # The option of a subscribing call by which a subscriber says that it has lost our connection.
 ANEW_OPTION: Final = "anew"
-
-
-# Far more than a host and an object id need.
-MAX_CALLBACK_URI: Final = 1000
 
 
 class SubscribeOptions(NamedTuple):
@@ -154,16 +150,6 @@ def _identity(subscriber: Any) -> tuple[str, frozenset[str]]:
         "the subscriber must be a Pyro proxy, or the URI of a Pyro object; an object that is to be "
         "called back must be registered in its program's daemon first"
     )
-
-
-def check_uri(uri: str) -> None:
-    """Refuse a text that no URI needs to be, before Pyro5 looks at it. Raises ValueError.
-
-    Pyro5's regular expression takes quadratic time for some, and others spoil logs and statistics.
-    """
-    if len(uri) > MAX_CALLBACK_URI or not uri.isprintable():
-        most = f"it has at most {MAX_CALLBACK_URI} printable characters"
-        raise ValueError(f"{uri[:60]!r}... is not a Pyro URI: {most}")
 
 
 def _is_sequence(value: Any, length: int) -> bool:

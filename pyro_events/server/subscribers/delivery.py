@@ -28,12 +28,13 @@ from ...log.background import get_logger
 from ...log.failures import Failures
 from ...options import Overflow, ServiceOptions
 from ...transport.authentication import STOCK_HELLO
+from ...transport.keepalive import AT_SERVICE, keep_alive
 from ...transport.tls import LatestContext, failure_of
 from ...wire import callbacks
 from ...wire.frames import PING, Frame, FrameError, FrameReader, TlsSpokenError
 from ...wire.passphrase import CallbackProof
 from ..limits.scheduler import Scheduler
-from ..net.sockets import descriptor, tune
+from ..net.sockets import descriptor
 from ..net.tls_layer import OutgoingTls, TlsMemory
 from .acknowledgement import apply_answer, ends_connection, is_final
 from .callback_address import Callback
@@ -187,7 +188,7 @@ class Delivery(asyncio.Protocol):
         if self.state is State.CLOSED:
             transport.abort()
             return
-        tune(transport)
+        keep_alive(transport.get_extra_info("socket"), AT_SERVICE)
         self.state = State.GREETING
         patience = self._options.first_contact
         self._patience = self._loop.call_later(patience, self.close, Loss.GONE, unanswered(patience))

@@ -18,7 +18,6 @@ import pytest
 import serpent
 from Pyro5.serializers import JsonSerializer, MsgpackSerializer, SerializerBase, SerpentSerializer
 
-from pyro_events import errors
 from pyro_events.codec.classes import registry
 from pyro_events.codec.classes.registry import register_class
 from pyro_events.codec.message import decode, encode, encode_plain
@@ -361,30 +360,6 @@ def test_what_stock_programs_send_of_registered_classes() -> None:
             back = decode(encode_plain(plain))[0]
             assert type(back) is type(value)
             assert vars(back) == vars(value)
-
-
-@pytest.mark.parametrize(
-    "serializer",
-    [SerpentSerializer(), JsonSerializer(), MsgpackSerializer()],
-    ids=("serpent", "json", "msgpack"),
-)
-@pytest.mark.parametrize("name", errors.__all__)
-def test_our_errors_cross_pyros_own_wire(serializer: Any, name: str) -> None:
-    registry.register_with_pyro()
-    registry.register_with_pyro()
-    cls = getattr(errors, name)
-    error = cls("what was wrong")
-    error.detail = 5
-    back = serializer.loads(serializer.dumps(error))
-    assert type(back) is cls
-    assert (back.args, back.detail) == (error.args, 5)
-    assert str(back) == "what was wrong"
-
-
-def test_registering_leaves_pyros_configuration_alone() -> None:
-    before = Pyro5.api.config.as_dict()
-    registry.register_with_pyro()
-    assert Pyro5.api.config.as_dict() == before
 
 
 def test_a_daemon_is_no_value() -> None:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable
 
-from ... import constants as c
-from ...broker.accounting import Loss
-from ...broker.backlog import Backlog
-from ...broker.broker import Broker
-from ...log.background import get_logger
-from ...options import ServiceOptions
-from ..clients.connection import Connection
-from ..subscribers.deliveries import Deliveries
-from ..subscribers.slow_subscribers import SlowSubscribers
-from .flow_control import BlockedPublishes, Obstacle
+from .. import constants as c
+from ..broker.accounting import Loss
+from ..broker.backlog import Backlog
+from ..broker.broker import Broker
+from ..log.background import get_logger
+from ..options import ServiceOptions
+from .clients.connection import Connection
+from .limits.flow_control import BlockedPublishes, Obstacle
+from .subscribers.deliveries import Deliveries
+from .subscribers.slow_subscribers import SlowSubscribers
 
 log = get_logger("pyro_events.engine")
 

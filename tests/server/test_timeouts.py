@@ -13,7 +13,7 @@ from pyro_events.broker.accounting import Loss, TotalBytes, queued_event
 from pyro_events.broker.backlog import Backlog
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes
-from pyro_events.server.limits.timeouts import Timeouts
+from pyro_events.server.timeouts import Timeouts
 
 OPTIONS = ServiceOptions(delivery_deadline=10, linger=5, frame_timeout=30, total_backlog_bytes=1000)
 
@@ -322,8 +322,8 @@ def test_a_full_total_that_nobody_is_to_blame_for_ends_nobody() -> None:
 
 
 def test_they_look_again_and_again_until_they_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyro_events.server.limits.timeouts._TICK", 0.001)
-    monkeypatch.setattr("pyro_events.server.limits.timeouts._BEAT", 0.001)
+    monkeypatch.setattr("pyro_events.server.timeouts._TICK", 0.001)
+    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.001)
 
     async def work() -> None:
         loop = asyncio.get_running_loop()
