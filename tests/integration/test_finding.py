@@ -32,8 +32,8 @@ from pyro_events import (
     ServiceUnreachableError,
     Subscriber,
 )
-from pyro_events.client.connection import connection, reconnecting
-from pyro_events.client.connection.reconnecting import FIRST_CONNECT
+from pyro_events.client.connection import connection, opener
+from pyro_events.client.connection.opener import FIRST_CONNECT
 from pyro_events.transport.name_server_search import LOOKUP
 
 LOOPBACK = "127.0.0.1"
@@ -316,7 +316,7 @@ def test_a_service_that_comes_later_at_its_address(client: type, free_port: Call
 def test_pyro5s_setting_gives_a_registration_more_time(
     client: type, names: NameServerDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconnecting, "FIRST_CONNECT", 0.3)
+    monkeypatch.setattr(opener, "FIRST_CONNECT", 0.3)
     Pyro5.config.NS_LOOKUP_DELAY = 20.0
     asked = counted(names.nameserver, "lookup")
     waiting = Waiting(client)

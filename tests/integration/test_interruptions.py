@@ -249,7 +249,7 @@ def test_c23_close_and_abort_in_a_handler_end_listen(service: EventServiceStarte
         lambda receiver: receiver.daemon._lock,
         lambda receiver: receiver.daemon.transportServer._closing,
         lambda receiver: receiver.connection._sending,
-        lambda receiver: receiver.connection._receiving,
+        lambda receiver: receiver.connection._reader.lock,
         lambda receiver: watch._lock,
     ],
     ids=["dispatcher", "remote", "reconnector", "daemon", "accepting", "sending", "receiving", "monitor"],

@@ -1,33 +1,26 @@
-"""A link to the service that any thread may use, and that connects again by itself.
+"""A connection to the service that any thread may use, and that is made again by itself.
 
-Knows: which thread may send and which may receive, and what is certain when a connection breaks.
-Must not know: what the calls mean.
+Knows: which thread may send, and what is certain when a connection breaks. Must not know: what the calls
+mean, which address is tried, or how replies are read.
 
-Two locks: `_sending` orders the calls of all threads on the wire; `_receiving` is held by the one
-thread that reads, for itself and for those whose replies come before its own. A thread that needs
-both takes `_receiving` first.
+Two locks: `_sending` orders the calls of all threads on the wire; the lock of the ReplyReader is held by the
+one thread that reads. A thread that needs both takes the reader's first.
 
-A signal's handler, or anything else that runs in the middle of a thread (interruptions.py), may use the link
-that the thread is using. The locks are reentrant, and `_writing` and `_reading` tell that somebody is at
-work behind them: if it is the same thread, the inner call goes over a link of its own, `_beside`. An
-exception that ends sending or receiving in the middle leaves a session that is `dead`.
+A signal's handler, or other code that runs in the middle of a thread (interruptions.py), may use the
+connection that the thread is using. The locks are reentrant; `_writing`, and `reading` of the ReplyReader,
+tell that a thread is at work behind them. If it is the same thread, the inner call goes over a connection of
+its own, `_beside`. An exception that ends sending or receiving leaves a Connection that is `dead`.
 """
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
-import weakref
 from typing import Any, Final
 
 from ...constants import MAX_MESSAGE
 from ...errors import (
-    AccessDeniedError,
-    AnswerTimeoutError,
     EventServiceError,
-    OutcomeUnknownError,
     ServiceNotFoundError,
     ServiceUnreachableError,
 )
@@ -35,26 +28,19 @@ from ...foreign_exceptions import is_foreign
 from ...service_threads import refuse_in_service_thread, running
 from ...wire.msgpack_pool import pack
 from ...wire.passphrase import Identity
-from ...wire.replies import read_reply
+from ..forks import tell_in_child
 from ..interruptions import owned, within
 from ..publishing.entry import too_large
-from .connection import CONNECT_TIMEOUT, Call, Connection, PendingReply, shut_down
+from .connection import CONNECT_TIMEOUT, Call, Connection, PendingReply
 from .discovery import ServiceLocator
+from .opener import CLOSED, ConnectionOpener, connect_first
+from .outcome import answered_too_late, not_sent_in_time, outcome
+from .reply_reader import ReplyReader
 
-# What is said to a program that goes on with what it has closed.
-CLOSED: Final = "this publisher or subscriber is closed: its program has called close()"
-# A link that was idle for this many seconds is looked at before it is used: a restarted service
-# then costs no spurious error. No service restarts faster, and no busy link pays for the look.
+# A connection that was idle for this many seconds is checked before it is used: a restarted service
+# then costs no spurious error. No service restarts faster, and a busy connection does not pay for the check.
 IDLE: Final = 0.05
-# Seconds for connecting, when a lost service is looked for again and again: just beyond the second
-# after which Linux repeats a lost SYN, so that no two are more than two seconds apart.
-QUICK_CONNECT: Final = 1.1
-# Seconds for all of a constructor's connecting, look-up included: its user has an answer within two.
-FIRST_CONNECT: Final = 1.9
-# A constructor that waits for its service tries again after so many seconds, and at last after these.
-_FIRST_DELAY: Final = 0.05
-_LAST_DELAY: Final = 0.8
-# How long a thread that closes a session waits for those it has just woken to let go of it.
+# Seconds for which a thread that closes a connection waits for those that it has just woken to let go of it.
 _LET_GO: Final = 1.0
 # Calls that may be made in the middle of each other by one thread: beyond it, something calls itself.
 _DEPTH: Final = 8
@@ -76,13 +62,13 @@ class ReconnectingConnection:
     """
 
     def __init__(self, locator: ServiceLocator, depth: int = 0) -> None:
-        """depth: how many links this one is beside of."""
+        """depth: how many connections this one is beside of."""
         self._locator = locator
         self._depth = depth
         self._connection: Connection | None = None
         self._used = 0.0
         self._closed = False
-        self._opening: socket.socket | None = None
+        self._opener = ConnectionOpener(locator)
         self._last_address: str | None = None
         self._last_host = ""
         self.reconnects = 0
@@ -92,12 +78,12 @@ class ReconnectingConnection:
         self.announced: int | None = None
         self.max_message = MAX_MESSAGE
         self._make_locks()
-        _links.add(self)
+        tell_in_child(self)
 
     def _make_locks(self) -> None:
         self._sending = threading.RLock()
-        self._receiving = threading.RLock()
-        self._writing = self._reading = False
+        self._writing = False
+        self._reader = ReplyReader()
 
     @property
     def connected(self) -> bool:
@@ -107,7 +93,7 @@ class ReconnectingConnection:
 
     @property
     def address(self) -> str | None:
-        """The URI of the service that the link is, or was last, connected to."""
+        """The URI of the service that is, or was last, connected to."""
         return self._last_address
 
     @property
@@ -128,11 +114,11 @@ class ReconnectingConnection:
     @property
     def entered(self) -> bool:
         """Whether the calling thread is in the middle of using it."""
-        return owned(self._sending) or owned(self._receiving)
+        return owned(self._sending) or self._reader.entered
 
     @property
     def local_host(self) -> str:
-        """This program's address towards the service, "" for none; the link must have connected."""
+        """This program's address towards the service, "" for none; it must have connected."""
         connection = self._connection
         return connection.local_host if connection is not None else ""
 
@@ -161,28 +147,12 @@ class ReconnectingConnection:
         wait: seconds for which a service, or a name server, that is not there yet is tried again.
         Raises as `connect` does, at once what no waiting mends.
         """
-        until = time.monotonic() + wait
-        delay = _FIRST_DELAY
-        waited = ""
-        while True:
-            try:
-                with self._sending:
-                    self._connected_anew(False, time.monotonic() + FIRST_CONNECT + self._locator.delay)
-                return
-            except (ServiceNotFoundError, ServiceUnreachableError) as error:
-                if is_foreign(error, EventServiceError):
-                    raise
-                left = until - time.monotonic()
-                if not error.temporary or left <= 0:
-                    error.args = (f"{error}{waited}",)
-                    raise error.with_traceback(None) from None  # its user's frames are what helps
-            except EventServiceError as error:
-                if is_foreign(error, EventServiceError):
-                    raise
-                raise error.with_traceback(None) from None
-            time.sleep(min(delay, left))
-            waited = f" (after waiting {wait:g} s)"
-            delay = min(2 * delay, _LAST_DELAY)
+
+        def attempt(deadline: float) -> None:
+            with self._sending:
+                self._reopen(False, deadline)
+
+        connect_first(attempt, wait, self._locator.delay)
 
     def check_size(self, size: int) -> None:
         """Raise MessageTooLargeError if the service does not take a message of that many bytes.
@@ -208,17 +178,17 @@ class ReconnectingConnection:
         reply = self.post(packed_call(method, *arguments), deadline)
         if not self.settled(reply, deadline):
             self._retire(reply.connection, "it did not answer in time")
-            raise _late(reply.connection.address)
+            raise answered_too_late(reply)
         return self.wait(reply)
 
     def post(self, call: Call, deadline: float | None = None, looked: bool = False) -> PendingReply:
-        """Send a call made by `packed_call`. Its ticket can be waited for, in any order, or forgotten.
+        """Send a call made by `packed_call`. Its reply can be waited for, in any order, or left alone.
 
         deadline: on the monotonic clock, for sending and for connecting. Raises AnswerTimeoutError when
         nothing could be sent by then. Where the calling thread is in the middle of another call, this one
         goes over a connection of its own and is answered when this returns; looked: it is known not to be.
         """
-        if not looked and (self._reading or running or deadline is not None):
+        if not looked and (self._reader.reading or running or deadline is not None):
             return self._look_and_post(call, deadline)
         for _ in range(2):
             connection: Connection | None = None
@@ -249,7 +219,7 @@ class ReconnectingConnection:
 
     def _look_and_post(self, call: Call, deadline: float | None) -> PendingReply:
         refuse_in_service_thread()
-        if self._reading and owned(self._receiving):
+        if self._reader.reading and self._reader.entered:
             return self._post_beside(call, deadline)
         if deadline is None:
             return self.post(call, looked=True)
@@ -259,18 +229,11 @@ class ReconnectingConnection:
             replies.append(self.post(call, deadline, looked=True))
 
         if not within(self._sending, deadline - time.monotonic(), post):
-            raise self.not_sent_in_time()
+            raise not_sent_in_time(self.address)
         return replies[0]
 
-    def not_sent_in_time(self) -> AnswerTimeoutError:
-        """What to raise when the time was up before a call was sent."""
-        return AnswerTimeoutError(
-            f"the call could not be sent to the event service at {self.address} within the time given; it "
-            "was not made"
-        )
-
     def _post_beside(self, call: Call, deadline: float | None) -> PendingReply:
-        """The calling thread is in the middle of using this link: make the call on another one."""
+        """The calling thread is in the middle of using this connection: make the call on another one."""
         if self._beside is None:
             if self._depth >= _DEPTH:
                 raise EventServiceError(
@@ -278,12 +241,12 @@ class ReconnectingConnection:
                     "what is called by it (a signal's or logging handler, a __del__) calls it again"
                 )
             self._beside = ReconnectingConnection(self._locator, self._depth + 1)
-        link = self._beside
+        beside = self._beside
         if self._closed:
-            link.close()
-        reply = link.post(call, deadline)
-        if not link.settled(reply, deadline):
-            raise _late(reply.connection.address)
+            beside.close()
+        reply = beside.post(call, deadline)
+        if not beside.settled(reply, deadline):
+            raise answered_too_late(reply)
         return reply
 
     def wait(self, reply: PendingReply, deadline: float | None = None) -> Any:
@@ -293,53 +256,22 @@ class ReconnectingConnection:
         reply may still come, and may be waited for again.
         """
         if not self.settled(reply, deadline):
-            raise _late(reply.connection.address)
-        if reply.frame is not None:
-            return read_reply(reply.frame)
-        if deadline is not None and time.monotonic() >= deadline:
-            raise _late(reply.connection.address, f" ({reply.lost})")
-        raise OutcomeUnknownError(
-            f"the connection to the event service at {reply.connection.address} broke before it had "
-            f"answered ({reply.lost}); whether the call has taken effect is unknown, and it was not repeated"
-        )
+            raise answered_too_late(reply)
+        return outcome(reply, deadline is None or time.monotonic() < deadline)
 
     def settled(self, reply: PendingReply, deadline: float | None) -> bool:
-        """Receive until a ticket has its reply, or will have none; False if that takes too long."""
+        """Receive until a call has its reply, or will have none; False if that takes too long."""
         if reply.frame is not None or reply.lost is not None:
             return True
         if running:
             refuse_in_service_thread()
-        if deadline is None:
-            with self._receiving:
-                self._receive(reply)
-        else:
-            within(self._receiving, deadline - time.monotonic(), lambda: self._receive(reply, deadline))
+        self._reader.settle(reply, deadline)
         if reply.connection.dead:
             self._retire(reply.connection, "")
         return reply.frame is not None or reply.lost is not None
 
-    def _receive(self, reply: PendingReply, deadline: float | None = None) -> None:
-        """As above; `_receiving` is held."""
-        connection = reply.connection
-        self._reading = True
-        try:
-            while reply.frame is None and reply.lost is None:
-                if connection.dead:
-                    reply.lost = connection.reason or "another call was interrupted"
-                elif deadline is None or connection.readable(max(0.0, deadline - time.monotonic())):
-                    connection.receive()
-                else:
-                    break
-        except BaseException:
-            # A reply may be half read: no other may be taken for it.
-            connection.dead = True
-            self._reading = False
-            connection.fail("receiving was interrupted")
-            raise
-        self._reading = False
-
     def _usable(self, quick: bool = False, deadline: float | None = None) -> Connection:
-        """The session to send on; `_sending` is held. deadline: for a connection that has to be made."""
+        """The connection to send on; `_sending` is held. deadline: for a connection that has to be made."""
         if self._closed:
             raise EventServiceError(CLOSED)
         connection = self._connection
@@ -352,65 +284,41 @@ class ReconnectingConnection:
         if connection is not None:
             self._release(connection)
         if deadline is None:
-            return self._connected_anew(quick)
+            return self._reopen(quick)
         try:
-            return self._connected_anew(quick, min(deadline, now + CONNECT_TIMEOUT))
+            return self._reopen(quick, min(deadline, now + CONNECT_TIMEOUT))
         except (ServiceNotFoundError, ServiceUnreachableError) as error:
             if time.monotonic() < deadline or is_foreign(error, EventServiceError):
                 raise
-            raise self.not_sent_in_time() from error
+            raise not_sent_in_time(self.address) from error
 
     def _release(self, connection: Connection) -> None:
-        """Close a session that has ended; whoever receives on it, and is woken, does so otherwise."""
+        """Close a connection that has ended, or leave that to the thread that receives on it."""
         connection.fail("it was given up")
-        within(self._receiving, 0.0, connection.close)
+        self._reader.close(connection)
 
-    def _connected_anew(self, quick: bool, deadline: float | None = None) -> Connection:
-        """deadline: on the monotonic clock, for the look-up too; None: CONNECT_TIMEOUT for each address."""
-        failure: ServiceUnreachableError | AccessDeniedError | None = None
-        patience = QUICK_CONNECT if quick else CONNECT_TIMEOUT
-        for uri in self._locator.candidates(quick):
-            timeout = None if deadline is None else deadline - time.monotonic()
-            try:
-                connection = Connection.open(
-                    uri, self._locator.identity, patience, self._begin, self._locator.name, timeout
-                )
-            except (ServiceUnreachableError, AccessDeniedError) as error:
-                if is_foreign(error, ServiceUnreachableError, AccessDeniedError):
-                    raise
-                error.args = (f"{error}{self._locator.source(uri)}", *error.args[1:])
-                failure = error
-                continue
-            finally:
-                self._opening = None
-            self._locator.was_good(uri)
-            self.announced = connection.announced
-            self.max_message = MAX_MESSAGE if connection.announced is None else connection.announced
-            if self._last_address is not None:
-                self.reconnects += 1
-            self._connection, self._last_address = connection, connection.address
-            self._last_host = connection.remote_host
-            self._used = time.monotonic()
-            if self._closed:
-                connection.close()
-                raise EventServiceError(CLOSED)
-            return connection
-        assert failure is not None, "a finder names at least one address"
-        raise failure
-
-    def _begin(self, sock: socket.socket) -> None:
-        """A socket is connected and about to shake hands: `close` must be able to interrupt that."""
-        self._opening = sock
+    def _reopen(self, quick: bool, deadline: float | None = None) -> Connection:
+        """Make the connection again; `_sending` is held. As ConnectionOpener.open."""
+        connection = self._opener.open(quick, deadline)
+        self.announced = connection.announced
+        self.max_message = MAX_MESSAGE if connection.announced is None else connection.announced
+        if self._last_address is not None:
+            self.reconnects += 1
+        self._connection, self._last_address = connection, connection.address
+        self._last_host = connection.remote_host
+        self._used = time.monotonic()
         if self._closed:
+            connection.close()
             raise EventServiceError(CLOSED)
+        return connection
 
     def _retire(self, connection: Connection, reason: str) -> None:
-        """Wake whoever uses the session, then release its socket."""
+        """Wake the threads that use a connection, then release its socket."""
         connection.fail(reason)
         # With a bound, because a thread that was woken may be kept from going on; then it, or the next
         # call, releases the socket. None at all where this thread sends, for which a receiver may wait.
         seconds = 0.0 if owned(self._sending) else _LET_GO
-        within(self._receiving, seconds, lambda: within(self._sending, seconds, connection.close))
+        within(self._reader.lock, seconds, lambda: within(self._sending, seconds, connection.close))
 
     def close(self) -> None:
         """End the connection for good; a thread that waits for a reply is woken."""
@@ -418,9 +326,7 @@ class ReconnectingConnection:
         beside = self._beside
         if beside is not None:
             beside.close()
-        opening = self._opening
-        if opening is not None:
-            shut_down(opening)
+        self._opener.close()
         connection = self._connection
         if connection is not None:
             self._retire(connection, "this program closed it")
@@ -428,34 +334,13 @@ class ReconnectingConnection:
     def disown(self) -> None:
         """In a forked child: release the parent's connection without a word on it, for good."""
         self._closed = True
-        self._forked()
+        self.forked()
 
-    def _forked(self) -> None:
+    def forked(self) -> None:
         """In a forked child: let go of the parent's connection without a word on it."""
         connection, self._connection = self._connection, None
-        opening, self._opening = self._opening, None
+        self._opener.forked()
         self._make_locks()
-        if opening is not None:
-            opening.close()
         if connection is not None:
             connection.dead = True
             connection.close()
-
-
-def _late(address: str, more: str = "") -> AnswerTimeoutError:
-    return AnswerTimeoutError(
-        f"the event service at {address} did not answer within the time given{more}; whether the call has "
-        "taken effect, or still will, is unknown"
-    )
-
-
-_links: weakref.WeakSet[ReconnectingConnection] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for link in list(_links):
-        link._forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

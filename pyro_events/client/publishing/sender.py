@@ -10,10 +10,8 @@ buffered.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -22,7 +20,9 @@ from ...errors import EventServiceError
 from ...service_threads import refuse_in_service_thread
 from ..connection.connection import Call, PendingReply
 from ..connection.discovery import ServiceLocator
+from ..connection.outcome import not_sent_in_time
 from ..connection.reconnecting import ReconnectingConnection
+from ..forks import tell_in_child
 from ..interruptions import WakeUp, owned, within
 from .entry import Entry, packed_batch
 
@@ -80,7 +80,7 @@ class Sender:
         self.closed = False
         self._published = self._queued = self._unknown = 0
         self._reset()
-        _outboxes.add(self)
+        tell_in_child(self)
 
     def _reset(self) -> None:
         # Reentrant, so that a thread that interrupts itself finds out (interruptions.py).
@@ -153,7 +153,7 @@ class Sender:
         else:
             within(self.lock, deadline - time.monotonic(), lambda: self.exclusively(post))
         if not replies:
-            raise self.connection.not_sent_in_time()
+            raise not_sent_in_time(self.connection.address)
         return replies[0]
 
     def enter(self, pipeline: Pipeline) -> None:
@@ -242,20 +242,8 @@ class Sender:
         if thread is not None and thread is not threading.current_thread() and not owned(self.lock):
             thread.join(_JOIN)
 
-    def _forked(self) -> None:
+    def forked(self) -> None:
         """In a forked child: what is buffered is the parent's to send."""
         self._reset()
         for pipeline in self._pipelines:
             pipeline.discard()
-
-
-_outboxes: weakref.WeakSet[Sender] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for sender in list(_outboxes):
-        sender._forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

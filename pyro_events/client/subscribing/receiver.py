@@ -6,10 +6,8 @@ frames, what the service is told, or how handlers get their threads.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +24,7 @@ from ..connection.reconnecting import ReconnectingConnection
 from ..daemon.batch_reader import BatchReader
 from ..daemon.daemon import SubscriberDaemon
 from ..dispatch.dispatcher import CLOSE_TIMEOUT, Dispatcher
+from ..forks import tell_in_child
 from ..reconnect.reconnector import Reconnector
 from ..reconnect.target import SubscriptionStatus
 from .background_listener import BackgroundListener
@@ -96,7 +95,7 @@ class Receiver:
         self._background: BackgroundListener | None = None
         self.aborted = False
         self._disowned = False
-        _inlets.add(self)
+        tell_in_child(self)
 
     def announce(self, subscriber: object) -> None:
         """Register the object in the daemon, and prepare how the service is told about it."""
@@ -276,7 +275,7 @@ class Receiver:
                 if self._background is not None:
                     self._background.join(CLOSE_TIMEOUT)
 
-    def _forked(self) -> None:
+    def forked(self) -> None:
         """In a forked child: the subscriber is the parent's, and its connections are."""
         self._disowned = True
         self._listening = threading.Lock()
@@ -284,18 +283,6 @@ class Receiver:
         self.remote.disown()
         self.connection.disown()
         self.daemon.disown()
-
-
-_inlets: weakref.WeakSet[Receiver] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for receiver in list(_inlets):
-        receiver._forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _host(local_host: str) -> str:

@@ -1,0 +1,129 @@
+"""Opens connections to the service: which address is tried, for how long, and how that is interrupted.
+
+Knows: the addresses that the locator names, and how long each attempt may take. Must not know: which thread
+uses a connection afterwards, or what it is used for.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from ...errors import AccessDeniedError, EventServiceError, ServiceNotFoundError, ServiceUnreachableError
+from ...foreign_exceptions import is_foreign
+from .connection import CONNECT_TIMEOUT, Connection, shut_down
+from .discovery import ServiceLocator
+
+# The message for a program that goes on using what it has closed.
+CLOSED: Final = "this publisher or subscriber is closed: its program has called close()"
+# Seconds for connecting when a lost service is looked for again and again: just beyond the second after
+# which Linux repeats a lost SYN, so that no two attempts are more than two seconds apart.
+QUICK_CONNECT: Final = 1.1
+# Seconds for all of a constructor's connecting, look-up included: its caller has an answer within two.
+FIRST_CONNECT: Final = 1.9
+# A constructor that waits for its service tries again after `_FIRST_DELAY` seconds, then after twice as
+# many, up to `_LAST_DELAY`.
+_FIRST_DELAY: Final = 0.05
+_LAST_DELAY: Final = 0.8
+
+
+class ConnectionOpener:
+    """Opens one connection at a time. `close` interrupts an attempt, also from another thread."""
+
+    def __init__(self, locator: ServiceLocator) -> None:
+        self._locator = locator
+        self._socket: socket.socket | None = None
+        self._closed = False
+
+    def open(self, quick: bool, deadline: float | None = None) -> Connection:
+        """Try the addresses in turn, and return the first connection that is made.
+
+        Args:
+            quick: try each address for QUICK_CONNECT seconds only, because the caller comes again soon.
+            deadline: end of all attempts, on the monotonic clock, the look-up included; None gives each
+                address its own time.
+
+        Raises:
+            ServiceNotFoundError: there is no address to try.
+            ServiceUnreachableError: no address answered; the error is the last address's.
+            AccessDeniedError: the service, or this program, was not satisfied with the other's proof.
+        """
+        failure: ServiceUnreachableError | AccessDeniedError | None = None
+        patience = QUICK_CONNECT if quick else CONNECT_TIMEOUT
+        locator = self._locator
+        for uri in locator.candidates(quick):
+            timeout = None if deadline is None else deadline - time.monotonic()
+            try:
+                connection = Connection.open(
+                    uri, locator.identity, patience, self._begin, locator.name, timeout
+                )
+            except (ServiceUnreachableError, AccessDeniedError) as error:
+                if is_foreign(error, ServiceUnreachableError, AccessDeniedError):
+                    raise
+                error.args = (f"{error}{locator.source(uri)}", *error.args[1:])
+                failure = error
+                continue
+            finally:
+                self._socket = None
+            locator.was_good(uri)
+            if self._closed:
+                connection.close()
+                raise EventServiceError(CLOSED)
+            return connection
+        assert failure is not None, "the locator names at least one address"
+        raise failure
+
+    def _begin(self, sock: socket.socket) -> None:
+        """A socket is connected and about to shake hands: `close` must be able to interrupt that."""
+        self._socket = sock
+        if self._closed:
+            raise EventServiceError(CLOSED)
+
+    def close(self) -> None:
+        """Open nothing from now on, and interrupt the attempt that is being made."""
+        self._closed = True
+        opening = self._socket
+        if opening is not None:
+            shut_down(opening)
+
+    def forked(self) -> None:
+        """In a forked child: let go of the parent's attempt without a word on the wire."""
+        opening, self._socket = self._socket, None
+        if opening is not None:
+            opening.close()
+
+
+def connect_first(attempt: Callable[[float], object], wait: float, delay: float) -> None:
+    """Connect on behalf of a constructor: its caller has an answer within two seconds.
+
+    Args:
+        attempt: makes one attempt, which ends at the given time on the monotonic clock.
+        wait: seconds for which a service, or a name server, that is not there yet is tried again.
+        delay: seconds that each attempt may take longer, because Pyro5's settings give the look-up more time.
+
+    Raises:
+        EventServiceError: as the last attempt did; at once if waiting cannot help.
+    """
+    until = time.monotonic() + wait
+    pause = _FIRST_DELAY
+    waited = ""
+    while True:
+        try:
+            attempt(time.monotonic() + FIRST_CONNECT + delay)
+            return
+        except (ServiceNotFoundError, ServiceUnreachableError) as error:
+            if is_foreign(error, EventServiceError):
+                raise
+            left = until - time.monotonic()
+            if not error.temporary or left <= 0:
+                error.args = (f"{error}{waited}",)
+                raise error.with_traceback(None) from None  # the caller's own frames are what helps
+        except EventServiceError as error:
+            if is_foreign(error, EventServiceError):
+                raise
+            raise error.with_traceback(None) from None
+        time.sleep(min(pause, left))
+        waited = f" (after waiting {wait:g} s)"
+        pause = min(2 * pause, _LAST_DELAY)

@@ -1,0 +1,46 @@
+"""The outcome of a call: its result, the service's error, or what is certain when no reply came.
+
+Knows: the states of a PendingReply. Must not know: sockets, threads, or what the call means.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import AnswerTimeoutError, OutcomeUnknownError
+from ...wire.replies import read_reply
+from .connection import PendingReply
+
+
+def outcome(reply: PendingReply, in_time: bool = True) -> Any:
+    """The result of a call that has its reply, or will have none.
+
+    in_time: whether the time that the caller gave is not over.
+
+    Raises:
+        Exception: the error that the service answered with.
+        OutcomeUnknownError: the connection broke; AnswerTimeoutError if that was noticed too late.
+    """
+    if reply.frame is not None:
+        return read_reply(reply.frame)
+    if not in_time:
+        raise answered_too_late(reply, f" ({reply.lost})")
+    raise OutcomeUnknownError(
+        f"the connection to the event service at {reply.connection.address} broke before it had "
+        f"answered ({reply.lost}); whether the call has taken effect is unknown, and it was not repeated"
+    )
+
+
+def answered_too_late(reply: PendingReply, more: str = "") -> AnswerTimeoutError:
+    """The error for a call that was sent and whose reply did not come in time."""
+    return AnswerTimeoutError(
+        f"the event service at {reply.connection.address} did not answer within the time given{more}; "
+        "whether the call has taken effect, or still will, is unknown"
+    )
+
+
+def not_sent_in_time(address: str | None) -> AnswerTimeoutError:
+    """The error for a call whose time was over before it was sent."""
+    return AnswerTimeoutError(
+        f"the call could not be sent to the event service at {address} within the time given; it was not made"
+    )

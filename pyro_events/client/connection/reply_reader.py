@@ -1,0 +1,64 @@
+"""Receives replies: one thread at a time reads from the connection, for itself and for the other threads.
+
+Knows: which thread may receive, and that a reply may come before the one that is waited for. Must not know:
+what was called, how a connection is made, or who sends.
+
+An exception that ends receiving in the middle leaves a connection that is `dead`, because a reply may be half
+read. Code that runs in the middle of the reading thread (interruptions.py) finds `reading` set.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from ..interruptions import owned, within
+from .connection import Connection, PendingReply
+
+
+class ReplyReader:
+    """lock: held by the thread that reads; a thread that needs the sending lock too takes this one first.
+    reading: whether a thread is at work behind the lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.reading = False
+
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of reading."""
+        return owned(self.lock)
+
+    def settle(self, reply: PendingReply, deadline: float | None) -> None:
+        """Receive until a call has its reply, or will have none, or until the deadline (monotonic clock)."""
+        if deadline is None:
+            with self.lock:
+                self._receive(reply, None)
+        else:
+            within(self.lock, deadline - time.monotonic(), lambda: self._receive(reply, deadline))
+
+    def _receive(self, reply: PendingReply, deadline: float | None) -> None:
+        connection = reply.connection
+        self.reading = True
+        try:
+            while reply.frame is None and reply.lost is None:
+                if connection.dead:
+                    reply.lost = connection.reason or "another call was interrupted"
+                elif deadline is None or connection.readable(max(0.0, deadline - time.monotonic())):
+                    connection.receive()
+                else:
+                    break
+        except BaseException:
+            # A reply may be half read: no other may be taken for it.
+            connection.dead = True
+            self.reading = False
+            connection.fail("receiving was interrupted")
+            raise
+        self.reading = False
+
+    def close(self, connection: Connection, seconds: float = 0.0) -> None:
+        """Close a connection that has failed, unless another thread reads from it for longer than that.
+
+        A thread that is woken while it reads closes it otherwise.
+        """
+        within(self.lock, seconds, connection.close)
