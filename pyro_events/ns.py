@@ -1,10 +1,10 @@
 """A name server alone: `python -m pyro_events.ns`.
 
-Knows: the options of a name server and what is printed. Must not know: how it works; it hands them to
-NameServerStarter.
+Knows: the options of a name server and what is printed. Must not know: how it works. It hands the options
+to NameServerStarter.
 
-It is Pyro5's name server behind this package's defences. With a passphrase only those who prove it are
-let in. Its host and port are PYROEVENTS_NS_HOST and PYROEVENTS_NS_PORT in the environment.
+It runs Pyro5's name server behind this package's limits and checks. With a passphrase, clients must prove
+it. In the environment its host and port are PYROEVENTS_NS_HOST and PYROEVENTS_NS_PORT.
 """
 
 from __future__ import annotations
@@ -17,33 +17,38 @@ from typing import Final
 
 from Pyro5 import config
 
-from .cli.options import (
-    IDENT_OPTIONS,
-    PREFIX,
-    Given,
-    Option,
-    Parser,
-    addresses,
-    passphrase,
-    port,
-    run,
-    switch,
-)
+from .cli.option_groups import GENERAL_OPTIONS, IDENT_OPTIONS, OptionGroup, port
+from .cli.options import PREFIX, Given, Parser, addresses, passphrase
+from .cli.run import run
 from .options import ServiceOptions
 from .server.net.standard_streams import say
 from .server.starter import NameServerStarter
 
 _PROG: Final = "pyro_events.ns"
-_OPTIONS: Final[tuple[Option, ...]] = (
-    (("-n", "--host"), {"help": "host to listen on (default: Pyro5's setting HOST, the loopback interface)"}),
+_LISTENING: Final[OptionGroup] = (
+    "where it listens",
     (
-        ("-p", "--port"),
-        {"type": port, "help": f"port, 0 for any free one (default: Pyro5's NS_PORT, {config.NS_PORT})"},
+        (
+            ("-n", "--host"),
+            {
+                "metavar": "HOST",
+                "help": "host name or address to listen on; 0.0.0.0 or :: for all interfaces (default: "
+                "Pyro5's setting HOST, which is the loopback interface)",
+            },
+        ),
+        (
+            ("-p", "--port"),
+            {
+                "type": port,
+                "metavar": "PORT",
+                "help": f"port to listen on; 0 for any free one (default: Pyro5's setting NS_PORT, "
+                f"{config.NS_PORT})",
+            },
+        ),
     ),
-    *IDENT_OPTIONS,
-    (("-v", "--verbose"), switch("log more")),
 )
-# The event service reads the same environment, and HOST and PORT are its own.
+_GROUPS: Final = (_LISTENING, ("security", IDENT_OPTIONS), GENERAL_OPTIONS)
+# The event service reads the same environment, and PYROEVENTS_HOST and PYROEVENTS_PORT are its.
 _PREFIXES: Final = {"host": PREFIX + "NS_", "port": PREFIX + "NS_"}
 
 
@@ -55,15 +60,14 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.
 
 
 def _parsed(given: Given) -> argparse.Namespace:
-    epilog = f"Each option can also be given as an environment variable: --host as {PREFIX}NS_HOST."
-    parser = Parser(
-        _PROG, "Start a Pyro5 name server, guarded by a passphrase if you like.", _OPTIONS, epilog
-    )
+    description = "Start a Pyro5 name server that can be protected by a passphrase."
+    epilog = f"Each option can also be set by an environment variable: --host by {PREFIX}NS_HOST."
+    parser = Parser(_PROG, description, _GROUPS, epilog)
     return parser.parse(given, _PREFIXES)
 
 
 def make_starter(options: argparse.Namespace) -> NameServerStarter:
-    """The starter for parsed options. Raises ValueError for a value that cannot be."""
+    """The starter for parsed options. Raises ValueError for a value that is not allowed."""
     allowed = ServiceOptions(allow_stock=addresses(options.allow_stock))
     return NameServerStarter(options.host, options.port, options=allowed, ident=passphrase(options))
 

@@ -53,7 +53,7 @@ def test_two_of_a_kind_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_file_without_a_passphrase(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "secret"
     file.write_bytes(content)
-    with pytest.raises(ValueError, match="should be the passphrase, and is empty"):
+    with pytest.raises(ValueError, match="should be the passphrase, but is empty"):
         passphrase(given("--ident-file", str(file)))
 
 
@@ -107,7 +107,7 @@ def test_hosts_are_looked_up_once_at_the_start() -> None:
     assert addresses(["127.0.0.1", "::1"]) == frozenset({"127.0.0.1", "::1"})
     assert "127.0.0.1" in addresses(["localhost"])
     for unknown in ("no.such.host.invalid", "." * 300):
-        with pytest.raises(ValueError, match="is not known here"):
+        with pytest.raises(ValueError, match="cannot be looked up"):
             addresses([unknown])
 
 

@@ -1,0 +1,95 @@
+"""Runs what a start script has made, from the options to the exit status.
+
+Knows: signals, standard streams and exit statuses. Must not know: which options a script has, or what it
+starts.
+
+An error is one line on standard error. The exit status is 0, 1 for an error, 2 for a bad option, or 130 for
+Ctrl-C during the start.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import Pyro5.errors
+
+from ..log.background import background
+from ..server.net.standard_streams import open_missing_descriptors, say, settle_streams
+from ..server.runner import Runner
+
+
+def run(
+    prog: str, make: Callable[[], Runner], announce: Callable[[Any], None], verbose: bool, goodbye: str
+) -> int:
+    """Run the runner that `make` returns until SIGTERM, SIGINT or SIGHUP; returns the exit status.
+
+    A second signal ends the process at once. make: may raise ValueError for a bad option. announce: called
+    with the runner when that is ready. goodbye: printed at the end.
+    """
+    open_missing_descriptors()
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        level=logging.DEBUG if verbose else logging.WARNING,
+    )
+    try:
+        status = _run(prog, make, announce)
+        if status == 0:
+            say(goodbye)
+    except KeyboardInterrupt:  # before the runner handles signals
+        status = 130
+    settle_streams()
+    if not background.flush(rest=True):
+        # Nobody reads standard error, and the interpreter would wait for ever until somebody does.
+        os._exit(status)
+    return status
+
+
+def _run(prog: str, make: Callable[[], Runner], announce: Callable[[Any], None]) -> int:
+    try:
+        runner = make()
+    except ValueError as error:
+        say(f"{prog}: {error}", sys.stderr)
+        return 2
+    restore = _on_signals(runner.shutdown)
+    try:
+        runner.start(announce=lambda: announce(runner))
+    except (OSError, Pyro5.errors.PyroError) as error:
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        say(f"{prog}: {text}", sys.stderr)
+        return 1
+    finally:
+        restore()
+    return 0
+
+
+def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
+    """Have the first SIGTERM, SIGINT or SIGHUP call `stop`, and the next one end the process at once.
+
+    A SIGHUP that is ignored, under nohup, stays ignored. Returns a function that undoes all this. After a
+    signal that function does nothing, because a second signal may still come while the interpreter ends.
+    """
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    signalled = False
+
+    def on_signal(*_: object) -> None:
+        nonlocal signalled
+        signalled = True
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    previous: list[Any] = [signal.signal(number, on_signal) for number in numbers]
+
+    def restore() -> None:
+        if not signalled:
+            for number, handler in zip(numbers, previous, strict=True):
+                signal.signal(number, handler)
+
+    return restore
