@@ -131,14 +131,13 @@ def test_control_calls_inside_event(recorder: Recorder, publisher: Publisher) ->
 
 def test_abort_does_not_wait_and_listen_may_go_on(recorder: Recorder, publisher: Publisher) -> None:
     recorder.setThreading(False)
-    go = threading.Event()
+    go, aborted = threading.Event(), threading.Event()
 
     def stop(event: Event) -> None:
         if event.msg == 0:
-            begin = time.monotonic()
             recorder.abort()
-            assert time.monotonic() - begin < 0.2
-            go.wait(10)
+            aborted.set()
+            go.wait(60)
 
     recorder.action = stop
     recorder.subscribe("a")
@@ -146,7 +145,7 @@ def test_abort_does_not_wait_and_listen_may_go_on(recorder: Recorder, publisher:
     with publisher.pipeline() as fast:
         for number in range(5):
             fast.publish("a", number)
-    assert recorder.ended()
+    assert recorder.ended() and aborted.wait(10)
     assert recorder.got == [("a", 0)]
     go.set()
     eventually(lambda: recorder.statistics().running == 0)
@@ -157,11 +156,11 @@ def test_abort_does_not_wait_and_listen_may_go_on(recorder: Recorder, publisher:
 
 
 def test_listen_returns_soon_after_abort(recorder: Recorder) -> None:
+    """And not when it looks around the next time."""
+    Pyro5.config.POLLTIMEOUT = 60.0
     recorder.begin()
-    begin = time.monotonic()
     recorder.abort()
     assert recorder.ended()
-    assert time.monotonic() - begin < 0.2
 
 
 def test_a_keyboard_interrupt_ends_listen(recorder: Recorder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,17 +118,19 @@ def test_connections_over_the_limit_are_refused_soon_while_the_loop_goes_on(spaw
                 guests.append(stack.enter_context(service.stranger()))
         assert 25 < len(guests) < 30
         used = cpu(service.pid)
+        took = []
         for number in range(300):
             began = time.monotonic()
             with service.stranger(greeted=False) as refused:
                 frame = refused.frame()
                 assert frame is not None and frame.type == CONNECT_FAIL
                 assert b"all 30 connections" in frame.payload
-            assert time.monotonic() - began < 0.5
+            took.append(time.monotonic() - began)
             if number % 50 == 0:
                 assert publisher.publish("health", f"refused-{number}") == 1
                 installation.subscriber.wait_for(f"^got refused-{number}$", 3)
         assert cpu(service.pid) - used < 1
+        assert statistics.median(took) < 0.5
     eventually(lambda: admitted(installation.uri))
     installation.check()
 
@@ -279,10 +282,10 @@ def test_patterns_that_take_for_ever_elsewhere(installation: Installation) -> No
         subscribed_with(installation, "subscribeMatch", SLOW, overflow="drop-oldest"),
         Publisher(es_uri=installation.uri) as publisher,
     ):
-        began = time.monotonic()
+        used = cpu(installation.service.pid)
         for letter in "ax":
             publisher.publish(letter * 254 + "!", 1)
-        assert time.monotonic() - began < 1
+        assert cpu(installation.service.pid) - used < 1
 
 
 def test_hostile_patterns_are_refused_and_cost_little(installation: Installation) -> None:
@@ -297,11 +300,11 @@ def test_hostile_patterns_are_refused_and_cost_little(installation: Installation
         "a**" * 80,
     ]
     with fake_subscriber() as subscriber, Proxy(installation.uri) as stranger:
-        began = time.monotonic()
+        used = cpu(installation.service.pid)
         for pattern in hostile:
             with pytest.raises(ValueError):
                 stranger.subscribeMatch(pattern, subscriber.uri)
-        assert time.monotonic() - began < 1
+        assert cpu(installation.service.pid) - used < 1
 
 
 def test_the_name_server_is_no_easier_to_keep_busy(spawn: Spawner, free_port: Callable[[], int]) -> None:
@@ -311,10 +314,10 @@ def test_the_name_server_is_no_easier_to_keep_busy(spawn: Spawner, free_port: Ca
     es = spawn("-m", "pyro_events.es", *options, env=env, ready="started")
     with Proxy(f"PYRO:Pyro.NameServer@127.0.0.1:{port}") as names:
         names.register("a" * 100 + "!", "PYRO:x@127.0.0.1:1")
-        began = time.monotonic()
+        used = cpu(es.pid)
         for pattern in SLOW:
             names.list(regex=pattern)
-        assert time.monotonic() - began < 1
+        assert cpu(es.pid) - used < 1
     assert es.returncode is None
 
 

@@ -67,7 +67,7 @@ def service(
         assert_healthy(one.uri)
 
 
-def assert_healthy(uri: str, within: float = 5.0) -> None:
+def assert_healthy(uri: str, within: float = 10.0) -> None:
     """A new client publishes, and a new subscriber receives, both over TLS."""
     began = time.monotonic()
     with collecting(uri, "health") as collector, Publisher(es_uri=uri) as publisher:
@@ -163,7 +163,7 @@ def test_a_plain_client_is_refused(service: EventServiceStarter) -> None:
         Publisher(es_uri=service.uri).publish("A", 1)
     with Proxy(service.uri) as stock, pytest.raises(Pyro5.errors.CommunicationError):
         stock.publish("A", 1)
-    assert time.monotonic() - began < 2 * PATIENCE + 1
+    assert time.monotonic() - began < 2 * PATIENCE + 4
 
 
 def test_a_service_without_tls_is_not_talked_to() -> None:
@@ -263,25 +263,30 @@ def test_whoever_is_silent_in_the_handshake_delays_nobody(service: EventServiceS
         silent = [stack.enter_context(plain_connection(service.uri)) for _ in range(100)]
         for number, sock in enumerate(silent):
             sock.sendall(CLIENT_HELLO[: number * len(CLIENT_HELLO) // 100])
-        assert_healthy(service.uri, within=PATIENCE * 4)
+        assert_healthy(service.uri, within=PATIENCE * 20)  # a fifth of what all of them could take
         for sock in silent:
             with contextlib.suppress(ConnectionError):
                 while sock.recv(65536):
                     pass
-        assert time.monotonic() - began < PATIENCE + 3
+        assert time.monotonic() - began < PATIENCE * 20
     eventually(lambda: statistics_over_tls(service.uri)["connections"] == 1)
 
 
 @on_both_loops
-def test_the_handshakes_of_tls_and_of_pyro_have_one_deadline(service: EventServiceStarter) -> None:
+def test_the_handshakes_of_tls_and_of_pyro_have_one_deadline(
+    make_loop: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "new_event_loop", make_loop)
+    use(settings())
     context = ssl.create_default_context(cafile=settings()["PYRO_SSL_CACERTS"])
     context.load_cert_chain(settings()["PYRO_SSL_CLIENTCERT"], settings()["PYRO_SSL_CLIENTKEY"])
-    sock = plain_connection(service.uri)
-    began = time.monotonic()
-    eventually(lambda: time.monotonic() - began > PATIENCE * 0.6)
-    with context.wrap_socket(sock, server_hostname="127.0.0.1") as secured:
-        assert secured.recv(100) == b""
-    assert PATIENCE * 0.9 < time.monotonic() - began < PATIENCE * 1.5
+    with running(handshake_timeout=3.0) as service:
+        sock = plain_connection(service.uri)
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() - began > 2.0)
+        with context.wrap_socket(sock, server_hostname="127.0.0.1") as secured:
+            assert secured.recv(100) == b""
+        assert 2.7 < time.monotonic() - began < 4.5  # with a deadline each it would be five seconds
 
 
 def client_hello() -> bytes:
@@ -311,7 +316,7 @@ def test_whoever_is_silent_towards_a_subscriber_delays_nobody(
             subscriber.subscribe("A")
             publisher.publish("A", 1)
             subscriber.wait(1)
-            assert time.monotonic() - began < PATIENCE * 4
+            assert time.monotonic() - began < PATIENCE * 20  # one after the other they take 25 s
             for sock in silent:
                 with contextlib.suppress(ConnectionError):
                     while sock.recv(65536):
@@ -343,11 +348,11 @@ def test_plain_text_towards_a_subscriber_is_refused(service: EventServiceStarter
 def test_stopping_waits_for_no_clients_farewell() -> None:
     """A stock proxy that is idle does not read, so it does not say good-bye to TLS."""
     use(settings())
-    with running() as service:
+    with running(linger=60, drain=60) as service:
         idle = Proxy(service.uri)
         idle._pyroBind()
         began = time.monotonic()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     idle._pyroRelease()
 
 
@@ -574,18 +579,18 @@ def test_who_leaves_without_a_word_may_be_a_service_that_has_given_us_up(
     from pyro_events.client.subscribing.receiver import Receiver
 
     heard: list[str] = []
-    monkeypatch.setattr(Receiver, "knocked", lambda self: heard.append("knocked"))
+    monkeypatch.setattr(Receiver, "probed", lambda self: heard.append("probed"))
     monkeypatch.setattr(daemon.SubscriberDaemon, "_tls_failed", lambda self, *which: heard.append("failed"))
     with collecting(service.uri, "A") as subscriber:
         eventually(lambda: subscriber.daemon.connections == 1)
         uri = str(subscriber.daemon.uriFor(subscriber))
         with plain_connection(uri):
             pass
-        eventually(lambda: heard == ["knocked"])
+        eventually(lambda: heard == ["probed"])
         for beginning in (CLIENT_HELLO, CLIENT_HELLO[:20], b"PYRO" * 10):
             with plain_connection(uri) as sock:
                 sock.sendall(beginning)
-        eventually(lambda: heard == ["knocked", *["failed"] * 3])
+        eventually(lambda: heard == ["probed", *["failed"] * 3])
 
 
 # Renewed certificates
