@@ -16,7 +16,10 @@ except ValueError as error:
         raise
     sys.exit(f"pyro_events: {error}")
 
+from .client.daemon.daemon import SubscriberDaemon
 from .client.publisher import Publisher
+from .client.publishing.pipeline import Pipeline
+from .client.statistics import ClientStatistics, PublisherStatistics, SubscriberStatistics
 from .client.subscriber import Subscriber
 from .codec.classes.families import register_classes
 from .codec.classes.registry import register_class
@@ -53,6 +56,7 @@ __all__ = [
     "AccessDeniedError",
     "AnswerTimeoutError",
     "BacklogOptions",
+    "ClientStatistics",
     "ClocksDifferError",
     "Event",
     "EventService",
@@ -65,15 +69,19 @@ __all__ = [
     "OutcomeUnknownError",
     "Overflow",
     "PayloadError",
+    "Pipeline",
     "PipelineError",
     "PipelineOutcomeUnknownError",
-    "RemoteError",
     "Publisher",
+    "PublisherStatistics",
+    "RemoteError",
     "ServiceExistsError",
     "ServiceNotFoundError",
     "ServiceOptions",
     "ServiceUnreachableError",
     "Subscriber",
+    "SubscriberDaemon",
+    "SubscriberStatistics",
     "Unknown",
     "UnsupportedTypeError",
     "__version__",

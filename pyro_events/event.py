@@ -10,7 +10,7 @@ import base64
 import contextlib
 import time as clock
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .codec.brief import brief
 from .codec.message import decode, encode
@@ -110,11 +110,13 @@ class Event:
         """
         return decode_plain(self.payload)
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "_payload":  # called only while the slot is empty
-            self._payload = encode(self.msg)
-            return self._payload
-        raise AttributeError(f"an Event has no attribute {name!r}", name=name, obj=self)
+    if not TYPE_CHECKING:  # or no misspelt attribute would be found
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "_payload":  # called only while the slot is empty
+                self._payload = encode(self.msg)
+                return self._payload
+            raise AttributeError(f"an Event has no attribute {name!r}", name=name, obj=self)
 
     def __str__(self) -> str:
         try:

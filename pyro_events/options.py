@@ -11,9 +11,12 @@ import ipaddress
 import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from . import constants as c
+
+# The names of the policies, for those who check types.
+OverflowName = Literal["block", "drop-oldest", "drop-newest", "latest", "disconnect"]
 
 
 class Overflow(enum.Enum):

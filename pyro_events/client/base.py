@@ -13,9 +13,8 @@ here takes a method from the object where the class's is meant, and what is priv
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar, overload
 
 from Pyro5.client import Proxy
 
@@ -25,6 +24,14 @@ from ..transport.authenticated_proxy import IdentProxy
 from ..wire.passphrase import identity_of, sealed
 from .connection.discovery import ServiceLocator
 from .connection.reconnecting import ReconnectingConnection
+from .statistics import (
+    ClientStatistics,
+    PublisherStatistics,
+    Publishes,
+    PublishesAndSubscribes,
+    SubscriberStatistics,
+    Subscribes,
+)
 
 Self = TypeVar("Self", bound="ClientBase")
 
@@ -60,14 +67,6 @@ class Uninitialised:
         )
 
 
-@dataclass(frozen=True)
-class ClientStatistics:
-    """The statistics of a class that inherits from both Publisher and Subscriber."""
-
-    publisher: Any
-    subscriber: Any
-
-
 class ClientBase:
     """Base of Publisher and Subscriber: closing, statistics and the `with` statement."""
 
@@ -94,6 +93,15 @@ class ClientBase:
             if role in ends:
                 ends[role].close()
 
+    # A class that is both must not find that its bases contradict each other, so all three are here.
+    @overload
+    def statistics(self: PublishesAndSubscribes) -> ClientStatistics: ...  # type: ignore[overload-overlap]
+    @overload
+    def statistics(self: Publishes) -> PublisherStatistics: ...
+    @overload
+    def statistics(self: Subscribes) -> SubscriberStatistics: ...
+    @overload
+    def statistics(self) -> ClientStatistics | PublisherStatistics | SubscriberStatistics: ...
     def statistics(self) -> Any:
         """A frozen snapshot: PublisherStatistics, SubscriberStatistics, or both in one object with
         the attributes `publisher` and `subscriber`."""

@@ -5,7 +5,10 @@ Knows: what one publish means. Must not know: frames and sockets (outbox.py does
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import cast, overload
+
+from Pyro5.core import URI
 
 from ..codec.message import encode_shared
 from ..wire.passphrase import Ident, sealed
@@ -28,9 +31,9 @@ class Publisher(ClientBase):
     def __init__(
         self,
         ident: Ident = None,
-        es_uri: object = None,
+        es_uri: str | URI | None = None,
         *,
-        esURI: object = None,
+        esURI: str | URI | None = None,
         name: str | None = None,
         ns_host: str | None = None,
         ns_port: int | None = None,
@@ -65,9 +68,15 @@ class Publisher(ClientBase):
         self.__sender = Sender(locator, checked_wait(wait))
         add_end(self, "publisher", self.__sender)
 
+    @overload
+    def publish(
+        self, subjects: str | Iterable[str], message: object, *, timeout: float | None = None
+    ) -> int: ...
+    @overload
+    def publish(self, subjects: str | Iterable[str], *, msg: object, timeout: float | None = None) -> int: ...
     def publish(
         self,
-        subjects: Any,
+        subjects: str | Iterable[str],
         message: object = NOT_GIVEN,
         *,
         msg: object = NOT_GIVEN,

@@ -11,15 +11,17 @@ from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 
 from Pyro5.client import Proxy
+from Pyro5.core import URI
 from Pyro5.server import expose
 
 from ..broker.matching.subjects import check_subjects, check_texts
 from ..event import Event
-from ..options import Overflow
+from ..options import Overflow, OverflowName
 from ..wire.passphrase import Ident, sealed
 from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .constructors import cooperative
 from .daemon.daemon import SubscriberDaemon
+from .subscribing.daemon_attribute import DaemonAttribute
 from .subscribing.handlers import check_class, check_handler
 from .subscribing.receiver import Receiver
 from .subscribing.subscriptions import NAME, PATTERN
@@ -40,9 +42,9 @@ class Subscriber(ClientBase):
     def __init__(
         self,
         ident: Ident = None,
-        es_uri: object = None,
+        es_uri: str | URI | None = None,
         *,
-        esURI: object = None,
+        esURI: str | URI | None = None,
         name: str | None = None,
         ns_host: str | None = None,
         ns_port: int | None = None,
@@ -112,11 +114,11 @@ class Subscriber(ClientBase):
 
     def subscribe(
         self,
-        subjects: Any,
+        subjects: str | Iterable[str],
         *,
         backlog: int | None = None,
         backlog_bytes: int | None = None,
-        overflow: Overflow | str | None = None,
+        overflow: Overflow | OverflowName | None = None,
     ) -> None:
         """Subscribe to one name or any iterable of names. Subscribing twice is harmless.
 
@@ -132,12 +134,12 @@ class Subscriber(ClientBase):
 
     def subscribeMatch(
         self,
-        patterns: Any = NOT_GIVEN,
+        patterns: str | Iterable[str] = NOT_GIVEN,
         *,
-        subjectPatterns: Any = NOT_GIVEN,
+        subjectPatterns: str | Iterable[str] = NOT_GIVEN,
         backlog: int | None = None,
         backlog_bytes: int | None = None,
-        overflow: Overflow | str | None = None,
+        overflow: Overflow | OverflowName | None = None,
     ) -> None:
         """Subscribe to the subjects that match one regular expression or any of several.
 
@@ -149,7 +151,7 @@ class Subscriber(ClientBase):
         options = _options(backlog, backlog_bytes, overflow)
         self.__receiver.subscribe(PATTERN, check_texts(patterns, "pattern"), options)
 
-    def unsubscribe(self, subjects: Any) -> None:
+    def unsubscribe(self, subjects: str | Iterable[str]) -> None:
         """Remove names and patterns, in any mixture; what is not there is no error.
 
         Nothing published afterwards arrives by them; what was queued before still may.
@@ -205,31 +207,13 @@ class Subscriber(ClientBase):
         chosen = either("setThreading()", "threading", threading, "threaded", threaded)
         self.__receiver.dispatcher.set_threading(bool(chosen))
 
-    @property
-    def daemon(self) -> SubscriberDaemon:
+    daemon = DaemonAttribute(
         """The Pyro5 daemon that the events come to; for GUI loops: `sockets`, `events`, `requestLoop`.
 
         In a class that is also a threading.Thread it is the thread's attribute of that name. `getDaemon`
         returns the daemon in every class.
         """
-        other = self.__other_daemon()
-        return self.__receiver.daemon if other is None else cast(SubscriberDaemon, other.__get__(self))
-
-    @daemon.setter
-    def daemon(self, value: Any) -> None:
-        other = self.__other_daemon()
-        if other is None:
-            raise AttributeError(
-                "the daemon of a subscriber is made by Subscriber.__init__ and cannot be replaced; register "
-                "other objects with getDaemon(), or keep a daemon of your own in another attribute"
-            )
-        other.__set__(self, value)
-
-    def __other_daemon(self) -> Any:
-        """The `daemon` of a base behind this one, None if there is none."""
-        bases = type(self).__mro__
-        behind = bases[bases.index(Subscriber) + 1 :]
-        return next((base.__dict__["daemon"] for base in behind if "daemon" in base.__dict__), None)
+    )
 
     def getDaemon(self) -> SubscriberDaemon:
         """The Pyro5 daemon that the events come to."""
@@ -248,7 +232,7 @@ _HANDLERS = ("event", "on_reconnect")
 
 
 def _options(
-    backlog: int | None, backlog_bytes: int | None, overflow: Overflow | str | None
+    backlog: int | None, backlog_bytes: int | None, overflow: Overflow | OverflowName | None
 ) -> dict[str, Any]:
     """The options that were given, as the service takes them; it sets the bounds, so it judges them."""
     name = Overflow.parse(overflow).value if overflow is not None else None

@@ -210,14 +210,3 @@ def test_programs_with_threads_and_loops_of_their_own(spawn: Spawner) -> None:
         "0 deliveries",
         "stopped: True",
     ]
-
-
-def test_a_typed_program_runs_and_mypy_accepts_it(spawn: Spawner, tmp_path: Path) -> None:
-    program = str(PROGRAMS / "typed_program.py")
-    running = spawn(program)
-    checking = spawn(
-        *("-m", "mypy", "--strict", "--config-file", str(PROGRAMS.parents[2] / "setup.cfg")),
-        *("--cache-dir", str(tmp_path), program),
-    )
-    assert running.wait(30) == 0, running
-    assert checking.wait(120) == 0, checking

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from ...codec.message import encode_shared
 from ...constants import MAX_STOCK_CALL
@@ -89,7 +90,7 @@ class Pipeline:
         """Deliveries queued by the service so far, as far as we have read its acknowledgements."""
         return self._queued
 
-    def publish(self, subjects: Any, message: object) -> None:
+    def publish(self, subjects: str | Iterable[str], message: object) -> None:
         """Publish a message under one name or several; returns before the service has it.
 
         Raises TypeError or ValueError for what cannot be published, MessageTooLargeError, and

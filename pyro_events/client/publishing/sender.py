@@ -13,7 +13,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ...errors import EventServiceError
@@ -24,6 +23,7 @@ from ..connection.outcome import not_sent_in_time
 from ..connection.reconnecting import ReconnectingConnection
 from ..forks import tell_in_child
 from ..interruptions import WakeUp, owned, within
+from ..statistics import PublisherStatistics
 from .entry import Entry, packed_batch
 
 if TYPE_CHECKING:
@@ -40,25 +40,6 @@ _QUIET_LOOKS: Final = 50
 _JOIN: Final = 10.0
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class PublisherStatistics:
-    """What a publisher has done so far.
-
-    published: events acknowledged by the service, one for each subject. queued: deliveries that
-    they became. unknown: events that were sent and not acknowledged, because the connection broke, the
-    time was up or an exception of the program's own ended the call. name: what the service calls this
-    client.
-    """
-
-    published: int
-    queued: int
-    unknown: int
-    reconnects: int
-    connected: bool
-    address: str | None
-    name: str
 
 
 class Sender:

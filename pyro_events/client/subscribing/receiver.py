@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from Pyro5 import config
@@ -27,6 +26,7 @@ from ..dispatch.dispatcher import CLOSE_TIMEOUT, Dispatcher
 from ..forks import tell_in_child
 from ..reconnect.reconnector import Reconnector
 from ..reconnect.target import SubscriptionStatus
+from ..statistics import SubscriberStatistics
 from .background_listener import BackgroundListener
 from .handlers import check_result
 from .remote_subscriptions import RemoteSubscriptions
@@ -43,27 +43,6 @@ _INSIDE: Final = 0.1
 _LISTENS_ALREADY: Final = (
     "another thread is in listen() of this subscriber: one is enough, its events run in threads of their own"
 )
-
-
-@dataclass(frozen=True)
-class SubscriberStatistics:
-    """What a subscriber has done so far.
-
-    handled: events whose `event` returned, in acknowledged batches; failed: those that raised.
-    running: parts of batches being handled now. subscriptions: names and patterns. name: what the service
-    calls this client.
-    """
-
-    handled: int
-    failed: int
-    running: int
-    subscriptions: tuple[str, ...]
-    uri: str
-    connections: int
-    reconnects: int
-    connected: bool
-    address: str | None
-    name: str
 
 
 class Receiver:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import socket
+import threading
 
-from Pyro5.api import Proxy
+from Pyro5.api import URI, Proxy
 
-from pyro_events import Event, EventServiceStarter, Publisher, Subscriber
+from pyro_events import (
+    Event,
+    EventServiceStarter,
+    Overflow,
+    Pipeline,
+    Publisher,
+    PublisherStatistics,
+    Subscriber,
+    SubscriberDaemon,
+    SubscriberStatistics,
+)
 
 
 class Ticker(Subscriber):
@@ -30,14 +41,64 @@ class Both(Publisher, Subscriber):
     """One `__init__` for both."""
 
 
+class Other(Subscriber, Publisher):
+    """The same in the other order."""
+
+
+class Listening(Subscriber, threading.Thread):
+    """Programs for Pyro3 inherit from both."""
+
+    def run(self) -> None:
+        self.listen()
+
+
+class Threaded(threading.Thread, Subscriber):
+    """The same in the other order."""
+
+
+def threads(listening: Listening) -> bool:
+    listening.daemon = True
+    daemon: SubscriberDaemon = listening.getDaemon()
+    return listening.daemon and bool(daemon.sockets)
+
+
+def publish(publisher: Publisher, names: list[str]) -> int:
+    publisher.publish(map(str.upper, names), {"any": [None]}, timeout=2)
+    publisher.publish((name for name in names), None)
+    with publisher.pipeline() as fast:
+        fill(fast)
+    figures: PublisherStatistics = publisher.statistics()
+    return figures.published
+
+
+def fill(pipeline: Pipeline) -> None:
+    pipeline.publish("A", 1)
+    pipeline.publish({"A", "B"}, 1)
+    pipeline.flush(timeout=2.5)
+
+
+def subscribe(subscriber: Subscriber, policy: Overflow) -> tuple[str, ...]:
+    subscriber.subscribe(("A", "B"), overflow=policy, backlog=100)
+    subscriber.subscribe(iter("AB"), overflow="drop-oldest")
+    subscriber.unsubscribe(["A", "^B"])
+    daemon: SubscriberDaemon = subscriber.daemon
+    daemon.events(daemon.sockets)
+    figures: SubscriberStatistics = subscriber.statistics()
+    return figures.subscriptions
+
+
 def use(es_uri: str) -> int:
-    with Ticker(es_uri).listen_in_background() as ticker, Both(es_uri=es_uri) as both:
+    with Ticker(es_uri).listen_in_background() as ticker, Both(es_uri=URI(es_uri)) as both:
         proxy: Proxy = ticker.getProxy()
         sockets: list[socket.socket] = ticker.getDaemon().getServerSockets()
         ticker.getDaemon().handleRequests(timeout=0)
         stopped: bool = ticker.abortListen
         ticker.abortListen = True
         print(proxy, sockets, stopped, ticker.getES(), repr(both))
+        print(both.statistics().publisher.published, both.statistics().subscriber.handled)
+        with Publisher(es_uri=es_uri) as publisher:
+            print(publish(publisher, ["A"]))
+        print(subscribe(ticker, Overflow.LATEST), threads(Listening(es_uri=es_uri)))
         return both.publish("A", msg=1) + both.publish(subjects=["A"], message=None)
 
 

@@ -1,0 +1,121 @@
+"""What publishers and subscribers tell about themselves: frozen snapshots.
+
+Knows: the numbers, and which objects have which of them. Must not know: who counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class PublisherStatistics:
+    """What a publisher has done so far; `Publisher.statistics` returns one.
+
+    Attributes:
+        published: events that the service has acknowledged, one for each subject.
+        queued: deliveries that they became, one for each subscriber that an event matched.
+        unknown: events that were sent and not acknowledged, because the connection broke, the time was up or
+            an exception of the program's own ended the call.
+        reconnects: how often the connection was made again.
+        connected: whether there is a connection now.
+        address: where the service is or was last, as "host:port"; None before the first connection.
+        name: what the service calls this client.
+
+    Example:
+        >>> with Publisher() as market:
+        ...     market.publish("STOCKQUOTE.SUN", 22.44)
+        ...     market.statistics().published
+        0
+        1
+    """
+
+    published: int
+    queued: int
+    unknown: int
+    reconnects: int
+    connected: bool
+    address: str | None
+    name: str
+
+
+@dataclass(frozen=True)
+class SubscriberStatistics:
+    """What a subscriber has done so far; `Subscriber.statistics` returns one.
+
+    Attributes:
+        handled: events whose `event` returned, in acknowledged batches.
+        failed: events whose `event` raised.
+        running: parts of batches that are being handled now.
+        subscriptions: the names and the patterns that are subscribed.
+        uri: the Pyro URI of this subscriber, at which the service connects to it.
+        connections: connections to this subscriber that are open now.
+        reconnects: how often the connection to the service was made again.
+        connected: whether there is a connection to the service now.
+        address: where the service is or was last, as "host:port"; None before the first connection.
+        name: what the service calls this client.
+
+    Example:
+        >>> with Subscriber() as ticker:
+        ...     ticker.subscribe(["STOCKQUOTE.SUN", "STOCKQUOTE.IBM"])
+        ...     ticker.statistics().subscriptions
+        ('STOCKQUOTE.SUN', 'STOCKQUOTE.IBM')
+    """
+
+    handled: int
+    failed: int
+    running: int
+    subscriptions: tuple[str, ...]
+    uri: str
+    connections: int
+    reconnects: int
+    connected: bool
+    address: str | None
+    name: str
+
+
+@dataclass(frozen=True)
+class ClientStatistics:
+    """What an object of a class that inherits from both Publisher and Subscriber has done so far.
+
+    Attributes:
+        publisher: what it has published.
+        subscriber: what it has been sent.
+
+    Example:
+        >>> class Relay(Publisher, Subscriber):
+        ...     pass
+        >>> with Relay() as relay:
+        ...     relay.publish("STOCKQUOTE.SUN", 22.44)
+        ...     relay.statistics().publisher.published
+        0
+        1
+    """
+
+    publisher: PublisherStatistics
+    subscriber: SubscriberStatistics
+
+
+# By which types are told apart what `statistics` returns: a class that is both has both methods.
+
+
+class Publishes(Protocol):
+    """A Publisher."""
+
+    @property
+    def publish(self) -> Callable[..., Any]:
+        """Publishes an event."""
+
+
+class Subscribes(Protocol):
+    """A Subscriber."""
+
+    @property
+    def subscribeMatch(self) -> Callable[..., Any]:
+        """Subscribes to patterns."""
+
+
+class PublishesAndSubscribes(Publishes, Subscribes, Protocol):
+    """An object of a class that inherits from both."""

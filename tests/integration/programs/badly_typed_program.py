@@ -1,0 +1,75 @@
+"""A program of mistakes, each of which mypy --strict must find in the line that it is in, and no others.
+
+Behind each stands the code of mypy's error.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+import pyro_events
+from pyro_events import Event, EventService, EventServiceStarter, Overflow, Pipeline, Publisher, Subscriber
+
+
+class Listening(Subscriber, threading.Thread):
+    def event(self, event: int) -> None:  # override
+        pass
+
+
+class Both(Publisher, Subscriber):
+    pass
+
+
+def publish(publisher: Publisher, pipeline: Pipeline) -> None:
+    publisher.publish(5, "message")  # call-overload
+    publisher.publish(["A", 5], "message")  # list-item
+    publisher.publish(b"A", "message")  # arg-type
+    publisher.publish("A")  # call-overload
+    publisher.publish("A", "message", "another")  # call-overload
+    publisher.publish("A", "message", timeout="2")  # call-overload
+    publisher.publsh("A", "message")  # attr-defined
+    publisher.statistics()["published"]  # index
+    print(publisher.statistics().handled)  # attr-defined
+    pipeline.publish(5, "message")  # arg-type
+    pipeline.flush("2")  # arg-type
+    with publisher.pipeline() as fast:
+        fast.publish(None, "message")  # arg-type
+
+
+def subscribe(subscriber: Subscriber, names: Iterable[int]) -> None:
+    subscriber.subscribe(3)  # arg-type
+    subscriber.subscribe(names)  # arg-type
+    subscriber.subscribe("A", overflow="latst")  # arg-type
+    subscriber.subscribe("A", overflow="LATEST")  # arg-type
+    subscriber.subscribe("A", overflow=Overflow.LATST)  # attr-defined
+    subscriber.subscribe("A", backlog="100")  # arg-type
+    subscriber.subscribe("A", backlogs=100)  # call-arg
+    subscriber.subscribeMatch(None)  # arg-type
+    subscriber.subscribeMatch("^A", overflow="latst")  # arg-type
+    subscriber.unsubscribe(3)  # arg-type
+    subscriber.setThreading("no")  # arg-type
+    subscriber.statistics()["handled"]  # index
+    print(subscriber.statistics().published)  # attr-defined
+    subscriber.daemon = True  # arg-type
+    number: int = subscriber.daemon.sockets  # assignment
+    print(number)
+
+
+def both(both: Both, listening: Listening) -> None:
+    print(both.statistics().published)  # attr-defined
+    print(both.statistics().publisher.handled)  # attr-defined
+    print(listening.daemon.sockets)  # attr-defined
+
+
+def construct(event: Event) -> None:
+    Publisher(wait="30")  # arg-type
+    Publisher(names="market")  # call-arg
+    Publisher(5)  # arg-type
+    Subscriber(ns_port="9090")  # arg-type
+    EventServiceStarter(options={"backlog": 100})  # arg-type
+    EventService(100)  # arg-type
+    pyro_events.BacklogOptions(overflow="latst")  # arg-type
+    pyro_events.register_classes(5)  # arg-type
+    event.subject = 5  # assignment
+    print(event.sequence)  # attr-defined
