@@ -22,7 +22,7 @@ LAYERS = (
     ("client_name", "constants", "errors", "foreign_exceptions", "secret", "version"),
     ("log", "options", "service_threads"),
     ("broker", "codec", "wire"),
-    ("client.interruptions", "event", "transport"),
+    ("client.forks", "client.interruptions", "client.statistics", "event", "transport"),
     ("serializers", "client.connection", "server.net", "server.objects"),
     ("client.dispatch", "client.publishing", "client.reconnect", "server.access", "server.limits"),
     ("client.daemon", "server.clients", "server.names", "server.subscribers"),
