@@ -44,8 +44,9 @@ from .errors import (
 )
 from .event import Event
 from .options import BacklogOptions, Overflow, ServiceOptions
+from .server.name_server_starter import NameServerStarter
 from .server.service import EventService
-from .server.starter import EventServiceStarter, NameServerStarter
+from .server.starter import EventServiceStarter
 from .transport.authenticated_proxy import IdentProxy, locate_ns
 from .version import __version__
 

@@ -21,8 +21,8 @@ from .cli.option_groups import GENERAL_OPTIONS, IDENT_OPTIONS, OptionGroup, port
 from .cli.options import PREFIX, Given, Parser, addresses, passphrase
 from .cli.run import run
 from .options import ServiceOptions
+from .server.name_server_starter import NameServerStarter
 from .server.net.standard_streams import say
-from .server.starter import NameServerStarter
 
 _PROG: Final = "pyro_events.ns"
 _LISTENING: Final[OptionGroup] = (

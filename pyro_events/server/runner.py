@@ -17,8 +17,8 @@ from typing import TypeVar, cast
 from .. import service_threads
 from ..errors import EventServiceError
 from ..log.background import get_logger
-from .forking import abandon, tell_in_child
 from .net.event_loop import new_event_loop
+from .net.forking import abandon, tell_in_child
 
 log = get_logger("pyro_events.service")
 

@@ -1,4 +1,4 @@
-"""EventServiceStarter: an event service in your own program; and a name server by itself.
+"""EventServiceStarter: an event service in your own program.
 
 Knows: the order in which they come up and go down. Must not know: the command line, signals, or how
 events travel.
@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from Pyro5 import config
-from Pyro5.core import DAEMON_NAME, NAMESERVER_NAME
+from Pyro5.core import DAEMON_NAME
 
 from ..constants import DEFAULT_PORT, EVENTSERVER_NAME, NAME_CHECK
 from ..errors import ServiceNotFoundError
@@ -19,12 +18,12 @@ from ..options import ServiceOptions, chosen_options
 from ..transport.addresses import checked_host, checked_port
 from ..wire.passphrase import Ident, identity_of, sealed
 from .engine import Engine
-from .names.nameserver import DaemonMethods, EmbeddedNameServer
+from .name_server_starter import serve_names
+from .names.nameserver import DaemonMethods
 from .names.registration import EntryState, Registration
 from .net.listening import bind, location, nat_address, warn_if_open, warn_if_unreachable
 from .polled_runner import PolledRunner
-from .runner import Runner
-from .service import ServiceMethods
+from .service_methods import ServiceMethods
 
 log = get_logger("pyro_events.service")
 
@@ -260,63 +259,3 @@ class EventServiceStarter(PolledRunner):
         if taken:
             log.error("another live event service has the name %s now; this one stops", EVENTSERVER_NAME)
         return taken
-
-
-class NameServerStarter(Runner):
-    """Starts a name server alone, guarded as the event service is; used like EventServiceStarter.
-
-    Names are kept in memory. It answers no broadcasts.
-    """
-
-    def __init__(
-        self,
-        host: str | None = None,
-        port: int | None = None,
-        *,
-        options: ServiceOptions | None = None,
-        ident: Ident = None,
-    ) -> None:
-        """host, port: where to listen; None is Pyro5's setting HOST or NS_PORT. ident: the passphrase
-        that clients must prove to know. Raises TypeError or ValueError for one that cannot be."""
-        ident = sealed(ident)
-        super().__init__()
-        self._identity = identity_of(ident)
-        self._host = checked_host("host", host)
-        self._port = checked_port("port", port, least=0)
-        self._options = chosen_options(options)
-
-    async def _run(self, announce: Callable[[], None]) -> None:
-        assert self._stopping is not None
-        engine = Engine(self._options, identity=self._identity)
-        self._descriptors = engine.descriptors
-        try:
-            nathost, natport = nat_address(None, None)
-            names = await serve_names(
-                engine, self._host, self._port, self._identity is not None, nathost, natport
-            )
-            engine.objects[DAEMON_NAME] = DaemonMethods(engine.objects, names.uri.partition("@")[2])
-            self._uri = names.uri
-            self._is_ready(announce)
-            await self._stopping.wait()
-        finally:
-            await engine.stop()
-
-
-async def serve_names(
-    engine: Engine,
-    host: str | None,
-    port: int | None,
-    ident: bool,
-    nathost: str | None,
-    natport: int | None = None,
-    reserved: tuple[str, ...] = (),
-) -> EmbeddedNameServer:
-    """Serve a name server on an engine. ident: whether it is guarded. nathost, natport: as for `location`.
-    reserved: names that only this process enters."""
-    sock = bind(host, config.NS_PORT if port is None else port)
-    uri = f"PYRO:{NAMESERVER_NAME}@{location(host, sock, nathost, natport)}"
-    names = EmbeddedNameServer(uri, reserved)
-    engine.objects[NAMESERVER_NAME] = names
-    warn_if_open(sock, ident)
-    await engine.listen(sock)
-    return names

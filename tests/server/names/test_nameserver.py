@@ -10,8 +10,8 @@ from Pyro5.api import URI, Daemon, Proxy, expose, locate_ns
 from Pyro5.core import DAEMON_NAME
 
 from pyro_events import EVENTSERVER_NAME, EventServiceStarter
+from pyro_events.server.name_server_starter import NameServerStarter
 from pyro_events.server.names.name_search import LARGEST
-from pyro_events.server.starter import NameServerStarter
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
-from ..service_threads import is_service_thread
+from ...service_threads import is_service_thread
 
 
 class LoopOwner(Protocol):

@@ -1,0 +1,80 @@
+"""NameServerStarter: a name server by itself, guarded as the event service is.
+
+Knows: the order in which it comes up and goes down. Must not know: the command line, signals, or the event
+service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from Pyro5 import config
+from Pyro5.core import DAEMON_NAME, NAMESERVER_NAME
+
+from ..options import ServiceOptions, chosen_options
+from ..transport.addresses import checked_host, checked_port
+from ..wire.passphrase import Ident, identity_of, sealed
+from .engine import Engine
+from .names.nameserver import DaemonMethods, EmbeddedNameServer
+from .net.listening import bind, location, nat_address, warn_if_open
+from .runner import Runner
+
+
+class NameServerStarter(Runner):
+    """Starts a name server alone, guarded as the event service is; used like EventServiceStarter.
+
+    Names are kept in memory. It answers no broadcasts.
+    """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        options: ServiceOptions | None = None,
+        ident: Ident = None,
+    ) -> None:
+        """host, port: where to listen; None is Pyro5's setting HOST or NS_PORT. ident: the passphrase
+        that clients must prove to know. Raises TypeError or ValueError for one that cannot be."""
+        ident = sealed(ident)
+        super().__init__()
+        self._identity = identity_of(ident)
+        self._host = checked_host("host", host)
+        self._port = checked_port("port", port, least=0)
+        self._options = chosen_options(options)
+
+    async def _run(self, announce: Callable[[], None]) -> None:
+        assert self._stopping is not None
+        engine = Engine(self._options, identity=self._identity)
+        self._descriptors = engine.descriptors
+        try:
+            nathost, natport = nat_address(None, None)
+            names = await serve_names(
+                engine, self._host, self._port, self._identity is not None, nathost, natport
+            )
+            engine.objects[DAEMON_NAME] = DaemonMethods(engine.objects, names.uri.partition("@")[2])
+            self._uri = names.uri
+            self._is_ready(announce)
+            await self._stopping.wait()
+        finally:
+            await engine.stop()
+
+
+async def serve_names(
+    engine: Engine,
+    host: str | None,
+    port: int | None,
+    ident: bool,
+    nathost: str | None,
+    natport: int | None = None,
+    reserved: tuple[str, ...] = (),
+) -> EmbeddedNameServer:
+    """Serve a name server on an engine. ident: whether it is guarded. nathost, natport: as for `location`.
+    reserved: names that only this process enters."""
+    sock = bind(host, config.NS_PORT if port is None else port)
+    uri = f"PYRO:{NAMESERVER_NAME}@{location(host, sock, nathost, natport)}"
+    names = EmbeddedNameServer(uri, reserved)
+    engine.objects[NAMESERVER_NAME] = names
+    warn_if_open(sock, ident)
+    await engine.listen(sock)
+    return names

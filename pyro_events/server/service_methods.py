@@ -1,0 +1,155 @@
+"""ServiceMethods: what clients can call at the event service.
+
+Knows: the remote methods, their arguments, and what is refused in them. Must not know: any rule of delivery,
+or how a call arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import Pyro5.errors
+
+from ..broker.accounting import Payload
+from ..broker.broker import BrokerStatistics, Entry
+from ..broker.matching.subjects import check_subject, check_subjects
+from ..codec.message import encode_plain
+from ..constants import MIB
+from ..wire.calls import PublishCall as EncodedEntry
+from ..wire.frames import SERPENT
+from .engine import Engine
+from .limits.flow_control import BlockedPublish
+from .objects import LARGE, Caller, DeferredResult
+from .subscribers.callback_address import names_of, read_options, read_subscriber
+
+# Names that a stock client may call. `publish_encoded` is for our own Publisher.
+REMOTE_METHODS = (
+    "publish",
+    "publish_encoded",
+    "statistics",
+    "subscribe",
+    "subscribeMatch",
+    "unsubscribe",
+)
+
+# Subscribers whose statistics are made in one go.
+_FEW: Final = 100
+
+
+class ServiceMethods:
+    """The remote methods of an event service. They run on the engine's loop; each takes its caller first."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.methods: Mapping[str, Callable[..., Any]] = {
+            **{name: getattr(self, name) for name in REMOTE_METHODS},
+            LARGE: self.publish_large,
+        }
+
+    def deliver(self) -> None:
+        """Send what has been published; for callers that are no connection of the engine's."""
+        self._engine.deliver()
+
+    def publish(self, caller: Caller, subjects: Any, message: Any) -> int | BlockedPublish:
+        """Publish a message that a stock client sent. Returns the number of deliveries queued."""
+        checked = check_subjects(subjects)
+        payload = encode_plain(message, serpent=caller.serializer_id == SERPENT)
+        return self.publish_message(checked, payload)
+
+    def publish_encoded(self, caller: Caller, batch: Any) -> int | BlockedPublish:
+        """Publish [subjects, payload] pairs in order. Returns the number of deliveries queued."""
+        if not isinstance(batch, (list, tuple)):
+            raise TypeError("a batch must be a list of [subjects, payload] pairs")
+        most = self._engine.options.max_message
+        entries: list[Entry] = []
+        name: tuple[str, ...] = ()
+        for entry in batch:
+            subjects, payload = entry if type(entry) is list and len(entry) == 2 else _pair(entry)
+            if type(payload) is not bytes or len(payload) > most:
+                self._check_payload(payload)
+            if type(subjects) is not str:
+                entries.extend(_entries(check_subjects(subjects), payload))
+                continue
+            # The service's busiest lines: one name is by far the most common case, and in a
+            # pipeline it is often the one before.
+            if not name or subjects != name[0]:
+                name = (check_subject(subjects),)
+            entries.append((name, payload))
+        return self._engine.publish(entries)
+
+    def publish_large(self, caller: Caller, entry: EncodedEntry) -> int | BlockedPublish:
+        """Publish the single entry of a large frame."""
+        subjects, payload = _pair(entry)
+        return self.publish_message(check_subjects(subjects), payload)
+
+    def publish_message(self, subjects: list[str], payload: Payload) -> int | BlockedPublish:
+        """Publish one message on checked subjects. Raises Pyro5's MessageTooLargeError."""
+        self._check_payload(payload)
+        return self._engine.publish(_entries(subjects, payload))
+
+    def _check_payload(self, payload: Any) -> None:
+        if not isinstance(payload, (bytes, memoryview)):
+            kind = type(payload).__name__
+            raise TypeError(f"a payload must be bytes, made by pyro_events.codec.message, not {kind}")
+        most = self._engine.options.max_message
+        if len(payload) > most:
+            raise Pyro5.errors.MessageTooLargeError(
+                f"a message of {len(payload)} bytes is over the service's limit of {most}"
+            )
+
+    def subscribe(self, caller: Caller, subjects: Any, subscriber: Any, options: Any = None) -> None:
+        """Subscribe to one name or several."""
+        self._subscribe(caller, subjects, (), subscriber, options)
+
+    def subscribeMatch(self, caller: Caller, subjects: Any, subscriber: Any, options: Any = None) -> None:
+        """Subscribe to one pattern or several."""
+        self._subscribe(caller, (), subjects, subscriber, options)
+
+    def _subscribe(self, caller: Caller, names: Any, patterns: Any, subscriber: Any, options: Any) -> None:
+        callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
+        self._engine.deliveries.subscribe(caller, callback, names, patterns, read_options(options))
+
+    def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> int:
+        """Remove names and patterns, in any mixture; what is not there is no error.
+
+        Returns how many it has left, -1 if it is not known here: with no subjects that is a question.
+        """
+        names = names_of(subscriber, caller, self._engine.options.allow_callback)
+        return self._engine.deliveries.unsubscribe(caller, names, subjects)
+
+    def statistics(self, caller: Caller) -> dict[str, Any] | DeferredResult:
+        """What `BrokerStatistics` says, as a dictionary, with the number of connected clients, and the
+        name and host of those that have a name."""
+        if len(self._engine.deliveries.table) <= _FEW:
+            return self._described(self._engine.statistics())
+        return self._engine.statistics_in_turns(caller.host, self._described)
+
+    def _described(self, snapshot: BrokerStatistics) -> dict[str, Any]:
+        # dataclasses.asdict would copy every value: most of a second for 8,000 subscribers.
+        subscribers = [vars(each) for each in snapshot.subscribers]
+        clients = {
+            "connections": self._engine.connected,
+            "refused": self._engine.refused,
+            "clients": self._engine.clients(),
+        }
+        return {**clients, **vars(snapshot), "subscribers": subscribers}
+
+
+def _entries(subjects: list[str], payload: Payload) -> list[Entry]:
+    """One entry for all subjects, so that a full backlog of one does not delay the others.
+
+    Unless that would go far beyond a backlog's bound: then each subject is an entry, and the next
+    waits until there is room.
+    """
+    if len(subjects) * len(payload) <= MIB:
+        return [(subjects, payload)]
+    return [((subject,), payload) for subject in subjects]
+
+
+def _pair(entry: Any) -> tuple[Any, Any]:
+    """Subjects and payload of one entry, both yet to be checked."""
+    if not isinstance(entry, (list, tuple)) or len(entry) != 2:
+        raise TypeError("each entry of a batch must be a [subjects, payload] pair")
+    subjects, payload = entry
+    return subjects, payload
