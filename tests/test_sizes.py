@@ -23,7 +23,6 @@ LONG_MODULES = {
     "broker/broker.py",
     "broker/matching/pattern_syntax.py",
     "client/connection/connection.py",
-    "client/connection/reconnecting.py",
     "client/daemon/daemon.py",
     "client/publishing/pipeline.py",
     "client/reconnect/reconnector.py",

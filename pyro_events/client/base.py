@@ -79,8 +79,8 @@ class ClientBase:
         """
         connection = next(iter(_ends(self).values())).connection
         if connection.identity is None:
-            return Proxy(connection.address)
-        return IdentProxy(connection.address, connection.identity)
+            return Proxy(connection.current.address)
+        return IdentProxy(connection.current.address, connection.identity)
 
     def close(self) -> None:
         """Release the connections and threads; harmless when done already.
@@ -117,7 +117,7 @@ class ClientBase:
         if not links:
             return f"<{kind}, not initialised>"
         states = {_state(connection): None for connection in links.values()}
-        addresses = {str(connection.address): None for connection in links.values()}
+        addresses = {str(connection.current.address): None for connection in links.values()}
         name = next(iter(links.values())).name
         return f"<{kind} {name!r} of {' and '.join(addresses)}, {' and '.join(states)}>"
 
@@ -164,9 +164,9 @@ def _ends(participant: ClientBase) -> dict[str, ClientInternals]:
 
 
 def _state(connection: ReconnectingConnection) -> str:
-    if connection.closed:
+    if connection.current.closed:
         return "closed"
-    return "connected" if connection.connected else "not connected"
+    return "connected" if connection.current.connected else "not connected"
 
 
 class _NotGiven:

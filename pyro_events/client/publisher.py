@@ -107,7 +107,7 @@ class Publisher(ClientBase):
         if timeout is not None:
             timeout = checked_timeout(timeout)
         sender, payload = self.__sender, encode_shared(message)
-        if len(payload) > sender.connection.max_message:
+        if len(payload) > sender.connection.current.max_message:
             sender.connection.check_size(len(payload))
         entry, events, _ = checked_entry(subjects, payload)
         return sender.publish(entry, events, timeout) if events else 0

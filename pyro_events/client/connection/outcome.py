@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import AnswerTimeoutError, OutcomeUnknownError
+from ...errors import AnswerTimeoutError, MessageTooLargeError, OutcomeUnknownError
 from ...wire.replies import read_reply
 from .connection import PendingReply
 
@@ -43,4 +43,15 @@ def not_sent_in_time(address: str | None) -> AnswerTimeoutError:
     """The error for a call whose time was over before it was sent."""
     return AnswerTimeoutError(
         f"the call could not be sent to the event service at {address} within the time given; it was not made"
+    )
+
+
+def too_large(size: int, most: int, address: str | None) -> MessageTooLargeError:
+    """The error for a message that the service does not take.
+
+    size, most: bytes of the message, and of the largest that the service takes.
+    """
+    return MessageTooLargeError(
+        f"the message takes {size:,} bytes, and the limit of the event service at {address} is {most:,} "
+        "(its option --max-message): publish it in parts, or publish where it can be fetched"
     )

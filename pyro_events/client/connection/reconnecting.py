@@ -3,8 +3,8 @@
 Knows: which thread may send, and what is certain when a connection breaks. Must not know: what the calls
 mean, which address is tried, or how replies are read.
 
-Two locks: `_sending` orders the calls of all threads on the wire; the lock of the ReplyReader is held by the
-one thread that reads. A thread that needs both takes the reader's first.
+Two locks: `current.sending` orders the calls of all threads on the wire; the lock of the ReplyReader is held
+by the one thread that reads. A thread that needs both takes the reader's first.
 
 A signal's handler, or other code that runs in the middle of a thread (interruptions.py), may use the
 connection that the thread is using. The locks are reentrant; `_writing`, and `reading` of the ReplyReader,
@@ -14,34 +14,24 @@ its own, `_beside`. An exception that ends sending or receiving leaves a Connect
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any, Final
 
-from ...constants import MAX_MESSAGE
 from ...errors import (
     EventServiceError,
-    ServiceNotFoundError,
     ServiceUnreachableError,
 )
-from ...foreign_exceptions import is_foreign
 from ...service_threads import refuse_in_service_thread, running
 from ...wire.msgpack_pool import pack
 from ...wire.passphrase import Identity
 from ..forks import tell_in_child
 from ..interruptions import owned, within
-from ..publishing.entry import too_large
-from .connection import CONNECT_TIMEOUT, Call, Connection, PendingReply
+from .connection import Call, Connection, PendingReply
+from .current import CurrentConnection
 from .discovery import ServiceLocator
-from .opener import CLOSED, ConnectionOpener, connect_first
-from .outcome import answered_too_late, not_sent_in_time, outcome
-from .reply_reader import ReplyReader
+from .opener import connect_first
+from .outcome import answered_too_late, not_sent_in_time, outcome, too_large
 
-# A connection that was idle for this many seconds is checked before it is used: a restarted service
-# then costs no spurious error. No service restarts faster, and a busy connection does not pay for the check.
-IDLE: Final = 0.05
-# Seconds for which a thread that closes a connection waits for those that it has just woken to let go of it.
-_LET_GO: Final = 1.0
 # Calls that may be made in the middle of each other by one thread: beyond it, something calls itself.
 _DEPTH: Final = 8
 
@@ -65,36 +55,10 @@ class ReconnectingConnection:
         """depth: how many connections this one is beside of."""
         self._locator = locator
         self._depth = depth
-        self._connection: Connection | None = None
-        self._used = 0.0
-        self._closed = False
-        self._opener = ConnectionOpener(locator)
-        self._last_address: str | None = None
-        self._last_host = ""
-        self.reconnects = 0
-        self._beside: ReconnectingConnection | None = None
-        # Bytes of the largest message, as the service said when it was last connected to, and what holds if
-        # it did not. Plain attributes, because they are read for each event.
-        self.announced: int | None = None
-        self.max_message = MAX_MESSAGE
-        self._make_locks()
-        tell_in_child(self)
-
-    def _make_locks(self) -> None:
-        self._sending = threading.RLock()
+        self.current = CurrentConnection(locator)
         self._writing = False
-        self._reader = ReplyReader()
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection, as far as one can know without using it."""
-        connection = self._connection
-        return connection is not None and not connection.dead
-
-    @property
-    def address(self) -> str | None:
-        """The URI of the service that is, or was last, connected to."""
-        return self._last_address
+        self._beside: ReconnectingConnection | None = None
+        tell_in_child(self)
 
     @property
     def name(self) -> str:
@@ -107,37 +71,21 @@ class ReconnectingConnection:
         return self._locator.identity
 
     @property
-    def closed(self) -> bool:
-        """Whether the program has closed it."""
-        return self._closed
-
-    @property
     def entered(self) -> bool:
         """Whether the calling thread is in the middle of using it."""
-        return owned(self._sending) or self._reader.entered
-
-    @property
-    def local_host(self) -> str:
-        """This program's address towards the service, "" for none; it must have connected."""
-        connection = self._connection
-        return connection.local_host if connection is not None else ""
-
-    @property
-    def remote_host(self) -> str:
-        """The service's address, as it was last connected to, "" for none."""
-        return self._last_host
+        return owned(self.current.sending) or self.current.reader.entered
 
     def connect(self, quick: bool = False) -> None:
         """Connect if there is no connection.
 
         quick: do not try for long, because the caller will come again soon.
         """
-        with self._sending:
+        with self.current.sending:
             if self._writing:
                 return  # the same thread is about to
             self._writing = True
             try:
-                self._usable(quick)
+                self.current.usable(quick)
             finally:
                 self._writing = False
 
@@ -149,8 +97,8 @@ class ReconnectingConnection:
         """
 
         def attempt(deadline: float) -> None:
-            with self._sending:
-                self._reopen(False, deadline)
+            with self.current.sending:
+                self.current.reopen(False, deadline)
 
         connect_first(attempt, wait, self._locator.delay)
 
@@ -160,14 +108,8 @@ class ReconnectingConnection:
         The service may have been started again with another bound: this connects if there is no connection.
         """
         self.connect()
-        if size > self.max_message:
-            raise too_large(size, self.max_message, self.address)
-
-    def drop(self, reason: str) -> None:
-        """Give the connection up; the next call makes a new one."""
-        connection = self._connection
-        if connection is not None:
-            self._retire(connection, reason)
+        if size > self.current.max_message:
+            raise too_large(size, self.current.max_message, self.current.address)
 
     def call(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
         """Make a call and return its result, or raise the error that it answered with.
@@ -177,7 +119,7 @@ class ReconnectingConnection:
         deadline = None if timeout is None else time.monotonic() + timeout
         reply = self.post(packed_call(method, *arguments), deadline)
         if not self.settled(reply, deadline):
-            self._retire(reply.connection, "it did not answer in time")
+            self.current.retire(reply.connection, "it did not answer in time")
             raise answered_too_late(reply)
         return self.wait(reply)
 
@@ -188,18 +130,19 @@ class ReconnectingConnection:
         nothing could be sent by then. Where the calling thread is in the middle of another call, this one
         goes over a connection of its own and is answered when this returns; looked: it is known not to be.
         """
-        if not looked and (self._reader.reading or running or deadline is not None):
+        current = self.current
+        if not looked and (current.reader.reading or running or deadline is not None):
             return self._look_and_post(call, deadline)
         for _ in range(2):
             connection: Connection | None = None
-            with self._sending:
+            with current.sending:
                 if self._writing:  # only the thread that does can come here meanwhile
                     break
                 self._writing = True
                 try:
-                    usable = self._usable(deadline=deadline)
-                    if len(call) > 1 and len(call[1]) > self.max_message:
-                        raise too_large(len(call[1]), self.max_message, usable.address)
+                    usable = current.usable(deadline=deadline)
+                    if len(call) > 1 and len(call[1]) > current.max_message:
+                        raise too_large(len(call[1]), current.max_message, usable.address)
                     connection = usable
                     reply = connection.send(call, deadline)
                 except BaseException:
@@ -212,14 +155,14 @@ class ReconnectingConnection:
             if reply is not None:
                 return reply
             # Not all of the call had left, so it was not made: it may go over a new connection.
-            self._retire(connection, "sending failed")
+            current.retire(connection, "sending failed")
         else:
-            raise ServiceUnreachableError(f"the event service at {self.address} closes every connection")
+            raise ServiceUnreachableError(f"the event service at {current.address} closes every connection")
         return self._post_beside(call, deadline)
 
     def _look_and_post(self, call: Call, deadline: float | None) -> PendingReply:
         refuse_in_service_thread()
-        if self._reader.reading and self._reader.entered:
+        if self.current.reader.reading and self.current.reader.entered:
             return self._post_beside(call, deadline)
         if deadline is None:
             return self.post(call, looked=True)
@@ -228,8 +171,8 @@ class ReconnectingConnection:
         def post() -> None:
             replies.append(self.post(call, deadline, looked=True))
 
-        if not within(self._sending, deadline - time.monotonic(), post):
-            raise not_sent_in_time(self.address)
+        if not within(self.current.sending, deadline - time.monotonic(), post):
+            raise not_sent_in_time(self.current.address)
         return replies[0]
 
     def _post_beside(self, call: Call, deadline: float | None) -> PendingReply:
@@ -242,7 +185,7 @@ class ReconnectingConnection:
                 )
             self._beside = ReconnectingConnection(self._locator, self._depth + 1)
         beside = self._beside
-        if self._closed:
+        if self.current.closed:
             beside.close()
         reply = beside.post(call, deadline)
         if not beside.settled(reply, deadline):
@@ -265,82 +208,28 @@ class ReconnectingConnection:
             return True
         if running:
             refuse_in_service_thread()
-        self._reader.settle(reply, deadline)
+        self.current.reader.settle(reply, deadline)
         if reply.connection.dead:
-            self._retire(reply.connection, "")
+            self.current.retire(reply.connection, "")
         return reply.frame is not None or reply.lost is not None
 
-    def _usable(self, quick: bool = False, deadline: float | None = None) -> Connection:
-        """The connection to send on; `_sending` is held. deadline: for a connection that has to be made."""
-        if self._closed:
-            raise EventServiceError(CLOSED)
-        connection = self._connection
-        now = time.monotonic()
-        if connection is not None and not connection.dead:
-            if now - self._used < IDLE or not connection.closed_while_idle():
-                self._used = now
-                return connection
-            connection.fail("the service closed the connection")
-        if connection is not None:
-            self._release(connection)
-        if deadline is None:
-            return self._reopen(quick)
-        try:
-            return self._reopen(quick, min(deadline, now + CONNECT_TIMEOUT))
-        except (ServiceNotFoundError, ServiceUnreachableError) as error:
-            if time.monotonic() < deadline or is_foreign(error, EventServiceError):
-                raise
-            raise not_sent_in_time(self.address) from error
-
-    def _release(self, connection: Connection) -> None:
-        """Close a connection that has ended, or leave that to the thread that receives on it."""
-        connection.fail("it was given up")
-        self._reader.close(connection)
-
-    def _reopen(self, quick: bool, deadline: float | None = None) -> Connection:
-        """Make the connection again; `_sending` is held. As ConnectionOpener.open."""
-        connection = self._opener.open(quick, deadline)
-        self.announced = connection.announced
-        self.max_message = MAX_MESSAGE if connection.announced is None else connection.announced
-        if self._last_address is not None:
-            self.reconnects += 1
-        self._connection, self._last_address = connection, connection.address
-        self._last_host = connection.remote_host
-        self._used = time.monotonic()
-        if self._closed:
-            connection.close()
-            raise EventServiceError(CLOSED)
-        return connection
-
-    def _retire(self, connection: Connection, reason: str) -> None:
-        """Wake the threads that use a connection, then release its socket."""
-        connection.fail(reason)
-        # With a bound, because a thread that was woken may be kept from going on; then it, or the next
-        # call, releases the socket. None at all where this thread sends, for which a receiver may wait.
-        seconds = 0.0 if owned(self._sending) else _LET_GO
-        within(self._reader.lock, seconds, lambda: within(self._sending, seconds, connection.close))
+    def drop(self, reason: str) -> None:
+        """Give the connection up; the next call makes a new one."""
+        self.current.drop(reason)
 
     def close(self) -> None:
         """End the connection for good; a thread that waits for a reply is woken."""
-        self._closed = True
-        beside = self._beside
-        if beside is not None:
-            beside.close()
-        self._opener.close()
-        connection = self._connection
-        if connection is not None:
-            self._retire(connection, "this program closed it")
+        self.current.closed = True
+        if self._beside is not None:
+            self._beside.close()
+        self.current.close()
 
     def disown(self) -> None:
         """In a forked child: release the parent's connection without a word on it, for good."""
-        self._closed = True
+        self.current.closed = True
         self.forked()
 
     def forked(self) -> None:
         """In a forked child: let go of the parent's connection without a word on it."""
-        connection, self._connection = self._connection, None
-        self._opener.forked()
-        self._make_locks()
-        if connection is not None:
-            connection.dead = True
-            connection.close()
+        self._writing = False
+        self.current.forked()

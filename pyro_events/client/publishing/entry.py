@@ -49,14 +49,6 @@ def checked_entry(subjects: Any, payload: bytes | SplitPayload) -> tuple[Entry, 
     return (names, payload), len(names), len(payload) + width + _ENVELOPE
 
 
-def too_large(size: int, most: int, address: str | None) -> MessageTooLargeError:
-    """The error of a message that the service does not take."""
-    return MessageTooLargeError(
-        f"the message takes {size:,} bytes, and the limit of the event service at {address} is {most:,} "
-        "(its option --max-message): publish it in parts, or publish where it can be fetched"
-    )
-
-
 def packed_batch(batch: list[Entry]) -> Call:
     """The call that publishes entries, as `Link.post` takes it. A block must be alone."""
     if len(batch) == 1 and len(batch[0][1]) > LARGE:

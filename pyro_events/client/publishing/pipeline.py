@@ -97,7 +97,7 @@ class Pipeline:
         PipelineError when earlier events could not be published.
         """
         sender, payload = self._sender, encode_shared(message)
-        if len(payload) > sender.connection.max_message:
+        if len(payload) > sender.connection.current.max_message:
             sender.connection.check_size(len(payload))
         entry, events, size = checked_entry(subjects, payload)
         if sender.current is not self or self._trouble:

@@ -134,7 +134,7 @@ class Sender:
         else:
             within(self.lock, deadline - time.monotonic(), lambda: self.exclusively(post))
         if not replies:
-            raise not_sent_in_time(self.connection.address)
+            raise not_sent_in_time(self.connection.current.address)
         return replies[0]
 
     def enter(self, pipeline: Pipeline) -> None:
@@ -206,9 +206,9 @@ class Sender:
         connection = self.connection
         with self._counting:
             counts = self._published, self._queued, self._unknown
-        name = connection.name
+        current = connection.current
         return PublisherStatistics(
-            *counts, connection.reconnects, connection.connected, connection.address, name
+            *counts, current.reconnects, current.connected, current.address, connection.name
         )
 
     def close(self) -> None:

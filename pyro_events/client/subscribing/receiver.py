@@ -63,7 +63,7 @@ class Receiver:
         self.connection = ReconnectingConnection(locator)
         self.connection.connect_first(wait)
         try:
-            self.daemon = SubscriberDaemon(_host(self.connection.local_host), gate=gate)
+            self.daemon = SubscriberDaemon(_host(self.connection.current.local_host), gate=gate)
         except BaseException:
             self.connection.close()
             raise
@@ -147,7 +147,7 @@ class Receiver:
     @property
     def max_message(self) -> int | None:
         """Bytes of the largest message of the service, as it said when the link connected."""
-        return self.connection.announced
+        return self.connection.current.announced
 
     def connected(self, connection: object) -> bool:
         """The service has connected; returns whether events may have been missed before."""
@@ -167,7 +167,7 @@ class Receiver:
 
     def is_at(self, address: str) -> bool:
         """Whether the service is at an address: the one that we last reached it at."""
-        return address == self.connection.remote_host
+        return address == self.connection.current.remote_host
 
     def probed(self) -> None:
         """The service may have given us up."""
@@ -185,7 +185,7 @@ class Receiver:
 
     def address(self) -> str:
         """Where the service is, or was last."""
-        return self.connection.address or ""
+        return self.connection.current.address or ""
 
     def reach(self) -> bool:
         """Connect, if need be; True when it is another connection than that of the last subscription."""
@@ -219,9 +219,9 @@ class Receiver:
             self.remote.texts(),
             self.uri,
             self.daemon.connections,
-            connection.reconnects,
-            connection.connected,
-            connection.address,
+            connection.current.reconnects,
+            connection.current.connected,
+            connection.current.address,
             connection.name,
         )
 

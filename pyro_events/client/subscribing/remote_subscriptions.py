@@ -90,7 +90,7 @@ class RemoteSubscriptions:
                 wishes = {**proof, **options} if number == len(calls) else proof
                 self._connection.call(how, some, self.subscriber, wishes)
                 if number == 1:
-                    told_on = self._connection.reconnects
+                    told_on = self._connection.current.reconnects
                 done += some
         except BaseException:
             self._take_back(done)
@@ -124,7 +124,7 @@ class RemoteSubscriptions:
     def reach(self) -> bool:
         """Connect, if need be; True when it is another connection than that of the last subscription."""
         self._connection.connect(quick=True)
-        return self._connection.reconnects != self._told_on
+        return self._connection.current.reconnects != self._told_on
 
     def ask(self, timeout: float) -> SubscriptionStatus:
         """How we stand with the service; a call that changes nothing."""
@@ -158,7 +158,7 @@ class RemoteSubscriptions:
                 self._connection.drop("it did not answer")
                 raise
             if told_on is None:  # a later connection may be to a service that knows only the later ones
-                self._told_on = told_on = self._connection.reconnects
+                self._told_on = told_on = self._connection.current.reconnects
 
     def end(self) -> list[str] | None:
         """Forget everything, for good; returns what there was to unsubscribe from, None the next time."""
@@ -172,7 +172,7 @@ class RemoteSubscriptions:
         """Unsubscribe from what `end` returned, if that is possible at once."""
         try:
             for some in pieces(names):
-                if self._connection.connected:
+                if self._connection.current.connected:
                     self._connection.call("unsubscribe", some, self.subscriber, timeout=_FAREWELL)
         except (Pyro5.errors.PyroError, OSError) as error:
             log.debug("unsubscribing at the end failed: %s", error)

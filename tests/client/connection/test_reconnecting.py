@@ -79,15 +79,15 @@ def test_calls_and_their_sequence(fake: FakeService) -> None:
             assert connection.call() == (number, "add", [number, [b"x"]])
             connection.answer(number, {"sum": number})
             assert calling.result() == {"sum": number}
-        assert link.connected and link.address == fake.uri
-        assert link.local_host == "127.0.0.1" and link.reconnects == 0
+        assert link.current.connected and link.current.address == fake.uri
+        assert link.current.local_host == "127.0.0.1" and link.current.reconnects == 0
 
 
 def test_the_sequence_number_wraps(fake: FakeService) -> None:
     with linked(fake) as link:
         link.connect()
-        assert link._connection is not None
-        link._connection._seq = 0xFFFF
+        assert link.current._connection is not None
+        link.current._connection._seq = 0xFFFF
         calling = Calling(link, "f")
         connection = fake.next()
         seq, _, _ = connection.call()
@@ -171,7 +171,7 @@ def test_a_stock_daemon_is_called_alike() -> None:
         assert any("publish_encoded" in line for line in caught.value.__dict__["_pyroTraceback"])
         with pytest.raises(AttributeError):
             link.call("unknown")
-        assert link.reconnects == 0
+        assert link.current.reconnects == 0
         link.close()
         daemon.shutdown()
         thread.join(10)
@@ -192,7 +192,7 @@ def test_a_unix_domain_socket(tmp_path: Path) -> None:
         thread.start()
         link = ReconnectingConnection(ServiceLocator(uri))
         assert link.call("publish_encoded", 5) == 5
-        assert link.local_host == ""
+        assert link.current.local_host == ""
         link.close()
         daemon.shutdown()
         thread.join(10)
@@ -213,16 +213,16 @@ def test_a_connection_that_breaks_before_the_answer_is_not_repeated(fake: FakeSe
         assert connection.call() == (1, "g", [2])
         connection.answer(1, "fine")
         assert calling.result() == "fine"
-        assert link.reconnects == 1
+        assert link.current.reconnects == 1
 
 
 def test_a_service_that_left_meanwhile_costs_no_error(fake: FakeService) -> None:
     with linked(fake) as link:
         link.connect()
         fake.next().close()
-        link._used = 0.0  # as if it had been idle for long
-        assert link._connection is not None
-        eventually(link._connection.readable)
+        link.current._used = 0.0  # as if it had been idle for long
+        assert link.current._connection is not None
+        eventually(link.current._connection.readable)
         calling = Calling(link, "f")
         connection = fake.next()
         connection.answer(connection.call()[0], 7)
@@ -232,14 +232,14 @@ def test_a_service_that_left_meanwhile_costs_no_error(fake: FakeService) -> None
 def test_a_call_that_could_not_be_sent_goes_over_a_new_connection(fake: FakeService) -> None:
     with linked(fake) as link:
         link.connect()
-        old = link._connection
+        old = link.current._connection
         assert old is not None
         linger = struct.pack("ii", 1, 0)
         first = fake.next()
         first.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         first.sock.close()  # resets the connection
         eventually(old.readable)
-        link._used = 1e18  # as if it had just been used: nobody looks
+        link.current._used = 1e18  # as if it had just been used: nobody looks
         calling = Calling(link, "f")
         connection = fake.next()
         connection.answer(connection.call()[0], 7)
@@ -281,7 +281,7 @@ def test_replies_out_of_step_end_the_connection(fake: FakeService, seq: int, cou
                 calling.result()
         else:
             calling.result()
-        eventually(lambda: not link.connected)
+        eventually(lambda: not link.current.connected)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_reply_that_is_none_ends_the_connection(fake: FakeService, reply: byte
         connection.sock.sendall(reply)
         with pytest.raises(OutcomeUnknownError):
             calling.result()
-        assert not link.connected
+        assert not link.current.connected
 
 
 def test_an_unreadable_value_concerns_its_call_alone(fake: FakeService) -> None:
@@ -313,7 +313,7 @@ def test_an_unreadable_value_concerns_its_call_alone(fake: FakeService) -> None:
         connection.sock.sendall(write_frame(RESULT, 0, MSGPACK, 1, b"\xc1"))
         with pytest.raises(Pyro5.errors.ProtocolError, match="cannot be read"):
             calling.result()
-        assert link.connected
+        assert link.current.connected
 
 
 def test_errors_are_raised(fake: FakeService) -> None:
@@ -405,8 +405,8 @@ def test_an_exception_of_the_programs_own_is_not_taken_for_the_sockets(fake: Fak
     mine = ConnectionResetError(104, "mine")
     with linked(fake) as link:
         link.connect()
-        assert link._connection is not None
-        link._connection.sock = Sent(link._connection.sock)  # type: ignore[assignment]
+        assert link.current._connection is not None
+        link.current._connection.sock = Sent(link.current._connection.sock)  # type: ignore[assignment]
         with pytest.raises(ConnectionResetError) as caught:
             link.call("f")
         assert caught.value is mine
@@ -424,7 +424,7 @@ def test_a_timeout_ends_the_connection(fake: FakeService) -> None:
     with linked(fake) as link:
         with pytest.raises(Pyro5.errors.TimeoutError):
             link.call("f", timeout=0.01)
-        assert not link.connected
+        assert not link.current.connected
 
 
 def test_a_keyboard_interrupt_leaves_the_link_in_step(fake: FakeService) -> None:

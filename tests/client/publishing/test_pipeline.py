@@ -197,8 +197,8 @@ def test_what_cannot_be_sent_says_so(fake: FakeService, publisher: Publisher) ->
     fake.next()
     fake.close()
     connection = publisher._Publisher__sender.connection  # type: ignore[attr-defined]
-    connection._used = 0.0
-    eventually(connection._connection.readable)
+    connection.current._used = 0.0
+    eventually(connection.current._connection.readable)
     fast = publisher.pipeline()
     with pytest.raises(PipelineError, match=" 2 were not published") as caught, fast:
         fast.publish("S", 1)

@@ -1,0 +1,135 @@
+"""The connection in use: made when it is needed, checked when it was idle, released when it has ended.
+
+Knows: the one Connection to the service, and what the service said when it was last connected to. Must not
+know: which calls are made, or which threads make them; its methods are called with the sending lock held
+where they say so.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Final
+
+from ...constants import MAX_MESSAGE
+from ...errors import EventServiceError, ServiceNotFoundError, ServiceUnreachableError
+from ...foreign_exceptions import is_foreign
+from ..interruptions import owned, within
+from .connection import CONNECT_TIMEOUT, Connection
+from .discovery import ServiceLocator
+from .opener import CLOSED, ConnectionOpener
+from .outcome import not_sent_in_time
+from .reply_reader import ReplyReader
+
+# A connection that was idle for this many seconds is checked before it is used: a restarted service
+# then costs no spurious error. No service restarts faster, and a busy connection does not pay for the check.
+IDLE: Final = 0.05
+# Seconds for which a thread that closes a connection waits for those that it has just woken to let go of it.
+_LET_GO: Final = 1.0
+
+
+class CurrentConnection:
+    """announced: bytes of the largest message, as the service said when it was last connected to.
+    max_message: the same, or what holds if the service did not say it. Both are plain attributes, because
+    they are read for each event. reconnects: how often the connection had to be made again. sending: the
+    lock of the thread that sends. reader: reads the replies."""
+
+    def __init__(self, locator: ServiceLocator) -> None:
+        self._opener = ConnectionOpener(locator)
+        self._connection: Connection | None = None
+        self._used = 0.0
+        self.closed = False
+        self.address: str | None = None
+        self.remote_host = ""
+        self.reconnects = 0
+        self.announced: int | None = None
+        self.max_message = MAX_MESSAGE
+        self._make_locks()
+
+    def _make_locks(self) -> None:
+        self.sending: Any = threading.RLock()
+        self.reader = ReplyReader()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as one can know without using it."""
+        connection = self._connection
+        return connection is not None and not connection.dead
+
+    @property
+    def local_host(self) -> str:
+        """This program's address towards the service; "" before the first connection."""
+        connection = self._connection
+        return connection.local_host if connection is not None else ""
+
+    def usable(self, quick: bool = False, deadline: float | None = None) -> Connection:
+        """The connection to send on; `sending` is held.
+
+        Args:
+            quick: if it has to be made, do not try for long.
+            deadline: on the monotonic clock, for a connection that has to be made.
+        """
+        if self.closed:
+            raise EventServiceError(CLOSED)
+        connection = self._connection
+        now = time.monotonic()
+        if connection is not None and not connection.dead:
+            if now - self._used < IDLE or not connection.closed_while_idle():
+                self._used = now
+                return connection
+            connection.fail("the service closed the connection")
+        if connection is not None:
+            connection.fail("it was given up")
+            self.reader.close(connection)
+        if deadline is None:
+            return self.reopen(quick)
+        try:
+            return self.reopen(quick, min(deadline, now + CONNECT_TIMEOUT))
+        except (ServiceNotFoundError, ServiceUnreachableError) as error:
+            if time.monotonic() < deadline or is_foreign(error, EventServiceError):
+                raise
+            raise not_sent_in_time(self.address) from error
+
+    def reopen(self, quick: bool, deadline: float | None = None) -> Connection:
+        """Make the connection again; `sending` is held. Raises as ConnectionOpener.open."""
+        connection = self._opener.open(quick, deadline)
+        self.announced = connection.announced
+        self.max_message = MAX_MESSAGE if connection.announced is None else connection.announced
+        if self.address is not None:
+            self.reconnects += 1
+        self._connection, self.address = connection, connection.address
+        self.remote_host = connection.remote_host
+        self._used = time.monotonic()
+        if self.closed:
+            connection.close()
+            raise EventServiceError(CLOSED)
+        return connection
+
+    def drop(self, reason: str) -> None:
+        """Give the connection up; the next call makes a new one."""
+        connection = self._connection
+        if connection is not None:
+            self.retire(connection, reason)
+
+    def retire(self, connection: Connection, reason: str) -> None:
+        """Wake the threads that use a connection, then release its socket."""
+        connection.fail(reason)
+        # With a bound, because a thread that was woken may be kept from going on; then it, or the next
+        # call, releases the socket. None at all where this thread sends, for which a receiver may wait.
+        seconds = 0.0 if owned(self.sending) else _LET_GO
+        within(self.reader.lock, seconds, lambda: within(self.sending, seconds, connection.close))
+
+    def close(self) -> None:
+        """End the connection for good, and interrupt an attempt to make it."""
+        self.closed = True
+        self._opener.close()
+        self.drop("this program closed it")
+
+    def forked(self) -> None:
+        """In a forked child: let go of the parent's connection without a word on it."""
+        connection, self._connection = self._connection, None
+        self._opener.forked()
+        self._make_locks()
+        if connection is not None:
+            connection.dead = True
+            connection.close()
