@@ -195,39 +195,46 @@ def _line(row: Row) -> str:
 _INTRODUCTION: Final = """\
 # What happens when something fails
 
-`scripts/faults` wrote this. One publisher sends 100 small events a second to one subscriber, waits for each
-acknowledgement, and the fault happens to that subscriber, to its line, or to the server. A second pair
-shares nothing but the server. Everything has its defaults, also the other systems and their Python clients
-(paho-mqtt with QoS 1, nats-py with a flush after each publish); all of it on one machine:
-{machine}.
+`scripts/faults` wrote this file. One publisher sends 100 small events a second to one subscriber and waits
+for each acknowledgement. Then a fault happens to that subscriber, to its network connection, or to the
+server. A second pair of programs shares only the server with the first. All systems and their Python clients
+have their default settings (paho-mqtt with QoS 1, nats-py with a flush after each publish). Everything runs
+on one machine: {machine}.
 
-- **detected after**: from the fault until the server no longer counts the subscriber as connected; – where
-  it did not within the fault, which is right for a fault that it sits out.
-- **recovered after**: from the end of the fault until the subscriber got an event published after it.
-- **lost of acknowledged**: events whose publisher had its acknowledgement and that never came.
-- **told**: what the programs learn of that from the system. With pyro_events the subscriber sees how many
-  events are missing (`event.missed`), or after a reconnection that some may be (`None`, and
-  `on_reconnect`), and `publish` returns 0 while nobody listens. The others say nothing of the kind.
-- **others held up**: the longest acknowledgement of the pair that has nothing to do with the fault. When
-  the server itself is away, everybody waits for it.
+- **detected after**: from the fault until the server no longer counts the subscriber as connected. "–" means
+  that it still did when the fault ended, which is right for a fault that a connection survives.
+- **recovered after**: from the end of the fault until the subscriber got an event that was published after
+  it.
+- **lost of acknowledged**: how many events never arrived although their publisher had got an acknowledgement.
+- **told**: what the system tells the programs about that. With pyro_events, the subscriber sees how many
+  events are missing (`event.missed`), or, after a reconnection, that some may be missing (`None`, and
+  `on_reconnect`); and `publish` returns 0 while nobody listens. The other systems report nothing of the kind.
+- **others held up**: the longest wait for an acknowledgement in the second pair. If the server itself is
+  down, everybody waits for it.
 
-A subscriber of pyro_events looks for the service after half a minute of silence, and keeps the silent line
-for two minutes: what waits comes when it is back, unless the service has given the subscriber up meanwhile,
-which costs what waited, with a word. paho-mqtt gives a line up after a minute and a half, nats-py after four
-minutes.
-Whoever must not lose what was sent while he was away wants a broker that stores events, and a session that
-is kept; pyro_events stores nothing.
+When a connection is silent, a subscriber of pyro_events asks for the service after half a minute, and keeps
+the connection for two minutes. If the connection works again by then, the subscriber gets what is in its
+backlog, unless the service has disconnected it meanwhile; then it is told that events are missing. paho-mqtt
+gives up a silent connection after a minute and a half, nats-py after four minutes. pyro_events stores
+nothing: to get events that were published while a subscriber was away, use a broker that stores events, with
+a session that is kept.
 """
 _END: Final = """
-## How it is kept so
+## How tests hold this
 
-`tests/faults` plays these faults with shorter times, and asserts six invariants after each: every event is
-accounted for, exactly; nothing comes twice and each publisher's order is kept; threads, descriptors and
-memory come back; healthy subscribers lose nothing and are not late; a publisher whose subscribers are
-healthy is never held up; nothing fails without being handled. Further faults are only there: clocks that
-jump or run backwards, a line that loses one direction only, a service that holds all that it may, a name
-server that comes back empty, handlers that raise SystemExit, a network cable between two network
-namespaces. `scripts/soak` mixes them for hours.
+`tests/faults` plays these faults with shorter times, and checks six invariants after each:
+
+1. every event is accounted for, exactly;
+2. nothing arrives twice, and each publisher's order is kept;
+3. the numbers of threads and descriptors, and the memory, return to what they were;
+4. healthy subscribers lose nothing and get their events in time;
+5. a publisher whose subscribers are healthy is never blocked;
+6. no process fails with an unhandled exception.
+
+It also plays faults that are not in this table: clocks that jump or run backwards, a network that loses
+packets in one direction only, a service that has reached its memory limit, a name server that comes back
+empty, handlers that raise SystemExit, and a cable between two network namespaces that is cut. `scripts/soak`
+mixes faults for hours.
 """
 
 if __name__ == "__main__":
