@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyro_events import EventServiceStarter
 
 ROOT = Path(__file__).resolve().parent.parent
-SETTLE = 3.0  # seconds that threads and sockets are given to end after a test
+SETTLE = 10.0  # seconds that threads and sockets are given to end after a test
 DESCRIPTORS = Path("/proc/self/fd")  # Linux; elsewhere only threads are watched
 
 

@@ -34,7 +34,7 @@ class Collector(Subscriber):
         """The messages of the events so far."""
         return [event.msg for event in self.events]
 
-    def wait(self, count: int, timeout: float = 10.0) -> list[Event]:
+    def wait(self, count: int, timeout: float = 20.0) -> list[Event]:
         """The events, when at least `count` have come."""
         eventually(lambda: len(self.events) >= count, timeout, f"{count} events, there are {self.events}")
         return list(self.events)

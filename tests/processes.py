@@ -67,7 +67,7 @@ class Process:
         return self._popen.poll()
 
     def wait_for(
-        self, pattern: str, timeout: float = 15.0, stream: str = "stdout", *, whole_lines: bool = True
+        self, pattern: str, timeout: float = 30.0, stream: str = "stdout", *, whole_lines: bool = True
     ) -> re.Match[str]:
         """The first match of `pattern` in the lines that the process printed.
 
@@ -103,7 +103,7 @@ class Process:
         """Send a signal to it and its children, as a terminal does at Ctrl-C."""
         os.killpg(self._popen.pid, number)
 
-    def wait(self, timeout: float = 15.0) -> int:
+    def wait(self, timeout: float = 30.0) -> int:
         """Its exit status. Raises AssertionError with all that it printed when it does not end."""
         try:
             status = self._popen.wait(timeout)
@@ -112,7 +112,7 @@ class Process:
         self._join(timeout)
         return status
 
-    def terminate(self, timeout: float = 15.0) -> int:
+    def terminate(self, timeout: float = 30.0) -> int:
         """Ask it to end (SIGTERM), and wait until it has."""
         self._popen.terminate()
         return self.wait(timeout)
@@ -155,7 +155,7 @@ class Spawner:
         self,
         *arguments: str,
         ready: str | None = None,
-        timeout: float = 15.0,
+        timeout: float = 30.0,
         env: Mapping[str, str | None] | None = None,
         cwd: str | None = None,
     ) -> Process:
@@ -170,7 +170,7 @@ class Spawner:
         self,
         *arguments: str,
         ready: str | None = None,
-        timeout: float = 15.0,
+        timeout: float = 30.0,
         env: Mapping[str, str | None] | None = None,
         cwd: str | None = None,
     ) -> Process:

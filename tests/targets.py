@@ -44,7 +44,7 @@ class Installation:
     def _start(self, *arguments: str) -> Process:
         return self._spawn(WATCHED, *arguments, env=self.env, ready="^URI =", timeout=30)
 
-    def check(self, within: float = 3.0) -> None:
+    def check(self, within: float = 10.0) -> None:
         """A new client publishes; the subscriber, and a new one, receive it, within so many seconds."""
         number = next(_numbers)
         began = time.monotonic()

@@ -47,6 +47,9 @@ def own_tables() -> Any:
         yield
 
 
+MADE = {cls for cls, _ in MAKERS.values()}
+
+
 def arrives(value: Any) -> Any:
     payload = encode([value])
     with Decoding():
@@ -59,7 +62,7 @@ def same(one: Any, other: Any) -> bool:
     """Equal in value, type and state, all the way down."""
     if type(one) is not type(other):
         return False
-    if type(one) in {cls for cls, _ in MAKERS.values()}:
+    if type(one) in MADE:
         return same(state_of(one), state_of(other))
     if isinstance(one, float):
         return struct.pack("d", one) == struct.pack("d", other) or (math.isnan(one) and math.isnan(other))
@@ -145,7 +148,7 @@ messages = st.recursive(
 )
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(messages)
 def test_what_the_reader_refuses_the_writer_refuses(message: Any) -> None:
     try:

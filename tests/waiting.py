@@ -15,7 +15,7 @@ T = TypeVar("T")
 _never = threading.Event()
 
 
-def eventually(condition: Callable[[], T], timeout: float = 5.0, what: str = "") -> T:
+def eventually(condition: Callable[[], T], timeout: float = 20.0, what: str = "") -> T:
     """The first true result of `condition`, which is asked again and again for `timeout` seconds.
 
     Raises AssertionError that says what was waited for, and the last result.

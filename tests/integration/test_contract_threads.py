@@ -363,7 +363,7 @@ def test_c24_the_service_needs_no_thread_per_publisher_or_subscriber(es) -> None
 
 
 @accounts.needs_proc
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 def test_c24_8000_subscribers_cost_under_8_kib_each_and_no_thread(start_service, spawn: Spawner) -> None:
     files = 2 * MANY + 500  # half of them are for clients
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < files:

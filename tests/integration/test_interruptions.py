@@ -58,7 +58,7 @@ class Ordered(Collector):
 
 
 @needs_alarm
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("mode", ["publish", "nested", "pipeline", "mixed"])
 def test_c3_in_a_storm_of_signals_every_event_arrives_once_or_not_at_all(
     service: EventServiceStarter, spawn: Spawner, mode: str
