@@ -37,7 +37,6 @@ STILL_UPWARD = {
 }
 STILL_CIRCLES = {
     ("client.dispatch.connection_queue", "client.dispatch.dispatcher"),
-    ("client.publishing.pipeline", "client.publishing.sender"),
 }
 
 # What a pure module must not import. A name stands for itself and for all below it.

@@ -24,7 +24,6 @@ LONG_MODULES = {
     "broker/matching/pattern_syntax.py",
     "client/connection/connection.py",
     "client/daemon/daemon.py",
-    "client/publishing/pipeline.py",
     "client/reconnect/reconnector.py",
     "server/clients/connection.py",
     "server/engine.py",

@@ -1,6 +1,6 @@
-"""The publishing end: what is accepted goes out in order, at once or in frames of many events.
+"""Sending: what a publisher accepts goes out in order, at once or in frames of many events.
 
-Knows: the link, and how events become calls. Must not know: what subjects and messages are.
+Knows: the connection, and how events become calls. Must not know: what subjects and messages are.
 
 One lock keeps the order of everything that one publisher publishes: a pipeline that takes over
 from another, and a single publish, first send what is still buffered. What a thread publishes in the middle
@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ...errors import EventServiceError
 from ...service_threads import refuse_in_service_thread
@@ -25,9 +25,6 @@ from ..forks import tell_in_child
 from ..interruptions import WakeUp, owned, within
 from ..statistics import PublisherStatistics
 from .entry import Entry, packed_batch
-
-if TYPE_CHECKING:
-    from .pipeline import Pipeline
 
 # After this many seconds a buffered event is sent although its frame is not full: about the time
 # that a busy program takes to fill a frame.
@@ -42,11 +39,28 @@ _JOIN: Final = 10.0
 T = TypeVar("T")
 
 
+class Buffer(Protocol):
+    """Publishes through a Sender in frames, and buffers what does not fill one yet."""
+
+    frames: int
+    """How many frames it has sent."""
+
+    @property
+    def buffered(self) -> int:
+        """How many entries wait for their frame to be sent."""
+
+    def send_buffered(self, deadline: float | None) -> bool:
+        """Send what is buffered; False if that could not be done by `deadline`."""
+
+    def discard(self) -> None:
+        """Drop everything, in a forked child."""
+
+
 class Sender:
-    """The way out of one publisher."""
+    """Sends what one publisher publishes, in order."""
 
     def __init__(self, locator: ServiceLocator, wait: float = 0.0, parent: Sender | None = None) -> None:
-        """wait: seconds for which a service that is not there yet is tried again. parent: the outbox that
+        """wait: seconds for which a service that is not there yet is tried again. parent: the sender that
         this one is beside of, and counts for."""
         self._locator = locator
         self._parent = parent
@@ -55,8 +69,8 @@ class Sender:
         self.connection.connect_first(wait)
         # The pipeline that published last; only it has anything buffered, unless several threads
         # publish through several at the same moment.
-        self.current: Pipeline | None = None
-        self._pipelines: set[Pipeline] = set()
+        self.current: Buffer | None = None
+        self._pipelines: set[Buffer] = set()
         self._beside: Sender | None = None
         self.closed = False
         self._published = self._queued = self._unknown = 0
@@ -88,7 +102,7 @@ class Sender:
                 self._working = False
 
     def beside(self) -> Sender:
-        """An outbox for pipelines of a thread that is in the middle of using this one."""
+        """A sender for pipelines of a thread that is in the middle of using this one."""
         if self._beside is None:
             self._beside = Sender(self._locator, parent=self)
         if self.closed:
@@ -137,13 +151,13 @@ class Sender:
             raise not_sent_in_time(self.connection.current.address)
         return replies[0]
 
-    def enter(self, pipeline: Pipeline) -> None:
+    def enter(self, pipeline: Buffer) -> None:
         """A pipeline goes on publishing: what others have buffered goes first; `lock` is held."""
         self._send_buffered()
         self._pipelines.add(pipeline)
         self.current = pipeline
 
-    def leave(self, pipeline: Pipeline) -> None:
+    def leave(self, pipeline: Buffer) -> None:
         """A pipeline will publish no more; `lock` is held."""
         self._pipelines.discard(pipeline)
         if self.current is pipeline:

@@ -134,7 +134,7 @@ class Storm:
         except PipelineError as error:
             told = error
         if told is not None:
-            fast._update(told)
+            fast._window.update(told, fast._buffered_events())
             total = told.published + told.not_published + told.unknown + told.pending
             lines = f"{told.published} {told.not_published} {told.unknown} {told.pending}"
             if told.pending or not accepted <= total <= accepted + open_calls:

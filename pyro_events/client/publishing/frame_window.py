@@ -1,0 +1,140 @@
+"""The frames of a pipeline that are on their way, and what became of every event in them.
+
+Knows: which frames are unacknowledged, and how each ended. Must not know: what is buffered, or when a frame
+is full.
+
+An event that was sent is in one place at any time, wherever an exception of the program's own arrives: in the
+frame that is `sending`, in an `_outstanding` one, or counted as published, not published or unknown. The
+steps from one place to the next are assignments, which no exception can part. The publisher's lock is held
+in all methods that change something.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ...errors import PipelineError, PipelineOutcomeUnknownError
+from ...foreign_exceptions import is_foreign
+from ..connection.connection import Call, PendingReply
+from .sender import Sender
+
+
+class Frame:
+    """Events that leave together. reply: of the call that publishes them, once it was sent."""
+
+    __slots__ = ("events", "reply")
+
+    def __init__(self, events: int) -> None:
+        self.events = events
+        self.reply: PendingReply | None = None
+
+
+class FrameWindow:
+    """sending: the frame that is being sent. queued: deliveries queued by the service, as far as its
+    acknowledgements were read. trouble: whether the pipeline's caller has yet to be told of a failure."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._outstanding: deque[Frame] = deque()
+        self._published = self._not_published = self._unknown = 0
+        # The first error that led to the trouble.
+        self._cause: BaseException | None = None
+        self.sending: Frame | None = None
+        self.queued = 0
+        self.trouble = False
+
+    def published(self, events: int, queued: int) -> None:
+        """Count events that were published otherwise."""
+        self.queued += queued
+        self._published += events
+
+    def transmit(self, frame: Frame, call: Call) -> None:
+        """Send the frame that is `sending`; what goes wrong waits for the pipeline's caller."""
+        try:
+            frame.reply = self._sender.post(call)
+            self._outstanding.append(frame)
+        except BaseException as error:
+            if is_foreign(error, Exception):
+                self.recover()
+                raise
+            self._cause = self._cause or error
+            self.trouble = True
+            self._not_published += frame.events
+        self.sending = None
+
+    def recover(self) -> None:
+        """Account for a frame whose sending was ended by an exception of the program's own."""
+        frame = self.sending
+        if frame is None:
+            return
+        if not self._outstanding or self._outstanding[-1] is not frame:
+            self.trouble = True
+            self._unknown += frame.events
+        self.sending = None
+
+    def collect(self, most: int, deadline: float | None = None) -> bool:
+        """Read acknowledgements until at most `most` frames are unacknowledged; False if that takes too long.
+
+        What went wrong waits for the caller, because it concerns earlier events than the one at hand.
+        deadline: on the monotonic clock.
+        """
+        connection, outstanding = self._sender.connection, self._outstanding
+        while len(outstanding) > most:
+            frame = outstanding[0]
+            reply = frame.reply
+            assert reply is not None, "what is outstanding was sent"
+            if not connection.settled(reply, deadline):
+                return False
+            try:
+                queued = int(connection.wait(reply))
+            except BaseException as error:
+                if is_foreign(error, Exception):
+                    raise
+                self._cause = self._cause or error
+                self.trouble = True
+                if reply.frame is None:
+                    self._unknown += frame.events
+                    del outstanding[0]
+                    self._sender.count(unknown=frame.events)
+                else:
+                    self._not_published += frame.events
+                    del outstanding[0]
+                continue
+            self.queued += queued
+            self._published += frame.events
+            del outstanding[0]
+            self._sender.count(frame.events, queued)
+        return True
+
+    @property
+    def pending(self) -> int:
+        """Events on their way, of which it will yet turn out what becomes of them."""
+        sending = self.sending.events if self.sending is not None else 0
+        return sending + sum([frame.events for frame in list(self._outstanding)])
+
+    def failure(self, buffered: int) -> PipelineError:
+        """The error that says what became of all events so far. buffered: events that were not sent yet."""
+        failure = PipelineOutcomeUnknownError() if self._unknown else PipelineError()
+        failure.__cause__ = self._cause
+        self.update(failure, buffered)
+        return failure
+
+    def told(self) -> None:
+        """The caller has been given a `failure`."""
+        self.trouble, self._cause = False, None
+
+    def update(self, failure: PipelineError, buffered: int) -> None:
+        """Bring the numbers of an error up to date."""
+        failure.published, failure.not_published = self._published, self._not_published
+        failure.unknown, failure.pending = self._unknown, buffered + self.pending
+        pending = f", {failure.pending} are pending" if failure.pending else ""
+        failure.args = (
+            f"of the events of a pipeline {failure.published} were published, {failure.not_published} were "
+            f"not published, and of {failure.unknown} it is unknown{pending}: "
+            f"{failure.__cause__ or 'sending was interrupted'}",
+        )
+
+    def discard(self) -> None:
+        """Drop everything: this is a forked child's copy of its parent's pipeline."""
+        self.sending = None
+        self._outstanding.clear()
