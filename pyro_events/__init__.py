@@ -1,6 +1,7 @@
 """pyro_events: Pyro3's Event Service for Pyro5, as an extension package.
 
-Knows: the public names, and that Pyro5 may refuse its settings. Must not know: anything else.
+Knows: the public names, that importing them takes a while, and that Pyro5 may refuse its settings. Must not
+know: anything else.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 import sys
 
 try:
+    from .cli import interrupts
+
+    interrupts.exit_quietly()  # first, because the rest takes a while to import
     from . import serializers
 except ValueError as error:
     # Of a variable PYRO_… in the environment that Pyro5 does not know. While Python looks for a module that

@@ -16,6 +16,7 @@ from typing import Final
 from .cli.options import PREFIX, Given, Parser, addresses, passphrase
 from .cli.run import run
 from .cli.service_options import SERVICE_GROUPS
+from .cli.unknown_variables import unknown_variables
 from .options import BacklogOptions, Overflow, ServiceOptions
 from .server.net.sockets import make_room
 from .server.net.standard_streams import say
@@ -74,7 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parsed(given)
     make_room(options.max_connections)
     return run(
-        _PROG, lambda: make_starter(options), _announce, options.verbose, goodbye="Event service stopped."
+        _PROG,
+        lambda: make_starter(options),
+        _announce,
+        options.verbose,
+        goodbye="Event service stopped.",
+        warnings=unknown_variables(os.environ),
     )
 
 

@@ -20,6 +20,7 @@ from Pyro5 import config
 from .cli.option_groups import GENERAL_OPTIONS, IDENT_OPTIONS, OptionGroup, port
 from .cli.options import PREFIX, Given, Parser, addresses, passphrase
 from .cli.run import run
+from .cli.unknown_variables import unknown_variables
 from .options import ServiceOptions
 from .server.name_server_starter import NameServerStarter
 from .server.net.standard_streams import say
@@ -78,7 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     del arguments
     options = _parsed(given)
     return run(
-        _PROG, lambda: make_starter(options), _announce, options.verbose, goodbye="Name server stopped."
+        _PROG,
+        lambda: make_starter(options),
+        _announce,
+        options.verbose,
+        goodbye="Name server stopped.",
+        warnings=unknown_variables(os.environ),
     )
 
 

@@ -7,8 +7,10 @@ import dataclasses
 import io
 import json
 import math
+import queue
 import signal
 import struct
+import threading
 import types
 import uuid
 from fractions import Fraction
@@ -536,6 +538,11 @@ def test_a_proxy_that_nobody_could_read_is_refused() -> None:
         (math, "publish the data"),
         (int, "publish the data"),
         ((number for number in range(3)), "publish the data"),
+        (threading.Lock(), "leave it out of that object's state, by __getstate__"),
+        (threading.Event(), "leave it out of that object's state"),
+        (queue.SimpleQueue(), "leave it out of that object's state"),
+        (queue.Queue(), "leave it out of that object's state"),
+        (signal.SIGINT, "register it with pyro_events.register_class$"),
         (Text("x"), "with to_dict and from_dict: .* keeps its contents in <class 'str'>"),
         (collections.UserList([1]), "register it with pyro_events.register_class$"),
         (np.zeros(2).view(np.matrix), "with to_dict and from_dict"),

@@ -67,7 +67,7 @@ class Parser(argparse.ArgumentParser):
         given_by: dict[str, str] = {}
         for action in self._actions:
             name = max(action.option_strings, key=len)
-            variable = (prefixes or {}).get(action.dest, PREFIX) + name[2:].upper().replace("-", "_")
+            variable = variable_of(action.option_strings, (prefixes or {}).get(action.dest, PREFIX))
             # A passphrase on the command line wins. When both variables are set, `passphrase` complains.
             ours = action.dest in ("ident", "ident_file")
             if action.dest in ("help", "version", "ident") or (ours and has_ident):
@@ -103,6 +103,11 @@ class Parser(argparse.ArgumentParser):
         # Without the frames of argparse's functions, whose variables hold all arguments.
         failure.__context__ = None
         raise failure.with_traceback(None)
+
+
+def variable_of(names: Iterable[str], prefix: str = PREFIX) -> str:
+    """The environment variable of an option with these names."""
+    return prefix + max(names, key=len)[2:].upper().replace("-", "_")
 
 
 def passphrase(options: argparse.Namespace) -> Passphrase | None:

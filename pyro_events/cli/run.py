@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import Pyro5.errors
@@ -24,14 +24,22 @@ from ..server.runner import Runner
 
 
 def run(
-    prog: str, make: Callable[[], Runner], announce: Callable[[Any], None], verbose: bool, goodbye: str
+    prog: str,
+    make: Callable[[], Runner],
+    announce: Callable[[Any], None],
+    verbose: bool,
+    goodbye: str,
+    warnings: Iterable[str] = (),
 ) -> int:
     """Run the runner that `make` returns until SIGTERM, SIGINT or SIGHUP; returns the exit status.
 
     A second signal ends the process at once. make: may raise ValueError for a bad option. announce: called
-    with the runner when that is ready. goodbye: printed at the end.
+    with the runner when that is ready. goodbye: printed at the end. warnings: printed first, on standard
+    error, one line each.
     """
     open_missing_descriptors()
+    for warning in warnings:
+        say(f"{prog}: {warning}", sys.stderr)
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         level=logging.DEBUG if verbose else logging.WARNING,

@@ -205,6 +205,8 @@ class Subscriber(ClientBase):
         by one. threaded: Pyro3's name for `threading`.
         """
         chosen = either("setThreading()", "threading", threading, "threaded", threaded)
+        if not isinstance(chosen, int):
+            raise TypeError(f"setThreading() needs True or False, not {type(chosen).__name__}")
         self.__receiver.dispatcher.set_threading(bool(chosen))
 
     daemon = DaemonAttribute(

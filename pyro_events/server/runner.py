@@ -55,6 +55,15 @@ class Runner:
             raise EventServiceError("what has not started, or has ended, has no URI yet")
         return self._uri
 
+    def __repr__(self) -> str:
+        if self._ended.is_set():
+            state = "ended"
+        elif self._uri is not None:
+            state = f"running at {self._uri}"
+        else:
+            state = "not started" if self._loop is None else "starting"
+        return f"<{type(self).__name__}, {state}>"
+
     async def _run(self, announce: Callable[[], None]) -> None:
         """Come up, call `_is_ready`, stay until `_stopping` is set, and go down."""
         raise NotImplementedError

@@ -40,6 +40,10 @@ class EventService:
         self._closed = False
         tell_in_child(self)
 
+    def __repr__(self) -> str:
+        running = "closed" if self._closed else "in use" if self._engine is not None else "not used yet"
+        return f"<EventService, {running}>"
+
     def publish(self, subjects: Any, message: Any) -> int:
         """Publish a message on one subject or several; returns the number of deliveries queued.
 

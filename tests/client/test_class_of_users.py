@@ -366,6 +366,15 @@ def test_pyro3s_keywords(uri: str) -> None:
                 wrong()  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.parametrize("wrong", ["no", None, 0.0, [True]])
+def test_threading_is_on_or_off(uri: str, wrong: Any) -> None:
+    with (
+        Careless(uri) as both,
+        pytest.raises(TypeError, match=f"needs True or False, not {type(wrong).__name__}"),
+    ):
+        both.setThreading(wrong)
+
+
 def test_pyro3s_methods(uri: str, publisher: Publisher) -> None:
     with TickerFirst(uri) as ticker:
         with ticker.getES() as es:

@@ -16,7 +16,7 @@ from name_servers import port_of, stock_name_server
 from Pyro5.api import URI, Proxy
 from waiting import eventually
 
-from pyro_events import EventServiceError, EventServiceStarter, Publisher, locate_ns
+from pyro_events import EventService, EventServiceError, EventServiceStarter, Publisher, locate_ns
 from pyro_events.constants import DEFAULT_PORT
 from pyro_events.errors import ServiceNotFoundError
 from pyro_events.options import ServiceOptions
@@ -50,6 +50,20 @@ def test_a_taken_port_of_the_name_server() -> None:
         )
         with pytest.raises(OSError, match=f"port {port} .* is taken"), starter:
             raise AssertionError("it has not started")
+
+
+def test_what_repr_says() -> None:
+    starter = EventServiceStarter(host="127.0.0.1", port=0, use_ns=False)
+    assert repr(starter) == "<EventServiceStarter, not started>"
+    with starter:
+        assert repr(starter) == f"<EventServiceStarter, running at {starter.uri}>"
+    assert repr(starter) == "<EventServiceStarter, ended>"
+    service = EventService()
+    assert repr(service) == "<EventService, not used yet>"
+    service.publish("A", 1)
+    assert repr(service) == "<EventService, in use>"
+    service.close()
+    assert repr(service) == "<EventService, closed>"
 
 
 def test_it_starts_once() -> None:

@@ -131,6 +131,12 @@ class Pipeline:
         fresh, self._reported = queued - self._reported, queued
         return fresh
 
+    def __repr__(self) -> str:
+        connection = self._sender.connection
+        state = "finished" if self._left else "open"
+        counts = f"{self._pending()} events pending, {self._published} published"
+        return f"<Pipeline of {connection.name!r} to {connection.address}, {state}, {counts}>"
+
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "a Pipeline can be neither copied nor pickled, because it belongs to its publisher's connection: "

@@ -11,6 +11,7 @@ there are of our own.
 
 from __future__ import annotations
 
+import enum
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeVar, overload
@@ -43,6 +44,27 @@ _NATIVE: Final = frozenset(
     (type(None), bool, int, float, str, bytes, bytearray, memoryview, list, dict, ExtType, Timestamp)
 )
 _HOW: Final = "register it with pyro_events.register_class"
+_LEAVE_OUT: Final = (
+    "such a thing exists in its own process alone: publish the data that it stands for; if an object holds "
+    "it, leave it out of that object's state, by __getstate__ and __setstate__ of its class or by to_dict "
+    "and from_dict of pyro_events.register_class"
+)
+# Modules of Python that define classes of such things, in C or in Python.
+_PROCESS_MODULES: Final = frozenset(
+    (
+        "_asyncio",
+        "_io",
+        "_queue",
+        "_socket",
+        "_ssl",
+        "_thread",
+        "asyncio",
+        "concurrent",
+        "io",
+        "multiprocessing",
+    )
+    + ("queue", "selectors", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading")
+)
 
 
 class UnknownClassError(LookupError):
@@ -183,13 +205,18 @@ def describe(value: Any) -> tuple[str | None, Any]:
 
 def _advice(kind: type) -> str:
     """What to do about a value of a class that is not registered."""
-    if is_built_in(kind) or issubclass(kind, type):
-        return "such a thing exists in its own process alone; publish the data that it stands for"
+    if is_built_in(kind) or issubclass(kind, type) or _is_bound_to_process(kind):
+        return _LEAVE_OUT
     try:
         state_functions(kind, None, None)
     except TypeError as error:
         return f"{_HOW}, with to_dict and from_dict: {error}"
     return _HOW
+
+
+def _is_bound_to_process(kind: type) -> bool:
+    """Whether it is of a module of Python whose objects stand for locks, threads, files or connections."""
+    return kind.__module__.partition(".")[0] in _PROCESS_MODULES and not issubclass(kind, (enum.Enum, tuple))
 
 
 def restore(name: str, state: Any, tagged: bool = False) -> Any:

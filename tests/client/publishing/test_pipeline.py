@@ -48,6 +48,17 @@ def numbers(error: BaseException) -> tuple[int, int, int, int]:
     return error.published, error.not_published, error.unknown, error.pending
 
 
+def test_what_repr_says(fake: FakeService) -> None:
+    with Publisher(es_uri=fake.uri, name="market") as publisher:
+        service = Answering(fake.next())
+        with publisher.pipeline() as fast:
+            assert repr(fast) == f"<Pipeline of 'market' to {fake.uri}, open, 0 events pending, 0 published>"
+            fast.publish(["A", "B"], 1)
+            fast.flush()
+        assert repr(fast) == f"<Pipeline of 'market' to {fake.uri}, finished, 0 events pending, 2 published>"
+        assert service.batches
+
+
 def test_everything_arrives_in_order(fake: FakeService, publisher: Publisher) -> None:
     service = Answering(fake.next())
     with publisher.pipeline() as fast:

@@ -1,0 +1,32 @@
+"""Variables in the environment that look like those of an option and are not: misspelt, most likely.
+
+Knows: the variables of all start scripts. Must not know: what they mean.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Final
+
+from .options import PREFIX, variable_of
+from .service_options import SERVICE_GROUPS
+
+# The variables of the name server's script are among those of the service's.
+_KNOWN: Final = tuple(
+    variable_of(names)
+    for _, options in SERVICE_GROUPS
+    for names, settings in options
+    if settings.get("action") not in ("help", "version")
+)
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """What to say about each variable that begins as ours do and that no start script reads."""
+    unknown = [name for name in sorted(environment) if name.startswith(PREFIX) and name not in _KNOWN]
+    return [f"{name} in the environment sets no option{_suggestion(name)}" for name in unknown]
+
+
+def _suggestion(name: str) -> str:
+    alike = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.85)
+    return f": did you mean {alike[0]}?" if alike else " (-h lists the options)"
