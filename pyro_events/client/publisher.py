@@ -14,8 +14,8 @@ from ..codec.message import encode_shared
 from ..wire.passphrase import Ident, sealed
 from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .constructors import cooperative
-from .publishing.entry import checked_entry
-from .publishing.pipeline import Pipeline, checked_timeout
+from .publishing.entry import checked_entry, checked_timeout
+from .publishing.pipeline import Pipeline
 from .publishing.sender import Sender
 
 

@@ -1,6 +1,7 @@
 """Entries: an event as the publishing end hands it to the service.
 
-Knows: what may be published and how large it is on the wire. Must not know: who sends it, or when.
+Knows: what may be published, how large it is on the wire, and how long that may take. Must not know: who
+sends it, or when.
 """
 
 from __future__ import annotations
@@ -58,3 +59,14 @@ def packed_batch(batch: list[Entry]) -> Call:
             return head + payload.head, payload.body, _END
         return head, payload, _END
     return (_PUBLISH + pack(batch) + _END,)
+
+
+def checked_timeout(timeout: float | None) -> float | None:
+    """A timeout in seconds, or None. Raises TypeError or ValueError for anything else."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
+    if not timeout >= 0:
+        raise ValueError(f"timeout is {timeout!r}; it must be a number of seconds, 0 or more, or None")
+    return float(timeout)

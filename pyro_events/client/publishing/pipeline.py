@@ -20,7 +20,7 @@ from ...constants import MAX_STOCK_CALL
 from ...errors import AnswerTimeoutError, EventServiceError, PipelineError
 from ...log.background import get_logger
 from ..interruptions import within
-from .entry import Entry, checked_entry, packed_batch
+from .entry import Entry, checked_entry, checked_timeout, packed_batch
 from .frame_window import Frame, FrameWindow
 from .sender import Sender
 
@@ -134,8 +134,9 @@ class Pipeline:
     def __repr__(self) -> str:
         connection = self._sender.connection
         state = "finished" if self._left else "open"
-        counts = f"{self._pending()} events pending, {self._published} published"
-        return f"<Pipeline of {connection.name!r} to {connection.address}, {state}, {counts}>"
+        pending = self._buffered_events() + self._window.pending
+        to = f"{connection.name!r} to {connection.current.address}"
+        return f"<Pipeline of {to}, {state}, {pending} events pending, {self.queued} deliveries queued>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -272,14 +273,3 @@ def _events(batch: list[Entry]) -> int:
 
 def _finished() -> EventServiceError:
     return EventServiceError("this pipeline is finished: make a new one with publisher.pipeline()")
-
-
-def checked_timeout(timeout: float | None) -> float | None:
-    """A timeout in seconds, or None. Raises TypeError or ValueError for what is none."""
-    if timeout is None:
-        return None
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
-    if not timeout >= 0:
-        raise ValueError(f"timeout is {timeout!r}; it must be a number of seconds, 0 or more, or None")
-    return float(timeout)

@@ -52,10 +52,16 @@ def test_what_repr_says(fake: FakeService) -> None:
     with Publisher(es_uri=fake.uri, name="market") as publisher:
         service = Answering(fake.next())
         with publisher.pipeline() as fast:
-            assert repr(fast) == f"<Pipeline of 'market' to {fake.uri}, open, 0 events pending, 0 published>"
+            assert (
+                repr(fast)
+                == f"<Pipeline of 'market' to {fake.uri}, open, 0 events pending, 0 deliveries queued>"
+            )
             fast.publish(["A", "B"], 1)
             fast.flush()
-        assert repr(fast) == f"<Pipeline of 'market' to {fake.uri}, finished, 0 events pending, 2 published>"
+        assert (
+            repr(fast)
+            == f"<Pipeline of 'market' to {fake.uri}, finished, 0 events pending, 1 deliveries queued>"
+        )
         assert service.batches
 
 
