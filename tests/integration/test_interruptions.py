@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from contract import in_background, running, subscribe
+from contract import Background, in_background, running, subscribe
 from fake_service import fake_service
 from fake_subscriber import fake_subscriber
 from listening import Collector, collecting, listening
@@ -90,19 +90,20 @@ def test_c23_a_handler_publishes_while_its_thread_waits_for_an_answer() -> None:
         subscribe(service.uri, frozen.uri, "full")
         with collecting(service.uri, "free") as collector, Publisher(es_uri=service.uri) as publisher:
             queued: list[int] = []
+            taking: list[Background] = []
 
             def handler(number: int, frame: FrameType | None) -> None:
                 queued.append(publisher.publish("free", "from the handler"))
                 with publisher.pipeline() as fast:
                     fast.publish("free", "from its pipeline")
                 frozen.greet()
-                threading.Thread(target=frozen.take, args=(5,)).start()
+                taking.append(in_background(lambda: frozen.take(5)))
 
             with handling(signal.SIGALRM, handler):
                 signal.setitimer(signal.ITIMER_REAL, 0.3)
                 for number in range(5):
                     publisher.publish("full", number)
-            assert queued == [1]
+            assert queued == [1] and len(taking[0].result()) == 5
             assert [event.msg for event in collector.wait(2)] == ["from the handler", "from its pipeline"]
             assert publisher.statistics().published == 7
 
@@ -113,6 +114,7 @@ def test_c23_a_pipeline_is_published_to_in_the_middle_of_itself() -> None:
         subscribe(service.uri, frozen.uri, "full")
         with Publisher(es_uri=service.uri) as publisher:
             told: list[str] = []
+            taking: list[Background] = []
             with publisher.pipeline() as fast:
 
                 def handler(number: int, frame: FrameType | None) -> None:
@@ -122,7 +124,7 @@ def test_c23_a_pipeline_is_published_to_in_the_middle_of_itself() -> None:
                         fast.flush()
                     told.append(str(caught.value))
                     frozen.greet()
-                    threading.Thread(target=frozen.take, args=(5,)).start()
+                    taking.append(in_background(lambda: frozen.take(5)))
 
                 with handling(signal.SIGALRM, handler):
                     for number in range(5):
@@ -130,6 +132,7 @@ def test_c23_a_pipeline_is_published_to_in_the_middle_of_itself() -> None:
                     signal.setitimer(signal.ITIMER_REAL, 0.3)
                     fast.flush()
             assert len(told) == 1 and publisher.statistics().published == 7
+            assert len(taking[0].result()) == 5
 
 
 def test_c3_a_timeout_bounds_the_wait_and_the_event_keeps_its_place() -> None:
