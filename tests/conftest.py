@@ -46,8 +46,8 @@ def _descriptors() -> dict[str, str]:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """What `--numprocesses=auto` means: most tests wait most of the time, so that each core has three."""
-    return min(3 * (os.cpu_count() or 1), 12)
+    """What `--numprocesses=auto` means: most tests wait most of the time, so that each core has two."""
+    return min(2 * (os.cpu_count() or 1), 12)
 
 
 def pytest_collection_finish() -> None:

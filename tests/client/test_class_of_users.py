@@ -269,6 +269,7 @@ def test_what_repr_says(uri: str, service: EventServiceStarter) -> None:
         assert repr(kind.__new__(kind)) == f"<{kind.__name__}, not initialised>"
     with Careless(uri) as both, Publisher(es_uri=uri) as publisher:
         assert repr(both).count(uri) == 1
+        both.listen_in_background()
         service.shutdown()
         eventually(lambda: _unreachable(publisher))
         assert repr(publisher).endswith(f" of {uri}, not connected>")

@@ -485,15 +485,15 @@ def test_what_was_accepted_is_delivered_before_the_end(start_service, name_serve
         assert slow.messages() == list(range(3000))
 
 
-def test_a_subscriber_that_does_not_read_holds_up_the_end_for_10_s_at_most(start_service) -> None:
-    service = start_service()
+def test_a_subscriber_that_does_not_read_holds_up_the_end_for_as_long_as_drain_says(start_service) -> None:
+    service = start_service("--drain", "0.5")  # the default is 10 s
     frozen = Collector(service.uri)
     with frozen:
         frozen.subscribe("A")  # it never listens
         with Publisher(es_uri=service.uri) as publisher:
             assert publisher.publish("A", 1) == 1
         service.process.send(signal.SIGTERM)
-        assert service.process.wait(15) == 0
+        assert service.process.wait(9) == 0
 
 
 # The name server forgets
