@@ -14,6 +14,7 @@ import pytest
 from fake_service import fake_service
 from waiting import eventually
 
+from pyro_events.client.connection.current import CurrentConnection
 from pyro_events.client.connection.opener import CLOSED, ConnectionOpener, connect_first
 from pyro_events.errors import EventServiceError, ServiceUnreachableError
 
@@ -108,10 +109,12 @@ def test_a_constructor_tries_once_without_wait(free_port: Callable[[], int]) -> 
 
 def test_a_constructor_that_waits_tries_until_it_succeeds(free_port: Callable[[], int]) -> None:
     with fake_service() as fake:
-        opening, locator = opener(f"PYRO:es@127.0.0.1:{free_port()}")
+        _, locator = opener(f"PYRO:es@127.0.0.1:{free_port()}")
         locator.later = {3: fake.uri}
-        connect_first(partial(opening.open, False), wait=60.0, delay=0.0)
+        current = CurrentConnection(locator)  # type: ignore[arg-type]
+        connect_first(partial(current.reopen, False), wait=60.0, delay=0.0)
         assert locator.asked == 3 and locator.good == [fake.uri]
+        current.close()
 
 
 def test_what_waiting_cannot_help_is_raised_at_once() -> None:
