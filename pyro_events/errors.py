@@ -50,27 +50,59 @@ __all__ = [
 
 
 class EventServiceError(Pyro5.errors.PyroError):
-    """Base class of every error that pyro_events defines."""
+    """Base class of every error that pyro_events defines.
+
+    Example:
+        >>> try:
+        ...     Publisher(ns_host="127.0.0.1", ns_port=1)
+        ... except EventServiceError as error:
+        ...     print("no events today:", type(error).__name__)
+        no events today: ServiceNotFoundError
+    """
 
 
 class ServiceNotFoundError(EventServiceError, Pyro5.errors.NamingError):
     """No name server was found, or it knows no event service.
 
-    temporary: whether trying again later may help; False where one side speaks TLS and the other does not.
+    Attributes:
+        temporary: whether trying again later may help; False where only one of the two sides speaks TLS.
+
+    Example:
+        >>> try:
+        ...     Publisher(ns_host="127.0.0.1", ns_port=1)
+        ... except ServiceNotFoundError as error:
+        ...     print(error.temporary)
+        True
     """
 
     temporary = True
 
 
 class ServiceExistsError(EventServiceError, Pyro5.errors.NamingError):
-    """The name is taken by another event service that is alive."""
+    """Another event service, which is alive, has the name.
+
+    Example:
+        >>> try:
+        ...     EventServiceStarter(port=0).start()
+        ... except ServiceExistsError:
+        ...     print("use that one, or take its name with replace=True")
+        use that one, or take its name with replace=True
+    """
 
 
 class ServiceUnreachableError(EventServiceError, Pyro5.errors.CommunicationError):
-    """The event service's address is known, but nothing there answers as one.
+    """The event service's address is known, but no event service answers there.
 
-    temporary: whether trying again later may help; False where one side speaks TLS and the other does not.
-    tls: whether it was TLS that failed.
+    Attributes:
+        temporary: whether trying again later may help; False where only one of the two sides speaks TLS.
+        tls: whether it was TLS that failed.
+
+    Example:
+        >>> try:
+        ...     Publisher(es_uri="127.0.0.1:1")
+        ... except ServiceUnreachableError as error:
+        ...     print(error.temporary, error.tls)
+        True False
     """
 
     temporary = True
@@ -78,11 +110,29 @@ class ServiceUnreachableError(EventServiceError, Pyro5.errors.CommunicationError
 
 
 class AccessDeniedError(EventServiceError, Pyro5.errors.SecurityError):
-    """One side demands a passphrase (`ident`) and the other has none, or another one."""
+    """One side demands a passphrase (`ident`), and the other has none or another one.
+
+    Example:
+        >>> with EventServiceStarter(port=0, use_ns=False, ident="secret") as guarded:
+        ...     Publisher("another", guarded.uri)
+        Traceback (most recent call last):
+        pyro_events.errors.AccessDeniedError: denied
+    """
 
 
 class NameServerDeniedError(AccessDeniedError, ServiceNotFoundError):
-    """The name server, or the program, demands a passphrase that the other has not: no service was found."""
+    """The name server and this program do not have the same passphrase, so no service was found.
+
+    Attributes:
+        temporary: False, because trying again does not help.
+
+    Example:
+        >>> with NameServerStarter("127.0.0.1", 0, ident="secret") as names:
+        ...     port = int(names.uri.rpartition(":")[2])
+        ...     Publisher(ns_host="127.0.0.1", ns_port=port)
+        Traceback (most recent call last):
+        pyro_events.errors.NameServerDeniedError: denied
+    """
 
     temporary = False
 
@@ -90,10 +140,24 @@ class NameServerDeniedError(AccessDeniedError, ServiceNotFoundError):
 class ClocksDifferError(AccessDeniedError):
     """The passphrase is right, but the clocks of the two sides differ by more than a proof of it allows.
 
-    seconds: by how much the other clock is ahead of ours.
+    Attributes:
+        seconds: how far the other clock is ahead of this one; negative if it is behind.
+
+    Example:
+        >>> try:
+        ...     raise ClocksDifferError("the clocks differ", seconds=90.0)
+        ... except AccessDeniedError as error:
+        ...     print(f"set a clock: the other one is {error.seconds:g} s ahead")
+        set a clock: the other one is 90 s ahead
     """
 
     def __init__(self, message: str, seconds: float = 0.0) -> None:
+        """Make the error.
+
+        Args:
+            message: what `str` returns.
+            seconds: how far the other clock is ahead; 0 by default.
+        """
         super().__init__(message)
         self.seconds = seconds
 
@@ -101,7 +165,14 @@ class ClocksDifferError(AccessDeniedError):
 class OutcomeUnknownError(EventServiceError, Pyro5.errors.ConnectionClosedError):
     """The connection broke after a call was sent and before it was answered.
 
-    The call may or may not have taken effect. It is not repeated, because it could then happen twice.
+    It may or may not have taken effect. It is not repeated, because it could then take effect twice.
+
+    Example:
+        >>> def publish_at_least_once(subject, message):
+        ...     try:
+        ...         market.publish(subject, message)
+        ...     except OutcomeUnknownError:
+        ...         market.publish(subject, message)
     """
 
 
@@ -109,52 +180,108 @@ class AnswerTimeoutError(OutcomeUnknownError, Pyro5.errors.TimeoutError, Timeout
     """The answer did not come within the `timeout` of the call; it may have taken effect, or still will.
 
     It is Python's TimeoutError and Pyro5's as well.
+
+    Example:
+        >>> ticker.subscribe("STOCKQUOTE.SUN", backlog=1)
+        >>> market.publish("STOCKQUOTE.SUN", 22.44)
+        1
+        >>> try:
+        ...     market.publish("STOCKQUOTE.SUN", 22.45, timeout=0.1)
+        ... except TimeoutError as error:
+        ...     print("its backlog is full:", type(error).__name__)
+        its backlog is full: AnswerTimeoutError
     """
 
 
 class PipelineError(EventServiceError, Pyro5.errors.CommunicationError):
     """Not everything that a pipeline accepted was published. `__cause__` is the first error.
 
-    published, not_published, unknown, pending: what became of the events that the pipeline has accepted
-    so far, one for each subject, since it was made. unknown: the connection broke before they were
-    acknowledged. pending: they are buffered, or not acknowledged yet; 0 when `flush` or the end of the
-    `with` block raises this.
+    The numbers say what became of the events that the pipeline has accepted since it was made, one for each
+    subject.
+
+    Attributes:
+        published: events that the service has acknowledged.
+        not_published: events that were not published.
+        unknown: events that were sent and not acknowledged, because the connection broke before that.
+        pending: events that are buffered, or not acknowledged yet; 0 at the end of `flush` or the block.
+
+    Example:
+        >>> with EventServiceStarter(port=0, use_ns=False) as ended:
+        ...     publisher = Publisher(es_uri=ended.uri)
+        >>> try:
+        ...     with publisher, publisher.pipeline() as fast:
+        ...         fast.publish("STOCKQUOTE.SUN", 22.44)
+        ... except PipelineError as error:
+        ...     print(error.published, "of", error.published + error.not_published + error.unknown)
+        0 of 1
     """
 
     published = not_published = unknown = pending = 0
 
 
 class PipelineOutcomeUnknownError(PipelineError, OutcomeUnknownError):
-    """A PipelineError with events of which nobody knows whether they were published."""
+    """A PipelineError with events of which nobody knows whether they were published.
+
+    Example:
+        >>> try:
+        ...     with market.pipeline() as fast:
+        ...         fast.publish("STOCKQUOTE.SUN", 22.44)
+        ... except PipelineOutcomeUnknownError as error:
+        ...     print(error.unknown)
+    """
 
 
 class UnsupportedTypeError(EventServiceError, TypeError):
-    """A value in a message has a type that cannot be carried; the text says which, and where."""
+    """A value in a message has a type that cannot be carried; the text says which, and where.
+
+    Example:
+        >>> try:
+        ...     market.publish("STOCKQUOTE.SUN", {"price": object()})
+        ... except TypeError as error:
+        ...     print(str(error).partition(";")[0])
+        cannot carry <class 'object'> at message['price']
+    """
 
 
 class PayloadError(EventServiceError, ValueError):
-    """Bytes that should be an encoded message are not, or name a class that is not known here."""
+    """Bytes that should be an encoded message are not, or name a class that is not known here.
+
+    Example:
+        >>> Event.from_payload("STOCKQUOTE.SUN", 0.0, 1, 0, b"not a message").msg
+        Traceback (most recent call last):
+        pyro_events.errors.PayloadError: this is not an encoded message
+    """
 
 
 class RemoteError(EventServiceError):
     """An exception that was published and whose class is not registered, or not known in this program.
 
-    Attributes:
-        type_name: str, module and name of its class.
-        text: str, what str() made of it.
-
     It is a value, as every message is: nothing raises it.
+
+    Example:
+        >>> class Overheated(Exception): ...
+        >>> error = Event.from_dict(Event("OVEN", Overheated("210 degrees")).to_dict()).msg
+        >>> error.type_name, error.text
+        ('__main__.Overheated', '210 degrees')
     """
 
     def __init__(self, type_name: str, text: str = "") -> None:
+        """Make one, as decoding a message does.
+
+        Args:
+            type_name: module and name of the exception's class.
+            text: what `str` made of the exception; empty by default.
+        """
         super().__init__(type_name, text)
 
     @property
     def type_name(self) -> str:
+        """Module and name of the class of the exception that was published."""
         return str(self.args[0]) if self.args else ""
 
     @property
     def text(self) -> str:
+        """What `str` made of the exception in the program that published it."""
         return str(self.args[1]) if len(self.args) > 1 else ""
 
     def __str__(self) -> str:
@@ -162,4 +289,10 @@ class RemoteError(EventServiceError):
 
 
 class MessageTooLargeError(EventServiceError, Pyro5.errors.MessageTooLargeError, ValueError):
-    """A message is larger than the service accepts."""
+    """A message is larger than the service accepts: 16 MiB, or what its `--max-message` says.
+
+    Example:
+        >>> market.publish("CAMERA", bytes(20 * 1024 * 1024))
+        Traceback (most recent call last):
+        pyro_events.errors.MessageTooLargeError: a message of 20,971,525 bytes is over the limit
+    """
