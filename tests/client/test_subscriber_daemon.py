@@ -18,10 +18,9 @@ from Pyro5.serializers import MarshalSerializer
 from reading import read_frame
 from waiting import eventually
 
-from pyro_events.client.daemon import guarded_connection
 from pyro_events.client.daemon.connection_limits import ConnectionLimits
 from pyro_events.client.daemon.daemon import SubscriberDaemon
-from pyro_events.client.daemon.guarded_connection import GuardedConnection
+from pyro_events.client.daemon.guarded_connection import ConnectionTimeouts
 from pyro_events.client.dispatch.dispatcher import Dispatcher
 from pyro_events.codec.message import encode
 from pyro_events.constants import MAX_HANDSHAKE, MAX_STOCK_CALL, MIB
@@ -317,20 +316,23 @@ def test_nonsense_in_a_call_is_answered(stranger: Stranger, serializer: int, bod
     assert answer is None or (answer.flags & EXCEPTION and answer.seq == 4)
 
 
-def test_a_slow_beginning_has_a_deadline(
-    daemon: SubscriberDaemon, stranger: Stranger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(guarded_connection, "HANDSHAKE_TIMEOUT", 0.05)
-    with Stranger(daemon).sock as silent, Stranger(daemon).sock as dripping:
+def test_a_slow_beginning_has_a_deadline() -> None:
+    with (
+        serving(Home(), timeouts=ConnectionTimeouts(handshake=0.05)) as daemon,
+        Stranger(daemon).sock as silent,
+        Stranger(daemon).sock as dripping,
+    ):
         dripping.sendall(b"PY")
         assert silent.recv(100) == b"" and dripping.recv(100) == b""
 
 
-def test_a_slow_frame_has_a_deadline(stranger: Stranger, monkeypatch: pytest.MonkeyPatch) -> None:
-    stranger.greet()
-    monkeypatch.setattr(guarded_connection, "FRAME_TIMEOUT", 0.05)
-    stranger.send(callbacks.write_ping(1)[:20])
-    assert stranger.answer() is None
+def test_a_slow_frame_has_a_deadline() -> None:
+    with serving(Home(), timeouts=ConnectionTimeouts(frame=0.05)) as daemon:
+        stranger = Stranger(daemon)
+        with stranger.sock:
+            stranger.greet()
+            stranger.send(callbacks.write_ping(1)[:20])
+            assert stranger.answer() is None
 
 
 def test_a_frame_in_pieces(stranger: Stranger, target: Target) -> None:
@@ -345,9 +347,9 @@ def test_a_frame_in_pieces(stranger: Stranger, target: Target) -> None:
 
 
 @contextlib.contextmanager
-def serving(limits: ConnectionLimits[GuardedConnection], listener: Home) -> Iterator[SubscriberDaemon]:
-    """A daemon with other limits, in a thread that accepts."""
-    with SubscriberDaemon("127.0.0.1", limits=limits) as daemon:
+def serving(listener: Home, **options: Any) -> Iterator[SubscriberDaemon]:
+    """A daemon with other options, in a thread that accepts."""
+    with SubscriberDaemon("127.0.0.1", **options) as daemon:
         daemon.register(Target(), "target")
         dispatcher = Dispatcher(lambda: lambda event: None)
         daemon.deliver_to("target", dispatcher, listener)
@@ -364,7 +366,7 @@ def serving(limits: ConnectionLimits[GuardedConnection], listener: Home) -> Iter
 def test_connections_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
     listener = Home()
     with (
-        serving(ConnectionLimits(most=3, ungreeted=2, kept=1), listener) as daemon,
+        serving(listener, limits=ConnectionLimits(most=3, ungreeted=2, kept=1)) as daemon,
         contextlib.ExitStack() as stack,
     ):
         friends = [Stranger(daemon) for _ in range(2)]

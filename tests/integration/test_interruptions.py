@@ -27,7 +27,7 @@ from pyro_events import (
     Publisher,
     Subscriber,
 )
-from pyro_events.client.dispatch.stall_monitor import watch
+from pyro_events.client.dispatch.stall_monitor import monitor
 
 PROGRAM = Path(__file__).parent / "programs" / "interrupted_publisher.py"
 needs_alarm = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers here")
@@ -246,14 +246,14 @@ def test_c23_close_and_abort_in_a_handler_end_listen(service: EventServiceStarte
 @pytest.mark.parametrize(
     "held",
     [
-        lambda receiver: receiver.dispatcher.lock,
+        lambda receiver: receiver.dispatcher.limits.lock,
         lambda receiver: receiver.remote._lock,
         lambda receiver: receiver.reconnector._changed,
         lambda receiver: receiver.daemon._lock,
         lambda receiver: receiver.daemon.transportServer._closing,
         lambda receiver: receiver.connection.current.sending,
         lambda receiver: receiver.connection.current.reader.lock,
-        lambda receiver: watch._lock,
+        lambda receiver: monitor._lock,
     ],
     ids=["dispatcher", "remote", "reconnector", "daemon", "accepting", "sending", "receiving", "monitor"],
 )

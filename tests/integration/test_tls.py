@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import re
 import shutil
 import socket
@@ -33,7 +34,11 @@ from pyro_events import (
     Publisher,
     ServiceUnreachableError,
 )
-from pyro_events.client.daemon import daemon, guarded_connection
+from pyro_events.client.daemon import daemon
+from pyro_events.client.daemon.daemon import SubscriberDaemon
+from pyro_events.client.daemon.guarded_connection import ConnectionTimeouts
+from pyro_events.client.daemon.handshake import HandshakeCheck
+from pyro_events.client.subscribing import receiver
 from pyro_events.server import runner
 from pyro_events.server.names.registration import is_alive
 from pyro_events.server.net import event_loop
@@ -304,7 +309,8 @@ CLIENT_HELLO = client_hello()
 def test_whoever_is_silent_towards_a_subscriber_delays_nobody(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guarded_connection, "HANDSHAKE_TIMEOUT", PATIENCE)
+    impatient = functools.partial(SubscriberDaemon, timeouts=ConnectionTimeouts(handshake=PATIENCE))
+    monkeypatch.setattr(receiver, "SubscriberDaemon", impatient)
     with Publisher(es_uri=service.uri) as publisher, contextlib.ExitStack() as stack:
         subscriber = Collector(service.uri)
         where = str(subscriber.daemon.uriFor(subscriber))
@@ -529,13 +535,13 @@ def test_a_subscriber_with_an_expired_certificate_is_tried_less_and_less_often(
     service: EventServiceStarter, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[float] = []
-    noted = daemon.SubscriberDaemon._tls_failed
+    noted = HandshakeCheck.tls_failed
 
-    def failed(self: Any, host: str, reason: str) -> None:
+    def failed(self: HandshakeCheck, host: str, reason: str) -> None:
         attempts.append(time.monotonic())
         noted(self, host, reason)
 
-    monkeypatch.setattr(daemon.SubscriberDaemon, "_tls_failed", failed)
+    monkeypatch.setattr(HandshakeCheck, "tls_failed", failed)
     use(with_server_of("expired"))
     subscriber = Collector(service.uri)
     use(settings())
@@ -580,7 +586,7 @@ def test_who_leaves_without_a_word_may_be_a_service_that_has_given_us_up(
 
     heard: list[str] = []
     monkeypatch.setattr(Receiver, "probed", lambda self: heard.append("probed"))
-    monkeypatch.setattr(daemon.SubscriberDaemon, "_tls_failed", lambda self, *which: heard.append("failed"))
+    monkeypatch.setattr(HandshakeCheck, "tls_failed", lambda self, *which: heard.append("failed"))
     with collecting(service.uri, "A") as subscriber:
         eventually(lambda: subscriber.daemon.connections == 1)
         uri = str(subscriber.daemon.uriFor(subscriber))

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from Pyro5 import config, socketutil
@@ -21,14 +22,26 @@ from ...transport.keepalive import FROM_SERVICE, keep_alive
 
 log = get_logger("pyro_events.daemon")
 
-# A loop with a condition of its own is asked this often whether it still holds, in seconds.
-CONDITION_EVERY: Final = 0.1
 # Connections that may wait to be accepted while the program does not listen yet; Pyro5's own figure.
 _BACKLOG: Final = 100
-# Out of descriptors or memory: nothing can be accepted for a while, and asking again costs.
-_RECOVER: Final = 0.1
 # What can wait without a descriptor of its own, since there is none left.
 _WAITER: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+@dataclass(frozen=True)
+class AcceptIntervals:
+    """How often the loop does what it is not woken for.
+
+    condition: seconds between two looks at whether the loop's condition still holds.
+    recovery: seconds for which nothing is accepted when descriptors or memory are used up; the loop would
+    spin otherwise.
+    """
+
+    condition: float = 0.1
+    recovery: float = 0.1
+
+
+DEFAULT_INTERVALS: Final = AcceptIntervals()
 
 
 class AcceptLoop:
@@ -38,10 +51,18 @@ class AcceptLoop:
     once when it is told to, and no client can end or delay it.
     """
 
-    def __init__(self, daemon: Any, host: str, port: int, serve: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self,
+        daemon: Any,
+        host: str,
+        port: int,
+        serve: Callable[[socket.socket], None],
+        intervals: AcceptIntervals = DEFAULT_INTERVALS,
+    ) -> None:
         """serve: called in a thread for each connection, which it must close. Raises OSError."""
         self.daemon = daemon
         self._serve = serve
+        self._intervals = intervals
         self.sock: socket.socket | None = _listening_socket(host, port)
         location = self.sock.getsockname()
         shown = f"[{host}]" if ":" in host else host
@@ -86,7 +107,7 @@ class AcceptLoop:
         self._loop_thread = threading.current_thread()
         self._left.clear()
         self.begun()
-        wait = CONDITION_EVERY if loopCondition is not None else None
+        wait = self._intervals.condition if loopCondition is not None else None
         housekeeping = time.monotonic() + config.POLLTIMEOUT
         try:
             while not self._stopping and self.sock is not None:
@@ -155,10 +176,10 @@ class AcceptLoop:
                 sock.close()
 
     def _pause(self) -> None:
-        """Wait for better times, or until told to stop; the loop would spin otherwise."""
+        """Wait until descriptors may be free again, or until told to stop."""
         with _WAITER() as selector:
             selector.register(self._wake_receiver, selectors.EVENT_READ)
-            selector.select(_RECOVER)
+            selector.select(self._intervals.recovery)
 
     def stop(self) -> None:
         """Let the loop end, at once; callable from any thread and from a signal's handler."""
@@ -166,7 +187,7 @@ class AcceptLoop:
         self.wakeup()
 
     def wakeup(self) -> None:
-        """Let the loop look around."""
+        """Let the loop go round once."""
         with contextlib.suppress(OSError):  # full of such calls already, or closed
             self._wake_sender.send(b"!")
 

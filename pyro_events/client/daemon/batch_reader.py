@@ -1,7 +1,7 @@
-"""The carrier of a lane: a connection to the daemon, as the crew sees it.
+"""Reads the batches of events that come over one connection, and acknowledges them.
 
-Knows: how a batch is read and acknowledged on a guarded connection, and how to tell that the other side
-has left. Must not know: whose daemon it is (it asks it what a frame means), events and threads.
+Knows: how a call of `events` looks in a frame, and how to tell that the other side has left. Must not know:
+whose daemon it is (which makes all other calls), threads, and what becomes of a batch.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import msgpack
 import Pyro5.errors
 
 from ...log.background import get_logger
-from ...wire.frames import MSGPACK, RESULT, Frame, FrameError, write_frame
-from ..dispatch.connection_queue import ConnectionEnded, ReceivedBatch
+from ...wire.event_batch import read_rows
+from ...wire.frames import CORRELATED, INVOKE, MSGPACK, RESULT, Frame, FrameError, write_frame
+from ..dispatch.batch import ReceivedBatch
+from ..dispatch.workers import ConnectionEnded
 from .guarded_connection import GuardedConnection
 
 log = get_logger("pyro_events.daemon")
@@ -24,67 +26,91 @@ _NONE_FAILED: Final[bytes] = msgpack.packb([])
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 
 
-class BatchOwner(Protocol):
-    """The daemon, as its carriers see it."""
+class ConnectionOwner(Protocol):
+    """The daemon, as its connections see it."""
 
-    def take(self, connection: GuardedConnection, frame: Frame) -> ReceivedBatch | None:
-        """The batch of events in a frame; None for any other call, which has been made."""
+    def make_call(self, connection: GuardedConnection, frame: Frame) -> None:
+        """Make a call other than one of `events`, the way Pyro5 does."""
 
-    def ended(self, source: BatchReader) -> None:
-        """A connection is of no more use."""
+    def disconnected(self, reader: BatchReader) -> None:
+        """A connection is of no more use, though a handler may still be busy with its last event."""
 
-    def forget(self, connection: GuardedConnection) -> None:
-        """A connection has ended."""
+    def remove(self, connection: GuardedConnection) -> None:
+        """Nobody uses a connection any more; it will be closed."""
 
 
 class BatchReader:
     """One connection to the daemon."""
 
-    def __init__(self, daemon: BatchOwner, connection: GuardedConnection) -> None:
-        self._daemon = daemon
+    def __init__(self, owner: ConnectionOwner, connection: GuardedConnection, object_id: str) -> None:
+        """object_id: whose `events` is read here; with "" every call is made the way Pyro5 does."""
+        self._owner = owner
         self._connection = connection
+        self._call = b""
+        if object_id:
+            self._call = b"\x94" + msgpack.packb(object_id) + msgpack.packb("events") + b"\x91"
         # Whether events may have been missed before the next one.
         self.gap = False
 
-    def read(self) -> ReceivedBatch | None:
-        """The next batch, or None after any other call."""
+    def read(self) -> ReceivedBatch:
+        """The next batch; other calls that come before it are made. Raises ConnectionEnded."""
+        batch = None
         try:
-            frame = self._connection.read_call()
-            batch = self._daemon.take(self._connection, frame)
+            while batch is None:
+                frame = self._connection.read_call()
+                batch = self._decode(frame)
+                if batch is None:
+                    self._owner.make_call(self._connection, frame)
         except (Pyro5.errors.CommunicationError, Pyro5.errors.SecurityError, OSError) as error:
             if isinstance(error, (FrameError, Pyro5.errors.TimeoutError)):
                 log.warning("a connection is closed: %s", error, about="read")
             raise ConnectionEnded from error
-        if self.gap and batch is not None and batch.rows:
+        if self.gap and batch.rows:
             self.gap = False
             batch.after_a_gap()
         return batch
 
-    def reply(self, batch: ReceivedBatch) -> None:
-        """Acknowledge a batch."""
+    def _decode(self, frame: Frame) -> ReceivedBatch | None:
+        """The batch of events in a frame; None for any other call."""
+        payload = frame.payload
+        if (
+            frame.type == INVOKE
+            and frame.serializer_id == MSGPACK
+            and not frame.flags & ~CORRELATED
+            and self._call
+            and payload[: len(self._call)] == self._call
+            and payload[-1] == 0x80
+        ):
+            rows = read_rows(payload[len(self._call) : -1])
+            if rows is not None:
+                return ReceivedBatch(frame.seq, rows)
+        return None
+
+    def acknowledge(self, batch: ReceivedBatch) -> None:
+        """Answer a call of `events` with the positions that raised."""
         data = msgpack.packb(batch.failed) if batch.failed else _NONE_FAILED
         try:
             self._connection.send(write_frame(RESULT, 0, MSGPACK, batch.seq, data))
         except Pyro5.errors.CommunicationError:
-            self._connection.wake()
+            self._connection.shutdown()
 
-    def waiting(self) -> bool:
+    def has_data(self) -> bool:
         """Whether a frame, or a part of one, waits to be read."""
         return self._connection.buffered or bool(_polled(self._connection.sock, readable=True))
 
-    def gone(self) -> bool:
+    def is_gone(self) -> bool:
         """Whether the other side has closed, though there may be something left to read."""
         return bool(_polled(self._connection.sock) & _GONE)
 
-    def wake(self) -> None:
-        """End the connection."""
-        self._connection.wake()
-        self._daemon.ended(self)
+    def shutdown(self) -> None:
+        """End the connection, so that a thread that reads returns."""
+        self._connection.shutdown()
+        self._owner.disconnected(self)
 
     def close(self) -> None:
         """Release the socket."""
-        self._daemon.ended(self)
-        self._daemon.forget(self._connection)
+        self._owner.disconnected(self)
+        self._owner.remove(self._connection)
         self._connection.close()
 
 

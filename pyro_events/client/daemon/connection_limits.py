@@ -1,10 +1,10 @@
 """Connection limits: which connections a subscriber's daemon may have, and which gives way to another.
 
-Knows: who is connected, from which host, and who has shaken hands. Must not know: sockets, threads, or what
-is said on a connection. Used by one caller at a time.
+Knows: which connections there are, from which hosts, and which have had their handshake. Must not know:
+sockets, threads, or what is said on a connection. Used by one caller at a time.
 
-Whoever connects and says nothing costs a thread, and must not keep the service out: of those who have not
-shaken hands yet there are few, and another one takes the place of the oldest, of the host that has most of
+A connection that says nothing costs a thread, and must not keep the service out. So few connections may be
+without a handshake, and beyond that a new one takes the place of the oldest, of the host that has most of
 them. Some places are kept for the service.
 """
 
@@ -18,7 +18,7 @@ T = TypeVar("T", bound=Hashable)
 
 # Connections at once. The service needs one; the others are for objects of the program's own.
 MAX_PEERS: Final = 200
-# Of these, how many may be ones that have not shaken hands yet.
+# Of these, how many may be without a handshake.
 MAX_UNGREETED: Final = 32
 # And how many are kept for the service: one that proves the passphrase, or comes from its address.
 KEPT_FOR_SERVICE: Final = 8
@@ -47,8 +47,8 @@ class ConnectionLimits(Generic[T]):
         """Whether it is there, and has not had to give way."""
         return connection in self._ungreeted or connection in self._greeted
 
-    def enter(self, connection: T, host: str) -> T | None:
-        """Take a new connection in. Returns which one has to give way, perhaps itself, None for none."""
+    def add(self, connection: T, host: str) -> T | None:
+        """Add a new connection. Returns which one has to give way, perhaps itself; None for none."""
         self._ungreeted[connection] = host
         if len(self._ungreeted) <= self._most_ungreeted and len(self) <= self._most:
             return None
@@ -59,7 +59,7 @@ class ConnectionLimits(Generic[T]):
         return oldest
 
     def greet(self, connection: T, trusted: bool) -> bool:
-        """A connection has shaken hands; returns whether it may stay. trusted: it is the service's."""
+        """A connection had its handshake; returns whether it may stay. trusted: it is the service's."""
         if connection not in self._ungreeted:
             return False
         if not trusted and len(self._greeted) - sum(self._greeted.values()) >= self._most - self._kept:
@@ -68,7 +68,7 @@ class ConnectionLimits(Generic[T]):
         self._greeted[connection] = trusted
         return True
 
-    def leave(self, connection: T) -> None:
+    def remove(self, connection: T) -> None:
         """A connection has ended."""
         self._ungreeted.pop(connection, None)
         self._greeted.pop(connection, None)

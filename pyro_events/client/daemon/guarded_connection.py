@@ -1,4 +1,4 @@
-"""The guarded connection: what a stranger may send to a subscriber's daemon.
+"""A guarded connection: what a stranger may send to a subscriber's daemon.
 
 Knows: the frames' limits and deadlines, and how Pyro5's own code reads. Must not know: objects,
 calls, or what becomes of an event.
@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgpack
@@ -53,6 +53,21 @@ _SIZES: Final = struct.Struct("!II")
 _SIZES_AT: Final = 12
 
 
+@dataclass(frozen=True)
+class ConnectionTimeouts:
+    """How long a peer may take.
+
+    handshake: seconds for the first frame, TLS included.
+    frame: seconds for any other frame, once it has begun.
+    """
+
+    handshake: float = HANDSHAKE_TIMEOUT
+    frame: float = FRAME_TIMEOUT
+
+
+DEFAULT_TIMEOUTS: Final = ConnectionTimeouts()
+
+
 class TlsFailedError(Pyro5.errors.CommunicationError):
     """A connection came to nothing because of TLS, and another one from there would too."""
 
@@ -60,8 +75,9 @@ class TlsFailedError(Pyro5.errors.CommunicationError):
 class GuardedConnection(SocketConnection):
     """A connection to the daemon. One thread at a time reads; any may send."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, timeouts: ConnectionTimeouts = DEFAULT_TIMEOUTS) -> None:
         super().__init__(sock)
+        self._timeouts = timeouts
         self._reader = FrameReader(_HELLO_LIMITS)
         self._plain = not isinstance(sock, TlsSocket)  # what is decrypted comes in pieces of its own
         self._replay = memoryview(b"")
@@ -76,13 +92,13 @@ class GuardedConnection(SocketConnection):
         return bool(self._reader.buffered)
 
     def read_hello(self) -> Frame:
-        """Read the first frame, for Pyro5's handshake to `recv`; within HANDSHAKE_TIMEOUT in all,
-        TLS included.
+        """Read the first frame, for Pyro5's handshake to `recv`; within the time for a
+        handshake in all, TLS included.
 
         Raises FrameError, after telling the stranger why, TlsFailedError, Pyro5's TimeoutError, or its
         ConnectionClosedError for one who has left.
         """
-        deadline = time.monotonic() + HANDSHAKE_TIMEOUT
+        deadline = time.monotonic() + self._timeouts.handshake
         if isinstance(self.sock, TlsSocket):
             try:
                 self.sock.handshake(deadline)
@@ -117,12 +133,12 @@ class GuardedConnection(SocketConnection):
         return self._reader.next_frame() or self._read(None)
 
     def _read(self, deadline: float | None) -> Frame:
-        """The next frame, by `deadline`; None: FRAME_TIMEOUT after it has begun."""
+        """The next frame, by `deadline`; None: in the time for a frame, once it has begun."""
         sock, reader = self.sock, self._reader
         try:
             while True:
                 if deadline is None and reader.buffered:
-                    deadline = time.monotonic() + FRAME_TIMEOUT
+                    deadline = time.monotonic() + self._timeouts.frame
                 if deadline is not None:
                     sock.settimeout(max(deadline - time.monotonic(), 0.001))
                 space = reader.space() if self._plain else None
@@ -185,7 +201,7 @@ class GuardedConnection(SocketConnection):
             except OSError as error:
                 raise Pyro5.errors.ConnectionClosedError(f"sending failed: {error}") from error
 
-    def wake(self) -> None:
-        """End the connection: whoever reads or sends finds it closed. `close` must still follow."""
+    def shutdown(self) -> None:
+        """End the connection: a thread that reads or sends finds it closed. `close` must still follow."""
         with contextlib.suppress(OSError):  # it is not connected any more
             self.sock.shutdown(socket.SHUT_RDWR)

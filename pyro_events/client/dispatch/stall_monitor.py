@@ -1,9 +1,9 @@
-"""The watch: looks now and then at those who are busy.
+"""The stall monitor: checks now and then on subscribers that are busy.
 
-Knows: when to look. Must not know: what there is to see.
+Knows: when to check. Must not know: what a check finds, or does.
 
 One thread for the whole program, however many subscribers it has. It sleeps while nothing happens
-and costs a hundred short looks a second while something does, so that nobody has to keep time for
+and costs a hundred short checks a second while something does, so that nobody has to keep time for
 each event.
 """
 
@@ -15,50 +15,53 @@ from typing import Final, Protocol
 
 from ..interruptions import WakeUp
 
-# A handler that is found at the same event in two looks holds up those that wait behind it.
-LOOK_EVERY: Final = 0.01
-# After this many looks without any work the watch sleeps until it is woken.
-_QUIET_LOOKS: Final = 20
+# Seconds between two checks: an event that is found running by two of them has stalled.
+_INTERVAL: Final = 0.01
+# After this many checks that found no work the monitor sleeps until it is woken.
+_QUIET_CHECKS: Final = 20
 
 
-class Stallable(Protocol):
+class Monitored(Protocol):
     """Somebody who may be busy."""
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """See to what is stuck; must not wait for anything. Returns whether there was any work."""
 
 
 class StallMonitor:
-    """Calls `look` of all who joined, every LOOK_EVERY seconds while any of them has work."""
+    """Calls `check` of all that were added, once in each interval while any of them has work."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval: float = _INTERVAL, quiet_checks: int = _QUIET_CHECKS) -> None:
+        """interval: seconds between two checks. quiet_checks: after how many without work it sleeps."""
+        self._interval = interval
+        self._quiet_checks = quiet_checks
         self._reset()
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
-        self._watched: set[Stallable] = set()
+        self._monitored: set[Monitored] = set()
         self._wake = WakeUp()
         self._stop = WakeUp()
         self._thread: threading.Thread | None = None
         self.asleep = False
 
-    def join(self, watched: Stallable) -> None:
-        """Begin to look at `watched`."""
+    def add(self, monitored: Monitored) -> None:
+        """Begin to check on it."""
         with self._lock:
-            self._watched.add(watched)
+            self._monitored.add(monitored)
             if self._thread is None:
                 self._stop, self._wake = WakeUp(), WakeUp()
                 self._thread = threading.Thread(
-                    target=self._run, args=(self._stop, self._wake), name="pyro_events-watch", daemon=True
+                    target=self._run, args=(self._stop, self._wake), name="pyro_events-monitor", daemon=True
                 )
                 self._thread.start()
         self.wake()
 
-    def leave(self, watched: Stallable) -> None:
-        """Look at it no longer; the thread ends with the last."""
+    def remove(self, monitored: Monitored) -> None:
+        """Check on it no longer; the thread ends with the last."""
         with self._lock:
-            self._watched.discard(watched)
-            if self._watched or self._thread is None:
+            self._monitored.discard(monitored)
+            if self._monitored or self._thread is None:
                 return
             thread, self._thread = self._thread, None
             self._stop.set()
@@ -75,17 +78,17 @@ class StallMonitor:
         while True:
             wake.wait()
             quiet = 0
-            while quiet < _QUIET_LOOKS:
-                if stop.wait(LOOK_EVERY):
+            while quiet < self._quiet_checks:
+                if stop.wait(self._interval):
                     return
                 # Without the lock, which a thread may hold that waits for this one to end.
-                busy = [one.look() for one in list(self._watched)]
+                busy = [each.check() for each in list(self._monitored)]
                 quiet = 0 if any(busy) else quiet + 1
-                # Before the last look, not after it: work that begins meanwhile wakes us again.
-                self.asleep = quiet >= _QUIET_LOOKS - 1
+                # Before the last check, not after it: work that begins meanwhile wakes us again.
+                self.asleep = quiet >= self._quiet_checks - 1
 
 
-watch: Final = StallMonitor()
+monitor: Final = StallMonitor()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=watch._reset)
+    os.register_at_fork(after_in_child=monitor._reset)

@@ -22,7 +22,7 @@ from ..connection.discovery import ServiceLocator
 from ..connection.reconnecting import ReconnectingConnection
 from ..daemon.batch_reader import BatchReader
 from ..daemon.daemon import SubscriberDaemon
-from ..dispatch.dispatcher import CLOSE_TIMEOUT, Dispatcher
+from ..dispatch.dispatcher import Dispatcher
 from ..forks import tell_in_child
 from ..reconnect.reconnector import Reconnector
 from ..reconnect.target import SubscriptionStatus
@@ -38,6 +38,8 @@ log = get_logger("pyro_events.subscriber")
 LATE: Final = 45.0
 # How long a `listen` after `abort` waits for the one that was aborted to return.
 _CHANGE_OVER: Final = 1.0
+# How long `close` waits for the thread of `listen_in_background`.
+_JOIN_TIMEOUT: Final = 2.0
 # How long `abort` and `close` wait for a lock where its holder may wait for them, in seconds.
 _INSIDE: Final = 0.1
 _LISTENS_ALREADY: Final = (
@@ -181,7 +183,7 @@ class Receiver:
 
     def activity(self) -> int:
         """A number that changes when events come."""
-        return self.dispatcher.begun
+        return self.dispatcher.limits.begun
 
     def address(self) -> str:
         """Where the service is, or was last."""
@@ -207,15 +209,15 @@ class Receiver:
         """End connections of the service to us."""
         for connection in connections:
             if isinstance(connection, BatchReader):
-                connection.wake()
+                connection.shutdown()
 
     def statistics(self) -> SubscriberStatistics:
         """A snapshot."""
-        dispatcher, connection = self.dispatcher, self.connection
+        limits, connection = self.dispatcher.limits, self.connection
         return SubscriberStatistics(
-            dispatcher.handled,
-            dispatcher.failed,
-            dispatcher.running,
+            limits.handled,
+            limits.failed,
+            limits.running,
             self.remote.texts(),
             self.uri,
             self.daemon.connections,
@@ -226,9 +228,9 @@ class Receiver:
         )
 
     def _patience(self) -> float:
-        """How long to wait for the crew's lock: hardly, where this thread is in the middle of what others
-        may wait for."""
-        parts = (self.connection, self.remote, self.dispatcher, self.reconnector, self.daemon)
+        """How long to wait for the dispatcher's lock: hardly, where this thread is in the middle of what
+        others may wait for."""
+        parts = (self.connection, self.remote, self.dispatcher.limits, self.reconnector, self.daemon)
         inside = any([part.entered for part in parts]) or is_service_thread()
         return _INSIDE if inside else threading.TIMEOUT_MAX
 
@@ -252,7 +254,7 @@ class Receiver:
             if patience == threading.TIMEOUT_MAX:
                 self.reconnector.join()
                 if self._background is not None:
-                    self._background.join(CLOSE_TIMEOUT)
+                    self._background.join(_JOIN_TIMEOUT)
 
     def forked(self) -> None:
         """In a forked child: the subscriber is the parent's, and its connections are."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from Pyro5 import config
 from waiting import eventually
 
-from pyro_events.client.daemon import accept_loop
-from pyro_events.client.daemon.accept_loop import AcceptLoop
+from pyro_events.client.daemon.accept_loop import AcceptIntervals, AcceptLoop
 
 
 class Housekept:
@@ -48,7 +48,7 @@ def served() -> list[socket.socket]:
 
 @pytest.fixture
 def server(served: list[socket.socket]) -> Iterator[AcceptLoop]:
-    server = AcceptLoop(Housekept(), "127.0.0.1", 0, served.append)
+    server = AcceptLoop(Housekept(), "127.0.0.1", 0, served.append, AcceptIntervals(0.001, 0.001))
     yield server
     server.shutdown()
     for sock in served:
@@ -63,10 +63,8 @@ def connect(server: AcceptLoop) -> socket.socket:
 def test_out_of_descriptors_is_survived(
     server: AcceptLoop,
     served: list[socket.socket],
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(accept_loop, "_RECOVER", 0.001)
     assert server.sock is not None
     server.sock = Failing(server.sock)  # type: ignore[assignment]
     thread = threading.Thread(target=server.loop)
@@ -91,7 +89,7 @@ def test_out_of_threads_a_connection_is_turned_away(
 
 
 def test_housekeeping(server: AcceptLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accept_loop.config, "POLLTIMEOUT", 0.001)
+    monkeypatch.setattr(config, "POLLTIMEOUT", 0.001)
     server.loop(lambda: server.daemon.count < 3)
     assert server.daemon.count == 3
 

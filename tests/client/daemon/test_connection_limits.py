@@ -10,7 +10,7 @@ from pyro_events.client.daemon.connection_limits import ConnectionLimits
 
 def test_the_oldest_of_those_that_say_nothing_gives_way() -> None:
     limits: ConnectionLimits[int] = ConnectionLimits(most=10, ungreeted=3, kept=2)
-    assert [limits.enter(number, "h") for number in range(5)] == [None, None, None, 0, 1]
+    assert [limits.add(number, "h") for number in range(5)] == [None, None, None, 0, 1]
     assert 0 not in limits and 4 in limits
     assert not limits.greet(0, True)  # it had to go
     assert limits.greet(2, False)
@@ -19,8 +19,8 @@ def test_the_oldest_of_those_that_say_nothing_gives_way() -> None:
 
 def test_another_host_is_not_made_to_give_way() -> None:
     limits: ConnectionLimits[str] = ConnectionLimits(most=10, ungreeted=3, kept=2)
-    limits.enter("service", "10.0.0.1")
-    gone = [limits.enter(f"flood {number}", "10.0.0.2") for number in range(100)]
+    limits.add("service", "10.0.0.1")
+    gone = [limits.add(f"flood {number}", "10.0.0.2") for number in range(100)]
     assert "service" in limits and "service" not in gone
     assert limits.greet("service", True)
 
@@ -28,15 +28,15 @@ def test_another_host_is_not_made_to_give_way() -> None:
 def test_some_places_are_kept_for_the_service() -> None:
     limits: ConnectionLimits[int] = ConnectionLimits(most=4, ungreeted=3, kept=2)
     for number in range(3):
-        assert limits.enter(number, "h") is None
+        assert limits.add(number, "h") is None
         assert limits.greet(number, False) is (number < 2)
-    limits.leave(2)
+    limits.remove(2)
     for number in (3, 4):
-        assert limits.enter(number, "h") is None
+        assert limits.add(number, "h") is None
         assert limits.greet(number, True)
-    assert limits.enter(5, "h") == 5  # all are taken, by some who are at work
-    limits.leave(0)
-    assert limits.enter(6, "h") is None and limits.greet(6, False)
+    assert limits.add(5, "h") == 5  # all are taken, by some who are at work
+    limits.remove(0)
+    assert limits.add(6, "h") is None and limits.greet(6, False)
 
 
 @settings(deadline=None)
@@ -52,7 +52,7 @@ def test_the_bounds_hold(steps: list[tuple[str, int]], most: int, ungreeted: int
     inside: dict[int, bool] = {}
     for step, number in steps:
         if step == "enter" and number not in limits:
-            gone = limits.enter(number, f"host {number % 3}")
+            gone = limits.add(number, f"host {number % 3}")
             waiting.add(number)
             waiting.discard(gone if gone is not None else -1)
         elif step in ("greet", "trust") and number not in inside:
@@ -61,7 +61,7 @@ def test_the_bounds_hold(steps: list[tuple[str, int]], most: int, ungreeted: int
                 waiting.remove(number)
                 inside[number] = trusted
         elif step == "leave":
-            limits.leave(number)
+            limits.remove(number)
             waiting.discard(number)
             inside.pop(number, None)
         assert set(limits) == waiting | set(inside)

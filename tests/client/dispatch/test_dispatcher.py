@@ -1,7 +1,8 @@
-"""The crew: order, threads, and what is acknowledged when, without a socket."""
+"""The dispatcher: order, threads, and what is acknowledged when, without a socket."""
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 from waiting import eventually
 
-from pyro_events.client.dispatch import stall_monitor
-from pyro_events.client.dispatch.connection_queue import MAX_BATCHES, ConnectionEnded, ReceivedBatch
-from pyro_events.client.dispatch.dispatcher import MAX_THREADS, Dispatcher
+from pyro_events.client.dispatch.batch import ReceivedBatch
+from pyro_events.client.dispatch.dispatcher import Dispatcher
+from pyro_events.client.dispatch.limits import DEFAULT_OPTIONS, DispatchOptions
+from pyro_events.client.dispatch.workers import ConnectionEnded
 from pyro_events.codec.message import encode
 from pyro_events.event import Event
 
@@ -21,7 +23,7 @@ def rows(*messages: Any) -> tuple[tuple[Any, ...], ...]:
     return tuple(("S", 1.0, number, 0, encode(message)) for number, message in enumerate(messages))
 
 
-class FakeCarrier:
+class FakeSource:
     """A connection whose other side is the test."""
 
     def __init__(self) -> None:
@@ -37,22 +39,22 @@ class FakeCarrier:
         self.left = True
         self.incoming.put(None)
 
-    def read(self) -> ReceivedBatch | None:
+    def read(self) -> ReceivedBatch:
         batch = self.incoming.get()
         if batch is None:
             raise ConnectionEnded
         return batch
 
-    def reply(self, batch: ReceivedBatch) -> None:
+    def acknowledge(self, batch: ReceivedBatch) -> None:
         self.replied.put((batch.seq, sorted(batch.failed)))
 
-    def waiting(self) -> bool:
+    def has_data(self) -> bool:
         return not self.incoming.empty()
 
-    def gone(self) -> bool:
+    def is_gone(self) -> bool:
         return self.left
 
-    def wake(self) -> None:
+    def shutdown(self) -> None:
         self.incoming.put(None)
 
     def close(self) -> None:
@@ -63,20 +65,20 @@ class FakeCarrier:
 
 
 class Stage:
-    """A crew, its connections, and a handler that does as the message says.
+    """A dispatcher, its connections, and a handler that does as the message says.
 
     A callable in `actions` under the message is called; all that starts is kept in `started`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, options: DispatchOptions = DEFAULT_OPTIONS) -> None:
         self.started: list[Any] = []
         self.threads: set[int] = set()
         self.inside = 0
         self.most = 0
         self.lock = threading.Lock()
         self.actions: dict[Any, Callable[[], object]] = {}
-        self.dispatcher = Dispatcher(lambda: self.event)
-        self.carriers: list[FakeCarrier] = []
+        self.dispatcher = Dispatcher(lambda: self.event, options)
+        self.sources: list[FakeSource] = []
 
     def event(self, event: Event) -> None:
         message = event.msg
@@ -92,41 +94,47 @@ class Stage:
             with self.lock:
                 self.inside -= 1
 
-    def connect(self) -> FakeCarrier:
-        source = FakeCarrier()
+    def connect(self) -> FakeSource:
+        source = FakeSource()
         admitted = threading.Event()
 
         def serve() -> None:
-            lane = self.dispatcher.admit(source)
+            workers = self.dispatcher.add(source)
             admitted.set()
-            if lane is None:
+            if workers is None:
                 source.close()
             else:
-                lane.run()
+                workers.run()
 
         threading.Thread(target=serve).start()
         assert admitted.wait(10)
-        self.carriers.append(source)
+        self.sources.append(source)
         return source
+
+
+@contextlib.contextmanager
+def a_stage(**options: Any) -> Iterator[Stage]:
+    stage = Stage(DispatchOptions(**options))
+    yield stage
+    stage.dispatcher.close()
+    for source in stage.sources:
+        assert source.closed.wait(10), "a connection was left open"
 
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.dispatcher.close()
-    for source in stage.carriers:
-        assert source.closed.wait(10), "a connection was left open"
+    with a_stage() as stage:
+        yield stage
 
 
-def test_batches_are_handled_in_order_in_one_thread(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stall_monitor, "LOOK_EVERY", 60.0)  # or a thread held up by the system is overtaken
-    source = stage.connect()
-    for seq in range(50):
-        source.send(seq, *range(seq * 10, seq * 10 + 10))
-    assert [source.acknowledged() for _ in range(50)] == [(seq, []) for seq in range(50)]
-    assert stage.started == list(range(500))
-    assert len(stage.threads) == 1 and stage.dispatcher.handled == 500
+def test_batches_are_handled_in_order_in_one_thread() -> None:
+    with a_stage(stall_after=60.0) as stage:  # a thread that the system holds up is not relieved
+        source = stage.connect()
+        for seq in range(50):
+            source.send(seq, *range(seq * 10, seq * 10 + 10))
+        assert [source.acknowledged() for _ in range(50)] == [(seq, []) for seq in range(50)]
+        assert stage.started == list(range(500))
+        assert len(stage.threads) == 1 and stage.dispatcher.limits.handled == 500
 
 
 def test_an_empty_batch_is_acknowledged(stage: Stage) -> None:
@@ -147,7 +155,7 @@ def test_what_raises_is_reported_and_logged(
     source.send(1, 1, 2, 3, 2)
     assert source.acknowledged() == (1, [1, 3])
     assert stage.started == [1, 2, 3, 2]
-    assert (stage.dispatcher.handled, stage.dispatcher.failed) == (2, 2)
+    assert (stage.dispatcher.limits.handled, stage.dispatcher.limits.failed) == (2, 2)
     assert caplog.records[0].name == "pyro_events.subscriber"
     assert f"{error.__name__} for subject 'S'" in caplog.text and "on purpose" in caplog.text
 
@@ -188,11 +196,11 @@ def test_threads_are_bounded_and_start_in_order(stage: Stage) -> None:
         stage.actions[number] = lambda: go.wait(10)
     source = stage.connect()
     source.send(1, *range(40))
-    eventually(lambda: stage.inside == MAX_THREADS)
+    eventually(lambda: stage.inside == DEFAULT_OPTIONS.max_threads)
     go.set()
     assert source.acknowledged() == (1, [])
-    assert stage.most == MAX_THREADS
-    assert stage.started[:MAX_THREADS] == list(range(MAX_THREADS))
+    assert stage.most == DEFAULT_OPTIONS.max_threads
+    assert stage.started[: DEFAULT_OPTIONS.max_threads] == list(range(DEFAULT_OPTIONS.max_threads))
     assert sorted(stage.started) == list(range(40))
 
 
@@ -214,7 +222,7 @@ def test_a_connection_is_not_read_without_bound(stage: Stage) -> None:
     source.send(0, 0)
     for seq in range(1, 10):
         source.send(seq, seq)
-    eventually(lambda: len(stage.started) == MAX_BATCHES)
+    eventually(lambda: len(stage.started) == DEFAULT_OPTIONS.max_batches)
     go.set()
     assert [source.acknowledged()[0] for _ in range(10)] == list(range(10))
     assert stage.started == list(range(10))
@@ -241,7 +249,7 @@ def test_switching_threading_off_takes_effect_at_once(stage: Stage) -> None:
     stage.actions[1] = lambda: (stage.dispatcher.set_threading(False), second.wait(10))
     source = stage.connect()
     source.send(1, 0, 1, 2, 3)
-    eventually(lambda: stage.started == [0, 1] and not stage.dispatcher.threading)
+    eventually(lambda: stage.started == [0, 1] and not stage.dispatcher.limits.threading)
     second.set()
     eventually(lambda: stage.inside == 1)
     assert stage.started == [0, 1]
@@ -265,12 +273,12 @@ def test_a_pause_holds_what_has_not_started(stage: Stage) -> None:
     assert stage.started == [0, 1, 2, 3]
 
 
-def test_a_resumed_crew_does_not_wait_for_the_handler_that_paused_it(stage: Stage) -> None:
+def test_a_resumed_dispatcher_does_not_wait_for_the_handler_that_paused_it(stage: Stage) -> None:
     go = threading.Event()
     stage.actions[0] = lambda: (stage.dispatcher.pause(), go.wait(10))
     source = stage.connect()
     source.send(1, 0, 1)
-    eventually(lambda: stage.started == [0] and stage.dispatcher.paused)
+    eventually(lambda: stage.started == [0] and stage.dispatcher.limits.paused)
     stage.dispatcher.resume()
     eventually(lambda: stage.started == [0, 1])
     go.set()
@@ -293,7 +301,7 @@ def test_what_has_not_started_dies_with_its_connection(stage: Stage) -> None:
     assert stage.started == [0, 10] and stage.most == 1
 
 
-def test_the_watch_finds_a_connection_that_is_gone(stage: Stage) -> None:
+def test_the_monitor_finds_a_connection_that_is_gone(stage: Stage) -> None:
     go = threading.Event()
     stage.actions[0] = lambda: go.wait(10)
     stage.dispatcher.set_threading(False)
@@ -301,8 +309,7 @@ def test_the_watch_finds_a_connection_that_is_gone(stage: Stage) -> None:
     source.send(1, 0, 1)
     eventually(lambda: stage.started == [0])
     source.left = True
-    (lane,) = stage.dispatcher._queues
-    eventually(lambda: lane._ended)
+    eventually(lambda: not source.incoming.empty())  # it was shut down
     go.set()
     assert source.closed.wait(10)
     assert stage.started == [0] and source.replied.empty()
@@ -316,7 +323,7 @@ def test_closing_from_inside_a_handler(stage: Stage) -> None:
     assert closed.wait(10) and source.closed.wait(10)
     assert stage.started == [0]
     stage.connect()
-    assert stage.carriers[-1].closed.wait(10)
+    assert stage.sources[-1].closed.wait(10)
 
 
 def test_rows_that_came_as_a_stock_call(stage: Stage) -> None:
@@ -333,10 +340,10 @@ def test_a_row_that_is_none_is_a_failure(stage: Stage) -> None:
 
 
 def test_many_connections(stage: Stage) -> None:
-    carriers = [stage.connect() for _ in range(20)]
-    for source in carriers:
+    sources = [stage.connect() for _ in range(20)]
+    for source in sources:
         source.send(1, *range(10))
-    assert all(source.acknowledged() == (1, []) for source in carriers)
-    for source in carriers[:10]:
+    assert all(source.acknowledged() == (1, []) for source in sources)
+    for source in sources[:10]:
         source.leave()
         assert source.closed.wait(10)

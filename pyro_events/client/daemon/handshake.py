@@ -1,0 +1,102 @@
+"""The handshake: who may connect to a subscriber's daemon, judged by the first frame.
+
+Knows: the passphrase's check, how to tell our service from others, and what a subscriber wants to hear about
+its service's connections. Must not know: threads, calls, how many connections there are, and what becomes of
+an event.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+import Pyro5.errors
+
+from ...constants import MAX_MESSAGE
+from ...log.background import get_logger
+from ...log.failures import Failures
+from ...wire import calls
+from ...wire.frames import MSGPACK, Frame
+from ...wire.passphrase import CallbackCheck, DeniedError
+from .guarded_connection import GuardedConnection
+
+log = get_logger("pyro_events.daemon")
+
+
+class ConnectionListener(Protocol):
+    """A subscriber that hears of the service's connections to it."""
+
+    @property
+    def max_message(self) -> int | None:
+        """Bytes of the largest message of the service that was subscribed at; None if it has not said."""
+
+    def connected(self, connection: object) -> bool:
+        """One was made; returns whether events may have been missed before it."""
+
+    def left(self, connection: object) -> None:
+        """One has ended, perhaps, or for the second time."""
+
+    def is_at(self, address: str) -> bool:
+        """Whether the service is at an address, as far as we know."""
+
+    def probed(self) -> None:
+        """Somebody has connected and left without a word, as a service does that has given us up."""
+
+
+class HandshakeCheck:
+    """Judges the first frames of one daemon's connections.
+
+    listener: the subscriber; object_id: its object, to which the service connects.
+    """
+
+    def __init__(self, gate: CallbackCheck | None, location: str) -> None:
+        """gate: admits services; without one everybody is. location: of the daemon, for the log."""
+        self._gate = gate
+        self._location = location
+        self._tls_failures = Failures()
+        self._lock = threading.Lock()
+        self.listener: ConnectionListener | None = None
+        self.object_id = ""
+
+    def accept(self, connection: GuardedConnection, frame: Frame) -> bool:
+        """Prepare the answer to a first frame; False if the passphrase was not proved."""
+        if self._gate is None:
+            return True
+        try:
+            if frame.serializer_id != MSGPACK:
+                raise DeniedError
+            hello = calls.read_hello(frame)
+            connection.greeting = self._gate.verify(hello.handshake, hello.object_id)
+        except (DeniedError, Pyro5.errors.SerializeError):
+            log.info("a connection to this subscriber was denied", about="denied")
+            return False
+        return True
+
+    def trusts(self, host: str) -> bool:
+        """Whether one that was accepted is a service, as far as we know: by its passphrase or its address."""
+        return self._gate is not None or (self.listener is not None and self.listener.is_at(host))
+
+    def service_max_message(self, frame: Frame) -> int | None:
+        """Bytes of the largest message that may come over a connection; None if it is not the service's.
+
+        Judged by its first frame: the service's names our subscriber's object. Without a passphrase anybody
+        can do so: then no more than the service said when we subscribed.
+        """
+        try:
+            hello = calls.read_hello(frame) if frame.serializer_id == MSGPACK else None
+        except Pyro5.errors.SerializeError:
+            return None
+        if hello is None or hello.object_id != self.object_id:
+            return None
+        bound = MAX_MESSAGE if hello.max_message is None else hello.max_message
+        known = self.listener.max_message if self.listener is not None else None
+        return bound if self._gate is not None or known is None else min(bound, known)
+
+    def tls_failed(self, host: str, reason: str) -> None:
+        """Log that somebody could not connect because of TLS: perhaps the event service, which would have
+        to deliver by it."""
+        with self._lock:
+            new = self._tls_failures.is_new(host, reason)
+        if new:
+            text = "a connection from %s to this subscriber's daemon at %s came to nothing: %s"
+            log.warning(text, host, self._location, reason, about=reason)

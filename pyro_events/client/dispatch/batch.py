@@ -1,0 +1,82 @@
+"""Batches that a connection has received, and the slices of them that threads handle.
+
+Knows: which events of a batch have started, which raised, and for how long one has been running. Must not
+know: threads, locks, connections, the clock (times are arguments), or what an event holds.
+
+Which events have started needs no lock for each event: a thread takes the events of its slice from an
+iterator, and another thread that takes over what has not started drains that iterator in one step that the
+interpreter does not interrupt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import length_hint
+from typing import Any
+
+# [subject, time, seq, missed, payload]
+Row = Sequence[Any]
+
+
+class ReceivedBatch:
+    """A call of `events`.
+
+    failed: positions of the events whose handler raised. unfinished: how many of its slices are being handled
+    or wait; the batch is done when there are none.
+    """
+
+    __slots__ = ("failed", "rows", "seq", "unfinished")
+
+    def __init__(self, seq: int, rows: Sequence[Row]) -> None:
+        self.seq = seq
+        self.rows = rows
+        self.failed: list[int] = []
+        self.unfinished = 0
+
+    def after_a_gap(self) -> None:
+        """Nobody knows how many events were missed before the first of these; none has started yet."""
+        subject, stamp, seq, _, payload = self.rows[0]
+        self.rows = [(subject, stamp, seq, None, payload), *self.rows[1:]]
+
+
+class Slice:
+    """Events of one batch that one thread handles one after the other.
+
+    rows: an iterator over those that have not started. relieved: whether a thread was started because of the
+    event that is running.
+    """
+
+    __slots__ = ("_left", "_since", "batch", "relieved", "rows")
+
+    def __init__(self, batch: ReceivedBatch, rows: Sequence[Row]) -> None:
+        self.batch = batch
+        self.rows = iter(rows)
+        self.relieved = False
+        # An event is known by how many are left behind it, and has been running at least since then.
+        self._left = len(rows)
+        self._since = 0.0
+        batch.unfinished += 1
+
+    @property
+    def left(self) -> int:
+        """How many of its events have not started."""
+        return length_hint(self.rows)
+
+    def start(self, now: float) -> None:
+        """A thread begins to handle it."""
+        self._left, self._since = length_hint(self.rows) - 1, now
+
+    def has_run(self, now: float) -> float:
+        """Seconds for which its present event has certainly been running: since it was first seen here."""
+        left = length_hint(self.rows)
+        if left != self._left:
+            self._left, self._since = left, now
+        return now - self._since
+
+    def split_off_rest(self, now: float) -> Slice | None:
+        """Take away what has not started, as another slice; None if there is nothing."""
+        rest = list(self.rows)  # one step under the interpreter's lock: no event can start twice
+        if len(rest) != self._left:
+            self._since = now
+        self._left = 0
+        return Slice(self.batch, rest) if rest else None

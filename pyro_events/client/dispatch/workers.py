@@ -1,0 +1,211 @@
+"""The threads of one connection: they read batches, handle their events and acknowledge them.
+
+Knows: what a thread does next, and when another one is started or a connection is given up. Must not know:
+sockets and frames (the source reads and acknowledges), the order of events (the queue has it), and what a
+handler is.
+
+One thread is enough as long as handlers are quick: it reads a batch, handles it, acknowledges it and reads
+the next. A thread for which there is nothing to do ends; the last one of a connection that has ended closes
+it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from ...log.background import get_logger
+from .batch import ReceivedBatch, Slice
+from .connection_queue import ConnectionQueue
+from .limits import DispatchLimits, DispatchOptions
+
+log = get_logger("pyro_events.subscriber")
+
+
+class ConnectionEnded(Exception):
+    """There is nothing more to read on a connection."""
+
+
+class BatchSource(Protocol):
+    """A connection that batches come from."""
+
+    def read(self) -> ReceivedBatch:
+        """Wait for the next batch; one thread at a time. Raises ConnectionEnded."""
+
+    def acknowledge(self, batch: ReceivedBatch) -> None:
+        """Tell the other side that a batch is done. Never raises."""
+
+    def has_data(self) -> bool:
+        """Whether there is something to read."""
+
+    def is_gone(self) -> bool:
+        """Whether the other side has left, even if there is something to read."""
+
+    def shutdown(self) -> None:
+        """End the connection, so that a thread that reads returns."""
+
+    def close(self) -> None:
+        """Release the connection; nobody uses it any more."""
+
+
+class ConnectionWorkers:
+    """The threads of one connection. Its state is guarded by the lock of `limits`."""
+
+    def __init__(
+        self,
+        source: BatchSource,
+        limits: DispatchLimits,
+        options: DispatchOptions,
+        handle: Callable[[Slice], object],
+        on_closed: Callable[[ConnectionWorkers], object],
+    ) -> None:
+        """handle: calls the handler with each event of a slice. on_closed: is told when the last thread has
+        left, with the lock held."""
+        self._source = source
+        self._limits = limits
+        self._handle = handle
+        self._on_closed = on_closed
+        self._queue = ConnectionQueue(options.stall_after, options.max_batches)
+        self._done: deque[ReceivedBatch] = deque()  # to be acknowledged
+        self._acknowledging = threading.Lock()
+        self._reading = False
+        # Whether a thread waits for the limits to let it start the next slice.
+        self._waiting = False
+        self.threads: set[threading.Thread] = {threading.current_thread()}
+
+    def run(self) -> None:
+        """Read, handle and acknowledge, until other threads do all that there is to do.
+
+        The body of each thread; the first of them is the one that made this object.
+        """
+        part: Slice | None = None
+        while True:
+            with self._limits.lock:
+                if part is not None:
+                    self._finish(part)
+                part = self._start_next()
+                if part is None:
+                    if self._reading or not self._queue.may_read:
+                        break
+                    self._reading = True
+            if self._done:
+                self._acknowledge()
+            if part is not None:
+                self._handle(part)
+            else:
+                self._read()
+        self._acknowledge()
+        self._leave()
+
+    def _read(self) -> None:
+        """Read one batch, or find that the connection has ended."""
+        batch = None
+        try:
+            batch = self._source.read()
+        except ConnectionEnded:
+            pass
+        except BaseException:  # what a method raised that a stranger called; this thread must go on
+            log.exception(
+                "a connection to this subscriber's daemon is closed because of an error", about="read"
+            )
+        with self._limits.lock:
+            self._reading = False
+            if batch is None:
+                self.end()
+                return
+            self._queue.add(batch)
+            if self._limits.may_grow():
+                self._queue.take_over(None, time.monotonic())
+
+    def _start_next(self) -> Slice | None:
+        """What this thread is to handle now; None if there is nothing, or another one waits for it."""
+        limits, queue = self._limits, self._queue
+        while queue.has_next and not limits.closed:
+            if limits.may_start():
+                limits.started()
+                return queue.start_next(time.monotonic())
+            if self._waiting:
+                return None
+            self._waiting = True
+            limits.changed.wait()
+            self._waiting = False
+            self.check_connection()
+        return None
+
+    def _finish(self, part: Slice) -> None:
+        """This thread has handled a slice."""
+        limits = self._limits
+        for batch in self._queue.finish(part):
+            limits.count(batch)
+            self._done.append(batch)
+        limits.finished()
+        if limits.may_grow():
+            self._queue.take_over(part, time.monotonic())
+
+    def _acknowledge(self) -> None:
+        """Acknowledge what is done, in the order of the batches."""
+        with self._acknowledging:
+            while self._done:
+                self._source.acknowledge(self._done.popleft())
+
+    def check(self, now: float) -> bool:
+        """Start a thread where one event holds up others, and notice a connection that is gone meanwhile.
+
+        Returns whether any batch is unacknowledged.
+        """
+        queue = self._queue
+        if queue.ended:
+            return False
+        stalled = queue.find_stalled(now)
+        if stalled:
+            self.check_connection()
+        if (
+            self._limits.may_grow()
+            and not (self._waiting or queue.ended)
+            and queue.is_held_up(stalled, self._has_unread)
+            and self._start_thread()
+        ):
+            queue.relieve(stalled, now)
+        return queue.busy
+
+    def _has_unread(self) -> bool:
+        return not self._reading and self._queue.may_read and self._source.has_data()
+
+    def check_connection(self) -> None:
+        """Find out whether the connection is gone; a thread that reads finds out by itself."""
+        if not self._queue.ended and not self._reading and self._source.is_gone():
+            self.end()
+
+    def split_off_rest(self) -> None:
+        """Let nothing start that has not started, until `start_next` is allowed to."""
+        self._queue.split_off_rest(time.monotonic())
+
+    def end(self) -> None:
+        """The connection is gone, or has to go: what has not started is discarded."""
+        if not self._queue.ended:
+            self._queue.end(time.monotonic())
+            self._source.shutdown()
+            self._limits.changed.notify_all()
+
+    def _start_thread(self) -> bool:
+        """Start another thread; returns whether the system allowed it."""
+        thread = threading.Thread(target=self.run, name="pyro_events-handler", daemon=True)
+        self.threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:  # it allows no more: those that there are must do
+            self.threads.discard(thread)
+            return False
+        return True
+
+    def _leave(self) -> None:
+        with self._limits.lock:
+            self.threads.discard(threading.current_thread())
+            last = self._queue.ended and not self.threads
+            if last:
+                self._on_closed(self)
+        if last:
+            self._source.close()
