@@ -21,8 +21,8 @@ from ..wire.passphrase import Ident, sealed
 from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .constructors import cooperative
 from .daemon.daemon import SubscriberDaemon
+from .dispatch.handlers import check_class, check_handler
 from .subscribing.daemon_attribute import DaemonAttribute
-from .subscribing.handlers import check_class, check_handler
 from .subscribing.receiver import Receiver
 from .subscribing.subscriptions import NAME, PATTERN
 

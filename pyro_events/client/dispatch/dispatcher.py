@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from ...event import Event
 from ...log.background import get_logger
 from ..interruptions import within
-from ..subscribing.handlers import check_result
 from .batch import ReceivedBatch, Row, Slice
+from .handlers import check_result
 from .limits import DEFAULT_OPTIONS, DispatchLimits, DispatchOptions
 from .stall_monitor import StallMonitor, monitor
 from .workers import BatchSource, ConnectionWorkers

@@ -23,12 +23,12 @@ from ..connection.reconnecting import ReconnectingConnection
 from ..daemon.batch_reader import BatchReader
 from ..daemon.daemon import SubscriberDaemon
 from ..dispatch.dispatcher import Dispatcher
+from ..dispatch.handlers import check_result
 from ..forks import tell_in_child
 from ..reconnect.reconnector import Reconnector
 from ..reconnect.target import SubscriptionStatus
 from ..statistics import SubscriberStatistics
 from .background_listener import BackgroundListener
-from .handlers import check_result
 from .remote_subscriptions import RemoteSubscriptions
 
 log = get_logger("pyro_events.subscriber")

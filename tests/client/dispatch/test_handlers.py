@@ -17,7 +17,7 @@ from Pyro5.client import _RemoteMethod
 from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher, Subscriber
-from pyro_events.client.subscribing.handlers import check_handler, check_result
+from pyro_events.client.dispatch.handlers import check_handler, check_result
 
 
 async def coroutine(*_: Any) -> None: ...
