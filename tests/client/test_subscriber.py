@@ -448,9 +448,9 @@ def test_a_gui_loop_after_abort_and_close(recorder: Recorder) -> None:
     recorder.abort()
     dispatcher = recorder._Subscriber__receiver.dispatcher  # type: ignore[attr-defined]
     recorder.daemon.events([])
-    assert dispatcher.paused
+    assert dispatcher.limits.paused
     recorder.daemon.events(recorder.daemon.sockets)
-    assert not dispatcher.paused
+    assert not dispatcher.limits.paused
     recorder.close()
     assert recorder.daemon.sockets == []
     recorder.daemon.events([])
