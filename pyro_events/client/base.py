@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, TypeVar, overload
+from typing import Any, NoReturn, Protocol, TypeVar, cast, overload
 
 from Pyro5.client import Proxy
 
@@ -71,11 +71,20 @@ class ClientBase:
     """Base of Publisher and Subscriber: closing, statistics and the `with` statement."""
 
     def getES(self) -> Proxy:
-        """A new Pyro5 proxy for the event service, which belongs to the calling thread; Pyro3's name.
+        """A new Pyro5 proxy for the event service; Pyro3's name.
 
-        It has the service's remote methods, such as `statistics`, and proves `ident` if there is one. Use it
-        in a `with` statement, or release it.
-        Raises EventServiceError before `__init__` has run.
+        It has the service's remote methods, such as `statistics`, and proves `ident` if there is one.
+
+        Returns:
+            The proxy, which belongs to the calling thread. Use it in a `with` statement, or release it.
+
+        Raises:
+            EventServiceError: `__init__` has not been called.
+
+        Example:
+            >>> with market.getES() as es:
+            ...     es.statistics()["connections"] > 0
+            True
         """
         connection = next(iter(_ends(self).values())).connection
         if connection.identity is None:
@@ -85,7 +94,7 @@ class ClientBase:
     def close(self) -> None:
         """Release the connections and threads; harmless when done already.
 
-        A subscriber is unsubscribed from everything first.
+        A subscriber is unsubscribed from everything first, and what a pipeline still buffers is not sent.
         """
         ends = self.__dict__.get(_ENDS, {})
         # The subscriber first: its handlers may still publish.
@@ -103,8 +112,19 @@ class ClientBase:
     @overload
     def statistics(self) -> ClientStatistics | PublisherStatistics | SubscriberStatistics: ...
     def statistics(self) -> Any:
-        """A frozen snapshot: PublisherStatistics, SubscriberStatistics, or both in one object with
-        the attributes `publisher` and `subscriber`."""
+        """What this object has done so far.
+
+        Returns:
+            A frozen snapshot: PublisherStatistics or SubscriberStatistics; ClientStatistics, with both, where
+            the class inherits from both.
+
+        Raises:
+            EventServiceError: `__init__` has not been called.
+
+        Example:
+            >>> market.statistics().connected
+            True
+        """
         ends = _ends(self)
         if len(ends) == 2:
             return ClientStatistics(ends["publisher"].statistics(), ends["subscriber"].statistics())
@@ -154,6 +174,12 @@ def add_end(participant: ClientBase, role: str, end: ClientInternals) -> None:
     ends[role] = end
     if previous is not None:  # __init__ was called twice
         previous.close()
+
+
+def end_of(participant: ClientBase, role: str) -> ClientInternals:
+    """The end that plays `role`. Raises EventServiceError before the `__init__` that makes it."""
+    end = participant.__dict__.get(_ENDS, {}).get(role) or Uninitialised(role.capitalize())
+    return cast(ClientInternals, end)
 
 
 def _ends(participant: ClientBase) -> dict[str, ClientInternals]:

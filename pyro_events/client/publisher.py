@@ -23,6 +23,14 @@ class Publisher(ClientBase):
     """Publishes events. Any thread may use it; it has one connection, made anew when it broke.
 
     Use it in a `with` statement, or call `close`.
+
+    Example:
+        >>> with Publisher() as market:
+        ...     market.publish("STOCKQUOTE.SUN", ("SUN", 22.44))
+        ...     with market.pipeline() as fast:
+        ...         for price in (22.45, 22.46):
+        ...             fast.publish("STOCKQUOTE.SUN", ("SUN", price))
+        0
     """
 
     __sender: Sender = cast("Sender", Uninitialised("Publisher"))
@@ -42,26 +50,29 @@ class Publisher(ClientBase):
         """Find the event service and connect to it.
 
         Args:
-            ident: the passphrase of service and name server, if they have one; both must prove it too.
-            es_uri: the service's address: `"host:port"`, `"[::1]:9095"`, or a Pyro URI, a str or Pyro5's.
-                None: the name server is asked for it.
-            esURI: the same in the original's spelling.
-            name: what the service's statistics and log call this client, at most 100 printable characters;
-                None is the script's name and process id.
-            ns_host: where the name server is; None is Pyro5's setting NS_HOST.
-            ns_port: its port; None is Pyro5's setting NS_PORT.
-            wait: seconds for which a service, or a name server, that is not there yet is tried again; 0, the
-                default, raises at once, which takes two seconds at most. A wrong passphrase, and a side that
-                speaks TLS where the other does not, are not waited for.
+            ident: the passphrase of service and name server, which both sides prove to each other. Default
+                None: they have none.
+            es_uri: where the service is: "host:port", "[::1]:9095", or a Pyro URI. Default None: the name
+                server is asked.
+            esURI: Pyro3's name for `es_uri`; None by default.
+            name: what statistics and log of the service call this client, at most 100 printable characters.
+                Default None: the script's name and process id.
+            ns_host: where the name server is. Default None: Pyro5's setting NS_HOST.
+            ns_port: its port. Default None: Pyro5's setting NS_PORT.
+            wait: seconds for which a service, or a name server, that is not there yet is tried again;
+                `math.inf` for ever. Default 0: raise at once, within two seconds. A wrong passphrase, or TLS
+                on one side only, is not waited for.
 
         Raises:
-            ServiceNotFoundError: no name server, or no service in it (a NamingError).
+            ServiceNotFoundError: there is no name server, or no service in it (a NamingError).
             ServiceUnreachableError: the service does not answer at its address (a CommunicationError).
-            AccessDeniedError: the passphrase is missing, or wrong, at the name server or the service.
-            TypeError, ValueError: an argument that cannot be; the text says what to write.
+            AccessDeniedError: the passphrase is missing or wrong, at the name server or the service.
+            TypeError, ValueError: an argument is not one of the above; the text says what to write.
 
         Example:
-            >>> Publisher(es_uri="lab-server:9095", wait=30)
+            >>> with Publisher(es_uri=es_uri, name="market", wait=30) as market:
+            ...     market
+            <Publisher 'market' of PYRO:Pyro.EventService@..., connected>
         """
         ident = sealed(ident)
         locator = chosen_finder(ident, es_uri, esURI, name, ns_host, ns_port)
@@ -84,23 +95,33 @@ class Publisher(ClientBase):
     ) -> int:
         """Publish a message under one name, or one event for each of several.
 
-        msg: Pyro3's name for `message`.
+        A full backlog holds the call up, if its subscriber's overflow policy is `block`. An exception of your
+        own, such as that of a signal's handler, reaches you as it is; the event is published once or never.
 
-        Returns how many deliveries the service has queued: 0 when nobody listens. A full backlog
-        holds the call up, as its subscriber's overflow policy says.
+        Args:
+            subjects: one name or any iterable of names, each of 1 to 255 characters.
+            message: any Python object that can be carried; instances of your classes once `register_class`
+                knows them. No default.
+            msg: Pyro3's name for `message`; no default.
+            timeout: seconds that the call may take. Default None: as long as the service holds it up.
 
-        timeout: seconds that the call may take; None, the default: as long as the service holds it up.
-        When they are over, AnswerTimeoutError is raised, which is an OutcomeUnknownError and Python's
-        TimeoutError. The service may still publish the event afterwards: it keeps its place in the order
-        of what this publisher publishes.
+        Returns:
+            How many deliveries the service has queued: 0 when nobody listens.
 
-        Raises TypeError or ValueError for a subject or message that cannot be published,
-        MessageTooLargeError, ServiceUnreachableError (all: nothing was published), and
-        OutcomeUnknownError when the connection broke before the acknowledgement. An exception of your
-        own (a signal's handler's) reaches you as it is; the event is published once, or not at all.
+        Raises:
+            TypeError, ValueError: a subject or the message cannot be published. As with the next two, nothing
+                was published.
+            MessageTooLargeError: the message is over the service's limit, which is 16 MiB by default.
+            ServiceUnreachableError: the connection was lost, and there is no new one.
+            AnswerTimeoutError: the timeout is over (also a TimeoutError). Unless the text says that nothing
+                was sent, the service may still publish the event, in its place in this publisher's order.
+            OutcomeUnknownError: the connection broke before the acknowledgement.
 
         Example:
-            market.publish("STOCKQUOTE.SUN", ("SUN", 22.44), timeout=2.0)
+            >>> market.publish("STOCKQUOTE.SUN", ("SUN", 22.44), timeout=2.0)
+            0
+            >>> market.publish(["WEATHER.RAIN", "ALARMS"], {"millimetres": 12.5})
+            0
         """
         if msg is not NOT_GIVEN or message is NOT_GIVEN:
             message = either("publish()", "message", message, "msg", msg)
@@ -115,7 +136,17 @@ class Publisher(ClientBase):
     def pipeline(self) -> Pipeline:
         """A faster way to publish much: gathers events and is acknowledged in the background.
 
-        Use it in a `with` statement. Several may be in use at once, and `publish` beside them: what
-        this publisher publishes stays in order.
+        Several may be in use at once, and `publish` beside them: what one publisher publishes stays in order.
+
+        Returns:
+            A new Pipeline, for a `with` statement.
+
+        Raises:
+            EventServiceError: `__init__` has not been called.
+
+        Example:
+            >>> with market.pipeline() as fast:
+            ...     for number in range(1000):
+            ...         fast.publish("NUMBERS", number)
         """
         return Pipeline(self.__sender)

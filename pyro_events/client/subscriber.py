@@ -1,16 +1,14 @@
 """Subscriber: what a program derives from to be called back.
 
 Knows: what a program may do with a subscriber. Must not know: frames and sockets, or how handlers get
-their threads (inlet.py does).
+their threads (receiver.py does).
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 
-from Pyro5.client import Proxy
 from Pyro5.core import URI
 from Pyro5.server import expose
 
@@ -20,20 +18,31 @@ from ..options import Overflow, OverflowName
 from ..wire.passphrase import Ident, sealed
 from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .constructors import cooperative
-from .daemon.daemon import SubscriberDaemon
-from .dispatch.handlers import check_class, check_handler
-from .subscribing.daemon_attribute import DaemonAttribute
+from .dispatch.handlers import check_class, check_own_handlers
+from .pyro3_names import Pyro3Names
 from .subscribing.receiver import Receiver
-from .subscribing.subscriptions import NAME, PATTERN
+from .subscribing.subscriptions import NAME, PATTERN, given_options
 
 Self = TypeVar("Self", bound="Subscriber")
 
 
-class Subscriber(ClientBase):
+class Subscriber(Pyro3Names):
     """Derive from it and override `event`; no decorator is needed.
 
     Subscribing works from `__init__` on, in any thread, inside `event` too; events come when
     `listen` runs. Use it in a `with` statement, or call `close`.
+
+    Example:
+        >>> class Ticker(Subscriber):
+        ...     def event(self, event):
+        ...         print(event.subject, "=", event.msg)
+        ...         self.abort()
+        >>> with Ticker() as ticker, Publisher() as market:
+        ...     ticker.subscribe("STOCKQUOTE.SUN")
+        ...     market.publish("STOCKQUOTE.SUN", 22.44)
+        ...     ticker.listen()
+        1
+        STOCKQUOTE.SUN = 22.44
     """
 
     __receiver: Receiver = cast("Receiver", Uninitialised("Subscriber"))
@@ -50,16 +59,35 @@ class Subscriber(ClientBase):
         ns_port: int | None = None,
         wait: float = 0.0,
     ) -> None:
-        """Find the event service and connect to it; the arguments are those of Publisher.
+        """Find the event service and connect to it.
 
-        With ident, nobody but a service that proves it reaches this object and its daemon.
-        Raises ServiceNotFoundError (a NamingError), ServiceUnreachableError (a CommunicationError),
-        AccessDeniedError, and TypeError or ValueError for a bad argument. Raises TypeError for a class
-        whose `event` or `on_reconnect` is a coroutine function or a generator, or which has an attribute
-        `events`.
+        With `ident`, nothing but a service that proves it reaches this object and its daemon.
+
+        Args:
+            ident: the passphrase of service and name server, which both sides prove to each other. Default
+                None: they have none.
+            es_uri: where the service is: "host:port", "[::1]:9095", or a Pyro URI. Default None: the name
+                server is asked.
+            esURI: Pyro3's name for `es_uri`; None by default.
+            name: what statistics and log of the service call this client, at most 100 printable characters.
+                Default None: the script's name and process id.
+            ns_host: where the name server is. Default None: Pyro5's setting NS_HOST.
+            ns_port: its port. Default None: Pyro5's setting NS_PORT.
+            wait: seconds for which a service, or a name server, that is not there yet is tried again;
+                `math.inf` for ever. Default 0: raise at once, within two seconds. A wrong passphrase, or TLS
+                on one side only, is not waited for.
+
+        Raises:
+            ServiceNotFoundError: there is no name server, or no service in it (a NamingError).
+            ServiceUnreachableError: the service does not answer at its address (a CommunicationError).
+            AccessDeniedError: the passphrase is missing or wrong, at the name server or the service.
+            TypeError, ValueError: an argument is not one of the above; the text says what to write. TypeError
+                too where `event` or `on_reconnect` is a coroutine function or a generator, or the class has
+                an attribute `events`.
         """
         ident = sealed(ident)
-        self.__check_class()
+        check_class(type(self), Subscriber, _HANDLERS)
+        check_own_handlers(self, _HANDLERS)
         locator = chosen_finder(ident, es_uri, esURI, name, ns_host, ns_port)
         receiver = Receiver(
             locator, lambda: self.event, lambda reason: self.on_reconnect(reason), checked_wait(wait)
@@ -72,28 +100,17 @@ class Subscriber(ClientBase):
             receiver.close()
             raise
 
-    def __check_class(self) -> None:
-        kind = type(self)
-        if inspect.getattr_static(kind, "events") is not Subscriber.__dict__["events"]:
-            raise TypeError(
-                f"{kind.__name__}.events hides the method by which the service delivers events: give that "
-                "attribute another name, or set it on the object instead of the class"
-            )
-        check_class(kind, _HANDLERS)
-        self.__check_own_handlers()
-
-    def __check_own_handlers(self) -> None:
-        """Check the handlers that were set on the object, which may be after it was made."""
-        own = vars(self)
-        for name in _HANDLERS:
-            if name in own:
-                check_handler(f"{type(self).__name__}.{name}", own[name])
-
     def event(self, event: Event) -> None:
         """Override this: it is called with every event, in threads of the daemon.
 
-        A plain function, not a coroutine function or a generator. Without one of your own, the event is
-        printed.
+        It must be a plain function, not a coroutine function or a generator. Unless it is overridden, it
+        prints the event.
+
+        Args:
+            event: what was published.
+
+        Raises:
+            Exception: whatever yours raises is logged and counted; it loses this event and no other.
         """
         print(event)
 
@@ -102,13 +119,26 @@ class Subscriber(ClientBase):
 
         It is called before the first event that comes afterwards, whose `missed` is None: nobody knows
         how many were missed. All subscriptions are being made again. `seq` starts anew.
+
+        Args:
+            reason: why the service was lost.
+
+        Raises:
+            Exception: whatever yours raises is logged.
         """
 
     @expose  # type: ignore[untyped-decorator]
     def events(self, batch: Any) -> list[int]:
-        """For the service: handle rows of [subject, time, seq, missed, payload].
+        """For the service: handle events.
 
-        Returns the positions whose `event` raised.
+        Args:
+            batch: rows of [subject, time, seq, missed, payload].
+
+        Returns:
+            The positions of the rows whose `event` raised.
+
+        Raises:
+            TypeError, ValueError: it is not such a batch.
         """
         return self.__receiver.dispatcher.run(batch)
 
@@ -122,14 +152,28 @@ class Subscriber(ClientBase):
     ) -> None:
         """Subscribe to one name or any iterable of names. Subscribing twice is harmless.
 
-        The options bound this subscriber's backlog in the service, and say what happens to an event
-        that finds it full; the last ones given hold for all its subscriptions.
+        The options belong to this subscriber's backlog in the service: the last ones given hold for all its
+        subscriptions.
 
-        Raises TypeError or ValueError for a bad name or option, ServiceUnreachableError, and
-        OutcomeUnknownError.
+        Args:
+            subjects: one name or any iterable of names; upper and lower case do not matter.
+            backlog: how many events may wait for this subscriber. Default None: as before, or what the
+                service allows (100,000).
+            backlog_bytes: the same in bytes. Default None: as before, or what the service allows (64 MiB).
+            overflow: what happens to an event that finds the backlog full: "block" holds its publisher up,
+                "drop-oldest", "drop-newest", "latest" keeps the newest event of each subject, "disconnect".
+                Default None: as before, or what the service does ("block").
+
+        Raises:
+            TypeError, ValueError: a name or an option cannot be used; nothing was subscribed.
+            ServiceUnreachableError: the connection was lost, and there is no new one.
+            OutcomeUnknownError: the connection broke before the acknowledgement.
+
+        Example:
+            >>> ticker.subscribe(["STOCKQUOTE.SUN", "STOCKQUOTE.IBM"], overflow="latest")
         """
-        self.__check_own_handlers()
-        options = _options(backlog, backlog_bytes, overflow)
+        check_own_handlers(self, _HANDLERS)
+        options = given_options(backlog, backlog_bytes, overflow)
         self.__receiver.subscribe(NAME, check_subjects(subjects), options)
 
     def subscribeMatch(
@@ -143,18 +187,37 @@ class Subscriber(ClientBase):
     ) -> None:
         """Subscribe to the subjects that match one regular expression or any of several.
 
-        Matched from the start of the subject, whatever the case of letters. Options and errors as
-        for `subscribe`; a bad pattern is a ValueError. subjectPatterns: Pyro3's name for `patterns`.
+        Args:
+            patterns: one pattern or any iterable of them. Each is matched from the start of the subject, and
+                upper and lower case do not matter. No default.
+            subjectPatterns: Pyro3's name for `patterns`; no default.
+            backlog: as for `subscribe`; None by default.
+            backlog_bytes: as for `subscribe`; None by default.
+            overflow: as for `subscribe`; None by default.
+
+        Raises:
+            TypeError, ValueError: a pattern or an option cannot be used; the text says why.
+            ServiceUnreachableError, OutcomeUnknownError: as for `subscribe`.
+
+        Example:
+            >>> ticker.subscribeMatch("^STOCKQUOTE[.]S.*$")
         """
         patterns = either("subscribeMatch()", "patterns", patterns, "subjectPatterns", subjectPatterns)
-        self.__check_own_handlers()
-        options = _options(backlog, backlog_bytes, overflow)
+        check_own_handlers(self, _HANDLERS)
+        options = given_options(backlog, backlog_bytes, overflow)
         self.__receiver.subscribe(PATTERN, check_texts(patterns, "pattern"), options)
 
     def unsubscribe(self, subjects: str | Iterable[str]) -> None:
-        """Remove names and patterns, in any mixture; what is not there is no error.
+        """Remove names and patterns; what is not there is no error.
 
         Nothing published afterwards arrives by them; what was queued before still may.
+
+        Args:
+            subjects: names and patterns, in any mixture, or one of them.
+
+        Raises:
+            TypeError, ValueError: they are not text.
+            ServiceUnreachableError, OutcomeUnknownError: as for `subscribe`.
         """
         self.__receiver.unsubscribe(check_texts(subjects))
 
@@ -162,16 +225,24 @@ class Subscriber(ClientBase):
         """Let events come, until `abort` or `close`. May be called again after `abort`.
 
         While it runs, a service that is lost is looked for, and subscribed to again.
-        Raises EventServiceError when closed, and while another thread listens.
+
+        Raises:
+            EventServiceError: this subscriber is closed, or another thread listens.
         """
         self.__receiver.listen()
 
     def listen_in_background(self: Self) -> Self:
-        """Run `listen` in a daemon thread, and return this subscriber when events come.
+        """Run `listen` in a daemon thread, until `abort` or `close`; `close` waits for that thread.
 
-        Ends with `abort`, or with `close`, which waits for the thread. For use in a `with` statement, as in
-        `with Ticker().listen_in_background() as ticker:`.
-        Raises EventServiceError as `listen` does.
+        Returns:
+            This subscriber, when events come; for a `with` statement.
+
+        Raises:
+            EventServiceError: as for `listen`.
+
+        Example:
+            >>> with Subscriber().listen_in_background() as ticker:
+            ...     ticker.subscribe("STOCKQUOTE.SUN")
         """
         self.__receiver.listen_in_background(lambda: type(self).listen(self))
         return self
@@ -183,60 +254,9 @@ class Subscriber(ClientBase):
         """
         self.__receiver.abort()
 
-    @property
-    def abortListen(self) -> bool:
-        """Whether `abort` or `close` was called since `listen` began last; Pyro3's name.
-
-        To set it to true is to call `abort`.
-        """
-        return self.__receiver.aborted
-
-    @abortListen.setter
-    def abortListen(self, value: object) -> None:
-        if value:
-            self.__receiver.abort()
-        else:
-            self.__receiver.aborted = False
-
-    def setThreading(self, threading: bool | int = NOT_GIVEN, *, threaded: bool | int = NOT_GIVEN) -> None:
-        """Whether an event may be handled while the previous one still is.
-
-        It is on at first: events start in order, up to 16 handlers run at once. Off: strictly one
-        by one. threaded: Pyro3's name for `threading`.
-        """
-        chosen = either("setThreading()", "threading", threading, "threaded", threaded)
-        if not isinstance(chosen, int):
-            raise TypeError(f"setThreading() needs True or False, not {type(chosen).__name__}")
-        self.__receiver.dispatcher.set_threading(bool(chosen))
-
-    daemon = DaemonAttribute(
-        """The Pyro5 daemon that the events come to; for GUI loops: `sockets`, `events`, `requestLoop`.
-
-        In a class that is also a threading.Thread it is the thread's attribute of that name. `getDaemon`
-        returns the daemon in every class.
-        """
-    )
-
-    def getDaemon(self) -> SubscriberDaemon:
-        """The Pyro5 daemon that the events come to."""
-        return self.__receiver.daemon
-
-    def getProxy(self) -> Proxy:
-        """A new Pyro5 proxy for this subscriber; Pyro3's name. It is of use to whoever holds no `ident`."""
-        return self.__receiver.daemon.proxyFor(self)
-
     def __dir__(self) -> Iterable[str]:
         return [name for name in super().__dir__() if name != "events"]  # which is the service's
 
 
 # The methods that a program overrides, or sets on the object.
 _HANDLERS = ("event", "on_reconnect")
-
-
-def _options(
-    backlog: int | None, backlog_bytes: int | None, overflow: Overflow | OverflowName | None
-) -> dict[str, Any]:
-    """The options that were given, as the service takes them; it sets the bounds, so it judges them."""
-    name = Overflow.parse(overflow).value if overflow is not None else None
-    given = {"backlog": backlog, "backlog_bytes": backlog_bytes, "overflow": name}
-    return {key: value for key, value in given.items() if value is not None}

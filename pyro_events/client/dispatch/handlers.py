@@ -35,16 +35,30 @@ _RESULTS: Final[tuple[tuple[type, str], ...]] = (
 )
 
 
-def check_class(cls: type, handlers: tuple[str, ...]) -> None:
+def check_class(cls: type, base: type, handlers: tuple[str, ...]) -> None:
     """Raise TypeError unless the handlers that a class defines run when they are called.
 
-    handlers: names of methods. Looks at the class alone, because its properties may not work yet.
+    Its `events` must be ours. base: our class, which it derives from. handlers: names of methods. Looks at
+    the class alone, because its properties may not work yet.
     """
+    if inspect.getattr_static(cls, "events") is not vars(base)["events"]:
+        raise TypeError(
+            f"{cls.__name__}.events hides the method by which the service delivers events: give that "
+            "attribute another name, or set it on the object instead of the class"
+        )
     for name in handlers:
         handler = inspect.getattr_static(cls, name)
         if not callable(handler) and not hasattr(type(handler), "__get__"):
             raise _not_callable(f"{cls.__name__}.{name}", handler)
         _check(f"{cls.__name__}.{name}", handler)
+
+
+def check_own_handlers(subscriber: object, handlers: tuple[str, ...]) -> None:
+    """Raise TypeError unless the handlers can be used that were set on an object, perhaps lately."""
+    own = vars(subscriber)
+    for name in handlers:
+        if name in own:
+            check_handler(f"{type(subscriber).__name__}.{name}", own[name])
 
 
 def check_handler(name: str, handler: object) -> None:

@@ -40,16 +40,22 @@ class Pipeline:
     """Publishes without waiting for each acknowledgement; made by `Publisher.pipeline`.
 
     Leaving its `with` block sends everything and waits for every acknowledgement, also when an exception
-    leaves it, which then goes on. If not everything could be published, a PipelineError says how many
-    events were published, were not, and of how many nobody knows: at the end of the block, or before that
-    from `flush`, or from the next `publish`, whose own event then was not accepted. The numbers are those of
-    all events that the pipeline has accepted. When a PipelineError leaves the block, its numbers are brought
-    up to date.
+    leaves the block; that exception then goes on. If not everything could be published, a PipelineError says
+    how much was, at the end of the block, from `flush`, or from the next `publish`, whose own event is then
+    not accepted. Its numbers count all events that the pipeline has accepted. When a PipelineError leaves the
+    block, they are brought up to date. Any thread may use a pipeline.
 
-    Any thread may use it. Buffering takes no lock, because that would cost as much as encoding a
-    small event: appending to a list and cutting off its beginning are each one step of the
-    interpreter. Everything else is done under the publisher's lock.
+    Example:
+        >>> with Publisher() as market, market.pipeline() as fast:
+        ...     fast.publish("STOCKQUOTE.SUN", 22.44)
+        ...     fast.publish(["STOCKQUOTE.IBM", "STOCKQUOTE.SAP"], 22.44)
+        >>> fast.queued
+        0
     """
+
+    # Buffering takes no lock, because that would cost as much as encoding a small event: appending to a list
+    # and cutting off its beginning are each one step of the interpreter. Everything else is done under the
+    # publisher's lock.
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -76,8 +82,14 @@ class Pipeline:
     def publish(self, subjects: str | Iterable[str], message: object) -> None:
         """Publish a message under one name or several; returns before the service has it.
 
-        Raises TypeError or ValueError for what cannot be published, MessageTooLargeError, and
-        PipelineError when earlier events could not be published.
+        Args:
+            subjects: one name or any iterable of names.
+            message: any Python object that can be carried.
+
+        Raises:
+            TypeError, ValueError: a subject or the message cannot be published.
+            MessageTooLargeError: the message is over the service's limit.
+            PipelineError: earlier events could not be published; this one was not accepted.
         """
         sender, payload = self._sender, encode_shared(message)
         if len(payload) > sender.connection.current.max_message:
@@ -103,11 +115,15 @@ class Pipeline:
     def flush(self, timeout: float | None = None) -> int:
         """Send what is buffered and wait for every acknowledgement.
 
-        timeout: seconds for the acknowledgements; None, the default, waits for as long as the service holds
-        them up. Returns the deliveries queued since the last flush, or since the pipeline was made.
+        Args:
+            timeout: seconds for the acknowledgements. Default None: as long as the service holds them up.
 
-        Raises PipelineError when events could not be published, and AnswerTimeoutError when the time is
-        up; then the events stay in the pipeline, and `flush` may be called again.
+        Returns:
+            The deliveries queued since the last flush, or since the pipeline was made.
+
+        Raises:
+            PipelineError: events could not be published.
+            AnswerTimeoutError: the time is up. The events stay in the pipeline; `flush` may be called again.
         """
         self._refuse_inside()
         deadline = None if timeout is None else time.monotonic() + (checked_timeout(timeout) or 0.0)

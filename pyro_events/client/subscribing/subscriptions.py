@@ -7,10 +7,11 @@ Must not know: who is told, or how. Nothing here takes a lock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from ...broker.matching.subjects import fold
 from ...constants import KIB, MAX_SUBJECTS_PER_CALL
+from ...options import Overflow, OverflowName
 
 # The methods of the service, which tell what the texts are.
 NAME, PATTERN = "subscribe", "subscribeMatch"
@@ -80,3 +81,12 @@ def pieces(texts: list[str]) -> Iterator[list[str]]:
         size += width
     if piece:
         yield piece
+
+
+def given_options(
+    backlog: int | None, backlog_bytes: int | None, overflow: Overflow | OverflowName | None
+) -> dict[str, Any]:
+    """The options that were given, as the service takes them; it sets the bounds, so it judges them."""
+    name = Overflow.parse(overflow).value if overflow is not None else None
+    given = {"backlog": backlog, "backlog_bytes": backlog_bytes, "overflow": name}
+    return {key: value for key, value in given.items() if value is not None}
