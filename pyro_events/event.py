@@ -22,17 +22,20 @@ _YEAR_3000 = 32_503_680_000.0  # ctime would fail beyond what the platform can s
 
 
 class Event:
-    """Something that was published about a subject.
+    """Something that was published about a subject; what `Subscriber.event` is called with.
 
-    subject: str, spelled as it was published.
-    msg: the message. It is decoded when it is first looked at; raises PayloadError when it cannot be,
-        for example because its class is not registered in this program.
-    time: float, seconds since the epoch, when the service accepted it; all subjects and subscribers of
-        one publish see the same.
-    seq: int, 1 for the first event of this connection, then consecutive; 0 when it was not delivered by
-        a service.
-    missed: how many events for this subscriber were dropped just before this one; None when unknown.
-    payload: bytes, the encoded message.
+    Attributes:
+        subject: the name, spelled as it was published.
+        time: when the service accepted it, in seconds since the epoch; all subjects and subscribers of one
+            `publish` see the same.
+        seq: its number for this subscriber, from 1 for the first event of a connection, then consecutive; 0
+            when it was not delivered by a service.
+        missed: how many events for this subscriber were dropped just before this one; None when nobody knows.
+
+    Example:
+        >>> event = Event("STOCKQUOTE.SUN", ("SUN", 22.44))
+        >>> event.subject, event.msg, event.seq, event.missed
+        ('STOCKQUOTE.SUN', ('SUN', 22.44), 0, 0)
     """
 
     __slots__ = ("_msg", "_payload", "missed", "seq", "subject", "time")
@@ -52,7 +55,15 @@ class Event:
         seq: int = 0,
         missed: int | None = 0,
     ) -> None:
-        """An event of one's own making; time=None is now."""
+        """Make an event of your own; those that a subscriber is called with are made for it.
+
+        Args:
+            subject: the name.
+            msg: the message; None by default.
+            time: seconds since the epoch. Default None: now.
+            seq: its number; 0 by default.
+            missed: how many were dropped before it, 0 by default; None when nobody knows.
+        """
         self.subject = subject
         self._msg = msg
         self.time = clock.time() if time is None else time
@@ -63,7 +74,18 @@ class Event:
     def from_payload(
         cls, subject: str, time: float, seq: int, missed: int | None, payload: bytes | memoryview
     ) -> Event:
-        """An event whose message is still encoded. Nothing is checked: this is the hot path."""
+        """An event whose message is still encoded. Nothing is checked: this is the hot path.
+
+        Args:
+            subject: the name.
+            time: seconds since the epoch.
+            seq: its number.
+            missed: how many were dropped before it; None when nobody knows.
+            payload: the encoded message.
+
+        Returns:
+            The event.
+        """
         event = _new(cls)
         event.subject = subject
         event.time = time
@@ -76,7 +98,11 @@ class Event:
 
     @property
     def msg(self) -> Any:
-        """The message; setting it replaces the payload too."""
+        """The message. It is decoded when it is first looked at; setting it replaces the payload too.
+
+        Raises PayloadError when it cannot be decoded, for example because its class is not registered in this
+        program.
+        """
         msg = self._msg
         if msg is _UNREAD:
             # Two threads may both decode; then one result stays.
@@ -91,7 +117,10 @@ class Event:
 
     @property
     def payload(self) -> bytes:
-        """The encoded message. Raises UnsupportedTypeError for one of one's own that cannot be carried."""
+        """The encoded message, as bytes.
+
+        Raises UnsupportedTypeError for an event of your own whose message cannot be carried.
+        """
         payload = self._payload
         if type(payload) is memoryview:  # a large one stays where it was received until it is asked for
             payload = self._payload = bytes(payload)
@@ -100,13 +129,17 @@ class Event:
     def plain(self) -> Any:
         """The message, for a program that does not know all its classes: a tool that shows or records events.
 
-        Returns: what `msg` is, with an `Unknown(name, state)` in place of each instance whose class is not
-            known here or cannot be rebuilt, and of a numpy array where numpy is not installed.
+        Returns:
+            What `msg` is, with an `Unknown(name, state)` in place of each instance whose class is not known
+            here or cannot be rebuilt, and of a numpy array where numpy is not installed.
 
-        Raises: PayloadError for bytes that are no message; UnsupportedTypeError as `payload` does.
+        Raises:
+            PayloadError: the bytes are not an encoded message.
+            UnsupportedTypeError: as `payload` does.
 
-        Example: `Unknown('lab.Reading', {'sensor': 'T1'})` for a `Reading` that only its publisher has
-            registered
+        Example:
+            >>> Event("STOCKQUOTE.SUN", {"price": 22.44}).plain()
+            {'price': 22.44}
         """
         return decode_plain(self.payload)
 
@@ -153,7 +186,14 @@ class Event:
         return Event.from_payload, (self.subject, self.time, self.seq, self.missed, self.payload)
 
     def to_dict(self) -> dict[str, Any]:
-        """What crosses Pyro's own wire."""
+        """What crosses Pyro's own wire.
+
+        Returns:
+            A dict of plain data, from which `from_dict` makes the event again.
+
+        Raises:
+            UnsupportedTypeError: as `payload` does.
+        """
         return {
             "__class__": _NAME,
             "subject": self.subject,
@@ -167,7 +207,15 @@ class Event:
     def from_dict(cls, state: Mapping[str, Any]) -> Event:
         """The event of `to_dict`, checked.
 
-        Serpent makes a dict of the payload; a stock program may give `msg` instead. Raises PayloadError.
+        Args:
+            state: what `to_dict` returned. Serpent makes a dict of the payload, which is taken too; a stock
+                program may give `msg` in its place.
+
+        Returns:
+            The event.
+
+        Raises:
+            PayloadError: it is not the state of an event.
         """
         values: Any = map(state.get, ("subject", "time", "seq", "missed"))
         subject, time, seq, missed = values

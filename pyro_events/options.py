@@ -20,19 +20,40 @@ OverflowName = Literal["block", "drop-oldest", "drop-newest", "latest", "disconn
 
 
 class Overflow(enum.Enum):
-    """What happens to an event that finds its subscriber's backlog full."""
+    """What happens to an event that finds its subscriber's backlog full.
 
-    BLOCK = "block"  # it is kept, and its publisher is held up: nothing is lost
+    Each can also be given by its word, such as "drop-oldest".
+
+    Attributes:
+        BLOCK: the event is kept, and its publisher is held up: nothing is lost.
+        DROP_OLDEST: the event that has waited longest is dropped.
+        DROP_NEWEST: the event that has just come is dropped.
+        LATEST: of what waits, only the newest event of each subject is kept, full or not.
+        DISCONNECT: the subscriber is disconnected.
+
+    Example:
+        >>> [policy.value for policy in Overflow]
+        ['block', 'drop-oldest', 'drop-newest', 'latest', 'disconnect']
+    """
+
+    BLOCK = "block"
     DROP_OLDEST = "drop-oldest"
     DROP_NEWEST = "drop-newest"
-    LATEST = "latest"  # of what waits, only the newest event of each subject is kept, full or not
-    DISCONNECT = "disconnect"  # the subscriber is disconnected
+    LATEST = "latest"
+    DISCONNECT = "disconnect"
 
     @classmethod
     def parse(cls, value: object) -> Overflow:
-        """The policy named by `value`.
+        """The policy of that name.
 
-        Raises ValueError that lists the names.
+        Args:
+            value: a word such as "latest", or a policy.
+
+        Returns:
+            The policy.
+
+        Raises:
+            ValueError: there is no such policy; the text lists the words.
         """
         for policy in cls:
             if value is policy or value == policy.value:
@@ -63,10 +84,20 @@ def _checked_addresses(name: str, value: object) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class BacklogOptions:
-    """The bounds of one subscriber's backlog and what to do beyond them.
+    """The bounds of one subscriber's backlog, and what is done beyond them.
 
-    backlog: events. backlog_bytes: bytes of subjects and payloads, plus a constant for each event.
-    Raises ValueError on construction.
+    Args:
+        backlog: how many events may wait, at least 1; 100,000 by default.
+        backlog_bytes: how many bytes these may take, each event with its payload, subject and a constant;
+            64 MiB by default.
+        overflow: what happens to an event that finds the backlog full; `Overflow.BLOCK` by default.
+
+    Raises:
+        ValueError: a bound is not a whole number of at least 1, or there is no such policy.
+
+    Example:
+        >>> BacklogOptions(backlog=1000, overflow=Overflow.DROP_OLDEST).backlog_bytes
+        67108864
     """
 
     backlog: int = c.BACKLOG_EVENTS
@@ -79,11 +110,17 @@ class BacklogOptions:
         object.__setattr__(self, "overflow", Overflow.parse(self.overflow))
 
     def narrowed(self, wanted: Mapping[str, Any], current: BacklogOptions | None = None) -> BacklogOptions:
-        """The `current` options, or these, with those that a subscriber asked for.
+        """These options, narrowed by what a subscriber asks for.
 
-        A bound can be no wider than ours.
+        Args:
+            wanted: the options asked for, by name.
+            current: the options that hold so far for what is not asked for. Default None: these.
 
-        Raises ValueError for an unknown option, a bad value, or a bound wider than ours.
+        Returns:
+            The options for that subscriber.
+
+        Raises:
+            ValueError: an option is not known, a value cannot be, or a bound is wider than this one.
         """
         known = {field.name for field in fields(self)}
         for name, value in wanted.items():
@@ -102,14 +139,42 @@ class BacklogOptions:
 
 @dataclass(frozen=True)
 class ServiceOptions:
-    """What an event service may use, and how patient it is. Sizes in bytes, times in seconds.
+    """What an event service may use, and how patient it is. Sizes are in bytes, times in seconds.
 
-    max_connections: clients, and as many subscribers. max_per_host: of one host, of each; 0: half of them.
-    total_subscription_bytes, host_subscription_bytes: what the subscriptions of all, and those that one host
-    has made, may take in memory. max_subscriptions: names and patterns of one subscriber. max_programs: the
-    RE2 program sizes of its patterns together. allow_callback: hosts that it may connect to although the
-    subscribing call comes from another. allow_stock: hosts whose clients need not prove `ident`. Both are IP
-    addresses.
+    Args:
+        backlog: the bounds of each subscriber's backlog, which it can narrow for itself.
+        total_backlog_bytes: what the service may hold for others, all backlogs together; 1 GiB by default.
+        max_message: the largest message, 16 MiB by default and 256 MiB at most.
+        max_connections: clients at a time, and as many subscribers; 10,000 by default.
+        max_per_host: how many of each one host may have. Default 0: half of `max_connections`.
+        total_subscription_bytes: what all subscriptions may take in memory; 256 MiB by default.
+        host_subscription_bytes: what the subscriptions that one host has made may take; 64 MiB by default.
+        max_subscriptions: names and patterns of one subscriber; 10,000 by default.
+        max_programs: sizes of the RE2 programs of one subscriber's patterns together; 20,000 by default.
+        delivery_deadline: how long a full backlog may hold up a publisher without one acknowledgement, before
+            its subscriber is disconnected; 10 s by default.
+        block_suspension: how long a subscriber disconnected for that has "drop-oldest" in place of "block";
+            60 s by default.
+        first_contact: how long after subscribing a program may begin to listen; 60 s by default.
+        linger: how long a subscriber without subscriptions stays connected; 5 s by default.
+        drain: how long a service that ends goes on delivering; 10 s by default.
+        handshake_timeout: how long a client may take to connect, TLS included; 2 s by default.
+        frame_timeout: how long a message may take once it has begun; 30 s by default.
+        heartbeat: after how long an idle subscriber is asked for a sign of life; 15 s by default.
+        heartbeat_answer: how long each of three such questions waits for the answer; 5 s by default.
+        allow_callback: IP addresses of hosts that the service may connect to although the subscribing call
+            comes from another host; none by default.
+        allow_stock: IP addresses of hosts whose clients need not prove `ident`; none by default.
+
+    Raises:
+        TypeError: `backlog` is something else than BacklogOptions.
+        ValueError: a number is out of its range, or an address is not an IP address.
+
+    Example:
+        >>> options = ServiceOptions(max_message=64 * 1024 * 1024, backlog=BacklogOptions(backlog=1000))
+        >>> with EventServiceStarter(port=0, use_ns=False, options=options) as es:
+        ...     print(es.uri)
+        PYRO:Pyro.EventService@localhost:...
     """
 
     backlog: BacklogOptions = BacklogOptions()

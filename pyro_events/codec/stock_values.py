@@ -27,14 +27,15 @@ class ClassTagged:
 
 class Unknown:
     """Stands for an instance whose class is not known in this program, or cannot be rebuilt; see
-    `Event.plain`.
+    `Event.plain`. Two are equal when name and state are.
 
     Attributes:
-        name: str, what the publisher calls the class.
+        name: what the publisher calls the class.
         state: the instance's state: a dict of its fields or attributes, or what its `__getstate__` returned.
 
-    Two are equal when name and state are. Example: `Unknown('lab.Reading', {'sensor': 'T1', 'kelvin':
-    300.0})`
+    Example:
+        >>> Unknown("lab.Reading", {"sensor": "T1", "kelvin": 300.0}).state["kelvin"]
+        300.0
     """
 
     __slots__ = ("name", "state")
@@ -43,6 +44,12 @@ class Unknown:
     state: Any
 
     def __init__(self, name: str, state: Any) -> None:
+        """Make one, as `Event.plain` does.
+
+        Args:
+            name: what the publisher calls the class.
+            state: the instance's state.
+        """
         self.name = name
         self.state = state
 

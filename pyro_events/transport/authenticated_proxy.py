@@ -34,6 +34,12 @@ class IdentProxy(Proxy):
 
     Sent to another program by Pyro5, or logged, it is an ordinary proxy and carries nothing of it. A copy
     proves as much as the original. One that was pickled carries nothing, and refuses to connect.
+
+    Example:
+        >>> with EventServiceStarter(port=0, use_ns=False, ident="secret") as guarded:
+        ...     with IdentProxy(guarded.uri, "secret") as es:
+        ...         es.publish("STOCKQUOTE.SUN", 22.44)
+        0
     """
 
     # On the class as well, because a proxy that was unpickled has none. It must not connect then: it
@@ -43,9 +49,15 @@ class IdentProxy(Proxy):
     _introduction: ClientHandshake | None = None
 
     def __init__(self, uri: Any, ident: Ident) -> None:
-        """uri: a PYRO URI. ident: the passphrase.
+        """Make a proxy. It connects with its first call, which may raise AccessDeniedError.
 
-        Raises TypeError or ValueError. Connecting raises AccessDeniedError beside Pyro5's errors.
+        Args:
+            uri: a Pyro URI that says where the object is, as text or as Pyro5's URI.
+            ident: the passphrase.
+
+        Raises:
+            TypeError, ValueError: the passphrase is not text, or empty.
+            ValueError: the URI has to be looked up first.
         """
         ident = sealed(ident)
         parsed = Pyro5.core.URI(uri)
@@ -108,12 +120,26 @@ class IdentProxy(Proxy):
 
 
 def locate_ns(ident: Ident = None, host: str | None = None, port: int | None = None) -> Proxy:
-    """A connected proxy for the name server, as Pyro5 finds one; with `ident` for one that is guarded by it.
+    """A connected proxy for the name server, found as Pyro5 finds one.
 
-    host, port: None stands for Pyro5's settings NS_HOST and NS_PORT. With ident nothing is broadcast,
-    because anybody may answer that.
+    Args:
+        ident: the passphrase that the name server demands; with one, nothing is broadcast, because anybody
+            may answer that. Default None: it demands none.
+        host: where it is. Default None: Pyro5's setting NS_HOST.
+        port: its port. Default None: Pyro5's setting NS_PORT.
 
-    Raises ServiceNotFoundError (a NamingError), AccessDeniedError, TypeError or ValueError.
+    Returns:
+        The proxy, which belongs to the calling thread. Use it in a `with` statement, or release it.
+
+    Raises:
+        ServiceNotFoundError: there is no name server (a NamingError).
+        AccessDeniedError: the passphrase is missing or wrong.
+        TypeError, ValueError: an argument is not one of the above.
+
+    Example:
+        >>> with locate_ns() as names:
+        ...     print(names.lookup(EVENTSERVER_NAME))
+        PYRO:Pyro.EventService@...
     """
     ident = sealed(ident)
     identity = identity_of(ident)

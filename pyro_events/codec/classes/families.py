@@ -23,17 +23,23 @@ def register_classes(
             or an iterable of classes. Of a module, classes that need `to_dict` and `from_dict` are left
             out, and so are those that `register_class` has registered, with the name and the converters
             that they have.
-        prefix: str, stands in place of the module in the names, where publisher and subscriber import the
-            classes from different modules: with "lab" the class `Reading` is called "lab.Reading". Default:
-            the module.
+        prefix: stands in place of the module in the names, where publisher and subscriber import the classes
+            from different modules: with "lab" the class `Reading` is called "lab.Reading". Default None: the
+            module.
 
-    Returns: the classes that were registered, as a tuple.
+    Returns:
+        The classes that were registered.
 
-    Raises: TypeError when `family` or `prefix` is something else, or one of the classes given needs
-        `to_dict` and `from_dict`; ValueError when a name is taken by another class. Then none was registered.
+    Raises:
+        TypeError: `family` or `prefix` is something else, or one of the classes given needs `to_dict` and
+            `from_dict`. As with the next, none was registered then.
+        ValueError: another class has one of the names.
 
     Example:
-        pyro_events.register_classes(readings, prefix="lab")
+        >>> class Reading: ...
+        >>> class Alarm: ...
+        >>> [cls.__name__ for cls in register_classes([Reading, Alarm], prefix="plant")]
+        ['Reading', 'Alarm']
     """
     if prefix is not None and (not isinstance(prefix, str) or not prefix):
         raise TypeError(f"prefix must be a non-empty str, not {prefix!r}")

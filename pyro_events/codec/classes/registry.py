@@ -107,20 +107,36 @@ def register_class(
     to_dict: Callable[[Any], State] | None = None,
     from_dict: Callable[[State], Any] | None = None,
 ) -> Any:
-    """Let instances of `cls` travel in messages; publisher and subscriber both call it.
+    """Let instances of a class travel in messages; publisher and subscriber both call it.
 
     Also a decorator, with or without arguments. Enums travel by the member's name (flags by their
     value), named tuples by their items, exceptions by `args` and attributes, dataclasses and other
     classes by their attributes (slots too). Neither `__init__` nor `__post_init__` is called on arrival;
-    a `__getstate__` or `__setstate__` that the class defines is. `to_dict(instance) -> dict` and
-    `from_dict(dict) -> instance` replace all of that; `from_dict` and `__setstate__` get data
-    from the network and should check it, and may be called more than once for one message.
-    A subclass is another class and needs its own call.
+    a `__getstate__` or `__setstate__` that the class defines is. `from_dict` and `__setstate__` get data from
+    the network and should check it, and may be called more than once for one message. A subclass is another
+    class and needs its own call.
 
-    name: what both sides call the class, by default its module and qualified name; give one when the
-    class is defined in the main program. Raises TypeError when `cls` is no class or one that needs
-    `to_dict` and `from_dict`; ValueError when the name is taken by another class or the type is
-    carried anyway.
+    Args:
+        cls: the class. Default None: what this returns is the decorator.
+        name: what both sides call the class; give one when the class is defined in the main program. Default
+            None: its module and qualified name.
+        to_dict: `to_dict(instance)` returns the instance's state as a dict. Default None: as above.
+        from_dict: `from_dict(state)` returns an instance with such a state. Default None: as above.
+
+    Returns:
+        The class, as it was given; without one, a decorator.
+
+    Raises:
+        TypeError: `cls` is not a class, or one that needs `to_dict` and `from_dict`.
+        ValueError: another class has the name, or instances of the class are carried anyway.
+
+    Example:
+        >>> @register_class(name="oven.Reading")
+        ... class Reading:
+        ...     def __init__(self, kelvin):
+        ...         self.kelvin = kelvin
+        >>> market.publish("LAB.OVEN", Reading(300.0))
+        0
     """
     if cls is None:
         return lambda decorated: register_class(decorated, name=name, to_dict=to_dict, from_dict=from_dict)
