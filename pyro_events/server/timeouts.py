@@ -22,10 +22,18 @@ from .subscribers.slow_subscribers import SlowSubscribers
 
 log = get_logger("pyro_events.engine")
 
-# How often deadlines are looked at, in seconds; by default the shortest of them is two seconds.
-_TICK = 0.25
-# How often idle links are looked at; by default the heartbeat's own times are longer.
-_BEAT = 1.0
+# Seconds between two looks at the deadlines, and between two looks at idle links: at most and at least.
+_MOST_TICK, _MOST_BEAT, _LEAST = 0.25, 1.0, 0.01
+
+
+def check_intervals(options: ServiceOptions) -> tuple[float, float]:
+    """Seconds between two looks at the deadlines, and between two looks at idle links.
+
+    Where the times that are looked after are short, for a small part of the shortest.
+    """
+    deadline = min(options.delivery_deadline, options.linger, options.frame_timeout)
+    idle = min(options.heartbeat, options.heartbeat_answer, options.block_suspension)
+    return max(_LEAST, min(_MOST_TICK, deadline / 8)), max(_LEAST, min(_MOST_BEAT, idle / 4))
 
 
 class Timeouts:
@@ -52,9 +60,10 @@ class Timeouts:
         self._unfinished: dict[Connection, float] = {}
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
+        self._intervals = check_intervals(options)
         self._timers = [
-            self._loop.call_later(_TICK, self._tick),
-            self._loop.call_later(_BEAT, self._beat),
+            self._loop.call_later(self._intervals[0], self._tick),
+            self._loop.call_later(self._intervals[1], self._beat),
         ]
 
     def stop(self) -> None:
@@ -70,7 +79,7 @@ class Timeouts:
             self._unfinished.pop(connection, None)
 
     def _tick(self) -> None:
-        self._timers[0] = self._loop.call_later(_TICK, self._tick)
+        self._timers[0] = self._loop.call_later(self._intervals[0], self._tick)
         self.check(self._time())
 
     def check(self, now: float) -> None:
@@ -190,7 +199,7 @@ class Timeouts:
             self._deliveries.disconnect_unresponsive(delivery, Loss.DEADLINE, explanation)
 
     def _beat(self) -> None:
-        self._timers[1] = self._loop.call_later(_BEAT, self._beat)
+        self._timers[1] = self._loop.call_later(self._intervals[1], self._beat)
         for delivery in list(self._deliveries.table.values()):
             if not delivery.heartbeat():
                 explanation = f"left {c.HEARTBEAT_TRIES} heartbeats unanswered"

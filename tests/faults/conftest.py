@@ -14,8 +14,8 @@ import pytest
 
 from resilience.scenario import Scenario
 
-# A service that finds a silent subscriber within a second.
-QUICK: dict[str, Any] = {"heartbeat": 0.25, "heartbeat_answer": 0.25, "delivery_deadline": 1.0, "linger": 0.5}
+# A service that finds a silent subscriber within five seconds.
+QUICK: dict[str, Any] = {"heartbeat": 1.0, "heartbeat_answer": 1.0, "delivery_deadline": 1.0, "linger": 0.5}
 
 
 @pytest.fixture

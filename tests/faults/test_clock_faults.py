@@ -59,7 +59,7 @@ def drift(clock: Clock, rate: float) -> None:
 def test_a_wrong_clock_changes_time_stamps_only(clock: Clock, fault: Callable[[Clock], None]) -> None:
     """Heartbeats of a quarter second and a deadline of one do not see it."""
     with (
-        running(heartbeat=0.25, heartbeat_answer=0.25, delivery_deadline=1.0) as service,
+        running(heartbeat=0.5, heartbeat_answer=0.5, delivery_deadline=1.0) as service,
         collecting(service.uri, "A") as collector,
         Publisher(es_uri=service.uri) as publisher,
     ):

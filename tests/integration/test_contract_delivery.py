@@ -333,10 +333,8 @@ def test_c18_a_slow_subscriber_is_logged_once_per_episode(
     service: EventServiceStarter,
     publisher: Publisher,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A display with a backlog of one behind a camera, whose backlog is full again and again."""
-    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.05)
 
     def lines(text: str) -> int:
         return sum(text in record.getMessage() for record in caplog.records)

@@ -220,13 +220,13 @@ def test_c16_a_subscriber_that_leaves_frees_its_publishers(service: EventService
 
 def test_c16_and_c17_what_is_taken_into_flight_makes_room_at_once() -> None:
     """A slow handler is not to blame for a backlog that is not full any more."""
-    with running(backlog=2, delivery_deadline=0.4) as service, fake_subscriber() as subscriber:
+    with running(backlog=2, delivery_deadline=1.0) as service, fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
         held = holding(service, 1, 3)
         eventually(lambda: backlog(service, subscriber) == 3)
         subscriber.greet()  # two are sent, and none is acknowledged
         assert held.result() == [1, 1, 1]
-        Flag().wait(0.8)
+        Flag().wait(1.5)
         assert subscriber.messages(3) == [1, 2, 3]
         held = holding(service, 4, 20)
         assert subscriber.messages(17) == list(range(4, 21))
@@ -366,7 +366,7 @@ def test_c17_during_first_contact_too() -> None:
 
 def test_c17_one_that_acknowledges_now_and_then_stays() -> None:
     """It is held to the time between two acknowledgements, not to the time that a publisher waits."""
-    with running(backlog=80, delivery_deadline=1.0) as service, fake_subscriber() as subscriber:
+    with running(backlog=80, delivery_deadline=2.0) as service, fake_subscriber() as subscriber:
         engaged(service, subscriber)
         holding(service, 1, 80).result()
         began = time.monotonic()
@@ -376,7 +376,7 @@ def test_c17_one_that_acknowledges_now_and_then_stays() -> None:
             Flag().wait(0.3)  # a slow handler
             subscriber.answer()
             got += [decode(row[4]) for row in subscriber.batch()]
-        assert time.monotonic() - began > 1.0
+        assert time.monotonic() - began > 2.0
         assert held.result() == [1]
         subscriber.answer()
         got += subscriber.messages(81 - got[-1])
@@ -428,12 +428,11 @@ def test_c17_a_connection_that_breaks_ends_it_at_once(
 
 
 def test_c17_an_idle_one_that_leaves_heartbeats_unanswered_is_disconnected(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.05)
     with (
         caplog.at_level("INFO", "pyro_events"),
-        running(heartbeat=0.2, heartbeat_answer=0.1) as service,
+        running(heartbeat=0.3, heartbeat_answer=0.4) as service,
         fake_subscriber("dumb") as dumb,
         fake_subscriber("alive") as alive,
         collecting(service.uri, "A") as ours,
@@ -462,7 +461,6 @@ def test_c27_one_that_was_given_up_is_looked_for_if_it_can_come_back(
     monkeypatch: pytest.MonkeyPatch, method: str, comes: bool
 ) -> None:
     """Its line may be cut; a plain object, without our base class, would not know what to do."""
-    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.05)
     monkeypatch.setattr("pyro_events.server.subscribers.reconnect_hint.KNOCK_EVERY", 0.05)
     with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
@@ -476,8 +474,7 @@ def test_c27_one_that_was_given_up_is_looked_for_if_it_can_come_back(
             assert not subscriber.connected()
 
 
-def test_c17_one_that_is_busy_is_not_asked_for_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.05)
+def test_c17_one_that_is_busy_is_not_asked_for_heartbeats() -> None:
     with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
         engaged(service, subscriber)
         Flag().wait(0.8)  # its handler takes eight times as long
@@ -488,7 +485,7 @@ def test_c17_one_that_is_busy_is_not_asked_for_heartbeats(monkeypatch: pytest.Mo
 @pytest.fixture
 def scarce() -> Iterator[EventServiceStarter]:
     """A service that may hold 10,000 bytes in all."""
-    with running(total_backlog_bytes=10_000, delivery_deadline=0.6) as starter:
+    with running(total_backlog_bytes=10_000, delivery_deadline=1.5) as starter:
         yield starter
 
 
@@ -610,8 +607,7 @@ def test_c40a_one_that_held_publishers_up_cannot_do_so_again_at_once(
         eventually(lambda: "has drop-oldest in place of block for 60 s" in caplog.text)
 
 
-def test_c40a_the_right_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.05)
+def test_c40a_the_right_comes_back() -> None:
     with (
         running(backlog=5, delivery_deadline=0.4, block_suspension=1.0) as service,
         fake_subscriber() as subscriber,
@@ -632,7 +628,7 @@ def test_c17_one_that_only_now_got_something_to_do_is_not_to_blame(scarce: Event
         with Publisher(es_uri=scarce.uri) as publisher:
             held = in_background(lambda: [publisher.publish("A", bytes(3_000)) for _ in range(4)])
             eventually(lambda: statistics(scarce.uri)["backlog_bytes"] > 10_000)
-            Flag().wait(0.3)  # half of the deadline
+            Flag().wait(0.75)  # half of the deadline
             with Publisher(es_uri=scarce.uri) as other:
                 late = in_background(lambda: other.publish("B", 1))
                 assert len(busy.batch()) == 1

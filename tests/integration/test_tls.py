@@ -48,7 +48,7 @@ from pyro_events.transport.tls import server_contexts
 pytestmark = needs_openssl
 
 PROGRAMS = Path(__file__).parent / "programs"
-PATIENCE = 0.5
+PATIENCE = 1.0
 
 
 on_both_loops = pytest.mark.parametrize("make_loop", [event_loop.new_event_loop, asyncio.new_event_loop])
@@ -268,12 +268,12 @@ def test_whoever_is_silent_in_the_handshake_delays_nobody(service: EventServiceS
         silent = [stack.enter_context(plain_connection(service.uri)) for _ in range(100)]
         for number, sock in enumerate(silent):
             sock.sendall(CLIENT_HELLO[: number * len(CLIENT_HELLO) // 100])
-        assert_healthy(service.uri, within=PATIENCE * 20)  # a fifth of what all of them could take
+        assert_healthy(service.uri, within=PATIENCE * 10)  # a fifth of what all of them could take
         for sock in silent:
             with contextlib.suppress(ConnectionError):
                 while sock.recv(65536):
                     pass
-        assert time.monotonic() - began < PATIENCE * 20
+        assert time.monotonic() - began < PATIENCE * 10
     eventually(lambda: statistics_over_tls(service.uri)["connections"] == 1)
 
 
@@ -322,7 +322,7 @@ def test_whoever_is_silent_towards_a_subscriber_delays_nobody(
             subscriber.subscribe("A")
             publisher.publish("A", 1)
             subscriber.wait(1)
-            assert time.monotonic() - began < PATIENCE * 20  # one after the other they take 25 s
+            assert time.monotonic() - began < PATIENCE * 10  # one after the other they take 50 s
             for sock in silent:
                 with contextlib.suppress(ConnectionError):
                     while sock.recv(65536):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from pyro_events.broker.accounting import Loss, TotalBytes, queued_event
 from pyro_events.broker.backlog import Backlog
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes
-from pyro_events.server.timeouts import Timeouts
+from pyro_events.server.timeouts import Timeouts, check_intervals
 
 OPTIONS = ServiceOptions(delivery_deadline=10, linger=5, frame_timeout=30, total_backlog_bytes=1000)
 
@@ -65,7 +66,7 @@ class FakeDelivery:
 class Limits:
     """What the timeouts look at. begin: the loop's time when they were made."""
 
-    def __init__(self, *deliveries: FakeDelivery) -> None:
+    def __init__(self, *deliveries: FakeDelivery, options: ServiceOptions = OPTIONS) -> None:
         self.broker: Any = SimpleNamespace(
             backlog_bytes=0, most_bytes=OPTIONS.total_backlog_bytes, relieved=False
         )
@@ -80,7 +81,7 @@ class Limits:
         self.enough = 1  # so many must go until publishers go on
         self.connections: Any = set()
         self.begin = asyncio.get_running_loop().time()
-        self.timeouts: Any = Timeouts(OPTIONS, self.broker, self.holding, self.deliveries, self.connections)
+        self.timeouts: Any = Timeouts(options, self.broker, self.holding, self.deliveries, self.connections)
 
     def _give_up(self, delivery: Any, reason: Loss, explanation: str) -> None:
         delivery.given_up.append(reason)
@@ -321,17 +322,28 @@ def test_a_full_total_that_nobody_is_to_blame_for_ends_nobody() -> None:
     in_a_loop(work)
 
 
-def test_they_look_again_and_again_until_they_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyro_events.server.timeouts._TICK", 0.001)
-    monkeypatch.setattr("pyro_events.server.timeouts._BEAT", 0.001)
+@pytest.mark.parametrize(
+    ("times", "intervals"),
+    [
+        ({}, (0.25, 1.0)),
+        ({"delivery_deadline": 0.8, "heartbeat_answer": 0.4}, (0.1, 0.1)),
+        ({"linger": 0.4, "heartbeat": 0.8}, (0.05, 0.2)),
+        ({"frame_timeout": 1.6, "block_suspension": 2.0}, (0.2, 0.5)),
+        ({"linger": 0.0001, "heartbeat": 0.0001}, (0.01, 0.01)),
+    ],
+)
+def test_short_times_are_looked_after_often(times: dict[str, float], intervals: tuple[float, float]) -> None:
+    assert check_intervals(ServiceOptions(**times)) == pytest.approx(intervals)
 
+
+def test_they_look_again_and_again_until_they_are_stopped() -> None:
     async def work() -> None:
         loop = asyncio.get_running_loop()
         looked: asyncio.Future[None] = loop.create_future()
         active, silent = FakeDelivery(), FakeDelivery(alive=False)
         late, client = FakeDelivery(), FakeConnection()
         waiting = FakeConnection(held=2 * OPTIONS.total_backlog_bytes)  # for the pool, so nothing is held up
-        limits = Limits(active, silent)
+        limits = Limits(active, silent, options=replace(OPTIONS, linger=0.01, heartbeat=0.01))
         limits.connections.update({client, waiting})
         limits.deliveries.lingering[late] = 0.0
 
