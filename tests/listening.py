@@ -13,6 +13,7 @@ from typing import Any
 from waiting import eventually
 
 from pyro_events import Event, Subscriber
+from pyro_events.client.reconnect.times import ReconnectTimes
 
 
 class Collector(Subscriber):
@@ -38,6 +39,12 @@ class Collector(Subscriber):
         """The events, when at least `count` have come."""
         eventually(lambda: len(self.events) >= count, timeout, f"{count} events, there are {self.events}")
         return list(self.events)
+
+
+def set_times(subscriber: Subscriber, **times: float) -> None:
+    """Have it reconnect by other times than the usual ones; as for ReconnectTimes, in seconds."""
+    reconnection = subscriber._Subscriber__receiver.reconnection  # type: ignore[attr-defined]
+    reconnection.times = ReconnectTimes(**times)  # type: ignore[arg-type]
 
 
 @contextmanager

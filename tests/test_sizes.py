@@ -23,7 +23,6 @@ LONG_MODULES = {
     "broker/broker.py",
     "broker/matching/pattern_syntax.py",
     "client/connection/connection.py",
-    "client/reconnect/reconnector.py",
     "server/clients/connection.py",
     "server/engine.py",
     "server/net/tls_layer.py",

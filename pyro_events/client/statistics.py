@@ -56,6 +56,8 @@ class SubscriberStatistics:
         connected: whether there is a connection to the service now.
         address: where the service is or was last, as "host:port"; None before the first connection.
         name: what the service calls this client.
+        unreachable: why the service does not reach this subscriber, in its words, when it has not for
+            three seconds; None when it does.
 
     Example:
         >>> with Subscriber() as ticker:
@@ -74,6 +76,7 @@ class SubscriberStatistics:
     connected: bool
     address: str | None
     name: str
+    unreachable: str | None = None
 
 
 @dataclass(frozen=True)

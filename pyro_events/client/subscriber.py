@@ -247,6 +247,15 @@ class Subscriber(Pyro3Names):
         self.__receiver.listen_in_background(lambda: type(self).listen(self))
         return self
 
+    def wait_until_connected(self, timeout: float | None = None) -> bool:
+        """Wait until the service reaches this subscriber; returns whether it does.
+
+        It connects when there is a subscription, and is answered while `listen` runs, or the daemon's request
+        loop. timeout: how long to wait, in seconds; None: until it does, or `close`. If it does not,
+        `statistics().unreachable` says why.
+        """
+        return self.__receiver.wait_until_connected(timeout)
+
     def abort(self) -> None:
         """End `listen`: no further event starts, and what is being handled is not waited for.
 

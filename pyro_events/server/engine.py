@@ -290,9 +290,13 @@ class Engine:
             self._release(backlog)
         self._look_at_total()
 
-    def ended(self, delivery: Delivery, reason: Loss) -> None:
+    def greeted(self, delivery: Delivery) -> None:
+        """A subscriber has been reached: it knows by now why it had been disconnected."""
+        self.deliveries.departures.forget(delivery.backlog.subscriber)
+
+    def ended(self, delivery: Delivery, reason: Loss, why: str) -> None:
         """A link is closed: its subscriber is forgotten, and nobody waits for it any more."""
-        self.deliveries.remove(delivery, reason)
+        self.deliveries.remove(delivery, reason, why)
         self._release(delivery.backlog)
         self._look_at_total()
 

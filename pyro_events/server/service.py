@@ -75,9 +75,13 @@ class EventService:
         """
         return int(self._call("unsubscribe", subjects, subscriber))
 
-    def statistics(self) -> dict[str, Any]:
-        """What the service has done so far, and each of its subscribers."""
-        snapshot: dict[str, Any] = self._call("statistics")
+    def statistics(self, options: Any = None) -> dict[str, Any]:
+        """What the service has done so far, and each of its subscribers.
+
+        options: {"subscriber": a proxy} asks for one subscriber's `subscriptions`, -1 if it is not known
+        here, the `state` of its link, and `why` it gets no events or was disconnected.
+        """
+        snapshot: dict[str, Any] = self._call("statistics", options)
         return snapshot
 
     def _call(self, name: str, *arguments: Any) -> Any:

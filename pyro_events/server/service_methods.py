@@ -118,9 +118,16 @@ class ServiceMethods:
         names = names_of(subscriber, caller, self._engine.options.allow_callback)
         return self._engine.deliveries.unsubscribe(caller, names, subjects)
 
-    def statistics(self, caller: Caller) -> dict[str, Any] | DeferredResult:
+    def statistics(self, caller: Caller, options: Any = None) -> dict[str, Any] | DeferredResult:
         """What `BrokerStatistics` says, as a dictionary, with the number of connected clients, and the
-        name and host of those that have a name."""
+        name and host of those that have a name.
+
+        options: {"subscriber": a proxy or URI} asks how that subscriber stands: see deliveries.Standing.
+        """
+        if options is not None:
+            subscriber = _only_subscriber(options)
+            names = names_of(subscriber, caller, self._engine.options.allow_callback)
+            return self._engine.deliveries.standing(caller, names)._asdict()
         if len(self._engine.deliveries.table) <= _FEW:
             return self._described(self._engine.statistics())
         return self._engine.statistics_in_turns(caller.host, self._described)
@@ -145,6 +152,15 @@ def _entries(subjects: list[str], payload: Payload) -> list[Entry]:
     if len(subjects) * len(payload) <= MIB:
         return [(subjects, payload)]
     return [((subject,), payload) for subject in subjects]
+
+
+def _only_subscriber(options: Any) -> Any:
+    """The subscriber that is asked about. Raises TypeError or ValueError."""
+    if not isinstance(options, Mapping):
+        raise TypeError(f"the options of statistics must be a dictionary, not {type(options).__name__}")
+    if set(options) != {"subscriber"}:
+        raise ValueError(f"statistics has the option 'subscriber', not {sorted(map(str, options))}")
+    return options["subscriber"]
 
 
 def _pair(entry: Any) -> tuple[Any, Any]:

@@ -33,6 +33,7 @@ from .frames import (
     write_frame,
     write_header,
 )
+from .greeting_notes import NO_NOTES, GreetingNotes
 from .message_bound import MAX_MESSAGE_KEY
 from .msgpack_pool import pack
 
@@ -53,9 +54,12 @@ GREETING_LIMITS: Final = FrameLimits(types=frozenset({CONNECT_OK, CONNECT_FAIL})
 ANSWER_LIMITS: Final = FrameLimits(types=frozenset({RESULT, PING}), size=MAX_HANDSHAKE_REPLY)
 
 
-def write_connect(object_id: str, handshake: Any, max_message: int | None = None) -> bytes:
+def write_connect(
+    object_id: str, handshake: Any, max_message: int | None = None, notes: GreetingNotes = NO_NOTES
+) -> bytes:
     """The frame that greets a subscriber's daemon. max_message: bytes that a message may take."""
     hello = {"handshake": handshake, "object": object_id}
+    notes.write(hello)
     if max_message is not None:
         hello[MAX_MESSAGE_KEY] = max_message
     return write_frame(CONNECT, 0, MSGPACK, 0, pack(hello))

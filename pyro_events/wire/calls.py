@@ -33,6 +33,7 @@ from .frames import (
     Frame,
     write_frame,
 )
+from .greeting_notes import NO_NOTES, GreetingNotes, read_greeting_notes
 from .message_bound import MAX_MESSAGE_KEY, announced_max_message
 from .msgpack_pool import pack
 
@@ -56,12 +57,13 @@ class Call(NamedTuple):
 
 class Hello(NamedTuple):
     """What a client says first: its handshake data, the object that it wants, and perhaps its name, which is
-    not checked yet. A service that greets a subscriber says how large its messages may be."""
+    not checked yet. A service that greets a subscriber says how large its messages may be, and has notes."""
 
     handshake: Any
     object_id: str
     name: Any = None
     max_message: int | None = None
+    notes: GreetingNotes = NO_NOTES
 
 
 def read_hello(frame: Frame) -> Hello:
@@ -69,7 +71,8 @@ def read_hello(frame: Frame) -> Hello:
     data = read_plain(frame.serializer_id, frame.payload)
     if not isinstance(data, dict) or not isinstance(data.get("object"), str):
         raise Pyro5.errors.SerializeError("a handshake must name the object that it is for")
-    return Hello(data.get("handshake"), data["object"], data.get(NAME_KEY), announced_max_message(data))
+    bound, notes = announced_max_message(data), read_greeting_notes(data)
+    return Hello(data.get("handshake"), data["object"], data.get(NAME_KEY), bound, notes)
 
 
 def read_call(frame: Frame) -> Call:

@@ -45,6 +45,7 @@ from pyro_events.wire.frames import (
     FrameReader,
     write_frame,
 )
+from pyro_events.wire.greeting_notes import GreetingNotes
 
 ANSWERS = FrameLimits(types=frozenset({CONNECT_OK, CONNECT_FAIL, RESULT, PING}), size=MIB)
 
@@ -148,7 +149,7 @@ class Home:
     def is_at(self, address: str) -> bool:
         return address == self.service
 
-    def connected(self, connection: object) -> bool:
+    def connected(self, connection: object, notes: GreetingNotes) -> bool:
         return False
 
     def left(self, connection: object) -> None:

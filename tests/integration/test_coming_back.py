@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from contract import running
+from contract import books, running
 from fake_service import fake_service
-from listening import Collector, collecting, listening
+from listening import Collector, collecting, listening, set_times
 from processes import Process, Spawner
 from Pyro5.api import config
 from waiting import eventually
@@ -21,7 +21,10 @@ from waiting import eventually
 from pyro_events import Event, EventServiceStarter, OutcomeUnknownError, Publisher, Subscriber
 from pyro_events.client.connection import connection as connection_module
 from pyro_events.client.connection.connection import Connection
-from pyro_events.client.reconnect import heartbeat, reconnect_queue, reconnector
+from pyro_events.client.reconnect import reconnect_queue
+from pyro_events.client.reconnect.reconnection import Reconnection
+from pyro_events.client.reconnect.state import Stage
+from pyro_events.client.reconnect.times import ReconnectTimes
 
 LOOPBACK = "127.0.0.1"
 # What is promised, from the moment at which it is possible; this machine may be busy with other things.
@@ -59,7 +62,11 @@ def back_after(uri: str | None, collectors: list[Collector], subject: str, ident
 
 def connected(*collectors: Subscriber) -> bool:
     """Whether the service has connected to all of them, and shaken hands."""
-    return all(one._Subscriber__receiver.reconnector._connections for one in collectors)  # type: ignore[attr-defined]
+    return all(reconnection(one).connected for one in collectors)
+
+
+def reconnection(subscriber: Subscriber) -> Reconnection:
+    return subscriber._Subscriber__receiver.reconnection  # type: ignore[attr-defined, no-any-return]
 
 
 def first_after(collector: Collector) -> Event:
@@ -131,7 +138,7 @@ def test_a_service_that_ended_in_order_is_found_again(free_port: Callable[[], in
         collector.subscribe("A")
     # It ended before `listen` began, so that nothing of it is left but the subscriptions.
     with listening(collector), EventServiceStarter(LOOPBACK, port, use_ns=False):
-        assert back_after(uri, [collector], "A") < PROMISED + reconnector.ARRIVAL
+        assert back_after(uri, [collector], "A") < PROMISED + ReconnectTimes().arrival
 
 
 def test_only_the_connection_to_the_subscriber_breaks() -> None:
@@ -205,7 +212,7 @@ def test_many_subscribers_of_one_program_come_back_a_few_at_once(
         eventually(lambda: len(attempts) >= reconnect_queue.AT_ONCE + 3)
         start(spawn, port, "-N")
         eventually(lambda: connected(*collectors), 15)
-        tries = reconnect_queue.AT_ONCE + 4 + (time.monotonic() - lost) / (reconnect_queue.MOST_DELAY / 4)
+        tries = reconnect_queue.AT_ONCE + 4 + (time.monotonic() - lost) / (ReconnectTimes().most_delay / 4)
         assert most <= reconnect_queue.AT_ONCE
         assert many <= len(attempts) <= many + 2 * tries
         back_after(uri, collectors, "A")
@@ -256,6 +263,81 @@ def test_a_hook_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert "on_reconnect() failed" in caplog.text and "no wish to come back" in caplog.text
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_a_hook_that_ends_its_thread_is_logged_too(
+    caplog: pytest.LogCaptureFixture, kind: type[BaseException]
+) -> None:
+    """And the connection goes on, as it does after such an exception in `event`."""
+
+    class Exiting(Collector):
+        def on_reconnect(self, reason: str) -> None:
+            raise kind("the end")
+
+    with running() as es:
+        exiting = Exiting(es.uri)
+        with listening(exiting):
+            exiting.subscribe("A")
+            eventually(lambda: connected(exiting))
+            exiting.daemon.disconnect()
+            back_after(es.uri, [exiting], "A")
+    assert "on_reconnect() failed" in caplog.text and "the end" in caplog.text
+
+
+def test_what_is_unsubscribed_from_while_it_is_subscribed_again_does_not_come_back() -> None:
+    """The service connects when it knows the first of many subscriptions; the others are still being told."""
+    names = [f"{number:0>200}" for number in range(900)]
+
+    class Leaving(Collector):
+        def on_reconnect(self, reason: str) -> None:
+            self.unsubscribe(names)
+            super().on_reconnect(reason)
+
+    with running() as es:
+        leaving = Leaving(es.uri)
+        with listening(leaving):
+            leaving.subscribe(["A", *names])
+            eventually(lambda: connected(leaving))
+            leaving.daemon.disconnect()
+            eventually(lambda: leaving.reasons, 10)
+            eventually(lambda: reconnection(leaving).state.stage is Stage.NONE)
+            assert leaving.statistics().subscriptions == ("A",)
+            known = books(es.uri, leaving.statistics().uri)
+            assert known is not None and known["subscriptions"] == 1
+
+
+def test_what_waited_while_nothing_was_subscribed_is_known_to_be_lost() -> None:
+    """C18: the handler unsubscribes from its only subject when 20 events are queued, and the line breaks."""
+    go_on = threading.Event()
+
+    class Leaving(Collector):
+        def event(self, event: Event) -> None:
+            super().event(event)
+            if event.msg == 0:
+                self.unsubscribe("A")
+                go_on.wait(20)
+
+    with running() as es, Publisher(es_uri=es.uri) as publisher:
+        leaving = Leaving(es.uri)
+        with listening(leaving):
+            leaving.subscribe("A")
+            eventually(lambda: connected(leaving))
+            with publisher.pipeline() as fast:
+                for number in range(20):
+                    fast.publish("A", number)
+            leaving.wait(1)
+            eventually(lambda: not leaving.statistics().subscriptions)
+            leaving.daemon.disconnect()
+            go_on.set()
+            eventually(lambda: books(es.uri, leaving.statistics().uri) is None)
+            lost = 20 - leaving.statistics().handled
+            leaving.subscribe("A")
+            back_after(es.uri, [leaving], "A")
+            assert first_after(leaving).missed is None
+            (reason,) = leaving.reasons
+            assert "events that waited for it were lost" in reason
+            assert lost
+
+
 def test_closing_in_the_hook() -> None:
     class Closing(Collector):
         def on_reconnect(self, reason: str) -> None:
@@ -302,10 +384,11 @@ def test_nothing_is_tried_between_abort_and_listen(monkeypatch: pytest.MonkeyPat
 
 
 @contextlib.contextmanager
-def one_service_then_none() -> Iterator[tuple[Collector, Any]]:
+def one_service_then_none(**times: float) -> Iterator[tuple[Collector, Any]]:
     """A subscriber whose service was ours and is then silent."""
     with fake_service() as fake:
         collector = Collector(fake.uri)
+        set_times(collector, **times)
         connection = fake.next()
         answering = threading.Thread(target=answer, args=(connection,))
         answering.start()
@@ -325,11 +408,8 @@ def answer(connection: Any) -> None:
         connection.answer(seq, None)
 
 
-def test_a_service_that_vanished_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnector, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(heartbeat, "HEARTBEAT_ANSWER", 0.05)
-    monkeypatch.setattr(reconnector, "ARRIVAL", 60.0)
-    with one_service_then_none() as (collector, _):
+def test_a_service_that_vanished_without_a_word() -> None:
+    with one_service_then_none(heartbeat=0.1, answer=0.05, arrival=60.0) as (collector, _):
         host, _, port = collector.statistics().uri.rpartition("@")[2].rpartition(":")
         with socket.create_connection((host, int(port))) as service:
             greet(service, collector.statistics().uri)
@@ -341,7 +421,9 @@ def test_a_service_that_vanished_without_a_word(monkeypatch: pytest.MonkeyPatch)
 
 
 def looked_for(collector: Collector) -> bool:
-    return collector._Subscriber__receiver.reconnector._owing  # type: ignore[attr-defined, no-any-return]
+    """Whether as many questions have failed as it takes until the log says so."""
+    state, times = reconnection(collector).state, reconnection(collector).times
+    return state.questions >= times.tries
 
 
 def greet(sock: socket.socket, uri: str) -> None:
@@ -369,7 +451,7 @@ def test_closing_while_the_service_is_away_takes_no_time(free_port: Callable[[],
             collector.close()
             assert time.monotonic() - began < 1.0
             thread.join(10)
-    assert not [one for one in threading.enumerate() if one.name == "pyro_events-keeper"]
+    assert not [one for one in threading.enumerate() if one.name.startswith("pyro_events-reconnect")]
 
 
 def test_a_windows_loop_comes_back_too() -> None:
@@ -418,10 +500,10 @@ def test_a_service_that_was_frozen(
     port = free_port()
     uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
     process = start(spawn, port, "-N")
-    monkeypatch.setattr(reconnector, "HEARTBEAT", 0.2)
-    monkeypatch.setattr(heartbeat, "HEARTBEAT_ANSWER", 0.2)
     monkeypatch.setattr(connection_module, "CONNECT_TIMEOUT", 0.5)
-    with collecting(uri, "A") as collector:
+    with collecting(uri) as collector:
+        set_times(collector, heartbeat=0.2, answer=0.2)
+        collector.subscribe("A")
         eventually(lambda: connected(collector))
         process.send(signal.SIGSTOP)
         eventually(lambda: looked_for(collector))
@@ -433,14 +515,14 @@ def test_a_service_that_was_frozen(
 
 
 def test_a_service_that_was_frozen_for_a_moment_loses_nothing(
-    spawn: Spawner, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    spawn: Spawner, free_port: Callable[[], int]
 ) -> None:
     port = free_port()
     uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
     process = start(spawn, port, "-N")
-    monkeypatch.setattr(reconnector, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(heartbeat, "HEARTBEAT_ANSWER", 0.5)
-    with collecting(uri, "A") as collector:
+    with collecting(uri) as collector:
+        set_times(collector, heartbeat=0.1, answer=0.5)
+        collector.subscribe("A")
         eventually(lambda: connected(collector))
         process.send(signal.SIGSTOP)
         # It is asked in vain once, which costs the connection that asks.

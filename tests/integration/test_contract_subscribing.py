@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from contract import books, in_background, running, statistics, subscribe
 from fake_subscriber import fake_subscriber
-from listening import Collector, collecting, listening
+from listening import Collector, collecting, listening, set_times
 from log_lines import counted
 from Pyro5.api import Daemon, Proxy, expose
 from Pyro5.core import URI
@@ -516,12 +516,12 @@ def test_c12a_nobody_there_at_all_ends_the_subscription(
 
 
 def test_c12a_a_listen_that_starts_late_subscribes_again(
-    publisher: Publisher, service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, service: EventServiceStarter
 ) -> None:
     """With a short patience in place of the service's 60 s and the subscriber's 45 s."""
-    monkeypatch.setattr("pyro_events.client.subscribing.receiver.LATE", 0.1)
     with running(first_contact=0.3) as impatient, Publisher(es_uri=impatient.uri) as speaker:
         late = Collector(impatient.uri)
+        set_times(late, late=0.1)
         late.subscribe("A", backlog=7)
         late.subscribeMatch("^B")
         eventually(lambda: not statistics(impatient.uri)["subscribers"])
@@ -533,10 +533,10 @@ def test_c12a_a_listen_that_starts_late_subscribes_again(
 
 
 def test_c12a_a_listen_that_starts_late_takes_what_a_patient_service_has_kept(
-    publisher: Publisher, service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, service: EventServiceStarter
 ) -> None:
-    monkeypatch.setattr("pyro_events.client.subscribing.receiver.LATE", 0.0)
     late = Collector(service.uri)
+    set_times(late, late=0.0)
     late.subscribe("A")
     assert [publisher.publish("A", number) for number in range(3)] == [1, 1, 1]
     with listening(late):

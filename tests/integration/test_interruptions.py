@@ -248,7 +248,7 @@ def test_c23_close_and_abort_in_a_handler_end_listen(service: EventServiceStarte
     [
         lambda receiver: receiver.dispatcher.limits.lock,
         lambda receiver: receiver.remote._lock,
-        lambda receiver: receiver.reconnector._changed,
+        lambda receiver: receiver.reconnection._reconnector._lock,
         lambda receiver: receiver.daemon._lock,
         lambda receiver: receiver.daemon.transportServer._closing,
         lambda receiver: receiver.connection.current.sending,

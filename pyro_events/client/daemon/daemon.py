@@ -212,11 +212,11 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         if self._dispatcher is None:  # no subscriber uses this daemon: nobody will give it events
             self._dispatcher = Dispatcher(lambda: lambda event: None)
         workers = self._dispatcher.add(reader)
-        max_message = self._check.service_max_message(hello)
-        if workers is not None and max_message is not None:
-            connection.expect_batches(max_message)
+        said = self._check.service_hello(hello)
+        if workers is not None and said is not None:
+            connection.expect_batches(said.max_message)
             if self._check.listener is not None:
-                reader.gap = self._check.listener.connected(reader)
+                reader.gap = self._check.listener.connected(reader, said.notes)
         return workers
 
     def _greet(self, connection: GuardedConnection, host: str) -> Frame | None:

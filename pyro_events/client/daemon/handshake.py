@@ -8,7 +8,7 @@ an event.
 from __future__ import annotations
 
 import threading
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import Pyro5.errors
 
@@ -17,10 +17,21 @@ from ...log.background import get_logger
 from ...log.failures import Failures
 from ...wire import calls
 from ...wire.frames import MSGPACK, Frame
+from ...wire.greeting_notes import GreetingNotes
 from ...wire.passphrase import CallbackCheck, DeniedError
 from .guarded_connection import GuardedConnection
 
 log = get_logger("pyro_events.daemon")
+
+
+class ServiceHello(NamedTuple):
+    """What the service says first.
+
+    max_message: bytes of the largest message that may come over the connection. notes: for the subscriber.
+    """
+
+    max_message: int
+    notes: GreetingNotes
 
 
 class ConnectionListener(Protocol):
@@ -30,8 +41,8 @@ class ConnectionListener(Protocol):
     def max_message(self) -> int | None:
         """Bytes of the largest message of the service that was subscribed at; None if it has not said."""
 
-    def connected(self, connection: object) -> bool:
-        """One was made; returns whether events may have been missed before it."""
+    def connected(self, connection: object, notes: GreetingNotes) -> bool:
+        """One was made; returns whether events may have been missed before it. notes: of its greeting."""
 
     def left(self, connection: object) -> None:
         """One has ended, perhaps, or for the second time."""
@@ -76,11 +87,11 @@ class HandshakeCheck:
         """Whether one that was accepted is a service, as far as we know: by its passphrase or its address."""
         return self._gate is not None or (self.listener is not None and self.listener.is_at(host))
 
-    def service_max_message(self, frame: Frame) -> int | None:
-        """Bytes of the largest message that may come over a connection; None if it is not the service's.
+    def service_hello(self, frame: Frame) -> ServiceHello | None:
+        """What a connection's first frame says; None if it is not the service's.
 
-        Judged by its first frame: the service's names our subscriber's object. Without a passphrase anybody
-        can do so: then no more than the service said when we subscribed.
+        The service's names our subscriber's object. Without a passphrase anybody can do so: then its messages
+        may be no larger than the service said when we subscribed.
         """
         try:
             hello = calls.read_hello(frame) if frame.serializer_id == MSGPACK else None
@@ -90,7 +101,9 @@ class HandshakeCheck:
             return None
         bound = MAX_MESSAGE if hello.max_message is None else hello.max_message
         known = self.listener.max_message if self.listener is not None else None
-        return bound if self._gate is not None or known is None else min(bound, known)
+        if self._gate is None and known is not None:
+            bound = min(bound, known)
+        return ServiceHello(bound, hello.notes)
 
     def tls_failed(self, host: str, reason: str) -> None:
         """Log that somebody could not connect because of TLS: perhaps the event service, which would have

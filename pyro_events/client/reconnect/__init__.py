@@ -1,1 +1,1 @@
-"""When a subscriber tries again to reach its service."""
+"""When to try again: a subscriber that has lost the event service finds it, and subscribes again."""

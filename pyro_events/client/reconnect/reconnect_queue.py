@@ -1,190 +1,127 @@
-"""Outages: the subscribers of one program that look for a lost service, in line.
+"""ReconnectQueue: which subscribers of one program may make a request to their service now.
 
-Knows: who may try an address now, and when the next try is due. Must not know: how anything is reached,
-or what a try consists of.
+Knows: addresses, how many requests are made to one at a time, and when one that fails is tried again. Must
+not know: what a request is, threads or the clock.
 
-A program may have hundreds of subscribers, with threads of their own. If all tried at the same time they
-would wait for the interpreter more than for the service, each so long that the service gives up on it. So
-a few at a time return, the next as soon as one is back; and as long as an address fails, they try one
-after the other, with growing pauses. Whoever is in line sleeps until it is summoned.
-
-A loss wakes all of them at once nevertheless, each in the thread that read. A thread that waits for the
-interpreter wakes every 5 ms to ask for it, and a thousand that do so leave hardly a processor to the one
-that has it: what takes 0.3 s then takes 1 to 13 s. So they are told to ask more rarely in a crowd.
+A program may have a thousand subscribers. If all made their requests at the same time, they would wait for
+the interpreter more than for the service. So a few at a time do. While an address fails, one at a time tries,
+with growing pauses; when it has succeeded, the others follow.
 """
 
 from __future__ import annotations
 
-import os
-import random
-import sys
-import threading
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
-# Seconds before the first try and at most between two; each is a random part of it, half at least, so
-# that the programs of many machines do not come in one instant. A try takes a second more where nobody
-# answers at all, and two seconds is what is promised.
-FIRST_DELAY: Final = 0.1
-MOST_DELAY: Final = 0.8
-# A certificate that is not accepted today will hardly be in a second: the delays are so many times longer.
-LASTING: Final = 20
-# How many return side by side. Fewer would wait for the network, more for each other.
-AT_ONCE: Final = 8
-# How rarely threads ask for the interpreter in a crowd, in seconds: another thread of the program may have
-# to wait so long for one that does not let go of it. After so many failures the crowd sleeps.
-CROWDED: Final = 0.05
-_ASLEEP: Final = 3
+from .state import NEVER
+from .times import ReconnectTimes
+
+# Requests to one address side by side: fewer would wait for the network, more for each other.
+AT_ONCE: Final = 4
+# For how long it is remembered that an address fails which nobody wants at the moment.
+_REMEMBERED: Final = 60.0
 
 
-def backoff(failures: int) -> float:
-    """How many seconds to wait after so many failures in a row."""
-    return min(MOST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)
+class _Impatient(Protocol):
+    times: ReconnectTimes
 
 
-class Returning(Protocol):
-    """One who stands in line."""
-
-    def grant_turn(self, at: float) -> bool:
-        """It is its turn, from that time on; False if it does not want it any more. Must not wait."""
+Who = TypeVar("Who", bound=_Impatient)
 
 
-class _Line:
-    """Those who want to return to one address. inside: whose turn it is, each with a token of its own for
-    this turn. waiting: the others, in order, each with the time before which it does not want to try."""
+class _Address(Generic[Who]):
+    """Those who want to reach one address. running: whose request is under way."""
 
-    __slots__ = ("address", "failed", "failures", "inside", "next_try", "waiting")
+    __slots__ = ("failing", "failures", "next_try", "running", "waiting")
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.inside: dict[Returning, object] = {}
-        self.waiting: dict[Returning, float] = {}
-        # Whether the last try failed, how many have in a row, and when the next is due.
-        self.failed = False
+    def __init__(self) -> None:
+        self.waiting: dict[Who, None] = {}
+        self.running: set[Who] = set()
+        # Whether the last request failed, how many have in a row, and when the next one may be made.
+        self.failing = False
         self.failures = 0
         self.next_try = 0.0
 
-    @property
-    def crowded(self) -> bool:
-        """Whether more than return side by side stand here, and are not asleep yet."""
-        return len(self.inside) + len(self.waiting) > AT_ONCE and self.failures < _ASLEEP
-
-    def drop(self, who: Returning) -> None:
-        """It stands here no more."""
-        self.inside.pop(who, None)
-        self.waiting.pop(who, None)
-
-    def next(self) -> tuple[Returning, float, object] | None:
-        """Whose turn it is now as well, from when on, and its token; None when nobody else's."""
-        if not self.waiting or len(self.inside) >= (1 if self.failed else AT_ONCE):
-            return None
-        who, at = next(iter(self.waiting.items()))
-        del self.waiting[who]
-        self.inside[who] = turn = object()
-        return who, max(at, self.next_try), turn
+    def due(self, at_once: int) -> float:
+        """From when on the next one may make a request."""
+        if not self.waiting or len(self.running) >= (1 if self.failing else at_once):
+            return NEVER
+        return self.next_try
 
 
-class ReconnectQueue:
-    """The lines of one program."""
+class ReconnectQueue(Generic[Who]):
+    """The subscribers of one program that want to make a request, in order."""
 
-    def __init__(self) -> None:
-        # Python's switch interval as it was before there was a crowd, and what it is in one.
-        self._intervals: tuple[float, float] | None = None
-        self.reset()
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        """at_once: how many requests are made to one address side by side, while they succeed."""
+        self._at_once = at_once
+        self._addresses: dict[str, _Address[Who]] = {}
+        self._places: dict[Who, str] = {}
 
-    def reset(self) -> None:
-        """Forget everybody."""
-        self._set_interval(crowded=False)
-        # Reentrant, because a signal's handler may let a subscriber leave. Nobody is summoned while it
-        # is held.
-        self._lock = threading.RLock()
-        self._lines: dict[str, _Line] = {}
-        self._places: dict[Returning, _Line] = {}
+    def __len__(self) -> int:
+        """How many wait, or make a request."""
+        return len(self._places)
 
-    def line_up(self, who: Returning, address: str, at: float) -> None:
-        """Want to try an address, not before `at`; who stands in line already is put at its end."""
-        with self._lock:
-            old = self._forget(who)
-            line = self._lines.setdefault(address, _Line(address))
-            line.waiting[who] = at
-            self._places[who] = line
-        if old is not None and old is not line:
-            self._go_on(old)
-        self._go_on(line)
+    def join(self, who: Who, address: str) -> None:
+        """Want to make a request to an address."""
+        self.leave(who)
+        self._places[who] = address
+        self._addresses.setdefault(address, _Address()).waiting[who] = None
 
-    def failed(self, who: Returning, now: float, lasting: bool = False) -> bool:
-        """Its try has failed: it is in line again; False if it was not, because it has left.
+    def due(self) -> float:
+        """From when on `take` returns somebody; NEVER if not before something else happens."""
+        return min([address.due(self._at_once) for address in self._addresses.values()], default=NEVER)
 
-        lasting: for a reason that somebody must do something about, so that the next is due much later.
-        """
-        with self._lock:
-            line = self._places.get(who)
-            if line is None:
-                return False
-            line.drop(who)
-            line.waiting[who] = 0.0
-            line.failed = True
-            # The last of those who tried side by side; so they count once.
-            if not line.inside:
-                # Who tries for many tries four times as often: the line takes its time too.
-                delay = backoff(line.failures) * (LASTING if lasting else 1)
-                line.next_try = now + delay / (4 if len(line.waiting) > AT_ONCE else 1)
-                line.failures += 1
-        self._go_on(line)
-        return True
+    def take(self, now: float) -> Who | None:
+        """Who may make a request now; it has to say so when the request has `finished`."""
+        for name, address in self._addresses.items():
+            if address.due(self._at_once) <= now:
+                who = next(iter(address.waiting))
+                del address.waiting[who]
+                address.running.add(who)
+                # The next one is somebody of another address, if there is one.
+                self._addresses[name] = self._addresses.pop(name)
+                return who
+        return None
 
-    def succeeded(self, who: Returning) -> None:
-        """It has reached the address. Its turn lasts until it leaves."""
-        with self._lock:
-            line = self._places.get(who)
-            if line is None:
-                return
-            line.failed, line.failures, line.next_try = False, 0, 0.0
-        self._go_on(line)
+    def finished(self, who: Who, now: float, reached: bool | None, lasting: bool = False) -> None:
+        """The request is over. reached: whether the address answered, None if it was not tried. lasting: to
+        try again soon will hardly help."""
+        address = self._addresses.get(self._places.get(who, ""))
+        if address is None or who not in address.running:
+            return
+        others = len(address.waiting)
+        address.running.discard(who)
+        del self._places[who]
+        if reached:
+            address.failing, address.failures, address.next_try = False, 0, 0.0
+        elif reached is False:
+            address.failing = True
+            # The last of those that were made side by side, so that they count once.
+            if not address.running:
+                # One that tries for many tries four times as often.
+                delay = who.times.backoff(address.failures, lasting)
+                address.next_try = now + delay / (4 if others > self._at_once else 1)
+                address.failures += 1
+        self._prune(now)
 
-    def leave(self, who: Returning) -> None:
-        """It is back, or does not want to be; harmless for one who is not in line."""
-        with self._lock:
-            line = self._forget(who)
-        if line is not None:
-            self._go_on(line)
+    def _prune(self, now: float) -> None:
+        """Forget addresses that nobody wants any more."""
+        unused = [name for name, each in self._addresses.items() if not each.waiting and not each.running]
+        for name in unused:
+            address = self._addresses[name]
+            if not address.failing or now > address.next_try + _REMEMBERED:
+                del self._addresses[name]
 
-    def _forget(self, who: Returning) -> _Line | None:
-        line = self._places.pop(who, None)
-        if line is not None:
-            line.drop(who)
-            if not line.inside and not line.waiting and self._lines.get(line.address) is line:
-                del self._lines[line.address]
-        return line
+    def leave(self, who: Who) -> None:
+        """Want nothing any more; harmless for one that is not here."""
+        name = self._places.pop(who, None)
+        if name is None:
+            return
+        address = self._addresses[name]
+        address.waiting.pop(who, None)
+        address.running.discard(who)
 
-    def _go_on(self, line: _Line) -> None:
-        """Summon those whose turn it is."""
-        while True:
-            with self._lock:
-                found = line.next()
-                if found is None:
-                    lines = self._lines.values()
-                    self._set_interval(any([one.crowded for one in lines]))
-                    return
-            who, at, turn = found
-            if not who.grant_turn(at):
-                with self._lock:
-                    if line.inside.get(who) is turn:  # or else it has lined up anew meanwhile
-                        self._forget(who)
-
-    def _set_interval(self, crowded: bool) -> None:
-        """Have threads that wait for the interpreter ask for it more rarely, or as they did before."""
-        if crowded and self._intervals is None:
-            usual = sys.getswitchinterval()
-            sys.setswitchinterval(max(usual, CROWDED))
-            self._intervals = usual, sys.getswitchinterval()
-        elif not crowded and self._intervals is not None:
-            usual, ours = self._intervals
-            self._intervals = None
-            if sys.getswitchinterval() == ours:  # or else the program has set it meanwhile
-                sys.setswitchinterval(usual)
-
-
-outages: Final = ReconnectQueue()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=outages.reset)
+    def running(self, name: str) -> list[Who]:
+        """Those who make a request to an address now."""
+        address = self._addresses.get(name)
+        return list(address.running) if address is not None else []

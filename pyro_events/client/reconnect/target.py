@@ -1,49 +1,42 @@
-"""What a keeper asks of the subscriber that it keeps subscribed.
+"""What the reconnector asks of a subscriber that it keeps subscribed.
 
 Knows: the questions. Must not know: who asks them, when, or how they are answered.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 from typing import Protocol
 
-
-class SubscriptionStatus(enum.Enum):
-    """How a subscriber stands with the service."""
-
-    KNOWN = "it has subscriptions of ours"
-    UNSURE = "the same, but it was asked on another connection than we subscribed on"
-    UNKNOWN = "it does not know us: it was started anew, or has given us up"
+from .events import Answered
 
 
 class ReconnectTarget(Protocol):
-    """A subscriber as its keeper sees it. Everything may be called from the keeper's thread."""
+    """A subscriber, as the reconnector sees it. Everything may be called from any thread."""
 
     def wanted(self) -> bool:
         """Whether it has subscriptions. Must not wait."""
 
     def activity(self) -> int:
-        """A number that changes when events come."""
+        """A number that changes when events come. Must not wait."""
 
     def address(self) -> str:
-        """Where the service is, or was last."""
+        """Where the service is, or was last. Must not wait."""
 
-    def reach(self) -> bool:
-        """Connect to the service, if there is no connection to it. May raise.
+    def own_address(self) -> str:
+        """Where the service has to connect to. Must not wait."""
 
-        Returns whether it is another connection than the one that it was last subscribed on.
-        """
+    def reach(self) -> None:
+        """Connect to the service, if there is no connection to it. May raise."""
+
+    def ask(self, timeout: float) -> Answered:
+        """Ask the service what it knows about the subscriber. Raises what keeps it from answering."""
 
     def subscribe_again(self, anew: bool) -> None:
-        """Tell the service of every subscription. anew: we have no connection of it. May raise."""
-
-    def ask(self, timeout: float) -> SubscriptionStatus:
-        """Ask the service how we stand. Raises what keeps it from answering."""
+        """Tell the service of every subscription. anew: it has no connection to us. May raise."""
 
     def drop_link(self, reason: str) -> None:
-        """Give up the connection that is asked on; what is asked next goes over another."""
+        """Give up the connection that questions are sent on; the next one goes over another."""
 
     def hang_up(self, connections: Iterable[object]) -> None:
         """End connections of the service to us, which it does not use any more."""

@@ -1,13 +1,12 @@
 """The inlet: the subscribing end of a participant.
 
-Knows: the daemon, the crew, the keeper and the enrolment, and what they tell each other. Must not know:
+Knows: the daemon, the crew, the reconnection and the enrolment, and what they tell each other. Must not know:
 frames, what the service is told, or how handlers get their threads.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from ...errors import EventServiceError
 from ...event import Event
 from ...log.background import get_logger
 from ...service_threads import is_service_thread
+from ...wire.greeting_notes import GreetingNotes
 from ...wire.passphrase import CallbackCheck
 from ..connection.discovery import ServiceLocator
 from ..connection.reconnecting import ReconnectingConnection
@@ -25,17 +25,14 @@ from ..daemon.daemon import SubscriberDaemon
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.handlers import check_result
 from ..forks import tell_in_child
-from ..reconnect.reconnector import Reconnector
-from ..reconnect.target import SubscriptionStatus
+from ..reconnect.events import Answered
+from ..reconnect.reconnection import Reconnection
 from ..statistics import SubscriberStatistics
 from .background_listener import BackgroundListener
 from .remote_subscriptions import RemoteSubscriptions
 
 log = get_logger("pyro_events.subscriber")
 
-# The service waits 60 s for the first contact, if it was not told otherwise; a `listen` this many seconds
-# after subscribing asks whether it still does.
-LATE: Final = 45.0
 # How long a `listen` after `abort` waits for the one that was aborted to return.
 _CHANGE_OVER: Final = 1.0
 # How long `close` waits for the thread of `listen_in_background`.
@@ -71,7 +68,7 @@ class Receiver:
             raise
         self.remote = RemoteSubscriptions(self.connection, gate)
         self.dispatcher = Dispatcher(handler)
-        self.reconnector = Reconnector(self)
+        self.reconnection = Reconnection(self)
         self._listening = threading.Lock()
         self._background: BackgroundListener | None = None
         self.aborted = False
@@ -90,11 +87,14 @@ class Receiver:
         """Subscribe to names or patterns. When it raises, nothing has changed."""
         if texts:
             self.remote.subscribe(how, texts, options)
-            self.reconnector.expect()
+            self.reconnection.subscriptions_changed()
 
     def unsubscribe(self, texts: list[str]) -> None:
         """Unsubscribe from names and patterns."""
-        self.remote.unsubscribe(texts)
+        try:
+            self.remote.unsubscribe(texts)
+        finally:  # they are off the record, whatever the service has heard
+            self.reconnection.subscriptions_changed()
 
     def listen(self) -> None:
         """Run the daemon's request loop. Raises EventServiceError while another thread does."""
@@ -126,12 +126,12 @@ class Receiver:
         listener.start()
 
     def _listen(self) -> None:
-        self.reconnector.begin(late=time.monotonic() - self.remote.since > LATE)
+        self.reconnection.listened()
         try:
             self.daemon.requestLoop()
         finally:
             self.dispatcher.pause()
-            self.reconnector.rest()
+            self.reconnection.paused()
 
     def abort(self) -> None:
         """Let no further event start, and the request loop end."""
@@ -139,7 +139,7 @@ class Receiver:
             return
         self.aborted = True
         self.dispatcher.pause(self._patience())
-        self.reconnector.rest()
+        self.reconnection.paused()
         server = self.daemon.transportServer
         if server is not None:
             server.stop()
@@ -151,21 +151,21 @@ class Receiver:
         """Bytes of the largest message of the service, as it said when the link connected."""
         return self.connection.current.announced
 
-    def connected(self, connection: object) -> bool:
+    def connected(self, connection: object, notes: GreetingNotes) -> bool:
         """The service has connected; returns whether events may have been missed before."""
-        reason = self.reconnector.connected(connection)
+        reason = self.reconnection.connected_by(connection, notes.why, notes.note)
         if reason is None:
             return False
         log.info("subscribed again: %s", reason)
         try:
             check_result("on_reconnect()", self._returned(reason))
-        except Exception:
+        except BaseException:  # as in `event`: this thread has to read what comes over the connection
             log.exception("on_reconnect() failed")
         return True
 
     def left(self, connection: object) -> None:
         """A connection has ended."""
-        self.reconnector.left(connection)
+        self.reconnection.disconnected(connection)
 
     def is_at(self, address: str) -> bool:
         """Whether the service is at an address: the one that we last reached it at."""
@@ -173,9 +173,9 @@ class Receiver:
 
     def probed(self) -> None:
         """The service may have given us up."""
-        self.reconnector.doubt()
+        self.reconnection.hinted()
 
-    # What the keeper asks (kept.Kept)
+    # What the reconnector asks (target.ReconnectTarget)
 
     def wanted(self) -> bool:
         """Whether there are subscriptions."""
@@ -189,16 +189,20 @@ class Receiver:
         """Where the service is, or was last."""
         return self.connection.current.address or ""
 
-    def reach(self) -> bool:
-        """Connect, if need be; True when it is another connection than that of the last subscription."""
-        return self.remote.reach()
+    def own_address(self) -> str:
+        """Where the service has to connect to."""
+        return self.daemon.locationStr
+
+    def reach(self) -> None:
+        """Connect to the service, if need be."""
+        self.remote.reach()
 
     def subscribe_again(self, anew: bool) -> None:
         """Tell the service of every subscription, as if for the first time."""
         self.remote.again(anew)
 
-    def ask(self, timeout: float) -> SubscriptionStatus:
-        """How we stand with the service."""
+    def ask(self, timeout: float) -> Answered:
+        """What the service knows about this subscriber."""
         return self.remote.ask(timeout)
 
     def drop_link(self, reason: str) -> None:
@@ -225,12 +229,17 @@ class Receiver:
             connection.current.connected,
             connection.current.address,
             connection.name,
+            self.reconnection.state.problem,
         )
+
+    def wait_until_connected(self, timeout: float | None) -> bool:
+        """Wait until the service has connected to us; returns whether it has."""
+        return self.reconnection.wait_until_connected(timeout)
 
     def _patience(self) -> float:
         """How long to wait for the dispatcher's lock: hardly, where this thread is in the middle of what
         others may wait for."""
-        parts = (self.connection, self.remote, self.dispatcher.limits, self.reconnector, self.daemon)
+        parts = (self.connection, self.remote, self.dispatcher.limits, self.reconnection, self.daemon)
         inside = any([part.entered for part in parts]) or is_service_thread()
         return _INSIDE if inside else threading.TIMEOUT_MAX
 
@@ -242,7 +251,7 @@ class Receiver:
         names = self.remote.end()
         patience = self._patience()
         self.aborted = True
-        self.reconnector.stop()
+        self.reconnection.closed()
         self.dispatcher.pause(patience)
         try:
             if names:
@@ -252,7 +261,7 @@ class Receiver:
             self.daemon.close()
             self.dispatcher.close(patience)
             if patience == threading.TIMEOUT_MAX:
-                self.reconnector.join()
+                self.reconnection.join()
                 if self._background is not None:
                     self._background.join(_JOIN_TIMEOUT)
 
@@ -261,6 +270,7 @@ class Receiver:
         self._disowned = True
         self._listening = threading.Lock()
         self._background = None
+        self.reconnection.disown()
         self.remote.disown()
         self.connection.disown()
         self.daemon.disown()

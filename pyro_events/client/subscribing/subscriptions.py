@@ -35,6 +35,9 @@ class Subscriptions:
     def __bool__(self) -> bool:
         return bool(self._names or self._patterns)
 
+    def __len__(self) -> int:
+        return len(self._names) + len(self._patterns)
+
     def add(self, how: str, texts: Iterable[str]) -> None:
         """Remember names or patterns."""
         if how == NAME:
@@ -56,6 +59,12 @@ class Subscriptions:
     def unknown(self, texts: Iterable[str]) -> list[str]:
         """Those of the texts that unsubscribing from takes nothing away that is remembered."""
         return [text for text in texts if fold(text) not in self._names and text not in self._patterns]
+
+    def known(self, how: str, texts: Iterable[str]) -> list[str]:
+        """Those of the texts that are remembered, as names or as patterns."""
+        if how == NAME:
+            return [text for text in texts if fold(text) in self._names]
+        return [text for text in texts if text in self._patterns]
 
     def texts(self) -> tuple[str, ...]:
         """All names, then all patterns."""

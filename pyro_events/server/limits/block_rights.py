@@ -47,11 +47,18 @@ class BlockRights:
             if link.address == address:
                 self._take(backlog, until, now)
 
-    def apply(self, backlog: Backlog, address: Address, now: float) -> None:
-        """A subscriber has come: it may not block if one from its host has lost the right."""
+    def apply(self, backlog: Backlog, address: Address, now: float) -> str:
+        """A subscriber has come: it may not block if one from its host has lost the right.
+
+        Returns what it is to be told of that, "" for nothing.
+        """
         until = self._hosts.get(host_of(address[0]), now)
-        if until > now:
-            self._take(backlog, until, now)
+        if until <= now:
+            return ""
+        self._take(backlog, until, now)
+        if backlog.options.overflow is not Overflow.BLOCK:
+            return ""
+        return f"it has drop-oldest in place of block for {until - now:.0f} s"
 
     def _take(self, backlog: Backlog, until: float, now: float) -> None:
         self._suspended[backlog] = until

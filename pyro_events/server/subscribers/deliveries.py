@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ...broker.accounting import Loss
 from ...broker.backlog import Backlog
 from ...broker.broker import Broker
 from ...constants import NOT_KNOWN
 from ...options import ServiceOptions
+from ...wire.greeting_notes import GreetingNotes
 from ..access import AccessControl
 from ..limits.admission import Admission
 from ..limits.block_rights import BlockRights
@@ -24,7 +25,20 @@ from ..net.tls_layer import TLS_FULL
 from ..objects import Caller
 from .callback_address import Callback, SubscribeOptions
 from .delivery import Delivery, DeliveryOwner
+from .departures import Departure, Departures
 from .reconnect_hint import ReconnectHint
+
+
+class Standing(NamedTuple):
+    """How a subscriber stands with the service.
+
+    subscriptions: how many it has, NOT_KNOWN where there is no such subscriber. state: of its link. why: why
+    it gets no events, or was disconnected; "" if there is nothing to say.
+    """
+
+    subscriptions: int
+    state: str
+    why: str
 
 
 class DeliveriesOwner(DeliveryOwner, Protocol):
@@ -54,6 +68,7 @@ class Deliveries:
         self.table: dict[Backlog, Delivery] = {}
         self._rights = BlockRights(options.block_suspension)
         self.lingering: dict[Delivery, float] = {}
+        self.departures = Departures()
         self.admission = Admission("subscribers", options, files_for_each)
         self._reconnect_hint = ReconnectHint(lambda subscriber: broker.find(subscriber) is not None)
 
@@ -77,7 +92,8 @@ class Deliveries:
         backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
         if link is not None and wanted.anew:
             # It has lost our connection, which we might find out minutes later.
-            link.close(Loss.GONE, "subscribed anew, because it had lost its connection")
+            explanation = "subscribed anew, because it had lost its connection"
+            link.close(Loss.GONE, explanation, hung_up=True)
             backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
         if wanted.name:
             backlog.name = wanted.name
@@ -87,8 +103,9 @@ class Deliveries:
         elif not broker.subscriptions(backlog):
             broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
         else:
-            self._rights.apply(backlog, callback.address, self._time())
+            note = self._rights.apply(backlog, callback.address, self._time())
             delivery = Delivery(self._owner, backlog, callback, self._options, proof, caller.host)
+            delivery.notes = GreetingNotes(self.departures.of(callback.uri).why, note)
             self.table[backlog] = delivery
             self.admission.add(caller.host)
             delivery.start()
@@ -106,6 +123,19 @@ class Deliveries:
             return NOT_KNOWN
         self._note_lingering(backlog)
         return self._broker.subscriptions(backlog)
+
+    def standing(self, caller: Caller, uris: Sequence[str]) -> Standing:
+        """How a subscriber stands with the service; arguments and errors as for `unsubscribe`."""
+        uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
+        link, departure = self._checked_link(caller, uri), self.departures.of(uri)
+        if link is None:
+            if departure.why:
+                self._access.check_rights(caller, departure.host, departure.subscribed_from)
+            return Standing(NOT_KNOWN, "", departure.why)
+        why = link.obstacle
+        if why and departure.why:
+            why = f"{departure.why}; now {why}"
+        return Standing(self._broker.subscriptions(link.backlog), link.state.value, why)
 
     def _checked_link(self, caller: Caller, uri: str) -> Delivery | None:
         """The link to a subscriber, None if there is none. Raises SecurityError if it is not the caller's."""
@@ -151,8 +181,13 @@ class Deliveries:
             delivery.close(Loss.STOPPED)
         await self._reconnect_hint.stop()
 
-    def remove(self, delivery: Delivery, reason: Loss) -> None:
-        """A link is closed, and with it its subscriber forgotten; what waited for it is lost."""
+    def remove(self, delivery: Delivery, reason: Loss, why: str) -> None:
+        """A link is closed, and with it its subscriber forgotten; what waited for it is lost.
+
+        why: what the subscriber is told when it asks or comes back, "" for nothing.
+        """
+        departure = Departure(why, delivery.address[0], delivery.subscribed_from)
+        self.departures.note(delivery.backlog.subscriber, departure)
         if self.table.pop(delivery.backlog, None) is not None:
             self.admission.leave(delivery.subscribed_from)
         self.lingering.pop(delivery, None)

@@ -32,6 +32,7 @@ from ...transport.keepalive import AT_SERVICE, keep_alive
 from ...transport.tls import LatestContext, failure_of
 from ...wire import callbacks
 from ...wire.frames import PING, Frame, FrameError, FrameReader, TlsSpokenError
+from ...wire.greeting_notes import NO_NOTES
 from ...wire.passphrase import CallbackProof
 from ..limits.scheduler import Scheduler
 from ..net.sockets import descriptor
@@ -73,15 +74,18 @@ class DeliveryOwner(Protocol):
     def acknowledged(self, delivery: Delivery) -> None:
         """Events have been handled or taken, so the backlog has shrunk."""
 
-    def ended(self, delivery: Delivery, reason: Loss) -> None:
-        """The link is closed and will not come back."""
+    def greeted(self, delivery: Delivery) -> None:
+        """The subscriber has answered our greeting."""
+
+    def ended(self, delivery: Delivery, reason: Loss, why: str) -> None:
+        """The link is closed and will not come back. why: what the subscriber is told, "" for nothing."""
 
 
 class Delivery(asyncio.Protocol):
     """The link to one subscriber: takes batches from its backlog while it acknowledges them.
 
-    last_acknowledged: when it last showed that it takes events, on the loop's clock. lingering: whether its
-    subscriber has no subscription left.
+    notes: what the subscriber is told in its greeting. last_acknowledged: when it last showed that it takes
+    events, on the loop's clock. lingering: whether its subscriber has no subscription left.
     """
 
     __slots__ = (
@@ -116,6 +120,7 @@ class Delivery(asyncio.Protocol):
         "last_acknowledged",
         "last_heard",
         "lingering",
+        "notes",
         "state",
         "subscribed_from",
     )
@@ -133,7 +138,7 @@ class Delivery(asyncio.Protocol):
         must answer; it is good once. subscribed_from: the host of the call that made it a subscriber."""
         self._owner = owner
         self._options = options
-        self._proof = proof
+        self._proof, self.notes = proof, NO_NOTES
         self._proved = proof is not None
         self._loop = asyncio.get_running_loop()
         self._object_id = callback.object_id
@@ -193,7 +198,9 @@ class Delivery(asyncio.Protocol):
         patience = self._options.first_contact
         self._patience = self._loop.call_later(patience, self.close, Loss.GONE, unanswered(patience))
         hello = self._proof.hello if self._proof is not None else STOCK_HELLO
-        transport.write(callbacks.write_connect(self._object_id, hello, self._options.max_message))
+        transport.write(
+            callbacks.write_connect(self._object_id, hello, self._options.max_message, self.notes)
+        )
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -261,18 +268,31 @@ class Delivery(asyncio.Protocol):
             self._close_once(f"does not accept our connection: {failure_of(error, b'')}")
         else:
             greeting, secured = self.state is State.GREETING, self._owner.client_tls is not None
-            self.close(Loss.GONE, lost(error, greeting, secured))
+            self.close(Loss.GONE, lost(error, greeting, secured), hung_up=error is None and not greeting)
 
     def _greeted(self, frame: Frame) -> None:
         self._stop_waiting()
         self._event_only = takes_event_only(frame, self._proof)
         self._proof = None  # it takes a KiB
+        self.notes = NO_NOTES
         self.configured()
         self._reader.limits = callbacks.ANSWER_LIMITS
         self.state = State.ACTIVE
         self.last_acknowledged = self._loop.time()
+        self._owner.greeted(self)
         self.flush()
         self._owner.acknowledged(self)
+
+    @property
+    def obstacle(self) -> str:
+        """Why the subscriber does not get events now, "" if it does."""
+        host, port = self.address
+        seconds = self._loop.time() - self.last_acknowledged
+        if self.state is State.CONNECTING:
+            return f"there is no answer from {host}:{port}, which has been tried for {seconds:.0f} s"
+        if self.state is State.GREETING:
+            return f"what listens at {host}:{port} has not answered a greeting for {seconds:.0f} s"
+        return ""
 
     @property
     def takes_batches(self) -> bool:
@@ -401,10 +421,10 @@ class Delivery(asyncio.Protocol):
         """End the link because of TLS, which fails again for the same reason: the log says so once."""
         self.close(Loss.GONE, failure, not self._owner.tls_failures.is_new(self.backlog.subscriber, failure))
 
-    def close(self, reason: Loss, explanation: str = "", known: bool = False) -> None:
+    def close(self, reason: Loss, explanation: str = "", known: bool = False, hung_up: bool = False) -> None:
         """End the link, with a line in the log if there is an explanation; the engine hears of it.
 
-        known: the log has said so before.
+        known: the log has said so before. hung_up: the subscriber has ended it, and knows that.
         """
         if self.state is State.CLOSED:
             return
@@ -425,7 +445,10 @@ class Delivery(asyncio.Protocol):
             level = logging.DEBUG if known else logging.INFO if quiet else logging.WARNING
             name = described(self.backlog.name, self.backlog.subscriber)
             log.log(level, "%s %s; disconnected, %d events lost", name, explanation, lost, about=name)
-        self._owner.ended(self, reason)
+        why = "" if hung_up else explanation
+        if lost:
+            why += f"{why and '; '}{lost} events that waited for it were lost"
+        self._owner.ended(self, reason, why)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:

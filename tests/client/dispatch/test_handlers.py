@@ -18,6 +18,7 @@ from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher, Subscriber
 from pyro_events.client.dispatch.handlers import check_handler, check_result
+from pyro_events.wire.greeting_notes import NO_NOTES
 
 
 async def coroutine(*_: Any) -> None: ...
@@ -236,6 +237,7 @@ def test_an_on_reconnect_that_shows_only_when_it_is_called_is_logged(
     with Subscriber(es_uri=service.uri) as ticker:
         ticker.on_reconnect = lambda reason: kind(reason)  # type: ignore[method-assign]
         receiver = ticker._Subscriber__receiver  # type: ignore[attr-defined]
-        monkeypatch.setattr(receiver.reconnector, "connected", lambda connection: "the service was restarted")
-        assert receiver.connected(object())  # as the daemon tells it
+        reason = "the service was restarted"
+        monkeypatch.setattr(receiver.reconnection, "connected_by", lambda *said: reason)
+        assert receiver.connected(object(), NO_NOTES)  # as the daemon tells it
         eventually(lambda: "on_reconnect() failed" in caplog.text and "which nobody runs" in caplog.text)

@@ -1,38 +1,41 @@
-"""The keeper, with a subscriber that is the test's own."""
+"""The reconnector: its threads, with subscribers and times that are the test's own."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import Pyro5.errors
 import pytest
 from waiting import eventually
 
-from pyro_events.client.reconnect import heartbeat, reconnect_queue
 from pyro_events.client.reconnect import reconnector as module
+from pyro_events.client.reconnect.events import Answered, SubscriptionStatus
+from pyro_events.client.reconnect.reconnect_queue import AT_ONCE
+from pyro_events.client.reconnect.reconnection import Reconnection
 from pyro_events.client.reconnect.reconnector import Reconnector
-from pyro_events.client.reconnect.target import SubscriptionStatus
+from pyro_events.client.reconnect.state import State
+from pyro_events.client.reconnect.times import ReconnectTimes
+from pyro_events.client.reconnect.transitions import ENDED
 from pyro_events.errors import ServiceUnreachableError
 
-LOST = "the connection from the event service ended"
+QUICK = ReconnectTimes(first_delay=0.002, most_delay=0.016, arrival=0.03, most_arrival=0.8, hint_every=0.02)
+KNOWN = Answered(SubscriptionStatus.KNOWN)
 
 
-class Kept:
-    """A subscriber that notes what its keeper does."""
+class Target:
+    """A subscriber that notes what is asked of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: str = "here") -> None:
+        self.at = at
         self.subscribed = True
         self.came = 0
-        self.another = False
         self.calls: list[Any] = []
-        self.times: list[float] = []
-        self.tries: list[float] = []
-        self.answer: Callable[[], object] = lambda: False
-        self.answer_reach: Callable[[], object] = lambda: False
-        self.ask_answer: Callable[[], SubscriptionStatus] = lambda: SubscriptionStatus.KNOWN
+        self.answer: Callable[[], Answered] = lambda: KNOWN
+        self.answer_reach: Callable[[], object] = lambda: None
+        self.answer_subscribe: Callable[[], object] = lambda: None
 
     def wanted(self) -> bool:
         return self.subscribed
@@ -41,488 +44,266 @@ class Kept:
         return self.came
 
     def address(self) -> str:
-        return str(id(self))
+        return self.at
 
-    def reach(self) -> bool:
-        self.tries.append(time.monotonic())
+    def own_address(self) -> str:
+        return f"127.0.0.1:{id(self)}"
+
+    def reach(self) -> None:
+        self.calls.append("reach")
         self.answer_reach()
-        return self.another
+
+    def ask(self, timeout: float) -> Answered:
+        self.calls.append("ask")
+        return self.answer()
 
     def subscribe_again(self, anew: bool) -> None:
-        self.times.append(time.monotonic())
         self.calls.append(anew)
-        self.answer()
-
-    def ask(self, timeout: float) -> SubscriptionStatus:
-        self.calls.append("ask")
-        return self.ask_answer()
+        self.answer_subscribe()
 
     def drop_link(self, reason: str) -> None:
-        self.calls.append(f"elsewhere: {reason}")
+        self.calls.append("drop")
 
     def hang_up(self, connections: Iterable[object]) -> None:
         self.calls += [f"hang up {connection}" for connection in connections]
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything fifty times as fast."""
-    for name in ("ARRIVAL", "MOST_ARRIVAL"):
-        monkeypatch.setattr(module, name, getattr(module, name) / 50)
-    for name in ("FIRST_DELAY", "MOST_DELAY"):
-        monkeypatch.setattr(reconnect_queue, name, getattr(reconnect_queue, name) / 50)
-
-
-@pytest.fixture
-def kept() -> Kept:
-    return Kept()
-
-
-@pytest.fixture
-def reconnector(kept: Kept) -> Iterator[Reconnector]:
-    reconnector = Reconnector(kept)
-    yield reconnector
-    reconnector.stop()
-    reconnector.join()
 
 
 def refuse() -> Any:
     raise ServiceUnreachableError("nobody is there")
 
 
-def be_silent() -> Any:
-    raise Pyro5.errors.TimeoutError("no answer")
+Make = Callable[..., Reconnection]
 
 
-def test_a_first_connection_is_no_return(reconnector: Reconnector, kept: Kept) -> None:
-    reconnector.begin()
-    assert reconnector.connected("one") is None
-    assert kept.calls == []
+@pytest.fixture
+def reconnector() -> Reconnector:
+    return Reconnector(retry=0.01)
 
 
-def test_a_connection_that_is_lost_is_replaced(reconnector: Reconnector, kept: Kept) -> None:
-    reconnector.begin()
-    reconnector.connected("one")
-    reconnector.left("one")
-    reconnector.left("one")
-    eventually(lambda: kept.calls == [True])
-    assert reconnector.connected("two") == LOST
-    reconnector.left("two")
-    eventually(lambda: len(kept.calls) == 2)
+@pytest.fixture
+def make(reconnector: Reconnector) -> Iterator[Make]:
+    """Makes subscribers that listen, and are connected to."""
+    made: list[Reconnection] = []
+
+    def one(at: str = "here", times: ReconnectTimes = QUICK) -> Reconnection:
+        member = Reconnection(Target(at), reconnector, times)
+        member.subscriptions_changed()
+        member.listened()
+        member.connected_by("one")
+        made.append(member)
+        return member
+
+    yield one
+    for member in made:
+        member.closed()
+    for member in made:
+        member.join()
+    assert not reconnector._thread and not reconnector._workers and not reconnector._members
 
 
-@pytest.mark.parametrize("before", [True, False])
-def test_a_connection_that_is_lost_in_the_moment_of_being_back(
-    reconnector: Reconnector, kept: Kept, monkeypatch: pytest.MonkeyPatch, before: bool
-) -> None:
-    """Another thread's `left` comes when it is about to leave the line, or has just left it."""
-    leave, lost = reconnect_queue.outages.leave, []
-
-    def leave_and_lose(who: Reconnector) -> None:
-        if not before:
-            leave(who)
-        if who is reconnector and not lost:
-            lost.append(reconnector)
-            with monkeypatch.context() as crowd:
-                crowd.setattr(reconnect_queue, "AT_ONCE", 0)  # it is not summoned at once
-                reconnector.left("two")
-        if before:
-            leave(who)
-
-    reconnector.begin()
-    reconnector.connected("one")
-    reconnector.left("one")
-    eventually(lambda: kept.calls == [True])
-    monkeypatch.setattr(reconnect_queue.outages, "leave", leave_and_lose)
-    reconnector.connected("two")
-    monkeypatch.setattr(reconnect_queue.outages, "leave", leave)
-    assert lost == [reconnector]
-    eventually(lambda: len(kept.calls) == 2)
+def target_of(member: Reconnection) -> Target:
+    assert isinstance(member.target, Target)
+    return member.target
 
 
-@pytest.mark.parametrize("step", ["answer", "answer_reach"])
-def test_it_is_tried_until_it_succeeds(
-    reconnector: Reconnector, kept: Kept, caplog: pytest.LogCaptureFixture, step: str
-) -> None:
-    setattr(kept, step, refuse)
-    reconnector.begin()
-    reconnector.connected("one")
-    reconnector.left("one")
-    eventually(lambda: len(kept.tries) > 12)
-    pauses = [later - earlier for earlier, later in zip(kept.tries, kept.tries[1:], strict=False)]
-    setattr(kept, step, lambda: None)
-    eventually(lambda: kept.calls and kept.calls[0] is True)
-    reconnector.connected("two")
-    eventually(lambda: reconnector._due is None)
+def threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name.startswith("pyro_events-reconnect")]
+
+
+def test_a_connection_that_is_lost_is_replaced(make: Make) -> None:
+    one = make()
+    calls = target_of(one).calls
+    one.disconnected("one")
+    eventually(lambda: calls == ["reach", True])
+    assert one.connected_by("two", "it was slow") == f"{ENDED}: it was slow"
+    one.disconnected("two")
+    eventually(lambda: calls == ["reach", True] * 2)
+
+
+def test_it_is_tried_until_it_succeeds(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    one = make()
+    target = target_of(one)
+    target.answer_reach = refuse
+    one.disconnected("one")
+    eventually(lambda: target.calls.count("reach") > 8)
+    target.answer_reach = lambda: None
+    target.answer_subscribe = refuse
+    eventually(lambda: target.calls.count(True) > 3)
+    target.answer_subscribe = lambda: None
+    eventually(lambda: one.state.state is State.EXPECTED and not one.state.complaint)
     assert caplog.text.count("nobody is there") == 1
-    assert max(pauses[5:]) >= reconnect_queue.MOST_DELAY / 2
-    assert pauses[0] < reconnect_queue.MOST_DELAY
 
 
-class Away:
-    """A service that many look for. trying: how many do so now; `most` ever did at once, since it is back."""
+def test_there_is_one_thread_and_it_ends_with_the_last_subscriber(make: Make) -> None:
+    before = threads()
+    first, second = make(), make()
+    assert len(threads()) == len(before) + 1
+    first.closed()
+    first.join()
+    assert len(threads()) == len(before) + 1
+    second.closed()
+    second.join()
+    assert threads() == before
+    third = make()  # and begins again with the next
+    third.disconnected("one")
+    eventually(lambda: target_of(third).calls == ["reach", True])
 
-    def __init__(self) -> None:
-        self.gone = True
-        self.tries: list[float] = []
-        self.trying = self.most = 0
-        self._lock = threading.Lock()
 
-    def reach(self) -> None:
-        with self._lock:
-            self.tries.append(time.monotonic())
-            self.trying += 1
-            self.most = max(self.most, self.trying)
-
-    def told(self, reconnector: Reconnector) -> None:
-        """One has subscribed again, and is connected to."""
-        with self._lock:
-            self.trying -= 1
-        reconnector.connected("two")
-
-    def refuse(self) -> None:
-        with self._lock:
-            self.trying -= 1
-        refuse()
+def test_nobody_who_has_not_subscribed_has_a_thread(reconnector: Reconnector) -> None:
+    target = Target()
+    target.subscribed = False
+    one = Reconnection(target, reconnector)
+    one.listened()
+    one.hinted()
+    one.closed()
+    one.join()
+    assert reconnector._thread is None
 
 
 @pytest.fixture
-def away() -> Away:
-    return Away()
+def many(make: Make) -> list[Reconnection]:
+    return [make() for _ in range(60)]
 
 
-@pytest.fixture
-def many(away: Away) -> Iterator[list[Reconnector]]:
-    """Sixty keepers that have lost the same service."""
-    keepers = []
-    for _ in range(60):
-        one = Kept()
-        its = Reconnector(one)
-        one.address = lambda: "the same for all"  # type: ignore[method-assign]
-        one.answer = lambda its=its: away.told(its)  # type: ignore[misc]
+def test_many_subscribers_try_as_one_and_return_a_few_at_once(many: list[Reconnection]) -> None:
+    gone, lock = True, threading.Lock()
+    tries = trying = most = 0
 
-        def reach() -> None:
-            away.reach()
-            if away.gone:
-                away.refuse()
+    def reach() -> None:
+        nonlocal tries, trying, most
+        with lock:
+            tries += 1
+            trying += 1
+            most = max(most, trying)
+        time.sleep(0.001)
+        with lock:
+            trying -= 1
+        if gone:
+            refuse()
 
-        one.answer_reach = reach
-        its.begin()
-        its.connected("one")
-        keepers.append(its)
-    for its in keepers:
-        its.left("one")
-    yield keepers
-    for its in keepers:
-        its.stop()
-    for its in keepers:
-        its.join()
-    assert not reconnect_queue.outages._places and not reconnect_queue.outages._lines
-
-
-def test_many_subscribers_try_as_one_and_return_a_few_at_once(away: Away, many: list[Reconnector]) -> None:
-    eventually(lambda: len(away.tries) > 60)
-    assert away.tries[-1] - away.tries[-20] > 2 * reconnect_queue.MOST_DELAY
-    away.gone = False
-    eventually(lambda: all(its._due is None for its in many))
-    assert away.most <= reconnect_queue.AT_ONCE
+    for one in many:
+        target_of(one).answer_reach = reach
+    for one in many:
+        one.disconnected("one")
+    eventually(lambda: tries > 10)
+    eventually(lambda: trying <= 1)
+    gone = False
+    eventually(lambda: all(True in target_of(one).calls for one in many))
+    assert most <= AT_ONCE
+    for one in many:
+        assert one.connected_by("two") == ENDED
 
 
-def test_those_who_rest_or_end_hold_nobody_up(away: Away, many: list[Reconnector]) -> None:
-    """Whoever's turn it is, there is always another who tries."""
-    eventually(lambda: len(away.tries) > 20)
-    for its in many[:20]:
-        its.stop()
-    for its in many[20:40]:
-        its.rest()
-    tries = len(away.tries)
-    eventually(lambda: len(away.tries) > tries + 5)
-    away.gone = False
-    eventually(lambda: all(its._due is None for its in many[40:]))
-    assert not any(its._due is None for its in many[:40])
-    for its in many[20:40]:
-        its.begin()
-    eventually(lambda: all(its._due is None for its in many[20:40]))
+def test_one_that_does_not_answer_holds_up_nobody_elsewhere(make: Make) -> None:
+    go_on = threading.Event()
+    stuck = [make("frozen") for _ in range(3 * AT_ONCE)]
+    for one in stuck:
+        target_of(one).answer_reach = lambda: go_on.wait(10)
+        one.disconnected("one")
+    eventually(lambda: sum(len(target_of(one).calls) for one in stuck) == AT_ONCE)
+    try:
+        other = make("there")
+        other.disconnected("one")
+        eventually(lambda: target_of(other).calls == ["reach", True])
+    finally:
+        go_on.set()
+    eventually(lambda: all(True in target_of(one).calls for one in stuck))
 
 
-def test_one_that_fails_for_a_reason_of_its_own_holds_nobody_up(away: Away, many: list[Reconnector]) -> None:
-    bad = many[0]._kept
-    bad.answer_reach = refuse  # type: ignore[attr-defined]
-    away.gone = False
-    eventually(lambda: all(its._due is None for its in many[1:]))
-    eventually(lambda: len(bad.tries) > 3)  # type: ignore[attr-defined]
+def test_those_who_rest_or_end_hold_nobody_up(many: list[Reconnection]) -> None:
+    for one in many:
+        target_of(one).answer_reach = refuse
+        one.disconnected("one")
+    for one in many[:20]:
+        one.closed()
+    for one in many[20:40]:
+        one.paused()
+    for one in many:
+        target_of(one).answer_reach = lambda: None
+    eventually(lambda: all(True in target_of(one).calls for one in many[40:]))
+    assert not any(True in target_of(one).calls for one in many[:40])
+    for one in many[20:40]:
+        one.listened()
+    eventually(lambda: all(True in target_of(one).calls for one in many[20:40]))
 
 
-def test_a_turn_ends_though_the_service_does_not_connect(away: Away, many: list[Reconnector]) -> None:
-    for its in many[:30]:
-        its._kept.answer = lambda: None  # type: ignore[attr-defined]
-    away.gone = False
-    eventually(lambda: all(its._due is None for its in many[30:]))
-
-
-def test_nothing_is_missed_where_nothing_was_subscribed(reconnector: Reconnector, kept: Kept) -> None:
-    reconnector.begin()
-    reconnector.connected("one")
-    kept.subscribed = False
-    reconnector.left("one")
-    kept.subscribed = True
-    reconnector.expect()
-    assert reconnector.connected("two") is None
-    assert kept.calls == []
-
-
-def test_subscriptions_that_end_meanwhile_are_not_made_again(reconnector: Reconnector, kept: Kept) -> None:
-    reconnector.begin()
-    reconnector.connected("one")
-    with reconnector._changed:
-        reconnector.left("one")
-        kept.subscribed = False
-    eventually(lambda: reconnector._due is None)
-    assert kept.calls == []
-
-
-def test_a_service_that_never_connects_is_asked_again_and_again_more_rarely(
-    reconnector: Reconnector, kept: Kept
+def test_a_quiet_service_is_asked_and_one_whose_events_come_is_not(
+    make: Make, reconnector: Reconnector
 ) -> None:
-    reconnector.begin()
-    eventually(lambda: len(kept.calls) == 4)
-    assert kept.calls == [False] * 4  # a link that it is still making shall stay
-    first, _, _, last = kept.times
-    assert last - first > 5 * module.ARRIVAL
-    assert reconnector.connected("one") is None
+    times = ReconnectTimes(heartbeat=0.02)
+    quiet = make(times=times)
+    eventually(lambda: target_of(quiet).calls[:2] == ["ask", "ask"])
+    busy = Reconnection(Busy(), reconnector, times)
+    busy.subscriptions_changed()
+    busy.connected_by("one")
+    eventually(lambda: target_of(busy).came > 5)
+    busy.closed()
+    busy.join()
+    assert target_of(busy).calls == []
 
 
-def test_a_service_that_was_lost_before_it_had_connected(reconnector: Reconnector, kept: Kept) -> None:
-    kept.another = True
-    reconnector.begin()
-    eventually(lambda: kept.calls == [True])
-    assert reconnector.connected("one") == "the connection to the event service was lost"
+class Busy(Target):
+    """Events come all the time."""
+
+    def activity(self) -> int:
+        self.came += 1
+        return self.came
 
 
-def test_one_that_was_lost_is_asked_once_for_another_link(reconnector: Reconnector, kept: Kept) -> None:
-    """What it then makes shall not be ended by asking again."""
-    reconnector.begin()
-    reconnector.connected("one")
-    reconnector.left("one")
-    eventually(lambda: kept.calls[:3] == [True, False, False])
-    assert reconnector.connected("two") == LOST
+def test_a_hint_gives_up_questions_that_are_overdue_to_the_same_service(make: Make) -> None:
+    times = ReconnectTimes(heartbeat=0.02, overdue=0.02)
+    waiting, other = make(times=times), make(times=ReconnectTimes())
+    go_on = threading.Event()
+
+    def ask() -> Answered:
+        go_on.wait(10)
+        return KNOWN
+
+    target_of(waiting).answer = ask
+    eventually(lambda: target_of(waiting).calls == ["ask"])
+    try:
+        eventually(lambda: other.hinted() or "drop" in target_of(waiting).calls)
+    finally:
+        go_on.set()
+    assert "drop" not in target_of(other).calls
 
 
-def test_a_subscription_of_ones_own_meanwhile_does_not_stand_for_all(
-    reconnector: Reconnector, kept: Kept
+def test_what_the_service_does_not_use_is_hung_up(make: Make) -> None:
+    one = make()
+    target_of(one).answer = lambda: Answered(SubscriptionStatus.UNKNOWN)
+    one.hinted()
+    eventually(lambda: target_of(one).calls == ["ask", "hang up one", True])
+
+
+def test_a_service_that_does_not_connect_is_logged(
+    reconnector: Reconnector, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reconnector.begin()
-    reconnector.connected("one")
-    with reconnector._changed:
-        reconnector.left("one")
-        reconnector.expect()
-        assert reconnector.connected("two") == LOST  # the program subscribed to something else
-    eventually(lambda: kept.calls == ["ask", False])
+    one = Reconnection(Target(), reconnector, ReconnectTimes(arrival=0.01, warn_after=0.03))
+    target_of(one).answer = lambda: Answered(SubscriptionStatus.KNOWN, "it was refused")
+    one.subscriptions_changed()
+    one.listened()
+    eventually(lambda: one.state.problem == "it was refused")
+    eventually(lambda: len(target_of(one).calls) > 3)
+    one.closed()
+    one.join()
+    assert caplog.text.count("does not reach this subscriber") == 1
+    assert f"this subscriber at {target_of(one).own_address()}: it was refused" in caplog.text
 
 
-def test_a_service_that_connects_once_more_may_not_know_all(reconnector: Reconnector, kept: Kept) -> None:
-    """It gave us up, and knows what the program has subscribed to since."""
-    reconnector.begin()
-    reconnector.connected("one")
-    assert reconnector.connected("two") == "the event service connected once more"
-    eventually(lambda: kept.calls == ["ask", False])
-    eventually(lambda: reconnector._due is None)
-    assert reconnector._connections == {"one", "two"}  # a stranger may have made the second one
+def test_waiting_until_it_is_connected(make: Make) -> None:
+    one = make()
+    assert one.wait_until_connected(0)
+    one.disconnected("one")
+    assert not one.wait_until_connected(0.01)
+    threading.Timer(0.02, one.connected_by, ("two",)).start()
+    assert one.wait_until_connected(10)
+    one.disconnected("two")
+    threading.Timer(0.02, one.closed).start()
+    assert not one.wait_until_connected(None)
 
 
-def test_one_of_two_connections_that_ends_is_reason_to_ask(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    reconnector.begin()
-    reconnector.connected("one")
-    reconnector.connected("two")
-    eventually(lambda: kept.calls == ["ask", False])
-    eventually(lambda: reconnector._due is None)
-    kept.ask_answer = lambda: SubscriptionStatus.UNKNOWN
-    reconnector.left("two")
-    eventually(lambda: kept.calls[-2:] == ["hang up one", True])
-
-
-def test_what_was_open_during_a_rest_is_asked_about(reconnector: Reconnector, kept: Kept) -> None:
-    reconnector.begin()
-    reconnector.connected("one")
-    reconnector.rest()
-    reconnector.begin()
-    eventually(lambda: kept.calls == ["ask"])
-
-
-def test_listening_late(reconnector: Reconnector, kept: Kept) -> None:
-    """It asks first: what the service's first connection has brought shall not be thrown away."""
-    reconnector.begin(late=True)
-    eventually(lambda: kept.calls[:2] == ["ask", False])
-    assert reconnector.connected("one") is None
-
-
-def test_listening_too_late(reconnector: Reconnector, kept: Kept) -> None:
-    kept.ask_answer = lambda: SubscriptionStatus.UNKNOWN
-    reconnector.begin(late=True)
-    eventually(lambda: kept.calls[:2] == ["ask", True])
-    assert reconnector.connected("one") == module.FORGOTTEN
-
-
-def test_at_rest_it_does_nothing_but_remember(reconnector: Reconnector, kept: Kept) -> None:
-    reconnector.begin()
-    reconnector.connected("one")
-    reconnector.rest()
-    reconnector.left("one")
-    assert kept.calls == []
-    reconnector.begin()
-    eventually(lambda: kept.calls == [True])
-    assert reconnector.connected("two") == LOST
-
-
-def test_without_listen_the_first_connection_begins_it(reconnector: Reconnector, kept: Kept) -> None:
-    reconnector.connected("one")
-    reconnector.left("one")
-    eventually(lambda: kept.calls == [True])
-
-
-def test_a_quiet_service_is_asked(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    reconnector.connected("one")
-    eventually(lambda: kept.calls[:2] == ["ask", "ask"])
-
-
-def test_one_whose_events_come_is_not(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    asked = []
-
-    def activity() -> int:
-        asked.append(1)
-        return len(asked)
-
-    kept.activity = activity  # type: ignore[method-assign]
-    reconnector.connected("one")
-    eventually(lambda: len(asked) > 3)
-    assert kept.calls == []
-
-
-def test_nobody_is_asked_who_was_not_subscribed(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "HEARTBEAT", 0.01)
-    looks = []
-    kept.subscribed = False
-    kept.activity = lambda: looks.append(1) or 0  # type: ignore[func-returns-value, method-assign]
-    reconnector.begin()
-    eventually(lambda: len(looks) > 3)
-    assert kept.calls == []
-
-
-@pytest.mark.parametrize("answer", [be_silent, refuse])
-def test_no_sign_of_life_for_long_enough_ends_it(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-    answer: Callable[[], SubscriptionStatus],
-) -> None:
-    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    monkeypatch.setattr(heartbeat, "HEARTBEAT_ANSWER", 0.02)
-    kept.ask_answer = answer
-    reconnector.connected("one")
-    elsewhere = f"elsewhere: {module.SILENT}"
-    eventually(lambda: elsewhere in kept.calls[:-1])
-    assert kept.calls.index(elsewhere) > 3
-    assert reconnector._connections == {"one"}
-    kept.ask_answer = lambda: SubscriptionStatus.UNKNOWN
-    eventually(lambda: kept.calls[-2:] == ["hang up one", True])
-    assert reconnector.connected("two") == module.FORGOTTEN
-
-
-def test_a_service_that_was_silent_and_knows_us_still_goes_on_where_it_was(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What waits to come by its connection is not lost."""
-    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    monkeypatch.setattr(heartbeat, "HEARTBEAT_ANSWER", 0.02)
-    kept.ask_answer = be_silent
-    reconnector.connected("one")
-    eventually(lambda: f"elsewhere: {module.SILENT}" in kept.calls)
-    kept.ask_answer = lambda: SubscriptionStatus.KNOWN
-    eventually(lambda: False in kept.calls)
-    assert True not in kept.calls and "hang up one" not in kept.calls
-    assert reconnector._connections == {"one"}
-    reconnector.left("one")
-    eventually(lambda: True in kept.calls)
-    assert reconnector.connected("two") == LOST
-
-
-def test_a_control_connection_that_was_made_anew_may_lead_to_another_service(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    kept.ask_answer = lambda: SubscriptionStatus.UNSURE
-    reconnector.connected("one")
-    eventually(lambda: kept.calls[:3] == ["ask", "ask", False])  # its connection may well be alive
-
-
-def test_a_connection_that_ends_while_it_is_asked(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-
-    def ask() -> SubscriptionStatus:
-        reconnector.left("one")
-        return be_silent()
-
-    kept.ask_answer = ask
-    reconnector.connected("one")
-    eventually(lambda: kept.calls[:2] == ["ask", True])
-    assert reconnector.connected("two") == LOST
-
-
-def test_one_that_answers_late(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-    kept.ask_answer = lambda: SubscriptionStatus.UNSURE if len(kept.calls) > 2 else be_silent()
-    reconnector.connected("one")
-    eventually(lambda: kept.calls[:5] == ["ask", "ask", "ask", "ask", False])
-
-
-def test_resting_ends_the_questions(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
-
-    def ask() -> SubscriptionStatus:
-        reconnector.rest()
-        return be_silent()
-
-    kept.ask_answer = ask
-    reconnector.connected("one")
-    eventually(lambda: reconnector._working is False)
-    assert kept.calls == ["ask"]
-
-
-def test_the_end_while_an_attempt_is_under_way(reconnector: Reconnector, kept: Kept) -> None:
+def test_the_end_while_an_attempt_is_under_way(make: Make) -> None:
+    one = make()
     go_on, begun = threading.Event(), threading.Event()
 
     def answer() -> None:
@@ -530,158 +311,58 @@ def test_the_end_while_an_attempt_is_under_way(reconnector: Reconnector, kept: K
         go_on.wait(10)
         refuse()
 
-    kept.answer = answer
-    reconnector.begin()
+    target_of(one).answer_reach = answer
+    one.disconnected("one")
     assert begun.wait(10)
-    reconnector.stop()
-    go_on.set()
-    reconnector.join()
-    assert reconnector._thread is not None and not reconnector._thread.is_alive()
-    reconnector.begin()
-    assert kept.calls == [False]
+    one.closed()
+    threading.Timer(0.05, go_on.set).start()
+    one.join()
+    assert go_on.is_set() and target_of(one).calls == ["reach"]
 
 
-def test_a_subscriber_that_keeps_being_lost_waits_longer(reconnector: Reconnector, kept: Kept) -> None:
-    reconnector.begin()
-    reconnector.connected(0)
-    for number in range(6):
-        reconnector.left(number)
-        eventually(lambda number=number: len(kept.calls) > number)  # type: ignore[misc]
-        reconnector.connected(number + 1)
-    assert reconnector._failures >= 5
+def test_one_that_is_used_in_the_middle_of_itself(make: Make, reconnector: Reconnector) -> None:
+    """By a __del__ or a signal's handler, between any two steps."""
+    one, other = make(), make()
+
+    def wanted() -> bool:
+        target_of(one).wanted = lambda: True  # type: ignore[method-assign]
+        assert one.entered
+        other.disconnected("one")
+        one.join()  # does not wait for itself
+        return True
+
+    target_of(one).wanted = wanted  # type: ignore[method-assign]
+    one.subscriptions_changed()
+    assert not one.entered
+    eventually(lambda: target_of(other).calls == ["reach", True])
 
 
-@pytest.fixture
-def listening(reconnector: Reconnector) -> None:
-    reconnector.begin()
-    reconnector.connected("one")
+def test_a_system_without_threads_left(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, refused = threading.Thread.start, []
+
+    def refuse_to_start(thread: threading.Thread) -> None:
+        if thread.name.startswith("pyro_events-reconnect") and len(refused) < 2:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
+    one = make()
+    one.disconnected("one")
+    eventually(lambda: target_of(one).calls == ["reach", True])
+    assert len(refused) == 2
 
 
-@pytest.mark.usefixtures("listening")
-def test_one_that_the_service_has_given_up_comes_back(reconnector: Reconnector, kept: Kept) -> None:
-    kept.ask_answer = lambda: SubscriptionStatus.UNKNOWN
-    reconnector.doubt()
-    eventually(lambda: kept.calls[:4] == ["ask", "ask", "hang up one", True])
-    assert reconnector.connected("two") == module.FORGOTTEN
-    reconnector.left("one")
-    reconnector.left("two")
-    eventually(lambda: kept.calls.count(True) == 2)
-
-
-@pytest.mark.usefixtures("listening")
-def test_a_doubt_without_reason_changes_nothing(reconnector: Reconnector, kept: Kept) -> None:
-    reconnector.doubt()
-    eventually(lambda: kept.calls == ["ask"])
-    reconnector.stop()
-    reconnector.join()
-    assert reconnector._due is None and reconnector._doubt is None
-    assert reconnector.connected("two") == "the event service connected once more"
-
-
-@pytest.mark.usefixtures("listening")
-@pytest.mark.parametrize("answer", [be_silent, refuse])
-def test_no_answer_to_a_doubt_means_nothing_yet(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-    answer: Callable[[], SubscriptionStatus],
-) -> None:
-    """Whoever wants a frozen service to be given up early knocks at its subscribers' doors."""
-    monkeypatch.setattr(heartbeat, "HEARTBEAT_ANSWER", 0.02)
-    kept.ask_answer = answer
-    reconnector.doubt()
-    eventually(lambda: len(kept.calls) > 3)
-    eventually(lambda: not reconnector._heartbeat.waiting)
-    reconnector.stop()
-    reconnector.join()
-    assert set(kept.calls) == {"ask"}
-    assert reconnector._due is None and reconnector._connections == {"one"}
-
-
-@pytest.mark.usefixtures("listening")
-def test_strangers_cannot_make_it_ask_all_the_time(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A doubt is put off and not forgotten: the next one may be the service's."""
-    reconnector.doubt()
-    eventually(lambda: kept.calls == ["ask"])
-    eventually(lambda: not reconnector._heartbeat.waiting)
-    monkeypatch.setattr(module, "DOUBT_EVERY", 3600.0)
-    for _ in range(10):
-        reconnector.doubt()
-    assert reconnector._doubt is not None and reconnector._doubt > time.monotonic() + 3000
-    assert kept.calls == ["ask"]
-    monkeypatch.setattr(module, "DOUBT_EVERY", 0.0)
-    reconnector._doubt, reconnector._asked = None, 0.0
-    reconnector.doubt()
-    eventually(lambda: kept.calls == ["ask", "ask"])
-
-
-@pytest.mark.usefixtures("listening")
-@pytest.mark.parametrize("when", ["resting", "closed", "not subscribed"])
-def test_there_is_nothing_to_doubt(reconnector: Reconnector, kept: Kept, when: str) -> None:
-    if when == "resting":
-        reconnector.rest()
-    elif when == "closed":
-        reconnector.stop()
-    else:
-        kept.subscribed = False
-    reconnector.doubt()
-    assert reconnector._doubt is None
-
-
-@pytest.mark.usefixtures("listening")
-def test_a_doubt_waits_while_it_is_coming_back_and_is_over_then(reconnector: Reconnector, kept: Kept) -> None:
-    kept.answer_reach = refuse
-    reconnector.left("one")
-    eventually(lambda: len(kept.tries) > 2)
-    reconnector.doubt()
-    tries = len(kept.tries)
-    eventually(lambda: len(kept.tries) > tries + 2)
-    assert kept.calls == []
-    kept.answer_reach = lambda: False
-    eventually(lambda: True in kept.calls)
-    reconnector.connected("two")
-    assert reconnector._doubt is None
-
-
-@pytest.mark.usefixtures("listening")
-def test_an_overdue_answer_is_asked_for_elsewhere(
-    reconnector: Reconnector,
-    kept: Kept,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What was asked when the line was cut is repeated late; and one who knocks can be reached."""
-    asking, going_on = threading.Event(), threading.Event()
-
-    def ask() -> SubscriptionStatus:
-        asking.set()
-        going_on.wait(10)
-        return SubscriptionStatus.KNOWN
-
-    kept.ask_answer = ask
-    reconnector.doubt()
-    assert asking.wait(10)
-    monkeypatch.setattr(heartbeat, "_OVERDUE", 3600.0)
-    reconnector.doubt()
-    assert kept.calls == ["ask"]
-    monkeypatch.setattr(heartbeat, "_OVERDUE", -1.0)
-    reconnector.doubt()
-    assert kept.calls[0] == "ask" and "overdue" in kept.calls[1]
-    going_on.set()
-
-
-@pytest.mark.usefixtures("listening")
-def test_subscriptions_that_end_while_it_is_asked(reconnector: Reconnector, kept: Kept) -> None:
-    def ask() -> SubscriptionStatus:
-        kept.subscribed = False
-        return SubscriptionStatus.UNKNOWN
-
-    kept.ask_answer = ask
-    reconnector.doubt()
-    eventually(lambda: kept.calls == ["ask"])
-    reconnector.stop()
-    reconnector.join()
-    assert reconnector._due is None
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_begins_anew() -> None:
+    one = Reconnection(Target(), times=QUICK)
+    one.subscriptions_changed()
+    try:
+        pid = os.fork()
+        if pid == 0:  # pragma: no cover
+            shared = module.shared
+            os._exit(1 if shared._members or shared._thread or shared._timers or len(shared._queue) else 0)
+        assert os.waitpid(pid, 0)[1] == 0
+    finally:
+        one.closed()
+        one.join()

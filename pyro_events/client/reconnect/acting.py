@@ -1,0 +1,64 @@
+"""What a state wants done: requests, and what takes no time.
+
+Knows: how each action is asked of a subscriber. Must not know: when, or what follows from the result.
+"""
+
+from __future__ import annotations
+
+from ...log.background import get_logger
+from .events import (
+    Answered,
+    Ask,
+    Complain,
+    DropLink,
+    Failed,
+    HangUp,
+    ReconnectAction,
+    Request,
+    Resubscribed,
+    Subscribe,
+    SubscriptionStatus,
+    Warn,
+)
+from .target import ReconnectTarget
+
+log = get_logger("pyro_events.subscriber")
+
+
+def act(target: ReconnectTarget, action: ReconnectAction) -> None:
+    """Do what takes no time; nothing is done here for any other action."""
+    if isinstance(action, HangUp):
+        target.hang_up(action.connections)
+    elif isinstance(action, DropLink):
+        target.drop_link("the answer is overdue, though the service can be reached")
+    elif isinstance(action, Complain):
+        text = "subscribing again failed and will be tried until it succeeds: %s"
+        log.warning(text, action.error, about=target.address())
+    elif isinstance(action, Warn):
+        log.warning(
+            "no event arrives: the event service at %s does not reach this subscriber at %s: %s",
+            target.address(),
+            target.own_address(),
+            action.why or "it does not say why",
+            about=target.own_address(),
+        )
+
+
+def make_request(
+    target: ReconnectTarget, request: Request, patience: float
+) -> Answered | Resubscribed | Failed:
+    """Make a request; returns what came of it. patience: for the answer to a question, in seconds."""
+    try:
+        if isinstance(request, Ask):
+            return target.ask(patience)
+        if isinstance(request, Subscribe):
+            target.subscribe_again(request.anew)
+            return Resubscribed()
+        target.reach()
+        return Answered(SubscriptionStatus.REACHED)
+    except Exception as error:  # whatever it is, giving up is worse
+        log.debug("a request to the event service failed: %s", error)
+        temporary = getattr(error, "temporary", True)
+        # That one side speaks TLS now, and the other does not, is another than that nobody is there.
+        kind = f"{type(error).__name__} {temporary}"
+        return Failed(error, kind, getattr(error, "tls", False) or not temporary)

@@ -1,0 +1,88 @@
+"""Reconnection: one subscriber's part of the reconnector.
+
+Knows: what the subscriber tells, and what it wants to know. Must not know: threads, or what follows from an
+event.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from .events import Closed, Connected, Disconnected, Listened, Paused, Report
+from .reconnector import Reconnector, shared
+from .state import ReconnectState, State
+from .target import ReconnectTarget
+from .times import ReconnectTimes
+
+
+class Reconnection:
+    """One subscriber's part of the reconnector."""
+
+    def __init__(
+        self,
+        target: ReconnectTarget,
+        reconnector: Reconnector | None = None,
+        times: ReconnectTimes | None = None,
+    ) -> None:
+        """reconnector: the program's, if None. times: the usual ones, if None; may be changed later."""
+        self.target = target
+        self.times = ReconnectTimes() if times is None else times
+        self.state = ReconnectState()
+        # For `wait_until_connected`; made when somebody waits.
+        self.changed: threading.Condition | None = None
+        self._reconnector = shared if reconnector is None else reconnector
+
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of using it."""
+        return self._reconnector.entered
+
+    @property
+    def connected(self) -> bool:
+        """Whether the service is connected to us."""
+        return bool(self.state.connections)
+
+    def subscriptions_changed(self) -> None:
+        """There may be subscriptions now, or none any more."""
+        self._reconnector.feed(self, None)
+
+    def listened(self) -> None:
+        """`listen` has begun."""
+        self._reconnector.feed(self, Listened())
+
+    def paused(self) -> None:
+        """`listen` has ended. Does not wait for a request that is under way."""
+        self._reconnector.feed(self, Paused())
+
+    def closed(self) -> None:
+        """Make no further request, for good. Does not wait for one that is under way: see `join`."""
+        self._reconnector.feed(self, Closed())
+
+    def join(self) -> None:
+        """Wait for the end of a request that is under way, after `closed`."""
+        self._reconnector.join(self)
+
+    def connected_by(self, connection: object, why: str = "", note: str = "") -> str | None:
+        """The service has connected; returns why events may have been missed, None if none were.
+
+        why, note: as for the event Connected.
+        """
+        actions = self._reconnector.feed(self, Connected(connection, why, note))
+        return next((action.reason for action in actions if isinstance(action, Report)), None)
+
+    def disconnected(self, connection: object) -> None:
+        """A connection has ended; harmless for one that is not the service's, or has been reported."""
+        self._reconnector.feed(self, Disconnected(connection))
+
+    def hinted(self) -> None:
+        """The service may have disconnected us without our hearing of it."""
+        self._reconnector.hinted(self)
+
+    def wait_until_connected(self, timeout: float | None) -> bool:
+        """Wait until the service is connected to us; returns whether it is."""
+        return self._reconnector.wait(self, timeout)
+
+    def disown(self) -> None:
+        """In a forked child: it is the parent that is subscribed."""
+        self.state = ReconnectState(State.CLOSED)
+        self.changed = None

@@ -1,0 +1,225 @@
+"""What the service is told of one subscriber, with a connection that is the test's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import Pyro5.errors
+import pytest
+
+from pyro_events.client.reconnect.events import SubscriptionStatus
+from pyro_events.client.subscribing.remote_subscriptions import RemoteSubscriptions
+from pyro_events.client.subscribing.subscriptions import NAME, PATTERN
+from pyro_events.errors import AccessDeniedError, AnswerTimeoutError
+
+NAMES = [f"{number:0>200}" for number in range(900)]
+
+
+class Connection:
+    """Plays the service too. knows: what it was told. before: called with the method before each call."""
+
+    name = "a test"
+
+    def __init__(self) -> None:
+        self.current = self
+        self.reconnects = 0
+        self.knows: set[str] = set()
+        self.anew: list[bool] = []
+        self.dropped: list[str] = []
+        self.before: Callable[[str], object] = lambda method: None
+        self.standing: dict[str, Any] = {"subscriptions": 0, "state": "active", "why": ""}
+
+    def connect(self, quick: bool = False) -> None:
+        pass
+
+    def drop(self, reason: str) -> None:
+        self.dropped.append(reason)
+
+    def call(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
+        self.before(method)
+        if method == "statistics":
+            return self.standing
+        if method == "unsubscribe":
+            self.knows -= set(arguments[0])
+            return len(self.knows)
+        self.anew.append(arguments[2].get("anew", False))
+        if self.anew[-1]:
+            self.knows.clear()
+        self.knows |= set(arguments[0])
+        return None
+
+
+@pytest.fixture
+def connection() -> Connection:
+    return Connection()
+
+
+@pytest.fixture
+def remote(connection: Connection) -> RemoteSubscriptions:
+    """With a name, and many more in several calls."""
+    subscriptions = RemoteSubscriptions(connection, None)  # type: ignore[arg-type]
+    subscriptions.subscribe(NAME, ["A"], {"backlog": 5})
+    subscriptions.subscribe(NAME, NAMES, {})
+    return subscriptions
+
+
+def test_all_of_it_is_told_again_and_once_that_it_is_anew(
+    remote: RemoteSubscriptions, connection: Connection
+) -> None:
+    remote.subscribe(PATTERN, ["^B"], {})
+    connection.knows, connection.anew = {"stale"}, []
+    remote.again(anew=True)
+    assert connection.knows == {"A", *NAMES, "^B"}
+    assert connection.anew[0] and not any(connection.anew[1:]) and len(connection.anew) > 3
+
+
+@pytest.mark.parametrize("call", range(1, 5))
+def test_what_is_unsubscribed_from_meanwhile_does_not_come_back(
+    remote: RemoteSubscriptions, connection: Connection, call: int
+) -> None:
+    """Whichever of the calls it comes between."""
+    calls = 0
+
+    def unsubscribe(method: str) -> None:
+        nonlocal calls
+        calls += method == NAME
+        if method == NAME and calls == call:
+            remote.unsubscribe(NAMES[300:])
+
+    connection.before = unsubscribe
+    remote.again(anew=False)
+    connection.before = lambda method: None
+    remote.again(anew=False)
+    assert remote.texts() == ("A", *NAMES[:300])
+    later = connection.knows - {"A", *NAMES[:300]}
+    # The call that was interrupted had been made up already; none that came later.
+    assert len(later) <= 250
+
+
+def test_another_thread_that_unsubscribes_waits_for_the_call_under_way(
+    remote: RemoteSubscriptions, connection: Connection
+) -> None:
+    unsubscribing = threading.Thread(target=remote.unsubscribe, args=(NAMES,))
+
+    def begin(method: str) -> None:
+        connection.before = lambda method: None
+        unsubscribing.start()
+
+    connection.before = begin
+    remote.again(anew=True)
+    unsubscribing.join(10)
+    assert connection.knows == {"A"} == set(remote.texts())
+
+
+def test_what_is_subscribed_to_meanwhile_stays(remote: RemoteSubscriptions, connection: Connection) -> None:
+    """`anew` ends what the service knows; what follows it is told."""
+
+    def subscribe(method: str) -> None:
+        connection.before = lambda method: None
+        remote.subscribe(NAME, ["B"], {})
+
+    connection.before = subscribe
+    remote.again(anew=False)
+    assert {"A", "B", *NAMES} == connection.knows
+
+
+def test_when_nothing_is_left_to_be_told_nothing_is(
+    remote: RemoteSubscriptions, connection: Connection
+) -> None:
+    remote.unsubscribe(["A", *NAMES])
+    connection.anew = []
+    remote.again(anew=True)
+    assert not connection.anew and not remote
+
+
+def test_a_program_whose_call_is_not_answered_holds_it_up_for_a_while(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = RemoteSubscriptions(connection, None, patience=0.01)  # type: ignore[arg-type]
+    remote.subscribe(NAME, ["A"], {})
+    go_on, begun = threading.Event(), threading.Event()
+
+    def wait(method: str) -> None:
+        begun.set()
+        go_on.wait(10)
+
+    connection.before = wait
+    thread = threading.Thread(target=remote.subscribe, args=(NAME, ["B"], {}))
+    thread.start()
+    assert begun.wait(10)
+    with pytest.raises(AnswerTimeoutError, match="another call"):
+        remote.again(anew=True)
+    go_on.set()
+    thread.join(10)
+    assert connection.dropped
+
+
+def test_a_call_that_is_not_answered_gives_the_connection_up(
+    remote: RemoteSubscriptions, connection: Connection
+) -> None:
+    def be_silent(method: str) -> None:
+        raise Pyro5.errors.TimeoutError("no answer")
+
+    connection.before = be_silent
+    with pytest.raises(Pyro5.errors.TimeoutError):
+        remote.again(anew=True)
+    assert connection.dropped == ["it did not answer"]
+
+
+class TestAsking:
+    COUNT = 1 + len(NAMES)
+
+    @pytest.mark.parametrize(
+        ("count", "status"),
+        [
+            (COUNT, SubscriptionStatus.KNOWN),
+            (COUNT + 1, SubscriptionStatus.KNOWN),
+            (1, SubscriptionStatus.UNSURE),
+            (-1, SubscriptionStatus.UNKNOWN),
+        ],
+    )
+    def test_what_the_service_knows(
+        self, remote: RemoteSubscriptions, connection: Connection, count: int, status: SubscriptionStatus
+    ) -> None:
+        connection.standing = {"subscriptions": count, "state": "connecting", "why": "no answer"}
+        answered = remote.ask(1.0)
+        assert (answered.status, answered.why) == (status, "no answer")
+        assert not answered.connected and not answered.silent
+
+    def test_how_it_is_connected(self, remote: RemoteSubscriptions, connection: Connection) -> None:
+        connection.standing = {"subscriptions": self.COUNT, "state": "active", "why": ""}
+        assert remote.ask(1.0).connected
+        connection.standing["state"] = "greeting"
+        assert remote.ask(1.0).silent
+
+    def test_another_connection_may_be_to_another_service(
+        self, remote: RemoteSubscriptions, connection: Connection
+    ) -> None:
+        connection.standing["subscriptions"] = self.COUNT
+        connection.reconnects = 1
+        remote.subscribe(NAME, ["B"], {})  # which does not stand for all
+        assert remote.ask(1.0).status is SubscriptionStatus.UNSURE
+        remote.again(anew=False)
+        connection.standing["subscriptions"] = self.COUNT + 1
+        assert remote.ask(1.0).status is SubscriptionStatus.KNOWN
+
+    def test_one_whose_address_has_changed_is_not_known(
+        self, remote: RemoteSubscriptions, connection: Connection
+    ) -> None:
+        def refuse(method: str) -> None:
+            raise Pyro5.errors.SecurityError("can be changed only from there")
+
+        connection.before = refuse
+        assert remote.ask(1.0).status is SubscriptionStatus.UNKNOWN
+
+    def test_a_wrong_passphrase_is_an_error(
+        self, remote: RemoteSubscriptions, connection: Connection
+    ) -> None:
+        def deny(method: str) -> None:
+            raise AccessDeniedError("denied")
+
+        connection.before = deny
+        with pytest.raises(AccessDeniedError):
+            remote.ask(1.0)

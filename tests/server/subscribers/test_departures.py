@@ -1,0 +1,33 @@
+"""Why subscribers were disconnected."""
+
+from __future__ import annotations
+
+from pyro_events.server.subscribers.departures import Departure, Departures
+
+WHY = Departure("it was slow", "192.0.2.1", "192.0.2.2")
+
+
+def test_it_is_remembered_until_the_subscriber_knows() -> None:
+    departures = Departures()
+    assert departures.of("a") == Departure()
+    departures.note("a", WHY)
+    assert departures.of("a") == WHY
+    departures.forget("a")
+    departures.forget("a")
+    assert departures.of("a") == Departure()
+
+
+def test_the_last_one_counts() -> None:
+    departures = Departures()
+    departures.note("a", WHY)
+    departures.note("a", Departure("it left"))
+    assert departures.of("a").why == "it left"
+    departures.note("a", Departure())
+    assert departures.of("a").why == ""
+
+
+def test_the_oldest_are_forgotten() -> None:
+    departures = Departures(most=2)
+    for name in ("a", "b", "a", "c"):
+        departures.note(name, WHY)
+    assert [name for name in "abc" if departures.of(name).why] == ["a", "c"]
