@@ -1,6 +1,7 @@
-"""The layers as docs/architecture.md draws them: nothing is imported that the drawing does not allow.
+"""The drawings of docs/architecture.md: the layers that imports keep to, and the states of a reconnection.
 
-Knows: how the drawing is written. Must not know: which layers there are.
+Knows: how the drawings, and the table of transitions, are written. Must not know: which layers or states
+there are.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ from pathlib import Path
 
 from test_imports import LAYERS, PACKAGE, ROOT, imports, place
 
-DRAWING = re.compile(r"^## The layers$.*?^```mermaid\n(.*?)^```", re.MULTILINE | re.DOTALL)
+from pyro_events.client.reconnect import state
+from pyro_events.client.reconnect.state import State
+
+DRAWING = re.compile(r"^## ([^\n]+)\n[^#]*?^```mermaid\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BOX = re.compile(r"^ *(\w+)\W+<b>(.*?)</b>", re.MULTILINE)
+TRANSITION = re.compile(r"^ *([A-Z]+) --> ([A-Z]+):", re.MULTILINE)
 ARROW = re.compile(r"^ *([\w &]+?) --> ([\w &]+?)$", re.MULTILINE)
 # The box of all modules at the top that no other box names.
 REST = "base"
@@ -61,10 +66,22 @@ def upward(drawing: str, root: Path) -> list[str]:
     return wrong
 
 
+def drawings() -> dict[str, str]:
+    """Each drawing by the heading that it stands under."""
+    return dict(DRAWING.findall((ROOT / "docs" / "architecture.md").read_text("utf-8")))
+
+
 def the_drawing() -> str:
-    found = DRAWING.search((ROOT / "docs" / "architecture.md").read_text("utf-8"))
-    assert found is not None
-    return found.group(1)
+    return drawings()["The layers"]
+
+
+def transitions(table: str) -> set[tuple[str, str]]:
+    """The changes from one state to another in a table of `state  event  next state  …`."""
+    rows = [re.split(r"\s{2,}", line.strip()) for line in table.splitlines()]
+    names = set(State.__members__)
+    return {
+        (row[0], row[2]) for row in rows if len(row) > 2 and {row[0], row[2]} <= names and row[0] != row[2]
+    }
 
 
 def test_nothing_is_imported_but_what_lies_below() -> None:
@@ -89,6 +106,12 @@ def test_every_arrow_leads_down_in_the_layers() -> None:
     of_box.setdefault(REST, set()).update(place(name)[0] for name in rest)
     for box, reached in below(drawing).items():
         assert all(min(of_box[box]) > max(of_box[other]) for other in reached), (box, reached, of_box)
+
+
+def test_the_states_are_drawn_as_their_table_says() -> None:
+    table = transitions(state.__doc__ or "")
+    assert len(table) > 10
+    assert set(TRANSITION.findall(drawings()["The states of a reconnection"])) == table
 
 
 def test_an_import_upward_is_found(tmp_path: Path) -> None:
