@@ -76,5 +76,5 @@ async def serve_names(
     names = EmbeddedNameServer(uri, reserved)
     engine.objects[NAMESERVER_NAME] = names
     warn_if_open(sock, ident)
-    await engine.listen(sock)
+    await engine.clients.listen(sock)
     return names

@@ -136,9 +136,9 @@ class ServiceMethods:
         # dataclasses.asdict would copy every value: most of a second for 8,000 subscribers.
         subscribers = [vars(each) for each in snapshot.subscribers]
         clients = {
-            "connections": self._engine.connected,
+            "connections": len(self._engine.clients),
             "refused": self._engine.refused,
-            "clients": self._engine.clients(),
+            "clients": self._engine.clients.named(),
         }
         return {**clients, **vars(snapshot), "subscribers": subscribers}
 

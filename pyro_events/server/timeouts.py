@@ -7,7 +7,7 @@ and an idle link are borne with. Must not know: how a connection or a delivery w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from .. import constants as c
 from ..broker.accounting import Loss
@@ -15,6 +15,7 @@ from ..broker.backlog import Backlog
 from ..broker.broker import Broker
 from ..log.background import get_logger
 from ..options import ServiceOptions
+from .clients.clients import Clients
 from .clients.connection import Connection
 from .limits.flow_control import BlockedPublishes, Obstacle
 from .subscribers.deliveries import Deliveries
@@ -45,19 +46,18 @@ class Timeouts:
         broker: Broker,
         holding: BlockedPublishes,
         deliveries: Deliveries,
-        connections: Collection[Connection],
+        clients: Clients,
     ) -> None:
-        """What may be looked at, and is the engine's to change. connections: of all clients."""
+        """What may be looked at, and is the engine's to change."""
         self._options = options
         self._broker = broker
         self._blocked = holding
         self._deliveries = deliveries
-        self._connections = connections
+        self._clients = clients
         self._slow = SlowSubscribers()
         self._freed: dict[Backlog, int] | None = None  # when the total began to hold publishers up
         self._total_held_for = 0.0
         self._looked = 0.0
-        self._unfinished: dict[Connection, float] = {}
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
         self._intervals = check_intervals(options)
@@ -71,23 +71,16 @@ class Timeouts:
         for timer in self._timers:
             timer.cancel()
 
-    def watch(self, connection: Connection, unfinished: bool) -> None:
-        """Remember since when a frame is incomplete, so that it can be given a deadline."""
-        if unfinished:
-            self._unfinished[connection] = self._time()
-        else:
-            self._unfinished.pop(connection, None)
-
     def _tick(self) -> None:
         self._timers[0] = self._loop.call_later(self._intervals[0], self._tick)
         self.check(self._time())
 
     def check(self, now: float) -> None:
         """End those who have taken too long. now: the loop's time."""
-        for connection, since in list(self._unfinished.items()):
+        for connection, since in list(self._clients.unfinished.items()):
             if now - since > self._options.frame_timeout:
                 connection.refuse("a message was begun and not finished in time")
-        self._bound_calls(self._connections if self._blocked else ())
+        self._bound_calls(self._clients if self._blocked else ())
         self._look_at_lingering(now)
         looked, self._looked = self._looked, now
         for obstacle, held_for in self._blocked.check(now):
@@ -114,11 +107,12 @@ class Timeouts:
         total = self._broker.most_bytes
         room = max(total - self._broker.backlog_bytes, total // 8)
         waiting = {connection: size for connection in connections if (size := connection.held)}
-        size = sum(connection.buffered for connection in self._unfinished) + sum(waiting.values())
-        while size > room and self._unfinished:
-            oldest = next(iter(self._unfinished))
+        unfinished = self._clients.unfinished
+        size = sum(connection.buffered for connection in unfinished) + sum(waiting.values())
+        while size > room and unfinished:
+            oldest = next(iter(unfinished))
             size -= oldest.buffered
-            del self._unfinished[oldest]
+            self._clients.watch(oldest, False)
             oldest.refuse("the service holds all that it may, unfinished messages among it")
         for connection in sorted(waiting, key=waiting.__getitem__, reverse=True):
             if size <= room:
@@ -140,7 +134,7 @@ class Timeouts:
         """
         total = self._broker.most_bytes
         room = max(total - self._broker.backlog_bytes, total // 8)
-        unsent = {connection: size for connection in self._connections if (size := connection.unsent)}
+        unsent = {connection: size for connection in self._clients if (size := connection.unsent)}
         held = sum(unsent.values())
         for connection in sorted(unsent, key=unsent.__getitem__, reverse=True):
             if held <= room:
@@ -206,7 +200,7 @@ class Timeouts:
                 self._deliveries.disconnect_unresponsive(delivery, Loss.GONE, explanation)
         self._slow.check(self._deliveries.table, self._time())
         self._deliveries.check()
-        for connection in list(self._connections):
+        for connection in list(self._clients):
             connection.check()
-        self._bound_calls(self._connections)
+        self._bound_calls(self._clients)
         self.bound_unsent()

@@ -42,6 +42,20 @@ class FakeConnection:
         self.looks += 1
 
 
+class FakeClients(set[Any]):
+    """The clients, and those of them that have begun a frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unfinished: dict[Any, float] = {}
+
+    def watch(self, connection: Any, unfinished: bool) -> None:
+        if unfinished:
+            self.unfinished[connection] = asyncio.get_running_loop().time()
+        else:
+            self.unfinished.pop(connection, None)
+
+
 class FakeDelivery:
     """A link that was last heard of at a time that the test chooses."""
 
@@ -79,9 +93,9 @@ class Limits:
         )
         self.gone: list[FakeDelivery] = []
         self.enough = 1  # so many must go until publishers go on
-        self.connections: Any = set()
+        self.clients: Any = FakeClients()
         self.begin = asyncio.get_running_loop().time()
-        self.timeouts: Any = Timeouts(options, self.broker, self.holding, self.deliveries, self.connections)
+        self.timeouts: Any = Timeouts(options, self.broker, self.holding, self.deliveries, self.clients)
 
     def _give_up(self, delivery: Any, reason: Loss, explanation: str) -> None:
         delivery.given_up.append(reason)
@@ -105,10 +119,10 @@ def test_a_message_that_was_begun_must_be_finished() -> None:
     def work() -> None:
         limits, slow, fast, gone = Limits(), FakeConnection(), FakeConnection(), FakeConnection()
         for each in (slow, fast, gone):
-            limits.timeouts.watch(each, True)
-        limits.timeouts.watch(fast, False)
-        limits.timeouts.watch(gone, False)
-        limits.timeouts.watch(gone, False)
+            limits.clients.watch(each, True)
+        limits.clients.watch(fast, False)
+        limits.clients.watch(gone, False)
+        limits.clients.watch(gone, False)
         limits.timeouts.check(limits.begin + 29)
         assert slow.refusals == []
         limits.timeouts.check(limits.begin + 40)
@@ -130,9 +144,9 @@ def test_calls_that_are_held_up_go_the_largest_first_until_there_is_room(
         limits.broker.backlog_bytes = backlogs
         half = FakeConnection(buffered=half_read)
         if half_read:
-            limits.timeouts.watch(half, True)
+            limits.clients.watch(half, True)
         clients = [FakeConnection(held=size) for size in (200, 400, 300, 0)]
-        limits.connections.update(clients)
+        limits.clients.update(clients)
         limits.timeouts.check(limits.begin)
         assert not any(each.aborted for each in clients), "nothing is held up yet"
         limits.hold_up(TOTAL)
@@ -150,7 +164,7 @@ def test_half_read_messages_go_the_oldest_first_until_there_is_room(held: int, w
         limits.broker.backlog_bytes = held
         clients = [FakeConnection(400), FakeConnection(300), FakeConnection(300)]
         for each in clients:
-            limits.timeouts.watch(each, True)
+            limits.clients.watch(each, True)
         for _ in range(2):
             limits.timeouts.check(limits.begin)
         assert [number for number, each in enumerate(clients) if each.refusals] == who
@@ -167,7 +181,7 @@ def test_answers_that_nobody_takes_go_the_largest_first_until_there_is_room(
         limits = Limits()
         limits.broker.backlog_bytes = held
         clients = [FakeConnection(unsent=size) for size in (200, 450, 350, 0)]
-        limits.connections.update(clients)
+        limits.clients.update(clients)
         limits.timeouts.bound_unsent()
         assert [number for number, each in enumerate(clients) if each.aborted] == who
         assert ("does not take its answers" in caplog.text) is bool(who)
@@ -344,7 +358,7 @@ def test_they_look_again_and_again_until_they_are_stopped() -> None:
         late, client = FakeDelivery(), FakeConnection()
         waiting = FakeConnection(held=2 * OPTIONS.total_backlog_bytes)  # for the pool, so nothing is held up
         limits = Limits(active, silent, options=replace(OPTIONS, linger=0.01, heartbeat=0.01))
-        limits.connections.update({client, waiting})
+        limits.clients.update({client, waiting})
         limits.deliveries.lingering[late] = 0.0
 
         def enough() -> None:

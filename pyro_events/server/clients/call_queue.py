@@ -16,6 +16,7 @@ from ...wire import calls
 from ...wire.frames import MSGPACK, ONEWAY, Frame
 from ..objects import LARGE, Caller, DeferredResult
 from .invoke import invoke, is_larger, written
+from .owner import CallQueueOwner
 
 log = get_logger("pyro_events.connection")
 
@@ -27,13 +28,6 @@ _SLOW_MSGPACK = 256 * c.KIB
 # Above this an answer is sent at once, so that a client that does not read is noticed: small ones are
 # sent together, and one read may bring thousands of calls.
 _LARGE_ANSWER = 4 * c.KIB
-
-
-class CallQueueOwner(Protocol):
-    """What serving asks of the engine."""
-
-    def in_pool(self, address: str, call: Callable[[], Any]) -> DeferredResult:
-        """Have work done in another thread, whose result or exception comes later. address: for whom."""
 
 
 class Client(Protocol):
@@ -81,7 +75,7 @@ class CallQueue:
     def append(self, client: Client, frame: Frame) -> None:
         """Make a call, or begin to; none may be pending."""
         if frame.serializer_id != MSGPACK and len(frame.payload) > _SLOW_SIZE:
-            work = self._owner.in_pool(client.peer, functools.partial(calls.read_call, frame))
+            work = self._owner.pool.submit(client.peer, functools.partial(calls.read_call, frame))
             work.held = len(frame.payload)
             self._wait(client, work, lambda read: self._read(client, frame, read))
             return
@@ -132,7 +126,9 @@ class CallQueue:
         elif isinstance(result, (dict, list)) and is_larger(
             result, _SLOW_SIZE if frame.serializer_id != MSGPACK else _SLOW_MSGPACK
         ):
-            work = self._owner.in_pool(client.peer, functools.partial(written, frame, result, client.peer))
+            work = self._owner.pool.submit(
+                client.peer, functools.partial(written, frame, result, client.peer)
+            )
             self._wait(client, work, lambda answer: self._written(client, answer))
         else:
             self._answer(client, written(frame, result, client.peer))

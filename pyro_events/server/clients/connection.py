@@ -10,74 +10,33 @@ more is read from its socket.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from time import monotonic
-from typing import Protocol, cast
 
 from ...client_name import described
 from ...constants import KIB
 from ...log.background import get_logger
-from ...options import ServiceOptions
-from ...transport.addresses import unmapped
 from ...transport.keepalive import AT_SERVICE, keep_alive
 from ...wire import calls
 from ...wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader, TlsSpokenError
-from ..access import AccessControl
-from ..limits.scheduler import NEGLIGIBLE, LoopParty, Scheduler
+from ..limits.scheduler import NEGLIGIBLE, LoopParty
 from ..limits.turns import TURN
-from ..net.sockets import descriptor, has_left, is_last_room
-from ..objects import RemoteObject
-from .call_queue import CallQueue, CallQueueOwner
+from ..net.sockets import has_left, is_last_room
+from .call_queue import CallQueue
+from .closable import ClosableProtocol
 from .handshake import HELLO_LIMITS, accept_hello, call_limits, error_reply
+from .owner import ConnectionOwner
 
 log = get_logger("pyro_events.connection")
 
-# How long a client may take to fetch its last answers, in seconds.
-_FAREWELL = 5.0
 # What is read at once of a client that has to wait for its turn, in bytes: ten thousand may.
 _LITTLE = 16 * KIB
 
 
-class ConnectionOwner(CallQueueOwner, Protocol):
-    """What a connection asks of and tells its engine.
-
-    received: where its connections receive, one after the other; each takes out at once what is there.
-    """
-
-    received: memoryview
-    options: ServiceOptions
-    access: AccessControl
-    scheduler: Scheduler
-
-    def deliver(self) -> None:
-        """Calls have been made: send what they published."""
-
-    @property
-    def objects(self) -> Mapping[str, RemoteObject]:
-        """What can be called, by object id."""
-
-    def accept(self, connection: Connection, crowded: bool) -> str | None:
-        """A client has connected: None, or why it cannot stay.
-
-        crowded: the process has hardly a file left to open.
-        """
-
-    def tls_failed(self, peer: str, reason: str) -> None:
-        """A client from there was turned away because of TLS."""
-
-    def disconnected(self, connection: Connection) -> None:
-        """The client is gone."""
-
-    def watch(self, connection: Connection, unfinished: bool) -> None:
-        """Whether a frame has begun and is not complete."""
-
-
-class Connection(asyncio.BufferedProtocol):
+class Connection(ClosableProtocol):
     """One client's connection."""
 
     __slots__ = (
-        "_began",
-        "_blocked",
         "_draining",
         "_ended",
         "_next",
@@ -88,50 +47,33 @@ class Connection(asyncio.BufferedProtocol):
         "_scheduler",
         "_calls",
         "_space",
-        "_timer",
-        "_transport",
         "_unfinished",
-        "closing",
-        "peer",
     )
 
-    def __init__(self, owner: ConnectionOwner) -> None:
+    def __init__(self, owner: ConnectionOwner[Connection]) -> None:
+        super().__init__()
         self._owner = owner
         self._scheduler = owner.scheduler
         self._party: LoopParty | None = None
         self._next: Callable[[], None] | None = None  # what a call goes on with in its next turn
         self._reader = FrameReader(HELLO_LIMITS)
         self._space: memoryview | None = None  # where a part of a large frame is being received
-        self._transport: asyncio.Transport
         self._calls = CallQueue(owner)
-        self._blocked = False  # the client does not read our answers
         self._resting = False  # it waits for its turn
-        self._unfinished = self.closing = self._draining = False
+        self._unfinished = self._draining = False
         self._ended = False  # nothing more will come
-        self._timer: asyncio.TimerHandle | None = None
-        self._began = asyncio.get_running_loop().time()  # before TLS
-        self.peer = ""
-
-    @property
-    def descriptor(self) -> int:
-        """Its file descriptor."""
-        return descriptor(self._transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports do what asyncio.Transport does, but do not derive from it.
-        self._transport = transport = cast(asyncio.Transport, transport)
-        name = transport.get_extra_info("peername")
-        self.peer = unmapped(name[0]) if name else ""
-        refusal = self._owner.accept(self, is_last_room(transport))
+        self._connected(transport)
+        refusal = self._owner.clients.accept(self, is_last_room(transport))
         if refusal is not None:
-            transport.write(calls.write_connect_fail(MSGPACK, 0, refusal))
+            self._transport.write(calls.write_connect_fail(MSGPACK, 0, refusal))
             self._end()
             return
         keep_alive(transport.get_extra_info("socket"), AT_SERVICE)
         self._party = self._scheduler.join(self.peer, self._take_turn)
-        loop = asyncio.get_running_loop()
         patience = self._owner.options.handshake_timeout
-        self._timer = loop.call_at(self._began + patience, self.refuse, "no handshake came in time")
+        self._give_time(patience, self.refuse, "no handshake came in time")
 
     def eof_received(self) -> bool:
         """The client sends no more. What it has sent is done first, if that waits for its turn."""
@@ -139,14 +81,12 @@ class Connection(asyncio.BufferedProtocol):
         return self._ended
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.closing = True
+        super().connection_lost(error)
         self._space = None
-        if self._timer is not None:
-            self._timer.cancel()
         self._calls.abandon()
         if self._party is not None:
             self._scheduler.leave(self._party)
-        self._owner.disconnected(self)
+        self._owner.clients.disconnected(self)
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -255,7 +195,7 @@ class Connection(asyncio.BufferedProtocol):
         # The deadline is for each frame: a fast client has always begun one.
         if unfinished != self._unfinished or (unfinished and taken):
             self._unfinished = unfinished
-            self._owner.watch(self, unfinished)
+            self._owner.clients.watch(self, unfinished)
 
     def send(self) -> None:
         """Send the answers that there are."""
@@ -274,9 +214,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _greet(self, frame: Frame) -> None:
         """Answer the first frame of a connection."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._in_time()
         owner = self._owner
         bound = owner.options.max_message
         caller, answer = accept_hello(frame, self.peer, owner.access, owner.objects, bound)
@@ -295,7 +233,7 @@ class Connection(asyncio.BufferedProtocol):
     def _broken(self, error: FrameError) -> None:
         """What came is no acceptable frame: answer if there is a way to, and end the connection."""
         if isinstance(error, TlsSpokenError):
-            self._owner.tls_failed(self.peer, str(error))
+            self._owner.clients.tls_failed(self.peer, str(error))
         answer = error_reply(error, self._calls.caller is not None)
         if answer is not None:
             self._calls.answers.append(answer)
@@ -308,18 +246,6 @@ class Connection(asyncio.BufferedProtocol):
         log.info("connection from %s ended: %s", self.label, reason, about=self.peer)
         self.send()
         self._end()
-
-    def _end(self) -> None:
-        """Close when everything is sent; a client that does not take it is not waited for."""
-        self.closing = True
-        if self._timer is not None:
-            self._timer.cancel()
-        self._transport.close()
-        self._timer = asyncio.get_running_loop().call_later(_FAREWELL, self.abort)
-
-    def abort(self) -> None:
-        """End the connection at once."""
-        self._transport.abort()
 
     @property
     def name(self) -> str:
@@ -342,11 +268,6 @@ class Connection(asyncio.BufferedProtocol):
         """How many bytes wait for a call that is not made yet, in its messages and in what came behind it."""
         pending = self._calls.pending
         return 0 if pending is None else pending.held + self._reader.buffered
-
-    @property
-    def unsent(self) -> int:
-        """How many bytes of answers are held because the client does not take them."""
-        return self._transport.get_write_buffer_size() if self._blocked else 0
 
     def check(self) -> None:
         """End the connection if its client has left while its call is held up: nobody reads then."""

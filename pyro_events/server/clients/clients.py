@@ -1,0 +1,160 @@
+"""Clients: who is connected, and who may connect.
+
+Knows: the listening sockets, the connections, and the reasons to refuse one. Must not know: calls,
+subscribers, or how long anything may take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, Protocol
+
+from ...constants import MAX_CLIENTS_SHOWN
+from ...log.background import get_logger
+from ...log.failures import Failures
+from ...options import ServiceOptions
+from ...transport.tls import server_contexts
+from ..limits.admission import Admission
+from ..net.sockets import files_for_each
+from ..net.tls_layer import TLS_FULL, AcceptedTls, TlsMemory
+from .connection import Connection
+from .owner import ConnectionOwner
+
+log = get_logger("pyro_events.engine")
+
+# Connections that may wait to be accepted; and that asyncio accepts in one go, which is also how often
+# it tries, and writes to the log, each time that there is no descriptor left.
+_ACCEPT_QUEUE: Final = 1024
+_ACCEPT_AT_ONCE: Final = 16
+# How long clients are given to take their last answers when the service ends.
+_FAREWELL: Final = 0.5
+
+
+class ClientsOwner(ConnectionOwner[Connection], Protocol):
+    """What clients ask of their engine. draining: whether the service takes nobody new. tls_memory: what TLS
+    takes is counted there. tls_failures: those that the log knows."""
+
+    draining: bool
+    tls_memory: TlsMemory
+    tls_failures: Failures
+
+
+class Clients:
+    """All clients of one service; iterating gives their connections.
+
+    unfinished: those on which a frame has begun and is not complete, with the loop's time since when; for
+    reading.
+    """
+
+    def __init__(self, owner: ClientsOwner, options: ServiceOptions) -> None:
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._servers: list[asyncio.Server] = []
+        self._connections: set[Connection] = set()
+        self._admission = Admission("connections", options, files_for_each)
+        self.unfinished: dict[Connection, float] = {}
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._connections)
+
+    def __len__(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    @property
+    def refused(self) -> int:
+        """How many were refused because there were too many."""
+        return self._admission.refused
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call of any client waits for its result."""
+        return any(connection.busy for connection in self._connections)
+
+    def named(self) -> list[tuple[str, str]]:
+        """The names and hosts of those that say what they are called, at most MAX_CLIENTS_SHOWN."""
+        named = ((each.name, each.peer) for each in self._connections if each.name)
+        return list(islice(named, MAX_CLIENTS_SHOWN))
+
+    def descriptors(self) -> list[int]:
+        """The file descriptors of the listening sockets and of all connections."""
+        listening = [sock.fileno() for server in self._servers for sock in server.sockets]
+        return listening + [connection.descriptor for connection in list(self._connections)]
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Accept clients on a bound socket, which is closed by `drain`.
+
+        Raises EventServiceError for TLS settings that cannot be used.
+        """
+        contexts = server_contexts()
+
+        def accepted() -> asyncio.BaseProtocol:
+            connection = Connection(self._owner)
+            if contexts is None:
+                return connection
+            return AcceptedTls(connection, contexts.get(), self._owner.tls_memory, self.tls_failed)
+
+        server = await self._loop.create_server(accepted, sock=sock, backlog=_ACCEPT_AT_ONCE)
+        sock.listen(_ACCEPT_QUEUE)
+        self._servers.append(server)
+
+    def drain(self) -> None:
+        """Accept nobody, and read no more; calls that have been read are still answered."""
+        for server in self._servers:
+            server.close()
+        # Publishers that go on would keep slow subscribers busy until the time is up.
+        for connection in self._connections:
+            connection.drain()
+
+    async def dismiss(self) -> None:
+        """End all connections; what is left to send goes out first, if it goes at all."""
+        for connection in list(self._connections):
+            connection.refuse("the service stops")
+        deadline = self._loop.time() + _FAREWELL
+        await asyncio.sleep(0)  # enough for most
+        while self._connections and self._loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)
+
+    # What connections ask (owner.ConnectionTable)
+
+    def accept(self, connection: Connection, crowded: bool) -> str | None:
+        """Take a client in, or say why not. crowded: the process has hardly a file left to open."""
+        peer = connection.peer
+        if self._owner.draining:
+            return "the event service is stopping"
+        if crowded:
+            log.warning("a client from %s was refused: the process's limit of open files", peer, about=peer)
+            return "the event service has as many connections as its process may open"
+        if self._owner.tls_memory.full:
+            log.warning("a client from %s was refused: %s", peer, TLS_FULL, about=peer)
+            return TLS_FULL
+        reason_to_refuse = self._admission.reason_to_refuse(peer)
+        if reason_to_refuse is None:
+            self._admission.add(peer)
+            self._connections.add(connection)
+        return reason_to_refuse
+
+    def tls_failed(self, peer: str, reason: str) -> None:
+        """A client from `peer` was turned away before it could say anything."""
+        if self._owner.tls_failures.is_new(peer, reason):
+            log.warning("a client from %s was turned away: %s", peer, reason, about=reason)
+
+    def disconnected(self, connection: Connection) -> None:
+        """A client is gone."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._admission.leave(connection.peer)
+        self.unfinished.pop(connection, None)
+
+    def watch(self, connection: Connection, unfinished: bool) -> None:
+        """Remember since when a frame is incomplete, so that it can be given a deadline."""
+        if unfinished:
+            self.unfinished[connection] = self._loop.time()
+        else:
+            self.unfinished.pop(connection, None)

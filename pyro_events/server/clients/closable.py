@@ -1,0 +1,74 @@
+"""ClosableProtocol: a client's socket from its first moment to its last, and the time for both.
+
+Knows: the transport, who is at its other end, and how it is closed without waiting for anybody. Must not
+know: frames, calls, or why it is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from ...transport.addresses import unmapped
+from ..net.sockets import descriptor
+
+# How long a client may take to fetch its last answers, in seconds.
+_FAREWELL: Final = 5.0
+
+
+class ClosableProtocol(asyncio.BufferedProtocol):
+    """Base of a client's connection. peer: its host. closing: whether it is being closed, or is."""
+
+    __slots__ = ("_began", "_blocked", "_timer", "_transport", "closing", "peer")
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport
+        self._blocked = False  # the client does not read our answers
+        self._timer: asyncio.TimerHandle | None = None
+        self._began = asyncio.get_running_loop().time()  # before TLS
+        self.closing = False
+        self.peer = ""
+
+    @property
+    def descriptor(self) -> int:
+        """Its file descriptor."""
+        return descriptor(self._transport)
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes of answers are held because the client does not take them."""
+        return self._transport.get_write_buffer_size() if self._blocked else 0
+
+    def _connected(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there, TLS or not."""
+        # uvloop's transports do what asyncio.Transport does, but do not derive from it.
+        self._transport = cast(asyncio.Transport, transport)
+        name = transport.get_extra_info("peername")
+        self.peer = unmapped(name[0]) if name else ""
+
+    def _give_time(self, seconds: float, too_late: Callable[..., object], *arguments: Any) -> None:
+        """Call `too_late` so many seconds after the connection began, unless `_in_time` comes before."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(self._began + seconds, too_late, *arguments)
+
+    def _in_time(self) -> None:
+        """What was given time has come."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end(self) -> None:
+        """Close when everything is sent; a client that does not take it is not waited for."""
+        self.closing = True
+        self._in_time()
+        self._transport.close()
+        self._timer = asyncio.get_running_loop().call_later(_FAREWELL, self.abort)
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closing = True
+        self._in_time()

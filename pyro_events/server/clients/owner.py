@@ -1,0 +1,63 @@
+"""What a client's connection asks of the service that it belongs to.
+
+Knows: the names and types of these parts. Must not know: which classes have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, TypeVar
+
+from ...options import ServiceOptions
+from ..access import AccessControl
+from ..limits.scheduler import Scheduler, SharedPool
+from ..objects import RemoteObject
+
+C = TypeVar("C", contravariant=True)
+
+
+class CallQueueOwner(Protocol):
+    """What making calls takes. pool: does work in other threads; its result or exception comes later."""
+
+    pool: SharedPool
+
+
+class ConnectionTable(Protocol[C]):
+    """All clients, of whom a connection (C) is one."""
+
+    def accept(self, connection: C, crowded: bool) -> str | None:
+        """A client has connected: None, or why it cannot stay.
+
+        crowded: the process has hardly a file left to open.
+        """
+
+    def tls_failed(self, peer: str, reason: str) -> None:
+        """A client from there was turned away because of TLS."""
+
+    def disconnected(self, connection: C) -> None:
+        """The client is gone."""
+
+    def watch(self, connection: C, unfinished: bool) -> None:
+        """Whether a frame has begun and is not complete."""
+
+
+class ConnectionOwner(CallQueueOwner, Protocol[C]):
+    """What reading and answering takes.
+
+    received: where connections receive, one after the other; each takes out at once what is there.
+    objects: what can be called, by object id.
+    """
+
+    received: memoryview
+    options: ServiceOptions
+    access: AccessControl
+    scheduler: Scheduler
+
+    @property
+    def objects(self) -> Mapping[str, RemoteObject]: ...
+
+    @property
+    def clients(self) -> ConnectionTable[C]: ...
+
+    def deliver(self) -> None:
+        """Calls have been made: send what they published."""

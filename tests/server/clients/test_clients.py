@@ -1,0 +1,178 @@
+"""Clients: who may connect, and what is kept of those who have; on a loop of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from log_lines import counted
+
+from pyro_events.constants import MAX_CLIENTS_SHOWN
+from pyro_events.log.background import background
+from pyro_events.log.failures import Failures
+from pyro_events.options import ServiceOptions
+from pyro_events.server.clients.clients import Clients
+
+
+class FakeConnection:
+    """A client that was accepted, and says what it was told."""
+
+    descriptor = 7
+    busy = False
+
+    def __init__(self, name: str = "", peer: str = "192.0.2.1") -> None:
+        self.name = name
+        self.peer = peer
+        self.refusals: list[str] = []
+        self.drained = self.aborted = False
+
+    def drain(self) -> None:
+        self.drained = True
+
+    def refuse(self, reason: str) -> None:
+        self.refusals.append(reason)
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Service:
+    """The clients, and what they ask of their engine."""
+
+    def __init__(self, **options: Any) -> None:
+        self.draining = False
+        self.tls_memory = SimpleNamespace(full=False)
+        self.tls_failures = Failures()
+        self.clients: Any = Clients(self, ServiceOptions(**options))  # type: ignore[arg-type]
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(work(), 20))  # type: ignore[arg-type]
+
+
+def test_who_is_accepted_is_one_of_them_until_it_is_gone() -> None:
+    async def work() -> None:
+        service = Service()
+        one = FakeConnection()
+        assert service.clients.accept(one, False) is None
+        assert (list(service.clients), len(service.clients)) == ([one], 1)
+        service.clients.disconnected(one)
+        service.clients.disconnected(one)
+        assert len(service.clients) == 0
+
+    run(work)
+
+
+def test_who_is_refused_is_told_why_and_is_none_of_them() -> None:
+    async def work() -> None:
+        service = Service(max_connections=2, max_per_host=1)
+        clients = service.clients
+        assert clients.accept(FakeConnection(), True) is not None
+        service.tls_memory.full = True
+        assert "TLS" in clients.accept(FakeConnection(), False)
+        service.tls_memory.full = False
+        assert clients.accept(FakeConnection(), False) is None
+        assert "max-per-host" in clients.accept(FakeConnection(), False)
+        assert clients.refused == 1
+        service.draining = True
+        assert "stopping" in clients.accept(FakeConnection(peer="192.0.2.2"), False)
+        assert len(clients) == 1
+
+    run(work)
+
+
+def test_one_that_has_left_makes_room_for_another_of_its_host() -> None:
+    async def work() -> None:
+        clients = Service(max_connections=2, max_per_host=1).clients
+        one = FakeConnection()
+        assert clients.accept(one, False) is None
+        clients.disconnected(one)
+        assert clients.accept(FakeConnection(), False) is None
+
+    run(work)
+
+
+def test_what_is_unfinished_is_remembered_since_it_was_begun_last() -> None:
+    async def work() -> None:
+        clients = Service().clients
+        first, second = FakeConnection(), FakeConnection()
+        for each in (first, second):
+            clients.accept(each, False)
+            clients.watch(each, True)
+        begun = dict(clients.unfinished)
+        assert list(begun) == [first, second]
+        await asyncio.sleep(0)
+        clients.watch(first, True)
+        assert clients.unfinished[first] >= begun[first]
+        clients.watch(second, False)
+        clients.watch(second, False)
+        assert list(clients.unfinished) == [first]
+        clients.disconnected(first)
+        assert not clients.unfinished
+
+    run(work)
+
+
+def test_only_those_with_a_name_are_shown_and_only_so_many() -> None:
+    async def work() -> None:
+        clients = Service(max_per_host=MAX_CLIENTS_SHOWN + 2).clients
+        clients.accept(FakeConnection(), False)
+        clients.accept(FakeConnection("market"), False)
+        assert clients.named() == [("market", "192.0.2.1")]
+        for number in range(MAX_CLIENTS_SHOWN):
+            assert clients.accept(FakeConnection(f"market {number}"), False) is None
+        assert len(clients.named()) == MAX_CLIENTS_SHOWN
+
+    run(work)
+
+
+def test_the_end_lets_calls_be_answered_and_then_ends_everybody() -> None:
+    async def work() -> None:
+        clients = Service().clients
+        sock = socket.create_server(("127.0.0.1", 0))
+        await clients.listen(sock)
+        one = FakeConnection()
+        clients.accept(one, False)
+        assert clients.descriptors() == [sock.fileno(), 7]
+        assert not clients.busy
+        one.busy = True
+        assert clients.busy
+        clients.drain()
+        assert one.drained and not one.refusals
+        assert clients.descriptors() == [7]
+        ending = asyncio.ensure_future(clients.dismiss())
+        await asyncio.sleep(0)
+        assert one.refusals == ["the service stops"] and not one.aborted
+        clients.disconnected(one)
+        await ending
+        assert not one.aborted
+
+    run(work)
+
+
+def test_a_client_that_does_not_take_its_answers_is_not_waited_for() -> None:
+    async def work() -> None:
+        clients = Service().clients
+        one = FakeConnection()
+        clients.accept(one, False)
+        await clients.dismiss()
+        assert one.aborted
+
+    run(work)
+
+
+def test_a_failure_of_tls_is_logged_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        clients = Service().clients
+        for reason in ("no certificate", "no certificate", "too old"):
+            clients.tls_failed("192.0.2.1", reason)
+
+    with caplog.at_level("WARNING", "pyro_events.engine"):
+        run(work)
+        background.flush(rest=True)
+    for reason in ("no certificate", "too old"):
+        assert counted(caplog.records, f"192.0.2.1 was turned away: {reason}") == 1
