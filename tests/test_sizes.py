@@ -27,8 +27,6 @@ LONG_MODULES = {
     "server/engine.py",
     "server/net/tls_layer.py",
     "server/subscribers/delivery.py",
-    "transport/name_server.py",
-    "transport/tls.py",
 }
 
 

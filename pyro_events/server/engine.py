@@ -31,7 +31,7 @@ from .clients.clients import Clients
 from .clients.long_result import LongResult
 from .limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes, Obstacle
 from .limits.scheduler import Scheduler, SharedPool
-from .net.tls_layer import TlsMemory
+from .net.tls_memory import TlsMemory
 from .objects import DeferredResult, RemoteObject
 from .subscribers.deliveries import Deliveries
 from .subscribers.delivery import Delivery

@@ -19,7 +19,7 @@ from ..errors import AccessDeniedError, ServiceNotFoundError
 from ..wire.passphrase import Ident, Identity, identity_of, sealed
 from .addresses import checked_host, checked_port
 from .authentication import STOCK_HELLO, ClientHandshake
-from .name_server import UNGUARDED
+from .name_server_connection import UNGUARDED
 from .name_server_search import find_name_server
 from .tls import use_renewed_certificates
 

@@ -21,7 +21,7 @@ from Pyro5 import config
 from ..foreign_exceptions import is_foreign
 from ..wire.frames import CONNECT, MSGPACK, write_frame
 from .addresses import UNIX, is_ip_address
-from .tls import TlsSocket
+from .tls_socket import TlsSocket
 
 # How long somebody who has just failed us is given to show whether he speaks TLS, in seconds.
 _EXAMINATION: Final = 0.5

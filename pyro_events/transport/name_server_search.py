@@ -20,7 +20,8 @@ from ..errors import ServiceNotFoundError
 from ..foreign_exceptions import is_foreign
 from ..wire.passphrase import Identity
 from .addresses import checked_host, checked_port
-from .name_server import NameServer, NobodyThereError
+from .name_server import NameServer
+from .name_server_connection import NobodyThereError
 
 # How long finding a name server and asking it may take, in seconds: a client's constructor gives its user
 # an answer within two, and the service that is found must have some of them.

@@ -1,8 +1,7 @@
 """TLS, by Pyro5's own settings SSL, SSL_SERVERCERT and so on.
 
-Knows: those settings, read when a context is made and never on import, and how bytes are secured on a
-blocking socket. Must not know: frames, who is connected, or the event loop (it has TLS of its own,
-and gets its contexts here).
+Knows: those settings, read when a context is made and never on import, and what failures mean. Must not
+know: sockets (tls_socket.py does), frames, who is connected, or the event loop, which gets its contexts here.
 
 Contexts are those that Pyro5 makes, but it keeps one of each for the life of the process; ours are
 made anew when a setting or a file has changed, so that every new connection has a renewed certificate.
@@ -15,12 +14,9 @@ import contextlib
 import functools
 import os
 import re
-import socket
 import ssl
-import threading
-import time
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from Pyro5 import config, socketutil
 
@@ -32,8 +28,6 @@ log = get_logger("pyro_events.transport.tls")
 
 # Where Pyro5 keeps the context of its clients; a test notices when it changes.
 _PYRO5S_CONTEXT: Final = "__ssl_client_context"
-# What goes into one record of TLS, and so is encrypted at a time.
-_RECORD: Final = 16 * 1024
 # The first byte of what a peer that speaks TLS sends first.
 _HANDSHAKE: Final = b"\x16"
 _ALERT: Final = b"\x15"
@@ -206,109 +200,3 @@ def failure_of(error: BaseException | None, first: bytes) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted ({text})"
     return f"the TLS handshake with it failed ({text})"
-
-
-class TlsSocket(socket.socket):
-    """A connected socket that speaks TLS, and that one thread may read while another one writes.
-
-    Python's own SSL socket does not promise that. This one encrypts in memory, under a lock that is
-    never held while anything is waited for. `recv` returns all that can be decrypted, so what can be
-    read is always seen by `poll` on the socket.
-    """
-
-    def __init__(
-        self, sock: socket.socket, context: ssl.SSLContext, *, server_hostname: str | None = None
-    ) -> None:
-        """Takes over `sock`. server_hostname: for a client, the name that the certificate must have;
-        None for a server. `handshake` must come next. Raises ValueError for a name that is none."""
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_hostname is None, server_hostname=server_hostname
-        )
-        # What the other side has sent first, for `failure_of`.
-        self.first = b""
-        self._state = threading.Lock()
-        self._writing = threading.Lock()
-        timeout = sock.gettimeout()
-        super().__init__(fileno=sock.detach())
-        self.settimeout(timeout)
-
-    def handshake(self, deadline: float) -> None:
-        """Shake hands, until `deadline` on the monotonic clock for all of it.
-
-        Raises OSError, of which ssl.SSLError and TimeoutError are kinds. The socket's timeout has
-        changed afterwards.
-        """
-        done = False
-        while not done:
-            try:
-                self._tls.do_handshake()
-                done = True
-            except ssl.SSLWantReadError:
-                pass
-            except ssl.SSLError:
-                with contextlib.suppress(OSError):  # the other side would like to know why
-                    super().sendall(self._outgoing.read())
-                raise
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("the TLS handshake took too long")
-            self.settimeout(left)
-            super().sendall(self._outgoing.read())
-            if not done:
-                data = super().recv(_RECORD)
-                self.first = self.first or data[:1]
-                self._take(data)
-
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        """What has come, b"" at the end. size: how much is read from the network at a time.
-
-        The timeout is for all of it, and may have changed afterwards. Raises OSError.
-        """
-        timeout = self.gettimeout()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while (data := self._decrypted()) is None:
-            if deadline is not None:
-                self.settimeout(max(deadline - time.monotonic(), 0.001))
-            self._take(super().recv(size))
-        return data
-
-    def _take(self, data: bytes) -> None:
-        with self._state:
-            if data:
-                self._incoming.write(data)
-            else:
-                self._incoming.write_eof()
-
-    def _decrypted(self) -> bytes | None:
-        """All that can be decrypted now, b"" at the end, None if there is nothing yet."""
-        parts: list[bytes] = []
-        with self._state:
-            try:
-                while part := self._tls.read(_RECORD):
-                    parts.append(part)
-            except ssl.SSLWantReadError:
-                return b"".join(parts) if parts else None
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                pass  # Pyro5 never says good-bye; a frame that was cut short is noticed by its reader
-        return b"".join(parts)
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send all of it. Raises OSError."""
-        rest = memoryview(data)
-        with self._writing:
-            while rest:
-                with self._state:
-                    written = self._tls.write(rest[:_RECORD])
-                    secured = self._outgoing.read()
-                rest = rest[written:]
-                super().sendall(secured)
-
-    def send(self, data: Any, flags: int = 0) -> int:
-        """As `sendall`; there are no half-sent records."""
-        self.sendall(data)
-        return len(data)
-
-    def getpeercert(self) -> Any:
-        """The other side's certificate, for a Pyro5 daemon's `validateHandshake`."""
-        return self._tls.getpeercert()

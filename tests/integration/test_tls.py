@@ -42,7 +42,7 @@ from pyro_events.client.subscribing import receiver
 from pyro_events.server import runner
 from pyro_events.server.names.registration import is_alive
 from pyro_events.server.net import event_loop
-from pyro_events.server.net.tls_layer import COST
+from pyro_events.server.net.tls_memory import COST
 from pyro_events.transport.tls import server_contexts
 
 pytestmark = needs_openssl

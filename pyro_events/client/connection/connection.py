@@ -24,7 +24,8 @@ from ...transport import connecting
 from ...transport.addresses import UNIX
 from ...transport.authentication import ClientHandshake
 from ...transport.keepalive import TO_SERVICE, keep_alive
-from ...transport.tls import TlsSocket, client_context
+from ...transport.tls import client_context
+from ...transport.tls_socket import TlsSocket
 from ...wire.frames import (
     CONNECT,
     CONNECT_FAIL,

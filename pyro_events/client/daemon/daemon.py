@@ -23,7 +23,8 @@ from Pyro5 import config
 
 from ...log.background import get_logger
 from ...transport.addresses import format_address
-from ...transport.tls import TlsSocket, server_contexts
+from ...transport.tls import server_contexts
+from ...transport.tls_socket import TlsSocket
 from ...wire.frames import Frame
 from ...wire.passphrase import DENIED, CallbackCheck
 from ..dispatch.dispatcher import Dispatcher

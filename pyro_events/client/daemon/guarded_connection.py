@@ -24,7 +24,8 @@ from Pyro5.socketutil import SocketConnection
 
 from ...constants import BATCH_BYTES, FRAME_TIMEOUT, HANDSHAKE_TIMEOUT, KIB, MAX_HANDSHAKE, MAX_STOCK_CALL
 from ...transport.authentication import STOCK_HELLO
-from ...transport.tls import TlsSocket, failure_of
+from ...transport.tls import failure_of
+from ...transport.tls_socket import TlsSocket
 from ...wire.frames import (
     CONNECT,
     CONNECT_FAIL,

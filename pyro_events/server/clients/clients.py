@@ -19,7 +19,8 @@ from ...options import ServiceOptions
 from ...transport.tls import server_contexts
 from ..limits.admission import Admission
 from ..net.sockets import files_for_each
-from ..net.tls_layer import TLS_FULL, AcceptedTls, TlsMemory
+from ..net.tls_connections import AcceptedTls
+from ..net.tls_memory import TLS_FULL, TlsMemory
 from .connection import Connection
 from .owner import ConnectionOwner
 

@@ -1,7 +1,6 @@
 """TLS on the event loop: what lies between a TCP connection and the protocol that uses it.
 
-Knows: how bytes are secured in memory, and what that memory amounts to. Must not know: frames, who the
-other side is, or what it may do.
+Knows: how bytes are secured in memory. Must not know: frames, who the other side is, or what it may do.
 
 The loops have TLS of their own. We do not use it, because a protocol hears of a connection only after its
 handshake, so that until then nobody counts it or gives it up in time; because it waits for the other side's
@@ -14,48 +13,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from ...constants import KIB
-from ...transport.tls import failure_of
+from .tls_memory import COST, TlsMemory
 
-# What OpenSSL and we hold for one connection, in bytes. Measured: 30 KiB at
-# first, 50 KiB after a large message.
-COST: Final = 52 * KIB
-# Why there cannot be another connection.
-TLS_FULL: Final = (
-    "connections that use TLS hold three quarters of the service's total: see --total-backlog-bytes"
-)
 # What goes into one record of TLS, and so is encrypted at a time.
 _RECORD: Final = 16 * KIB
-# What is received at a time, a little more than a record. A connection whose protocol does not read keeps
-# that, and the buffer that it was in is never freed.
-_RECEIVE: Final = 17 * KIB
-
-
-class TlsMemory:
-    """What all TLS connections of a service share: the space into which they receive, and the account of what
-    they hold."""
-
-    def __init__(self, space: memoryview, most: int, reserve: Callable[[int], None]) -> None:
-        """most: bytes that they may hold together. reserve: called with the bytes that are held from now on,
-        negative for less."""
-        self.space = space
-        self.received = space[:_RECEIVE]
-        self._most = most
-        self._held = 0
-        self._reserve = reserve
-
-    @property
-    def full(self) -> bool:
-        """Whether they hold more than they may."""
-        return self._held > self._most
-
-    def reserve(self, size: int) -> None:
-        """size: bytes that are held from now on, negative for less."""
-        self._held += size
-        self._reserve(size)
 
 
 class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
@@ -275,59 +240,3 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._tls if name == "ssl_object" else self._raw.get_extra_info(name, default)
-
-
-class AcceptedTls(TlsLayer):
-    """The service's side of a client's connection. Its protocol hears of it at once, and bounds the time that
-    the handshake takes."""
-
-    __slots__ = ("_failed",)
-
-    def __init__(
-        self,
-        protocol: asyncio.BufferedProtocol,
-        context: ssl.SSLContext,
-        memory: TlsMemory,
-        failed: Callable[[str, str], None],
-    ) -> None:
-        """failed: called with the client's host and the reason when the handshake fails."""
-        super().__init__(protocol, context, memory)
-        self._failed = failed
-
-    def _begin(self) -> None:
-        self._known = True
-        self._protocol.connection_made(self)
-
-    def _ready(self) -> None:
-        """The protocol waits for its client to speak."""
-
-    def _refused(self, error: BaseException | None) -> None:
-        if self._first:  # not one who only looks whether somebody is here
-            name = self._raw.get_extra_info("peername")
-            self._failed(name[0] if name else "", failure_of(error, self._first))
-
-
-class OutgoingTls(TlsLayer):
-    """The service's side of a connection that it makes. Its protocol hears of it when it is secured."""
-
-    __slots__ = ("secured",)
-
-    def __init__(
-        self, protocol: asyncio.Protocol, context: ssl.SSLContext, memory: TlsMemory, name: str
-    ) -> None:
-        super().__init__(protocol, context, memory, name)
-        # Nothing, or why the handshake failed.
-        self.secured: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def _begin(self) -> None:
-        self._shake()
-
-    def _ready(self) -> None:
-        self._known = True
-        self._protocol.connection_made(self)
-        if not self.secured.done():
-            self.secured.set_result("")
-
-    def _refused(self, error: BaseException | None) -> None:
-        if not self.secured.done():
-            self.secured.set_result(failure_of(error, self._first))

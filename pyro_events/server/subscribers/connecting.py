@@ -14,7 +14,7 @@ import Pyro5.errors
 from ...wire import callbacks
 from ...wire.frames import CONNECT_FAIL, Frame, FrameError
 from ...wire.passphrase import CallbackProof
-from ..net.tls_layer import OutgoingTls
+from ..net.tls_connections import OutgoingTls
 
 
 class Unreachable(NamedTuple):

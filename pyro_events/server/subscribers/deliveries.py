@@ -21,7 +21,7 @@ from ..limits.admission import Admission
 from ..limits.block_rights import BlockRights
 from ..limits.turns import host_of
 from ..net.sockets import files_for_each
-from ..net.tls_layer import TLS_FULL
+from ..net.tls_memory import TLS_FULL
 from ..objects import Caller
 from .callback_address import Callback, SubscribeOptions
 from .delivery import Delivery, DeliveryOwner

@@ -36,7 +36,8 @@ from ...wire.greeting_notes import NO_NOTES
 from ...wire.passphrase import CallbackProof
 from ..limits.scheduler import Scheduler
 from ..net.sockets import descriptor
-from ..net.tls_layer import OutgoingTls, TlsMemory
+from ..net.tls_connections import OutgoingTls
+from ..net.tls_memory import TlsMemory
 from .acknowledgement import apply_answer, ends_connection, is_final
 from .callback_address import Callback
 from .coalescing import FEW, FEW_BYTES, Coalescer

@@ -1,23 +1,20 @@
-"""TLS on a blocking socket: two threads at once, deadlines, and what is wrong with settings."""
+"""TLS on a blocking socket: two threads at once, deadlines, and what comes in place of TLS."""
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
-import Pyro5
 import pytest
-from certificates import needs_openssl, one_way, settings, use
+from certificates import needs_openssl, settings, use
 from contract import in_background
 
-from pyro_events.errors import EventServiceError
-from pyro_events.transport.tls import TlsSocket, client_context, server_context
+from pyro_events.transport.tls import client_context, server_context
+from pyro_events.transport.tls_socket import TlsSocket
 
 pytestmark = needs_openssl
 
@@ -44,10 +41,6 @@ def pair(ends: Pair) -> Pair:
     for end in ends:
         end.settimeout(10)
     return ends
-
-
-def test_nothing_is_secured_unless_pyro_is_told_to() -> None:
-    assert server_context() is None and client_context() is None
 
 
 def test_both_sides_know_each_other(pair: Pair) -> None:
@@ -171,45 +164,3 @@ def test_a_name_that_is_none() -> None:
     near, far = socket.socketpair()
     with near, far, pytest.raises(ValueError):
         TlsSocket(near, context, server_hostname="." * 300)
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "reason"),
-    [
-        ("SSL_SERVERCERT", "", "names no certificate"),
-        ("SSL_SERVERCERT", "/nowhere", "SSL_SERVERCERT or its key cannot be used"),
-        ("SSL_SERVERKEY", __file__, "SSL_SERVERCERT or its key cannot be used"),
-        ("SSL_CACERTS", "", "names no authority"),
-        ("SSL_CACERTS", __file__, "SSL_CACERTS cannot be used"),
-    ],
-)
-def test_settings_that_cannot_be_used(setting: str, value: str, reason: str) -> None:
-    use(settings())
-    setattr(Pyro5.config, setting, value)
-    with pytest.raises(EventServiceError, match=reason):
-        server_context()
-
-
-def test_a_directory_of_authorities_and_none_at_all(tmp_path: object) -> None:
-    use(one_way(settings()))
-    Pyro5.config.SSL_CACERTS = str(tmp_path)
-    assert client_context() is not None
-    Pyro5.config.SSL_CACERTS = ""  # the system's
-    assert client_context() is not None
-    assert server_context() is not None
-    Pyro5.config.SSL_CLIENTCERT = "/nowhere"
-    with pytest.raises(EventServiceError, match="SSL_CLIENTCERT"):
-        client_context()
-
-
-def test_a_renewed_certificate_is_noticed() -> None:
-    use(settings())
-    first = client_context()
-    assert client_context() is first
-    renewed = Path(Pyro5.config.SSL_CLIENTCERT)
-    before = renewed.stat()
-    os.utime(renewed, (1, 1))
-    try:
-        assert client_context() is not first
-    finally:
-        os.utime(renewed, ns=(before.st_atime_ns, before.st_mtime_ns))

@@ -1,0 +1,242 @@
+"""A connection to a name server: made, greeted and called, within a bound.
+
+Knows: every reason for which connecting and calling may come to nothing. Must not know: which methods a name
+server has, or where one may be.
+
+Pyro5's own proxy is not used: it has no deadline for all that connecting takes, keeps the first TLS context
+for ever, and reads marshal if the other side sends that.
+"""
+
+from __future__ import annotations
+
+import reprlib
+import time
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+import Pyro5.core
+import Pyro5.errors
+import serpent
+
+from ..constants import MAX_HANDSHAKE_REPLY, MIB
+from ..errors import AccessDeniedError, ClocksDifferError, NameServerDeniedError, ServiceNotFoundError
+from ..foreign_exceptions import is_foreign, is_signal_handlers
+from ..wire.frames import (
+    CONNECT,
+    CONNECT_FAIL,
+    CONNECT_OK,
+    EXCEPTION,
+    INVOKE,
+    RESULT,
+    SERPENT,
+    Frame,
+    FrameError,
+    FrameLimits,
+    FrameReader,
+    write_frame,
+)
+from ..wire.passphrase import Identity
+from . import connecting
+from .addresses import UNIX, format_address
+from .authentication import ClientHandshake
+from .tls import client_context
+
+Self = TypeVar("Self", bound="NameServerConnection")
+
+_GREETING_LIMITS: Final = FrameLimits(
+    types=frozenset({CONNECT_OK, CONNECT_FAIL}), size=MAX_HANDSHAKE_REPLY, serializers=frozenset({SERPENT})
+)
+_REPLY_LIMITS: Final = FrameLimits(types=frozenset({RESULT}), size=MIB, serializers=frozenset({SERPENT}))
+
+UNGUARDED: Final = (
+    "with ident the name server must be guarded by it too: start one with `python -m pyro_events.ns "
+    "--ident-file FILE`, or the event service with --embed-ns, or do without: -N, and es_uri for the clients"
+)
+
+
+class NobodyThereError(ServiceNotFoundError):
+    """Nothing that could be a name server was connected to."""
+
+
+class NameServerFailedError(ServiceNotFoundError):
+    """The name server has raised something else than a NamingError."""
+
+
+class NameServerConnection:
+    """Base of a name server's methods. Use it in a `with` statement."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        identity: Identity | None,
+        deadline: float,
+        patience: float | None = None,
+        connect_by: float | None = None,
+    ) -> None:
+        """Connect and shake hands. host: may be `./u:path`. identity: what it must prove, and is proved to
+        it. deadline: on the monotonic clock, for everything, all calls included. patience: seconds that each
+        call is given instead. connect_by: an earlier deadline, for the connection alone.
+
+        Raises ServiceNotFoundError, AccessDeniedError, or EventServiceError for unusable TLS settings.
+        """
+        self.host, self.port = host, port
+        self.where = format_address(host, port)
+        self.deadline = deadline
+        self._connect_by = deadline if connect_by is None else connect_by
+        self._patience = patience
+        self._seq = 0
+        tried = False
+        while not self._connected(ClientHandshake(identity, Pyro5.core.NAMESERVER_NAME, self.where), tried):
+            tried = True
+
+    def _connected(self, introduction: ClientHandshake, tried: bool) -> bool:
+        """Connect; False if the other side wants another introduction, over another connection."""
+        context = client_context() if not self.host.startswith(UNIX) else None
+        try:
+            self._sock = connecting.connect(self.host, self.port, self._connect_by)
+        except OSError as error:
+            if is_foreign(error, OSError):
+                raise
+            raise NobodyThereError(
+                f"no name server was found at {self.where}: {connecting.reason(error)}"
+            ) from None
+        self._reader = FrameReader(_GREETING_LIMITS)
+        try:
+            if context is not None:
+                self._sock = connecting.secure(self._sock, context, self.host, self.deadline)
+            if self._greeted(introduction, tried):
+                return True
+            self.close()
+            return False
+        except (OSError, FrameError) as error:
+            self.close()
+            if is_foreign(error, OSError, FrameError):
+                raise
+            raise self._no_answer(error, context is not None) from None
+        except AccessDeniedError as error:
+            self.close()
+            if is_foreign(error, AccessDeniedError):
+                raise
+            raise _explained(error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _greeted(self, introduction: ClientHandshake, tried: bool) -> bool:
+        hello = {"handshake": introduction.hello, "object": Pyro5.core.NAMESERVER_NAME}
+        self._sock.sendall(write_frame(CONNECT, 0, SERPENT, 0, serpent.dumps(hello)))
+        frame = self._answer()
+        answer = _plain(frame)
+        if frame.type == CONNECT_FAIL:
+            if introduction.may_retry(answer, tried):
+                return False
+            raise FrameError(f"it refuses the connection: {shown(answer)}")
+        answer = answer if isinstance(answer, dict) else {}
+        introduction.check(answer.get("handshake"))
+        metadata = answer.get("meta")
+        methods = metadata.get("methods") if isinstance(metadata, dict) else None
+        if not isinstance(methods, (list, tuple, set)) or "lookup" not in methods:
+            raise FrameError("it has no method `lookup`")
+        self._reader.limits = _REPLY_LIMITS
+        return True
+
+    def _no_answer(self, error: Exception, secured: bool) -> ServiceNotFoundError:
+        """In words, why what was connected to has not answered as a name server."""
+        trouble = connecting.tls_trouble(error, secured, self.host, self.port, self.deadline)
+        if trouble is not None:
+            failure = ServiceNotFoundError(f"the name server at {self.where} cannot be asked: {trouble.text}")
+            failure.temporary = not trouble.certain
+            return failure
+        if isinstance(error, TimeoutError):
+            text = f"what listens at {self.where}, where the name server should be, does not answer"
+        else:
+            text = f"what listens at {self.where} is no name server: {connecting.reason(error)}"
+        return ServiceNotFoundError(f"{text}; PYRO_NS_HOST and PYRO_NS_PORT name another")
+
+    def _answer(self) -> Frame:
+        """The next frame. Raises OSError or FrameError."""
+        while (frame := self._reader.next_frame()) is None:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("no answer in time")
+            self._sock.settimeout(left)
+            data = self._sock.recv(65536)
+            if not data:
+                raise ConnectionError("it closed the connection")
+            self._reader.feed(data)
+        return frame
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """The plain data that a method returns. Raises Pyro5's NamingError, of which ours is one."""
+        self._seq += 1
+        if self._patience is not None:
+            self.deadline = time.monotonic() + self._patience
+        body = serpent.dumps((Pyro5.core.NAMESERVER_NAME, method, arguments, {}))
+        try:
+            self._sock.settimeout(max(0.001, self.deadline - time.monotonic()))
+            self._sock.sendall(write_frame(INVOKE, 0, SERPENT, self._seq, body))
+            frame = self._answer()
+            value = _plain(frame)
+        except (OSError, FrameError) as error:
+            if is_foreign(error, OSError, FrameError):
+                raise
+            raise ServiceNotFoundError(
+                f"the name server at {self.where} does not answer: {connecting.reason(error)}"
+            ) from None
+        if frame.flags & EXCEPTION:
+            described = value if isinstance(value, dict) else {}
+            given = described.get("args")
+            text = ", ".join(map(shown, given if isinstance(given, (list, tuple)) else ()))[:300]
+            kind = described.get("__class__")
+            if kind == "Pyro5.errors.NamingError":
+                raise Pyro5.errors.NamingError(text)
+            raise NameServerFailedError(f"the name server at {self.where} fails: {shown(kind)}: {text}")
+        return value
+
+    @property
+    def peer_host(self) -> str:
+        """The name server's address; "" for a Unix domain socket."""
+        return "" if self.host.startswith(UNIX) else str(self._sock.getpeername()[0])
+
+    @property
+    def local_host(self) -> str:
+        """This machine's address towards the name server; "" for a Unix domain socket."""
+        return "" if self.host.startswith(UNIX) else str(self._sock.getsockname()[0])
+
+    def close(self) -> None:
+        """End the connection; harmless when done already."""
+        self._sock.close()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def shown(value: object) -> str:
+    """What a stranger sent, as a short text, however deep its nesting is and however long its numbers."""
+    try:
+        return value[:200] if isinstance(value, str) else reprlib.repr(value)[:200]
+    except ValueError:  # an integer of thousands of digits
+        return f"<{type(value).__name__}>"
+
+
+def _plain(frame: Frame) -> Any:
+    try:
+        return serpent.loads(frame.payload)
+    except Exception as error:  # it raises a dozen kinds, and a signal's handler any other
+        if is_signal_handlers(error):
+            raise
+        raise FrameError(f"it sends what cannot be read ({type(error).__name__}: {error})"[:200]) from None
+
+
+def _explained(error: AccessDeniedError) -> AccessDeniedError:
+    """The same as an error of the name server; with what to do, if that does not prove the passphrase."""
+    if isinstance(error, ClocksDifferError):
+        return error
+    text = str(error)
+    return NameServerDeniedError(f"{text} ({UNGUARDED})" if "does not prove" in text else text)
