@@ -17,10 +17,8 @@ LINES_OF_A_MODULE = 300
 LINES_OF_A_FUNCTION = 40  # without its docstring
 
 # What is still too long; the lists can only become shorter.
-LONG_FUNCTIONS = {"broker/broker.py: publish"}
+LONG_FUNCTIONS: set[str] = set()
 LONG_MODULES = {
-    "broker/backlog.py",
-    "broker/broker.py",
     "broker/matching/pattern_syntax.py",
     "client/connection/connection.py",
     "server/clients/connection.py",

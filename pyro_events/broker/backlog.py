@@ -8,13 +8,12 @@ brings its own time stamp.
 from __future__ import annotations
 
 import enum
-import sys
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ..constants import ROW_OVERHEAD
 from ..options import BacklogOptions, Overflow
-from .accounting import BacklogStatistics, Batch, Loss, QueuedEvent, TotalBytes
+from .accounting import Batch, Loss, QueuedEvent, TotalBytes
+from .backlog_figures import BacklogFigures
 from .conflation import ConflatingQueue
 from .event_queue import EventQueue, Numbered, rows_of
 from .matching.subjects import fold
@@ -31,7 +30,6 @@ class Outcome(enum.Enum):
 
 _QUEUED, _FULL, _DROPPED, _DISCONNECT = Outcome
 _LATEST = Loss.LATEST.value
-_OVERFLOWS = (Loss.DROP_OLDEST.value, Loss.DROP_NEWEST.value, _LATEST)
 # The policies that drop the event that finds the backlog full: how that is counted, and what comes of it.
 _DROPPING = {
     Overflow.DROP_NEWEST: (Loss.DROP_NEWEST, _DROPPED),
@@ -39,104 +37,17 @@ _DROPPING = {
 }
 
 
-class Backlog:
+class Backlog(BacklogFigures):
     """The events that wait for one subscriber, numbered from 1 as they are accepted.
 
     subscriber: its URI. name: what it calls itself, "" if it did not say. overflow: the policy in force.
     """
 
-    __slots__ = (
-        "_full_at",
-        "_in_flight",
-        "_last_taken",
-        "_latest",
-        "_may_block",
-        "_most_bytes",
-        "_most_events",
-        "_queue",
-        "_total",
-        "_waiting",
-        "accepted",
-        "bytes",
-        "delivered",
-        "freed",
-        "lost",
-        "name",
-        "options",
-        "overflow",
-        "ready",
-        "subscriber",
-    )
+    __slots__ = ()
 
     def __init__(self, subscriber: str, options: BacklogOptions, total: TotalBytes) -> None:
-        self.subscriber = subscriber
-        self.name = ""
-        self.accepted = 0
-        self.delivered = 0
-        self.lost: Counter[str] = Counter()
-        self.bytes = 0  # of the events waiting, without those in flight
-        self.freed = 0  # bytes of the batches acknowledged so far
-        self.ready = False  # whether it stands in the broker's list of those with something to send
-        self._total = total
-        self._may_block = True
-        self._queue = EventQueue()
-        self._waiting = self._queue.events
-        # In place of `_waiting`, with the policy `latest`, while events of several subjects wait.
-        self._latest: ConflatingQueue | None = None
-        self._in_flight: list[Batch] = []  # two at most, where a deque would cost ten times a list
-        self._last_taken = 0
+        super().__init__(subscriber, total)
         self.configure(options)
-
-    def __len__(self) -> int:
-        """How many events wait to be sent."""
-        return len(self._waiting) if self._latest is None else len(self._latest)
-
-    @property
-    def unacknowledged(self) -> int:
-        """How many events are in flight."""
-        return sum(len(batch.rows) for batch in self._in_flight)
-
-    @property
-    def waits(self) -> bool:
-        """Whether any event is neither delivered nor lost yet."""
-        return bool(self._in_flight) or len(self) > 0
-
-    @property
-    def held(self) -> int:
-        """Bytes of the events waiting and in flight, as if nobody shared them."""
-        return self.bytes + sum(batch.size for batch in self._in_flight)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether publishers that were held up may go on: an eighth of the bound has been freed."""
-        return (
-            len(self) <= self._most_events - max(1, self._most_events // 8)
-            and self.bytes <= self._most_bytes - self._most_bytes // 8
-        )
-
-    @property
-    def crowded(self) -> bool:
-        """Whether three quarters of a bound are used, which is called slow in the log."""
-        return 4 * len(self) >= 3 * self._most_events or 4 * self.bytes >= 3 * self._most_bytes
-
-    @property
-    def relaxed(self) -> bool:
-        """Whether at most a quarter of the bounds is used."""
-        return 4 * len(self) <= self._most_events and 4 * self.bytes <= self._most_bytes
-
-    @property
-    def overflowed(self) -> int:
-        """How many events were dropped because it was full, or by newer ones."""
-        return sum(self.lost[policy] for policy in _OVERFLOWS)
-
-    @property
-    def oldest(self) -> float | None:
-        """The time stamp of the oldest event not yet delivered, or None."""
-        for batch in self._in_flight:
-            return float(batch.rows[0][1])
-        for event in self._events():
-            return event[1]
-        return None
 
     def configure(self, options: BacklogOptions) -> None:
         """Change the bounds and the policy. What waits stays, but for older events with `latest`."""
@@ -177,13 +88,6 @@ class Backlog:
         waiting.append(event)
         self.bytes += size
         return _QUEUED
-
-    @property
-    def free(self) -> tuple[int, int]:
-        """How many more events and bytes may come before publishers are held up."""
-        if self.overflow is not Overflow.BLOCK:
-            return sys.maxsize, sys.maxsize
-        return self._most_events - len(self._waiting), self._most_bytes - self.bytes
 
     def extend(self, events: Sequence[QueuedEvent], size: int) -> bool:
         """Accept events of `size` bytes together, as `push` does; False, and none of them, when not
@@ -235,10 +139,6 @@ class Backlog:
         self._in_flight.append(batch)
         return batch
 
-    def _events(self) -> Iterable[QueuedEvent]:
-        """What waits, the oldest first."""
-        return self._waiting if self._latest is None else (event for _, event in self._latest)
-
     def acknowledge(self, batch: Batch, failed: int = 0) -> None:
         """The subscriber has handled a batch, the oldest in flight; `failed` of its events raised."""
         self._land(batch)
@@ -274,24 +174,6 @@ class Backlog:
             self._latest = None
         self.bytes = 0
         return lost
-
-    def statistics(self, subjects: Iterable[str], now: float, subscriptions: int = 0) -> BacklogStatistics:
-        """A snapshot. now: the time of day, as events are stamped with it. subscriptions: their number."""
-        oldest = self.oldest
-        return BacklogStatistics(
-            subscriber=self.subscriber,
-            subjects=tuple(subjects),
-            overflow=self.overflow.value,
-            backlog=len(self),
-            backlog_bytes=self.bytes,
-            unacknowledged=self.unacknowledged,
-            oldest=None if oldest is None else max(0.0, now - oldest),
-            accepted=self.accepted,
-            delivered=self.delivered,
-            lost=dict(self.lost),
-            name=self.name,
-            subscriptions=subscriptions,
-        )
 
     def _overflow(self, event: QueuedEvent) -> Outcome:
         policy = self.overflow

@@ -9,54 +9,27 @@ in `full`, and the engine decides what its publisher has to wait for.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..constants import (
     HOLDER_OVERHEAD,
     HOST_SUBSCRIPTION_BYTES,
-    MAX_SUBJECTS_SHOWN,
     MAX_SUBSCRIBER_PROGRAMS,
     MAX_SUBSCRIPTIONS,
     TOTAL_SUBSCRIPTION_BYTES,
 )
 from ..options import BacklogOptions
-from .accounting import BacklogStatistics, Loss, Payload, QueuedEvent, TotalBytes, base_size, shares_of
+from .accounting import Loss, Payload, QueuedEvent, TotalBytes, base_size, shares_of
 from .backlog import Backlog, Outcome
 from .matching.routing import RoutingTable
-from .matching.subjects import Pattern, check_subjects, check_texts, compile_pattern
-from .memory import SubscriptionMemory, subscriber_bytes
+from .matching.subjects import check_subjects, check_texts
+from .statistics import BrokerStatistics, GoneSubscribers, described
+from .subscription_limits import SubscriptionLimits
 
 _QUEUED = Outcome.QUEUED
-# Subscribers whose statistics are made at once, and how many subscriptions of each are shown in any case.
-_PIECE = 100
-_FEW_SHOWN = 5
-
 # Where a publication goes, and its encoded message.
 Entry = tuple[Sequence[str], Payload]
-
-
-@dataclass(frozen=True)
-class BrokerStatistics:
-    """The service at one moment.
-
-    subscription_bytes: what subscribers and their subscriptions take in memory.
-
-    published: events accepted, each name of a call one event. accepted: deliveries promised, one
-    for each event and subscriber; accepted = delivered + sum(lost) + waiting, also summed over
-    subscribers that are gone. backlog_bytes: held for all subscribers, events in flight included.
-    """
-
-    published: int
-    accepted: int
-    delivered: int
-    lost: Mapping[str, int]
-    waiting: int
-    backlog_bytes: int
-    subscription_bytes: int
-    subscribers: tuple[BacklogStatistics, ...]
 
 
 class Broker:
@@ -76,16 +49,14 @@ class Broker:
         owner_bytes: what the subscriptions of all, and those of one owner, may take in memory."""
         self._options = options
         self._most_bytes = total_bytes
-        self._most_subscriptions = max_subscriptions
-        self._most_programs = max_programs
         self._routing: RoutingTable[Backlog] = RoutingTable()
+        self._limits = SubscriptionLimits(
+            self._routing, max_subscriptions, max_programs, subscription_bytes, owner_bytes
+        )
         self._subscribers: dict[str, Backlog] = {}
         self._total = TotalBytes()
-        self._memory: SubscriptionMemory[Backlog] = SubscriptionMemory(subscription_bytes, owner_bytes)
         self._published = 0
-        self._gone_accepted = 0
-        self._gone_delivered = 0
-        self._gone_lost: Counter[str] = Counter()
+        self._gone = GoneSubscribers()
         self.ready: list[Backlog] = []
         self.full: list[Backlog] = []
         self.failing: list[Backlog] = []
@@ -138,13 +109,14 @@ class Broker:
         entry that found a backlog full (see `full`) or all of them together (see `overloaded`), and
         leaves the rest in the iterator; accepts nothing while they are beyond it. Returns how many
         deliveries were queued. now: the time stamp, seconds since the epoch.
+
+        Events that follow one another to the same subscribers are queued together, as long as nobody can
+        be held up by them: a push for each event and each subscriber takes twice as long.
         """
         match, total, most = self._routing.match, self._total, self._most_bytes
         if total.value > most:
             return 0
         queued = published = 0
-        # Events that follow one another to the same subscribers are queued together, as long as
-        # nobody can be held up by them: a push for each event and each subscriber takes twice as long.
         run: list[QueuedEvent] = []
         size = free = free_bytes = base = sharing = 0
         spelled: str | None = None
@@ -159,8 +131,7 @@ class Broker:
                 if not targets:
                     continue
                 cost = base + len(payload)
-                shares = shares_of(len(targets)) if sharing else None
-                event = subject, now, payload, cost, shares
+                event = subject, now, payload, cost, shares_of(len(targets)) if sharing else None
                 if targets is before or targets == before:
                     if not run:
                         free, free_bytes = self._free(targets)
@@ -236,7 +207,7 @@ class Broker:
         ValueError, and then nothing has changed.
         """
         checked = check_subjects(names)
-        compiled = self._compiled(check_texts(patterns, "pattern"))
+        compiled = self._limits.compiled(check_texts(patterns, "pattern"))
         if options is not None and not isinstance(options, Mapping):
             raise TypeError(f"options must be a dictionary, not {type(options).__name__}")
         backlog = self._subscribers.get(subscriber)
@@ -244,7 +215,7 @@ class Broker:
         wanted = self._options.narrowed(options, current) if options else None
         if backlog is None:
             backlog = Backlog(subscriber, wanted or self._options, self._total)
-        self._check_limits(backlog, checked, compiled, owner)
+        self._limits.check(backlog, subscriber, checked, compiled, owner)
         if wanted is not None:
             backlog.configure(wanted)
         self._subscribers[subscriber] = backlog
@@ -252,42 +223,8 @@ class Broker:
             self._routing.add_name(name, backlog)
         for pattern in compiled:
             self._routing.add_pattern(pattern, backlog)
-        self._note_memory(backlog, owner)
+        self._limits.note(backlog, subscriber, owner)
         return backlog
-
-    def _compiled(self, texts: list[str]) -> list[Pattern]:
-        """The patterns of one call. Gives up early: compiling is what costs."""
-        compiled = []
-        new = 0
-        for text in dict.fromkeys(texts):
-            known = self._routing.known_pattern(text)
-            pattern = known or compile_pattern(text)
-            if known is None:
-                new += pattern.program_size
-                self._check_programs(new)
-            compiled.append(pattern)
-        return compiled
-
-    def _check_limits(self, backlog: Backlog, names: list[str], patterns: list[Pattern], owner: str) -> None:
-        count, programs, memory = self._routing.would_add(backlog, names, patterns)
-        if count > self._most_subscriptions:
-            raise ValueError(
-                f"a subscriber can have {self._most_subscriptions} subscriptions, this would make {count}; "
-                "subscribe to a pattern instead of many names"
-            )
-        self._check_programs(programs)
-        self._memory.check(backlog, owner, memory + subscriber_bytes(backlog.subscriber))
-
-    def _note_memory(self, backlog: Backlog, owner: str = "") -> None:
-        size = self._routing.memory(backlog) + subscriber_bytes(backlog.subscriber)
-        self._memory.note(backlog, owner, size)
-
-    def _check_programs(self, size: int) -> None:
-        if size > self._most_programs:
-            raise ValueError(
-                f"the patterns of a subscriber can have a compiled size of {self._most_programs} "
-                f"together, these come to {size} or more; use fewer or simpler patterns"
-            )
 
     def find(self, subscriber: str) -> Backlog | None:
         """The backlog of the subscriber with that URI, if it has one."""
@@ -308,7 +245,7 @@ class Broker:
         if backlog is not None:
             for text in checked:
                 self._routing.remove(text, backlog)
-            self._note_memory(backlog)
+            self._limits.note(backlog, subscriber)
         return backlog
 
     def remove(self, backlog: Backlog, reason: Loss) -> int:
@@ -317,11 +254,9 @@ class Broker:
             return 0
         del self._subscribers[backlog.subscriber]
         self._routing.remove_target(backlog)
-        self._memory.note(backlog, "", 0)
+        self._limits.forget(backlog)
         lost = backlog.lose_everything(reason)
-        self._gone_accepted += backlog.accepted
-        self._gone_delivered += backlog.delivered
-        self._gone_lost.update(backlog.lost)
+        self._gone.add(backlog)
         return lost
 
     def backlogs(self) -> list[Backlog]:
@@ -344,25 +279,6 @@ class Broker:
         The sums are right, also when events are published and subscribers go during the pauses: each
         subscriber is as it is when its turn comes, and those who come later are left out.
         """
-        backlogs = list(self._subscribers.values())
-        accepted, delivered, lost = self._gone_accepted, self._gone_delivered, Counter(self._gone_lost)
-        published = self._published
-        most = max(_FEW_SHOWN, MAX_SUBJECTS_SHOWN // max(1, len(backlogs)))
-        subscribers = []
-        for number, backlog in enumerate(backlogs, 1):
-            shown, count = self._routing.subscriptions(backlog, most), self._routing.count(backlog)
-            subscribers.append(backlog.statistics(shown, now, count))
-            if number % _PIECE == 0:
-                yield
-        for subscriber in subscribers:
-            lost.update(subscriber.lost)
-        return BrokerStatistics(
-            published=published,
-            accepted=accepted + sum(each.accepted for each in subscribers),
-            delivered=delivered + sum(each.delivered for each in subscribers),
-            lost=dict(lost),
-            waiting=sum(each.backlog + each.unacknowledged for each in subscribers),
-            backlog_bytes=self._total.value,
-            subscription_bytes=self._memory.total,
-            subscribers=tuple(subscribers),
-        )
+        gone, published = self._gone.copy(), self._published
+        subscribers = yield from described(list(self._subscribers.values()), self._routing, now)
+        return gone.and_those(subscribers, published, self._total.value, self._limits.bytes)

@@ -19,7 +19,8 @@ from typing import Any
 
 from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
-from ..broker.broker import Broker, BrokerStatistics, Entry
+from ..broker.broker import Broker, Entry
+from ..broker.statistics import BrokerStatistics
 from ..constants import KIB
 from ..log.background import get_logger
 from ..log.failures import Failures

@@ -12,8 +12,9 @@ from typing import Any, Final
 import Pyro5.errors
 
 from ..broker.accounting import Payload
-from ..broker.broker import BrokerStatistics, Entry
+from ..broker.broker import Entry
 from ..broker.matching.subjects import check_subject, check_subjects
+from ..broker.statistics import BrokerStatistics
 from ..codec.message import encode_plain
 from ..constants import MIB
 from ..wire.calls import PublishCall as EncodedEntry

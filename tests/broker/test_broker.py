@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pyro_events.broker.accounting import Batch, Loss
 from pyro_events.broker.backlog import Backlog
-from pyro_events.broker.broker import Broker, BrokerStatistics
+from pyro_events.broker.broker import Broker
 from pyro_events.broker.matching.subjects import fold
+from pyro_events.broker.statistics import BrokerStatistics
 from pyro_events.options import BacklogOptions, Overflow
 
 MIB = 1 << 20

@@ -1,0 +1,79 @@
+"""SubscriptionLimits: how much a subscriber may be subscribed to.
+
+Knows: the bounds of number, of patterns' cost and of memory. Must not know: backlogs, events, or what makes a
+subscriber one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from .matching.routing import RoutingTable
+from .matching.subjects import Pattern, compile_pattern
+from .memory import SubscriptionMemory, subscriber_bytes
+
+T = TypeVar("T", bound=Hashable)
+
+
+class SubscriptionLimits(Generic[T]):
+    """The bounds of all subscribers, by what is routed to them."""
+
+    def __init__(
+        self,
+        routing: RoutingTable[T],
+        max_subscriptions: int,
+        max_programs: int,
+        total_bytes: int,
+        owner_bytes: int,
+    ) -> None:
+        """max_subscriptions, max_programs: of one subscriber. total_bytes, owner_bytes: what the
+        subscriptions of all, and those of one owner, may take in memory."""
+        self._routing = routing
+        self._most_subscriptions = max_subscriptions
+        self._most_programs = max_programs
+        self._memory: SubscriptionMemory[T] = SubscriptionMemory(total_bytes, owner_bytes)
+
+    @property
+    def bytes(self) -> int:
+        """What all subscribers and their subscriptions take in memory."""
+        return self._memory.total
+
+    def compiled(self, texts: list[str]) -> list[Pattern]:
+        """The patterns of one call. Gives up early, with a ValueError: compiling is what costs."""
+        compiled = []
+        new = 0
+        for text in dict.fromkeys(texts):
+            known = self._routing.known_pattern(text)
+            pattern = known or compile_pattern(text)
+            if known is None:
+                new += pattern.program_size
+                self._check_programs(new)
+            compiled.append(pattern)
+        return compiled
+
+    def check(self, target: T, uri: str, names: list[str], patterns: list[Pattern], owner: str) -> None:
+        """Raise ValueError if a subscriber may not be subscribed to these too. owner: of a new one."""
+        count, programs, memory = self._routing.would_add(target, names, patterns)
+        if count > self._most_subscriptions:
+            raise ValueError(
+                f"a subscriber can have {self._most_subscriptions} subscriptions, this would make {count}; "
+                "subscribe to a pattern instead of many names"
+            )
+        self._check_programs(programs)
+        self._memory.check(target, owner, memory + subscriber_bytes(uri))
+
+    def note(self, target: T, uri: str, owner: str = "") -> None:
+        """The subscriptions of a subscriber have changed. owner: of a new one."""
+        self._memory.note(target, owner, self._routing.memory(target) + subscriber_bytes(uri))
+
+    def forget(self, target: T) -> None:
+        """A subscriber is gone."""
+        self._memory.note(target, "", 0)
+
+    def _check_programs(self, size: int) -> None:
+        if size > self._most_programs:
+            raise ValueError(
+                f"the patterns of a subscriber can have a compiled size of {self._most_programs} "
+                f"together, these come to {size} or more; use fewer or simpler patterns"
+            )
