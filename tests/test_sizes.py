@@ -21,9 +21,6 @@ LONG_FUNCTIONS: set[str] = set()
 LONG_MODULES = {
     "broker/matching/pattern_syntax.py",
     "client/connection/connection.py",
-    "server/clients/connection.py",
-    "server/engine.py",
-    "server/net/tls_layer.py",
     "server/subscribers/delivery.py",
 }
 
