@@ -360,6 +360,8 @@ class HandlersError(ServiceNotFoundError):
     """A signal's handler may raise anything."""
 
 
+# A signal may also come in the moment in which a socket is made, and nobody has it yet to close it.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
 @pytest.mark.parametrize("kind", [TimeoutError, OSError, ValueError, HandlersError, AccessDeniedError])
 @pytest.mark.parametrize("place", ["name server", "service", "silent name server", "silent service"])
