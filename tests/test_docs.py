@@ -6,6 +6,7 @@ Knows: what a citation and a link look like. Must not know: what any line or doc
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -29,11 +30,11 @@ ELSEWHERE = ("http://", "https://", "mailto:")
 def files(pattern: str, root: Path = ROOT) -> list[Path]:
     """The files of the clone by that pattern, without what tools have put there."""
     made = {"build", "dist", "node_modules"}
-    return sorted(
-        path
-        for path in root.rglob(pattern)
-        if not any(part.startswith(".") or part in made for part in path.relative_to(root).parts)
-    )
+    found = [path for path in root.glob(pattern) if not path.name.startswith(".")]
+    for folder in root.iterdir():  # and not all of .venv
+        if folder.is_dir() and not folder.name.startswith(".") and folder.name not in made:
+            found += files(pattern, folder)
+    return sorted(found)
 
 
 def prose(source: str) -> str:
@@ -51,10 +52,11 @@ def prose(source: str) -> str:
     return "\n".join(found)
 
 
-def cited(path: Path) -> set[str]:
+@functools.cache
+def cited(path: Path) -> frozenset[str]:
     """The lines of the contract that a file cites."""
     text = path.read_text("utf-8")
-    return set(CITATION.findall(prose(text) if path.suffix == ".py" else text))
+    return frozenset(CITATION.findall(prose(text) if path.suffix == ".py" else text))
 
 
 def lines(contract: str) -> list[str]:

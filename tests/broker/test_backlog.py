@@ -203,7 +203,7 @@ class BacklogMachine(RuleBasedStateMachine):
 
 
 # Making a failure small takes longer than a test may else take.
-TestBacklogMachine = pytest.mark.timeout(300)(BacklogMachine.TestCase)
+TestBacklogMachine = pytest.mark.timeout(900)(BacklogMachine.TestCase)
 TestBacklogMachine.settings = settings(deadline=None, max_examples=60, stateful_step_count=30)
 
 

@@ -346,7 +346,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
 
 # 20,000 steps take a quarter of a minute, and making a failure small takes longer still.
-TestBrokerMachine = pytest.mark.timeout(300)(BrokerMachine.TestCase)
+TestBrokerMachine = pytest.mark.timeout(900)(BrokerMachine.TestCase)
 TestBrokerMachine.settings = settings(deadline=None, max_examples=1000, stateful_step_count=20)
 
 
