@@ -218,7 +218,7 @@ class ServiceOptions:
         if self.max_message > c.LARGEST_MESSAGE:
             raise ValueError(
                 f"max_message can be at most {c.LARGEST_MESSAGE}, not {self.max_message}: "
-                "publishers and subscribers take no more"
+                "publishers and subscribers do not accept more"
             )
         for name in (
             "delivery_deadline",

@@ -38,8 +38,8 @@ def refuse_in_service_thread() -> None:
     if running and threading.get_ident() in running:
         raise EventServiceError(
             "this call was made in the thread that runs the event service of this program, where it would "
-            "wait for itself for ever (in a __del__ that the collector ran there, or a handler); let "
-            "another thread make it"
+            "wait for itself for ever (in a __del__ that the garbage collector ran there, or in a handler): "
+            "make it in another thread"
         )
 
 

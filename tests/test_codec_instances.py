@@ -289,7 +289,7 @@ def test_named_tuples_keep_attributes_and_refuse_other_lengths() -> None:
 def test_members_that_an_enum_does_not_have() -> None:
     stray = object.__new__(strange.Colour)
     stray._name_, stray._value_ = "RED", 1
-    with pytest.raises(UnsupportedTypeError, match="it is no member of its Enum"):
+    with pytest.raises(UnsupportedTypeError, match="it is not a member of its Enum"):
         encode(stray)
 
 

@@ -57,7 +57,8 @@ class SubscriptionLimits(Generic[T]):
         count, programs, memory = self._routing.would_add(target, names, patterns)
         if count > self._most_subscriptions:
             raise ValueError(
-                f"a subscriber can have {self._most_subscriptions} subscriptions, this would make {count}; "
+                f"a subscriber can have at most {self._most_subscriptions} subscriptions, and this would "
+                f"make {count}; "
                 "subscribe to a pattern instead of many names"
             )
         self._check_programs(programs)
@@ -74,6 +75,6 @@ class SubscriptionLimits(Generic[T]):
     def _check_programs(self, size: int) -> None:
         if size > self._most_programs:
             raise ValueError(
-                f"the patterns of a subscriber can have a compiled size of {self._most_programs} "
-                f"together, these come to {size} or more; use fewer or simpler patterns"
+                f"the maximum total RE2 program size of a subscriber's patterns is {self._most_programs}, "
+                f"and these come to {size} or more: use fewer or simpler patterns"
             )

@@ -242,5 +242,7 @@ def checked_wait(wait: Any) -> float:
     if isinstance(wait, bool) or not isinstance(wait, (int, float)):
         raise TypeError(f"wait must be a number of seconds, 0 for none, not {type(wait).__name__}")
     if not wait >= 0:
-        raise ValueError(f"wait={wait} cannot be: give seconds, 0 for none, math.inf for ever")
+        raise ValueError(
+            f"wait={wait} is not allowed: give seconds, 0 to not wait, or math.inf to wait for ever"
+        )
     return float(wait)

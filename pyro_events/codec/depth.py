@@ -49,7 +49,7 @@ def check_depth(payload: bytes | memoryview) -> None:
     unpacker.feed(payload)
     unpacker.skip()
     if unpacker.tell() != end:
-        raise ValueError("there are bytes behind the end of the message")
+        raise ValueError("there are bytes after the end of the message")
     # One that has raised is not used again: what was fed may still be in it.
     if len(payload) <= KEEP_BUFFER:
         _idle.append(unpacker)

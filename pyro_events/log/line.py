@@ -69,7 +69,7 @@ def _shown(argument: object) -> object:
     try:
         text = str(argument)
     except Exception as error:  # an exception of the program's own class, say
-        text = f"<{type(argument).__name__}, whose text cannot be had: {type(error).__name__}>"
+        text = f"<{type(argument).__name__}, whose text cannot be made: {type(error).__name__}>"
     return escaped(text, LONGEST)
 
 

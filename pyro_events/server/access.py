@@ -55,7 +55,7 @@ class AccessControl:
             # It may be another subscriber's: who made up or overheard it would get the proof that the
             # service gives to that one.
             raise Pyro5.errors.SecurityError(
-                f"the option {CALL_OPTION} is taken only from a caller that has proved the passphrase: "
+                f"the option {CALL_OPTION} is accepted only from a caller that has proved the passphrase: "
                 "subscribe with pyro_events.Subscriber and its ident, or leave the option out"
             )
         if call is None:
@@ -73,8 +73,8 @@ class AccessControl:
         """
         if not caller.proved and caller.host not in (host, subscribed_from):
             raise Pyro5.errors.SecurityError(
-                f"the subscriptions of a subscriber at {host} can be changed only from there, or by one "
-                "who has proved the passphrase"
+                f"the subscriptions of a subscriber at {host} can be changed only from there, or by a client "
+                "that has proved the passphrase"
             )
 
     def _is_stock(self, host: str) -> bool:

@@ -53,7 +53,7 @@ class PolledRunner(Runner):
 
     def _check_started(self, method: str) -> None:
         if not self._started.is_set():
-            raise EventServiceError(f"{method} needs what has started: call initialize() first")
+            raise EventServiceError(f"{method} works only after the start: call initialize() first")
 
     def shutdown(self, es: object = None) -> None:
         """Have it drain and end; from any thread and more than once.

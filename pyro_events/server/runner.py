@@ -52,7 +52,7 @@ class Runner:
     def uri(self) -> str:
         """Its URI. Raises EventServiceError before it has started, and after its end."""
         if self._uri is None:
-            raise EventServiceError("what has not started, or has ended, has no URI yet")
+            raise EventServiceError("not running: call start() first")
         return self._uri
 
     def __repr__(self) -> str:

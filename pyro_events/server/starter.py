@@ -231,9 +231,7 @@ class EventServiceStarter(PolledRunner):
             working.result()
         working.cancel()
         if not working.done() and not told:
-            raise ServiceNotFoundError(
-                f"what listens where the name server should be has not answered within {_ENTRY:g} s"
-            )
+            raise ServiceNotFoundError(f"the name server has not answered within {_ENTRY:g} s")
 
     async def _stay(self, registration: Registration | None) -> None:
         """Until told to stop; meanwhile see to it that the name server knows us."""

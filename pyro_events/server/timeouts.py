@@ -79,7 +79,7 @@ class Timeouts:
         """End those who have taken too long. now: the loop's time."""
         for connection, since in list(self._clients.unfinished.items()):
             if now - since > self._options.frame_timeout:
-                connection.refuse("a message was begun and not finished in time")
+                connection.refuse("the rest of a message did not come in time")
         self._bound_calls(self._clients if self._blocked else ())
         self._look_at_lingering(now)
         looked, self._looked = self._looked, now
@@ -113,14 +113,14 @@ class Timeouts:
             oldest = next(iter(unfinished))
             size -= oldest.buffered
             self._clients.watch(oldest, False)
-            oldest.refuse("the service holds all that it may, unfinished messages among it")
+            oldest.refuse("the service has reached its memory limit, unfinished messages included")
         for connection in sorted(waiting, key=waiting.__getitem__, reverse=True):
             if size <= room:
                 return
             size -= waiting[connection]
             log.warning(
-                "a client from %s is disconnected, with %d bytes of calls that wait: the service holds all "
-                "that it may (--total-backlog-bytes)",
+                "a client from %s is disconnected, with %d bytes of waiting calls: the service has reached "
+                "its memory limit (--total-backlog-bytes)",
                 connection.label,
                 waiting[connection],
                 about=connection.peer,
@@ -143,7 +143,7 @@ class Timeouts:
             connection.abort()
             peer = connection.peer
             log.warning(
-                "a client from %s, which does not take its answers, is disconnected",
+                "a client from %s, which does not read its answers, is disconnected",
                 connection.label,
                 about=peer,
             )
@@ -186,7 +186,9 @@ class Timeouts:
             delivery: backlog.held - (backlog.freed - before.get(backlog, 0))
             for backlog, delivery in self._deliveries.table.items()
         }
-        explanation = "held most, and freed least of it, while publishers waited because the total is full"
+        explanation = (
+            "held most of the total backlog, and freed least of it, while publishers waited for space"
+        )
         for delivery in sorted(burdens, key=burdens.__getitem__, reverse=True):
             if burdens[delivery] <= 0 or self._broker.relieved:
                 return

@@ -66,10 +66,11 @@ def checked_host(name: str, value: object, unix: bool = False) -> str | None:
         return inner
     host, _, port = value.rpartition(":")
     if port.isdecimal() and host and not _NOT_IN_A_NAME.search(host.strip("[]").replace(":", "")):
-        raise ValueError(f"{name}={value!r} holds a port: give {name}={host!r} alone, and the port by itself")
+        raise ValueError(f"{name}={value!r} contains a port: give {name}={host!r} and the port by itself")
     if _NOT_IN_A_NAME.search(value):
         raise ValueError(
-            f"{name}={value!r} is no host: give a name or an IP address, such as lab-server, 192.0.2.7 or ::1"
+            f"{name}={value!r} is not a host: give a name or an IP address, such as lab-server, 192.0.2.7 or "
+            "::1"
         )
     return value
 
@@ -84,7 +85,7 @@ def checked_port(name: str, value: object, least: int = 1) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a port, an int, not {type(value).__name__}")
     if not least <= value < 65536:
-        raise ValueError(f"{name}={value} is no port: ports go from {least} to 65535")
+        raise ValueError(f"{name}={value} is not a port: ports go from {least} to 65535")
     return value
 
 
@@ -107,11 +108,11 @@ def split_address(text: str) -> tuple[str, int]:
         raise ValueError("the port is missing")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if ":" in bare and (bare == host or not is_ip_address(bare)):
-        raise ValueError("an IPv6 address stands in brackets, and the port behind them")
+        raise ValueError("an IPv6 address must be in brackets, followed by the port")
     if not bare or (bare != host and ":" not in bare) or (":" not in bare and _NOT_IN_A_NAME.search(bare)):
-        raise ValueError(f"{host!r} is no host")
+        raise ValueError(f"{host!r} is not a host")
     if not (port.isascii() and port.isdecimal()):
-        raise ValueError(f"{port!r} is no port")
+        raise ValueError(f"{port!r} is not a port")
     if len(port) > 5 or not 0 < int(port) < 65536:
-        raise ValueError(f"{port} is no port: ports go from 1 to 65535")
+        raise ValueError(f"{port} is not a port: ports go from 1 to 65535")
     return bare, int(port)

@@ -24,7 +24,7 @@ from .name_server_search import find_name_server
 from .tls import use_renewed_certificates
 
 _START_ONE = (
-    "start one (python -m Pyro5.nameserver), or say where it is: host and port, or Pyro5's settings NS_HOST "
+    "start one (python -m Pyro5.nameserver), or give its address: host and port, or Pyro5's settings NS_HOST "
     "and NS_PORT (PYRO_NS_HOST and PYRO_NS_PORT in the environment)"
 )
 
@@ -91,8 +91,8 @@ class IdentProxy(Proxy):
         """Connect; once more if the other side has told us what it is."""
         if self._lost_identity:
             raise AccessDeniedError(
-                f"this IdentProxy for {self._pyroUri} was pickled, and a passphrase never is; what demands a "
-                "passphrase is reached by a new one: IdentProxy(uri, ident)"
+                f"this IdentProxy for {self._pyroUri} was pickled, which removes its passphrase: make a new "
+                "one, IdentProxy(uri, ident)"
             )
         use_renewed_certificates()
         tried = False

@@ -69,5 +69,5 @@ class ClientHandshake:
         if reason != DENIED:
             return False
         if self._proof is None:
-            raise AccessDeniedError(f"{self._name} demands a passphrase: give it as ident")
+            raise AccessDeniedError(f"{self._name} requires a passphrase: give it as ident")
         raise AccessDeniedError(f"{self._name} does not accept the passphrase that was given as ident")

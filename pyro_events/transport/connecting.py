@@ -92,7 +92,7 @@ def _addresses(host: str, port: int, deadline: float) -> list[tuple[Any, ...]]:
     (answer,) = found
     if isinstance(answer, Exception):
         reason = getattr(answer, "strerror", None) or str(answer)
-        raise OSError(f"the host {host!r} is not known here ({reason})") from None
+        raise OSError(f"the host {host!r} cannot be looked up ({reason})") from None
     addresses: list[tuple[Any, ...]] = answer
     return addresses
 
@@ -112,7 +112,7 @@ def _connected(family: int, address: Any, deadline: float) -> socket.socket:
         sock.close()
         if is_foreign(error, TimeoutError):
             raise
-        raise TimeoutError("no connection in time: its machine is off, or a firewall is between") from None
+        raise TimeoutError("no connection in time: its machine is off, or a firewall is in the way") from None
     except OSError as error:
         sock.close()
         if error.errno == errno.ECONNREFUSED and not is_foreign(error, OSError):
@@ -167,7 +167,7 @@ def tls_trouble(error: BaseException, secured: bool, host: str, port: int, deadl
         ours = (
             "it may not accept the certificate that Pyro5's SSL_CLIENTCERT names"
             if config.SSL_CLIENTCERT
-            else "it may demand a certificate of its clients, and Pyro5's SSL_CLIENTCERT names none here"
+            else "it may require a certificate of its clients, and Pyro5's SSL_CLIENTCERT names none here"
         )
         return Trouble(f"{reason(error)}; {ours}", False)
     return None

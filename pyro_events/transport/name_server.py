@@ -91,7 +91,7 @@ class NameServer(NameServerConnection):
             if is_foreign(error, *_NO_URI):
                 raise
         raise UnusableEntryError(
-            f"the name server at {self.where} has something else than a URI under {name}: {shown(value)!r}"
+            f"the name server at {self.where} does not have a URI under {name}: {shown(value)!r}"
         )
 
     def register(self, name: str, uri: str) -> None:

@@ -49,8 +49,9 @@ _GREETING_LIMITS: Final = FrameLimits(
 _REPLY_LIMITS: Final = FrameLimits(types=frozenset({RESULT}), size=MIB, serializers=frozenset({SERPENT}))
 
 UNGUARDED: Final = (
-    "with ident the name server must be guarded by it too: start one with `python -m pyro_events.ns "
-    "--ident-file FILE`, or the event service with --embed-ns, or do without: -N, and es_uri for the clients"
+    "with ident the name server must be protected by it too: start one with `python -m pyro_events.ns "
+    "--ident-file FILE`, start the event service with --embed-ns, or use no name server (-N, and es_uri for "
+    "the clients)"
 )
 
 
@@ -145,13 +146,13 @@ class NameServerConnection:
         """In words, why what was connected to has not answered as a name server."""
         trouble = connecting.tls_trouble(error, secured, self.host, self.port, self.deadline)
         if trouble is not None:
-            failure = ServiceNotFoundError(f"the name server at {self.where} cannot be asked: {trouble.text}")
+            failure = ServiceNotFoundError(f"asking the name server at {self.where} failed: {trouble.text}")
             failure.temporary = not trouble.certain
             return failure
         if isinstance(error, TimeoutError):
             text = f"what listens at {self.where}, where the name server should be, does not answer"
         else:
-            text = f"what listens at {self.where} is no name server: {connecting.reason(error)}"
+            text = f"what listens at {self.where} is not a name server: {connecting.reason(error)}"
         return ServiceNotFoundError(f"{text}; PYRO_NS_HOST and PYRO_NS_PORT name another")
 
     def _answer(self) -> Frame:
@@ -231,7 +232,9 @@ def _plain(frame: Frame) -> Any:
     except Exception as error:  # it raises a dozen kinds, and a signal's handler any other
         if is_signal_handlers(error):
             raise
-        raise FrameError(f"it sends what cannot be read ({type(error).__name__}: {error})"[:200]) from None
+        raise FrameError(
+            f"it sent an answer that cannot be read ({type(error).__name__}: {error})"[:200]
+        ) from None
 
 
 def _explained(error: AccessDeniedError) -> AccessDeniedError:

@@ -34,7 +34,7 @@ _OTHER_LOOPBACK: Final = "127.0.1.1"
 _OTHER_LOOPBACK_TIME: Final = 0.2
 
 CLIENT_REMEDY: Final = (
-    "start one with the event service (`python -m pyro_events.es --embed-ns`), or say where it is: by "
+    "start one with the event service (`python -m pyro_events.es --embed-ns`), or give its address: by "
     "ns_host= and ns_port=, or by Pyro5's settings NS_HOST and NS_PORT (in the environment PYRO_NS_HOST and "
     "PYRO_NS_PORT); or pass the address of a running event service as es_uri"
 )

@@ -98,7 +98,7 @@ class LatestContext:
         try:
             self._last = self._make(identity)
         except EventServiceError as error:
-            log.error("TLS goes on with what it had: %s", error, about=str(error))
+            log.error("TLS keeps using the certificates that it had: %s", error, about=str(error))
         return self._last
 
 

@@ -289,7 +289,7 @@ def test_c29_a_name_server_that_restarted_empty_is_told_again(start_service, nam
         with Publisher() as another:
             assert another.publish("A", "by name") == 1
         collector.wait(2)
-    es.process.wait_for("told again", stream="stderr")
+    es.process.wait_for("has registered itself again", stream="stderr")
     assert es.process.terminate() == 0
     assert name_server.lookup() is None
 

@@ -124,7 +124,7 @@ def test_who_knows_the_passphrase_publishes_and_is_called_back(
 
 def test_who_has_none_is_told_to_give_one(guarded: EventServiceStarter) -> None:
     for kind in (Publisher, Subscriber):
-        with pytest.raises(AccessDeniedError, match="demands a passphrase: give it as ident") as caught:
+        with pytest.raises(AccessDeniedError, match="requires a passphrase: give it as ident") as caught:
             kind(es_uri=guarded.uri)
         assert isinstance(caught.value, SecurityError)
         assert not isinstance(caught.value, CommunicationError)

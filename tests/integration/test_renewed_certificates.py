@@ -104,7 +104,7 @@ def test_files_that_do_not_fit_together_yet(
         renew("expired", only=half)
         with Publisher(es_uri=es.uri) as publisher:
             assert publisher.publish("A", 1) == 0
-        eventually(lambda: "TLS goes on with what it had" in caplog.text)
+        eventually(lambda: "TLS keeps using the certificates that it had" in caplog.text)
         renew()
         with Publisher(es_uri=es.uri) as publisher:
             assert publisher.publish("A", 1) == 0

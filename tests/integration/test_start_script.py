@@ -341,7 +341,7 @@ def test_a_bad_setting_of_pyro5_is_one_line(spawn: Spawner, variable: str, value
 
 def test_an_address_of_another_machine_is_named(spawn: Spawner) -> None:
     error = the_error(spawn("-m", "pyro_events.es", "-N", "-p", "0", "-n", "192.0.2.1"))
-    assert "192.0.2.1 is no address of this machine" in error
+    assert "192.0.2.1 is not an address of this machine" in error
 
 
 def test_no_name_server_names_both_remedies(spawn: Spawner, free_port: Callable[[], int]) -> None:

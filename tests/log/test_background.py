@@ -147,7 +147,7 @@ class Unshowable:
         ("\u202egnp.exe\ud800", "\\u202egnp.exe\\ud800"),
         ("x" * 501, "x" * 500 + "… (1 more characters)"),
         (ValueError("one\ntwo"), "one\\ntwo"),
-        (Unshowable(), "<Unshowable, whose text cannot be had: RuntimeError>"),
+        (Unshowable(), "<Unshowable, whose text cannot be made: RuntimeError>"),
         (True, "True"),
         ({"a": 1}, "{'a': 1}"),
     ],

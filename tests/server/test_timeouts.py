@@ -126,7 +126,7 @@ def test_a_message_that_was_begun_must_be_finished() -> None:
         limits.timeouts.check(limits.begin + 29)
         assert slow.refusals == []
         limits.timeouts.check(limits.begin + 40)
-        assert slow.refusals == ["a message was begun and not finished in time"]
+        assert slow.refusals == ["the rest of a message did not come in time"]
         assert fast.refusals == gone.refusals == []
 
     in_a_loop(work)
@@ -184,7 +184,7 @@ def test_answers_that_nobody_takes_go_the_largest_first_until_there_is_room(
         limits.clients.update(clients)
         limits.timeouts.bound_unsent()
         assert [number for number, each in enumerate(clients) if each.aborted] == who
-        assert ("does not take its answers" in caplog.text) is bool(who)
+        assert ("does not read its answers" in caplog.text) is bool(who)
 
     in_a_loop(work)
 

@@ -62,14 +62,14 @@ def test_other_spellings_of_a_host() -> None:
 @pytest.mark.parametrize(
     ("host", "advice"),
     [
-        ("lab:9090", "holds a port: give h='lab' alone"),
-        ("[::1]:9090", r"holds a port: give h='\[::1\]' alone"),
-        ("a b", "is no host: give a name"),
-        (" ", "is no host"),
-        ("lab\n", "is no host"),
-        ("PYRO:x@lab:1", "is no host"),
-        ("http://lab", "is no host"),
-        ("[lab]", "is no host"),
+        ("lab:9090", "contains a port: give h='lab' and"),
+        ("[::1]:9090", r"contains a port: give h='\[::1\]' and"),
+        ("a b", "is not a host: give a name"),
+        (" ", "is not a host"),
+        ("lab\n", "is not a host"),
+        ("PYRO:x@lab:1", "is not a host"),
+        ("http://lab", "is not a host"),
+        ("[lab]", "is not a host"),
         ("./u:/run/ns", "cannot be a Unix domain socket"),
     ],
 )
@@ -90,7 +90,7 @@ def test_ports() -> None:
     assert checked_port("p", 65535) == 65535
     assert checked_port("p", 0, least=0) == 0
     for port in (0, -1, 65536, 70000):
-        with pytest.raises(ValueError, match=f"p={port} is no port: ports go from 1 to 65535"):
+        with pytest.raises(ValueError, match=f"p={port} is not a port: ports go from 1 to 65535"):
             checked_port("p", port)
     for wrong in ("9090", 9090.0, True, b"9"):
         with pytest.raises(TypeError, match="p must be a port, an int"):
@@ -103,18 +103,18 @@ def test_ports() -> None:
         ("lab", "the port is missing"),
         ("[::1]", "the port is missing"),
         ("", "the port is missing"),
-        ("::1:9095", "an IPv6 address stands in brackets"),
-        ("::1", "an IPv6 address stands in brackets"),
-        ("[::g]:1", "an IPv6 address stands in brackets"),
-        ("[::1]9095", "an IPv6 address stands in brackets"),
-        (":9095", "'' is no host"),
-        ("[lab]:1", "is no host"),
-        ("a b:1", "is no host"),
-        ("lab:", "'' is no port"),
-        ("lab:x", "'x' is no port"),
-        ("lab:9095 ", "is no port"),
-        ("lab:-1", "is no port"),
-        ("lab:²", "is no port"),
+        ("::1:9095", "an IPv6 address must be in brackets"),
+        ("::1", "an IPv6 address must be in brackets"),
+        ("[::g]:1", "an IPv6 address must be in brackets"),
+        ("[::1]9095", "an IPv6 address must be in brackets"),
+        (":9095", "'' is not a host"),
+        ("[lab]:1", "is not a host"),
+        ("a b:1", "is not a host"),
+        ("lab:", "'' is not a port"),
+        ("lab:x", "'x' is not a port"),
+        ("lab:9095 ", "is not a port"),
+        ("lab:-1", "is not a port"),
+        ("lab:²", "is not a port"),
         ("lab:0", "ports go from 1"),
         ("lab:70000", "ports go from 1"),
         ("lab:" + "9" * 5000, "ports go from 1"),

@@ -50,7 +50,7 @@ def test_without_a_passphrase_we_say_hello() -> None:
     assert stock.hello == "hello"
     stock.check("anything")
     assert not stock.may_retry("there is no object 'es' here", tried=False)
-    with pytest.raises(AccessDeniedError, match="es at somewhere:1 demands a passphrase: give it as ident"):
+    with pytest.raises(AccessDeniedError, match="es at somewhere:1 requires a passphrase: give it as ident"):
         stock.may_retry(DENIED, tried=False)
 
 

@@ -226,7 +226,7 @@ def greeting(answer: Any = GREETING, kind: int = CONNECT_OK) -> bytes:
 )
 def test_what_is_no_name_server(fake: FakeNameServer, answer: bytes, reason: str) -> None:
     fake.answers = [answer]
-    with pytest.raises(ServiceNotFoundError, match=f"is no name server: .*{reason}.*PYRO_NS_HOST"):
+    with pytest.raises(ServiceNotFoundError, match=f"is not a name server: .*{reason}.*PYRO_NS_HOST"):
         asked(fake)
 
 
@@ -253,10 +253,10 @@ def error(name: str) -> bytes:
         (error("Pyro5.errors.NamingError"), ServiceNotFoundError, "knows no x"),
         (error("builtins.OSError"), ServiceNotFoundError, "fails: builtins.OSError: no"),
         (result(5, EXCEPTION), ServiceNotFoundError, "fails: None"),
-        (result(5), UnusableEntryError, "something else than a URI"),
-        (result("nonsense"), UnusableEntryError, "something else than a URI under x: 'nonsense'"),
-        (result({"__class__": "Pyro5.core.URI", "state": 1}), UnusableEntryError, "something else"),
-        (result({"__class__": "Pyro5.core.URI"}), UnusableEntryError, "something else"),
+        (result(5), UnusableEntryError, "does not have a URI"),
+        (result("nonsense"), UnusableEntryError, "does not have a URI under x: 'nonsense'"),
+        (result({"__class__": "Pyro5.core.URI", "state": 1}), UnusableEntryError, "does not have a URI"),
+        (result({"__class__": "Pyro5.core.URI"}), UnusableEntryError, "does not have a URI"),
         (write_frame(INVOKE, 0, SERPENT, 1, b"1"), ServiceNotFoundError, "does not answer"),
         (b"", ServiceNotFoundError, "does not answer: it closed the connection"),
     ],
@@ -287,7 +287,7 @@ def test_a_service_is_told_why_it_cannot_be_entered(free_port: Callable[[], int]
         started(port_of(names), ident="secret")
     with EventServiceStarter(LOOPBACK, 0, embed_ns=True, ns_port=0, ident="secret") as guarded:
         port = URI(guarded.ns_uri).port
-        for ident, text in ((None, "demands a passphrase"), ("another", "does not accept the passphrase")):
+        for ident, text in ((None, "requires a passphrase"), ("another", "does not accept the passphrase")):
             with pytest.raises(NameServerDeniedError, match=text):
                 started(port, ident=ident)
 

@@ -43,21 +43,21 @@ _HEX_DIGITS: Final = {"x": 2, "u": 4, "U": 8}
 # RE2 repeats nothing more often.
 _MOST: Final = 1000
 _MANY: Final = f"it is repeated more than {_MOST:,} times: use smaller counts"
-_NO_LOOK: Final = "there is no look-ahead and no look-behind: look at event.subject instead"
-_NO_REFERENCE: Final = "there are no back-references"
+_NO_LOOK: Final = "look-ahead and look-behind are not supported: test event.subject in event() instead"
+_NO_REFERENCE: Final = "back-references are not supported"
 _GROUPS: Final = {
     "=": _NO_LOOK,
     "!": _NO_LOOK,
     "<=": _NO_LOOK,
     "<!": _NO_LOOK,
-    "(": "there are no conditions, because there are no back-references",
-    ">": "there are no atomic groups: write (?:…)",
+    "(": "conditions are not supported, because back-references are not",
+    ">": "atomic groups are not supported: write (?:…)",
     "P=": _NO_REFERENCE,
     "<": "the name of a group is written (?P<name>…)",
 }
 _REFUSED_FLAGS: Final = {
     "a": "subjects are Unicode: write [a-z], [0-9] or a space in place of ASCII's \\w, \\d, \\s",
-    "L": "subjects are Unicode, of no locale",
+    "L": "subjects are Unicode, without a locale",
 }
 _ESCAPE_HINTS: Final = {
     "z": r"the end of the subject is written \Z or $",
@@ -65,7 +65,7 @@ _ESCAPE_HINTS: Final = {
     "P": r"`re` has no Unicode classes: list the characters, or use \W, \D, \S",
     "Q": "write what `re.escape` returns",
     "E": "write what `re.escape` returns",
-    "C": "there are no bytes in a subject: write .",
+    "C": "a subject contains no bytes: write .",
 }
 
 
@@ -199,7 +199,7 @@ class Translation:
         self._pieces.append(character if counted is None else self._counts(counted, start))
         following = self._text[self._at : self._at + 1]
         if following == "+":
-            raise self._error("there are no possessive repetitions: leave out the second +")
+            raise self._error("possessive repetitions are not supported: leave out the second +")
         if following == "?":
             self._at += 1
         self._unrepeatable = "multiple repeat: put the first repetition in a group, (?:…)"
@@ -403,7 +403,7 @@ class Translation:
         if "u" in off or (minus and not off) or set(on) & set(off):
             raise self._error("bad flags of a group")
         if end == ")" and (minus or not on or self._pieces or self._open):
-            raise self._error("flags of the whole pattern, such as (?x), stand at its start: write (?x:…)")
+            raise self._error("flags for the whole pattern, such as (?x), must be at its start: write (?x:…)")
         self._verbose = (self._verbose or "x" in on) and "x" not in off
         if "i" in off:
             if self._case is Case.FOLDED:

@@ -102,7 +102,7 @@ def _iterate(subjects: object, what: str) -> Iterator[object]:
     if isinstance(subjects, (bytes, bytearray, memoryview)):
         raise TypeError(f"{what}s are text, not {kind}: decode it first")
     if isinstance(subjects, Mapping):
-        raise TypeError(f"a {kind} is no sequence of {what}s: give its keys as a list, if they are meant")
+        raise TypeError(f"a {kind} is not a sequence of {what}s: to use its keys, give them as a list")
     try:
         return iter(cast("Any", subjects))
     except TypeError:
@@ -119,7 +119,9 @@ def _plain(text: object, what: str) -> str:
 
 def _check_length(text: str, what: str) -> None:
     if len(text) > MAX_SUBJECT:
-        raise ValueError(f"{what} {_shown(text)} has {len(text):,} characters: at most {MAX_SUBJECT} will do")
+        raise ValueError(
+            f"{what} {_shown(text)} is {len(text):,} characters long; the limit is {MAX_SUBJECT}"
+        )
 
 
 def _shown(text: str) -> str:
@@ -207,8 +209,8 @@ def compile_pattern(pattern: object, ignore_case: bool = True) -> Pattern:
 def _check_cost(text: str, cost: int) -> None:
     if cost > MAX_PATTERN_PROGRAM:
         raise ValueError(
-            f"pattern {_shown(text)} is too costly, {cost:,} steps of {MAX_PATTERN_PROGRAM:,} allowed: "
-            "use smaller repetitions and character classes"
+            f"pattern {_shown(text)} is too costly: its RE2 program has {cost:,} steps, and the limit is "
+            f"{MAX_PATTERN_PROGRAM:,}; use smaller repetitions and character classes"
         )
 
 

@@ -210,7 +210,7 @@ class Connection:
         metadata = answer.get("meta") if isinstance(answer, dict) else None
         methods = metadata.get("methods") if isinstance(metadata, dict) else None
         if isinstance(methods, list) and "publish_encoded" not in methods:
-            raise ServiceUnreachableError(f"the object at {self.address} is no event service")
+            raise ServiceUnreachableError(f"the object at {self.address} is not an event service")
         self.announced = announced_max_message(answer)
         self._reader.limits = _REPLY_LIMITS
         return True
@@ -271,10 +271,10 @@ class Connection:
             reader.feed(data)
             while (frame := reader.next_frame()) is not None:
                 if not self._pending:
-                    raise FrameError("a reply that nobody waits for")
+                    raise FrameError("a reply that belongs to no call")
                 reply = self._pending.popleft()
                 if frame.seq != reply.seq:
-                    reply.lost = "the replies are out of step"
+                    reply.lost = "the replies are out of order"
                     raise FrameError(f"reply {frame.seq} instead of {reply.seq}")
                 reply.frame = frame
         except FrameError as error:
@@ -353,7 +353,7 @@ def _no_answer(
     if trouble is not None:
         text = trouble.text
     elif isinstance(error, TimeoutError):
-        text = "no answer in time, though it accepts connections: it hangs, or is something else"
+        text = "no answer in time, although it accepts connections; it may hang, or be another program"
     else:
         text = connecting.reason(error)
     failure = ServiceUnreachableError(f"what listens at {where} does not answer as an event service: {text}")

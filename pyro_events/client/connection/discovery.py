@@ -59,7 +59,7 @@ def parse_uri(es_uri: object) -> Pyro5.core.URI:
             return Pyro5.core.URI(f"PYRO:{EVENTSERVER_NAME}@{_location(text)}")
         named, at, location = text.partition("@")
         if any(character.isspace() for character in text):
-            raise ValueError("it has a blank in it")
+            raise ValueError("it contains white space")
         if at:
             needed = named.upper().startswith("PYRO:")
             text = f"{named}@{_location(location, None if needed else config.NS_PORT)}"
@@ -68,7 +68,7 @@ def parse_uri(es_uri: object) -> Pyro5.core.URI:
         if is_foreign(error, ValueError, Pyro5.errors.PyroError):
             raise
         raise ValueError(
-            f"es_uri={str(es_uri)!r} is no address of an event service: {error}; {_WRITE}"
+            f"es_uri={str(es_uri)!r} is not the address of an event service: {error}; {_WRITE}"
         ) from None
 
 
@@ -105,8 +105,8 @@ class ServiceLocator:
         given = [place for place, value in places.items() if value is not None]
         if given and (wanted.protocol == "PYRO" or wanted.location):
             raise ValueError(
-                f"es_uri={str(es_uri)!r} says already where to look, so {' and '.join(given)} would not be "
-                "used: give the one or the other"
+                f"es_uri={str(es_uri)!r} already says where the service is, so {' and '.join(given)} would "
+                "not be used: give one or the other"
             )
         if wanted.location and wanted.protocol != "PYRO":
             self._ns_host = UNIX + wanted.sockname if wanted.sockname else wanted.host
@@ -147,10 +147,8 @@ class ServiceLocator:
         host = self._name_server[0]
         text = f" (the name server at {format_address(*self._name_server)} has it registered there"
         if _is_loopback(uri.host) and not _is_loopback(host) and not host.startswith(UNIX):
-            text += (
-                ", but that is an address for its own machine alone: start the service with --host and an "
-                "address that others can reach, or tell that address by --nathost"
-            )
+            text += ", but only its own machine can use that address: start the service with --host and "
+            "an address that others can reach, or give such an address with --nathost"
         else:
             text += ": is it running, and can it be reached from here?"
         return text + ")"

@@ -180,8 +180,9 @@ class ReconnectingConnection:
         if self._beside is None:
             if self._depth >= _DEPTH:
                 raise EventServiceError(
-                    f"a call to the event service was made in the middle of {_DEPTH} others by one thread: "
-                    "what is called by it (a signal's or logging handler, a __del__) calls it again"
+                    f"one thread has made a call to the event service in the middle of {_DEPTH} others: "
+                    "something that the call runs (a signal handler, a logging handler, a __del__) makes the "
+                    "call again"
                 )
             self._beside = ReconnectingConnection(self._locator, self._depth + 1)
         beside = self._beside

@@ -172,7 +172,7 @@ class AcceptLoop:
             try:
                 thread.start()
             except RuntimeError as error:
-                log.warning("a connection was turned away: %s", error, about="accept")
+                log.warning("a connection was refused: %s", error, about="accept")
                 sock.close()
 
     def _pause(self) -> None:

@@ -38,7 +38,7 @@ from .handshake import ConnectionListener, HandshakeCheck
 
 log = get_logger("pyro_events.daemon")
 
-_FULL: Final = "this program has as many connections as it may"
+_FULL: Final = "this program has reached its limit of connections"
 
 
 class SubscriberDaemon(Pyro5.server.Daemon):
@@ -202,7 +202,10 @@ class SubscriberDaemon(Pyro5.server.Daemon):
                 return False
             refused = self._connections.add(connection, host)
         if refused is not None:
-            log.warning("too many connections to this subscriber say nothing", about=self.locationStr)
+            log.warning(
+                "too many connections to this subscriber have not finished their handshake",
+                about=self.locationStr,
+            )
             refused.shutdown()  # its own thread closes it
         return refused is not connection
 

@@ -107,7 +107,9 @@ class GuardedConnection(SocketConnection):
                 raise Pyro5.errors.TimeoutError(str(error)) from error
             except OSError as error:
                 if not self.sock.first:
-                    raise Pyro5.errors.ConnectionClosedError("it left without a word") from error
+                    raise Pyro5.errors.ConnectionClosedError(
+                        "it closed the connection without sending anything"
+                    ) from error
                 raise TlsFailedError(failure_of(error, self.sock.first)) from error
         try:
             frame = self._read(deadline)
@@ -160,7 +162,7 @@ class GuardedConnection(SocketConnection):
                 if deadline is not None and time.monotonic() >= deadline:
                     raise TimeoutError
         except TimeoutError:
-            raise Pyro5.errors.TimeoutError("a message was begun and not completed in time") from None
+            raise Pyro5.errors.TimeoutError("the rest of a message did not come in time") from None
         except OSError as error:
             raise Pyro5.errors.ConnectionClosedError(f"receiving failed: {error}") from error
 

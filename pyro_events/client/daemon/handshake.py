@@ -111,5 +111,5 @@ class HandshakeCheck:
         with self._lock:
             new = self._tls_failures.is_new(host, reason)
         if new:
-            text = "a connection from %s to this subscriber's daemon at %s came to nothing: %s"
+            text = "a connection from %s to this subscriber's daemon at %s failed: %s"
             log.warning(text, host, self._location, reason, about=reason)

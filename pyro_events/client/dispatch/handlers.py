@@ -74,11 +74,11 @@ def check_result(name: str, result: object) -> None:
         result.close()  # or Python warns that it was never awaited, which the error says already
     for kind, what in _RESULTS:
         if isinstance(result, kind):
-            raise TypeError(f"{name} returned {what}, which nobody runs: {_REMEDY}")
+            raise TypeError(f"{name} returned {what}, which nothing runs: {_REMEDY}")
 
 
 def _not_callable(name: str, handler: object) -> TypeError:
-    return TypeError(f"{name} must be a function, and is of type {type(handler).__name__}")
+    return TypeError(f"{name} must be a function, not {type(handler).__name__}")
 
 
 def _check(name: str, handler: object) -> None:

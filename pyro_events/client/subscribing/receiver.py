@@ -40,7 +40,8 @@ _JOIN_TIMEOUT: Final = 2.0
 # How long `abort` and `close` wait for a lock where its holder may wait for them, in seconds.
 _INSIDE: Final = 0.1
 _LISTENS_ALREADY: Final = (
-    "another thread is in listen() of this subscriber: one is enough, its events run in threads of their own"
+    "another thread is in listen() of this subscriber: one is enough, because "
+    "events run in threads of the daemon"
 )
 
 

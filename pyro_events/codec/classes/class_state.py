@@ -66,7 +66,7 @@ def _flag(cls: type[enum.Flag]) -> StateFunctions:
         except ValueError:
             known = False
         if not known:
-            raise UnsupportedTypeError("it is no member of its Flag")
+            raise UnsupportedTypeError("it is not a member of its Flag")
         return {"value": flag.value}
 
     def from_state(state: State) -> Any:
@@ -82,7 +82,7 @@ def _enum(cls: Any) -> StateFunctions:
     def to_state(member: Any) -> State:
         # By identity: `_missing_` can make members that no other program can find.
         if cls.__members__.get(member.name) is not member:
-            raise UnsupportedTypeError("it is no member of its Enum")
+            raise UnsupportedTypeError("it is not a member of its Enum")
         return {"name": member.name}
 
     return StateFunctions(to_state, lambda state: cls[state["name"]])

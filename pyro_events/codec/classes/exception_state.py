@@ -103,7 +103,7 @@ def describe_exception(error: BaseException) -> State:
     except Exception as failure:
         if is_signal_handlers(failure):
             raise
-        raise UnsupportedTypeError(f"it cannot be made of its args again: {failure}") from None
+        raise UnsupportedTypeError(f"it cannot be made from its args again: {failure}") from None
     state: State = {"__exception__": True, "args": args, "attributes": _attributes(error)}
     fields = {}
     for name, field in _fields(cls).items():
@@ -225,7 +225,7 @@ def _attributes(error: BaseException) -> State:
     attributes = dict(vars(error))
     for name in attributes:
         if is_dunder(name) and name != NOTES:
-            raise UnsupportedTypeError(f"its attribute {name!r} has a name of Python's own; use to_dict")
+            raise UnsupportedTypeError(f"its attribute {name!r} has a name that Python reserves; use to_dict")
     return attributes
 
 

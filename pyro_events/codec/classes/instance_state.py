@@ -112,7 +112,9 @@ class Attributes:
         hashed = state.pop(_CACHED_HASH, _ALIAS) is not _ALIAS
         for name in state:
             if is_dunder(name):
-                raise UnsupportedTypeError(f"its attribute {name!r} has a name of Python's own; use to_dict")
+                raise UnsupportedTypeError(
+                    f"its attribute {name!r} has a name that Python reserves; use to_dict"
+                )
         if len(self._checked) < _MOST_CHECKED:
             self._checked.update(state)
         if hashed:

@@ -166,7 +166,7 @@ def _registration(cls: type, name: str | None, to_dict: Any, from_dict: Any) -> 
     if not isinstance(cls, type):
         raise TypeError(f"register_class needs a class, not {cls!r}")
     if cls in _NATIVE or cls in WRITERS or cls in (URI, Proxy) or numpy_arrays.carries(cls):
-        raise ValueError(f"{cls!r} is carried anyway; it cannot be registered")
+        raise ValueError(f"{cls!r} is supported anyway; it cannot be registered")
     label = dotted(cls) if name is None else name
     if not isinstance(label, str) or not label:
         raise TypeError(f"the name of {cls!r} must be a non-empty str, not {name!r}")

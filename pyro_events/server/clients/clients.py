@@ -142,9 +142,9 @@ class Clients:
         return reason_to_refuse
 
     def tls_failed(self, peer: str, reason: str) -> None:
-        """A client from `peer` was turned away before it could say anything."""
+        """A client from `peer` was refused before it could say anything."""
         if self._owner.tls_failures.is_new(peer, reason):
-            log.warning("a client from %s was turned away: %s", peer, reason, about=reason)
+            log.warning("a client from %s was refused: %s", peer, reason, about=reason)
 
     def disconnected(self, connection: Connection) -> None:
         """A client is gone."""

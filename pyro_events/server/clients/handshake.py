@@ -50,7 +50,7 @@ def accept_hello(
         called = _name_of(hello)
     except Pyro5.errors.PyroError as error:
         if not isinstance(error, AgainError):
-            log.info("a client from %s was turned away: %s", peer, error, about=peer)
+            log.info("a client from %s was refused: %s", peer, error, about=peer)
         return None, calls.write_connect_fail(frame.serializer_id, frame.seq, str(error))
     answer = calls.write_connect_ok(
         frame.serializer_id, frame.seq, greeting, remote_names(served), max_message

@@ -57,7 +57,7 @@ def invoke(
         return error
     except Exception:
         log.exception("the call of %s by %s failed", name, caller.host, about=caller.host)
-        return Pyro5.errors.PyroError(f"the service failed to do {name}; its log says why")
+        return Pyro5.errors.PyroError(f"the service failed in {name}; its log says why")
 
 
 class _BatchResult(DeferredResult):
@@ -95,7 +95,9 @@ class _BatchResult(DeferredResult):
             # A batch of 64 KiB may ask two thousand times for what takes megabytes.
             self._size += size_of(result)
             if self._size > c.MAX_REPLY and self._results:
-                result = ValueError(f"the results of a batch can be {c.MAX_REPLY} bytes: make several")
+                result = ValueError(
+                    f"the results of a batch can be at most {c.MAX_REPLY} bytes: make several batches"
+                )
         self._results.append(result)
         return not isinstance(result, Exception)
 

@@ -32,7 +32,7 @@ class ConnectionTable(Protocol[C]):
         """
 
     def tls_failed(self, peer: str, reason: str) -> None:
-        """A client from there was turned away because of TLS."""
+        """A client from there was refused because of TLS."""
 
     def disconnected(self, connection: C) -> None:
         """The client is gone."""

@@ -61,10 +61,13 @@ class Admission:
                     f"the event service has as many {kind} as its process may open files for "
                     f"({files}): raise its limit (ulimit -n)"
                 )
-            return f"all {most} {kind} that the event service may have are there: see --max-connections"
+            return f"the event service has {most} {kind}, which is its limit: see --max-connections"
         of_one = self._options.max_per_host or (min(most, files) + 1) // 2
         if self._hosts.get(host, 0) >= of_one:
-            return f"the event service has {of_one} {kind} of {host}, as one host may: see --max-per-host"
+            return (
+                f"the event service has {of_one} {kind} of {host}, which is the limit for one host: "
+                "see --max-per-host"
+            )
         return None
 
     def _note(self, host: str, reason: str) -> None:

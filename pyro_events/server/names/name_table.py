@@ -107,7 +107,9 @@ def check_name(name: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"a name is text, not {type(name).__name__}")
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():
-        raise ValueError(f"{_shown(name)} is no name: one has 1 to {MAX_NAME} printable characters")
+        raise ValueError(
+            f"{_shown(name)} is not a valid name: a name has 1 to {MAX_NAME} printable characters"
+        )
     return name
 
 

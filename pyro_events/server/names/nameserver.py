@@ -77,8 +77,8 @@ class EmbeddedNameServer:
     def _check_rights(self, name: object) -> None:
         if isinstance(name, str) and name in self._reserved:
             raise Pyro5.errors.NamingError(
-                f"{name} is an entry of the program that this name server runs in, which alone changes it: "
-                "stop that program, or use another name server"
+                f"{name} belongs to the program that this name server runs in, and only that program can "
+                "change it: stop it, or use another name server"
             )
 
     def _remove(self, caller: Caller, name: Any = None, prefix: Any = None, regex: Any = None) -> Any:

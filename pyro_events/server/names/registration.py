@@ -36,7 +36,7 @@ log = get_logger("pyro_events.naming")
 _PATIENCE = 3.0
 
 _REMEDY: Final = (
-    "start one (python -m Pyro5.nameserver), say where it is (--ns-host and --ns-port, or Pyro5's "
+    "start one (python -m Pyro5.nameserver), give its address (--ns-host and --ns-port, or Pyro5's "
     "PYRO_NS_HOST and PYRO_NS_PORT in the environment), or start the service with one of its own "
     "(--embed-ns) or with none (-N)"
 )
@@ -133,7 +133,7 @@ class Registration:
                 raise
             except Pyro5.errors.NamingError as error:
                 raise ServiceExistsError(
-                    f"the name server at {self.where} does not enter the service: {error}"
+                    f"the name server at {self.where} refuses to register the service: {error}"
                 ) from None
 
     def check(self) -> EntryState:
@@ -153,10 +153,10 @@ class Registration:
                     if not self._left:
                         names.register(EVENTSERVER_NAME, self.uri)
                 if holder is None:
-                    self._say("the name server had forgotten the event service; it has been told again")
+                    self._say("the name server had lost the event service, which has registered itself again")
                 return EntryState.RENEWED
         except Exception as error:  # of any class: it is the name server's trouble, and not the service's
-            self._say("the name server cannot be asked: %s; it is asked again every few seconds", error)
+            self._say("asking the name server failed: %s; the service tries again every few seconds", error)
             return EntryState.UNKNOWN
 
     def leave(self) -> None:
@@ -181,14 +181,15 @@ class Registration:
         host = _host_of(holder)
         if not guarded and host is not None and not self._neighbours.include(host):
             self._say(
-                "the name server has %s in place of this event service, which enters itself again; nobody is "
-                "asked there, because anybody can enter that: --allow-callback names other hosts to ask",
+                "the name server has %s in place of this event service, which registers itself again; it "
+                "does not ask there, because anybody can register an address: --allow-callback names hosts "
+                "to ask",
                 holder,
             )
             return False
         if is_alive(holder, self.listens_on, denied_counts=guarded or starting):
             return True
-        self._say("the name server has %s, where no other event service lives; it is replaced", holder)
+        self._say("the name server has %s, where no other event service answers; it is replaced", holder)
         return False
 
     def _say(self, text: str, *arguments: object) -> None:
@@ -202,7 +203,7 @@ class Registration:
         """The name server, connected to. Raises Pyro5's errors, of which ours are kinds."""
         if self._embedded is not None:
             return contextlib.nullcontext(self._embedded)
-        assert self._name_server is not None, "locate comes first"
+        assert self._name_server is not None, "call locate() first"
         deadline = time.monotonic() + _PATIENCE
         return NameServer(*self._name_server, self._identity, deadline, _PATIENCE)
 

@@ -47,7 +47,7 @@ class _LoopErrors:
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
-            text = context.get("message", "an error that nobody handles")
+            text = context.get("message", "an unhandled error")
             log.log(logging.ERROR, "the event loop reports: %s", text, about="loop", error=error)
         elif loop.time() >= self._silent_until:
             self._silent_until = loop.time() + _SILENCE

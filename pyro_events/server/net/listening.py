@@ -44,7 +44,7 @@ def bind(host: str | None, port: int, others: bool = False) -> socket.socket:
     try:
         address = str(socketutil.get_ip_address(wanted))
     except OSError as error:
-        raise OSError(f"the host {wanted!r} is not known here ({error})") from None
+        raise OSError(f"the host {wanted!r} cannot be looked up ({error})") from None
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -63,7 +63,7 @@ def bind(host: str | None, port: int, others: bool = False) -> socket.socket:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRNOTAVAIL:
-            text = f"{wanted} is no address of this machine; listen on one of its own, or on 0.0.0.0 for all"
+            text = f"{wanted} is not an address of this machine; listen on one that is, or on 0.0.0.0 for all"
             raise OSError(error.errno, text) from None
         reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise OSError(
@@ -153,8 +153,9 @@ def warn_if_open(sock: socket.socket, ident: bool) -> None:
         where = f"port {port} of all addresses of this machine ({where})"
     if ident:
         log.warning(
-            "listening on %s, guarded by ident but without TLS: who can read the network reads every "
-            "message, and one who can change what is sent can take a connection over; see docs/security.md",
+            "listening on %s with ident but without TLS: somebody who can read the network can read every "
+            "message, and somebody who can change what is sent can take over a connection; see "
+            "docs/security.md",
             where,
         )
     else:
@@ -172,8 +173,8 @@ def warn_if_unreachable(where: str, name_server: str, towards: str) -> None:
     host = split_address(where)[0]
     if towards and not _is_loopback(towards) and (_is_loopback(host) or host == "localhost"):
         log.warning(
-            "the name server at %s is told the address %s, which nobody reaches from another machine: "
-            "listen on one that others can reach (--host, 0.0.0.0 or :: for all), or name it by --nathost",
+            "the service registers in the name server at %s with the address %s, which other machines cannot "
+            "reach: listen on one that they can (--host, 0.0.0.0 or :: for all), or give one with --nathost",
             name_server,
             where,
         )

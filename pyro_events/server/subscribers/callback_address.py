@@ -72,13 +72,15 @@ def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) 
     try:
         parsed = URI(uri)
     except (Pyro5.errors.PyroError, TypeError):
-        raise ValueError(f"{uri!r} is no Pyro URI; a subscriber's looks like PYRO:object@host:port") from None
+        raise ValueError(
+            f"{uri!r} is not a Pyro URI; a subscriber's looks like PYRO:object@host:port"
+        ) from None
     if parsed.protocol != "PYRO" or parsed.sockname or not parsed.port:
         raise ValueError(
             f"{uri!r} cannot be called back; a subscriber needs a URI like PYRO:object@host:port"
         )
     if not 0 < parsed.port < 65536:
-        raise ValueError(f"{uri!r} cannot be called back: {parsed.port} is no port")
+        raise ValueError(f"{uri!r} cannot be called back: {parsed.port} is not a port")
     host = _numeric(parsed.host)
     address = host if host in allowed else caller_host, parsed.port
     canonical = f"PYRO:{parsed.object}@{format_address(*address)}"

@@ -110,7 +110,7 @@ def no_answer(error: FrameError) -> str:
     header = error.header
     if header is not None and header.type == CONNECT_FAIL:
         return (
-            "has a daemon that refused the connection; perhaps its threads are all taken: a larger "
-            "Pyro5 THREADPOOL_SIZE there, or the daemon of a pyro_events.Subscriber, has room for more"
+            "has a daemon that refused the connection; perhaps all its threads are in use: raise "
+            "Pyro5's THREADPOOL_SIZE there, or use the daemon of a pyro_events.Subscriber"
         )
-    return f"sent what is no answer ({error})"
+    return f"sent an invalid frame ({error})"

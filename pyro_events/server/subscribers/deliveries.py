@@ -92,7 +92,7 @@ class Deliveries:
         backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
         if link is not None and wanted.anew:
             # It has lost our connection, which we might find out minutes later.
-            explanation = "subscribed anew, because it had lost its connection"
+            explanation = "subscribed again, because it had lost its connection"
             link.close(Loss.GONE, explanation, hung_up=True)
             backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
         if wanted.name:

@@ -67,22 +67,22 @@ def test_what_an_address_may_be(given: str, uri: str) -> None:
         ("", "port is missing"),
         ("localhost", "port is missing"),
         ("PYRO:x", "invalid uri"),
-        ("PYRO:x@host:port", "'port' is no port"),
+        ("PYRO:x@host:port", "'port' is not a port"),
         ("PYRO:x@host", "port is missing"),
         ("PYRO:x@host:0", "ports go from 1"),
         ("PYRO:x@host:70000", "ports go from 1"),
-        ("PYRO:x@::1:9095", "stands in brackets"),
-        ("PYRO:x@[::1]:9095 ", "blank"),
-        ("PYRO:x@[::1]:9095junk", "no port"),
-        ("PYRO: x@host:1", "blank"),
-        ("::1:9095", "stands in brackets"),
-        ("host:9095/x", "no port"),
-        ("http://host:9095", "stands in brackets|no host"),
-        ("host: 9095", "no port"),
+        ("PYRO:x@::1:9095", "must be in brackets"),
+        ("PYRO:x@[::1]:9095 ", "white space"),
+        ("PYRO:x@[::1]:9095junk", "not a port"),
+        ("PYRO: x@host:1", "white space"),
+        ("::1:9095", "must be in brackets"),
+        ("host:9095/x", "not a port"),
+        ("http://host:9095", "must be in brackets|is not a host"),
+        ("host: 9095", "not a port"),
         ("PYRONAME:", "invalid uri"),
-        ("PYRONAME:x@", "no host"),
+        ("PYRONAME:x@", "not a host"),
         ("PYROMETA:", "invalid uri"),
-        ("PYROLOC://host", "no port|no host|brackets"),
+        ("PYROLOC://host", "not a port|is not a host|brackets"),
     ],
 )
 def test_what_is_no_address_is_refused(bad: str, reason: str) -> None:
@@ -95,15 +95,19 @@ def test_what_is_no_address_is_refused(bad: str, reason: str) -> None:
 
 def test_two_places_to_look_contradict_each_other() -> None:
     for address in (SERVICE, "lab:9095", "PYRONAME:x@lab", "PYROMETA:x@lab"):
-        with pytest.raises(ValueError, match="says already where to look, so ns_host would not be used"):
+        with pytest.raises(
+            ValueError, match="already says where the service is, so ns_host would not be used"
+        ):
             ServiceLocator(address, ns_host="lab")
-        with pytest.raises(ValueError, match="says already where to look, so ns_port would not be used"):
+        with pytest.raises(
+            ValueError, match="already says where the service is, so ns_port would not be used"
+        ):
             ServiceLocator(address, ns_port=9090)
     with pytest.raises(TypeError, match="ns_port must be a port, an int, not str"):
         ServiceLocator(ns_port="9090")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="ns_port=0 is no port"):
+    with pytest.raises(ValueError, match="ns_port=0 is not a port"):
         ServiceLocator(ns_port=0)
-    with pytest.raises(ValueError, match="ns_host='lab:9090' holds a port"):
+    with pytest.raises(ValueError, match="ns_host='lab:9090' contains a port"):
         ServiceLocator(ns_host="lab:9090")
 
 

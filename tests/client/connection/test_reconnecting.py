@@ -144,7 +144,7 @@ def test_an_object_that_is_no_service() -> None:
         Pyro5.config.POLLTIMEOUT = 0.05
         thread = threading.Thread(target=daemon.requestLoop)
         thread.start()
-        with pytest.raises(ServiceUnreachableError, match="is no event service"):
+        with pytest.raises(ServiceUnreachableError, match="is not an event service"):
             ReconnectingConnection(ServiceLocator(uri)).connect()
         daemon.shutdown()
         thread.join(10)
@@ -277,7 +277,7 @@ def test_replies_out_of_step_end_the_connection(fake: FakeService, seq: int, cou
         connection.call()
         connection.sock.sendall(write_frame(RESULT, 0, MSGPACK, seq, b"\x01") * count)
         if count == 1:
-            with pytest.raises(OutcomeUnknownError, match="out of step"):
+            with pytest.raises(OutcomeUnknownError, match="out of order"):
                 calling.result()
         else:
             calling.result()

@@ -170,7 +170,7 @@ def test_results_that_nobody_runs() -> None:
             ("an async generator", async_generator()),
             ("an awaitable", loop.create_future()),
         ):
-            with pytest.raises(TypeError, match=rf"event\(\) returned {kind}, which nobody runs"):
+            with pytest.raises(TypeError, match=rf"event\(\) returned {kind}, which nothing runs"):
                 check_result("event()", result)
 
 
@@ -191,7 +191,7 @@ def test_one_that_shows_only_when_it_is_called_is_counted_and_logged(
         publisher.publish(["A", "a"], 1)
         eventually(lambda: ticker.statistics().failed == 2)
         assert ticker.statistics().handled == 0
-        eventually(lambda: "which nobody runs" in caplog.text)
+        eventually(lambda: "which nothing runs" in caplog.text)
         with Proxy(service.uri) as es:
             assert es.statistics()["lost"] == {"handler-error": 2}
         ticker.event = lambda event: None  # type: ignore[method-assign]
@@ -240,4 +240,4 @@ def test_an_on_reconnect_that_shows_only_when_it_is_called_is_logged(
         reason = "the service was restarted"
         monkeypatch.setattr(receiver.reconnection, "connected_by", lambda *said: reason)
         assert receiver.connected(object(), NO_NOTES)  # as the daemon tells it
-        eventually(lambda: "on_reconnect() failed" in caplog.text and "which nobody runs" in caplog.text)
+        eventually(lambda: "on_reconnect() failed" in caplog.text and "which nothing runs" in caplog.text)

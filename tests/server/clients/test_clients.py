@@ -175,4 +175,4 @@ def test_a_failure_of_tls_is_logged_once_for_each_reason(caplog: pytest.LogCaptu
         run(work)
         background.flush(rest=True)
     for reason in ("no certificate", "too old"):
-        assert counted(caplog.records, f"192.0.2.1 was turned away: {reason}") == 1
+        assert counted(caplog.records, f"192.0.2.1 was refused: {reason}") == 1

@@ -167,7 +167,7 @@ def test_the_results_of_a_batch_are_bounded(desk: Desk, large: Any) -> None:
     results = batch(desk, *[("now", large)] * 5)
     assert results[:2] == [large, large]
     assert len(results) == 3
-    assert "the results of a batch can be 8388608 bytes" in str(results[2])
+    assert "the results of a batch can be at most 8388608 bytes" in str(results[2])
     assert batch(desk, ("now", [large] * 3)) == [[large] * 3]  # what is allowed by itself
 
 

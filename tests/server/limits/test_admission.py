@@ -36,9 +36,11 @@ def fill(admission: Admission, address: str) -> int:
 def test_one_host_may_take_half() -> None:
     crowd = admission(10)
     assert fill(crowd, "10.0.0.1") == 5
-    assert "10.0.0.1, as one host may: see --max-per-host" in str(crowd.reason_to_refuse("::ffff:10.0.0.1"))
+    assert "10.0.0.1, which is the limit for one host: see --max-per-host" in str(
+        crowd.reason_to_refuse("::ffff:10.0.0.1")
+    )
     assert fill(crowd, "10.0.0.2") == 5
-    assert "all 10 connections" in str(crowd.reason_to_refuse("10.0.0.3"))
+    assert "has 10 connections, which is its limit" in str(crowd.reason_to_refuse("10.0.0.3"))
     assert "--max-connections" in str(crowd.reason_to_refuse("10.0.0.3"))
     crowd.leave("10.0.0.1")
     assert fill(crowd, "10.0.0.1") == 1

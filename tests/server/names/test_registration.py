@@ -109,7 +109,7 @@ def test_no_name_server(free_port: Callable[[], int]) -> None:
 
 @expose
 class Other:
-    """An object that is no event service."""
+    """An object that is not an event service."""
 
     def event(self) -> None:
         raise AssertionError("nobody calls this")
@@ -257,7 +257,7 @@ def test_whatever_a_check_meets_is_logged_once(mine: Registration, caplog: pytes
         assert mine.check() is EntryState.UNKNOWN
     mine.leave()
     eventually(lambda: "could not be removed" in caplog.text)
-    assert caplog.text.count("cannot be asked: of any class") == 1
+    assert caplog.text.count("failed: of any class") == 1
 
 
 def test_an_entry_that_was_taken_out_is_not_renewed_by_a_check_that_was_under_way(
