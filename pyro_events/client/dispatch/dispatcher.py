@@ -58,7 +58,7 @@ class Dispatcher:
         """Call the handler with each event of a slice, until none is left."""
         if self._monitor.asleep or not self._monitored:
             self._wake_monitor()
-        handler, make = self._handler(), Event.from_payload
+        handler, make = self._get_handler(), Event.from_payload
         batch = part.batch
         for row in part.rows:
             try:
@@ -69,6 +69,18 @@ class Dispatcher:
                 self._log_failure(row, error)
                 position = next(index for index, other in enumerate(batch.rows) if other is row)
                 batch.failed.append(position)
+
+    def _get_handler(self) -> Callable[[Event], object]:
+        """The handler, or one that fails as getting it did: it may be a property of the program's."""
+        try:
+            return self._handler()
+        except BaseException as caught:
+            error = caught
+
+        def fail(event: Event) -> object:
+            raise error
+
+        return fail
 
     def _wake_monitor(self) -> None:
         """Have it check on us, from the first event on."""

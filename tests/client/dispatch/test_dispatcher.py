@@ -3,65 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from fake_source import FakeSource, rows
 from waiting import eventually
 
 from pyro_events.client.dispatch.batch import ReceivedBatch
 from pyro_events.client.dispatch.dispatcher import Dispatcher
 from pyro_events.client.dispatch.limits import DEFAULT_OPTIONS, DispatchOptions
-from pyro_events.client.dispatch.workers import ConnectionEnded
-from pyro_events.codec.message import encode
 from pyro_events.event import Event
-
-
-def rows(*messages: Any) -> tuple[tuple[Any, ...], ...]:
-    return tuple(("S", 1.0, number, 0, encode(message)) for number, message in enumerate(messages))
-
-
-class FakeSource:
-    """A connection whose other side is the test."""
-
-    def __init__(self) -> None:
-        self.incoming: queue.Queue[ReceivedBatch | None] = queue.Queue()
-        self.replied: queue.Queue[tuple[int, list[int]]] = queue.Queue()
-        self.left = False
-        self.closed = threading.Event()
-
-    def send(self, seq: int, *messages: Any) -> None:
-        self.incoming.put(ReceivedBatch(seq, rows(*messages)))
-
-    def leave(self) -> None:
-        self.left = True
-        self.incoming.put(None)
-
-    def read(self) -> ReceivedBatch:
-        batch = self.incoming.get()
-        if batch is None:
-            raise ConnectionEnded
-        return batch
-
-    def acknowledge(self, batch: ReceivedBatch) -> None:
-        self.replied.put((batch.seq, sorted(batch.failed)))
-
-    def has_data(self) -> bool:
-        return not self.incoming.empty()
-
-    def is_gone(self) -> bool:
-        return self.left
-
-    def shutdown(self) -> None:
-        self.incoming.put(None)
-
-    def close(self) -> None:
-        self.closed.set()
-
-    def acknowledged(self) -> tuple[int, list[int]]:
-        return self.replied.get(timeout=10)
 
 
 class Stage:
@@ -158,6 +111,20 @@ def test_what_raises_is_reported_and_logged(
     assert (stage.dispatcher.limits.handled, stage.dispatcher.limits.failed) == (2, 2)
     assert caplog.records[0].name == "pyro_events.subscriber"
     assert f"{error.__name__} for subject 'S'" in caplog.text and "on purpose" in caplog.text
+
+
+def test_a_handler_that_cannot_be_had_has_raised(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    def get() -> Callable[[Event], object]:
+        raise AttributeError("it is not there yet")
+
+    stage.dispatcher._handler = get
+    source = stage.connect()
+    source.send(1, 1, 2)
+    assert source.acknowledged() == (1, [0, 1])
+    assert "AttributeError for subject 'S'" in caplog.text and "not there yet" in caplog.text
+    stage.dispatcher._handler = lambda: stage.event
+    source.send(2, 3)
+    assert source.acknowledged() == (2, [])
 
 
 @pytest.mark.parametrize("split", [True, False], ids=["next batch", "same batch"])
@@ -309,7 +276,7 @@ def test_the_monitor_finds_a_connection_that_is_gone(stage: Stage) -> None:
     source.send(1, 0, 1)
     eventually(lambda: stage.started == [0])
     source.left = True
-    eventually(lambda: not source.incoming.empty())  # it was shut down
+    assert source.ended.wait(10)
     go.set()
     assert source.closed.wait(10)
     assert stage.started == [0] and source.replied.empty()
