@@ -24,6 +24,13 @@ class NameServerStarter(Runner):
     """Starts a name server alone, guarded as the event service is; used like EventServiceStarter.
 
     Names are kept in memory. It answers no broadcasts.
+
+    Example:
+        >>> with NameServerStarter("127.0.0.1", 0, ident="secret") as starter:
+        ...     port = int(starter.uri.rpartition(":")[2])
+        ...     with locate_ns("secret", "127.0.0.1", port) as names:
+        ...         print(list(names.list()))
+        ['Pyro.NameServer']
     """
 
     def __init__(
@@ -34,8 +41,18 @@ class NameServerStarter(Runner):
         options: ServiceOptions | None = None,
         ident: Ident = None,
     ) -> None:
-        """host, port: where to listen; None is Pyro5's setting HOST or NS_PORT. ident: the passphrase
-        that clients must prove to know. Raises TypeError or ValueError for one that cannot be."""
+        """Say what is to be started; nothing is yet.
+
+        Args:
+            host: where to listen. Default None: Pyro5's setting HOST, which is the loopback interface.
+            port: 0 for any free one. Default None: Pyro5's setting NS_PORT.
+            options: bounds and times, of which those of clients are used. Default None: those of
+                ServiceOptions.
+            ident: the passphrase that clients must prove. Default None: there is none.
+
+        Raises:
+            TypeError, ValueError: an argument is not one of the above; the text says what to write.
+        """
         ident = sealed(ident)
         super().__init__()
         self._identity = identity_of(ident)

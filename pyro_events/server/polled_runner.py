@@ -34,9 +34,13 @@ class PolledRunner(Runner):
         self._initialized = True
 
     def getServerSockets(self) -> list[socket.socket]:
-        """The socket that is listened on, for `select`; none when it has ended. Pyro3's name.
+        """The socket that is listened on, for `select`; Pyro3's name.
 
-        Raises EventServiceError before it is started.
+        Returns:
+            A list with the socket; an empty one after the end.
+
+        Raises:
+            EventServiceError: it has not been started.
         """
         self._check_started("getServerSockets()")
         sock = self._listens_on
@@ -45,8 +49,11 @@ class PolledRunner(Runner):
     def handleRequests(self, timeout: float | None = None) -> None:
         """Wait; requests are handled without it. Pyro3's name.
 
-        timeout: seconds; None: a tenth of one. Returns at once when it has ended. Raises EventServiceError
-        before it is started.
+        Args:
+            timeout: seconds to wait; after the end it does not wait. Default None: a tenth of one.
+
+        Raises:
+            EventServiceError: it has not been started.
         """
         self._check_started("handleRequests()")
         self._ended.wait(_PAUSE if timeout is None else timeout)
@@ -56,10 +63,12 @@ class PolledRunner(Runner):
             raise EventServiceError(f"{method} works only after the start: call initialize() first")
 
     def shutdown(self, es: object = None) -> None:
-        """Have it drain and end; from any thread and more than once.
+        """Have it deliver what waits, and end; from any thread and more than once.
 
-        Returns at once, except after `initialize`: then when it has ended. es: ignored; Pyro3's programs give
-        it.
+        Returns at once, except after `initialize`: then when it has ended.
+
+        Args:
+            es: ignored; Pyro3's programs give it. None by default.
         """
         super().shutdown()
         thread = self._thread

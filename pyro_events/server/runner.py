@@ -50,7 +50,7 @@ class Runner:
 
     @property
     def uri(self) -> str:
-        """Its URI. Raises EventServiceError before it has started, and after its end."""
+        """The URI of what runs, for clients. Raises EventServiceError before the start, and after the end."""
         if self._uri is None:
             raise EventServiceError("not running: call start() first")
         return self._uri
@@ -69,10 +69,14 @@ class Runner:
         raise NotImplementedError
 
     def start(self, *, announce: Callable[[], None] = lambda: None) -> None:
-        """Run until `shutdown`; blocks. announce: called on the loop when it is ready.
+        """Run until `shutdown`; blocks.
 
-        Raises OSError (host or port), ServiceNotFoundError (no name server), ServiceExistsError
-        (the name is taken), AccessDeniedError (the name server has another ident, or none).
+        Args:
+            announce: is called on the loop when all is ready. By default nothing is.
+
+        Raises:
+            OSError: the host or port cannot be used.
+            EventServiceError: this starter has been started before.
         """
         with self._lock:
             self._check_new()
@@ -112,9 +116,16 @@ class Runner:
             self._stopping.set()
 
     def waitUntilStarted(self, timeout: float | None = None) -> bool:
-        """Wait until it is ready, at most `timeout` seconds; False if it is not by then.
+        """Wait until it is ready.
 
-        Raises the error that kept it from starting.
+        Args:
+            timeout: seconds to wait at most. Default None: as long as it takes.
+
+        Returns:
+            Whether it is ready.
+
+        Raises:
+            Exception: the error that kept it from starting; see `start`.
         """
         self._started.wait(timeout)
         if self._error is not None:
@@ -122,7 +133,7 @@ class Runner:
         return self._started.is_set()
 
     def shutdown(self) -> None:
-        """Have it drain and end; returns at once, from any thread and more than once.
+        """Have it deliver what waits, and end; returns at once, from any thread and more than once.
 
         As a context manager, leaving the block waits for the end.
         """

@@ -7,6 +7,7 @@ delivery, or how the engine's own connections call it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import Pyro5.callcontext
@@ -31,9 +32,26 @@ class EventService:
     of Pyro5 does not give is not promised: a held-up publisher takes one of its threads, each
     connected client does, and its limits and defences are Pyro5's. `python -m pyro_events.es` and
     EventServiceStarter have an engine of their own instead.
+
+    Example:
+        >>> from Pyro5.api import Daemon
+        >>> with Daemon() as daemon:
+        ...     service = EventService()
+        ...     uri = daemon.register(service, EVENTSERVER_NAME)
+        ...     service.publish("STOCKQUOTE.SUN", 22.44)
+        ...     service.close()
+        0
     """
 
     def __init__(self, options: ServiceOptions | None = None) -> None:
+        """Make a service; it starts with its first call.
+
+        Args:
+            options: bounds and times. Default None: those of ServiceOptions.
+
+        Raises:
+            TypeError: `options` is something else.
+        """
         self._options = chosen_options(options)
         self._engine: EngineThread | None = None
         self._starting = threading.Lock()
@@ -44,10 +62,18 @@ class EventService:
         running = "closed" if self._closed else "in use" if self._engine is not None else "not used yet"
         return f"<EventService, {running}>"
 
-    def publish(self, subjects: Any, message: Any) -> int:
-        """Publish a message on one subject or several; returns the number of deliveries queued.
+    def publish(self, subjects: str | Iterable[str], message: Any) -> int:
+        """Publish a message under one name, or one event for each of several.
 
-        Raises TypeError or ValueError, and then nothing was published.
+        Args:
+            subjects: one name or a sequence of names.
+            message: any Python object that can be carried; of a stock client's, what its serializer makes.
+
+        Returns:
+            How many deliveries were queued.
+
+        Raises:
+            TypeError, ValueError: a subject or the message cannot be published; nothing was.
         """
         checked = check_subjects(subjects)
         # A stock client's serpent has its own spelling of bytes.
@@ -57,29 +83,79 @@ class EventService:
         return int(engine.call(engine.methods.publish_message, checked, payload))
 
     def publish_encoded(self, batch: Any) -> int:
-        """Publish [subjects, payload] pairs in order, payloads made by `pyro_events.codec.message`."""
+        """Publish encoded messages, in order; what a Publisher calls.
+
+        Args:
+            batch: a list of [subjects, payload] pairs, payloads made by `pyro_events.codec.encode`.
+
+        Returns:
+            How many deliveries were queued.
+
+        Raises:
+            TypeError, ValueError: the batch has another form, or a subject cannot be used; nothing was
+                published.
+        """
         return int(self._call("publish_encoded", batch))
 
-    def subscribe(self, subjects: Any, subscriber: Any, options: Any = None) -> None:
-        """Subscribe a Pyro object, given as a proxy, to one name or several."""
+    def subscribe(
+        self, subjects: str | Iterable[str], subscriber: Any, options: Mapping[str, Any] | None = None
+    ) -> None:
+        """Subscribe a Pyro object to one name or several. Subscribing twice is harmless.
+
+        Args:
+            subjects: one name or a sequence of names.
+            subscriber: a proxy for an object with an exposed method `event`.
+            options: "backlog", "backlog_bytes", "overflow" and "name", as for `Subscriber.subscribe`. Default
+                None: as before, or the service's.
+
+        Raises:
+            TypeError, ValueError: a name, the subscriber or an option cannot be used.
+        """
         self._call("subscribe", subjects, subscriber, options)
 
-    def subscribeMatch(self, subjects: Any, subscriber: Any, options: Any = None) -> None:
-        """Subscribe a Pyro object, given as a proxy, to one pattern or several."""
+    def subscribeMatch(
+        self, subjects: str | Iterable[str], subscriber: Any, options: Mapping[str, Any] | None = None
+    ) -> None:
+        """Subscribe a Pyro object to the subjects that match one pattern or several.
+
+        Args:
+            subjects: one regular expression or a sequence of them.
+            subscriber: as for `subscribe`.
+            options: as for `subscribe`; None by default.
+
+        Raises:
+            TypeError, ValueError: a pattern, the subscriber or an option cannot be used.
+        """
         self._call("subscribeMatch", subjects, subscriber, options)
 
-    def unsubscribe(self, subjects: Any, subscriber: Any) -> int:
-        """Remove names and patterns, in any mixture; what is not there is no error.
+    def unsubscribe(self, subjects: str | Iterable[str], subscriber: Any) -> int:
+        """Remove names and patterns; what is not there is no error.
 
-        Returns how many the subscriber has left, -1 if it is not known here.
+        Args:
+            subjects: names and patterns, in any mixture, or one of them.
+            subscriber: a proxy for the object that was subscribed.
+
+        Returns:
+            How many names and patterns it has left; -1 if it is not known here.
+
+        Raises:
+            TypeError, ValueError: they are not text, or `subscriber` is not a proxy.
         """
         return int(self._call("unsubscribe", subjects, subscriber))
 
-    def statistics(self, options: Any = None) -> dict[str, Any]:
+    def statistics(self, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What the service has done so far, and each of its subscribers.
 
-        options: {"subscriber": a proxy} asks for one subscriber's `subscriptions`, -1 if it is not known
-        here, the `state` of its link, and `why` it gets no events or was disconnected.
+        Args:
+            options: {"subscriber": a proxy} asks for one subscriber alone. Default None: for all.
+
+        Returns:
+            A dict of counts; under "subscribers" a list with such a dict for each of them. Of one subscriber,
+            its `subscriptions`, -1 if it is not known here, the `state` of its connection, and `why` it gets
+            no events or was disconnected.
+
+        Raises:
+            TypeError, ValueError: the options have another form.
         """
         snapshot: dict[str, Any] = self._call("statistics", options)
         return snapshot
@@ -100,7 +176,7 @@ class EventService:
             return self._engine
 
     def close(self) -> None:
-        """Deliver what is queued, at most for the option `drain` in seconds, and end. Not remote."""
+        """Deliver what is queued, at most for as long as the option `drain` says, and end. Not remote."""
         with self._starting:
             self._closed = True
             engine, self._engine = self._engine, None

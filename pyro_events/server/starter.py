@@ -39,6 +39,12 @@ class EventServiceStarter(PolledRunner):
 
     Either call `start()`, which blocks, in a thread of yours, or use it as a context manager, which
     runs it in a thread of its own. One starter starts once.
+
+    Example:
+        >>> with EventServiceStarter(port=0, use_ns=False) as es:
+        ...     with Publisher(es_uri=es.uri) as market:
+        ...         market.publish("STOCKQUOTE.SUN", 22.44)
+        0
     """
 
     def __init__(
@@ -57,15 +63,28 @@ class EventServiceStarter(PolledRunner):
         nathost: str | None = None,
         natport: int | None = None,
     ) -> None:
-        """host: where to listen; None is Pyro5's setting HOST, which is the loopback interface.
+        """Say what is to be started; nothing is yet.
 
-        port: 0 is any free one; None is 9095, or any free one if that is taken and a name server is
-        used. use_ns: register as EVENTSERVER_NAME. ns_host, ns_port: where the name server is, or
-        where the embedded one shall be. embed_ns: run one in this process. replace: take the name
-        over from a live service. ident: the passphrase that clients, subscribers and the name server
-        must prove to know, and that is proved to them. identification: Pyro3's name for `ident`. nathost,
-        natport: the address that others reach it at, where that is not the one it listens on; None is
-        Pyro5's NATHOST and NATPORT. Raises TypeError or ValueError for an argument that cannot be.
+        Args:
+            host: where to listen. Default None: Pyro5's setting HOST, which is the loopback interface.
+            port: 0 for any free one. Default None: 9095, or any free one if that is taken and a name server
+                is used.
+            use_ns: whether to register as EVENTSERVER_NAME in a name server; True by default.
+            ns_host: where the name server is, or where the embedded one listens. Default None: Pyro5's
+                setting NS_HOST; for the embedded one, as `host`.
+            ns_port: its port. Default None: Pyro5's setting NS_PORT.
+            embed_ns: whether to run a name server in this process; False by default.
+            replace: whether to take the name over from a live service; False by default.
+            options: bounds and times. Default None: those of ServiceOptions.
+            ident: the passphrase that clients, subscribers and the name server must prove, and that is proved
+                to them. Default None: there is none.
+            identification: Pyro3's name for `ident`; None by default.
+            nathost: the host that others reach it at, where that is not the one it listens on. Default None:
+                Pyro5's setting NATHOST.
+            natport: the port for that. Default None: Pyro5's setting NATPORT.
+
+        Raises:
+            TypeError, ValueError: an argument is not one of the above; the text says what to write.
         """
         ident, identification = sealed(ident), sealed(identification)
         if ident is not None and identification is not None:
@@ -99,19 +118,19 @@ class EventServiceStarter(PolledRunner):
         """Run the service until `shutdown`; blocks. Its arguments are Pyro3's.
 
         Args:
-            hostname: in place of `host`; "" and None leave it as it is.
-            port: in place of `port`, None leaves it as it is.
-            useNameServer: in place of `use_ns`, None leaves it as it is.
-            norange: true: fail where port 9095 is taken, in place of taking any free one.
-            announce: called on the service's loop when it is ready.
+            hostname: in place of `host`; "" and None, the default, leave it as it is.
+            port: in place of `port`; None, the default, leaves it as it is.
+            useNameServer: in place of `use_ns`; None, the default, leaves it as it is.
+            norange: if true, fail where port 9095 is taken, instead of taking any free one; None by default.
+            announce: is called on the service's loop when it is ready. By default nothing is.
 
         Raises:
             OSError: the host or port cannot be used.
             ServiceNotFoundError: there is no name server.
-            TypeError, ValueError: an argument that cannot be.
             ServiceExistsError: a live service has the name.
             AccessDeniedError: the name server has another ident, or none.
             EventServiceError: this starter has been started before.
+            TypeError, ValueError: an argument is not one of the above.
         """
         self._choose(hostname, port, useNameServer, norange)
         super().start(announce=announce)
@@ -126,7 +145,15 @@ class EventServiceStarter(PolledRunner):
         """Start the service for a program with a loop of its own, and return when it is ready; Pyro3's name.
 
         The service runs in a thread of its own and needs no calls. `shutdown` then waits for its end.
-        Arguments and errors are those of `start`.
+
+        Args:
+            hostname: as for `start`; None by default.
+            port: as for `start`; None by default.
+            useNameServer: as for `start`; None by default.
+            norange: as for `start`; None by default.
+
+        Raises:
+            Exception: as `start`.
         """
         self._choose(hostname, port, useNameServer, norange)
         self._initialize()

@@ -13,12 +13,10 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable
 from typing import Any, Final
 
 import Pyro5.core
 import Pyro5.errors
-import Pyro5.server
 from Pyro5 import config
 
 from ...log.background import get_logger
@@ -35,16 +33,25 @@ from .batch_reader import BatchReader
 from .connection_limits import ConnectionLimits
 from .guarded_connection import DEFAULT_TIMEOUTS, ConnectionTimeouts, GuardedConnection, TlsFailedError
 from .handshake import ConnectionListener, HandshakeCheck
+from .polled_daemon import PolledDaemon
 
 log = get_logger("pyro_events.daemon")
 
 _FULL: Final = "this program has reached its limit of connections"
 
 
-class SubscriberDaemon(Pyro5.server.Daemon):
-    """A Pyro5 daemon for one Subscriber; other objects may be registered too."""
+class SubscriberDaemon(PolledDaemon):
+    """A Pyro5 daemon for one Subscriber; other objects may be registered too.
 
-    transportServer: AcceptLoop | None
+    `Subscriber.getDaemon` returns it.
+
+    Example:
+        >>> import select
+        >>> with Subscriber() as ticker:
+        ...     daemon = ticker.getDaemon()
+        ...     ready, _, _ = select.select(daemon.sockets, [], [], 0)
+        ...     daemon.events(ready)
+    """
 
     def __init__(
         self,
@@ -71,7 +78,6 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         self._connections: ConnectionLimits[GuardedConnection] = (
             ConnectionLimits() if limits is None else limits
         )
-        self._dispatcher: Dispatcher | None = None
         self._timeouts = timeouts
         self.transportServer = AcceptLoop(self, host, port, self._serve)
         self.locationStr = self.transportServer.locationStr
@@ -93,65 +99,18 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         """Connections that are open now."""
         return len(self._connections)
 
-    def requestLoop(self, loopCondition: Callable[[], bool] | None = None) -> None:
-        """Accept connections and let events start, until `shutdown`, `close` or a false condition."""
-        server = self.transportServer
-        if server is None:
-            raise Pyro5.errors.PyroError("this daemon is closed")
-        server.begin()
-        if self._dispatcher is not None:
-            self._dispatcher.resume()
-        server.loop(loopCondition)
-
-    def events(self, eventsockets: Any) -> None:
-        """For an external event loop: accept what waits on our socket.
-
-        Events start again after `abort` when our socket is among them.
-        """
-        server = self.transportServer
-        if server is None or not any(sock in eventsockets for sock in server.sockets):
-            return
-        if self._dispatcher is not None and self._dispatcher.limits.paused:
-            self._dispatcher.resume()
-        server.events(eventsockets)
-
-    def handleRequests(self, timeout: float | None = None) -> None:
-        """For a loop of the program's own, as in Pyro3: let events come, and accept who connects.
-
-        timeout: how long to wait for a connection, in seconds; None: until there is one, or `abort`. Events
-        have threads of their own, so they go on while the program does something else.
-        """
-        server = self.transportServer
-        if server is None:
-            raise Pyro5.errors.PyroError("this daemon is closed")
-        server.begin()
-        if self._dispatcher is not None and self._dispatcher.limits.paused:
-            self._dispatcher.resume()
-        server.wait(timeout)
-
-    def getServerSockets(self) -> list[socket.socket]:
-        """What `sockets` holds; Pyro3's name."""
-        return self.sockets
-
-    @property
-    def sockets(self) -> list[socket.socket]:
-        """For an external event loop: the socket to wait for; none when closed."""
-        server = self.transportServer
-        return server.sockets if server is not None else []
-
-    def shutdown(self) -> None:
-        """End the request loop and close."""
-        self.close()
-
     def close(self) -> None:
-        """Stop listening and end every connection. Handlers that run are not waited for."""
+        """Stop listening and end every connection. Handlers that run are not waited for.
+
+        Done already, it is harmless.
+        """
         server = self.transportServer
         super().close()
         if server is not None:
             self.disconnect()
 
     def disconnect(self) -> None:
-        """End every connection; those who want may connect again."""
+        """End every connection. The other sides may connect again."""
         with self._lock:
             for connection in list(self._connections):
                 connection.shutdown()
@@ -170,10 +129,6 @@ class SubscriberDaemon(Pyro5.server.Daemon):
         for connection in self._connections:
             connection.sock.close()
         self._connections = ConnectionLimits()
-
-    def combine(self, daemon: Any) -> None:
-        """Refused, as by Pyro5's thread server."""
-        raise TypeError("you can't use the loop combiner on a subscriber's daemon")
 
     def _serve(self, sock: socket.socket) -> None:
         """All that happens on one connection; the body of its thread."""
