@@ -19,6 +19,7 @@ from ..wire.passphrase import Ident, sealed
 from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_finder, either
 from .constructors import cooperative
 from .dispatch.handlers import check_class, check_own_handlers
+from .publishing.entry import checked_timeout
 from .pyro3_names import Pyro3Names
 from .subscribing.receiver import Receiver
 from .subscribing.subscriptions import NAME, PATTERN, given_options
@@ -248,13 +249,27 @@ class Subscriber(Pyro3Names):
         return self
 
     def wait_until_connected(self, timeout: float | None = None) -> bool:
-        """Wait until the service reaches this subscriber; returns whether it does.
+        """Wait until the service reaches this subscriber.
 
         It connects when there is a subscription, and is answered while `listen` runs, or the daemon's request
-        loop. timeout: how long to wait, in seconds; None: until it does, or `close`. If it does not,
-        `statistics().unreachable` says why.
+        loop. If it does not reach this subscriber, `statistics().unreachable` says why.
+
+        Args:
+            timeout: seconds to wait. Default None: until the service reaches it, or `close`.
+
+        Returns:
+            Whether the service reaches it.
+
+        Raises:
+            TypeError, ValueError: the timeout is not a number of seconds of at least 0.
+
+        Example:
+            >>> with Subscriber().listen_in_background() as ticker:
+            ...     ticker.subscribe("STOCKQUOTE.SUN")
+            ...     ticker.wait_until_connected(timeout=10)
+            True
         """
-        return self.__receiver.wait_until_connected(timeout)
+        return self.__receiver.wait_until_connected(checked_timeout(timeout))
 
     def abort(self) -> None:
         """End `listen`: no further event starts, and what is being handled is not waited for.
