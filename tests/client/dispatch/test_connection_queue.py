@@ -171,7 +171,9 @@ class Threads(RuleBasedStateMachine):
         self.sent: list[ReceivedBatch] = []
         self.started: list[int] = []
         self.done: list[ReceivedBatch] = []
-        self.at_work: dict[Slice, float] = {}  # and since when its event has been running
+        # Since when their events have been running; the first one since its thread had it.
+        self.at_work: dict[Slice, float] = {}
+        self.fresh: set[Slice] = set()  # those that no event has started of
         self.idle = 1
 
     @rule(seconds=st.floats(0.0, 15.0))
@@ -192,7 +194,9 @@ class Threads(RuleBasedStateMachine):
     @rule()
     def a_thread_starts(self) -> None:
         self.idle -= 1
-        self.at_work[self.queue.start_next(self.now)] = self.now
+        part = self.queue.start_next(self.now)
+        self.at_work[part] = self.now
+        self.fresh.add(part)
 
     @precondition(lambda self: self.at_work)
     @rule(data=st.data())
@@ -201,7 +205,9 @@ class Threads(RuleBasedStateMachine):
         row = next(part.rows, None)
         if row is not None:
             self.started.append(row[2])
-            self.at_work[part] = self.now
+            if part not in self.fresh:
+                self.at_work[part] = self.now
+            self.fresh.discard(part)
             return
         since = self.at_work.pop(part)
         self.done += self.queue.finish(part)
