@@ -22,12 +22,13 @@ from pyro_events.broker.matching.routing import RoutingTable
 from pyro_events.broker.matching.subjects import Pattern, check_subjects, check_texts, compile_pattern
 from pyro_events.codec import message as codec_module
 from pyro_events.codec.message import decode, encode
-from pyro_events.constants import KIB, MAX_HANDSHAKE
+from pyro_events.constants import KIB
 from pyro_events.errors import PayloadError, UnsupportedTypeError
 from pyro_events.options import BacklogOptions
 from pyro_events.server.subscribers.callback_address import read_subscriber
-from pyro_events.wire import callbacks, calls, large_body
 from pyro_events.wire import frames as frames_module
+from pyro_events.wire import large_body
+from pyro_events.wire.event_answers import ANSWER_LIMITS, read_event_batch_answer, read_events_answer
 from pyro_events.wire.frames import (
     BATCH,
     CONNECT,
@@ -45,6 +46,15 @@ from pyro_events.wire.frames import (
     FrameLimits,
     FrameReader,
 )
+from pyro_events.wire.handshake import (
+    HELLO_LIMITS,
+    Hello,
+    Welcome,
+    answer_limits,
+    read_connect,
+    read_connect_fail,
+    read_connect_ok,
+)
 from pyro_events.wire.passphrase import (
     NONCE_SIZE,
     UNKNOWN_RUN,
@@ -56,14 +66,14 @@ from pyro_events.wire.passphrase import (
     ServiceProof,
 )
 from pyro_events.wire.replies import read_reply
+from pyro_events.wire.requests import read_call
 
 Target = Callable[[bytes], None]
 
 _IDENTITY: Final = Identity(b"a key that no seed was made with")
-_HELLO: Final = FrameLimits(types=frozenset({CONNECT}), size=MAX_HANDSHAKE, compressed=False)
 _CALLS: Final = FrameLimits(frozenset({INVOKE, PING}), size=512, large=2 * KIB)
 # By the first byte of the input: what a connection accepts where it stands.
-LIMITS: Final = (_HELLO, _CALLS, callbacks.GREETING_LIMITS, callbacks.ANSWER_LIMITS)
+LIMITS: Final = (HELLO_LIMITS, _CALLS, answer_limits(), ANSWER_LIMITS)
 SERIALIZERS: Final = (MSGPACK, SERPENT, JSON)
 
 # What reading a stranger's call may raise: all of it is answered.
@@ -72,7 +82,7 @@ _ANSWERED: Final = (Pyro5.errors.PyroError, TypeError, ValueError)
 
 def frames(data: bytes) -> None:
     """A stream gives the same frames and the same end, whole, byte by byte and in uneven pieces."""
-    limits, stream = LIMITS[data[0] % len(LIMITS)] if data else _HELLO, data[1:]
+    limits, stream = LIMITS[data[0] % len(LIMITS)] if data else HELLO_LIMITS, data[1:]
     whole = _read(limits, [stream])
     assert whole == _read(limits, [stream[at : at + 1] for at in range(len(stream))])
     size = 1 + len(stream) % 61
@@ -120,16 +130,16 @@ def handshake(data: bytes) -> None:
     serializer = SERIALIZERS[choice % 3]
     flags = EXCEPTION if choice & 64 else 0
     kinds: tuple[tuple[int, Callable[[Frame], Any]], ...] = (
-        (CONNECT, calls.read_hello),
-        (CONNECT_OK, callbacks.read_greeting),
-        (CONNECT_FAIL, callbacks.read_greeting),
-        (RESULT, lambda frame: callbacks.read_events_answer(frame, 3)),
-        (RESULT, lambda frame: callbacks.read_event_batch_answer(frame, 3)),
+        (CONNECT, read_connect),
+        (CONNECT_OK, read_connect_ok),
+        (CONNECT_FAIL, read_connect_fail),
+        (RESULT, lambda frame: read_events_answer(frame, 3)),
+        (RESULT, lambda frame: read_event_batch_answer(frame, 3)),
     )
     kind, read = kinds[choice // 3 % len(kinds)]
     with contextlib.suppress(Pyro5.errors.PyroError):
         said = read(Frame(kind, flags, serializer, 0, b"", payload))
-        _introduced(said.handshake if isinstance(said, calls.Hello) else said)
+        _introduced(said.handshake if isinstance(said, (Hello, Welcome)) else said)
     _reply(payload, flags)
 
 
@@ -216,7 +226,7 @@ def subscribe(data: bytes) -> None:
     broker = Broker(BacklogOptions(), 1 << 20)
     broker.subscribe("PYRO:first@127.0.0.1:1", ["A"], [".*"])
     try:
-        call = calls.read_call(Frame(INVOKE, flags, SERIALIZERS[choice % 3], 0, b"", payload))
+        call = read_call(Frame(INVOKE, flags, SERIALIZERS[choice % 3], 0, b"", payload))
     except Pyro5.errors.PyroError:
         return
     made = [(call.method, call.args, call.kwargs)] if call.batch is None else call.batch

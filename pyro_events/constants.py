@@ -1,6 +1,6 @@
 """Names and defaults, each with its reason.
 
-Knows: numbers and names that a user may meet in the documentation. Must not know: anything else;
+Knows: numbers, names and shapes that a user may meet in the documentation. Must not know: anything else;
 this module imports nothing, so that every room may import it.
 """
 
@@ -142,6 +142,13 @@ SET_MEMORY_LEAST: Final = 256 * KIB
 # about 3 MiB. Together they remember at most this many subscribers (8 bytes each).
 MATCH_CACHE_SUBJECTS: Final = 10_000
 MATCH_CACHE_TARGETS: Final = 1_000_000
+
+# The row of an event: what a subscriber is sent of it, in this order. A plain tuple, because one is made for
+# each event and subscriber, and a class costs four times as much. A large payload may be a view of what was
+# received.
+EVENT_FIELDS: Final = ("subject", "time", "seq", "missed", "payload")
+Payload = bytes | memoryview
+EventRow = tuple[str, float, int, int | None, Payload]
 
 # The key of a handshake, and the option of a subscribing call, by which a client says its name.
 NAME_KEY: Final = "name"

@@ -165,7 +165,7 @@ class ModelBacklog:
             event = self.waiting.pop(0)
             taken.append(event)
             missed = event.seq - self.last_taken - 1
-            rows.append([event.subject, event.time, event.seq, missed, event.payload])
+            rows.append((event.subject, event.time, event.seq, missed, event.payload))
             self.last_taken = event.seq
         self.indexed = self.indexed and bool(self.waiting)
         batch = ModelBatch(rows, taken)

@@ -17,8 +17,8 @@ from processes import Process, Spawner
 from raw_client import RawClient
 
 from pyro_events import Publisher
-from pyro_events.wire import callbacks
 from pyro_events.wire.frames import CONNECT_OK
+from pyro_events.wire.handshake import write_connect
 
 ROOT = Path(__file__).resolve().parent.parent
 WATCHED = str(ROOT / "tests" / "hostile" / "programs" / "watched.py")
@@ -72,7 +72,7 @@ class Target:
     def stranger(self, greeted: bool = True) -> Iterator[RawClient]:
         with RawClient(self.uri) as client:
             if greeted:
-                client.send(callbacks.write_connect(self.object_id, "hello"))
+                client.send(write_connect(self.object_id, "hello"))
                 frame = client.frame()
                 assert frame is not None and frame.type == CONNECT_OK
             yield client

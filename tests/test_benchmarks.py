@@ -192,13 +192,13 @@ def test_progress_without_a_terminal_is_lines() -> None:
 
 def test_raw_frames_carry_as_much_as_ours() -> None:
     from benchmarks.systems.raw_limit import events_frame, publish_frame
-    from pyro_events.client.publishing.entry import packed_batch
     from pyro_events.codec.message import encode
     from pyro_events.constants import EVENTSERVER_NAME
-    from pyro_events.wire.callbacks import write_events
+    from pyro_events.wire.event_batch import write_events
+    from pyro_events.wire.requests import packed_publish
 
     subject, payload = "STOCKQUOTE.SUN", encode(("SUN", 22.44))
-    call = sum(map(len, packed_batch([(subject, payload)] * 500))) + len(EVENTSERVER_NAME) + 2 + 40
+    call = sum(map(len, packed_publish([(subject, payload)] * 500))) + len(EVENTSERVER_NAME) + 2 + 40
     assert len(publish_frame(subject, len(payload), 500)) == pytest.approx(call, rel=0.02)
     rows = [(subject, time.time(), 1000 + number, 0, payload) for number in range(500)]
     delivery = len(write_events("obj_" + 32 * "0", 1, rows))

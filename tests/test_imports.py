@@ -21,8 +21,9 @@ PACKAGE = "pyro_events"
 LAYERS = (
     ("client_name", "constants", "errors", "foreign_exceptions", "secret", "version"),
     ("log", "options", "service_threads"),
-    ("broker", "codec", "wire"),
-    ("client.forks", "client.interruptions", "client.statistics", "event", "transport"),
+    ("broker", "wire"),
+    ("client.forks", "client.interruptions", "client.statistics", "codec", "transport"),
+    ("event",),
     ("serializers", "client.connection", "server.net", "server.objects"),
     ("client.dispatch", "client.publishing", "client.reconnect", "server.access", "server.limits"),
     ("client.daemon", "server.clients", "server.names", "server.subscribers"),
@@ -204,17 +205,17 @@ def package_of(root: Path, **sources: str) -> Path:
 def test_an_import_upward_is_found_wherever_it_stands(tmp_path: Path) -> None:
     root = package_of(
         tmp_path,
-        constants="def f():\n    from .codec import x",
-        codec__x="from ..wire import y",
+        constants="def f():\n    from .broker import x",
+        broker__x="from ..wire import y",
         wire__y="if TYPE_CHECKING:\n    from .. import __version__",
         server__limits__z="from ...server.engine import Engine\nfrom ..net import sockets",
         server__net__sockets="from ... import constants",
-        server__engine="from .limits.z import x\nfrom ..codec import x",
+        server__engine="from .limits.z import x\nfrom ..broker import x",
     )
     (root / PACKAGE / "server" / "__init__.py").touch()
     assert upward(root) == {
-        "constants -> codec.x",
-        "codec.x -> wire.y",
+        "constants -> broker.x",
+        "broker.x -> wire.y",
         f"wire.y -> {PACKAGE}",
         "server.limits.z -> server.engine",
     }

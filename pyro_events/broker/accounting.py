@@ -10,9 +10,9 @@ import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, Final
+from typing import Final
 
-from ..constants import EVENT_OVERHEAD, HOLDER_OVERHEAD, TEXT_OVERHEAD
+from ..constants import EVENT_OVERHEAD, HOLDER_OVERHEAD, TEXT_OVERHEAD, EventRow, Payload
 
 
 class Loss(enum.Enum):
@@ -30,8 +30,6 @@ class Loss(enum.Enum):
     STOPPED = "stopped"  # the service stopped before it could be delivered
 
 
-# An encoded message; a large one may be a view of what was received.
-Payload = bytes | memoryview
 # What all holders of an event but the last one free when they let go of it, one after the other. To call
 # `next(shares, size)` is a quarter of the work of counting them. None where only one subscriber gets it.
 Shares = Iterator[int] | None
@@ -64,10 +62,6 @@ def queued_event(subject: str, time: float, payload: Payload) -> QueuedEvent:
     return subject, time, payload, base_size(subject) + len(payload), None
 
 
-# [subject, time, seq, missed, payload]
-Row = list[Any]
-
-
 class Batch:
     """Events taken from a backlog and not yet acknowledged.
 
@@ -77,7 +71,7 @@ class Batch:
 
     __slots__ = ("alone", "rows", "shared", "size")
 
-    def __init__(self, rows: list[Row], size: int, alone: int, shared: Sequence[QueuedEvent]) -> None:
+    def __init__(self, rows: list[EventRow], size: int, alone: int, shared: Sequence[QueuedEvent]) -> None:
         self.rows = rows
         self.size = size
         self.alone = alone

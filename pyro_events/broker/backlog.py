@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from ..constants import ROW_OVERHEAD
+from ..constants import ROW_OVERHEAD, EventRow
 from ..options import BacklogOptions, Overflow
 from .accounting import Batch, Loss, QueuedEvent, TotalBytes
 from .backlog_figures import BacklogFigures
@@ -111,10 +111,11 @@ class Backlog(BacklogFigures):
         """
         waiting, queue = self._waiting, self._queue
         last = self._last_taken
+        rows: list[EventRow]
         if len(waiting) == 1 and not queue.gaps:  # the latency of idle subscribers depends on this
             event = waiting.popleft()
             self._last_taken = queue.passed = number = queue.passed + 1
-            rows = [[event[0], event[1], number, number - last - 1, event[2]]]
+            rows = [(event[0], event[1], number, number - last - 1, event[2])]
             cost = self.bytes
             alone, shared = (cost, []) if event[4] is None else (0, [event])
         else:

@@ -18,9 +18,10 @@ from ..constants import (
     MAX_SUBSCRIBER_PROGRAMS,
     MAX_SUBSCRIPTIONS,
     TOTAL_SUBSCRIPTION_BYTES,
+    Payload,
 )
 from ..options import BacklogOptions
-from .accounting import Loss, Payload, QueuedEvent, TotalBytes, base_size, shares_of
+from .accounting import Loss, QueuedEvent, TotalBytes, base_size, shares_of
 from .backlog import Backlog, Outcome
 from .matching.routing import RoutingTable
 from .matching.subjects import check_subjects, check_texts

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from .accounting import QueuedEvent, Row
+from ..constants import EventRow
+from .accounting import QueuedEvent
 
 # An event with the number that it has for one subscriber.
 Numbered = tuple[int, QueuedEvent]
@@ -101,15 +102,15 @@ class EventQueue:
         return numbers
 
 
-def rows_of(numbers: Sequence[int], events: Sequence[QueuedEvent], last: int) -> list[Row]:
+def rows_of(numbers: Sequence[int], events: Sequence[QueuedEvent], last: int) -> list[EventRow]:
     """The rows of events. last: the number of the event that was taken before them."""
     if numbers[-1] - last == len(numbers):  # nothing was dropped
         return [
-            [subject, time, number, 0, payload]
+            (subject, time, number, 0, payload)
             for number, (subject, time, payload, _, _) in zip(numbers, events, strict=True)
         ]
-    rows = []
+    rows: list[EventRow] = []
     for number, (subject, time, payload, _, _) in zip(numbers, events, strict=True):
-        rows.append([subject, time, number, number - last - 1, payload])
+        rows.append((subject, time, number, number - last - 1, payload))
         last = number
     return rows

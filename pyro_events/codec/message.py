@@ -25,10 +25,11 @@ from msgpack.exceptions import StackError
 from ..constants import LARGE, MAX_DEPTH
 from ..errors import PayloadError, UnsupportedTypeError
 from ..foreign_exceptions import is_signal_handlers
+from ..wire.large_payload import SplitPayload
 from .classes import registry
 from .depth import KEEP_BUFFER, check_depth
 from .hash_limits import MAX_EQUAL_HASHES, MAX_EQUAL_NATIVE, check_hashes
-from .large_payload import SplitPayload, array_block, body_of
+from .large_payload import array_payload, body_of
 from .numpy_arrays import numpy_parts, read_array, read_scalar
 from .refusal import cause_of, find, refusal
 from .stock_values import ClassTagged, untangle
@@ -113,7 +114,7 @@ def _array_block(message: Any) -> SplitPayload | None:
         check_depth(packed)
     except Exception as error:
         raise refusal(message, error, _write) from cause_of(error)
-    return array_block(parts, packed)
+    return array_payload(parts, packed)
 
 
 # How a marker begins, how many of them a dict has at least that the reader might refuse because of its

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import Pyro5.errors
 
 from ..transport.authentication import STOCK_HELLO
-from ..wire.calls import Hello
+from ..wire.handshake import Hello
 from ..wire.passphrase import CALL_OPTION, NONCE_SIZE, CallbackProof, Identity, ServiceProof
 from .objects import Caller
 

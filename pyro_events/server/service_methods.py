@@ -11,14 +11,13 @@ from typing import Any, Final
 
 import Pyro5.errors
 
-from ..broker.accounting import Payload
 from ..broker.broker import Entry
 from ..broker.matching.subjects import check_subject, check_subjects
 from ..broker.statistics import BrokerStatistics
 from ..codec.message import encode_plain
-from ..constants import MIB
-from ..wire.calls import PublishCall as EncodedEntry
+from ..constants import MIB, Payload
 from ..wire.frames import SERPENT
+from ..wire.requests import Publication
 from .engine import Engine
 from .limits.flow_control import BlockedPublish
 from .objects import LARGE, Caller, DeferredResult
@@ -79,7 +78,7 @@ class ServiceMethods:
             entries.append((name, payload))
         return self._engine.publish(entries)
 
-    def publish_large(self, caller: Caller, entry: EncodedEntry) -> int | BlockedPublish:
+    def publish_large(self, caller: Caller, entry: Publication) -> int | BlockedPublish:
         """Publish the single entry of a large frame."""
         subjects, payload = _pair(entry)
         return self.publish_message(check_subjects(subjects), payload)

@@ -18,13 +18,11 @@ import Pyro5.core
 import Pyro5.errors
 import serpent
 
-from ..constants import MAX_HANDSHAKE_REPLY, MIB
+from ..constants import MIB
 from ..errors import AccessDeniedError, ClocksDifferError, NameServerDeniedError, ServiceNotFoundError
 from ..foreign_exceptions import is_foreign, is_signal_handlers
 from ..wire.frames import (
-    CONNECT,
     CONNECT_FAIL,
-    CONNECT_OK,
     EXCEPTION,
     INVOKE,
     RESULT,
@@ -35,6 +33,7 @@ from ..wire.frames import (
     FrameReader,
     write_frame,
 )
+from ..wire.handshake import answer_limits, write_connect
 from ..wire.passphrase import Identity
 from . import connecting
 from .addresses import UNIX, format_address
@@ -43,9 +42,7 @@ from .tls import client_context
 
 Self = TypeVar("Self", bound="NameServerConnection")
 
-_GREETING_LIMITS: Final = FrameLimits(
-    types=frozenset({CONNECT_OK, CONNECT_FAIL}), size=MAX_HANDSHAKE_REPLY, serializers=frozenset({SERPENT})
-)
+_GREETING_LIMITS: Final = answer_limits(frozenset({SERPENT}))
 _REPLY_LIMITS: Final = FrameLimits(types=frozenset({RESULT}), size=MIB, serializers=frozenset({SERPENT}))
 
 UNGUARDED: Final = (
@@ -125,8 +122,8 @@ class NameServerConnection:
             raise
 
     def _greeted(self, introduction: ClientHandshake, tried: bool) -> bool:
-        hello = {"handshake": introduction.hello, "object": Pyro5.core.NAMESERVER_NAME}
-        self._sock.sendall(write_frame(CONNECT, 0, SERPENT, 0, serpent.dumps(hello)))
+        name = Pyro5.core.NAMESERVER_NAME
+        self._sock.sendall(write_connect(name, introduction.hello, serializer_id=SERPENT))
         frame = self._answer()
         answer = _plain(frame)
         if frame.type == CONNECT_FAIL:
@@ -134,7 +131,12 @@ class NameServerConnection:
                 return False
             raise FrameError(f"it refuses the connection: {shown(answer)}")
         answer = answer if isinstance(answer, dict) else {}
-        introduction.check(answer.get("handshake"))
+        try:
+            introduction.check(answer.get("handshake"))
+        except AccessDeniedError as error:
+            if is_foreign(error, AccessDeniedError):
+                raise
+            raise NameServerDeniedError(f"{error} ({UNGUARDED})") from None
         metadata = answer.get("meta")
         methods = metadata.get("methods") if isinstance(metadata, dict) else None
         if not isinstance(methods, (list, tuple, set)) or "lookup" not in methods:
@@ -238,8 +240,6 @@ def _plain(frame: Frame) -> Any:
 
 
 def _explained(error: AccessDeniedError) -> AccessDeniedError:
-    """The same as an error of the name server; with what to do, if that does not prove the passphrase."""
-    if isinstance(error, ClocksDifferError):
-        return error
-    text = str(error)
-    return NameServerDeniedError(f"{text} ({UNGUARDED})" if "does not prove" in text else text)
+    """The same as an error of the name server."""
+    known = isinstance(error, (ClocksDifferError, NameServerDeniedError))
+    return error if known else NameServerDeniedError(str(error))

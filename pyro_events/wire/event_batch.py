@@ -1,6 +1,9 @@
-"""Rows: the events of a batch, as they stand in a call.
+"""A batch of events: the call that brings it to a subscriber.
 
-Knows: their shape on the wire. Must not know: connections, or what becomes of an event.
+Knows: how a call of `events`, and a Pyro batch of calls of `event`, look on the wire. Must not know:
+connections, backlogs, what becomes of an event, what is answered (event_answers.py does).
+
+Written with msgpack whatever the subscriber prefers, because it keeps bytes as bytes.
 
 Msgpack builds whatever it is given, and a few megabytes can describe half a gigabyte of small lists. A
 batch of the usual size is read at once, because little can come of it. What is larger must be large by
@@ -9,27 +12,28 @@ the payload of its last event, which is seen before anything is built of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgpack
 
-from ..constants import BATCH_BYTES, BATCH_EVENTS, KIB
+from ..constants import BATCH_BYTES, BATCH_EVENTS, EVENT_FIELDS, KIB, EventRow
+from .frames import BATCH, CORRELATED, INVOKE, MSGPACK, Frame, write_frame, write_header
+from .large_payload import LargeDocument, bytes_header
+from .msgpack_pool import pack
+from .requests import NO_NAMED_ARGUMENTS, one_argument_call
 
-Packed = bytes | memoryview
+EVENT_CLASS: Final = "pyro_events.event.Event"
+_STATE: Final = ("__class__", *EVENT_FIELDS)
 
-# subject, time, seq, missed, payload
-_ROW: Final = 5
-_ROW_HEADER: Final = 0x90 + _ROW
-_OTHERS: Final = bytes([0x90 + _ROW - 1])  # all but the payload
 # A batch is closed by the event that takes it over BATCH_BYTES; numbers and lengths come on top.
 _USUAL: Final = BATCH_BYTES + 64 * KIB
+# What stands before the payload in a row: its subject, and three numbers.
+_ROW_HEAD: Final = 64 * KIB + 64
+_ONE_ROW: Final = 0x91
 
-# Bytes after the first one of a number, nothing, true and false; the rest take one byte.
-_SIZES: Final = {0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8}
-_SIZES.update({0xCC + code: 1 << code for code in range(4)} | {0xD0 + code: 1 << code for code in range(4)})
-# Bytes of the length of a text, and of bytes.
-_TEXT: Final = {0xD9: 1, 0xDA: 2}
-_BYTES: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4}
+# What a batch without its last payload is made of; what else could be nested there would only cost memory.
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def _no_map(value: Any) -> Any:
@@ -40,7 +44,6 @@ def _no_extension(code: int, data: bytes) -> Any:
     raise ValueError("a batch of events contains no extension type")
 
 
-# What a row is made of; what else could be nested there would only cost memory.
 _PLAIN: Final[dict[str, Any]] = {
     "use_list": False,
     "raw": False,
@@ -50,68 +53,71 @@ _PLAIN: Final[dict[str, Any]] = {
 }
 
 
-def read_rows(packed: Packed) -> tuple[Any, ...] | None:
-    """The rows of a batch; None when it is something else, that must be looked at more closely."""
+def write_events(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
+    """One call of `events` with a batch."""
+    return write_frame(INVOKE, 0, MSGPACK, seq, pack([object_id, "events", [rows], {}]))
+
+
+def write_large_event(object_id: str, seq: int, row: EventRow) -> list[bytes | memoryview]:
+    """One call of `events` with one row, in pieces, so that its payload need not be copied."""
+    *others, payload = row
+    body = pack([object_id, "events", [[[*others, b""]]], {}])
+    # It ends with bytes of length 0 (two bytes) and no named arguments.
+    head = body[:-3] + bytes_header(len(payload))
+    size = len(head) + len(payload) + len(NO_NAMED_ARGUMENTS)
+    return [write_header(INVOKE, 0, MSGPACK, seq, size) + head, payload, NO_NAMED_ARGUMENTS]
+
+
+def write_event_batch(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
+    """A Pyro batch call of `event`, one entry for each row."""
+    calls = [["event", [dict(zip(_STATE, (EVENT_CLASS, *row), strict=True))], {}] for row in rows]
+    return write_frame(INVOKE, BATCH, MSGPACK, seq, pack([object_id, "<batch>", calls, None]))
+
+
+def events_opening(object_id: str) -> bytes:
+    """How the calls of `events` of an object begin, for `read_events`."""
+    return one_argument_call(object_id, "events")
+
+
+def read_events(frame: Frame, opening: bytes) -> tuple[EventRow, ...] | None:
+    """The rows in a call of `events`; None when it is another call, or must be looked at more closely."""
+    payload = frame.payload
+    if (
+        frame.type == INVOKE
+        and frame.serializer_id == MSGPACK
+        and not frame.flags & ~CORRELATED
+        and payload[: len(opening)] == opening
+        and payload[-1:] == NO_NAMED_ARGUMENTS
+    ):
+        return read_rows(payload[len(opening) : -1])
+    return None
+
+
+def read_rows(packed: bytes | memoryview) -> tuple[EventRow, ...] | None:
+    """The rows of a batch; None when it is something else. The fields of a row are not looked at."""
     try:
-        rows = msgpack.unpackb(packed, **_PLAIN) if len(packed) <= _USUAL else _read_large(packed)
+        rows = msgpack.unpackb(packed, **_PLAIN) if len(packed) <= _USUAL else read_large_rows(packed)
     except Exception:  # the parser raises a dozen kinds
         return None
     return rows if type(rows) is tuple else None
 
 
-def _read_large(packed: Packed) -> tuple[Any, ...] | None:
-    """The rows of a batch whose last event is so large that it is over the usual size."""
-    first = packed[0]
-    if 0x90 <= first <= 0x9F:
-        count, at = first & 0x0F, 1
-    elif first == 0xDC:
-        count, at = int.from_bytes(packed[1:3], "big"), 3
-    else:
-        return None
+def read_large_rows(packed: bytes | memoryview) -> tuple[Any, ...] | None:
+    """The rows of a batch whose last event is so large that it is over the usual size.
+
+    None, or an exception of the parser, for anything else. The last payload is a view.
+    """
+    head = _ROW_HEAD if packed[:1] == bytes([_ONE_ROW]) else _USUAL
+    document = LargeDocument(memoryview(packed), head, **_PLAIN)
+    count = document.array()
     if not 0 < count <= BATCH_EVENTS:
         return None
-    rows: list[Any] = []
-    if count > 1:
-        others = msgpack.Unpacker(max_buffer_size=_USUAL, **_PLAIN)
-        others.feed(packed[at:_USUAL])
-        rows = [others.unpack() for _ in range(count - 1)]
-        at += others.tell()
-    row = _last_row(packed, at)
-    return (*rows, row) if row is not None else None
-
-
-def _last_row(packed: Packed, start: int) -> tuple[Any, ...] | None:
-    """The row that begins at `start` and ends with the batch; its payload is a view of that.
-
-    IndexError when it is cut short.
-    """
-    if packed[start] != _ROW_HEADER:
+    rows = [document.value() for _ in range(count - 1)]
+    start = document.position
+    if document.array() != len(EVENT_FIELDS):
         return None
-    at = start + 1
-    for _ in range(_ROW - 1):
-        at = _after_plain(packed, at)
-        if not at:
-            return None
-    length = _BYTES.get(packed[at])
-    if length is None:
+    last = [document.value() for _ in EVENT_FIELDS[:-1]]
+    if document.position - start > _ROW_HEAD or not _SCALARS.issuperset(map(type, last)):
         return None
-    after = at + 1 + length
-    if after + int.from_bytes(packed[at + 1 : after], "big") != len(packed):
-        return None
-    others = msgpack.unpackb(_OTHERS + packed[start + 1 : at], **_PLAIN)
-    return (*others, memoryview(packed)[after:])
-
-
-def _after_plain(packed: Packed, at: int) -> int:
-    """Where a number, text or nothing ends that begins at `at`; 0 if something else does."""
-    code = packed[at]
-    if code < 0x80 or code >= 0xE0:
-        return at + 1
-    if 0xA0 <= code <= 0xBF:
-        return at + 1 + (code & 0x1F)
-    if code in _SIZES:
-        return at + 1 + _SIZES[code]
-    length = _TEXT.get(code)
-    if length is None:
-        return 0
-    return at + 1 + length + int.from_bytes(packed[at + 1 : at + 1 + length], "big")
+    payload = document.body()
+    return (*rows, (*last, payload)) if payload is not None else None

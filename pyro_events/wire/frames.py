@@ -76,14 +76,16 @@ class FrameError(Pyro5.errors.ProtocolError):
         self.header = header
 
 
+class FrameTooLargeError(FrameError):
+    """Its header says that it is larger than may be."""
+
+
 class TlsSpokenError(FrameError):
     """The other side speaks TLS, and this one does not."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "not a Pyro message but one of TLS: Pyro5's setting SSL is on there and off here; set it on both "
-            "sides, or on neither"
-        )
+        advice = "Pyro5's setting SSL is on there and off here; set it on both sides, or on neither"
+        super().__init__(f"not a Pyro message but one of TLS: {advice}")
 
 
 class Frame(NamedTuple):
@@ -241,9 +243,10 @@ class FrameReader:
         large = header.serializer_id == MSGPACK and not header.flags & (COMPRESSED | BATCH)
         most = max(limits.size, limits.large) if large else limits.size
         if annotated > limits.size:
-            raise FrameError(f"annotations too large ({annotated} bytes, at most {limits.size})", header)
+            reason = f"annotations too large ({annotated} bytes, at most {limits.size})"
+            raise FrameTooLargeError(reason, header)
         if size > most:
-            raise FrameError(f"message too large ({size} bytes, at most {most})", header)
+            raise FrameTooLargeError(f"message too large ({size} bytes, at most {most})", header)
 
     def _unpacked(self, payload: bytes | memoryview, header: Frame) -> bytes:
         unpacker = zlib.decompressobj()
@@ -270,15 +273,22 @@ class FrameReader:
 
 def write_frame(kind: int, flags: int, serializer_id: int, seq: int, payload: bytes) -> bytes:
     """One frame, without annotations, ready to be sent."""
-    # As `write_header`, without a call of its own: this is done twice for each event.
+    # Without a call of `write_header`: this is done twice for each event.
     header = _HEADER.pack(
         b"PYRO", _VERSION, kind, serializer_id, flags, seq, len(payload), 0, _NO_CORRELATION, 0, _MAGIC
     )
     return header + payload
 
 
-def write_header(kind: int, flags: int, serializer_id: int, seq: int, size: int) -> bytes:
-    """The header of a frame whose payload of `size` bytes is sent after it, in pieces."""
+def write_header(kind: int, flags: int, serializer_id: int, seq: int, size: int, annotated: int = 0) -> bytes:
+    """The header of a frame whose annotations and payload, of `size` bytes, are sent after it."""
     return _HEADER.pack(
-        b"PYRO", _VERSION, kind, serializer_id, flags, seq, size, 0, _NO_CORRELATION, 0, _MAGIC
+        b"PYRO", _VERSION, kind, serializer_id, flags, seq, size, annotated, _NO_CORRELATION, 0, _MAGIC
     )
+
+
+def write_again(frame: Frame) -> bytes:
+    """A frame that was read, as it came, but for a correlation id."""
+    kind, flags, serializer_id, seq, annotations, payload = frame
+    header = write_header(kind, flags, serializer_id, seq, len(payload), len(annotations))
+    return b"".join((header, annotations, payload))

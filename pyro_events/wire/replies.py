@@ -1,9 +1,10 @@
-"""What the service replied: a value, or an error to raise.
+"""Replies: what the service answers to a call, a value or an error to raise.
 
-Knows: how errors look on the wire, and which may be rebuilt. Must not know: sockets or callers.
+Knows: how values and errors look on the wire, which errors a stock client can rebuild, and which ours does.
+Must not know: sockets, callers, what was called.
 
-Only the exceptions of Python itself and of Pyro5 are rebuilt from their names; nothing that comes
-over the wire makes this program look up, import or call anything else.
+Only the exceptions of Python itself and of Pyro5 are rebuilt from their names; nothing that comes over the
+wire makes a program look up, import or call anything else.
 """
 
 from __future__ import annotations
@@ -16,11 +17,78 @@ import Pyro5.errors
 
 from ..errors import EventServiceError, MessageTooLargeError
 from ..foreign_exceptions import is_foreign
-from .frames import EXCEPTION, Frame, FrameError
+from .frames import BATCH, EXCEPTION, MSGPACK, PING, RESULT, Frame, FrameError, write_frame
+from .msgpack_pool import pack
+from .plain_data import read_answer, writable, write_plain
+
+_MODULES: Final = {"builtins": builtins, "Pyro5.errors": Pyro5.errors}
+
+
+# ---- writing ------------------------------------------------------------------------------------
+
+# How many deliveries a publish became, as msgpack: nearly always few.
+_SMALL: Final = tuple(pack(number) for number in range(256))
+
+
+def write_result(serializer_id: int, seq: int, value: Any, batch: bool = False) -> bytes:
+    """The frame that returns `value`; with batch=True it is the list of a batch's results.
+
+    An exception among a batch's results must be wrapped by `wrapped_error`.
+    """
+    if serializer_id == MSGPACK and type(value) is int:
+        data = _SMALL[value] if 0 <= value < len(_SMALL) else pack(value)
+    else:
+        data = write_plain(serializer_id, value)
+    return write_frame(RESULT, BATCH if batch else 0, serializer_id, seq, data)
+
+
+def write_error(serializer_id: int, seq: int, error: Exception) -> bytes:
+    """The frame that raises `error` in the client, or what comes nearest to it there."""
+    data = write_plain(serializer_id, _described(error))
+    return write_frame(RESULT, EXCEPTION, serializer_id, seq, data)
+
+
+def wrapped_error(error: Exception) -> dict[str, Any]:
+    """`error` as it stands among the results of a batch (source: Pyro5's _ExceptionWrapper)."""
+    return {"__class__": "Pyro5.core._ExceptionWrapper", "exception": _described(error)}
+
+
+def _described(error: Exception) -> dict[str, Any]:
+    """An exception as Pyro5 carries it; no traceback, which is nobody's business but ours."""
+    kind = _carried(type(error))
+    arguments = error.args if kind is type(error) else (error,)
+    return {
+        "__class__": f"{kind.__module__}.{kind.__name__}",
+        "__exception__": True,
+        "args": [writable(str(argument)) for argument in arguments],
+        "attributes": {},
+    }
+
+
+def _carried(kind: type[Exception]) -> type[Exception]:
+    """What stands for an exception's class in a client, which knows Python's own and Pyro5's only."""
+    # The subclasses of UnicodeError cannot be built from text.
+    if kind.__module__ in _MODULES and not issubclass(kind, UnicodeError):
+        return kind
+    nearest = (TypeError, ValueError, *kind.__mro__)
+    return next(base for base in nearest if issubclass(kind, base) and base.__module__ in _MODULES)
+
+
+def write_pong(serializer_id: int, seq: int) -> bytes:
+    """The answer to a PING frame."""
+    return write_frame(PING, 0, serializer_id, seq, b"pong")
+
+
+def written_size(value: Any) -> int:
+    """About how many bytes a result takes, whatever it is written with."""
+    return len(msgpack.packb(value, default=str, unicode_errors="surrogatepass"))
+
+
+# ---- reading ------------------------------------------------------------------------------------
 
 _KNOWN: Final[dict[str, type[Exception]]] = {
     f"{module}.{name}": kind
-    for module, space in (("builtins", builtins), ("Pyro5.errors", Pyro5.errors))
+    for module, space in _MODULES.items()
     for name, kind in vars(space).items()
     if isinstance(kind, type) and issubclass(kind, Exception)
 }
@@ -28,19 +96,9 @@ _KNOWN: Final[dict[str, type[Exception]]] = {
 _KNOWN["Pyro5.errors.MessageTooLargeError"] = MessageTooLargeError
 
 
-def unpacked(frame: Frame) -> Any:
-    """The plain data in a reply. Raises FrameError."""
-    try:
-        return msgpack.unpackb(frame.payload, raw=False, strict_map_key=False)
-    except Exception as error:  # the parser raises a dozen kinds
-        if is_foreign(error, Exception):
-            raise
-        raise FrameError(f"a reply that cannot be read: {error}"[:200]) from None
-
-
 def read_reply(frame: Frame) -> Any:
     """The value in a reply. Raises the error that it carries, or FrameError if it cannot be read."""
-    value = unpacked(frame)
+    value = read_answer(frame, FrameError)
     if frame.flags & EXCEPTION:
         raise rebuilt(value)
     return value

@@ -502,7 +502,7 @@ def test_a_subscriber_that_comes_back_starts_anew() -> None:
     publish(broker, "a")
     assert broker.remove(first, Loss.GONE) == 0
     assert broker.find("s") is second
-    assert second.take(1, 1).rows[0][2:4] == [1, 0]
+    assert second.take(1, 1).rows[0][2:4] == (1, 0)
     assert_identity(broker.statistics(1.0))
 
 

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyro_events import Event, PayloadError, UnsupportedTypeError
-from pyro_events.client.publishing.entry import checked_entry, packed_batch
-from pyro_events.codec.large_payload import SplitPayload
+from pyro_events.client.publishing.entry import checked_entry
 from pyro_events.codec.message import decode, encode, encode_shared
 from pyro_events.constants import LARGE
+from pyro_events.wire.large_payload import SplitPayload
+from pyro_events.wire.requests import packed_publish
 
 ARRAYS = {
     "float32": np.arange(200_000, dtype=np.float32).reshape(400, 500),
@@ -97,8 +98,8 @@ def test_depth_is_bounded_as_in_any_message() -> None:
 
 def test_the_call_that_publishes_a_block() -> None:
     message = bytes(2 * LARGE)
-    pieces = packed_batch([checked_entry(["a", "b"], encode_shared(message))[0]])
-    assert b"".join(pieces) == b"".join(packed_batch([checked_entry(["a", "b"], encode(message))[0]]))
+    pieces = packed_publish([checked_entry(["a", "b"], encode_shared(message))[0]])
+    assert b"".join(pieces) == b"".join(packed_publish([checked_entry(["a", "b"], encode(message))[0]]))
     assert any(piece is message for piece in pieces)
 
 

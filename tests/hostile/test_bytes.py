@@ -26,7 +26,6 @@ from waiting import eventually
 from pyro_events import EVENTSERVER_NAME, Publisher
 from pyro_events.client.daemon.connection_limits import MAX_PEERS
 from pyro_events.constants import HANDSHAKE_TIMEOUT, MIB
-from pyro_events.wire import callbacks
 from pyro_events.wire.frames import (
     BATCH,
     COMPRESSED,
@@ -43,6 +42,7 @@ from pyro_events.wire.frames import (
     SERPENT,
     write_frame,
 )
+from pyro_events.wire.handshake import write_connect
 
 MARSHAL = 2
 # Nested so deeply that reading it ends the interpreter.
@@ -169,7 +169,7 @@ def test_a_full_house_of_those_who_have_shaken_hands(installation: Installation)
 
 
 def test_a_handshake_that_drips(affected: Target) -> None:
-    hello = callbacks.write_connect(affected.object_id, "hello")
+    hello = write_connect(affected.object_id, "hello")
     with affected.stranger(greeted=False) as client:
         began = time.monotonic()
         client.sock.settimeout(0.1)

@@ -428,10 +428,10 @@ def looked_for(collector: Collector) -> bool:
 
 def greet(sock: socket.socket, uri: str) -> None:
     """Shake hands as the service does."""
-    from pyro_events.wire import callbacks
+    from pyro_events.wire.handshake import write_connect
 
     object_id = uri.partition(":")[2].partition("@")[0]
-    sock.sendall(callbacks.write_connect(object_id, "hello"))
+    sock.sendall(write_connect(object_id, "hello"))
 
 
 def test_closing_while_the_service_is_away_takes_no_time(free_port: Callable[[], int]) -> None:

@@ -17,8 +17,8 @@ from waiting import eventually
 from pyro_events import BacklogOptions, EventServiceStarter, MessageTooLargeError, Publisher, ServiceOptions
 from pyro_events.client.daemon.guarded_connection import GuardedConnection
 from pyro_events.constants import MAX_STOCK_CALL, MIB
-from pyro_events.wire import callbacks
 from pyro_events.wire.frames import INVOKE, MSGPACK, FrameReader, write_header
+from pyro_events.wire.handshake import answer_limits, write_connect
 from pyro_events.wire.msgpack_pool import pack
 
 
@@ -112,8 +112,8 @@ class Stranger:
     def __init__(self, uri: str, object_id: str, says: int | None) -> None:
         host, _, port = uri.rpartition("@")[2].partition(":")
         self.sock = socket.create_connection((host, int(port)), 10)
-        self.sock.sendall(callbacks.write_connect(object_id, "hello", says))
-        self.reader = FrameReader(callbacks.GREETING_LIMITS)
+        self.sock.sendall(write_connect(object_id, "hello", max_message=says))
+        self.reader = FrameReader(answer_limits())
 
     def begins(self, size: int) -> bool:
         """Announce a call of that size; whether the daemon goes on reading."""

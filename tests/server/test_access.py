@@ -11,7 +11,7 @@ from Pyro5.errors import SecurityError
 
 from pyro_events.server.access import AccessControl
 from pyro_events.server.objects import Caller
-from pyro_events.wire.calls import Hello
+from pyro_events.wire.handshake import Hello
 from pyro_events.wire.passphrase import (
     NONCE_SIZE,
     AgainError,

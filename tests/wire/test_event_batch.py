@@ -1,4 +1,4 @@
-"""The rows of a batch: what is read, and what costs nothing."""
+"""A batch of events: a stock daemon reads it, ours reads its rows, and what is none costs nothing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ import tracemalloc
 from typing import Any
 
 import msgpack
+import Pyro5.protocol as pyro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from Pyro5.serializers import serializers
+from stock_wire import received
 
-from pyro_events.constants import MIB
-from pyro_events.wire.event_batch import _read_large, read_rows
+from pyro_events.constants import EVENT_FIELDS, MIB, EventRow
+from pyro_events.wire.event_batch import (
+    events_opening,
+    read_events,
+    read_large_rows,
+    read_rows,
+    write_event_batch,
+    write_events,
+    write_large_event,
+)
+from pyro_events.wire.frames import CORRELATED, INVOKE, JSON, MSGPACK, ONEWAY, RESULT, Frame
 
 LARGE = bytes(400_000)
 
@@ -41,8 +53,8 @@ def test_every_batch_is_read_whatever_its_size(wanted: list[Any]) -> None:
     packed = msgpack.packb(wanted)
     assert read_rows(packed) == tuple(wanted)
     if wanted:
-        assert _read_large(packed) == tuple(wanted)
-        assert _read_large(memoryview(packed)) == tuple(wanted)
+        assert read_large_rows(packed) == tuple(wanted)
+        assert read_large_rows(memoryview(packed)) == tuple(wanted)
 
 
 @settings(max_examples=50)
@@ -52,7 +64,7 @@ def test_a_batch_cut_short_is_none(wanted: list[Any], data: st.DataObject) -> No
     cut = packed[: data.draw(st.integers(0, len(packed) - 1))]
     assert read_rows(cut) is None
     with contextlib.suppress(IndexError, ValueError, msgpack.UnpackException):
-        assert _read_large(cut) is None
+        assert read_large_rows(cut) is None
 
 
 @given(st.binary())
@@ -93,7 +105,7 @@ def test_what_is_large_by_anything_but_its_last_payload_is_none(value: Any) -> N
     packed = msgpack.packb(value)
     assert not value or read_rows(packed) is None
     with contextlib.suppress(IndexError, ValueError, msgpack.UnpackException):
-        assert _read_large(packed) is None
+        assert read_large_rows(packed) is None
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, 5, "text", [{"a": 1}], [[{}]], [msgpack.ExtType(5, b"x")]])
@@ -119,3 +131,89 @@ def test_little_is_built_of_what_is_large_and_hostile(hostile: bytes) -> None:
         assert tracemalloc.get_traced_memory()[1] < 16 * MIB
     finally:
         tracemalloc.stop()
+
+
+# What the service writes
+
+ROWS: list[EventRow] = [
+    ("STOCKQUOTE.SUN", 1700000000.25, 1, 0, b"\x92\xa3SUN\x16"),
+    ("stockquote.größe", 1700000000.5, 5, 3, bytes(range(256))),
+]
+SENT = [list(row) for row in ROWS]
+
+
+def test_events_is_one_call_with_the_rows() -> None:
+    message = received(write_events("obj_1", 65535, ROWS))
+    assert (message.type, message.flags, message.seq) == (pyro.MSG_INVOKE, 0, 65535)
+    object_id, method, args, kwargs = serializers["msgpack"].loadsCall(message.data)
+    assert (object_id, method, args, kwargs) == ("obj_1", "events", [SENT], {})
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 70_000])
+@pytest.mark.parametrize("kind", [bytes, memoryview])
+def test_a_large_event_is_written_as_a_small_one_without_being_copied(size: int, kind: Any) -> None:
+    payload = kind(bytes(size))
+    pieces = write_large_event("o", 7, ("A", 1.5, 3, 2, payload))
+    assert pieces[1] is payload
+    message = received(b"".join(pieces))
+    assert (message.type, message.flags, message.seq) == (pyro.MSG_INVOKE, 0, 7)
+    assert msgpack.unpackb(message.data) == ["o", "events", [[["A", 1.5, 3, 2, bytes(size)]]], {}]
+
+
+def test_event_is_a_batch_with_one_call_for_each_row() -> None:
+    message = received(write_event_batch("obj_1", 2, ROWS))
+    assert (message.type, message.flags, message.seq) == (pyro.MSG_INVOKE, pyro.FLAGS_BATCH, 2)
+    object_id, method, batch, kwargs = msgpack.unpackb(message.data)
+    assert (object_id, method, kwargs) == ("obj_1", "<batch>", None)
+    assert batch == [
+        ["event", [{"__class__": "pyro_events.event.Event", **dict(zip(EVENT_FIELDS, row, strict=True))}], {}]
+        for row in ROWS
+    ]
+
+
+# What our own subscriber reads
+
+
+def called(data: bytes) -> Frame:
+    """One of our frames as the reader hands it over."""
+    message = received(data)
+    return Frame(message.type, message.flags, message.serializer_id, message.seq, b"", bytes(message.data))
+
+
+@settings(max_examples=50)
+@given(rows)
+def test_what_the_service_writes_is_read(wanted: list[Any]) -> None:
+    frame = called(write_events("obj_1", 7, wanted))
+    assert read_events(frame, events_opening("obj_1")) == tuple(wanted)
+
+
+@pytest.mark.parametrize("size", [10, 100_000, 400_000])
+def test_a_large_event_is_read(size: int) -> None:
+    row = ("A", 1.5, 3, None, bytes(size))
+    frame = called(b"".join(write_large_event("obj_1", 7, row)))
+    assert read_events(frame, events_opening("obj_1")) == (row,)
+
+
+GOOD = called(write_events("obj_1", 7, ROWS))
+
+
+def test_a_correlation_id_is_of_no_interest() -> None:
+    assert read_events(GOOD._replace(flags=CORRELATED), events_opening("obj_1")) is not None
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        GOOD._replace(type=RESULT),
+        GOOD._replace(serializer_id=JSON),
+        GOOD._replace(flags=ONEWAY),
+        GOOD._replace(payload=GOOD.payload[:-1] + b"\xc0"),
+        GOOD._replace(payload=b""),
+        called(write_events("obj_2", 7, ROWS)),
+        called(write_event_batch("obj_1", 7, ROWS)),
+        Frame(INVOKE, 0, MSGPACK, 7, b"", msgpack.packb(["obj_1", "events", [5], {}])),
+    ],
+    ids=range(8),
+)
+def test_another_call_is_not_read(frame: Frame) -> None:
+    assert read_events(frame, events_opening("obj_1")) is None

@@ -493,3 +493,16 @@ def test_who_speaks_tls_is_told_apart(beginning: bytes) -> None:
     with pytest.raises(TlsSpokenError, match="Pyro5's setting SSL is on there and off here") as caught:
         reader.next_frame()
     assert caught.value.header is None
+
+
+@pytest.mark.parametrize("annotations", [{}, {"ABCD": b"one", "EFGH": b""}])
+@pytest.mark.parametrize("payload", [b"", b"payload"])
+def test_a_frame_is_written_as_it_came(annotations: dict[str, bytes], payload: bytes) -> None:
+    came = pyro.SendingMessage(
+        pyro.MSG_INVOKE, pyro.FLAGS_ONEWAY, 5, 4, payload, annotations=annotations
+    ).data
+    reader = FrameReader(FrameLimits(types=frozenset({pyro.MSG_INVOKE}), size=1000))
+    reader.feed(came)
+    read = reader.next_frame()
+    assert read is not None
+    assert frames.write_again(read) == came

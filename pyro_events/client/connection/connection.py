@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import msgpack
 import Pyro5.core
+import Pyro5.errors
 
-from ...constants import MAX_HANDSHAKE_REPLY, MAX_REPLY, NAME_KEY
+from ...constants import MAX_REPLY
 from ...errors import ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
 from ...transport import connecting
@@ -27,10 +27,7 @@ from ...transport.keepalive import TO_SERVICE, keep_alive
 from ...transport.tls import client_context
 from ...transport.tls_socket import TlsSocket
 from ...wire.frames import (
-    CONNECT,
     CONNECT_FAIL,
-    CONNECT_OK,
-    INVOKE,
     MSGPACK,
     RESULT,
     Frame,
@@ -38,12 +35,10 @@ from ...wire.frames import (
     FrameLimits,
     FrameReader,
     TlsSpokenError,
-    write_frame,
-    write_header,
 )
-from ...wire.message_bound import announced_max_message
+from ...wire.handshake import answer_limits, read_connect_fail, read_connect_ok, write_connect
 from ...wire.passphrase import Identity
-from ...wire.replies import unpacked
+from ...wire.requests import PackedCall, call_opening, write_call
 
 # Connecting, TLS and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
 CONNECT_TIMEOUT: Final = 5.0
@@ -52,20 +47,11 @@ _PIECE: Final = 4 * 1024
 # A reply to a publish takes 41 bytes; many fit, and more than the heap's own limit costs a mapping.
 RECEIVE_SIZE: Final = 64 * 1024
 
-_GREETING_LIMITS: Final = FrameLimits(
-    types=frozenset({CONNECT_OK, CONNECT_FAIL}),
-    size=MAX_HANDSHAKE_REPLY,
-    serializers=frozenset({MSGPACK}),
-)
+_GREETING_LIMITS: Final = answer_limits(frozenset({MSGPACK}))
 # The largest reply is the statistics of a service with thousands of subscribers.
 _REPLY_LIMITS: Final = FrameLimits(
     types=frozenset({RESULT}), size=MAX_REPLY, serializers=frozenset({MSGPACK})
 )
-
-
-# A call: the msgpack of its method, arguments and named arguments, one after the other, in pieces of
-# which the first is small.
-Call = tuple[bytes | memoryview, ...]
 
 
 class PendingReply:
@@ -114,8 +100,7 @@ class Connection:
         self.local_host = "" if uri.sockname else str(sock.getsockname()[0])
         # The address that it is at, as far as that is known.
         self.remote_host = "" if uri.sockname else _remote_host(sock)
-        # Every call begins with an array of four whose first is the object.
-        self._opening = b"\x94" + msgpack.packb(uri.object)
+        self._opening = call_opening(uri.object)
         self._pending: deque[PendingReply] = deque()
         self._reader = FrameReader(_GREETING_LIMITS)
         self._seq = 0
@@ -180,9 +165,9 @@ class Connection:
                 return None
             sock.settimeout(None)
             return connection
-        except (OSError, FrameError) as error:
+        except (OSError, Pyro5.errors.ProtocolError) as error:
             sock.close()
-            if is_foreign(error, OSError, FrameError):
+            if is_foreign(error, OSError, Pyro5.errors.ProtocolError):
                 raise
             raise _no_answer(error, uri, where, context is not None, deadline) from None
         except BaseException:
@@ -191,31 +176,28 @@ class Connection:
 
     def _greet(self, object_id: str, deadline: float, introduction: ClientHandshake, tried: bool) -> bool:
         """Shake hands; False if the service wants another introduction."""
-        hello = {"handshake": introduction.hello, "object": object_id, NAME_KEY: self._name}
-        body = msgpack.packb(hello)
-        self.sock.sendall(write_frame(CONNECT, 0, MSGPACK, 0, body))
+        self.sock.sendall(write_connect(object_id, introduction.hello, name=self._name))
         while (frame := self._reader.next_frame()) is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
             self.sock.settimeout(left)
             self._feed()
-        answer = unpacked(frame)
         if frame.type == CONNECT_FAIL:
+            answer = read_connect_fail(frame)
             if introduction.may_retry(answer, tried):
                 return False
             reason = f"the event service at {self.address} refused the connection: {answer}"
             raise ServiceUnreachableError(reason)
-        introduction.check(answer.get("handshake") if isinstance(answer, dict) else None)
-        metadata = answer.get("meta") if isinstance(answer, dict) else None
-        methods = metadata.get("methods") if isinstance(metadata, dict) else None
-        if isinstance(methods, list) and "publish_encoded" not in methods:
+        welcome = read_connect_ok(frame)
+        introduction.check(welcome.handshake)
+        if welcome.methods is not None and "publish_encoded" not in welcome.methods:
             raise ServiceUnreachableError(f"the object at {self.address} is not an event service")
-        self.announced = announced_max_message(answer)
+        self.announced = welcome.max_message
         self._reader.limits = _REPLY_LIMITS
         return True
 
-    def send(self, call: Call, deadline: float | None = None) -> PendingReply | None:
+    def send(self, call: PackedCall, deadline: float | None = None) -> PendingReply | None:
         """Send a call; None if this connection has ended, and not all of the call has left.
 
         deadline: on the monotonic clock; if not all has left by then, the session fails, and the ticket
@@ -223,9 +205,7 @@ class Connection:
         """
         self._seq = seq = (self._seq + 1) & 0xFFFF
         reply = PendingReply(self, seq)
-        others = call[1:]
-        size = len(self._opening) + (sum(map(len, call)) if others else len(call[0]))
-        start = write_header(INVOKE, 0, MSGPACK, seq, size) + self._opening + call[0]
+        start, others = write_call(self._opening, seq, call), call[1:]
         self._pending.append(reply)
         try:
             if deadline is not None:

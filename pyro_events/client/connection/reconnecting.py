@@ -22,11 +22,11 @@ from ...errors import (
     ServiceUnreachableError,
 )
 from ...service_threads import refuse_in_service_thread, running
-from ...wire.msgpack_pool import pack
 from ...wire.passphrase import Identity
+from ...wire.requests import PackedCall, packed_call
 from ..forks import tell_in_child
 from ..interruptions import owned, within
-from .connection import Call, Connection, PendingReply
+from .connection import Connection, PendingReply
 from .current import CurrentConnection
 from .discovery import ServiceLocator
 from .opener import connect_first
@@ -34,13 +34,6 @@ from .outcome import answered_too_late, not_sent_in_time, outcome, too_large
 
 # Calls that may be made in the middle of each other by one thread: beyond it, something calls itself.
 _DEPTH: Final = 8
-
-_NO_NAMED_ARGUMENTS: Final = b"\x80"
-
-
-def packed_call(method: str, *arguments: Any) -> Call:
-    """A call as `ReconnectingConnection.post` takes it."""
-    return (pack(method) + pack(arguments) + _NO_NAMED_ARGUMENTS,)
 
 
 class ReconnectingConnection:
@@ -123,7 +116,7 @@ class ReconnectingConnection:
             raise answered_too_late(reply)
         return self.wait(reply)
 
-    def post(self, call: Call, deadline: float | None = None, looked: bool = False) -> PendingReply:
+    def post(self, call: PackedCall, deadline: float | None = None, looked: bool = False) -> PendingReply:
         """Send a call made by `packed_call`. Its reply can be waited for, in any order, or left alone.
 
         deadline: on the monotonic clock, for sending and for connecting. Raises AnswerTimeoutError when
@@ -160,7 +153,7 @@ class ReconnectingConnection:
             raise ServiceUnreachableError(f"the event service at {current.address} closes every connection")
         return self._post_beside(call, deadline)
 
-    def _look_and_post(self, call: Call, deadline: float | None) -> PendingReply:
+    def _look_and_post(self, call: PackedCall, deadline: float | None) -> PendingReply:
         refuse_in_service_thread()
         if self.current.reader.reading and self.current.reader.entered:
             return self._post_beside(call, deadline)
@@ -175,7 +168,7 @@ class ReconnectingConnection:
             raise not_sent_in_time(self.current.address)
         return replies[0]
 
-    def _post_beside(self, call: Call, deadline: float | None) -> PendingReply:
+    def _post_beside(self, call: PackedCall, deadline: float | None) -> PendingReply:
         """The calling thread is in the middle of using this connection: make the call on another one."""
         if self._beside is None:
             if self._depth >= _DEPTH:

@@ -1,6 +1,6 @@
 """Reads the batches of events that come over one connection, and acknowledges them.
 
-Knows: how a call of `events` looks in a frame, and how to tell that the other side has left. Must not know:
+Knows: which calls bring batches, and how to tell that the other side has left. Must not know:
 whose daemon it is (which makes all other calls), threads, and what becomes of a batch.
 """
 
@@ -10,19 +10,18 @@ import select
 import socket
 from typing import Final, Protocol
 
-import msgpack
 import Pyro5.errors
 
 from ...log.background import get_logger
-from ...wire.event_batch import read_rows
-from ...wire.frames import CORRELATED, INVOKE, MSGPACK, RESULT, Frame, FrameError, write_frame
+from ...wire.event_answers import write_events_answer
+from ...wire.event_batch import events_opening, read_events
+from ...wire.frames import Frame, FrameError
 from ..dispatch.batch import ReceivedBatch
 from ..dispatch.workers import ConnectionEnded
 from .guarded_connection import GuardedConnection
 
 log = get_logger("pyro_events.daemon")
 
-_NONE_FAILED: Final[bytes] = msgpack.packb([])
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 
 
@@ -46,9 +45,7 @@ class BatchReader:
         """object_id: whose `events` is read here; with "" every call is made the way Pyro5 does."""
         self._owner = owner
         self._connection = connection
-        self._call = b""
-        if object_id:
-            self._call = b"\x94" + msgpack.packb(object_id) + msgpack.packb("events") + b"\x91"
+        self._opening = events_opening(object_id) if object_id else None
         # Whether events may have been missed before the next one.
         self.gap = False
 
@@ -72,25 +69,13 @@ class BatchReader:
 
     def _decode(self, frame: Frame) -> ReceivedBatch | None:
         """The batch of events in a frame; None for any other call."""
-        payload = frame.payload
-        if (
-            frame.type == INVOKE
-            and frame.serializer_id == MSGPACK
-            and not frame.flags & ~CORRELATED
-            and self._call
-            and payload[: len(self._call)] == self._call
-            and payload[-1] == 0x80
-        ):
-            rows = read_rows(payload[len(self._call) : -1])
-            if rows is not None:
-                return ReceivedBatch(frame.seq, rows)
-        return None
+        rows = read_events(frame, self._opening) if self._opening is not None else None
+        return ReceivedBatch(frame.seq, rows) if rows is not None else None
 
     def acknowledge(self, batch: ReceivedBatch) -> None:
         """Answer a call of `events` with the positions that raised."""
-        data = msgpack.packb(batch.failed) if batch.failed else _NONE_FAILED
         try:
-            self._connection.send(write_frame(RESULT, 0, MSGPACK, batch.seq, data))
+            self._connection.send(write_events_answer(batch.seq, batch.failed))
         except Pyro5.errors.CommunicationError:
             self._connection.shutdown()
 

@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import threading
 import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-import msgpack
 import Pyro5.errors
 from Pyro5.socketutil import SocketConnection
 
-from ...constants import BATCH_BYTES, FRAME_TIMEOUT, HANDSHAKE_TIMEOUT, KIB, MAX_HANDSHAKE, MAX_STOCK_CALL
+from ...constants import BATCH_BYTES, FRAME_TIMEOUT, HANDSHAKE_TIMEOUT, KIB, MAX_STOCK_CALL
 from ...transport.authentication import STOCK_HELLO
 from ...transport.tls import failure_of
 from ...transport.tls_socket import TlsSocket
 from ...wire.frames import (
-    CONNECT,
-    CONNECT_FAIL,
     CORRELATED,
     INVOKE,
     MSGPACK,
@@ -38,9 +34,11 @@ from ...wire.frames import (
     FrameError,
     FrameLimits,
     FrameReader,
+    FrameTooLargeError,
     TlsSpokenError,
-    write_frame,
+    write_again,
 )
+from ...wire.handshake import HELLO_LIMITS, write_connect_fail
 
 # One read takes a batch of a few thousand small events; more than this and the memory allocator
 # maps and unmaps it every time.
@@ -48,10 +46,7 @@ RECEIVE_SIZE: Final = 64 * KIB
 # A batch is closed by the event that takes it over BATCH_BYTES; subjects and numbers come on top.
 _BESIDE_MESSAGE: Final = BATCH_BYTES + 64 * KIB
 
-_HELLO_LIMITS: Final = FrameLimits(types=frozenset({CONNECT}), size=MAX_HANDSHAKE, compressed=False)
 _CALL_LIMITS: Final = FrameLimits(types=frozenset({INVOKE, PING}), size=MAX_STOCK_CALL, compressed=False)
-_SIZES: Final = struct.Struct("!II")
-_SIZES_AT: Final = 12
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ class GuardedConnection(SocketConnection):
     def __init__(self, sock: socket.socket, timeouts: ConnectionTimeouts = DEFAULT_TIMEOUTS) -> None:
         super().__init__(sock)
         self._timeouts = timeouts
-        self._reader = FrameReader(_HELLO_LIMITS)
+        self._reader = FrameReader(HELLO_LIMITS)
         self._plain = not isinstance(sock, TlsSocket)  # what is decrypted comes in pieces of its own
         self._replay = memoryview(b"")
         self._mute = False
@@ -129,7 +124,7 @@ class GuardedConnection(SocketConnection):
     def refuse(self, seq: int, reason: str) -> None:
         """Answer the first frame with a refusal."""
         # Msgpack, because Pyro5 would use marshal for a peer that it cannot understand.
-        self.send(write_frame(CONNECT_FAIL, 0, MSGPACK, seq, msgpack.packb(reason)))
+        self.send(write_connect_fail(MSGPACK, seq, reason))
 
     def read_call(self) -> Frame:
         """The next frame, however long it takes to begin. Raises as `read_hello` does."""
@@ -172,16 +167,11 @@ class GuardedConnection(SocketConnection):
         Raises FrameError for one so large that only a batch of events may be.
         """
         if len(frame.payload) + len(frame.annotations) > MAX_STOCK_CALL:
-            raise FrameError(f"message too large (at most {MAX_STOCK_CALL} bytes)", frame)
+            raise FrameTooLargeError(f"message too large (at most {MAX_STOCK_CALL} bytes)", frame)
         # A one-way call is made like any other, in this thread, and its reply is dropped: Pyro5
         # would start a thread for each.
         self._mute = bool(frame.flags & ONEWAY)
-        flags = frame.flags & ~(ONEWAY | CORRELATED)
-        whole = bytearray(
-            write_frame(frame.type, flags, frame.serializer_id, frame.seq, frame.annotations + frame.payload)
-        )
-        _SIZES.pack_into(whole, _SIZES_AT, len(frame.payload), len(frame.annotations))
-        self._replay = memoryview(bytes(whole))
+        self._replay = memoryview(write_again(frame._replace(flags=frame.flags & ~(ONEWAY | CORRELATED))))
 
     def recv(self, size: int) -> bytes:
         """What Pyro5 asks for, out of the frame that is being served to it."""

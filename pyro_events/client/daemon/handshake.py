@@ -15,9 +15,9 @@ import Pyro5.errors
 from ...constants import MAX_MESSAGE
 from ...log.background import get_logger
 from ...log.failures import Failures
-from ...wire import calls
 from ...wire.frames import MSGPACK, Frame
 from ...wire.greeting_notes import GreetingNotes
+from ...wire.handshake import read_connect
 from ...wire.passphrase import CallbackCheck, DeniedError
 from .guarded_connection import GuardedConnection
 
@@ -76,7 +76,7 @@ class HandshakeCheck:
         try:
             if frame.serializer_id != MSGPACK:
                 raise DeniedError
-            hello = calls.read_hello(frame)
+            hello = read_connect(frame)
             connection.greeting = self._gate.verify(hello.handshake, hello.object_id)
         except (DeniedError, Pyro5.errors.SerializeError):
             log.info("a connection to this subscriber was denied", about="denied")
@@ -94,7 +94,7 @@ class HandshakeCheck:
         may be no larger than the service said when we subscribed.
         """
         try:
-            hello = calls.read_hello(frame) if frame.serializer_id == MSGPACK else None
+            hello = read_connect(frame) if frame.serializer_id == MSGPACK else None
         except Pyro5.errors.SerializeError:
             return None
         if hello is None or hello.object_id != self.object_id:

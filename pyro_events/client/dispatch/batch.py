@@ -12,10 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import length_hint
-from typing import Any
 
-# [subject, time, seq, missed, payload]
-Row = Sequence[Any]
+from ...constants import EventRow
 
 
 class ReceivedBatch:
@@ -27,7 +25,7 @@ class ReceivedBatch:
 
     __slots__ = ("failed", "rows", "seq", "unfinished")
 
-    def __init__(self, seq: int, rows: Sequence[Row]) -> None:
+    def __init__(self, seq: int, rows: Sequence[EventRow]) -> None:
         self.seq = seq
         self.rows = rows
         self.failed: list[int] = []
@@ -48,7 +46,7 @@ class Slice:
 
     __slots__ = ("_left", "_since", "batch", "relieved", "rows")
 
-    def __init__(self, batch: ReceivedBatch, rows: Sequence[Row]) -> None:
+    def __init__(self, batch: ReceivedBatch, rows: Sequence[EventRow]) -> None:
         self.batch = batch
         self.rows = iter(rows)
         self.relieved = False

@@ -9,11 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from ...constants import EventRow
 from ...event import Event
 from ...log.background import get_logger
 from ..interruptions import within
-from .batch import ReceivedBatch, Row, Slice
+from .batch import ReceivedBatch, Slice
 from .handlers import check_result
 from .limits import DEFAULT_OPTIONS, DispatchLimits, DispatchOptions
 from .stall_monitor import StallMonitor, monitor
@@ -90,17 +92,18 @@ class Dispatcher:
                 self._monitor.add(self)
         self._monitor.wake()
 
-    def _log_failure(self, row: Row, error: BaseException) -> None:
+    def _log_failure(self, row: EventRow, error: BaseException) -> None:
         subject = row[0] if isinstance(row, (tuple, list)) and row else None
         name = type(error).__name__
         log.error("event() raised %s for subject %r", name, subject, about=(id(self), name), error=error)
 
-    def run(self, events: Sequence[Row]) -> list[int]:
+    def run(self, events: Sequence[Sequence[Any]]) -> list[int]:
         """Handle rows that came as an ordinary Pyro call, in the calling thread.
 
         Returns the positions that raised.
         """
-        batch = ReceivedBatch(0, [tuple(row) for row in events])
+        rows: list[Any] = [tuple(row) for row in events]  # of any length, as in `read_events`
+        batch = ReceivedBatch(0, rows)
         part = Slice(batch, batch.rows)
         limits = self.limits
         with limits.lock:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ...broker.matching.subjects import check_subject, check_subjects
-from ...codec.large_payload import SplitPayload
-from ...constants import LARGE, MAX_STOCK_CALL
+from ...constants import MAX_STOCK_CALL
 from ...errors import MessageTooLargeError
-from ...wire.msgpack_pool import pack
-from ..connection.connection import Call
+from ...wire.large_payload import SplitPayload
+from ...wire.requests import Entry, packed_size
 
 # What the wire adds to a subject and a payload: an array of two and their lengths.
 _ENVELOPE: Final = 16
@@ -21,13 +20,6 @@ _ENVELOPE: Final = 16
 # Bytes that the names of one event may take: the service reads everything but the payload from the
 # first 64 KiB of a call, where the object's and the method's names are too.
 _NAMES: Final = MAX_STOCK_CALL - 256
-
-# The call `publish_encoded(batch)` up to the batch, an argument list of one; then no named arguments.
-_PUBLISH: Final[bytes] = pack("publish_encoded") + b"\x91"
-_END: Final = b"\x80"
-
-# One name or several, and the payload of their event.
-Entry = tuple[Any, bytes | SplitPayload]
 
 
 def checked_entry(subjects: Any, payload: bytes | SplitPayload) -> tuple[Entry, int, int]:
@@ -42,23 +34,12 @@ def checked_entry(subjects: Any, payload: bytes | SplitPayload) -> tuple[Entry, 
         return (name, payload), 1, len(payload) + width + _ENVELOPE
     names = check_subjects(subjects)
     width = sum(4 + (len(name) if name.isascii() else 4 * len(name)) for name in names)
-    if width > _NAMES and (exact := len(pack(names))) > _NAMES:
+    if width > _NAMES and (exact := packed_size(names)) > _NAMES:
         raise MessageTooLargeError(
             f"the {len(names):,} subjects of one publish take {exact:,} bytes "
             f"and may take at most {_NAMES:,}: publish on fewer subjects at once"
         )
     return (names, payload), len(names), len(payload) + width + _ENVELOPE
-
-
-def packed_batch(batch: list[Entry]) -> Call:
-    """The call that publishes entries, as `Link.post` takes it. A block must be alone."""
-    if len(batch) == 1 and len(batch[0][1]) > LARGE:
-        subjects, payload = batch[0]
-        head = _PUBLISH + b"\x91\x92" + pack(subjects) + b"\xc6" + len(payload).to_bytes(4, "big")
-        if isinstance(payload, SplitPayload):
-            return head + payload.head, payload.body, _END
-        return head, payload, _END
-    return (_PUBLISH + pack(batch) + _END,)
 
 
 def checked_timeout(timeout: float | None) -> float | None:

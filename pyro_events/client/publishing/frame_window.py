@@ -15,7 +15,8 @@ from collections import deque
 
 from ...errors import PipelineError, PipelineOutcomeUnknownError
 from ...foreign_exceptions import is_foreign
-from ..connection.connection import Call, PendingReply
+from ...wire.requests import PackedCall
+from ..connection.connection import PendingReply
 from .sender import Sender
 
 
@@ -48,7 +49,7 @@ class FrameWindow:
         self.queued += queued
         self._published += events
 
-    def transmit(self, frame: Frame, call: Call) -> None:
+    def transmit(self, frame: Frame, call: PackedCall) -> None:
         """Send the frame that is `sending`; what goes wrong waits for the pipeline's caller."""
         try:
             frame.reply = self._sender.post(call)

@@ -19,8 +19,9 @@ from ...codec.message import encode_shared
 from ...constants import MAX_STOCK_CALL
 from ...errors import AnswerTimeoutError, EventServiceError, PipelineError
 from ...log.background import get_logger
+from ...wire.requests import Entry, packed_publish
 from ..interruptions import within
-from .entry import Entry, checked_entry, checked_timeout, packed_batch
+from .entry import checked_entry, checked_timeout
 from .frame_window import Frame, FrameWindow
 from .sender import Sender
 
@@ -224,7 +225,7 @@ class Pipeline:
         def send() -> None:
             self._send()
             self._window.collect(WINDOW - 1)
-            call = packed_batch([entry])
+            call = packed_publish([entry])
             self.frames += 1
             self._window.sending = frame = Frame(events)
             self._window.transmit(frame, call)
@@ -251,10 +252,10 @@ class Pipeline:
             if not self._window.collect(WINDOW - 1, deadline):
                 return False
             batch = entries[:FRAME_EVENTS]
-            call = packed_batch(batch)
+            call = packed_publish(batch)
             while len(call[0]) > MAX_STOCK_CALL and len(batch) > 1:  # it was miscounted
                 batch = batch[: len(batch) // 2]
-                call = packed_batch(batch)
+                call = packed_publish(batch)
             frame = Frame(_events(batch))
             count = len(batch)
             # These steps belong together, and no exception can come between them.

@@ -17,14 +17,14 @@ from typing import Final, Protocol, TypeVar
 
 from ...errors import EventServiceError
 from ...service_threads import refuse_in_service_thread
-from ..connection.connection import Call, PendingReply
+from ...wire.requests import Entry, PackedCall, packed_publish
+from ..connection.connection import PendingReply
 from ..connection.discovery import ServiceLocator
 from ..connection.outcome import not_sent_in_time
 from ..connection.reconnecting import ReconnectingConnection
 from ..forks import tell_in_child
 from ..interruptions import WakeUp, owned, within
 from ..statistics import PublisherStatistics
-from .entry import Entry, packed_batch
 
 # After this many seconds a buffered event is sent although its frame is not full: about the time
 # that a busy program takes to fill a frame.
@@ -109,7 +109,7 @@ class Sender:
             self._beside.close()
         return self._beside
 
-    def post(self, call: Call, deadline: float | None = None) -> PendingReply:
+    def post(self, call: PackedCall, deadline: float | None = None) -> PendingReply:
         """Send the call that publishes a batch. deadline: as for `ReconnectingConnection.post`."""
         if self.closed:
             raise EventServiceError("this publisher is closed")
@@ -121,7 +121,7 @@ class Sender:
         timeout: seconds for all of it; then AnswerTimeoutError.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        call = packed_batch([entry])
+        call = packed_publish([entry])
         if self._pipelines and not self.entered:
             reply = self._post_in_order(call, deadline)
         else:
@@ -135,7 +135,7 @@ class Sender:
         self.count(events, queued)
         return queued
 
-    def _post_in_order(self, call: Call, deadline: float | None) -> PendingReply:
+    def _post_in_order(self, call: PackedCall, deadline: float | None) -> PendingReply:
         """The same, after what pipelines have buffered."""
         replies: list[PendingReply] = []
 

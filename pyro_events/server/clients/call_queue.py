@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from ... import constants as c
 from ...log.background import get_logger
-from ...wire import calls
 from ...wire.frames import MSGPACK, ONEWAY, Frame
+from ...wire.requests import Call, read_call, read_large_publication
 from ..objects import LARGE, Caller, DeferredResult
 from .invoke import invoke, is_larger, written
 from .owner import CallQueueOwner
@@ -75,16 +75,16 @@ class CallQueue:
     def append(self, client: Client, frame: Frame) -> None:
         """Make a call, or begin to; none may be pending."""
         if frame.serializer_id != MSGPACK and len(frame.payload) > _SLOW_SIZE:
-            work = self._owner.pool.submit(client.peer, functools.partial(calls.read_call, frame))
+            work = self._owner.pool.submit(client.peer, functools.partial(read_call, frame))
             work.held = len(frame.payload)
             self._wait(client, work, lambda read: self._read(client, frame, read))
             return
         try:
             if len(frame.payload) > c.MAX_STOCK_CALL:
-                object_id, entry = calls.read_large_publication(frame.payload, c.MAX_STOCK_CALL)
-                call = calls.Call(object_id, LARGE, [entry], {})
+                object_id, entry = read_large_publication(frame.payload, c.MAX_STOCK_CALL)
+                call = Call(object_id, LARGE, [entry], {})
             else:
-                call = calls.read_call(frame)
+                call = read_call(frame)
         except Exception as error:
             self._finish(client, frame, error)
         else:
@@ -97,7 +97,7 @@ class CallQueue:
         else:
             self._make(client, frame, read)
 
-    def _make(self, client: Client, frame: Frame, call: calls.Call) -> None:
+    def _make(self, client: Client, frame: Frame, call: Call) -> None:
         assert self.caller is not None
         result = invoke(frame, self.caller.objects, self.caller, call, client.next_turn)
         if isinstance(result, DeferredResult):

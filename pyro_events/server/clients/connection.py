@@ -17,14 +17,15 @@ from ...client_name import described
 from ...constants import KIB
 from ...log.background import get_logger
 from ...transport.keepalive import AT_SERVICE, keep_alive
-from ...wire import calls
 from ...wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader, TlsSpokenError
+from ...wire.handshake import HELLO_LIMITS, write_connect_fail
+from ...wire.replies import write_pong
 from ..limits.scheduler import NEGLIGIBLE, LoopParty
 from ..limits.turns import TURN
 from ..net.sockets import has_left, is_last_room
 from .call_queue import CallQueue
 from .closable import ClosableProtocol
-from .handshake import HELLO_LIMITS, accept_hello, call_limits, error_reply
+from .handshake import accept_hello, call_limits, error_reply
 from .owner import ConnectionOwner
 
 log = get_logger("pyro_events.connection")
@@ -67,7 +68,7 @@ class Connection(ClosableProtocol):
         self._connected(transport)
         refusal = self._owner.clients.accept(self, is_last_room(transport))
         if refusal is not None:
-            self._transport.write(calls.write_connect_fail(MSGPACK, 0, refusal))
+            self._transport.write(write_connect_fail(MSGPACK, 0, refusal))
             self._end()
             return
         keep_alive(transport.get_extra_info("socket"), AT_SERVICE)
@@ -208,7 +209,7 @@ class Connection(ClosableProtocol):
         if frame.type == INVOKE:
             self._calls.append(self, frame)
         elif frame.type == PING:
-            self._calls.answers.append(calls.write_pong(frame.serializer_id, frame.seq))
+            self._calls.answers.append(write_pong(frame.serializer_id, frame.seq))
         else:
             self._greet(frame)
 

@@ -15,15 +15,24 @@ from ... import constants as c
 from ...client_name import checked_client_name
 from ...log.background import get_logger
 from ...options import ServiceOptions
-from ...wire import calls
-from ...wire.frames import CONNECT, INVOKE, ONEWAY, PING, SERIALIZERS, Frame, FrameError, FrameLimits
+from ...wire.frames import (
+    CONNECT,
+    INVOKE,
+    ONEWAY,
+    PING,
+    SERIALIZERS,
+    Frame,
+    FrameError,
+    FrameLimits,
+    FrameTooLargeError,
+)
+from ...wire.handshake import Hello, read_connect, write_connect_fail, write_connect_ok
 from ...wire.passphrase import AgainError
+from ...wire.replies import write_error
 from ..access import AccessControl
 from ..objects import Caller, RemoteObject, remote_names
 
 log = get_logger("pyro_events.connection")
-
-HELLO_LIMITS = FrameLimits(types=frozenset({CONNECT}), size=c.MAX_HANDSHAKE, compressed=False)
 
 
 def call_limits(options: ServiceOptions) -> FrameLimits:
@@ -41,7 +50,7 @@ def accept_hello(
 ) -> tuple[Caller | None, bytes]:
     """Judge the first frame of a connection: who its client is, None if it may not stay; and the answer."""
     try:
-        hello = calls.read_hello(frame)
+        hello = read_connect(frame)
         # First, so that a stranger does not even learn what objects there are.
         greeting, proved = access.authenticate(peer, hello)
         served = objects.get(hello.object_id)
@@ -51,10 +60,8 @@ def accept_hello(
     except Pyro5.errors.PyroError as error:
         if not isinstance(error, AgainError):
             log.info("a client from %s was refused: %s", peer, error, about=peer)
-        return None, calls.write_connect_fail(frame.serializer_id, frame.seq, str(error))
-    answer = calls.write_connect_ok(
-        frame.serializer_id, frame.seq, greeting, remote_names(served), max_message
-    )
+        return None, write_connect_fail(frame.serializer_id, frame.seq, str(error))
+    answer = write_connect_ok(frame.serializer_id, frame.seq, greeting, remote_names(served), max_message)
     if proved:
         # A proof is for one object: whoever passes on what a client proves to the name server must not
         # get at the service by it. Pyro5's proxies ask the daemon what an object can do.
@@ -63,7 +70,7 @@ def accept_hello(
     return Caller(peer, frame.serializer_id, proved, objects, called), answer
 
 
-def _name_of(hello: calls.Hello) -> str:
+def _name_of(hello: Hello) -> str:
     """What a client calls itself, "" if it does not say. Raises ProtocolError for what cannot be a name."""
     if hello.name is None:
         return ""
@@ -82,9 +89,9 @@ def error_reply(error: FrameError, inside: bool) -> bytes | None:
     if header is None or header.serializer_id not in SERIALIZERS:
         return None
     if header.type == CONNECT:
-        return calls.write_connect_fail(header.serializer_id, header.seq, str(error))
+        return write_connect_fail(header.serializer_id, header.seq, str(error))
     if not inside or header.flags & ONEWAY:
         return None
-    too_large = "too large" in str(error)
+    too_large = isinstance(error, FrameTooLargeError)
     kind = Pyro5.errors.MessageTooLargeError if too_large else Pyro5.errors.ProtocolError
-    return calls.write_error(header.serializer_id, header.seq, kind(str(error)))
+    return write_error(header.serializer_id, header.seq, kind(str(error)))

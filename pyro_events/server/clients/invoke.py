@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 from typing import Any
 
-import msgpack
 import Pyro5.errors
 
 from ... import constants as c
 from ...log.background import get_logger
-from ...wire import calls
 from ...wire.frames import BATCH, Frame
+from ...wire.replies import wrapped_error, write_error, write_result, written_size
+from ...wire.requests import Call
 from ..limits.turns import TURN
 from ..objects import LARGE, Caller, DeferredResult, RemoteObject
 
@@ -30,7 +30,7 @@ def invoke(
     frame: Frame,
     objects: Mapping[str, RemoteObject],
     caller: Caller,
-    call: calls.Call,
+    call: Call,
     again: Again,
 ) -> Any:
     """The result of a call, perhaps a Pending; an exception is returned, not raised.
@@ -41,9 +41,7 @@ def invoke(
     if served is None:
         return Pyro5.errors.DaemonError(f"there is no object {call.object_id!r} here")
     if call.batch is not None:
-        made = (
-            invoke(frame, objects, caller, calls.Call(call.object_id, *entry), again) for entry in call.batch
-        )
+        made = (invoke(frame, objects, caller, Call(call.object_id, *entry), again) for entry in call.batch)
         pending = _BatchResult(made, again)
         return pending.answers() if pending.go_on() else pending
     name = call.method
@@ -93,7 +91,7 @@ class _BatchResult(DeferredResult):
         """Take a result in; whether the next call shall be made."""
         if isinstance(result, (dict, list, tuple)):
             # A batch of 64 KiB may ask two thousand times for what takes megabytes.
-            self._size += size_of(result)
+            self._size += written_size(result)
             if self._size > c.MAX_REPLY and self._results:
                 result = ValueError(
                     f"the results of a batch can be at most {c.MAX_REPLY} bytes: make several batches"
@@ -114,18 +112,13 @@ class _BatchResult(DeferredResult):
 
     def answers(self) -> list[Any]:
         """The results, as Pyro5's clients expect them."""
-        return [calls.wrapped_error(each) if isinstance(each, Exception) else each for each in self._results]
+        return [wrapped_error(each) if isinstance(each, Exception) else each for each in self._results]
 
     def abandon(self) -> None:
         """The client is gone: the call that waits is given up, and no other is made."""
         super().abandon()
         if self._awaited is not None:
             self._awaited.abandon()
-
-
-def size_of(result: Any) -> int:
-    """About how many bytes a result takes, whatever it is written with."""
-    return len(msgpack.packb(result, default=str, unicode_errors="surrogatepass"))
 
 
 def is_larger(result: Any, most: int) -> bool:
@@ -150,8 +143,8 @@ def written(frame: Frame, result: Any, peer: str) -> bytes:
     """The answer to a call: its result or its exception."""
     if not isinstance(result, Exception):
         try:
-            return calls.write_result(frame.serializer_id, frame.seq, result, bool(frame.flags & BATCH))
+            return write_result(frame.serializer_id, frame.seq, result, bool(frame.flags & BATCH))
         except Exception as error:  # serializers raise several kinds
             log.warning("a result for %s cannot be written: %s", peer, error, about=peer)
             result = Pyro5.errors.SerializeError(f"the result cannot be written: {error}")
-    return calls.write_error(frame.serializer_id, frame.seq, result)
+    return write_error(frame.serializer_id, frame.seq, result)

@@ -25,8 +25,8 @@ from ...transport.authentication import STOCK_HELLO
 from ...transport.name_server import NameServer, UnusableEntryError
 from ...transport.name_server_search import find_name_server
 from ...transport.tls import client_context
-from ...wire import callbacks
 from ...wire.frames import CONNECT_FAIL, FrameReader
+from ...wire.handshake import answer_limits, read_connect_fail, read_connect_ok, write_connect
 from ...wire.passphrase import DENIED, Identity
 from .neighbours import Neighbours
 
@@ -253,8 +253,8 @@ def _answers(uri: URI, host: str, ours: tuple[str, int] | None, denied_counts: b
         if context is not None:
             sock = stack.enter_context(connecting.secure(sock, context, host, deadline))
         sock.settimeout(max(0.001, deadline - time.monotonic()))
-        sock.sendall(callbacks.write_connect(uri.object, STOCK_HELLO))
-        reader = FrameReader(callbacks.GREETING_LIMITS)
+        sock.sendall(write_connect(uri.object, STOCK_HELLO))
+        reader = FrameReader(answer_limits())
         while (frame := reader.next_frame()) is None:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             data = sock.recv(4096)
@@ -262,9 +262,9 @@ def _answers(uri: URI, host: str, ours: tuple[str, int] | None, denied_counts: b
                 return False
             reader.feed(data)
         # One that demands a passphrase says no more than this, whatever it is.
-        if frame.type == CONNECT_FAIL and callbacks.read_refusal(frame) == DENIED:
-            return denied_counts
-        return "publish" in callbacks.read_greeting(frame)
+        if frame.type == CONNECT_FAIL:
+            return denied_counts and read_connect_fail(frame) == DENIED
+        return "publish" in (read_connect_ok(frame).methods or ())
 
 
 def _is_bound(sock: socket.socket, ours: tuple[str, int]) -> bool:

@@ -6,11 +6,20 @@ links, windows and paces, or when a batch is sent.
 
 from __future__ import annotations
 
+from typing import Final
+
+import Pyro5.errors
+
 from ...broker.accounting import Batch
 from ...broker.backlog import Backlog
 from ...client_name import described
 from ...log.background import get_logger
-from ...wire import callbacks
+from ...wire.event_answers import (
+    CallFailedError,
+    CallFailure,
+    read_event_batch_answer,
+    read_events_answer,
+)
 from ...wire.frames import Frame
 
 log = get_logger("pyro_events.delivery")
@@ -23,12 +32,12 @@ def apply_answer(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool)
     not say what became of the batch; then nothing is accounted for.
     """
     if not event_only:
-        failed = callbacks.read_events_answer(frame, len(batch.rows))
+        failed = read_events_answer(frame, len(batch.rows))
         for position in failed:
             _log_failure(batch, position, backlog, "the subscriber's own log says why")
         backlog.acknowledge(batch, len(failed))
         return True
-    done, reason = callbacks.read_event_batch_answer(frame, len(batch.rows))
+    done, reason = read_event_batch_answer(frame, len(batch.rows))
     if reason is None:
         backlog.acknowledge(batch)
         return True
@@ -47,15 +56,14 @@ def _log_failure(batch: Batch, position: int, backlog: Backlog, reason: str) -> 
     log.warning("%s: its event raised for subject %r: %s", who, subject, reason, about=backlog.subscriber)
 
 
-def is_final(reason: str) -> bool:
+_FINAL: Final = frozenset({CallFailure.NO_OBJECT, CallFailure.NO_EVENT_CLASS, CallFailure.RUNS_NOTHING})
+
+
+def is_final(error: Pyro5.errors.ProtocolError) -> bool:
     """Whether no later event could fare better: the object is gone, or does not know or handle events."""
-    return (
-        callbacks.EVENT_CLASS in reason
-        or reason.startswith("Pyro5.errors.DaemonError")
-        or callbacks.is_unrun(reason)
-    )
+    return isinstance(error, CallFailedError) and error.failure in _FINAL
 
 
-def ends_connection(reason: str) -> bool:
+def ends_connection(error: Pyro5.errors.ProtocolError) -> bool:
     """Whether the subscriber's daemon closes the connection after such an answer: Pyro5's does."""
-    return reason.startswith("Pyro5.errors.SerializeError")
+    return isinstance(error, CallFailedError) and error.failure is CallFailure.RESULT_NOT_CARRIED

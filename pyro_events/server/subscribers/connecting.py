@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import Pyro5.errors
 
-from ...wire import callbacks
+from ...wire.event_answers import CallFailedError, CallFailure
 from ...wire.frames import CONNECT_FAIL, Frame, FrameError
+from ...wire.handshake import read_connect_fail, read_connect_ok
 from ...wire.passphrase import CallbackProof
 from ..net.tls_connections import OutgoingTls
 
@@ -69,12 +70,17 @@ def takes_event_only(frame: Frame, proof: CallbackProof | None) -> bool:
     proof: what the greeting carried, and the answer must match. Raises ProtocolError for one that
     cannot be delivered to.
     """
-    methods = callbacks.read_greeting(frame)
-    if proof is not None and not proof.accepts(callbacks.read_proof(frame)):
+    if frame.type == CONNECT_FAIL:
+        reason = f"its daemon refused the connection: {read_connect_fail(frame)}"
+        raise Pyro5.errors.ProtocolError(reason[:300])
+    welcome = read_connect_ok(frame)
+    if welcome.methods is None:
+        raise Pyro5.errors.ProtocolError("its daemon did not say what the object can do")
+    if proof is not None and not proof.accepts(welcome.handshake):
         raise Pyro5.errors.ProtocolError("it does not prove that it knows the passphrase")
-    if "events" not in methods and "event" not in methods:
+    if welcome.methods.isdisjoint(("event", "events")):
         raise Pyro5.errors.ProtocolError("its object exposes neither `event` nor `events`")
-    return "events" not in methods
+    return "events" not in welcome.methods
 
 
 def unanswered(patience: float) -> str:
@@ -93,16 +99,17 @@ def lost(error: Exception | None, greeting: bool, secured: bool) -> str:
     return text
 
 
-def refused(reason: str) -> str:
+def refused(error: Pyro5.errors.ProtocolError) -> str:
     """What the log says of a subscriber that answered what makes it impossible to deliver."""
-    if callbacks.EVENT_CLASS in reason:
-        return f"runs a program that must import pyro_events to know events ({reason})"
-    if callbacks.is_unrun(reason):
+    failure = error.failure if isinstance(error, CallFailedError) else CallFailure.OTHER
+    if failure is CallFailure.NO_EVENT_CLASS:
+        return f"runs a program that must import pyro_events to know events ({error})"
+    if failure is CallFailure.RUNS_NOTHING:
         return (
             "has an `event` that is a coroutine function or a generator, so that calling it runs nothing; "
-            f"make it a plain function ({reason})"
+            f"make it a plain function ({error})"
         )
-    return f"cannot be delivered to: {reason}"
+    return f"cannot be delivered to: {error}"
 
 
 def no_answer(error: FrameError) -> str:

@@ -30,10 +30,13 @@ from ...options import Overflow, ServiceOptions
 from ...transport.authentication import STOCK_HELLO
 from ...transport.keepalive import AT_SERVICE, keep_alive
 from ...transport.tls import LatestContext, failure_of
-from ...wire import callbacks
+from ...wire.event_answers import ANSWER_LIMITS
+from ...wire.event_batch import write_event_batch, write_events, write_large_event
 from ...wire.frames import PING, Frame, FrameError, FrameReader, TlsSpokenError
 from ...wire.greeting_notes import NO_NOTES
+from ...wire.handshake import answer_limits, write_connect
 from ...wire.passphrase import CallbackProof
+from ...wire.requests import write_ping
 from ..limits.scheduler import Scheduler
 from ..net.sockets import descriptor
 from ..net.tls_connections import OutgoingTls
@@ -49,6 +52,7 @@ log = get_logger("pyro_events.delivery")
 # What a plain acknowledgement, or two, or an answer to a ping takes. It is taken in at once, because
 # there are no more of them than the service has asked for.
 _SMALL = 128
+_GREETING_LIMITS = answer_limits()
 
 
 class State(enum.Enum):
@@ -147,7 +151,7 @@ class Delivery(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
         self._patience: asyncio.TimerHandle | None = None  # for the answer to our greeting
-        self._reader = FrameReader(callbacks.GREETING_LIMITS)
+        self._reader = FrameReader(_GREETING_LIMITS)
         self._batches: list[Batch] = []  # a deque costs a small one ten times the memory
         self._event_only = False
         self._coalescer = Coalescer(self._waited)
@@ -200,7 +204,7 @@ class Delivery(asyncio.Protocol):
         self._patience = self._loop.call_later(patience, self.close, Loss.GONE, unanswered(patience))
         hello = self._proof.hello if self._proof is not None else STOCK_HELLO
         transport.write(
-            callbacks.write_connect(self._object_id, hello, self._options.max_message, self.notes)
+            write_connect(self._object_id, hello, max_message=self._options.max_message, notes=self.notes)
         )
 
     def data_received(self, data: bytes) -> None:
@@ -245,7 +249,7 @@ class Delivery(asyncio.Protocol):
         except FrameError as error:
             self.close(Loss.GONE, no_answer(error))
         except Pyro5.errors.ProtocolError as error:
-            self.close(Loss.REFUSED, refused(str(error)))
+            self.close(Loss.REFUSED, refused(error))
 
     def _pause(self) -> None:
         if self._transport is not None:
@@ -261,7 +265,7 @@ class Delivery(asyncio.Protocol):
             self._work()
         if self.state is State.CONNECTING:  # because of `_connect_again`
             self._transport = None
-            self._reader = FrameReader(callbacks.GREETING_LIMITS)
+            self._reader = FrameReader(_GREETING_LIMITS)
             self._pings = 0
             self.start()
             return
@@ -277,7 +281,7 @@ class Delivery(asyncio.Protocol):
         self._proof = None  # it takes a KiB
         self.notes = NO_NOTES
         self.configured()
-        self._reader.limits = callbacks.ANSWER_LIMITS
+        self._reader.limits = ANSWER_LIMITS
         self.state = State.ACTIVE
         self.last_acknowledged = self._loop.time()
         self._owner.greeted(self)
@@ -341,11 +345,11 @@ class Delivery(asyncio.Protocol):
         self._coalescer.called()
         rows = batch.rows
         if self._event_only:
-            self._transport.write(callbacks.write_event_batch(self._object_id, self._seq, rows))
+            self._transport.write(write_event_batch(self._object_id, self._seq, rows))
         elif batch.size > c.LARGE and len(rows) == 1:
-            self._transport.writelines(callbacks.write_large_event(self._object_id, self._seq, rows[0]))
+            self._transport.writelines(write_large_event(self._object_id, self._seq, rows[0]))
         else:
-            self._transport.write(callbacks.write_events(self._object_id, self._seq, rows))
+            self._transport.write(write_events(self._object_id, self._seq, rows))
 
     def _answered(self, frame: Frame) -> None:
         if not self._batches:
@@ -358,13 +362,13 @@ class Delivery(asyncio.Protocol):
         try:
             done = apply_answer(frame, batch, self.backlog, self._event_only)
         except Pyro5.errors.ProtocolError as error:
-            if is_final(str(error)):
+            if is_final(error):
                 raise
             name = described(self.backlog.name, self.backlog.subscriber)
             log.warning("%s: %d events are unconfirmed: %s", name, count, error, about=name)
             self.backlog.lose_batch(batch)
             done = True
-            if ends_connection(str(error)):
+            if ends_connection(error):
                 self._connect_again()
         if done:
             del self._batches[:1]  # none are left if it was closed meanwhile
@@ -415,7 +419,7 @@ class Delivery(asyncio.Protocol):
                 return False
             self._silent_pings += 1
             self._pings += 1
-            self._transport.write(callbacks.write_ping(self._seq))
+            self._transport.write(write_ping(self._seq))
         return True
 
     def _close_once(self, failure: str) -> None:

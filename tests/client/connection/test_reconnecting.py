@@ -24,12 +24,10 @@ from pyro_events.client.connection.discovery import ServiceLocator
 from pyro_events.client.connection.reconnecting import ReconnectingConnection
 from pyro_events.errors import (
     EventServiceError,
-    MessageTooLargeError,
     OutcomeUnknownError,
     ServiceUnreachableError,
 )
 from pyro_events.wire.frames import CONNECT_FAIL, EXCEPTION, MSGPACK, RESULT, write_frame
-from pyro_events.wire.replies import rebuilt
 
 
 @pytest.fixture
@@ -258,7 +256,7 @@ def test_replies_reach_their_threads(fake: FakeService) -> None:
 
 
 def test_posted_calls_may_be_waited_for_in_any_order(fake: FakeService) -> None:
-    from pyro_events.client.connection.reconnecting import packed_call
+    from pyro_events.wire.requests import packed_call
 
     with linked(fake) as link:
         replies = [link.post(packed_call("f", number)) for number in range(3)]
@@ -330,33 +328,6 @@ def test_errors_are_raised(fake: FakeService) -> None:
         connection.answer(1, described, EXCEPTION)
         with pytest.raises(ValueError, match="bad"):
             calling.result()
-
-
-@pytest.mark.parametrize(
-    "name, kind",
-    [
-        ("builtins.KeyError", KeyError),
-        ("Pyro5.errors.MessageTooLargeError", MessageTooLargeError),
-        ("Pyro5.errors.SecurityError", Pyro5.errors.SecurityError),
-        ("builtins.SystemExit", EventServiceError),
-        ("builtins.print", EventServiceError),
-        ("builtins.UnicodeDecodeError", EventServiceError),
-        ("os.system", EventServiceError),
-        ("Pyro5.errors.sys", EventServiceError),
-        (None, EventServiceError),
-        ([], EventServiceError),
-    ],
-)
-def test_only_known_exceptions_are_rebuilt(name: Any, kind: type[Exception]) -> None:
-    error = rebuilt({"__class__": name, "args": ["text"], "attributes": {"_pyroTraceback": ["a"], "x": 1}})
-    assert type(error) is kind
-    assert "text" in str(error)
-    assert not hasattr(error, "x")
-
-
-@pytest.mark.parametrize("described", [None, 3, [], {}, {"args": {"a": 1}}])
-def test_no_description_at_all(described: Any) -> None:
-    assert type(rebuilt(described)) is EventServiceError
 
 
 def test_close_wakes_a_waiting_call(fake: FakeService) -> None:

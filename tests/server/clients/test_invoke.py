@@ -11,9 +11,9 @@ import pytest
 from pyro_events.server.clients import invoke as invoke_module
 from pyro_events.server.clients.invoke import invoke, is_larger, written
 from pyro_events.server.objects import LARGE, Caller, DeferredResult
-from pyro_events.wire import calls
-from pyro_events.wire.calls import Call
 from pyro_events.wire.frames import INVOKE, MSGPACK, SERPENT, Frame
+from pyro_events.wire.replies import wrapped_error
+from pyro_events.wire.requests import Call
 
 FRAME = Frame(INVOKE, 0, MSGPACK, 1, b"", b"")
 
@@ -102,7 +102,7 @@ def test_a_batch_has_all_results(desk: Desk) -> None:
 
 def test_a_batch_ends_at_its_first_error(desk: Desk) -> None:
     error = ValueError("so")
-    assert batch(desk, ("now", 1), ("fail", error), ("now", 2)) == [1, calls.wrapped_error(error)]
+    assert batch(desk, ("now", 1), ("fail", error), ("now", 2)) == [1, wrapped_error(error)]
     assert desk.made == [1, "fail"]
 
 
@@ -126,7 +126,7 @@ def test_a_batch_ends_at_an_error_that_came_later(desk: Desk) -> None:
     error = ValueError("so")
     batch(desk, ("later",), ("now", 2)).when_done(found.append)
     desk.pending[0].settle(error)
-    assert found == [[calls.wrapped_error(error)]]
+    assert found == [[wrapped_error(error)]]
     assert desk.made == ["later"]
 
 

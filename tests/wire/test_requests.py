@@ -1,4 +1,4 @@
-"""Calls: what stock Pyro5 clients write is read, what we write they read, and nothing else gets through.
+"""Requests: what stock Pyro5 clients and our own write is read, and nothing else gets through.
 
 Knows: Pyro5's own serializers, the other side of every call here. Must not know: what is called.
 """
@@ -6,7 +6,6 @@ Knows: Pyro5's own serializers, the other side of every call here. Must not know
 from __future__ import annotations
 
 import datetime
-import json
 import marshal
 import tracemalloc
 import uuid
@@ -19,66 +18,35 @@ import Pyro5.core
 import Pyro5.errors
 import Pyro5.protocol as pyro
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from Pyro5.client import Proxy
 from Pyro5.core import URI
 from Pyro5.serializers import serializers
+from stock_wire import IDS, MARSHAL, each_serializer, frame, plain, received, thorough
 
-from pyro_events.constants import MAX_STOCK_CALL
-from pyro_events.errors import MessageTooLargeError, ServiceNotFoundError, UnsupportedTypeError
-from pyro_events.wire import calls
-from pyro_events.wire.calls import Call, Hello, PublishCall
-from pyro_events.wire.frames import Frame, FrameError
+from pyro_events.constants import LARGE, MAX_STOCK_CALL
+from pyro_events.wire.frames import Frame
+from pyro_events.wire.handshake import read_connect
+from pyro_events.wire.large_payload import SplitPayload
+from pyro_events.wire.plain_data import read_plain
+from pyro_events.wire.requests import (
+    Call,
+    Entry,
+    PackedCall,
+    Publication,
+    call_opening,
+    packed_call,
+    packed_publish,
+    packed_size,
+    read_call,
+    read_large_publication,
+    write_call,
+    write_ping,
+)
 
 KIB, MIB = 1 << 10, 1 << 20
-IDS = {"serpent": 1, "json": 3, "msgpack": 4}
-NAMES = sorted(IDS)
-MARSHAL = 2
 
-thorough = settings(deadline=None, max_examples=50)
-each_serializer = pytest.mark.parametrize("name", NAMES)
-
-
-def frame(name: str, payload: bytes, flags: int = 0, kind: int = pyro.MSG_INVOKE) -> Frame:
-    """A frame as the reader hands it over."""
-    return Frame(kind, flags, IDS[name], 7, b"", payload)
-
-
-def received(data: bytes) -> pyro.ReceivingMessage:
-    """One of our frames as Pyro5 reads it."""
-    return pyro.ReceivingMessage(data[:40], data[40:])
-
-
-def result_of(data: bytes) -> Any:
-    """What a stock client makes of an answer, by the serializer that its frame names."""
-    message = received(data)
-    name = next(name for name, number in IDS.items() if number == message.serializer_id)
-    return serializers[name].loads(message.data)
-
-
-def raised_by(data: bytes) -> Exception:
-    """The error that a stock client raises for an answer."""
-    assert received(data).flags & pyro.FLAGS_EXCEPTION
-    error = result_of(data)
-    assert isinstance(error, Exception)
-    return error
-
-
-# Plain values that every serializer keeps, but for tuples, which json and msgpack make lists.
-plain = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(-(2**63), 2**64 - 1),
-        st.floats(allow_nan=False, allow_infinity=False),
-        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
-    ),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text("abc", max_size=3), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
 call_shapes = st.tuples(
     st.text("abc_", min_size=1),
     st.lists(plain, max_size=3),
@@ -95,7 +63,7 @@ call_shapes = st.tuples(
 def test_a_stock_call_is_read(name: str, shape: tuple[str, list[Any], dict[str, Any]]) -> None:
     method, args, kwargs = shape
     data = serializers[name].dumpsCall("Pyro.EventService", method, tuple(args), kwargs)
-    assert calls.read_call(frame(name, data)) == Call("Pyro.EventService", method, args, kwargs)
+    assert read_call(frame(name, data)) == Call("Pyro.EventService", method, args, kwargs)
 
 
 @each_serializer
@@ -104,21 +72,8 @@ def test_a_stock_call_is_read(name: str, shape: tuple[str, list[Any], dict[str, 
 def test_a_stock_batch_is_read(name: str, batch: list[tuple[str, list[Any], dict[str, Any]]]) -> None:
     sent = [(method, tuple(args), kwargs) for method, args, kwargs in batch]
     data = serializers[name].dumpsCall("Pyro.EventService", "<batch>", sent, None)
-    read = calls.read_call(frame(name, data, pyro.FLAGS_BATCH))
+    read = read_call(frame(name, data, pyro.FLAGS_BATCH))
     assert read == Call("Pyro.EventService", "", [], {}, batch)
-
-
-@each_serializer
-@pytest.mark.parametrize("handshake", ["hello", None, {"ident": "x"}, [1, 2]])
-def test_a_stock_handshake_is_read(name: str, handshake: Any) -> None:
-    data = serializers[name].dumps({"handshake": handshake, "object": "Pyro.EventService"})
-    hello = calls.read_hello(frame(name, data, kind=pyro.MSG_CONNECT))
-    assert hello == Hello(handshake, "Pyro.EventService")
-
-
-def test_a_handshake_may_bring_nothing_but_the_object() -> None:
-    data = json.dumps({"object": "Pyro.EventService"}).encode()
-    assert calls.read_hello(frame("json", data)) == Hello(None, "Pyro.EventService")
 
 
 MOMENT = datetime.datetime(2024, 2, 29, 12, 30, 15, 250000)
@@ -150,7 +105,7 @@ IDENTITY = uuid.UUID(int=5)
 )
 def test_how_special_values_arrive(name: str, sent: Any, read: Any) -> None:
     data = serializers[name].dumpsCall("object", "method", (sent,), {})
-    [value] = calls.read_call(frame(name, data)).args
+    [value] = read_call(frame(name, data)).args
     assert value == read
     assert type(value) is type(read)
 
@@ -158,7 +113,7 @@ def test_how_special_values_arrive(name: str, sent: Any, read: Any) -> None:
 def test_a_large_number_in_msgpack_arrives() -> None:
     # Pyro5 means to write it so; the msgpack of today refuses it before it asks Pyro5.
     data = msgpack.packb(["object", "method", [msgpack.ExtType(0x31, b"-1" + b"0" * 50)], {}])
-    assert calls.read_call(frame("msgpack", data)).args == [-(10**50)]
+    assert read_call(frame("msgpack", data)).args == [-(10**50)]
 
 
 @each_serializer
@@ -172,7 +127,7 @@ def test_a_large_number_in_msgpack_arrives() -> None:
 )
 def test_classes_stay_dictionaries(name: str, make: Callable[[str], Any], argument: str, kind: str) -> None:
     data = serializers[name].dumpsCall("object", "method", (make(argument),), {})
-    [value] = calls.read_call(frame(name, data)).args
+    [value] = read_call(frame(name, data)).args
     assert type(value) is dict
     assert value["__class__"] == kind
 
@@ -202,7 +157,7 @@ def test_classes_stay_dictionaries(name: str, make: Callable[[str], Any], argume
 )
 def test_what_is_no_call(name: str, shape: Any) -> None:
     with pytest.raises(Pyro5.errors.SerializeError, match="a call must"):
-        calls.read_call(frame(name, serializers[name].dumps(shape)))
+        read_call(frame(name, serializers[name].dumps(shape)))
 
 
 @each_serializer
@@ -212,14 +167,7 @@ def test_what_is_no_call(name: str, shape: Any) -> None:
 def test_what_is_no_batch(name: str, batch: Any) -> None:
     data = serializers[name].dumpsCall("object", "<batch>", batch, None)
     with pytest.raises(Pyro5.errors.SerializeError, match="a (call|batch) must"):
-        calls.read_call(frame(name, data, pyro.FLAGS_BATCH))
-
-
-@each_serializer
-@pytest.mark.parametrize("hello", [None, "hello", ["object"], {}, {"object": 1}, {"handshake": "hello"}])
-def test_what_is_no_handshake(name: str, hello: Any) -> None:
-    with pytest.raises(Pyro5.errors.SerializeError, match="must name the object"):
-        calls.read_hello(frame(name, serializers[name].dumps(hello)))
+        read_call(frame(name, data, pyro.FLAGS_BATCH))
 
 
 @pytest.fixture
@@ -233,7 +181,7 @@ def no_marshal(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("serializer_id", [0, MARSHAL, 5, 42, 255])
 @pytest.mark.parametrize("payload", [marshal.dumps({"object": "x"}), b'{"object": "x"}', b""])
 def test_no_other_serializer_is_read(serializer_id: int, payload: bytes, no_marshal: None) -> None:
-    for read in (calls.read_hello, calls.read_call):
+    for read in (read_connect, read_call):
         with pytest.raises(Pyro5.errors.SerializeError, match=f"serializer {serializer_id} is not accepted"):
             read(Frame(pyro.MSG_INVOKE, 0, serializer_id, 0, b"", payload))
 
@@ -242,7 +190,7 @@ def test_no_other_serializer_is_read(serializer_id: int, payload: bytes, no_mars
 def test_marshal_under_another_name_is_not_read(name: str, no_marshal: None) -> None:
     data = marshal.dumps(("Pyro.EventService", "publish", (1.5, "x"), {}))
     with pytest.raises(Pyro5.errors.SerializeError):
-        calls.read_call(frame(name, data))
+        read_call(frame(name, data))
 
 
 # Any bytes
@@ -268,14 +216,14 @@ def all_within(value: Any) -> Iterator[Any]:
 
 def read_or_refused(name: str, payload: bytes) -> None:
     """Reading gives plain data and nothing that code stands behind, or SerializeError, bounded."""
-    for read in (calls.read_call, calls.read_hello):
+    for read in (read_call, read_connect):
         for flags in (0, pyro.FLAGS_BATCH):
             try:
                 read(frame(name, payload, flags))
             except Pyro5.errors.SerializeError as error:
                 assert len(str(error)) < 300
     try:
-        value = calls.read_plain(IDS[name], payload)
+        value = read_plain(IDS[name], payload)
     except Pyro5.errors.SerializeError:
         return
     assert all(type(each) in PLAIN_TYPES for each in all_within(value))
@@ -369,7 +317,7 @@ def read_both_ways(payload: bytes) -> tuple[str, str]:
     outcomes = []
     for flags in (0, pyro.FLAGS_ONEWAY):
         try:
-            outcomes.append(repr(calls.read_call(frame("msgpack", payload, flags))))
+            outcomes.append(repr(read_call(frame("msgpack", payload, flags))))
         except Pyro5.errors.SerializeError:
             outcomes.append("refused")
     return outcomes[0], outcomes[1]
@@ -383,7 +331,7 @@ def encoded_batch(batch: Any) -> bytes:
 
 @pytest.mark.parametrize("batch", [[], [["A", b"x"]], [[["A", "B"], b"x"], ["C", b""]], None, "text", {}])
 def test_a_batch_of_our_publisher_is_read(batch: Any) -> None:
-    call = calls.read_call(frame("msgpack", encoded_batch(batch)))
+    call = read_call(frame("msgpack", encoded_batch(batch)))
     assert call == Call("Pyro.EventService", "publish_encoded", [batch], {})
 
 
@@ -416,16 +364,16 @@ def publication(subjects: Any, payload: Any, object_id: str = "Pyro.EventService
 def test_a_large_publication_is_read(size: int, subjects: Any) -> None:
     payload = bytes(size)
     body = publication(subjects, payload)
-    assert calls.read_large_publication(body, MAX_STOCK_CALL) == (
+    assert read_large_publication(body, MAX_STOCK_CALL) == (
         "Pyro.EventService",
-        PublishCall(subjects, payload),
+        Publication(subjects, payload),
     )
 
 
 @pytest.mark.parametrize("size", [1000, 2 * MAX_STOCK_CALL, 64 * MAX_STOCK_CALL])
 def test_an_event_holds_little_more_than_it_is_charged_for(size: int) -> None:
     body = bytearray(1000) + publication(["x" * 250] * 254, bytes(size))
-    event = calls.read_large_publication(memoryview(body)[1000:], MAX_STOCK_CALL)[1].payload
+    event = read_large_publication(memoryview(body)[1000:], MAX_STOCK_CALL)[1].payload
     held = event.obj if isinstance(event, memoryview) else event
     assert len(held) <= 8 * len(event) / 7
     assert event == bytes(size)
@@ -436,7 +384,7 @@ def test_an_event_just_below_the_size_of_a_large_frame_is_read() -> None:
     subjects = ["x" * 255] * 20
     body = publication(subjects, b"p" * (MAX_STOCK_CALL - 2000))
     assert len(body) > MAX_STOCK_CALL
-    assert calls.read_large_publication(body, MAX_STOCK_CALL)[1].subjects == subjects
+    assert read_large_publication(body, MAX_STOCK_CALL)[1].subjects == subjects
 
 
 @thorough
@@ -449,16 +397,16 @@ def test_the_envelope_must_lie_within_the_head(subjects: Any, payload: bytes, sp
     body = publication(subjects, payload)
     head = len(body) - 1 - len(msgpack.packb(payload)) + spare
     if spare >= 0:
-        assert calls.read_large_publication(body, head)[1] == (subjects, payload)
+        assert read_large_publication(body, head)[1] == (subjects, payload)
     else:
         with pytest.raises(Pyro5.errors.SerializeError, match=f"a call over {head} bytes"):
-            calls.read_large_publication(body, head)
+            read_large_publication(body, head)
 
 
 def assert_equal_or_refused(body: bytes, head: int) -> None:
     """What is accepted is what msgpack itself reads."""
     try:
-        object_id, (subjects, payload) = calls.read_large_publication(body, head)
+        object_id, (subjects, payload) = read_large_publication(body, head)
     except Pyro5.errors.SerializeError:
         return
     accepted = [object_id, "publish_encoded", [[[subjects, payload]]], {}]
@@ -513,7 +461,7 @@ def test_any_bytes_are_a_large_publication_or_refused(body: bytes) -> None:
 )
 def test_no_other_large_call_is_read(body: bytes) -> None:
     with pytest.raises(Pyro5.errors.SerializeError, match="single event; publish less at once"):
-        calls.read_large_publication(body, MAX_STOCK_CALL)
+        read_large_publication(body, MAX_STOCK_CALL)
 
 
 @pytest.mark.parametrize(
@@ -528,7 +476,7 @@ def test_a_large_call_of_small_things_costs_no_memory(body: bytes) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(Pyro5.errors.SerializeError):
-            calls.read_large_publication(body, MAX_STOCK_CALL)
+            read_large_publication(body, MAX_STOCK_CALL)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -536,142 +484,51 @@ def test_a_large_call_of_small_things_costs_no_memory(body: bytes) -> None:
     assert peak < 150 * MAX_STOCK_CALL
 
 
-# Answers
+# What our own clients write
 
 
-@each_serializer
+def whole(object_id: str, seq: int, call: PackedCall) -> bytes:
+    """The bytes of a call as a connection sends them."""
+    return b"".join((write_call(call_opening(object_id), seq, call), *call[1:]))
+
+
 @thorough
-@given(value=plain, seq=st.integers(0, 0xFFFF))
-def test_a_result_is_read_by_pyro5(name: str, value: Any, seq: int) -> None:
-    data = calls.write_result(IDS[name], seq, value)
-    message = received(data)
-    assert (message.type, message.flags, message.seq) == (pyro.MSG_RESULT, 0, seq)
-    assert result_of(data) == value
+@given(method=st.text("abc_", min_size=1), arguments=st.lists(plain, max_size=3), seq=st.integers(0, 0xFFFF))
+def test_a_call_of_ours_is_read_by_pyro5(method: str, arguments: list[Any], seq: int) -> None:
+    message = received(whole("Pyro.EventService", seq, packed_call(method, *arguments)))
+    assert (message.type, message.flags, message.seq) == (pyro.MSG_INVOKE, 0, seq)
+    called = serializers["msgpack"].loadsCall(message.data)
+    assert called == ["Pyro.EventService", method, arguments, {}]
 
 
-@each_serializer
-@pytest.mark.parametrize("count", [0, 1, 127, 128, 2**40, True])
-def test_a_count_of_deliveries_is_read_by_pyro5(name: str, count: int) -> None:
-    value = result_of(calls.write_result(IDS[name], 1, count))
-    assert (value, type(value)) == (count, type(count))
+SMALL = [("A", b"1"), (["B", "C"], b"2")]
+LARGE_ENTRIES: list[Entry] = [("A", bytes(LARGE + 1)), (["A", "b"], SplitPayload(b"before", bytes(LARGE)))]
 
 
-@each_serializer
-def test_the_results_of_a_batch_are_read_by_pyro5(name: str) -> None:
-    data = calls.write_result(
-        IDS[name], 1, [3, None, calls.wrapped_error(ValueError("no such thing"))], batch=True
-    )
-    assert received(data).flags == pyro.FLAGS_BATCH
-    first, second, third = result_of(data)
-    assert (first, second) == (3, None)
-    assert isinstance(third, Pyro5.core._ExceptionWrapper)
-    with pytest.raises(ValueError, match="^no such thing$"):
-        third.raiseIt()
+@pytest.mark.parametrize("entries", [[], SMALL, *([each] for each in LARGE_ENTRIES)], ids=range(4))
+def test_a_publication_of_ours_is_read_by_pyro5(entries: list[Entry]) -> None:
+    message = received(whole("Pyro.EventService", 9, packed_publish(entries)))
+    called = serializers["msgpack"].loadsCall(message.data)
+    batch = [[subjects, bytes(payload)] for subjects, payload in entries]
+    assert called == ["Pyro.EventService", "publish_encoded", [batch], {}]
 
 
-PYRO_ERRORS = sorted(
-    {
-        kind
-        for kind in vars(Pyro5.errors).values()
-        if isinstance(kind, type) and issubclass(kind, Pyro5.errors.PyroError)
-    },
-    key=str,
-)
+@pytest.mark.parametrize("entry", LARGE_ENTRIES, ids=range(2))
+def test_a_large_publication_of_ours_is_read_without_a_copy_of_its_payload(entry: Entry) -> None:
+    subjects, payload = entry
+    call = packed_publish([entry])
+    assert any(piece is getattr(payload, "body", payload) for piece in call)
+    body = whole("Pyro.EventService", 9, call)[40:]
+    read = read_large_publication(body, MAX_STOCK_CALL)
+    assert read == ("Pyro.EventService", Publication(subjects, bytes(payload)))
 
 
-@each_serializer
-@pytest.mark.parametrize(
-    "kind", [ValueError, TypeError, AttributeError, KeyError, RuntimeError, OSError, *PYRO_ERRORS]
-)
-def test_an_error_is_rebuilt_by_pyro5(name: str, kind: type[Exception]) -> None:
-    data = calls.write_error(IDS[name], 9, kind("what was wrong"))
-    message = received(data)
-    assert (message.type, message.flags, message.seq) == (pyro.MSG_RESULT, pyro.FLAGS_EXCEPTION, 9)
-    error = raised_by(data)
-    assert type(error) is kind
-    assert error.args == ("what was wrong",)
+def test_a_ping_is_a_ping() -> None:
+    message = received(write_ping(17))
+    assert (message.type, message.seq, message.data) == (pyro.MSG_PING, 17, b"ping")
 
 
-class Unknown(Exception):
-    """An error of nobody's."""
-
-
-@each_serializer
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (UnsupportedTypeError("a set of sockets"), TypeError),
-        (MessageTooLargeError("a set of sockets"), ValueError),
-        (ServiceNotFoundError("a set of sockets"), Pyro5.errors.NamingError),
-        (FrameError("a set of sockets"), Pyro5.errors.ProtocolError),
-        (Unknown("a set of sockets"), Exception),
-    ],
-)
-def test_an_error_that_pyro5_does_not_know_comes_as_one_that_it_does(
-    name: str, error: Any, kind: Any
-) -> None:
-    rebuilt = raised_by(calls.write_error(IDS[name], 0, error))
-    assert type(rebuilt) is kind
-    assert rebuilt.args == ("a set of sockets",)
-
-
-def _unicode_error(make: Callable[[], Any]) -> UnicodeError:
-    with pytest.raises(UnicodeError) as caught:
-        make()
-    return caught.value
-
-
-@each_serializer
-@pytest.mark.parametrize(
-    "error",
-    [
-        _unicode_error(lambda: "\ud800".encode()),
-        _unicode_error(lambda: b"\xff".decode()),
-        UnicodeError("bad"),
-    ],
-)
-def test_an_error_that_wants_special_arguments_comes_as_a_value_error(name: str, error: Exception) -> None:
-    rebuilt = raised_by(calls.write_error(IDS[name], 0, error))
-    assert type(rebuilt) is ValueError
-    assert rebuilt.args == (str(error),)
-
-
-@each_serializer
 @thorough
-@given(text=st.text(st.characters()))
-def test_an_error_may_say_anything(name: str, text: str) -> None:
-    error = raised_by(calls.write_error(IDS[name], 0, ValueError(text, 7)))
-    assert error.args == (text.encode("utf-8", "backslashreplace").decode(), "7")
-
-
-@each_serializer
-def test_an_accepted_client_learns_what_it_may_call(name: str) -> None:
-    data = calls.write_connect_ok(IDS[name], 3, "hello", ["publish", "subscribe"], 5000)
-    message = received(data)
-    assert (message.type, message.flags, message.seq) == (pyro.MSG_CONNECTOK, 0, 3)
-    assert result_of(data) == {
-        "handshake": "hello",
-        "meta": {"methods": ["publish", "subscribe"], "oneway": [], "attrs": []},
-        "max_message": 5000,
-    }
-
-
-@each_serializer
-@pytest.mark.parametrize("reason", ["denied", "there is no object '\ud800' here"])
-def test_a_refused_client_learns_why(name: str, reason: str) -> None:
-    data = calls.write_connect_fail(IDS[name], 3, reason)
-    message = received(data)
-    assert (message.type, message.flags, message.seq) == (pyro.MSG_CONNECTFAIL, 0, 3)
-    assert result_of(data) == reason.encode("utf-8", "backslashreplace").decode()
-
-
-@pytest.mark.parametrize("serializer_id", [*IDS.values(), 42])
-def test_a_ping_is_answered(serializer_id: int) -> None:
-    message = received(calls.write_pong(serializer_id, 12))
-    assert (message.type, message.flags, message.serializer_id, message.seq) == (
-        pyro.MSG_PING,
-        0,
-        serializer_id,
-        12,
-    )
-    assert message.data == b"pong"
+@given(plain)
+def test_the_size_of_plain_data(value: Any) -> None:
+    assert packed_size(value) == len(msgpack.packb(value))

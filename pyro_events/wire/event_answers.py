@@ -1,0 +1,123 @@
+"""Answers to a batch of events: what a subscriber says became of each.
+
+Knows: how the answers to a call of `events`, and to a Pyro batch of calls of `event`, look on the wire, and
+why such a call may fail. Must not know: connections, backlogs, what is done about a failure.
+
+An answer is read to plain data: whatever a subscriber says, nothing but numbers and text comes of it. Why a
+call failed is decided here, once, because a stock daemon says it in words alone; others see a `CallFailure`.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import Pyro5.errors
+
+from ..constants import MAX_HANDSHAKE_REPLY
+from .event_batch import EVENT_CLASS
+from .frames import EXCEPTION, MSGPACK, PING, RESULT, Frame, FrameLimits, write_frame
+from .msgpack_pool import pack
+from .plain_data import as_text, read_answer
+
+# What a subscriber may send once it has shown what it is. A stock daemon with Pyro5's COMPRESSION on
+# compresses its answers.
+ANSWER_LIMITS: Final = FrameLimits(types=frozenset({RESULT, PING}), size=MAX_HANDSHAKE_REPLY)
+
+_NONE_RAISED: Final = b"\x90"
+_WRAPPED: Final = "Pyro5.core._ExceptionWrapper"
+# How Pyro5's daemon answers when a method has returned what somebody else should have run.
+_UNRUN: Final = re.compile(
+    r"Pyro5\.errors\.(SerializeError: .*<class '(coroutine|generator|async_generator)'>"
+    r"|ProtocolError: result of call is an iterator)"
+)
+
+
+class CallFailure(enum.Enum):
+    """Why a call of `events` or `event` failed as a whole."""
+
+    NO_OBJECT = "no object"  # the daemon does not have it any more
+    NO_EVENT_CLASS = "no event class"  # the program has not imported pyro_events
+    RUNS_NOTHING = "runs nothing"  # the method is a coroutine function or a generator
+    RESULT_NOT_CARRIED = "result not carried"  # Pyro5's daemon answers this, and ends the connection
+    OTHER = "other"
+
+
+class CallFailedError(Pyro5.errors.ProtocolError):
+    """A subscriber answered a call with an exception. failure: what that says of later calls."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.failure = _failure(reason)
+
+
+def _failure(reason: str) -> CallFailure:
+    if EVENT_CLASS in reason:
+        return CallFailure.NO_EVENT_CLASS
+    if _UNRUN.match(reason) is not None:
+        return CallFailure.RUNS_NOTHING
+    return _FAILURES.get(reason.partition(":")[0], CallFailure.OTHER)
+
+
+_FAILURES: Final = {
+    "Pyro5.errors.DaemonError": CallFailure.NO_OBJECT,
+    "Pyro5.errors.SerializeError": CallFailure.RESULT_NOT_CARRIED,
+}
+
+
+def write_events_answer(seq: int, failed: Sequence[int]) -> bytes:
+    """The frame that answers a call of `events`. failed: the positions of those events that raised."""
+    return write_frame(RESULT, 0, MSGPACK, seq, pack(failed) if failed else _NONE_RAISED)
+
+
+def read_events_answer(frame: Frame, count: int) -> list[int]:
+    """The positions, of `count` events, whose handler raised.
+
+    Raises CallFailedError when the call itself failed, and ProtocolError for an answer that cannot be read.
+    """
+    if frame.payload == _NONE_RAISED and not frame.flags & EXCEPTION and frame.serializer_id == MSGPACK:
+        return []  # nearly always
+    data = _result(frame)
+    if data is None:
+        return []
+    if not isinstance(data, list) or not all(
+        type(position) is int and 0 <= position < count for position in data
+    ):
+        raise Pyro5.errors.ProtocolError("it answered a batch of events with something else than positions")
+    return sorted(set(data))
+
+
+def read_event_batch_answer(frame: Frame, count: int) -> tuple[int, str | None]:
+    """How many of `count` calls were made, and why the last of them failed, or None.
+
+    A Pyro batch stops at the first exception. Raises as `read_events_answer` does.
+    """
+    data = _result(frame)
+    if not isinstance(data, list) or not 0 < len(data) <= count:
+        raise Pyro5.errors.ProtocolError("it answered a batch of calls with something else than results")
+    last = data[-1]
+    if isinstance(last, dict) and last.get("__class__") == _WRAPPED:
+        return len(data), _reason(last.get("exception"))
+    if len(data) < count:
+        raise Pyro5.errors.ProtocolError(f"it answered {len(data)} of {count} calls of a batch")
+    return count, None
+
+
+def _result(frame: Frame) -> Any:
+    data = read_answer(frame)
+    if frame.flags & EXCEPTION:
+        raise CallFailedError(_reason(data))
+    return data
+
+
+def _reason(description: Any) -> str:
+    """What a described exception says, bounded."""
+    if not isinstance(description, dict):
+        return "an error that cannot be read"
+    name = as_text(description.get("__class__", "an error"))
+    arguments = description.get("args")
+    text = " ".join(map(as_text, arguments)) if isinstance(arguments, list) else ""
+    shown = f"{name}: {text}"[:300]
+    return shown if shown.isprintable() else ascii(shown)[1:301]  # it will stand in a log

@@ -1,0 +1,127 @@
+"""The handshake: what who connects says first, and how it is let in or turned away.
+
+Knows: the three messages of Pyro5's handshake, and what this package says in them beside what Pyro5 does.
+Must not know: what proves the passphrase (passphrase.py does), sockets, who may come in.
+
+Client and service use it, and the service towards a subscriber's daemon. A service says in it the largest
+message that it takes and sends, and a client its name, beside what Pyro5 puts there, so a stock peer does not
+notice. An event service on a stock Pyro5 daemon says nothing of the kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import Pyro5.errors
+
+from ..constants import LARGEST_MESSAGE, MAX_HANDSHAKE, MAX_HANDSHAKE_REPLY, NAME_KEY
+from .frames import (
+    CONNECT,
+    CONNECT_FAIL,
+    CONNECT_OK,
+    MSGPACK,
+    SERIALIZERS,
+    Frame,
+    FrameLimits,
+    write_frame,
+)
+from .greeting_notes import NO_NOTES, GreetingNotes, read_greeting_notes
+from .plain_data import as_text, read_answer, read_plain, writable, write_plain
+
+MAX_MESSAGE_KEY: Final = "max_message"
+
+# What may come from who connects, before it is let in.
+HELLO_LIMITS: Final = FrameLimits(types=frozenset({CONNECT}), size=MAX_HANDSHAKE, compressed=False)
+
+
+def answer_limits(serializers: frozenset[int] = SERIALIZERS) -> FrameLimits:
+    """What may answer a handshake. A stock daemon with Pyro5's COMPRESSION on compresses it."""
+    return FrameLimits(frozenset({CONNECT_OK, CONNECT_FAIL}), MAX_HANDSHAKE_REPLY, serializers=serializers)
+
+
+class Hello(NamedTuple):
+    """What a client says first: its handshake data, the object that it wants, and perhaps its name, which is
+    not checked yet. A service that greets a subscriber says how large its messages may be, and has notes."""
+
+    handshake: Any
+    object_id: str
+    name: Any = None
+    max_message: int | None = None
+    notes: GreetingNotes = NO_NOTES
+
+
+class Welcome(NamedTuple):
+    """What lets us in: the answer to our handshake data, and what the object can do, None if it is not said.
+
+    max_message: bytes of the largest message, if the other side has said it.
+    """
+
+    handshake: Any
+    methods: frozenset[str] | None
+    max_message: int | None
+
+
+def announced_max_message(said: Any) -> int | None:
+    """The bound in bytes that a handshake names; None if it names none, or one that no service can have."""
+    bound = said.get(MAX_MESSAGE_KEY) if isinstance(said, dict) else None
+    return bound if type(bound) is int and 0 < bound <= LARGEST_MESSAGE else None
+
+
+def write_connect(
+    object_id: str,
+    handshake: Any,
+    *,
+    name: str | None = None,
+    max_message: int | None = None,
+    notes: GreetingNotes = NO_NOTES,
+    serializer_id: int = MSGPACK,
+) -> bytes:
+    """The frame that asks to be let in. name: of a client. max_message: bytes that a message may take.
+    notes: of a service, to a subscriber."""
+    hello = {"handshake": handshake, "object": object_id}
+    if name is not None:
+        hello[NAME_KEY] = name
+    notes.write(hello)
+    if max_message is not None:
+        hello[MAX_MESSAGE_KEY] = max_message
+    return write_frame(CONNECT, 0, serializer_id, 0, write_plain(serializer_id, hello))
+
+
+def read_connect(frame: Frame) -> Hello:
+    """The handshake in a CONNECT frame. Raises Pyro5's SerializeError."""
+    data = read_plain(frame.serializer_id, frame.payload)
+    if not isinstance(data, dict) or not isinstance(data.get("object"), str):
+        raise Pyro5.errors.SerializeError("a handshake must name the object that it is for")
+    bound, notes = announced_max_message(data), read_greeting_notes(data)
+    return Hello(data.get("handshake"), data["object"], data.get(NAME_KEY), bound, notes)
+
+
+def write_connect_ok(
+    serializer_id: int, seq: int, handshake: Any, methods: list[str], max_message: int
+) -> bytes:
+    """The frame that lets a client in: the answer, what it may call, and how large a message may be."""
+    metadata = {"methods": methods, "oneway": [], "attrs": []}
+    answer = {"handshake": handshake, "meta": metadata, MAX_MESSAGE_KEY: max_message}
+    return write_frame(CONNECT_OK, 0, serializer_id, seq, write_plain(serializer_id, answer))
+
+
+def read_connect_ok(frame: Frame) -> Welcome:
+    """What a CONNECT_OK frame says, if it is written with msgpack. Raises ProtocolError."""
+    data = read_answer(frame)
+    said = data if isinstance(data, dict) else {}
+    metadata = said.get("meta")
+    methods = metadata.get("methods") if isinstance(metadata, dict) else None
+    names = (
+        frozenset(name for name in methods if isinstance(name, str)) if isinstance(methods, list) else None
+    )
+    return Welcome(said.get("handshake"), names, announced_max_message(said))
+
+
+def write_connect_fail(serializer_id: int, seq: int, reason: str) -> bytes:
+    """The frame that turns a client away."""
+    return write_frame(CONNECT_FAIL, 0, serializer_id, seq, write_plain(serializer_id, writable(reason)))
+
+
+def read_connect_fail(frame: Frame) -> str:
+    """The reason in a CONNECT_FAIL frame, if it is written with msgpack. Raises ProtocolError."""
+    return as_text(read_answer(frame))

@@ -1,0 +1,174 @@
+"""Requests: the calls that a client makes at the service.
+
+Knows: how a call looks on the wire, and the one that publishes in particular. Must not know: which objects
+and methods exist, nor what becomes of an argument.
+
+Our clients write msgpack, of which only what differs from the last call is packed. Stock clients may use any
+of Pyro5's serializers but marshal; what they send is read to plain data (classes stay dicts that name them).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import Pyro5.errors
+
+from ..constants import EVENTSERVER_NAME, LARGE
+from .frames import BATCH, INVOKE, JSON, MSGPACK, PING, Frame, write_frame, write_header
+from .large_payload import LargeDocument, SplitPayload, bytes_header
+from .msgpack_pool import pack
+from .plain_data import read_plain
+
+# The msgpack of a call is an array of four: object, method, arguments, and named arguments, of which there
+# are none in our own calls.
+_CALL: Final = b"\x94"
+_ONE_ARGUMENT: Final = b"\x91"
+NO_NAMED_ARGUMENTS: Final = b"\x80"
+
+# The one argument of `publish_encoded` is a batch: a list of entries, each a list of two.
+_ONE_ENTRY: Final = b"\x91\x92"
+_PUBLISH_METHOD: Final = "publish_encoded"
+
+# What our own clients send of a call behind its object, in pieces of which the first is small.
+PackedCall = tuple[bytes | memoryview, ...]
+# One name or several, and the encoded message that is published under them.
+Entry = tuple[Any, bytes | SplitPayload]
+
+
+def call_opening(object_id: str) -> bytes:
+    """How every call of an object begins."""
+    return _CALL + pack(object_id)
+
+
+def one_argument_call(object_id: str, method: str) -> bytes:
+    """How a call with one argument begins, up to that argument."""
+    return call_opening(object_id) + _method(method)
+
+
+def _method(name: str) -> bytes:
+    return pack(name) + _ONE_ARGUMENT
+
+
+_PUBLISH: Final = _method(_PUBLISH_METHOD)
+_PUBLISH_CALL: Final = one_argument_call(EVENTSERVER_NAME, _PUBLISH_METHOD)
+
+
+# ---- writing ------------------------------------------------------------------------------------
+
+
+def packed_call(method: str, *arguments: Any) -> PackedCall:
+    """A call of plain data, for `write_call`."""
+    return (pack(method) + pack(arguments) + NO_NAMED_ARGUMENTS,)
+
+
+def packed_publish(entries: list[Entry]) -> PackedCall:
+    """The call that publishes entries, for `write_call`. A large one must be alone."""
+    if len(entries) == 1 and len(entries[0][1]) > LARGE:
+        subjects, payload = entries[0]
+        head = _PUBLISH + _ONE_ENTRY + pack(subjects) + bytes_header(len(payload))
+        if isinstance(payload, SplitPayload):
+            return head + payload.head, payload.body, NO_NAMED_ARGUMENTS
+        return head, payload, NO_NAMED_ARGUMENTS
+    return (_PUBLISH + pack(entries) + NO_NAMED_ARGUMENTS,)
+
+
+def packed_size(value: Any) -> int:
+    """How many bytes plain data takes in a call."""
+    return len(pack(value))
+
+
+def write_ping(seq: int) -> bytes:
+    """The frame that asks for a sign of life."""
+    return write_frame(PING, 0, MSGPACK, seq, b"ping")
+
+
+def write_call(opening: bytes, seq: int, call: PackedCall) -> bytes:
+    """The frame of a call, without the pieces behind the first. opening: from `call_opening`."""
+    first = call[0]
+    size = len(opening) + (sum(map(len, call)) if len(call) > 1 else len(first))
+    return write_header(INVOKE, 0, MSGPACK, seq, size) + opening + first
+
+
+# ---- reading ------------------------------------------------------------------------------------
+
+
+class Call(NamedTuple):
+    """A call, or a batch of them when `batch` is not None.
+
+    args: positional arguments. kwargs: named ones. batch: (method, args, kwargs) of each call.
+    """
+
+    object_id: str
+    method: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    batch: list[tuple[str, list[Any], dict[str, Any]]] | None = None
+
+
+class Publication(NamedTuple):
+    """One entry of `publish_encoded`: where to, and what."""
+
+    subjects: Any
+    payload: Any
+
+
+def read_call(frame: Frame) -> Call:
+    """The call in an INVOKE frame. Raises Pyro5's SerializeError, which says what is wrong."""
+    payload = frame.payload
+    if (
+        frame[1:3] == (0, MSGPACK)
+        and payload[: len(_PUBLISH_CALL)] == _PUBLISH_CALL
+        and payload[-1:] == NO_NAMED_ARGUMENTS
+    ):
+        # Nearly every call is this one: only what differs from the last is read.
+        batch = read_plain(MSGPACK, payload[len(_PUBLISH_CALL) : -1])
+        return Call(EVENTSERVER_NAME, _PUBLISH_METHOD, [batch], {})
+    data = read_plain(frame.serializer_id, payload)
+    if frame.serializer_id == JSON and isinstance(data, dict):
+        data = [data.get(key) for key in ("object", "method", "params", "kwargs")]
+    if not isinstance(data, (list, tuple)) or len(data) != 4:
+        raise Pyro5.errors.SerializeError("a call must have an object, a method and its arguments")
+    object_id, method, args, kwargs = data
+    if not isinstance(object_id, str):
+        raise Pyro5.errors.SerializeError("a call must name its object")
+    if frame.flags & BATCH:
+        if not isinstance(args, (list, tuple)):
+            raise Pyro5.errors.SerializeError("a batch must be a sequence of calls")
+        return Call(object_id, "", [], {}, [_checked(call) for call in args])
+    method, args, kwargs = _checked((method, args, kwargs))
+    return Call(object_id, method, args, kwargs)
+
+
+def _checked(call: Any) -> tuple[str, list[Any], dict[str, Any]]:
+    if isinstance(call, (list, tuple)) and len(call) == 3:
+        method, args, kwargs = call
+        if isinstance(method, str) and isinstance(args, (list, tuple)) and isinstance(kwargs, dict):
+            return method, list(args), kwargs
+    raise Pyro5.errors.SerializeError("a call must be a method's name, a sequence and a dictionary")
+
+
+def read_large_publication(payload: bytes | memoryview, head: int) -> tuple[str, Publication]:
+    """The one entry of a large `publish_encoded` call: (object id, entry).
+
+    payload: the body of a msgpack INVOKE frame. head: everything but the event's bytes must lie
+    within this many bytes, so that nothing large is built before it is known to be one event.
+    Raises Pyro5's SerializeError.
+    """
+    document = LargeDocument(payload, head)
+    try:
+        shape = [document.array()]
+        object_id, method = document.value(), document.value()
+        shape += [document.array() for _ in range(3)]
+        subjects = document.value()
+    except Exception:  # as in read_plain
+        shape, object_id, method, subjects = [], None, None, None
+    event = document.body(NO_NAMED_ARGUMENTS)
+    if shape != [4, 1, 1, 2] or not isinstance(object_id, str) or method != _PUBLISH_METHOD or event is None:
+        raise Pyro5.errors.SerializeError(
+            f"a call over {head} bytes can only be publish_encoded with a single event; "
+            "publish less at once, or with pyro_events.Publisher"
+        )
+    # Who keeps a view keeps all that it is a view of, and only the event's own bytes are accounted for.
+    if isinstance(event, memoryview) and 8 * len(event) < 7 * len(event.obj):  # type: ignore[arg-type]
+        event = bytes(event)
+    return object_id, Publication(subjects, event)
