@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from Pyro5.core import DAEMON_NAME
 
-from ..constants import DEFAULT_PORT, EVENTSERVER_NAME, NAME_CHECK
+from ..constants import DEFAULT_PORT, EVENTSERVER_NAME
 from ..errors import ServiceNotFoundError
 from ..log.background import get_logger
 from ..options import ServiceOptions, chosen_options
@@ -20,18 +20,12 @@ from ..wire.passphrase import Ident, identity_of, sealed
 from .engine import Engine
 from .name_server_starter import serve_names
 from .names.nameserver import DaemonMethods
-from .names.registration import EntryState, Registration
+from .names.registration import EntryState, NamingTimes, Registration
 from .net.listening import bind, location, nat_address, warn_if_open, warn_if_unreachable
 from .polled_runner import PolledRunner
 from .service_methods import ServiceMethods
 
 log = get_logger("pyro_events.service")
-
-# How long a name server is given to answer when the service enters itself, in seconds: Pyro5 asks
-# this machine first, then everybody three times.
-_ENTRY = 15.0
-# How long a service that ends waits for the name server to take its entry out, in seconds.
-_LEAVE = 3.0
 
 
 class EventServiceStarter(PolledRunner):
@@ -46,6 +40,8 @@ class EventServiceStarter(PolledRunner):
         ...         market.publish("STOCKQUOTE.SUN", 22.44)
         0
     """
+
+    _naming_times = NamingTimes()
 
     def __init__(
         self,
@@ -190,7 +186,7 @@ class EventServiceStarter(PolledRunner):
             finally:  # also when Ctrl-C interrupts it
                 if registration is not None:
                     leaving = asyncio.ensure_future(self._blocking(registration.leave))
-                    await asyncio.wait({leaving}, timeout=_LEAVE)
+                    await asyncio.wait({leaving}, timeout=self._naming_times.leave)
                     leaving.cancel()
         finally:
             await engine.stop()
@@ -230,11 +226,16 @@ class EventServiceStarter(PolledRunner):
                 reserved=(EVENTSERVER_NAME,),
             )
             self._ns_uri = names.uri
-            return Registration("", None, None, embedded=names)
+            return Registration("", None, None, embedded=names, patience=self._naming_times.answer)
         if not self._use_ns:
             return None
         registration = Registration(
-            "", self._ns_host, self._ns_port, self._identity, may_ask=self._options.allow_callback
+            "",
+            self._ns_host,
+            self._ns_port,
+            self._identity,
+            may_ask=self._options.allow_callback,
+            patience=self._naming_times.answer,
         )
         await self._unless_stopped(registration.locate)
         return registration
@@ -251,21 +252,22 @@ class EventServiceStarter(PolledRunner):
         assert self._stopping is not None
         working = asyncio.ensure_future(self._blocking(work))
         stopped = asyncio.ensure_future(self._stopping.wait())
-        await asyncio.wait((working, stopped), timeout=_ENTRY, return_when=asyncio.FIRST_COMPLETED)
+        patience = self._naming_times.entry
+        await asyncio.wait((working, stopped), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         told = stopped.done()
         stopped.cancel()
         if working.done():
             working.result()
         working.cancel()
         if not working.done() and not told:
-            raise ServiceNotFoundError(f"the name server has not answered within {_ENTRY:g} s")
+            raise ServiceNotFoundError(f"the name server has not answered within {patience:g} s")
 
     async def _stay(self, registration: Registration | None) -> None:
         """Until told to stop; meanwhile see to it that the name server knows us."""
         assert self._stopping is not None
         while not self._stopping.is_set():
             try:
-                await asyncio.wait_for(self._stopping.wait(), NAME_CHECK)
+                await asyncio.wait_for(self._stopping.wait(), self._naming_times.check)
             except asyncio.TimeoutError:
                 if registration is not None and await self._taken(registration):
                     return

@@ -19,7 +19,7 @@ from pyro_events import (
     Publisher,
     ServiceNotFoundError,
 )
-from pyro_events.server import starter as starter_module
+from pyro_events.server.names.registration import NamingTimes
 from pyro_events.server.subscribers.callback_address import read_subscriber
 from pyro_events.transport.addresses import MAX_URI
 
@@ -79,16 +79,20 @@ def test_a_call_with_many_names_and_a_large_message_stops_at_the_bound() -> None
             assert done.is_set(), "new options free a publisher that is held up"
 
 
-def test_a_name_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter_module, "_ENTRY", 0.5)
+def test_a_name_server_that_does_not_answer_is_given_up() -> None:
+    class Quick(EventServiceStarter):
+        _naming_times = NamingTimes(entry=0.5)
+
+    class Patient(EventServiceStarter):
+        _naming_times = NamingTimes(entry=60.0)
+
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        service = EventServiceStarter("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port)
+        service = Quick("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port)
         with pytest.raises(ServiceNotFoundError, match=r"has not answered within 0.5 s"):
             service.start()
-        other: Any = EventServiceStarter("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port)
+        other: Any = Patient("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port)
         thread = threading.Thread(target=other.start)
-        monkeypatch.setattr(starter_module, "_ENTRY", 60.0)
         thread.start()
         eventually(lambda: other._stopping is not None)
         other.shutdown()

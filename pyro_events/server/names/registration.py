@@ -11,12 +11,13 @@ import enum
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import Pyro5.errors
 from Pyro5.core import URI
 
-from ...constants import EVENTSERVER_NAME
+from ...constants import EVENTSERVER_NAME, NAME_CHECK
 from ...errors import ServiceExistsError, ServiceNotFoundError
 from ...log.background import get_logger
 from ...transport import connecting
@@ -32,14 +33,26 @@ from .neighbours import Neighbours
 
 log = get_logger("pyro_events.naming")
 
-# How long a name server, or a service that may have the name, is given to answer, in seconds.
-_PATIENCE = 3.0
-
 _REMEDY: Final = (
     "start one (python -m Pyro5.nameserver), give its address (--ns-host and --ns-port, or Pyro5's "
     "PYRO_NS_HOST and PYRO_NS_PORT in the environment), or start the service with one of its own "
     "(--embed-ns) or with none (-N)"
 )
+
+
+@dataclass(frozen=True)
+class NamingTimes:
+    """Seconds that a service gives its name server.
+
+    answer: for an answer, of a service that may have the name too. entry: for all that entering takes; Pyro5
+    asks this machine first, then everybody three times. check: between two looks at the entry. leave: to take
+    the entry out at the end.
+    """
+
+    answer: float = 3.0
+    entry: float = 15.0
+    check: float = NAME_CHECK
+    leave: float = 3.0
 
 
 class EntryState(enum.Enum):
@@ -80,10 +93,12 @@ class Registration:
         identity: Identity | None = None,
         embedded: Names | None = None,
         may_ask: frozenset[str] = frozenset(),
+        patience: float = NamingTimes.answer,
     ) -> None:
         """ns_host, ns_port: where the name server is; None as Pyro5 finds it. identity: what the name
         server demands and must prove. embedded: one that runs in this process, instead. may_ask: addresses
-        that are connected to, beside the name server's host, to see whether a service lives there."""
+        that are connected to, beside the name server's host, to see whether a service lives there. patience:
+        seconds for the name server, or a service that may have the name, to answer."""
         self.uri = uri
         self.listens_on: tuple[str, int] | None = None
         self.towards = ""
@@ -92,6 +107,7 @@ class Registration:
         self._identity = identity
         self._embedded = embedded
         self._may_ask = may_ask
+        self._patience = patience
         self._name_server: tuple[str, int] | None = None
         self._neighbours = Neighbours("", "", "", may_ask)
         # One thread may still be checking when another takes the entry out.
@@ -187,7 +203,7 @@ class Registration:
                 holder,
             )
             return False
-        if is_alive(holder, self.listens_on, denied_counts=guarded or starting):
+        if is_alive(holder, self.listens_on, denied_counts=guarded or starting, patience=self._patience):
             return True
         self._say("the name server has %s, where no other event service answers; it is replaced", holder)
         return False
@@ -204,8 +220,8 @@ class Registration:
         if self._embedded is not None:
             return contextlib.nullcontext(self._embedded)
         assert self._name_server is not None, "call locate() first"
-        deadline = time.monotonic() + _PATIENCE
-        return NameServer(*self._name_server, self._identity, deadline, _PATIENCE)
+        deadline = time.monotonic() + self._patience
+        return NameServer(*self._name_server, self._identity, deadline, self._patience)
 
 
 def _lookup(names: Names) -> str | None:
@@ -228,8 +244,13 @@ def _host_of(uri: str) -> str | None:
     return str(parsed.host) if parsed.protocol == "PYRO" and parsed.host and parsed.port else None
 
 
-def is_alive(uri: str, ours: tuple[str, int] | None = None, denied_counts: bool = True) -> bool:
-    """Whether another event service answers there, within a few seconds.
+def is_alive(
+    uri: str,
+    ours: tuple[str, int] | None = None,
+    denied_counts: bool = True,
+    patience: float = NamingTimes.answer,
+) -> bool:
+    """Whether another event service answers there, within `patience` seconds.
 
     ours: the address that our own service is bound to, which is no other one, however it is spelled.
     denied_counts: whether one that lets nobody in without a passphrase may be one.
@@ -238,13 +259,12 @@ def is_alive(uri: str, ours: tuple[str, int] | None = None, denied_counts: bool 
     if host is None:
         return False
     try:
-        return _answers(URI(uri), host, ours, denied_counts)
+        return _answers(URI(uri), host, ours, denied_counts, time.monotonic() + patience)
     except (OSError, ValueError, TypeError, Pyro5.errors.PyroError):
         return False
 
 
-def _answers(uri: URI, host: str, ours: tuple[str, int] | None, denied_counts: bool) -> bool:
-    deadline = time.monotonic() + _PATIENCE
+def _answers(uri: URI, host: str, ours: tuple[str, int] | None, denied_counts: bool, deadline: float) -> bool:
     context = client_context()
     with contextlib.ExitStack() as stack:
         sock = stack.enter_context(connecting.connect(host, uri.port, deadline))

@@ -17,9 +17,7 @@ from waiting import eventually
 
 from pyro_events import EVENTSERVER_NAME, EventServiceStarter, Publisher
 from pyro_events.errors import ServiceExistsError, ServiceNotFoundError
-from pyro_events.server import starter
-from pyro_events.server.names import registration
-from pyro_events.server.names.registration import EntryState, Registration, is_alive
+from pyro_events.server.names.registration import EntryState, NamingTimes, Registration, is_alive
 from pyro_events.wire.frames import CONNECT_OK, EXCEPTION, RESULT, SERPENT, write_frame
 
 MINE = f"PYRO:{EVENTSERVER_NAME}@127.0.0.1:1"
@@ -88,8 +86,7 @@ def test_what_is_lost_is_renewed(names: Proxy, mine: Registration, free_port: Ca
     assert str(names.lookup(EVENTSERVER_NAME)) == MINE
 
 
-def test_a_name_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registration, "_PATIENCE", 0.2)
+def test_a_name_server_that_does_not_answer() -> None:
     daemon = NameServerDaemon(host="127.0.0.1", port=0)
     thread = threading.Thread(target=daemon.requestLoop)
     thread.start()
@@ -115,17 +112,14 @@ class Other:
         raise AssertionError("nobody calls this")
 
 
-def test_who_is_alive(
-    service: EventServiceStarter, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registration, "_PATIENCE", 0.2)
+def test_who_is_alive(service: EventServiceStarter, free_port: Callable[[], int]) -> None:
     assert is_alive(service.uri)
     assert not is_alive(f"PYRO:{EVENTSERVER_NAME}@127.0.0.1:{free_port()}")
     assert not is_alive("PYRONAME:nobody")
     assert not is_alive("nonsense")
     assert not is_alive("PYRO:x@./u:/no/socket")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert not is_alive(f"PYRO:x@127.0.0.1:{silent.getsockname()[1]}")
+        assert not is_alive(f"PYRO:x@127.0.0.1:{silent.getsockname()[1]}", patience=0.2)
     with Daemon(host="127.0.0.1") as daemon:
         thread = threading.Thread(target=daemon.requestLoop)
         thread.start()
@@ -311,11 +305,12 @@ def troubled_name_server() -> Iterator[int]:
 def test_a_name_servers_trouble_does_not_end_a_running_service(
     trouble: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starter, "NAME_CHECK", 0.05)
-    monkeypatch.setattr(registration, "_PATIENCE", 0.5)
+    class Quick(EventServiceStarter):
+        _naming_times = NamingTimes(check=0.05, answer=1.0)
+
     with (
         troubled_name_server() as port,
-        EventServiceStarter("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port) as service,
+        Quick("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port) as service,
     ):
         monkeypatch.setattr(Troubled, "trouble", trouble)
         eventually(lambda: Troubled.asked >= 3)
@@ -324,11 +319,11 @@ def test_a_name_servers_trouble_does_not_end_a_running_service(
 
 
 def test_a_service_that_is_told_to_stop_waits_for_no_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starter, "NAME_CHECK", 0.05)
-    monkeypatch.setattr(starter, "_LEAVE", 0.1)
-    monkeypatch.setattr(registration, "_PATIENCE", 30.0)
+    class Patient(EventServiceStarter):
+        _naming_times = NamingTimes(check=0.05, answer=30.0, leave=0.1)
+
     with troubled_name_server() as port:
-        with EventServiceStarter("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port):
+        with Patient("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port):
             monkeypatch.setattr(Troubled, "trouble", TimeoutError())
             eventually(lambda: Troubled.asked >= 1)
         assert not Troubled.silence.is_set()  # it has ended, and is not answered yet
