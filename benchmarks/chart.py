@@ -49,7 +49,7 @@ def panels(results: Results) -> list[Panel]:
                 if len(bars) > 1:
                     direction = "more is better" if metric.higher else "less is better"
                     title = f"{name}: {metric.title}"
-                    # Beside a long title there is room for the unit alone.
+                    # Beside a long title only the unit fits.
                     unit = f"{metric.unit}, {direction}" if len(title) < _LONG_TITLE else metric.unit
                     found.append(Panel(title, unit, bars))
     return found

@@ -1,7 +1,7 @@
 """Names and defaults, each with its reason.
 
 Knows: numbers, names and shapes that a user may meet in the documentation. Must not know: anything else;
-this module imports nothing, so that every room may import it.
+this module imports nothing, so that every package may import it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ DRAIN: Final = 10.0
 
 # Of clients, and of subscribers. One host may take half of each.
 MAX_CONNECTIONS: Final = 10_000
-# What names, patterns and the records of subscribers may take in memory. A host has room for 10,000 patterns
+# What names, patterns and the records of subscribers may take in memory. A host can have 10,000 patterns
 # of usual size, or for 5,000 subscribers with a dozen names each.
 TOTAL_SUBSCRIPTION_BYTES: Final = 256 * MIB
 HOST_SUBSCRIPTION_BYTES: Final = 64 * MIB
@@ -125,7 +125,7 @@ NAME_CHECK: Final = 2.0
 # Characters of the expression that a pattern is translated to, which are read in the time of a step of an RE2
 # program (0.8 µs): repeated no times, the costliest parts leave nothing in the program.
 PATTERN_READING: Final = 8
-# A pattern by itself: room for twice the largest program allowed. RE2 gives up on a larger one
+# A pattern by itself: enough for twice the largest program allowed. RE2 gives up on a larger one
 # after 3 ms; with its own 8 MiB that takes 76 ms.
 PATTERN_MEMORY: Final = 256 * KIB
 

@@ -18,7 +18,7 @@ from .cli.run import run
 from .cli.service_options import SERVICE_GROUPS
 from .cli.unknown_variables import unknown_variables
 from .options import BacklogOptions, Overflow, ServiceOptions
-from .server.net.sockets import make_room
+from .server.net.sockets import raise_file_limit
 from .server.net.standard_streams import say
 from .server.starter import EventServiceStarter
 
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = Given(sys.argv[1:] if arguments is None else arguments, os.environ)
     del arguments
     options = _parsed(given)
-    make_room(options.max_connections)
+    raise_file_limit(options.max_connections)
     return run(
         _PROG,
         lambda: make_starter(options),

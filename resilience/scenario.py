@@ -172,7 +172,7 @@ class Scenario:
         self, reports: Mapping[str, Any], *, restarted: bool = False, crowded: bool = False
     ) -> list[str]:
         """What does not hold of I1 to I6, for our service. restarted: its books have begun anew, and
-        the calm pair has been without it. crowded: there was no room for anybody's events for a while,
+        the calm pair has been without it. crowded: the service had no space for anybody's events for a while,
         so the calm publisher was held up too, but nothing of its is lost."""
         assert isinstance(self.server, Ours)
         statistics = self.server.statistics()

@@ -1,8 +1,8 @@
-"""The broker: who gets which event, what waits for whom, and what is lost to whom and why.
+"""The broker: which events each subscriber gets, which of them wait for it, and which are lost and why.
 
-Everything in this room is pure and runs without waiting. Knows: subjects, patterns, subscriptions,
-backlogs, counters. Must not know: sockets, threads, an event loop, the clock (time comes in as an
-argument), a Pyro daemon, nor the rooms `server` and `client`. `tests/test_imports.py` holds this.
+Everything in this package is pure and never waits. Knows: subjects, patterns, subscriptions, backlogs,
+counters. Must not know: sockets, threads, an event loop, the clock (time comes in as an argument), a Pyro
+daemon, or the packages `server` and `client`. `tests/test_imports.py` holds this.
 
-Nothing here locks: an object is used by one caller at a time.
+Nothing here locks: one caller at a time uses an object.
 """

@@ -1,7 +1,7 @@
-"""Accounting: what is counted of events that wait, are under way, or are lost.
+"""Accounting: what is counted of events that wait, are in flight, or are lost.
 
-Knows: what an event counts for in bytes, what a batch holds, why an event may be lost, and the figures
-of one subscriber. Must not know: order, bounds, overflow policies, or when anything is counted.
+Knows: how many bytes an event counts for, what a batch contains, why an event may be lost, and the figures of
+one subscriber. Must not know: order, bounds, overflow policies, or when anything is counted.
 """
 
 from __future__ import annotations
@@ -24,28 +24,29 @@ class Loss(enum.Enum):
     DISCONNECT = "disconnect"  # the overflow policy of that name
     HANDLER = "handler-error"  # the subscriber's `event` raised
     UNCONFIRMED = "unconfirmed"  # sent, but the answer never came or could not be read
-    GONE = "gone"  # the connection broke, or never came about
+    GONE = "gone"  # the connection broke, or was never made
     REFUSED = "refused"  # the object has no `event`, or its program does not know Event
-    DEADLINE = "deadline"  # it held up a publisher for too long
+    DEADLINE = "deadline"  # it blocked a publisher for too long
     STOPPED = "stopped"  # the service stopped before it could be delivered
 
 
-# What all holders of an event but the last one free when they let go of it, one after the other. To call
-# `next(shares, size)` is a quarter of the work of counting them. None where only one subscriber gets it.
+# The bytes that each holder of an event but the last one frees when it lets go of the event, one after the
+# other. Calling `next(shares, size)` takes a quarter of the time of counting them. None where only one
+# subscriber gets the event.
 Shares = Iterator[int] | None
-# An accepted event, shared by all backlogs that hold it: subject, time stamp, payload, the size in bytes
-# that it counts for when one subscriber holds it, and the shares. Plain tuples: one is made for each event,
-# and a class costs four times as much.
+# An accepted event, shared by all backlogs that hold it: subject, time stamp, payload, the size in bytes that
+# it counts for when one subscriber holds it, and the shares. A plain tuple, because one is made for each
+# event, and a class costs four times as much.
 QueuedEvent = tuple[str, float, Payload, int, Shares]
 
 
 def text_size(text: str) -> int:
-    """What a text may take in memory, in bytes, with the UTF-8 that Python keeps beside it."""
+    """The memory that a text may take, in bytes, including the UTF-8 that Python keeps beside it."""
     return TEXT_OVERHEAD + (len(text) if text.isascii() else 8 * len(text))
 
 
 def base_size(subject: str) -> int:
-    """What an event takes beside its payload when one subscriber holds it, in bytes."""
+    """What an event takes in addition to its payload when one subscriber holds it, in bytes."""
     return _BASE + (len(subject) if subject.isascii() else 8 * len(subject))
 
 
@@ -65,8 +66,8 @@ def queued_event(subject: str, time: float, payload: Payload) -> QueuedEvent:
 class Batch:
     """Events taken from a backlog and not yet acknowledged.
 
-    size: in bytes, as if nobody shared them. alone: of those that are not in `shared`, among which is every
-    event that somebody else holds too.
+    size: in bytes, as if they were not shared. alone: the same of those that are not in `shared`. shared:
+    among others, every event that another subscriber holds too.
     """
 
     __slots__ = ("alone", "rows", "shared", "size")
@@ -79,9 +80,9 @@ class Batch:
 
 
 class TotalBytes:
-    """What all backlogs of a service hold together, events in flight included, each event once.
+    """The bytes of all backlogs of a service together, events in flight included, each event once.
 
-    Whoever publishes adds an event, before backlogs are given it; each backlog takes off its share.
+    A publish adds an event before backlogs are given it; each backlog subtracts its share.
     """
 
     __slots__ = ("value",)
@@ -94,9 +95,9 @@ class TotalBytes:
 class BacklogStatistics:
     """One subscriber at one moment: accepted = delivered + sum(lost) + backlog + unacknowledged.
 
-    subscriber: its URI. subjects: its names and patterns, the first of very many; subscriptions: how many it
-    has. name: what it calls itself, "" if it did not say. backlog: events waiting to be sent. unacknowledged:
-    events sent. oldest: the age of the oldest event not yet delivered, in seconds, or None.
+    subscriber: its URI. subjects: its names and patterns, only the first of very many; subscriptions: how
+    many it has. name: what it calls itself, "" if it did not say. backlog: events waiting to be sent.
+    unacknowledged: events sent. oldest: the age of the oldest event not yet delivered, in seconds, or None.
     """
 
     subscriber: str

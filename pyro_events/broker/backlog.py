@@ -1,8 +1,8 @@
 """Backlog: the events that wait for one subscriber, bounded, each accounted for.
 
-Knows: order, bounds, overflow policies, and the identity accepted = delivered + lost + waiting, which
-holds after every method. Must not know: subjects' subscriptions, sockets, or the time: an event
-brings its own time stamp.
+Knows: order, bounds, overflow policies, and the identity accepted = delivered + lost + waiting, which holds
+after every method. Must not know: subjects' subscriptions, sockets, or the time: an event has its own time
+stamp.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class Outcome(enum.Enum):
     """What became of an event that was pushed."""
 
     QUEUED = 0
-    FULL = 1  # queued beyond the bound: whoever published it must be held up
+    FULL = 1  # queued beyond the bound: its publisher must be blocked
     DROPPED = 2
     DISCONNECT = 3  # dropped, and the subscriber is to be disconnected
 
 
 _QUEUED, _FULL, _DROPPED, _DISCONNECT = Outcome
 _LATEST = Loss.LATEST.value
-# The policies that drop the event that finds the backlog full: how that is counted, and what comes of it.
+# The policies that drop the event that finds the backlog full: how that is counted, and the outcome.
 _DROPPING = {
     Overflow.DROP_NEWEST: (Loss.DROP_NEWEST, _DROPPED),
     Overflow.DISCONNECT: (Loss.DISCONNECT, _DISCONNECT),
@@ -50,14 +50,14 @@ class Backlog(BacklogFigures):
         self.configure(options)
 
     def configure(self, options: BacklogOptions) -> None:
-        """Change the bounds and the policy. What waits stays, but for older events with `latest`."""
+        """Change the bounds and the policy. Waiting events stay, except for older ones with `latest`."""
         self.options = options
         self._most_events = options.backlog
         self._most_bytes = options.backlog_bytes
         self._choose_policy()
 
     def allow_blocking(self, allowed: bool) -> None:
-        """Whether it may hold publishers up; otherwise `block` is as `drop-oldest`."""
+        """Whether it may block publishers; if not, `block` works as `drop-oldest`."""
         self._may_block = allowed
         self._choose_policy()
 
@@ -66,23 +66,24 @@ class Backlog(BacklogFigures):
         if overflow is Overflow.BLOCK and not self._may_block:
             overflow = Overflow.DROP_OLDEST
         self.overflow = overflow
-        # With `latest` the second event that waits is looked at already.
+        # With `latest`, the second waiting event already needs `_overflow`.
         self._full_at = 1 if overflow is Overflow.LATEST else self._most_events
         if self._latest is not None:
             if overflow is not Overflow.LATEST:
-                self._line_up(self._latest)
+                self._keep_all(self._latest)
         elif overflow is Overflow.LATEST and len(self._waiting) > 1:
             self._conflate()
 
     def push(self, event: QueuedEvent) -> Outcome:
-        """Accept an event. It gets a number even if it is dropped at once, so that the gap shows."""
+        """Accept an event. It gets a number even if it is dropped at once, so that the subscriber sees the
+        gap."""
         self.accepted = number = self.accepted + 1
         if self._latest is not None:
             self._replace(self._latest, (number, event))
             return _QUEUED
         size = event[3]
         waiting = self._waiting
-        # An empty backlog takes any event: one larger than the bound could never be delivered else.
+        # An empty backlog takes any event: otherwise one larger than the bound could never be delivered.
         if waiting and (len(waiting) >= self._full_at or self.bytes + size > self._most_bytes):
             return self._overflow(event)
         waiting.append(event)
@@ -90,7 +91,7 @@ class Backlog(BacklogFigures):
         return _QUEUED
 
     def extend(self, events: Sequence[QueuedEvent], size: int) -> bool:
-        """Accept events of `size` bytes together, as `push` does; False, and none of them, when not
+        """Accept events of `size` bytes together, as `push` does. False, and none is accepted, if they do not
         all fit."""
         waiting = self._waiting
         if self.overflow is Overflow.LATEST:
@@ -105,7 +106,7 @@ class Backlog(BacklogFigures):
         return True
 
     def take(self, events: int, size: int) -> Batch:
-        """Take the oldest events into flight: at most `events`, and of `size` bytes or little more.
+        """Take the oldest events into flight: at most `events` of them, and `size` bytes or little more.
 
         The backlog must not be empty. Batches are acknowledged in the order in which they were taken.
         """
@@ -128,7 +129,7 @@ class Backlog(BacklogFigures):
                     queue.restart(self.accepted + 1)
             self._last_taken = numbers[-1]
             rows = rows_of(numbers, taken, last)
-            if taken[0][4] is not None:  # then nearly always all of them are shared
+            if taken[0][4] is not None:  # then nearly always all are shared
                 alone, shared = 0, taken
             else:
                 shared = [event for event in taken if event[4] is not None]
@@ -149,18 +150,18 @@ class Backlog(BacklogFigures):
             self.lost[Loss.HANDLER.value] += failed
 
     def acknowledge_part(self, batch: Batch, handled: int, failed: int) -> None:
-        """The first `handled` events of a batch are done, `failed` of them raised; the rest stays."""
+        """The first `handled` events of a batch are done, `failed` of them raised; the rest stays in it."""
         self.delivered += handled - failed
         self.lost[Loss.HANDLER.value] += failed
         del batch.rows[:handled]
 
     def lose_batch(self, batch: Batch) -> None:
-        """A batch, the oldest in flight, was sent and what became of it is unknown."""
+        """The oldest batch in flight was sent, and nobody knows what happened to it."""
         self._land(batch)
         self.lost[Loss.UNCONFIRMED.value] += len(batch.rows)
 
     def lose_everything(self, reason: Loss) -> int:
-        """Nothing more will be delivered; returns how many events are lost by that."""
+        """Nothing more will be delivered. Returns how many events are lost by that."""
         lost = len(self) + self.unacknowledged
         while self._in_flight:
             self.lose_batch(self._in_flight[0])
@@ -191,7 +192,7 @@ class Backlog(BacklogFigures):
                 self._replace(self._conflate(), (self.accepted, event))
             return _QUEUED
         if policy is Overflow.DROP_OLDEST:
-            self._make_room(event[3])
+            self._make_space(event[3])
         self._waiting.append(event)
         self.bytes += event[3]
         return _FULL if policy is Overflow.BLOCK else _QUEUED
@@ -205,7 +206,7 @@ class Backlog(BacklogFigures):
         self._let_go(older)
 
     def _conflate(self) -> ConflatingQueue:
-        """Keep, of what waits, only the newest event of each subject, until none waits."""
+        """Keep only the newest event of each subject, until no event waits."""
         latest = self._latest = ConflatingQueue(self._total)
         for entry in zip(self._queue.numbers(len(self._waiting)), self._waiting, strict=True):
             older = latest.put(entry)
@@ -214,15 +215,15 @@ class Backlog(BacklogFigures):
         self._waiting.clear()
         return latest
 
-    def _line_up(self, latest: ConflatingQueue) -> None:
-        """Keep what waits, whatever its subjects, from now on."""
+    def _keep_all(self, latest: ConflatingQueue) -> None:
+        """Keep every event from now on, also several of one subject."""
         self._queue = EventQueue(latest, self._last_taken, self.accepted)
         self._waiting = self._queue.events
         latest.clear()
         self._latest = None
 
     def _replace(self, latest: ConflatingQueue, entry: Numbered) -> None:
-        """Put an event in place of the one of its subject that waits; beyond the bound the oldest goes."""
+        """Put an event in place of the waiting one of its subject; over the bound, the oldest is dropped."""
         older = latest.put(entry)
         self.bytes += entry[1][3]
         if older is not None:
@@ -230,7 +231,7 @@ class Backlog(BacklogFigures):
         while (self.bytes > self._most_bytes or len(latest) > self._most_events) and len(latest) > 1:
             self._drop(latest.popleft()[1], Loss.LATEST)
 
-    def _make_room(self, size: int) -> None:
+    def _make_space(self, size: int) -> None:
         """Drop the oldest events until one of `size` bytes fits, or none is left."""
         waiting = self._waiting
         while waiting and (len(waiting) >= self._most_events or self.bytes + size > self._most_bytes):
@@ -242,7 +243,7 @@ class Backlog(BacklogFigures):
         self.lost[reason.value] += 1
 
     def _let_go(self, event: QueuedEvent) -> None:
-        """An event is held for this subscriber no more."""
+        """This subscriber no longer holds an event."""
         shares = event[4]
         self._total.value -= event[3] if shares is None else next(shares, event[3])
 

@@ -1,4 +1,4 @@
-"""BacklogFigures: what a backlog holds, and what can be told from that at any moment.
+"""BacklogFigures: the contents of a backlog, and the figures that follow from them.
 
 Knows: the events waiting and in flight, the counters, and the bounds. Must not know: how events come and go,
 or what an overflow policy does.
@@ -19,7 +19,7 @@ _OVERFLOWS = (Loss.DROP_OLDEST.value, Loss.DROP_NEWEST.value, Loss.LATEST.value)
 
 
 class BacklogFigures:
-    """Base of a backlog: its attributes, which the backlog changes, and what is read of them."""
+    """Base of a backlog: its attributes, which the backlog changes, and the figures computed from them."""
 
     __slots__ = (
         "_full_at",
@@ -59,14 +59,14 @@ class BacklogFigures:
         self.lost: Counter[str] = Counter()
         self.bytes = 0  # of the events waiting, without those in flight
         self.freed = 0  # bytes of the batches acknowledged so far
-        self.ready = False  # whether it stands in the broker's list of those with something to send
+        self.ready = False  # whether it is in the broker's list of backlogs with something to send
         self._total = total
         self._may_block = True
         self._queue = EventQueue()
         self._waiting = self._queue.events
         # In place of `_waiting`, with the policy `latest`, while events of several subjects wait.
         self._latest: ConflatingQueue | None = None
-        self._in_flight: list[Batch] = []  # two at most, where a deque would cost ten times a list
+        self._in_flight: list[Batch] = []  # at most two; a deque would cost ten times as much
         self._last_taken = 0
 
     def __len__(self) -> int:
@@ -85,12 +85,12 @@ class BacklogFigures:
 
     @property
     def held(self) -> int:
-        """Bytes of the events waiting and in flight, as if nobody shared them."""
+        """Bytes of the events waiting and in flight, as if they were not shared."""
         return self.bytes + sum(batch.size for batch in self._in_flight)
 
     @property
-    def has_room(self) -> bool:
-        """Whether publishers that were held up may go on: an eighth of the bound has been freed."""
+    def has_space(self) -> bool:
+        """Whether blocked publishers may go on: an eighth of the bound has been freed."""
         return (
             len(self) <= self._most_events - max(1, self._most_events // 8)
             and self.bytes <= self._most_bytes - self._most_bytes // 8
@@ -98,7 +98,7 @@ class BacklogFigures:
 
     @property
     def crowded(self) -> bool:
-        """Whether three quarters of a bound are used, which is called slow in the log."""
+        """Whether three quarters of a bound are used; the log then calls the subscriber slow."""
         return 4 * len(self) >= 3 * self._most_events or 4 * self.bytes >= 3 * self._most_bytes
 
     @property
@@ -108,7 +108,7 @@ class BacklogFigures:
 
     @property
     def overflowed(self) -> int:
-        """How many events were dropped because it was full, or by newer ones."""
+        """How many events were dropped because the backlog was full, or because newer ones replaced them."""
         return sum(self.lost[policy] for policy in _OVERFLOWS)
 
     @property
@@ -122,13 +122,13 @@ class BacklogFigures:
 
     @property
     def free(self) -> tuple[int, int]:
-        """How many more events and bytes may come before publishers are held up."""
+        """How many more events and bytes may come before publishers are blocked."""
         if self.overflow is not Overflow.BLOCK:
             return sys.maxsize, sys.maxsize
         return self._most_events - len(self._waiting), self._most_bytes - self.bytes
 
     def _events(self) -> Iterable[QueuedEvent]:
-        """What waits, the oldest first."""
+        """The waiting events, the oldest first."""
         return self._waiting if self._latest is None else (event for _, event in self._latest)
 
     def statistics(self, subjects: Iterable[str], now: float, subscriptions: int = 0) -> BacklogStatistics:

@@ -1,10 +1,10 @@
-"""Broker: who gets what. The few verbs that the engine speaks to the core.
+"""Broker: which subscribers get an event. The few operations that the engine uses of this package.
 
-Knows: subscribers by their URIs, routing, backlogs, and the limits of a subscriber. Must not know:
-sockets, threads, the clock (time comes in as an argument), or how events travel.
+Knows: subscribers by their URIs, routing, backlogs, and the limits of a subscriber. Must not know: sockets,
+threads, the clock (time comes in as an argument), or how events travel.
 
-"Held up" is an answer, never a wait: a publish whose event finds a backlog full leaves that backlog
-in `full`, and the engine decides what its publisher has to wait for.
+Blocking is an answer, never a wait: a publish whose event finds a backlog full notes that backlog (see
+`take_full`), and the engine decides what its publisher has to wait for.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Broker:
         subscription_bytes: int = TOTAL_SUBSCRIPTION_BYTES,
         owner_bytes: int = HOST_SUBSCRIPTION_BYTES,
     ) -> None:
-        """options: a subscriber's defaults and widest bounds. total_bytes: the bound of all together.
-        max_subscriptions, max_programs: of one subscriber, as in ServiceOptions. subscription_bytes,
-        owner_bytes: what the subscriptions of all, and those of one owner, may take in memory."""
+        """options: a subscriber's defaults and widest bounds. total_bytes: the bound of all backlogs
+        together. max_subscriptions, max_programs: of one subscriber, as in ServiceOptions.
+        subscription_bytes, owner_bytes: the memory for all subscriptions, and for those of one owner."""
         self._options = options
         self._most_bytes = total_bytes
         self._routing: RoutingTable[Backlog] = RoutingTable()
@@ -69,21 +69,21 @@ class Broker:
 
     @property
     def backlog_bytes(self) -> int:
-        """What all backlogs hold together, events in flight included."""
+        """The bytes of all backlogs, events in flight included."""
         return self._total.value
 
     @property
     def most_bytes(self) -> int:
-        """What all backlogs may hold together now."""
+        """The bytes that all backlogs may hold now."""
         return self._most_bytes
 
     def reserve(self, size: int) -> None:
-        """Leave the backlogs less. size: bytes that something else holds from now on, negative for less."""
+        """Reserve bytes of the total for something else. size: how many; negative to give some back."""
         self._most_bytes -= size
 
     @property
     def relieved(self) -> bool:
-        """Whether publishers held up by the total may go on: an eighth of it has been freed."""
+        """Whether publishers blocked by the total may go on: an eighth of it has been freed."""
         return self._total.value <= self._most_bytes - self._most_bytes // 8
 
     def take_ready(self) -> list[Backlog]:
@@ -106,13 +106,13 @@ class Broker:
     def publish(self, entries: Iterator[Entry], now: float) -> int:
         """Accept entries, each a sequence of subjects and a payload, all of them checked.
 
-        Each subject becomes one event; the subjects of one entry share the payload. Stops behind an
-        entry that found a backlog full (see `full`) or all of them together (see `overloaded`), and
-        leaves the rest in the iterator; accepts nothing while they are beyond it. Returns how many
-        deliveries were queued. now: the time stamp, seconds since the epoch.
+        Each subject becomes one event; the subjects of one entry share the payload. It stops after an entry
+        that found a backlog full (see `take_full`) or all of them together (see `overloaded`), and leaves the
+        rest in the iterator. While they are overloaded it accepts nothing. Returns how many deliveries were
+        queued. now: the time stamp, seconds since the epoch.
 
-        Events that follow one another to the same subscribers are queued together, as long as nobody can
-        be held up by them: a push for each event and each subscriber takes twice as long.
+        Consecutive events for the same subscribers are queued together, as long as they cannot block anybody:
+        a push for each event and each subscriber takes twice as long.
         """
         match, total, most = self._routing.match, self._total, self._most_bytes
         if total.value > most:
@@ -154,7 +154,7 @@ class Broker:
         return queued
 
     def _push(self, targets: tuple[Backlog, ...], event: QueuedEvent) -> int:
-        """Give an event that counts already to each target; returns the deliveries queued."""
+        """Give an event that is already counted to each target. Returns the deliveries queued."""
         queued = 0
         for backlog in targets:
             outcome = backlog.push(event)
@@ -168,13 +168,13 @@ class Broker:
         return queued
 
     def _free(self, targets: tuple[Backlog, ...]) -> tuple[int, int]:
-        """How many events, and bytes of them, can come for all the targets before anybody is held up."""
-        rooms = [backlog.free for backlog in targets]
+        """How many events, and how many bytes, can come for all the targets before a publisher is blocked."""
+        free = [backlog.free for backlog in targets]
         total = (self._most_bytes - self._total.value) // len(targets)
-        return min([events for events, _ in rooms]), min(total, min([size for _, size in rooms]))
+        return min([events for events, _ in free]), min(total, min([size for _, size in free]))
 
     def _extend(self, targets: tuple[Backlog, ...], run: list[QueuedEvent], size: int) -> int:
-        """Queue events of `size` bytes together, within what is free; returns the deliveries queued."""
+        """Queue events of `size` bytes together, within `_free`. Returns the deliveries queued."""
         queued = 0
         self._total.value += size + len(run) * HOLDER_OVERHEAD * (len(targets) - 1)
         for backlog in targets:
@@ -185,7 +185,7 @@ class Broker:
         return queued
 
     def _note(self, outcome: Outcome, backlog: Backlog) -> int:
-        """Remember a backlog that could not simply take an event; returns the deliveries queued."""
+        """Remember a backlog that could not simply accept an event. Returns the deliveries queued."""
         if outcome is Outcome.FULL:
             self.full.append(backlog)
             return 1
@@ -201,10 +201,10 @@ class Broker:
         options: Mapping[str, Any] | None = None,
         owner: str = "",
     ) -> Backlog:
-        """Subscribe the subscriber with that URI; returns its backlog, new if it had none.
+        """Subscribe the subscriber with that URI. Returns its backlog, a new one if it had none.
 
-        names, patterns: one or several texts. options: what `BacklogOptions.narrowed` takes; the
-        last ones given hold. owner: to whom a new subscriber's subscriptions count. Raises TypeError or
+        names, patterns: one text or several. options: what `BacklogOptions.narrowed` takes; the last ones
+        given hold. owner: the owner that the subscriptions of a new subscriber count for. Raises TypeError or
         ValueError, and then nothing has changed.
         """
         checked = check_subjects(names)
@@ -228,18 +228,19 @@ class Broker:
         return backlog
 
     def find(self, subscriber: str) -> Backlog | None:
-        """The backlog of the subscriber with that URI, if it has one."""
+        """The backlog of the subscriber with that URI, or None."""
         return self._subscribers.get(subscriber)
 
     def subscriptions(self, backlog: Backlog) -> int:
-        """How many names and patterns it is subscribed to."""
+        """How many names and patterns its subscriber is subscribed to."""
         return self._routing.count(backlog)
 
     def unsubscribe(self, subscriber: str, texts: object) -> Backlog | None:
-        """Remove names and patterns, spelled as they were subscribed; returns its backlog, if any.
+        """Remove names and patterns, spelled as they were subscribed. Returns the subscriber's backlog, or
+        None.
 
-        Removing what is not there is no error. Raises TypeError or ValueError for what can be
-        neither a name nor a pattern, and then nothing has changed.
+        Those that are not there are ignored. Raises TypeError or ValueError for something that can be neither
+        a name nor a pattern, and then nothing has changed.
         """
         checked = check_texts(texts)
         backlog = self._subscribers.get(subscriber)
@@ -250,7 +251,7 @@ class Broker:
         return backlog
 
     def remove(self, backlog: Backlog, reason: Loss) -> int:
-        """Forget a subscriber; returns how many events are lost by that, 0 if it was forgotten before."""
+        """Forget a subscriber. Returns how many events are lost by that, 0 if it was forgotten before."""
         if self._subscribers.get(backlog.subscriber) is not backlog:
             return 0
         del self._subscribers[backlog.subscriber]
@@ -275,10 +276,10 @@ class Broker:
                 return snapshot
 
     def statistics_by_piece(self, now: float) -> Generator[None, None, BrokerStatistics]:
-        """The same of many subscribers, with a pause after every few.
+        """The same for many subscribers, with a pause after every few.
 
-        The sums are right, also when events are published and subscribers go during the pauses: each
-        subscriber is as it is when its turn comes, and those who come later are left out.
+        The sums are right even if events are published and subscribers leave during the pauses. Each
+        subscriber is shown as it is when its turn comes; those that come later are left out.
         """
         gone, published = self._gone.copy(), self._published
         subscribers = yield from described(list(self._subscribers.values()), self._routing, now)

@@ -1,7 +1,7 @@
-"""Conflation: of the events that wait, the newest of each subject and no other.
+"""Conflation: of the waiting events, only the newest of each subject is kept.
 
-Knows: when two subjects are the same, and what the index over them takes in memory. Must not know:
-bounds, policies, or what becomes of an event that another replaces.
+Knows: when two subjects are the same, and how much memory the index of them takes. Must not know: bounds,
+policies, or what happens to an event that is replaced.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from .matching.subjects import fold
 
 
 class ConflatingQueue:
-    """One event of each subject, in the order in which they came; the newest replaces the older one.
+    """One event of each subject, in the order in which they came. A newer event replaces the older one.
 
-    A replacement stands where it came, behind all others: events are delivered in the order in which
-    they were published.
+    The new event goes to the end: events are delivered in the order in which they were published.
     """
 
     __slots__ = ("_entries", "_total")
 
     def __init__(self, total: TotalBytes) -> None:
-        """total: to which the index is added."""
+        """total: the memory of the index is added to it."""
         self._entries: OrderedDict[str, Numbered] = OrderedDict()
         self._total = total
 
@@ -36,7 +35,7 @@ class ConflatingQueue:
         return iter(self._entries.values())
 
     def put(self, entry: Numbered) -> Numbered | None:
-        """Add an event; returns the one that it replaces, if any."""
+        """Add an event. Returns the one that it replaces, or None."""
         key = fold(entry[1][0])
         entries = self._entries
         older = entries.pop(key, None)
@@ -52,7 +51,7 @@ class ConflatingQueue:
         return entry
 
     def take(self, events: int, size: int) -> tuple[list[int], list[QueuedEvent], int]:
-        """Take the oldest events out: at most `events`, and of `size` bytes or little more.
+        """Take the oldest events out: at most `events` of them, and `size` bytes or little more.
 
         Returns their numbers, the events, and their bytes.
         """

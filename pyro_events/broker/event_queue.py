@@ -1,7 +1,7 @@
 """Event queue: the events that wait for one subscriber, in the order in which they came, and their numbers.
 
-Knows: order, and which numbers were given to events that wait no more. Must not know: bounds, policies,
-or what becomes of an event that is taken out.
+Knows: order, and which numbers were given to events that no longer wait. Must not know: bounds, policies, or
+what happens to an event that is taken out.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ Numbered = tuple[int, QueuedEvent]
 
 
 class EventQueue:
-    """Events whose numbers are consecutive but for gaps: of dropped events behind which others wait.
+    """Events with consecutive numbers, except for gaps, where an event was dropped while others waited.
 
-    events: what waits, to be appended to. passed: the number before that of the oldest one, or before the
-    gap in front of it. gaps: [the first number, how many] of each. Storing no number with an event makes
-    the delivery to many subscribers a fifth faster, and holds a tenth of the memory.
+    events: the waiting events; append to it. passed: the number before that of the oldest event, or before
+    the gap in front of it. gaps: [the first number, how many] of each. No number is stored with an event:
+    that makes the delivery to many subscribers a fifth faster and takes a tenth of the memory.
     """
 
     __slots__ = ("events", "gaps", "passed")
 
     def __init__(self, entries: Iterable[Numbered] = (), passed: int = 0, accepted: int = 0) -> None:
-        """entries: what waits, ascending. passed: the number that was taken last. accepted: the last one
-        given."""
+        """entries: the waiting events, ascending. passed: the number that was taken last. accepted: the last
+        one given."""
         self.events: deque[QueuedEvent] = deque()
         self.passed = passed
         self.gaps: list[list[int]] = []
@@ -44,16 +44,16 @@ class EventQueue:
             self.gaps.append([first, end - first])
 
     def skip(self, number: int) -> None:
-        """A number was given to an event that is dropped, while others wait before it."""
+        """Record that a number was given to an event that is dropped while others wait before it."""
         if self.gaps and sum(self.gaps[-1]) == number:
             self.gaps[-1][1] += 1
         else:
             self.gaps.append([number, 1])
 
     def take(self, events: int, size: int, held: int) -> tuple[Sequence[int], list[QueuedEvent], int]:
-        """Take the oldest events out: at most `events`, and of `size` bytes or little more.
+        """Take the oldest events out: at most `events` of them, and `size` bytes or little more.
 
-        held: the bytes of all that wait. Returns their numbers, the events, and their bytes.
+        held: the bytes of all waiting events. Returns their numbers, the events, and their bytes.
         """
         waiting = self.events
         if len(waiting) <= events and held <= size:
@@ -76,12 +76,12 @@ class EventQueue:
         return self.events.popleft()
 
     def restart(self, number: int) -> None:
-        """The oldest event that waits, or the next one that comes, has that number; no gap follows."""
+        """The oldest waiting event, or the next one that comes, has that number, and no gap follows."""
         self.passed = number - 1
         self.gaps.clear()
 
     def numbers(self, events: int) -> Sequence[int]:
-        """The numbers of so many of the oldest events, which wait no more."""
+        """The numbers of so many of the oldest events; these events no longer count as waiting."""
         first = self.passed + 1
         if not self.gaps:
             self.passed += events

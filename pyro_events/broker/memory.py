@@ -1,10 +1,10 @@
-"""Memory: what subscriptions take, to whom that is counted, and how much it may be.
+"""Memory: what subscriptions take, which owner it counts for, and how much it may be.
 
-Knows: the size of a name's, of a pattern's and of a subscriber's records, and the bounds. Must not know: who
-an owner is (any text), subjects' meaning, or how anything is matched.
+Knows: the sizes of the records of a name, a pattern and a subscriber, and the bounds. Must not know: what an
+owner is (any text), what subjects mean, or how anything is matched.
 
-The figures are measured (tests/broker/test_memory.py compares them with what is really taken). A pattern
-counts with what RE2 may take for it, which lies outside Python's heap.
+The figures are measured: tests/broker/test_memory.py compares them with the memory that is really taken. A
+pattern counts with what RE2 may take for it, which is outside Python's heap.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from ..constants import SET_MEMORY, SET_PROGRAM
 
 T = TypeVar("T", bound=Hashable)
 
-# Entries in three dictionaries, one of which a name by itself does not share.
+# Entries in three dictionaries, one of which is not shared with other names.
 _NAME: Final = 400
 # The same, the Pattern, and its places in a set.
 _PATTERN: Final = 1000
-# What a full set may take, for each step of its programs.
+# The most that a full set takes for each step of its programs.
 _STEP: Final = SET_MEMORY // SET_PROGRAM
-# Its backlog, its link, and the kernel's and the loop's part of its connection.
+# Its backlog, its delivery, and the memory of the kernel and the loop for its connection.
 _SUBSCRIBER: Final = 4096
 
 
 def name_bytes(name: str, folded: str) -> int:
-    """What a subscription to a name takes. folded: the name in the form in which it is compared."""
+    """The memory of a subscription to a name. folded: the name in the form in which it is compared."""
     return _NAME + getsizeof(name) + (0 if folded is name else getsizeof(folded))
 
 
 def pattern_bytes(text: str, program_size: int) -> int:
-    """What a subscription to a pattern takes, if nobody else is subscribed to it."""
+    """The memory of a subscription to a pattern that no other subscriber has."""
     return _PATTERN + getsizeof(text) + _STEP * program_size
 
 
 def subscriber_bytes(uri: str) -> int:
-    """What a subscriber takes beside its subscriptions."""
+    """The memory of a subscriber without its subscriptions."""
     return _SUBSCRIBER + getsizeof(uri)
 
 
 class SubscriptionMemory(Generic[T]):
-    """What all subscribers take, and the owners of each."""
+    """The memory of all subscribers, and the owner of each."""
 
     def __init__(self, most: int, most_of_one: int) -> None:
-        """Bounds in bytes: of all together, and of one owner."""
+        """Bounds in bytes: for all together, and for one owner."""
         self._most = most
         self._most_of_one = most_of_one
         self._sizes: dict[T, tuple[str, int]] = {}
@@ -54,7 +54,8 @@ class SubscriptionMemory(Generic[T]):
         self.total = 0
 
     def check(self, subscriber: T, owner: str, size: int) -> None:
-        """Raise ValueError if a subscriber may not take so much. owner: of one that is not known yet."""
+        """Raise ValueError if a subscriber may not take so much. owner: for a subscriber that is not known
+        yet."""
         owner, now = self._sizes.get(subscriber, (owner, 0))
         more = size - now
         if more > 0 and self._owners.get(owner, 0) + more > self._most_of_one:
@@ -70,7 +71,7 @@ class SubscriptionMemory(Generic[T]):
             )
 
     def note(self, subscriber: T, owner: str, size: int) -> None:
-        """A subscriber takes so much now; one that takes nothing any more is forgotten."""
+        """A subscriber takes so much now; 0 forgets it."""
         owner, before = self._sizes.pop(subscriber, (owner, 0))
         if size:
             self._sizes[subscriber] = owner, size

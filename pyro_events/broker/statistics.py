@@ -16,7 +16,8 @@ from .accounting import BacklogStatistics
 from .backlog import Backlog
 from .matching.routing import RoutingTable
 
-# Subscribers whose statistics are made at once, and how many subscriptions of each are shown in any case.
+# For how many subscribers the statistics are made in one go, and how many subscriptions of each are always
+# shown.
 _PIECE: Final = 100
 _FEW_SHOWN: Final = 5
 
@@ -25,11 +26,11 @@ _FEW_SHOWN: Final = 5
 class BrokerStatistics:
     """The service at one moment.
 
-    subscription_bytes: what subscribers and their subscriptions take in memory.
+    subscription_bytes: the memory of subscribers and their subscriptions.
 
-    published: events accepted, each name of a call one event. accepted: deliveries promised, one
-    for each event and subscriber; accepted = delivered + sum(lost) + waiting, also summed over
-    subscribers that are gone. backlog_bytes: held for all subscribers, events in flight included.
+    published: events accepted, where each name of a call is one event. accepted: deliveries queued, one for
+    each event and subscriber; accepted = delivered + sum(lost) + waiting, also summed over subscribers that
+    are gone. backlog_bytes: held for all subscribers, events in flight included.
     """
 
     published: int
@@ -43,7 +44,7 @@ class BrokerStatistics:
 
 
 class GoneSubscribers:
-    """What subscribers that are gone have been promised and given."""
+    """The sums over the subscribers that are gone."""
 
     __slots__ = ("accepted", "delivered", "lost")
 
@@ -53,7 +54,7 @@ class GoneSubscribers:
         self.lost = Counter(lost)
 
     def add(self, backlog: Backlog) -> None:
-        """A subscriber is gone; nothing of its backlog waits any more."""
+        """Add a subscriber that is gone; none of its events waits any more."""
         self.accepted += backlog.accepted
         self.delivered += backlog.delivered
         self.lost.update(backlog.lost)
@@ -69,7 +70,7 @@ class GoneSubscribers:
         backlog_bytes: int,
         subscription_bytes: int,
     ) -> BrokerStatistics:
-        """The whole service: those that are gone, and those that are there."""
+        """The sums over the whole service: subscribers that are gone, and those that are there."""
         lost = Counter(self.lost)
         for subscriber in subscribers:
             lost.update(subscriber.lost)

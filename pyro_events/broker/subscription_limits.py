@@ -1,7 +1,7 @@
-"""SubscriptionLimits: how much a subscriber may be subscribed to.
+"""SubscriptionLimits: how many subscriptions a subscriber may have.
 
-Knows: the bounds of number, of patterns' cost and of memory. Must not know: backlogs, events, or what makes a
-subscriber one.
+Knows: the bounds on their number, on the patterns' cost, and on memory. Must not know: backlogs, events, or
+how a subscriber is reached.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 class SubscriptionLimits(Generic[T]):
-    """The bounds of all subscribers, by what is routed to them."""
+    """The bounds of all subscribers, checked against the routing table."""
 
     def __init__(
         self,
@@ -27,8 +27,8 @@ class SubscriptionLimits(Generic[T]):
         total_bytes: int,
         owner_bytes: int,
     ) -> None:
-        """max_subscriptions, max_programs: of one subscriber. total_bytes, owner_bytes: what the
-        subscriptions of all, and those of one owner, may take in memory."""
+        """max_subscriptions, max_programs: of one subscriber. total_bytes, owner_bytes: the memory for all
+        subscriptions, and for those of one owner."""
         self._routing = routing
         self._most_subscriptions = max_subscriptions
         self._most_programs = max_programs
@@ -36,11 +36,12 @@ class SubscriptionLimits(Generic[T]):
 
     @property
     def bytes(self) -> int:
-        """What all subscribers and their subscriptions take in memory."""
+        """The memory that all subscribers and their subscriptions take."""
         return self._memory.total
 
     def compiled(self, texts: list[str]) -> list[Pattern]:
-        """The patterns of one call. Gives up early, with a ValueError: compiling is what costs."""
+        """The patterns of one call, compiled. Raises ValueError as early as it can, because compiling is
+        expensive."""
         compiled = []
         new = 0
         for text in dict.fromkeys(texts):

@@ -188,13 +188,13 @@ class Engine:
         delivery = self.deliveries.table.get(backlog)
         if delivery is not None:
             delivery.configured()
-        if self._blocked.holds(backlog) and (backlog.has_room or backlog.overflow is not Overflow.BLOCK):
+        if self._blocked.holds(backlog) and (backlog.has_space or backlog.overflow is not Overflow.BLOCK):
             self._release(backlog)
 
     def acknowledged(self, delivery: Delivery) -> None:
         """A backlog has shrunk: publishers that it held up may go on."""
         backlog = delivery.backlog
-        if self._blocked.holds(backlog) and backlog.has_room:
+        if self._blocked.holds(backlog) and backlog.has_space:
             self._release(backlog)
         self._look_at_total()
 

@@ -147,7 +147,7 @@ def _entries(subjects: list[str], payload: Payload) -> list[Entry]:
     """One entry for all subjects, so that a full backlog of one does not delay the others.
 
     Unless that would go far beyond a backlog's bound: then each subject is an entry, and the next
-    waits until there is room.
+    waits until there is space.
     """
     if len(subjects) * len(payload) <= MIB:
         return [(subjects, payload)]

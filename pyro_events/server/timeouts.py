@@ -105,17 +105,17 @@ class Timeouts:
         An eighth of the total is theirs in any case: full backlogs hold publishers up, and end no connection.
         """
         total = self._broker.most_bytes
-        room = max(total - self._broker.backlog_bytes, total // 8)
+        space = max(total - self._broker.backlog_bytes, total // 8)
         waiting = {connection: size for connection in connections if (size := connection.held)}
         unfinished = self._clients.unfinished
         size = sum(connection.buffered for connection in unfinished) + sum(waiting.values())
-        while size > room and unfinished:
+        while size > space and unfinished:
             oldest = next(iter(unfinished))
             size -= oldest.buffered
             self._clients.watch(oldest, False)
             oldest.refuse("the service has reached its memory limit, unfinished messages included")
         for connection in sorted(waiting, key=waiting.__getitem__, reverse=True):
-            if size <= room:
+            if size <= space:
                 return
             size -= waiting[connection]
             log.warning(
@@ -133,11 +133,11 @@ class Timeouts:
         An eighth of the total is theirs in any case too.
         """
         total = self._broker.most_bytes
-        room = max(total - self._broker.backlog_bytes, total // 8)
+        space = max(total - self._broker.backlog_bytes, total // 8)
         unsent = {connection: size for connection in self._clients if (size := connection.unsent)}
         held = sum(unsent.values())
         for connection in sorted(unsent, key=unsent.__getitem__, reverse=True):
-            if held <= room:
+            if held <= space:
                 return
             held -= unsent[connection]
             connection.abort()

@@ -84,7 +84,7 @@ class BacklogMachine(RuleBasedStateMachine):
                 assert self.backlog.bytes <= self.model.most_bytes or len(self.backlog) == 1
             if outcome is Outcome.FULL:
                 assert self.model.policy == "block"
-                assert not self.backlog.has_room
+                assert not self.backlog.has_space
             self.every_event_is_accounted_for()
 
     @rule(events=st.lists(st.tuples(subjects, payloads), min_size=1, max_size=6))
@@ -186,8 +186,8 @@ class BacklogMachine(RuleBasedStateMachine):
         assert backlog.relaxed == (share <= 0.25)
         assert backlog.overflowed == sum(model.lost[policy] for policy in POLICIES) - model.lost["disconnect"]
         if not model.waiting:
-            assert backlog.has_room
-        if backlog.has_room:
+            assert backlog.has_space
+        if backlog.has_space:
             assert share < 1
 
     @invariant()
@@ -248,7 +248,7 @@ def test_drop_newest_keeps_the_oldest() -> None:
 
 
 def test_latest_keeps_the_newest_of_each_subject_and_no_other() -> None:
-    """Whether there is room or not."""
+    """Whether there is space or not."""
     backlog = backlog_of("latest", most_events=100)
     assert push(backlog, "sun", "ibm", "SUN", "ibm") == [Outcome.QUEUED] * 4
     push(backlog, "Sun")
@@ -357,19 +357,19 @@ def test_a_bound_may_be_reached_exactly(policy: str) -> None:
 def test_publishers_go_on_when_an_eighth_is_free() -> None:
     backlog = backlog_of("block", most_events=16)
     push(backlog, *"abcdefghijklmnopqr")
-    room = []
+    space = []
     while len(backlog):
-        room.append((len(backlog), backlog.has_room))
+        space.append((len(backlog), backlog.has_space))
         backlog.take(1, 1)
-    assert [count for count, has_room in room if has_room] == list(range(14, 0, -1))
+    assert [count for count, has_space in space if has_space] == list(range(14, 0, -1))
 
 
 def test_publishers_go_on_when_an_eighth_of_the_bytes_is_free() -> None:
     backlog = backlog_of("block", most_events=100, most_bytes=8 * (OVERHEAD + 1))
     push(backlog, *"abcdefgh")
-    assert not backlog.has_room
+    assert not backlog.has_space
     backlog.take(1, 1)
-    assert backlog.has_room
+    assert backlog.has_space
 
 
 @pytest.mark.parametrize("act", [Backlog.acknowledge, Backlog.lose_batch])

@@ -134,7 +134,7 @@ def lost_of(installation: Installation, hostile: FakeSubscriber) -> int | None:
 
 
 def test_more_silent_connections_than_there_is_room_for(installation: Installation) -> None:
-    """Those that a daemon has no room for are closed at once, the others when their time is over."""
+    """Those that a daemon has no place for are closed at once, the others when their time is over."""
     target = Target(installation, "subscriber")
     open_before = descriptors(target.pid)
     with contextlib.ExitStack() as stack:

@@ -678,12 +678,12 @@ def test_c17_calls_that_are_held_up_count_towards_the_total(start_service) -> No
         clients = [stack.enter_context(raw_client(es.uri)) for _ in range(80)]
         for client in clients:
             client.send(call)
-        # As many events are accepted as the total has room for, and as many calls wait beside it.
+        # As many events are accepted as fit into the total, and as many calls wait as well.
         eventually(lambda: sum(not ended(client.sock) for client in clients) <= 2 * total // size, 20)
         assert any(not ended(client.sock) for client in clients), "what fits is not ended"
         frozen.leave()
         with Publisher(es_uri=es.uri) as other:
-            assert eventually(lambda: other.publish("B", "room again") == 0)
+            assert eventually(lambda: other.publish("B", "space again") == 0)
 
 
 def ended(sock: socket.socket) -> bool:

@@ -512,7 +512,7 @@ def test_the_http_gateway_publishes(named_es, gateway: Gateway) -> None:
 def test_what_a_long_batch_publishes_is_sent_while_it_goes_on(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A backlog of one event has room again as soon as the subscriber has taken it."""
+    """A backlog of one event has space again as soon as the subscriber has taken it."""
     monkeypatch.setattr("pyro_events.server.clients.invoke.TURN", -1.0)
     with collecting(service.uri) as collector, Proxy(service.uri) as stock:
         collector.subscribe(["A", "B"], backlog=1)

@@ -1,1 +1,1 @@
-"""Which subscribers want an event: names, patterns and what is remembered of past matches. Pure."""
+"""Which subscribers want an event: names, patterns, and a cache of past matches. Pure."""

@@ -17,10 +17,10 @@ __all__ = ["CasedCharacters", "RememberedCharacters", "cased_characters", "fold"
 
 # Characters that Unicode 15.1 and later fold to another, and whose lower case is themselves.
 _LATE: Final = {"\u1fd3": "\u0390", "\u1fe3": "\u03b0", "\ufb05": "\ufb06"}
-# Cased characters stand in the first two planes only; they are found by blocks, most of which have none.
+# Cased characters are in the first two planes only. They are found by blocks, most of which have none.
 _PLANES: Final = 0x20000
 _BLOCK: Final = 0x100
-# Characters that are remembered once they have been looked up: the letters of most scripts, in about 1 MiB.
+# How many characters are remembered after they were looked up: the letters of most scripts, in about 1 MiB.
 _REMEMBERED: Final = 8192
 
 
@@ -34,7 +34,7 @@ def fold_character(character: str) -> str:
 
 
 class RememberedCharacters(dict[int, str]):
-    """A table for `str.translate` that makes its entries when they are needed, and keeps a bounded number."""
+    """A table for `str.translate` that makes an entry when it is first needed, and keeps a bounded number."""
 
     def __missing__(self, code: int) -> str:
         made = self.make(chr(code))
@@ -43,7 +43,7 @@ class RememberedCharacters(dict[int, str]):
         return made
 
     def make(self, character: str) -> str:
-        """The entry of a character."""
+        """The entry for a character."""
         return fold_character(character)
 
 
@@ -56,9 +56,9 @@ def fold(subject: str) -> str:
 
 
 class CasedCharacters(NamedTuple):
-    """codes: the characters that folding changes, as code points in ascending order. folds: what each of them
-    folds to. folded: what they fold to, in ascending order. spellings: the characters that fold to each of
-    those, itself included."""
+    """codes: the characters that folding changes, as code points in ascending order. folds: the result for
+    each of them. folded: these results, in ascending order. spellings: the characters that fold to each of
+    those, including itself."""
 
     codes: list[int]
     folds: dict[int, int]

@@ -1,22 +1,21 @@
-"""Character sets: what one place of a pattern matches, in RE2's terms, exactly as Python's `re` means it.
+"""Character sets: the characters that one place of a pattern matches, written for RE2 as `re` means them.
 
-Knows: Unicode as Python knows it, and how a subject is transcribed so that RE2 sees that. Must not know:
-a pattern's syntax.
+Knows: Unicode as Python knows it, and how a subject is transcribed so that RE2 sees that. Must not know: the
+syntax of patterns.
 
-RE2's `\\w`, `\\d`, `\\s` and `\\b` know ASCII alone, its Unicode classes are a thousand program steps large,
-and its tables are of another Unicode version than Python's. So RE2 is not asked what a character is:
-it is told. Subjects are transcribed before they are matched, and patterns are translated to match
-transcriptions:
+RE2's `\\w`, `\\d`, `\\s` and `\\b` know only ASCII, its Unicode classes take a thousand program steps, and
+its tables are of another Unicode version than Python's. So RE2 does not have to know what a character is.
+Subjects are transcribed before they are matched, and patterns are translated to match transcriptions:
 
 - Letters are folded, so RE2 compares case-sensitively.
-- A character outside ASCII stands between two marks that say of which kind it is. `KÖLN 5€` becomes
+- A character outside ASCII is put between two marks that say of which kind it is. `KÖLN 5€` becomes
   `kLöXln 5Oo`, but with control characters in place of the `O` and the `o`.
 - For the few patterns in which case counts somewhere, `(?-i:...)`, letters stay as they are spelled, and an
   ASCII capital becomes a small letter with a mark before it: `KÖLN` becomes `UkLÖXUlUn`.
 
-The marks are characters that no subject contains otherwise: capital letters around word characters, control
-characters around others. To RE2 the former are word characters and the latter are not, so its `\\b` finds the
-boundaries that Python's finds.
+The marks are characters that no transcribed subject contains otherwise: capital letters around word
+characters, control characters around others. For RE2 the former are word characters and the latter are not,
+so its `\\b` finds the boundaries that Python's finds.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from .case_folding import RememberedCharacters, cased_characters, fold_character
 
 __all__ = ["BOUNDARY", "NEVER", "NOT_BOUNDARY", "Case", "CharacterSet", "literal", "transcribe"]
 
-# What RE2 has for "no character": subjects hold no control characters, for instance.
+# RE2's expression for "no character"; subjects contain no control characters, for instance.
 NEVER: Final = r"[^\x00-\x{10ffff}]"
 BOUNDARY: Final = r"\b"
 NOT_BOUNDARY: Final = r"\B"
@@ -38,10 +37,10 @@ NOT_BOUNDARY: Final = r"\B"
 _LAST: Final = 0x10FFFF
 # Folding this many characters of a range takes as long as a step of an RE2 program (0.8 µs).
 _CASED_PER_STEP: Final = 8
-# What the rest of it costs, in those steps.
+# The cost of the rest of it, in those steps.
 _RANGE: Final = 8
 _OUTSIDE: Final = r"[^\x00-\x7f]"
-# Beside a character outside ASCII stand its marks and nothing else, so this is any mark.
+# A character outside ASCII has nothing but its marks beside it, so this matches any mark.
 _MARK: Final = r"[\x00-\x7f]"
 _PRINTABLE: Final = sum(1 << code for code in range(0x20, 0x7F))
 _CAPITALS: Final = sum(1 << code for code in range(0x41, 0x5B))
@@ -49,8 +48,8 @@ _SMALL: Final = _CAPITALS << 32
 
 
 class Case(enum.Enum):
-    """What an expression is for: folded subjects; or subjects as they are spelled, of which the case does
-    not count, or counts."""
+    """What an expression is for: folded subjects, or subjects as they are spelled, where case is either
+    ignored or counts."""
 
     FOLDED = "folded"
     IGNORED = "ignored"
@@ -58,9 +57,9 @@ class Case(enum.Enum):
 
 
 class _Kind(enum.IntFlag):
-    """What `re` asks about a character outside ASCII; each has exactly one kind."""
+    """What `re` wants to know about a character outside ASCII; each character has exactly one kind."""
 
-    LETTER = 1  # a word character that is no decimal digit
+    LETTER = 1  # a word character that is not a decimal digit
     DIGIT = 2
     SPACE = 4
     OTHER = 8
@@ -68,7 +67,7 @@ class _Kind(enum.IntFlag):
     ALL = WORD | SPACE | OTHER
 
 
-# The mark before a character of each kind, neighbours, so that they make one range; and the marks behind it.
+# The mark before a character of each kind, consecutive, so that they make one range; and the marks after it.
 _BEFORE: Final = {_Kind.LETTER: "L", _Kind.DIGIT: "M", _Kind.SPACE: "\x01", _Kind.OTHER: "\x02"}
 _AFTER_WORD: Final = "X"
 _AFTER_OTHER: Final = "\x03"
@@ -87,7 +86,7 @@ def _mask(characters: str) -> int:
     return sum(1 << ord(character) for character in characters)
 
 
-# Of ASCII: the characters of each category, and their kinds outside it.
+# For ASCII: the characters of each category, and their kinds outside it.
 _DIGITS: Final = _mask("0123456789")
 _CATEGORIES: Final = {
     "w": (_DIGITS | _CAPITALS | _SMALL | _mask("_"), _Kind.WORD),
@@ -136,7 +135,7 @@ def literal(code: int, case: Case = Case.FOLDED) -> str:
     if folded.isascii():
         return _ascii_literal(ord(folded))
     kinds = {_kind(chr(each)) for each in cased_characters().spellings.get(ord(folded), [code])}
-    if len(kinds) > 1:  # the iota is a letter, and a mark where it stands below another letter
+    if len(kinds) > 1:  # the iota is a letter, and also a mark when it is below another letter
         return CharacterSet.of(code).expression()
     return f"(?:{_marked(folded, kinds.pop())})"
 
@@ -149,9 +148,9 @@ def _ascii_literal(code: int) -> str:
 
 
 class CharacterSet:
-    """What a class such as `[^a-z\\d]` matches, while it is read.
+    """The characters that a class such as `[^a-z\\d]` matches, while it is read.
 
-    cost: what reading it takes, in steps of an RE2 program (0.8 µs).
+    cost: of reading it, in steps of an RE2 program (0.8 µs).
     """
 
     def __init__(self) -> None:
@@ -176,7 +175,7 @@ class CharacterSet:
         self._kinds |= kinds
 
     def add_range(self, low: int, high: int) -> None:
-        """Add the characters from one code point to another, however they are cased."""
+        """Add the characters from one code point to another, in every case."""
         if low < 0x80:
             last = min(high, 0x7F)
             self._ascii |= ((1 << last + 1) - (1 << low)) & _PRINTABLE
@@ -184,7 +183,7 @@ class CharacterSet:
             self._ranges.append((max(low, 0x80), high))
 
     def expression(self, case: Case = Case.FOLDED, negated: bool = False) -> str:
-        """The expression that matches one character of the set, or one of all others."""
+        """The expression that matches one character of the set, or one that is not in it."""
         if case is not Case.EXACT:
             self._fold()
         if case is Case.IGNORED:
@@ -210,7 +209,7 @@ class CharacterSet:
         return parts[0] if small and len(parts) == 1 else f"(?:{'|'.join(parts)})"
 
     def _fold(self) -> None:
-        """Add what the characters fold to."""
+        """Add the folds of the characters."""
         self._ascii |= (self._ascii & _CAPITALS) << 32
         cased = cased_characters() if self._ranges else None
         for low, high in _merged(self._ranges):

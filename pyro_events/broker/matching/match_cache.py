@@ -1,9 +1,9 @@
-"""ResultCache: subjects whose targets are remembered, bounded, and forgotten name by name.
+"""MatchCache: remembers the targets of subjects, bounded, and forgets them name by name.
 
 Knows: which spellings of a name it holds. Must not know: how targets were found.
 
-Two generations: what is asked for moves to the recent one; when that is full it becomes the older
-one, and what was not asked for meanwhile is forgotten. So a flood of new subjects does not push out
+It has two generations. A subject that is asked for moves to the recent one. When that is full it becomes the
+older one, and subjects of the previous older one are forgotten. So a flood of new subjects does not push out
 the ones in use, and looking up a recent one is one `dict.get`.
 """
 
@@ -48,7 +48,7 @@ class MatchCache(Generic[T]):
     __slots__ = ("_older", "_recent", "_subjects", "_targets", "recent")
 
     def __init__(self, subjects: int, targets: int = MATCH_CACHE_TARGETS) -> None:
-        """Bounds of what is remembered, about: subjects (below 2: none), and targets of them together."""
+        """Approximate bounds: subjects (below 2: remember none), and the targets of all of them together."""
         self._subjects = subjects // 2
         self._targets = targets // 2
         self.clear()
@@ -63,14 +63,14 @@ class MatchCache(Generic[T]):
         self.recent = self._recent.results
 
     def recall(self, subject: str, folded: str) -> tuple[T, ...] | None:
-        """The result for `subject` if it is remembered, but not in `recent`."""
+        """The result for `subject` if it is remembered outside `recent`, or None."""
         result = self._older.results.get(subject)
         if result is not None:
             self.remember(subject, folded, result)
         return result
 
     def remember(self, subject: str, folded: str, result: tuple[T, ...]) -> None:
-        """Put in the result for a subject that is not in `recent`. folded: its fold."""
+        """Add the result for a subject that is not in `recent`. folded: its fold."""
         if not self._subjects:
             return
         if len(self.recent) >= self._subjects or self._recent.targets + len(result) > self._targets:

@@ -2,12 +2,12 @@
 
 Knows: patterns, and how RE2 matches a set of them at once. Must not know: who subscribed to them.
 
-Compiling a set takes time, and longer the larger it is; matching is fast, and relatively faster the
-larger the sets are. So new patterns are kept aside until the next subject is to be matched. Then
-they become a set, together with all sets that are not larger: sets double, up to a full one, and a
-pattern is compiled again at most ten times. A removed pattern stays in its set, marked as dead, until
-more than a third of the set is. No call compiles more than one set of at most `set_patterns` patterns
-and `set_program` program steps, so that none takes long.
+Compiling a set takes time, and longer the larger the set is; matching is fast, and relatively faster the
+larger the sets are. So new patterns are kept aside until the next subject is matched. Then they become a set,
+together with all sets that are not larger: sets double until they are full, and a pattern is compiled again
+at most ten times. A removed pattern stays in its set, marked as dead, until more than a third of the set is
+dead. No call compiles more than one set of at most `set_patterns` patterns and `set_program` program steps,
+so that none takes long.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .subjects import Pattern, re2_options
 
 __all__ = ["PatternSets"]
 
-# The first member of every set is the empty pattern, which matches any subject. RE2 answers a match
-# that ran out of memory with "no pattern matches"; then this one is missing too, and shows it.
+# The first member of every set is the empty pattern, which matches any subject. When a match runs out of
+# memory, RE2 answers "no pattern matches"; then this pattern is missing too, which shows it.
 _CANARY: Final = 0
 
 
 class _Matcher(Protocol):
-    """What we use of a compiled `re2.Set`: the indexes of the patterns that match, or None."""
+    """The part of a compiled `re2.Set` that is used here: the indexes of the patterns that match, or None."""
 
     def Match(self, text: bytes) -> list[int] | None: ...
 
@@ -46,7 +46,7 @@ def _compile(members: Sequence[Pattern], max_mem: int) -> _Matcher:
 
 
 class _Set:
-    """Patterns that were compiled together. `program` is the size of those that live."""
+    """Patterns that were compiled together. `program`: the size of the living ones."""
 
     __slots__ = ("_matcher", "_members", "_spelled", "_whole", "dead", "program")
 
@@ -54,13 +54,13 @@ class _Set:
         """matcher: compiled from `members`, or None to match them one by one."""
         self._members = members
         self._matcher = matcher
-        # Whether some of them match subjects as they are spelled: then each subject is matched twice.
+        # Whether some of them match subjects as they are spelled; then each subject is matched twice.
         self._spelled = any(member.spelled for member in members)
         self.dead: set[str] = set()
         self.program = self._whole = sum(member.program_size for member in members)
 
     def __len__(self) -> int:
-        """How many patterns live."""
+        """How many patterns are alive."""
         return len(self._members) - len(self.dead)
 
     @property
@@ -83,7 +83,7 @@ class _Set:
         return [text for text in texts if text not in self.dead] if self.dead else texts
 
     def _chosen(self, folded: list[int] | None, spelled: list[int] | None) -> list[int] | None:
-        """What members hit, each by the transcription that is its own; None where RE2 ran out of memory."""
+        """The members that match, each by its own transcription; None if RE2 ran out of memory."""
         if _CANARY not in (folded or ()) or _CANARY not in (spelled or ()):
             return None
         assert folded is not None and spelled is not None
@@ -93,7 +93,7 @@ class _Set:
 
 
 def _build(members: Sequence[Pattern], max_mem: int) -> list[_Set]:
-    """One set of all members, or more where they do not fit into one."""
+    """One set of all members, or more if they do not fit into one."""
     try:
         return [_Set(members, _compile(members, max_mem))]
     except re2.error:
@@ -115,10 +115,10 @@ class PatternSets:
         self._max_mem = max_mem
         # Every living pattern, by its text.
         self._patterns: dict[str, Pattern] = {}
-        # Those of them that are in no set yet, and the size of their programs.
+        # Those of them that are not in a set yet, and the size of their programs.
         self._new: dict[str, Pattern] = {}
         self._new_program = 0
-        # The sets, the set of each text, dead ones included, and the sets that are mostly dead.
+        # The sets; the set of each text, also of dead ones; and the sets that are mostly dead.
         self._sets: dict[_Set, None] = {}
         self._homes: dict[str, _Set] = {}
         self._worn: dict[_Set, None] = {}
@@ -168,7 +168,7 @@ class PatternSets:
             self._worn[home] = None
 
     def _drop(self, old: _Set) -> list[Pattern]:
-        """Forget a set; returns the patterns that lived in it."""
+        """Forget a set. Returns its living patterns."""
         del self._sets[old]
         self._worn.pop(old, None)
         living = old.living()
@@ -189,7 +189,7 @@ class PatternSets:
         return found
 
     def _tidy(self) -> None:
-        """Do one piece of the work that waits, at most one set's compilation."""
+        """Do one piece of the pending work, at most one set's compilation."""
         if self._new:
             members = list(self._new.values())
             self._new.clear()
@@ -203,15 +203,15 @@ class PatternSets:
                 self._homes[member.text] = new
 
     def _memory_for(self, members: Sequence[Pattern]) -> int:
-        """What RE2 may take for a set: a full one's share for each step of the programs.
+        """The memory that RE2 may take for a set: a share of a full set's for each step of the programs.
 
-        Or many sets that are not full would take together what is counted for full ones.
+        Otherwise many sets that are not full would together take what is counted for full ones.
         """
         program = sum(member.program_size for member in members)
         return min(self._max_mem, SET_MEMORY_LEAST + self._max_mem * program // self._set_program)
 
     def _absorb(self, members: list[Pattern]) -> None:
-        """Move the patterns of the sets that are not larger to `members`, as far as one set holds them."""
+        """Move the patterns of the sets that are not larger to `members`, as many as fit into one set."""
         program = sum(member.program_size for member in members)
         for small in sorted(self._sets, key=len):
             count = len(members)

@@ -1,16 +1,16 @@
-"""Pattern syntax: a regular expression of Python's `re`, read, and written again for RE2.
+"""Pattern syntax: reads a regular expression of Python's `re` and writes it again for RE2.
 
 Knows: the syntax of Python's `re`, and what of it RE2 can do. Must not know: what a character is
 (`character_sets`), how RE2 is called, or what a pattern may cost.
 
-Everything means exactly what it means to `re.match(pattern, subject, re.IGNORECASE)`, or it is refused:
-RE2 alone reads some of it otherwise. This is a parser of its own, and not a walk over what Python's parser
-makes, because that is private, differs between Python 3.10 and 3.13, warns, and takes long for hostile
-patterns. It accepts nothing that Python 3.10 refuses, so a pattern means the same on all versions.
+A pattern means exactly what it means to `re.match(pattern, subject, re.IGNORECASE)`, or it is refused; RE2
+alone would read some of it differently. This is our own parser and does not use the result of Python's,
+because that one is private, differs between Python 3.10 and 3.13, warns, and takes long for hostile patterns.
+Our parser accepts nothing that Python 3.10 refuses, so a pattern means the same on all versions.
 
-A subject holds no control characters, so no line breaks: `.`, `^` and `$` mean the same with the flags
-`s` and `m` and without them. Whether a pattern matches does not depend on what is tried first: lazy
-repetitions and capturing groups are written as others.
+A subject contains no control characters and so no line breaks: `.`, `^` and `$` mean the same with and
+without the flags `s` and `m`. Whether a pattern matches does not depend on what is tried first, so lazy
+repetitions and capturing groups are written as ordinary ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .character_sets import BOUNDARY, NOT_BOUNDARY, Case, CharacterSet, literal
 
 __all__ = ["PatternSyntaxError", "Translation"]
 
-# Characters that mean themselves, to `re` and to RE2 alike, wherever they stand outside a class.
+# Characters that stand for themselves outside a class, in `re` and in RE2.
 _PLAIN: Final = re.compile(r"""[0-9A-Za-z_!"%&',/:;<=>@`~-]+""")
 _COUNTS: Final = re.compile(r"\{([0-9]*)(,?)([0-9]*)\}")
 _FLAGS: Final = re.compile(r"\(\?([a-zA-Z]*)(-?)([a-zA-Z]*)([:)])")
@@ -40,7 +40,7 @@ _CATEGORIES: Final = frozenset("wWdDsS")
 _CONTROLS: Final = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _HEX_DIGITS: Final = {"x": 2, "u": 4, "U": 8}
 
-# RE2 repeats nothing more often.
+# RE2 allows no more repetitions than this.
 _MOST: Final = 1000
 _MANY: Final = f"it is repeated more than {_MOST:,} times: use smaller counts"
 _NO_LOOK: Final = "look-ahead and look-behind are not supported: test event.subject in event() instead"
@@ -70,23 +70,23 @@ _ESCAPE_HINTS: Final = {
 
 
 class PatternSyntaxError(ValueError):
-    """A pattern is wrong, or uses what RE2 cannot do; the text is the reason alone."""
+    """A pattern is wrong, or uses what RE2 cannot do. The text is only the reason."""
 
 
 class _CaseCountsError(Exception):
-    """The pattern is to be read again, for subjects as they are spelled."""
+    """The pattern has to be read again, for subjects as they are spelled."""
 
 
 class Translation:
     """One pattern, translated.
 
-    expression: for RE2, to match what `character_sets.transcribe` makes of a subject, case-sensitively.
+    expression: for RE2, to match the result of `character_sets.transcribe` for a subject, case-sensitively.
     spelled: whether it is for subjects as they are spelled, because case counts somewhere in the pattern.
-    cost: what reading it took, in steps of an RE2 program, beside the length of the texts.
+    cost: of reading it, in steps of an RE2 program, in addition to the length of the texts.
     """
 
     def __init__(self, text: str, most: int, ignore_case: bool = True) -> None:
-        """most: what reading it may cost. Raises PatternSyntaxError."""
+        """most: the cost at which reading stops. Raises PatternSyntaxError."""
         self._text = text
         self._most = most
         self.cost = 0
@@ -103,11 +103,11 @@ class Translation:
         self._verbose = False
         self._case = case
         self._names: set[str] = set()
-        # The pieces written so far; and of each open group: where it stands, where its pieces begin, and the
-        # flags that hold after it.
+        # The pieces written so far. For each open group: its position, where its pieces begin, and the flags
+        # that hold after it.
         self._pieces: list[str] = []
         self._open: list[tuple[int, int, bool, Case]] = []
-        # Why a repetition would have nothing to repeat; None if it has something.
+        # Why a repetition here would have nothing to repeat; None if it has something.
         self._unrepeatable: str | None = "nothing to repeat"
         self._read()
 
@@ -160,7 +160,7 @@ class Translation:
         self._add(literal(code, self._case))
 
     def _add(self, piece: str) -> None:
-        """Write what matches characters; only the last character of a longer piece may be repeated."""
+        """Write an expression for characters. Only the last character of a longer piece may be repeated."""
         self._pieces.append(piece)
         self._unrepeatable = None
 
@@ -169,7 +169,7 @@ class Translation:
         self._unrepeatable = "nothing to repeat"
 
     def _skip_blank(self, character: str) -> None:
-        """A blank, or a comment to the end of its line, where they do not count."""
+        """Skip white space, or a comment to the end of its line, where they are ignored."""
         self._at += 1
         while character == "#" and self._at < len(self._text):
             if self._next_token() == "\n":
@@ -232,7 +232,7 @@ class Translation:
             self._add_literal(self._escaped_code(letter))
 
     def _escaped_letter(self) -> str:
-        """What stands behind the backslash here."""
+        """What follows the backslash here."""
         start = self._at
         letter = self._next_token()[1]
         self._at = start
@@ -252,7 +252,7 @@ class Translation:
         return code
 
     def _escaped_code(self, letter: str) -> int:
-        """The code point that an escape stands for, wherever it may stand."""
+        """The code point that an escape stands for."""
         if letter in _HEX_DIGITS:
             return self._hexadecimal(letter, _HEX_DIGITS[letter])
         if letter == "N":
@@ -393,7 +393,7 @@ class Translation:
         self._at = named.end()
 
     def _read_flags(self, flags: re.Match[str]) -> bool:
-        """Read the flags of a group; False where they are those of the whole pattern, and open none."""
+        """Read the flags of a group. False if they are those of the whole pattern and open no group."""
         on, minus, off, end = flags.groups()
         for flag in on + off:
             if flag in _REFUSED_FLAGS:

@@ -1,8 +1,8 @@
 """RoutingTable: subject -> targets.
 
-Knows: subscriptions, by name and by pattern, and to whom they belong. Must not know: what a target
-is (anything hashable), how many subscriptions it may have, what is sent to it, nor that names and
-patterns came from a stranger: they are checked before.
+Knows: subscriptions, by name and by pattern, and the target of each. Must not know: what a target is
+(anything hashable), how many subscriptions it may have, or what is sent to it. Names and patterns are checked
+before they come here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 class _Target:
-    """What one target is subscribed to. Numbers grow in the order in which targets came."""
+    """The subscriptions of one target. Numbers grow in the order in which targets came."""
 
     __slots__ = ("memory", "names", "number", "patterns", "program_size")
 
@@ -36,8 +36,8 @@ class _Target:
 
 
 class Addition(NamedTuple):
-    """What a target would have if something were added. subscriptions: their number. program_size: of its
-    patterns. memory: bytes that they take."""
+    """What a target would have after an addition. subscriptions: their number. program_size: of its patterns.
+    memory: bytes that they take."""
 
     subscriptions: int
     program_size: int
@@ -48,9 +48,9 @@ class RoutingTable(Generic[T]):
     """Finds the targets of a subject. Used by one caller at a time."""
 
     def __init__(self, cache_size: int = MATCH_CACHE_SUBJECTS, patterns: PatternSets | None = None) -> None:
-        """cache_size: how many subjects are remembered with their targets, 0 for none.
+        """cache_size: for how many subjects the targets are remembered, 0 for none.
 
-        patterns: where patterns are matched; empty, and of the default bounds unless given.
+        patterns: the sets that match patterns; empty ones with the default bounds unless given.
         """
         self._targets: dict[T, _Target] = {}
         self._numbers = count()
@@ -87,7 +87,8 @@ class RoutingTable(Generic[T]):
         return tuple([found[number] for number in sorted(found)])
 
     def add_name(self, name: str, target: T) -> bool:
-        """Subscribe `target` to a name; False if it was, however spelled (the first spelling stays)."""
+        """Subscribe `target` to a name. False if it was subscribed, in any spelling (the first spelling
+        stays)."""
         folded = fold(name)
         entry = self._entry(target)
         if folded in entry.names:
@@ -99,7 +100,7 @@ class RoutingTable(Generic[T]):
         return True
 
     def add_pattern(self, pattern: Pattern, target: T) -> bool:
-        """Subscribe `target` to a pattern; False if it was, to one spelled the same."""
+        """Subscribe `target` to a pattern. False if it was subscribed to one spelled the same."""
         text = pattern.text
         entry = self._entry(target)
         if text in entry.patterns:
@@ -121,7 +122,8 @@ class RoutingTable(Generic[T]):
         return entry
 
     def remove(self, name_or_pattern: str, target: T) -> bool:
-        """End the subscription of `target` to that name, to that pattern, or to both; False if none was."""
+        """End the subscription of `target` to that name, to that pattern, or to both. False if there was
+        none."""
         entry = self._targets.get(target)
         if entry is None:
             return False
@@ -170,7 +172,7 @@ class RoutingTable(Generic[T]):
     def would_add(self, target: T, names: Iterable[str] = (), patterns: Iterable[Pattern] = ()) -> Addition:
         """What `target` would have if these were added.
 
-        What it is subscribed to already, or is given twice, counts once. Nothing is changed.
+        Those that it has already, or that are given twice, count once. Nothing is changed.
         """
         entry = self._targets.get(target) or _Target(-1)
         given: dict[str, str] = {}
@@ -189,13 +191,13 @@ class RoutingTable(Generic[T]):
         return 0 if entry is None else entry.memory
 
     def known_pattern(self, text: str) -> Pattern | None:
-        """The pattern of that spelling if anybody is subscribed to it: it need not be compiled again."""
+        """The pattern of that spelling if any target is subscribed to it: it need not be compiled again."""
         return self._sets.get(text)
 
     def subscriptions(self, target: T, most: int | None = None) -> list[str]:
         """The names, then the patterns of `target`, as spelled and in the order of subscribing.
 
-        most: how many of them, None for all.
+        most: return at most so many; None for all.
         """
         entry = self._targets.get(target)
         return [] if entry is None else list(islice(chain(entry.names.values(), entry.patterns), most))

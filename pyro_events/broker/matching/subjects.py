@@ -1,7 +1,7 @@
 """What a subject and a pattern are.
 
-Knows: which names are allowed, and how a pattern is compiled by RE2. Must not know: who subscribed, nor
-how many patterns are matched at once (that is `pattern_sets`).
+Knows: which names are allowed, and how RE2 compiles a pattern. Must not know: who subscribed, or how many
+patterns are matched at once (`pattern_sets` knows).
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ __all__ = [
     "re2_options",
 ]
 
-# Longer names are cut to this in an error's text.
+# Error texts show this many characters of a longer name.
 _SHOWN: Final = 60
-# Control characters spoil logs and terminals; a lone surrogate cannot be written as UTF-8.
+# Control characters garble logs and terminals; a lone surrogate cannot be written as UTF-8.
 _REFUSED: Final = {"Cc": "the control character", "Cs": "the lone surrogate"}
 
 
 def check_subject(name: object) -> str:
     """Return `name`, a plain str that may name a subject.
 
-    Raises TypeError for anything but text, and ValueError for a name that is empty, longer than
-    255 characters, or contains a control character or a lone surrogate.
+    Raises TypeError if it is not text, and ValueError if the name is empty, longer than 255 characters, or
+    contains a control character or a lone surrogate.
     """
     if type(name) is str and 0 < len(name) <= MAX_SUBJECT and name.isprintable():
         return name
@@ -53,7 +53,7 @@ def check_subject(name: object) -> str:
 
 
 def _check_unusual(name: object) -> str:
-    """Judge a name that is not obviously right: say what is wrong with it, or return it."""
+    """Check a name that is not obviously right: raise an error, or return it."""
     subject = _plain(name, "subject")
     if not subject:
         raise ValueError(f"subject '' is empty: a subject has 1 to {MAX_SUBJECT} characters")
@@ -69,8 +69,8 @@ def _check_unusual(name: object) -> str:
 def check_texts(texts: object, what: str = "subject or pattern") -> list[str]:
     """Return the texts of one call: `texts` is one str, or any iterable of them.
 
-    What the texts say is not judged. what: how an error calls one of them. Raises TypeError where
-    something is no text, and ValueError for more than 1,000 of them.
+    Their contents are not checked. what: the word for one of them in an error. Raises TypeError for something
+    that is not text, and ValueError for more than 1,000 of them.
     """
     if isinstance(texts, re.Pattern):
         raise TypeError(f"a {what} is text, not a compiled pattern: give its .pattern")
@@ -80,8 +80,8 @@ def check_texts(texts: object, what: str = "subject or pattern") -> list[str]:
 def check_subjects(subjects: object) -> list[str]:
     """Return the names of one call: `subjects` is one name, or any iterable of names.
 
-    Names given twice stay twice, and no name at all is allowed. Raises what `check_subject` raises,
-    and ValueError for more than 1,000 names.
+    A name given twice is returned twice, and there may be none. Raises what `check_subject` raises, and
+    ValueError for more than 1,000 names.
     """
     if type(subjects) is str:
         return [check_subject(subjects)]
@@ -125,14 +125,14 @@ def _check_length(text: str, what: str) -> None:
 
 
 def _shown(text: str) -> str:
-    """The text in quotes, as it was typed where that is safe to print; only the start of a long one."""
+    """The text in quotes, as it was typed if that is safe to print; only the start of a long one."""
     start = text[:_SHOWN]
     quoted = f"'{start}'" if start.isprintable() else repr(start)
     return quoted if len(text) <= _SHOWN else quoted + "..."
 
 
 class _Regexp(Protocol):
-    """What we use of an object that `re2.compile` returns."""
+    """The part of the object that `re2.compile` returns that is used here."""
 
     programsize: int
 
@@ -140,8 +140,8 @@ class _Regexp(Protocol):
 
 
 def re2_options(max_mem: int) -> Any:
-    """The options of every pattern: nothing is logged, groups are not remembered. Case counts, because it
-    is folded before: expressions are translated, and subjects transcribed."""
+    """The options of every pattern: log nothing, remember no groups. Case counts, because it is folded
+    before: expressions are translated, and subjects transcribed."""
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True
@@ -153,11 +153,11 @@ _OPTIONS: Final = re2_options(PATTERN_MEMORY)
 
 
 class Pattern:
-    """A regular expression that is known to be right.
+    """A regular expression that was checked.
 
-    `text` is its spelling, which is also its identity. `expression` is what RE2 is given to match
-    transcribed subjects, and `spelled` says how they are transcribed. `program_size` is what it costs to
-    compile and to match: the size of RE2's program, or what reading its text costs where that is more.
+    `text` is its spelling, which is also its identity. `expression` is given to RE2 to match transcribed
+    subjects; `spelled` says how they are transcribed. `program_size` is the cost to compile and to match it:
+    the size of RE2's program, or the cost of reading its text if that is more.
     """
 
     __slots__ = ("_regexp", "expression", "program_size", "spelled", "text")
@@ -171,7 +171,7 @@ class Pattern:
         self._regexp: _Regexp | None = None
 
     def matches(self, subject: str) -> bool:
-        """Whether the pattern matches from the start of `subject`, whatever the case of both."""
+        """Whether the pattern matches from the start of `subject`, ignoring case."""
         if self._regexp is None:
             self._regexp = cast("_Regexp", re2.compile(self.expression, _OPTIONS))
         return self._regexp.match(transcribe(subject, self.spelled)) is not None
@@ -183,8 +183,8 @@ class Pattern:
 def compile_pattern(pattern: object, ignore_case: bool = True) -> Pattern:
     """Return the Pattern of a regular expression in the syntax of Python's `re`.
 
-    Raises TypeError for anything but text, and ValueError, with the pattern and the reason, for one
-    that is wrong, that RE2 cannot match as `re` does, longer than 255 characters, or too costly.
+    Raises TypeError if it is not text, and ValueError, with the pattern and the reason, if it is wrong, if
+    RE2 cannot match it as `re` does, or if it is longer than 255 characters or too costly.
     """
     text = _plain(pattern, "pattern")
     _check_length(text, "pattern")
@@ -219,6 +219,6 @@ def _refused(text: str, reason: str) -> ValueError:
 
 
 def _advice(error: Exception) -> str:
-    """What RE2 found wrong with a pattern that `re` accepts: it repeats too much, in one way or another."""
+    """Why RE2 refuses a pattern that `re` accepts: it has too many repetitions, in one way or another."""
     detail: bytes = error.args[0]
     return f"{detail.decode()} (use smaller repetitions and character classes)"

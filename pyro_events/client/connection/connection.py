@@ -42,7 +42,7 @@ from ...wire.requests import PackedCall, call_opening, write_call
 
 # Connecting, TLS and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
 CONNECT_TIMEOUT: Final = 5.0
-# What is sent at a time where sending must end in time: less than the room that `poll` waits for.
+# How many bytes are sent at a time when sending must end in time: less than the space that `poll` waits for.
 _PIECE: Final = 4 * 1024
 # A reply to a publish takes 41 bytes; many fit, and more than the heap's own limit costs a mapping.
 RECEIVE_SIZE: Final = 64 * 1024

@@ -240,12 +240,12 @@ class Pipeline:
     def send_buffered(self, deadline: float | None) -> bool:
         """Send what is buffered on behalf of somebody else: its errors wait for our own caller.
 
-        Returns False if the window had no room for all of it by `deadline`.
+        Returns False if the window had no space for all of it by `deadline`.
         """
         return self._send(deadline)
 
     def _send(self, deadline: float | None = None) -> bool:
-        """Send what is buffered, as soon as the window has room for it; the lock is held."""
+        """Send what is buffered, as soon as the window has space for it; the lock is held."""
         window, entries = self._window, self._entries
         window.recover()
         while entries:

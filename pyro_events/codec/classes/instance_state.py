@@ -74,7 +74,7 @@ class Attributes:
     def __init__(self, cls: type) -> None:
         self._cls = cls
         self.slots = slots_of(cls)
-        # Slots of a base that a slot of the same name hides: both have a value, and a dict has room for one.
+        # Slots of a base that a slot of the same name hides: both have a value, and a dict can hold only one.
         self._hidden = [
             member
             for base in cls.__mro__

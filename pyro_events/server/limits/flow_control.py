@@ -1,7 +1,7 @@
 """Holding: the publications that are held up, and what each of them waits for.
 
 Knows: which backlogs, or the total, keep a publication from going on, and since when. Must not know:
-when a backlog has room again, deliveries, or how a publisher is told.
+when a backlog has space again, deliveries, or how a publisher is told.
 """
 
 from __future__ import annotations

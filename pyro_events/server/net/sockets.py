@@ -36,7 +36,7 @@ def has_left(transport: asyncio.BaseTransport) -> bool:
     return bool(poller.poll(0))
 
 
-def make_room(connections: int) -> None:
+def raise_file_limit(connections: int) -> None:
     """Let this process open files for so many clients and as many subscribers, as far as it may."""
     if resource is None:
         return

@@ -337,7 +337,7 @@ class Delivery(asyncio.Protocol):
 
     def _waited(self) -> None:
         self.flush(patient=False)
-        self._owner.acknowledged(self)  # what is taken now makes room too
+        self._owner.acknowledged(self)  # the events taken now free space too
 
     def _send(self, batch: Batch) -> None:
         assert self._transport is not None
@@ -375,7 +375,7 @@ class Delivery(asyncio.Protocol):
         else:
             self._send(batch)
         self._adapt(count)
-        # What is taken now makes room too: nobody is held up by a backlog that has some.
+        # The events taken now free space too, so that no publisher waits for a backlog that has some.
         self.flush()
         self._owner.acknowledged(self)
 

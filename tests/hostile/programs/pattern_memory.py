@@ -18,7 +18,7 @@ def taken() -> int:
 
 
 def hard(subscriber: int, number: int) -> str:
-    """Of which RE2 makes as many states as it has room for."""
+    """RE2 makes as many states of it as it has memory for."""
     return rf".*a.{{{10 + number % 20}}}b.*c{subscriber}x{number}"
 
 
