@@ -1,7 +1,7 @@
 """Pattern syntax: reads a regular expression of Python's `re` and writes it again for RE2.
 
 Knows: the syntax of Python's `re`, and what of it RE2 can do. Must not know: what a character is
-(`character_sets`), how RE2 is called, or what a pattern may cost.
+(`character_sets`), how escapes and classes are read, how RE2 is called, or what a pattern may cost.
 
 A pattern means exactly what it means to `re.match(pattern, subject, re.IGNORECASE)`, or it is refused; RE2
 alone would read some of it differently. This is our own parser and does not use the result of Python's,
@@ -17,34 +17,25 @@ from __future__ import annotations
 
 import functools
 import re
-import string
-import unicodedata
 from typing import Final
 
 from .character_sets import BOUNDARY, NOT_BOUNDARY, Case, CharacterSet, literal
-
-__all__ = ["PatternSyntaxError", "Translation"]
+from .pattern_classes import CATEGORIES, PatternWithClasses
+from .pattern_escapes import NO_REFERENCE, PatternSyntaxError
 
 # Characters that stand for themselves outside a class, in `re` and in RE2.
 _PLAIN: Final = re.compile(r"""[0-9A-Za-z_!"%&',/:;<=>@`~-]+""")
 _COUNTS: Final = re.compile(r"\{([0-9]*)(,?)([0-9]*)\}")
 _FLAGS: Final = re.compile(r"\(\?([a-zA-Z]*)(-?)([a-zA-Z]*)([:)])")
 _NAME: Final = re.compile(r"\(\?P<([^>]*)>")
-_POSIX_CLASS: Final = re.compile(r"\[:\^?[a-z]+:\]")
-_HEXADECIMAL: Final = re.compile(r"[0-9a-fA-F]*")
 _BLANKS: Final = frozenset(" \t\n\r\v\f")
-_OCTAL: Final = frozenset(string.octdigits)
 
 _ASSERTIONS: Final = {"A": r"\A", "Z": r"\z", "b": BOUNDARY, "B": NOT_BOUNDARY}
-_CATEGORIES: Final = frozenset("wWdDsS")
-_CONTROLS: Final = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
-_HEX_DIGITS: Final = {"x": 2, "u": 4, "U": 8}
 
 # RE2 allows no more repetitions than this.
 _MOST: Final = 1000
 _MANY: Final = f"it is repeated more than {_MOST:,} times: use smaller counts"
 _NO_LOOK: Final = "look-ahead and look-behind are not supported: test event.subject in event() instead"
-_NO_REFERENCE: Final = "back-references are not supported"
 _GROUPS: Final = {
     "=": _NO_LOOK,
     "!": _NO_LOOK,
@@ -52,32 +43,20 @@ _GROUPS: Final = {
     "<!": _NO_LOOK,
     "(": "conditions are not supported, because back-references are not",
     ">": "atomic groups are not supported: write (?:…)",
-    "P=": _NO_REFERENCE,
+    "P=": NO_REFERENCE,
     "<": "the name of a group is written (?P<name>…)",
 }
 _REFUSED_FLAGS: Final = {
     "a": "subjects are Unicode: write [a-z], [0-9] or a space in place of ASCII's \\w, \\d, \\s",
     "L": "subjects are Unicode, without a locale",
 }
-_ESCAPE_HINTS: Final = {
-    "z": r"the end of the subject is written \Z or $",
-    "p": r"`re` has no Unicode classes: list the characters, or use \w, \d, \s",
-    "P": r"`re` has no Unicode classes: list the characters, or use \W, \D, \S",
-    "Q": "write what `re.escape` returns",
-    "E": "write what `re.escape` returns",
-    "C": "a subject contains no bytes: write .",
-}
-
-
-class PatternSyntaxError(ValueError):
-    """A pattern is wrong, or uses what RE2 cannot do. The text is only the reason."""
 
 
 class _CaseCountsError(Exception):
     """The pattern has to be read again, for subjects as they are spelled."""
 
 
-class Translation:
+class Translation(PatternWithClasses):
     """One pattern, translated.
 
     expression: for RE2, to match the result of `character_sets.transcribe` for a subject, case-sensitively.
@@ -87,7 +66,7 @@ class Translation:
 
     def __init__(self, text: str, most: int, ignore_case: bool = True) -> None:
         """most: the cost at which reading stops. Raises PatternSyntaxError."""
-        self._text = text
+        super().__init__(text)
         self._most = most
         self.cost = 0
         self.spelled = not ignore_case
@@ -175,15 +154,6 @@ class Translation:
             if self._next_token() == "\n":
                 return
 
-    def _next_token(self) -> str:
-        """A character, or a backslash and what it escapes."""
-        start = self._at
-        self._at += 2 if self._text[start] == "\\" else 1
-        if self._at > len(self._text):
-            self._at = start
-            raise self._error("bad escape (end of pattern)")
-        return self._text[start : self._at]
-
     # Repetitions
 
     def _read_repetition(self, character: str) -> None:
@@ -223,7 +193,7 @@ class Translation:
         if letter in _ASSERTIONS:
             self._at += 2
             self._add_assertion(_ASSERTIONS[letter])
-        elif letter in _CATEGORIES:
+        elif letter in CATEGORIES:
             self._at += 2
             self._add(_whole_category(letter, self._case))
         elif letter in "123456789":
@@ -231,119 +201,14 @@ class Translation:
         else:
             self._add_literal(self._escaped_code(letter))
 
-    def _escaped_letter(self) -> str:
-        """What follows the backslash here."""
-        start = self._at
-        letter = self._next_token()[1]
-        self._at = start
-        return letter
-
-    def _octal_or_reference(self) -> int:
-        digits = self._text[self._at + 1 : self._at + 4]
-        if len(digits) == 3 and _OCTAL.issuperset(digits):
-            return self._octal(digits)
-        raise self._error(_NO_REFERENCE)
-
-    def _octal(self, digits: str) -> int:
-        code = int(digits, 8)
-        if code > 0o377:
-            raise self._error(f"octal escape value \\{digits} outside of range 0-0o377")
-        self._at += 1 + len(digits)
-        return code
-
-    def _escaped_code(self, letter: str) -> int:
-        """The code point that an escape stands for."""
-        if letter in _HEX_DIGITS:
-            return self._hexadecimal(letter, _HEX_DIGITS[letter])
-        if letter == "N":
-            return self._named_character()
-        if letter in _OCTAL:
-            digits = self._text[self._at + 1 : self._at + 4]
-            return self._octal(digits[: len(digits) - len(digits.lstrip(string.octdigits))])
-        if letter in string.ascii_letters and letter not in _CONTROLS or letter in string.digits:
-            hint = _ESCAPE_HINTS.get(letter)
-            raise self._error(f"bad escape \\{letter}" + (f" ({hint})" if hint else ""))
-        self._at += 2
-        return _CONTROLS.get(letter, ord(letter))
-
-    def _hexadecimal(self, letter: str, count: int) -> int:
-        start = self._at + 2
-        found = _HEXADECIMAL.match(self._text, start, start + count)
-        digits = found.group() if found else ""
-        if len(digits) < count:
-            raise self._error(f"incomplete escape \\{letter}{digits}")
-        code = int(digits, 16)
-        if code > 0x10FFFF:
-            raise self._error(f"bad escape \\{letter}{digits}")
-        self._at = start + count
-        return code
-
-    def _named_character(self) -> int:
-        start = self._at + 2
-        end = self._text.find("}", start)
-        if self._text[start : start + 1] != "{" or end < 0:
-            raise self._error("missing the name of a character: write \\N{NAME}")
-        try:
-            code = ord(unicodedata.lookup(self._text[start + 1 : end]))
-        except (KeyError, TypeError):  # no such name, or that of several characters
-            raise self._error("undefined character name") from None
-        self._at = end + 1
-        return code
-
-    # Classes
+    # Classes and groups
 
     def _read_class(self) -> None:
-        start = self._at
-        self._at += 1
-        negated = self._text.startswith("^", self._at)
-        self._at += negated
-        first = self._at
-        found = CharacterSet()
-        while self._at == first or not self._text.startswith("]", self._at):
-            low = self._read_member(found, start)
-            if self._text.startswith("-", self._at) and not self._text.startswith("-]", self._at):
-                self._at += 1
-                self._read_range(found, low, start)
-            elif low is not None:
-                found.add_range(low, low)
-        self._at += 1
+        found, negated = self._read_set()
         self._add(found.expression(self._case, negated))
         self.cost += found.cost
         if self.cost > self._most:
             raise self._error("too costly: use smaller character classes")
-
-    def _read_member(self, found: CharacterSet, start: int) -> int | None:
-        """The code point of one character; None for a category, which is added."""
-        if self._at >= len(self._text):
-            self._at = start
-            raise self._error("missing ], unterminated character set")
-        character = self._text[self._at]
-        if character != "\\":
-            if character == "[" and (posix := _POSIX_CLASS.match(self._text, self._at)):
-                raise self._error(
-                    f"Python's `re` has no classes such as {posix.group()}: list the characters"
-                )
-            self._at += 1
-            return ord(character)
-        letter = self._escaped_letter()
-        if letter in _CATEGORIES:
-            self._at += 2
-            found.add_category(letter)
-            return None
-        if letter == "b":
-            self._at += 2
-            return 8
-        return self._escaped_code(letter)
-
-    def _read_range(self, found: CharacterSet, low: int | None, start: int) -> None:
-        begin = self._at - 1
-        high = self._read_member(found, start)
-        if low is None or high is None or high < low:
-            self._at = begin
-            raise self._error("bad character range")
-        found.add_range(low, high)
-
-    # Groups
 
     def _open_group(self) -> None:
         start, text = self._at, self._text
@@ -420,9 +285,6 @@ class Translation:
             if reason is not None:
                 return self._error(reason)
         return self._error("unknown extension of a group")
-
-    def _error(self, reason: str) -> PatternSyntaxError:
-        return PatternSyntaxError(f"{reason} (at position {self._at})")
 
 
 @functools.cache

@@ -23,7 +23,8 @@ from ...constants import (
 )
 from .case_folding import fold
 from .character_sets import transcribe
-from .pattern_syntax import PatternSyntaxError, Translation
+from .pattern_escapes import PatternSyntaxError
+from .pattern_syntax import Translation
 
 __all__ = [
     "Pattern",
