@@ -14,11 +14,19 @@ LOOPBACK: Final = "127.0.0.1"
 # may be taken by anybody's connection before the server has started, or has started again.
 _FIRST, _LAST = 15000, 32000
 
+_ports = range(_FIRST, _LAST)
+
+
+def use_part(number: int, parts: int) -> None:
+    """Name only ports of one part from now on, so that processes that ask at once never get the same."""
+    global _ports
+    _ports = range(_FIRST, _LAST)[number::parts]
+
 
 def free_port() -> int:
     """A port of 127.0.0.1 on which nobody listens."""
     while True:
-        port = random.SystemRandom().randrange(_FIRST, _LAST)
+        port = random.SystemRandom().choice(_ports)
         with socket.socket() as probe:
             try:
                 probe.bind((LOOPBACK, port))

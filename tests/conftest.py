@@ -5,11 +5,13 @@ Knows: threads, descriptors and the environment of this process. Must not know: 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.util
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -48,6 +50,13 @@ def _descriptors() -> dict[str, str]:
 def pytest_xdist_auto_num_workers() -> int:
     """What `--numprocesses=auto` means: most tests wait most of the time, so that each core has two."""
     return min(2 * (os.cpu_count() or 1), 12)
+
+
+def pytest_configure() -> None:
+    """Give each process of pytest-xdist ports of its own."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:
+        ports.use_part(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
 
 def pytest_collection_finish() -> None:
@@ -148,6 +157,25 @@ def root() -> Path:
 def free_port() -> Callable[[], int]:
     """A function that names a port of 127.0.0.1 on which nobody listens."""
     return ports.free_port
+
+
+@pytest.fixture
+def taken_default_port() -> Iterator[int]:
+    """The default port, taken: by this test, or by what else runs on this machine."""
+    from pyro_events.constants import DEFAULT_PORT
+
+    def take() -> socket.socket | None:
+        try:
+            return socket.create_server(("127.0.0.1", DEFAULT_PORT))
+        except OSError:
+            return None
+
+    try:
+        taken = eventually(take)  # another test may have it, but for a moment only
+    except AssertionError:
+        taken = None
+    with taken or contextlib.nullcontext():
+        yield DEFAULT_PORT
 
 
 @pytest.fixture

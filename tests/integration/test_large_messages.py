@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -28,11 +28,8 @@ def started(port: int = 0, max_message: int = 0, **options: Any) -> EventService
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
-    with closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        found = int(sock.getsockname()[1])
-    yield found
+def port(free_port: Callable[[], int]) -> int:
+    return free_port()
 
 
 def refused(publisher: Publisher, message: object, limit: int) -> None:

@@ -361,18 +361,13 @@ def test_a_taken_port_is_named(spawn: Spawner) -> None:
 
 
 def test_a_taken_default_port_does_not_matter_with_a_name_server(
-    name_server, spawn: Spawner, free_port: Callable[[], int]
+    name_server, spawn: Spawner, taken_default_port: int
 ) -> None:
-    try:
-        taken = socket.create_server((LOOPBACK, 9095))
-    except OSError:  # somebody else has it, which is just as good
-        taken = socket.socket()
-    with taken:
-        options = ["-n", LOOPBACK, "--ns-host", LOOPBACK, "--ns-port", str(name_server.port)]
-        spawn("-m", "pyro_events.es", *options, ready="(?i)started")
-        uri = name_server.lookup()
-        assert uri is not None and not uri.endswith(":9095")
-        assert answers(uri)
+    options = ["-n", LOOPBACK, "--ns-host", LOOPBACK, "--ns-port", str(name_server.port)]
+    spawn("-m", "pyro_events.es", *options, ready="(?i)started")
+    uri = name_server.lookup()
+    assert uri is not None and not uri.endswith(f":{taken_default_port}")
+    assert answers(uri)
 
 
 def test_a_taken_port_of_the_embedded_name_server_is_named(spawn: Spawner) -> None:

@@ -15,7 +15,6 @@ from processes import Spawner
 from waiting import eventually
 
 from pyro_events import AccessDeniedError, EventServiceError, EventServiceStarter, Publisher
-from pyro_events.constants import DEFAULT_PORT
 
 
 def publishes(uri: str, ident: str | None = None) -> bool:
@@ -53,19 +52,14 @@ def test_they_come_before_those_of_the_constructor(free_port: Callable[[], int])
     starter.shutdown()
 
 
-def test_norange_takes_no_other_port(free_port: Callable[[], int]) -> None:
+def test_norange_takes_no_other_port(taken_default_port: int, free_port: Callable[[], int]) -> None:
     Pyro5.config.NS_HOST, Pyro5.config.NS_PORT = "127.0.0.1", free_port()
-    try:
-        taken = socket.create_server(("127.0.0.1", DEFAULT_PORT))
-    except OSError:
-        taken = socket.socket()  # somebody else has it already, which is as good
-    with taken:
-        starter = EventServiceStarter("127.0.0.1", embed_ns=True)
-        starter.initialize()
-        assert not starter.uri.endswith(f":{DEFAULT_PORT}")
-        starter.shutdown()
-        with pytest.raises(OSError, match=f"port {DEFAULT_PORT}"):
-            EventServiceStarter("127.0.0.1", embed_ns=True).initialize(norange=1)
+    starter = EventServiceStarter("127.0.0.1", embed_ns=True)
+    starter.initialize()
+    assert not starter.uri.endswith(f":{taken_default_port}")
+    starter.shutdown()
+    with pytest.raises(OSError, match=f"port {taken_default_port}"):
+        EventServiceStarter("127.0.0.1", embed_ns=True).initialize(norange=1)
 
 
 def test_identification_is_ident() -> None:

@@ -17,7 +17,6 @@ from Pyro5.api import URI, Proxy
 from waiting import eventually
 
 from pyro_events import EventService, EventServiceError, EventServiceStarter, Publisher, locate_ns
-from pyro_events.constants import DEFAULT_PORT
 from pyro_events.errors import ServiceNotFoundError
 from pyro_events.options import ServiceOptions
 from pyro_events.server.net.listening import outward_address
@@ -107,19 +106,13 @@ def test_an_error_in_the_block_ends_it() -> None:
         Publisher(es_uri=uri)
 
 
-def test_the_default_port_gives_way_with_a_name_server(free_port: Callable[[], int]) -> None:
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            other.bind(("127.0.0.1", DEFAULT_PORT))
-        except OSError:
-            pytest.skip("somebody else uses the default port just now")
-        other.listen()
-        ns_port = free_port()
-        with EventServiceStarter(
-            host="127.0.0.1", embed_ns=True, ns_host="127.0.0.1", ns_port=ns_port
-        ) as starter:
-            assert URI(starter.uri).port != DEFAULT_PORT
+def test_the_default_port_gives_way_with_a_name_server(
+    taken_default_port: int, free_port: Callable[[], int]
+) -> None:
+    with EventServiceStarter(
+        host="127.0.0.1", embed_ns=True, ns_host="127.0.0.1", ns_port=free_port()
+    ) as starter:
+        assert URI(starter.uri).port != taken_default_port
 
 
 def test_two_services_in_one_process() -> None:
