@@ -1,7 +1,7 @@
 """Bytes that no decent client sends, against the service and against a subscriber's daemon.
 
 The numbers are those of the findings that each test is about, measured on a stock Pyro5 daemon. What
-tests/integration/test_contract_hostile.py and tests/client/test_subscriber_daemon.py have about the
+tests/integration/test_contract_hostile.py and tests/client/daemon/test_daemon.py have about the
 service and the daemon alone is not repeated.
 """
 
