@@ -38,7 +38,7 @@ def test_allowed_names_are_returned_unchanged(name: str) -> None:
     ("name", "said"),
     [
         ("", "subject '' is empty"),
-        ("x" * 256, "subject '" + "x" * 60 + "'... has 256 characters"),
+        ("x" * 256, "subject '" + "x" * 60 + "'... is 256 characters long"),
         ("a\nb", r"subject 'a\nb' contains the control character '\n' at position 1"),
         ("ab\x00", r"the control character '\x00' at position 2"),
         ("\x85", r"the control character '\x85'"),
