@@ -9,7 +9,7 @@ import itertools
 import reprlib
 from typing import Any, Final
 
-# A line or two of a terminal.
+# A line or two in a terminal.
 MAX_CHARACTERS: Final = 200
 _MOST_MEMBERS: Final = 20
 
@@ -25,7 +25,7 @@ class _Brief(reprlib.Repr):
         self.maxstring = self.maxlong = self.maxother = MAX_CHARACTERS
 
     def repr_dict(self, value: dict[Any, Any], level: int) -> str:
-        """As reprlib's, which would sort the keys."""
+        """As reprlib's, but not sorted by key."""
         if value and level <= 0:
             return "{...}"
         first = itertools.islice(value.items(), _MOST_MEMBERS)
@@ -33,7 +33,7 @@ class _Brief(reprlib.Repr):
         return "{" + ", ".join(pieces + ["..."] * (len(value) > _MOST_MEMBERS)) + "}"
 
     def repr_bytes(self, value: bytes, level: int) -> str:
-        """Cut before it is written, which takes four times the memory."""
+        """Cut it before it is written as text, which takes four times the memory."""
         return repr(value) if len(value) <= MAX_CHARACTERS else f"{value[:MAX_CHARACTERS]!r}..."
 
 
@@ -42,7 +42,8 @@ _shortener: Final = _Brief()
 
 
 def brief(value: Any) -> str:
-    """What `str(value)` is, cut to about MAX_CHARACTERS with the number of characters or members left out.
+    """The result of `str(value)`, cut to about MAX_CHARACTERS, with the number of characters or members left
+    out.
 
     Raises what `str(value)` raises.
     """

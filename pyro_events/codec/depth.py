@@ -1,7 +1,7 @@
-"""How deep an encoded message may nest, found out without decoding it.
+"""How deep an encoded message nests, found out without decoding it.
 
-This leans on the fixed stack of msgpack's compiled unpacker, which every CPython wheel has. The slow
-pure-Python one has no such stack: with it, only Python's recursion limit bounds the depth.
+This relies on the fixed stack of msgpack's compiled unpacker, which every CPython wheel has. The slow
+pure-Python unpacker has no such stack; with it, only Python's recursion limit bounds the depth.
 
 Knows: msgpack's container bytes and the stack of its unpacker. Must not know: what the containers hold.
 """
@@ -17,8 +17,8 @@ from ..constants import KIB, MAX_DEPTH, MIB
 
 TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels, or contains itself"
 
-# Unpackers that nobody uses at the moment; fresh memory for each payload would cost more than copying
-# it there. But no buffer larger than this is kept.
+# Unpackers that are not in use. Allocating memory for each payload would cost more than copying the payload.
+# No buffer larger than this is kept.
 _idle: list[Any] = []
 KEEP_BUFFER: Final = 2 * MIB
 
@@ -26,20 +26,20 @@ _CONTAINER_BYTES: Final = bytes((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
 
 
 def check_depth(payload: bytes | memoryview) -> None:
-    """Raises StackError when `payload` nests too deep, ValueError when it does not end where it should.
+    """Raise StackError if `payload` nests too deep, ValueError if it does not end where it should.
 
-    Only then is it safe to read: every list is allocated in the length that it claims.
+    Only then is it safe to read, because every list is allocated with the length that it claims.
     """
-    # In a small payload the bytes that may begin a container are counted; most have few.
-    # Views are of large ones.
+    # In a small payload, count the bytes that may begin a container; most payloads have few. Views are of
+    # large payloads.
     if (
         isinstance(payload, bytes)
         and len(payload) <= 4 * KIB
         and len(payload) - len(payload.translate(None, _CONTAINER_BYTES)) <= MAX_DEPTH
     ):
         return
-    # msgpack's unpacker has a stack of fixed size. We fill it until the levels that we allow are
-    # left, and skip the payload, which builds no objects: 50 µs for 1 MiB.
+    # msgpack's unpacker has a stack of fixed size. Fill it until only the allowed levels are left, and skip
+    # the payload, which builds no objects: 50 µs for 1 MiB.
     try:
         unpacker = _idle.pop()
     except IndexError:
@@ -50,13 +50,13 @@ def check_depth(payload: bytes | memoryview) -> None:
     unpacker.skip()
     if unpacker.tell() != end:
         raise ValueError("there are bytes after the end of the message")
-    # One that has raised is not used again: what was fed may still be in it.
+    # An unpacker that has raised is not used again: its input may still be in it.
     if len(payload) <= KEEP_BUFFER:
         _idle.append(unpacker)
 
 
 def _filling() -> bytes:
-    """So many opened lists that MAX_DEPTH more fit on the stack of msgpack's unpacker."""
+    """As many opened lists as leave MAX_DEPTH levels on the stack of msgpack's unpacker."""
     fits, too_many = MAX_DEPTH, 1 << 20
     while too_many - fits > 1:
         depth = (fits + too_many) // 2

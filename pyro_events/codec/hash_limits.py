@@ -1,4 +1,4 @@
-"""How many members of a set or keys of a dict may have one hash, found out before they are inserted.
+"""How many members of a set or keys of a dict have the same hash, found out before they are inserted.
 
 Knows: hashes. Must not know: what the members are, bytes.
 """
@@ -11,16 +11,17 @@ from typing import Any, Final
 
 from ..errors import PayloadError, UnsupportedTypeError
 
-# More members than this with one and the same hash are an attack: hashes of tuples and large ints
-# can be computed in advance, and 100,000 equal ones in a set take minutes to insert.
+# More members than this with the same hash are an attack: hashes of tuples and large ints can be computed in
+# advance, and 100,000 equal ones in a set take minutes to insert.
 MAX_EQUAL_HASHES: Final = 64
-# Of the values that msgpack itself knows no more have one hash: 35 floats, powers of 2 whose exponents
-# differ by 61, and eight ints. (Times are left out: as of tuples, their hashes are equal by intention only.)
+# Of the values that msgpack itself knows, no more have one hash: 35 floats (powers of 2 whose exponents
+# differ by 61) and eight ints. (Times are left out: like those of tuples, their hashes are equal only by
+# intention.)
 MAX_EQUAL_NATIVE: Final = 48
 
 
 def _most_equal(members: Collection[Any]) -> int:
-    """How many of these have the same hash, where that is more than is accepted; else 0."""
+    """The largest number of values with the same hash, if that is more than is accepted; else 0."""
     if len(members) - len(set(map(hash, members))) < MAX_EQUAL_HASHES:
         return 0
     _, most = Counter(map(hash, members)).most_common(1)[0]
@@ -30,7 +31,7 @@ def _most_equal(members: Collection[Any]) -> int:
 def check_hashes(members: Collection[Any]) -> None:
     """Refuse members of a set or keys of a dict that would take quadratic time to insert.
 
-    Raises PayloadError; TypeError when a member is not hashable.
+    Raises PayloadError; TypeError if a member is not hashable.
     """
     most = _most_equal(members)
     if most:
@@ -38,7 +39,7 @@ def check_hashes(members: Collection[Any]) -> None:
 
 
 def refuse_hashes(members: Collection[Any]) -> None:
-    """The same where they are written. Raises UnsupportedTypeError."""
+    """The same, when they are written. Raises UnsupportedTypeError."""
     most = _most_equal(members)
     if most:
         raise UnsupportedTypeError(

@@ -13,18 +13,18 @@ from ..constants import KIB
 from ..wire.large_payload import LargeDocument, SplitPayload
 from .values import ARRAY
 
-# What stands before an array's bytes, the names of its fields among it, is looked for up to here.
+# An array's bytes follow a head that contains the names of its fields; it is read up to this length.
 _HEAD: Final = 4 * KIB
 _ARRAY_OF_FOUR: Final[bytes] = b"\x94" + Packer().pack(ARRAY)
 
 
 def array_payload(parts: list[Any], packed: bytes) -> SplitPayload:
-    """The payload of an array's parts. packed: the same with no bytes in the last of them."""
+    """The payload of an array's parts. packed: the same, with empty bytes as the last part."""
     return SplitPayload(packed[:-2], parts[-1])
 
 
 def body_of(payload: bytes | memoryview) -> tuple[bytes, memoryview] | None:
-    """An array's dtype and shape as msgpack has them, empty for bytes, and the bytes that end the payload.
+    """An array's dtype and shape as msgpack (empty for bytes), and the bytes that end the payload.
 
     None for any other payload.
     """

@@ -40,8 +40,8 @@ __all__ = ["decode", "encode", "encode_plain", "encode_shared"]
 
 # ---- writing ------------------------------------------------------------------------------------
 
-# Packers that nobody uses at the moment. Making one costs three times as much as packing a quote; one
-# must not be used by two threads, nor again while a converter that it called publishes something.
+# Packers that are not in use. Making one costs three times as much as packing a quote. One must not be used
+# by two threads, nor again while a converter that it has called publishes something.
 _idle: list[Any] = []
 
 
@@ -70,7 +70,7 @@ def _write(value: Any) -> Any:
 
 
 def encode(message: object) -> bytes:
-    """`message` as bytes. Raises UnsupportedTypeError that names the type and where it stood."""
+    """`message` as bytes. Raises UnsupportedTypeError, which names the type and its place in the message."""
     try:
         packer = _idle.pop()
     except IndexError as error:
@@ -95,7 +95,8 @@ def encode(message: object) -> bytes:
 
 
 def encode_shared(message: object) -> bytes | SplitPayload:
-    """As `encode`; but a block shares the memory of the message, and must be sent before that changes."""
+    """As `encode`, but a large block shares the memory of the message, and must be sent before that
+    changes."""
     whole = _WHOLE.get(type(message))
     block = whole(message) if whole is not None else None
     return encode(message) if block is None else block
@@ -117,8 +118,8 @@ def _array_block(message: Any) -> SplitPayload | None:
     return array_payload(parts, packed)
 
 
-# How a marker begins, how many of them a dict has at least that the reader might refuse because of its
-# keys, and the bytes that such a dict takes at least.
+# How a marker begins; how many of them a dict must have for the reader to refuse it because of its keys; and
+# the least number of bytes that such a dict takes.
 _MARK: Final = b"\xc7\x00"
 _FEWEST: Final = MAX_EQUAL_HASHES - MAX_EQUAL_NATIVE
 _COLLIDING: Final = 3 * MAX_EQUAL_HASHES
@@ -126,13 +127,13 @@ _COLLIDING: Final = 3 * MAX_EQUAL_HASHES
 _MAP_16: Final = 0xDE
 _MAP_32: Final = 0xDF
 
-# The types of messages that may be one block; numpy's is added with the first array, because numpy
-# is not ours to import.
+# The types of messages that may be one large block. numpy's type is added with the first array, because this
+# module must not import numpy.
 _WHOLE: Final[dict[type, Any]] = {bytes: _bytes_block}
 
 
 def _encode_surrogates(message: object) -> bytes:
-    """As encode, for the rare text with half a surrogate pair; packing so always would cost 20 %."""
+    """As `encode`, for the rare text with half a surrogate pair. To pack so always would cost 20 %."""
     try:
         payload: bytes = _new_packer("surrogatepass").pack(message)
         check_depth(payload)
@@ -145,10 +146,10 @@ def _encode_surrogates(message: object) -> bytes:
 def encode_plain(value: object, *, serpent: bool = True) -> bytes:
     """The argument of a stock Pyro5 program's call, decoded to plain data, as bytes.
 
-    A dict with a "__class__" that is a str travels as a class-tagged dict: `decode` makes an instance
-    of it by the registrations of the subscriber's program, and where nothing knows the class, it stays
-    the dict that it is. serpent: whether serpent decoded it; what serpent makes of bytes and of nan then
-    becomes that again. Raises UnsupportedTypeError as `encode`.
+    A dict with a "__class__" that is a str travels as a class-tagged dict: `decode` makes an instance of it
+    if the subscriber's program has registered the class; otherwise it stays a dict. serpent: whether serpent
+    decoded it; then what serpent makes of bytes and nan is turned back. Raises UnsupportedTypeError as
+    `encode`.
     """
     try:
         untangled = untangle(value, serpent)
@@ -158,7 +159,7 @@ def encode_plain(value: object, *, serpent: bool = True) -> bytes:
 
 
 def _check_keys(message: object, payload: bytes) -> None:
-    """Raises ValueError when a dict in the message has too many keys with one hash: nobody would read it."""
+    """Raise ValueError if a dict in the message has too many keys with one hash: no reader accepts it."""
     if _has_long_dict(payload) and find(message, _write) is not None:
         raise ValueError("equal hashes")
 
@@ -166,7 +167,7 @@ def _check_keys(message: object, payload: bytes) -> None:
 def _has_long_dict(payload: bytes) -> bool:
     """Whether a dict has so many keys that too many of them may have one hash.
 
-    Packing does not call us for a dict, and looking at every one before would take as long as packing it.
+    msgpack calls no function of ours for a dict, and checking every dict first would take as long as packing.
     """
     if payload.count(_MARK) < _FEWEST:
         return False
@@ -244,9 +245,9 @@ _READERS: Final = {
 
 
 def decode(payload: bytes | memoryview, list_hook: Any = read_list) -> Any:
-    """The message that `payload` holds. Raises PayloadError, nothing else.
+    """The message that `payload` contains. Raises PayloadError, nothing else.
 
-    list_hook: what a list, or a tagged array, becomes.
+    list_hook: what a list, or a tagged array, is turned into.
     """
     try:
         if len(payload) > MAX_DEPTH:
@@ -254,14 +255,14 @@ def decode(payload: bytes | memoryview, list_hook: Any = read_list) -> Any:
                 return _decode_block(*found)
             check_depth(payload)
         try:
-            # Keys of dicts must be str or bytes here, whose hashes nobody can foresee.
+            # Here, keys of dicts must be str or bytes, whose hashes cannot be predicted.
             return unpackb(payload, list_hook=list_hook, ext_hook=_read_mark)
         except PayloadError:
             raise
         except ValueError as error:
             if is_signal_handlers(error):
                 raise
-            # Other keys, half a surrogate pair, or bytes that make no sense this way either.
+            # Other keys, half a surrogate pair, or bytes that are not valid this way either.
             return unpackb(
                 payload,
                 list_hook=list_hook,

@@ -1,10 +1,10 @@
 """numpy arrays and scalars as a tagged array: [marker, dtype, shape, raw bytes].
 
-numpy is optional: a program that has not imported it publishes no array, so we look only at modules
-that are there, and a program that reads one gets numpy imported then.
+numpy is optional. A program that has not imported it cannot publish an array, so when writing only imported
+modules are checked. When a program reads an array, numpy is imported.
 
-Raw bytes are those of the items alone: what lies between the fields of a structure, or fills up a long
-double, is whatever was in the program's memory, and is sent as zeros.
+Raw bytes are only those of the items. The bytes between the fields of a structure, and those that fill up a
+long double, are leftovers of the program's memory and are sent as zeros.
 
 Knows: numpy's array, scalar and dtype. Must not know: msgpack's packer, other types.
 """
@@ -22,20 +22,20 @@ from ..errors import PayloadError, UnsupportedTypeError
 from ..foreign_exceptions import is_signal_handlers
 from .values import ARRAY, SCALAR
 
-# What a dtype of a plain item looks like: '<f4', '|S10', '>M8[ns]'. Objects ('O') are not among them,
-# and nothing else reaches numpy's own parser.
+# The dtype of a plain item: '<f4', '|S10', '>M8[ns]'. Objects ('O') are excluded, and nothing else reaches
+# numpy's own parser.
 _ITEM: Final = re.compile(r"[<>|=][biufcmMSUV?]\d{1,9}(\[\w{1,20}\])?")
 _ADVICE: Final = "send arrays of plain numbers, times, text or structures of these"
-# Stand in front of a dtype: items are np.record; the array is a np.recarray.
+# Put in front of a dtype: items are np.record; the array is a np.recarray.
 _RECORD: Final = "record"
 _RECARRAY: Final = "recarray"
-# A long double of x86 has ten bytes, and fills them up to 12 or 16.
+# A long double of x86 has ten bytes, filled up to 12 or 16.
 _EXTENDED_BITS: Final = 63
 _EXTENDED_BYTES: Final = 10
 
 
 def carries(cls: type) -> bool:
-    """Whether values of exactly that class are numpy's, and travel."""
+    """Whether values of exactly that class are numpy's and can be carried."""
     np = sys.modules.get("numpy")
     return np is not None and _is_numpys(np, cls)
 
@@ -49,7 +49,7 @@ def _is_numpys(np: Any, cls: type) -> bool:
 
 
 def numpy_parts(value: Any) -> list[Any] | None:
-    """`value` as a tagged array, or None when it is no numpy array or scalar.
+    """`value` as a tagged array, or None if it is not a numpy array or scalar.
 
     Raises UnsupportedTypeError for a dtype that cannot be carried.
     """
@@ -58,7 +58,7 @@ def numpy_parts(value: Any) -> list[Any] | None:
     if np is None or not _is_numpys(np, kind):
         return None
     if kind is np.str_ or kind is np.bytes_:
-        # As an item of an array, and by item(), it would lose the zeros at its end.
+        # As an item of an array, and with item(), it would lose the zeros at its end.
         return [SCALAR, value[:]]
     dtype = value.dtype
     description = _describe(np, dtype)
@@ -76,7 +76,7 @@ def numpy_parts(value: Any) -> list[Any] | None:
 
 
 def _without_padding(np: Any, flat: Any, dtype: Any) -> Any:
-    """The items' bytes, with zeros where a dtype has none of its own."""
+    """The items' bytes, with zeros in the places of a dtype that belong to no field."""
     used = np.zeros(dtype.itemsize, bool)
     _mark_used(np, used, dtype, 0)
     if used.all():
@@ -106,7 +106,8 @@ def _mark_used(np: Any, used: Any, dtype: Any, start: int) -> None:
 
 
 def _describe(np: Any, dtype: Any) -> Any:
-    """A str, or for a structure a list of fields as numpy's file format has it; for records one in front."""
+    """A str, or for a structure a list of fields as in numpy's file format; for records with one marker in
+    front."""
     if dtype.isbuiltin == 1 and dtype.kind in "biufc?":
         return dtype.str
     try:
@@ -126,7 +127,7 @@ def _describe(np: Any, dtype: Any) -> Any:
 
 
 def _are_same(one: Any, other: Any) -> bool:
-    """Whether dtypes are equal, and so are the classes of their items, all the way down."""
+    """Whether two dtypes are equal, and the classes of their items too, at every level."""
     if one != other or one.type is not other.type:
         return False
     if one.subdtype is not None:
@@ -143,7 +144,7 @@ def _dtype(np: Any, description: Any) -> Any:
 
 
 def _check(description: Any) -> None:
-    """Raises PayloadError when `description` is not made of the names of plain items."""
+    """Raise PayloadError if `description` contains anything but the names of plain items."""
     if isinstance(description, str):
         if not _ITEM.fullmatch(description):
             raise PayloadError(f"not a dtype that can be carried: {description[:40]!r}")
@@ -157,9 +158,9 @@ def _check(description: Any) -> None:
 
 
 def read_array(items: list[Any]) -> Any:
-    """The array of [marker, dtype, shape, raw bytes]. It can be written to.
+    """The array of [marker, dtype, shape, raw bytes]. It is writable.
 
-    Raises PayloadError, or whatever numpy says about a senseless dtype or shape.
+    Raises PayloadError, or what numpy raises for an invalid dtype or shape.
     """
     np = _numpy()
     _, description, shape, data = items
@@ -168,7 +169,7 @@ def read_array(items: list[Any]) -> Any:
         type(length) is int and length >= 0 for length in shape
     ):
         raise PayloadError("not the parts of an array")
-    # Counted in Python's ints, before numpy is asked for memory.
+    # Computed with Python's ints, before numpy allocates memory.
     if dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize != len(data):
         raise PayloadError(f"{len(data)} bytes do not fill an array of shape {tuple(shape)[:10]} of {dtype}")
     array = np.frombuffer(data, dtype).reshape(shape).copy() if data else np.empty(shape, dtype)

@@ -1,4 +1,4 @@
-"""Reading a message without all of its classes, for tools that show or record what others publish.
+"""Reads a message without needing all of its classes, for tools that show or record the events of others.
 
 Knows: what stands for a value that cannot be made here. Must not know: how any value is written.
 """
@@ -18,7 +18,8 @@ from .values import ARRAY, CLASS_TAGGED, OBJECT, SCALAR
 
 
 def decode_plain(payload: bytes | memoryview) -> Any:
-    """As `decode`, with an Unknown in place of what cannot be made in this program. Raises PayloadError."""
+    """As `decode`, with an Unknown in place of a value that cannot be made in this program. Raises
+    PayloadError."""
     return decode(payload, _read_plain_list)
 
 

@@ -1,7 +1,7 @@
-"""What in a message cannot be carried, and where it stood.
+"""Finds what in a message cannot be carried, and where it is.
 
 Knows: how to walk through a message, and how many levels a value takes. Must not know: how a value is
-written; a function that it is given tells, by raising.
+written: a function that it is given raises for what cannot be written.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from .hash_limits import refuse_hashes
 from .stock_values import ClassTagged
 from .values import COUNTER, DEFAULT_DICT, OBJECT, ORDERED_DICT
 
-# What makes of a value that msgpack does not know something that it knows.
+# Turns a value that msgpack does not know into something that it knows.
 Write = Callable[[Any], Any]
 
 _NATIVE: Final = (type(None), bool, float, str, bytes, bytearray, memoryview, ExtType, Timestamp)
 
 
 def refusal(message: object, error: Exception, write: Write) -> UnsupportedTypeError:
-    """The error that says what in `message` could not be carried, and where it stood.
+    """The error that says what in `message` cannot be carried, and where it is.
 
-    Raises one that a signal's handler raised meanwhile: it says nothing about the message.
+    Raises an error that a signal handler raises meanwhile: that says nothing about the message.
     """
     if is_signal_handlers(error):
         raise error
     found = find(message, write)
-    if found is None:  # somebody changed it meanwhile, or converters nest too deep
+    if found is None:  # another thread changed it meanwhile, or converters nest too deep
         return UnsupportedTypeError(f"cannot carry this message: {error or TOO_DEEP}")
     kind, reason, steps = found
     where = "message"
@@ -45,14 +45,16 @@ def refusal(message: object, error: Exception, write: Write) -> UnsupportedTypeE
 
 
 def cause_of(error: Exception) -> Exception | None:
-    """What a refusal is raised from: an exception of a converter of the program's own, whose traceback helps;
-    not msgpack's and ours, which the refusal says in words, after two thousand lines for what is nested."""
+    """The cause of a refusal: the exception of a converter of the program's own, whose traceback helps.
+    Exceptions of msgpack and of this package are left out: the refusal says the same in words, and for nested
+    values they are two thousand lines."""
     known = isinstance(error, (UnsupportedTypeError, RecursionError, ValueError, OverflowError, TypeError))
     return None if known else error
 
 
 def find(value: Any, write: Write, depth: int = 1) -> tuple[type, str, list[str]] | None:
-    """The first value in `value` that cannot be carried: its type, why, and the way back from it."""
+    """The first value in `value` that cannot be carried: its type, the reason, and the path to it, in
+    reverse."""
     kind = type(value)
     try:
         levels, members = _members(value, write)
@@ -72,7 +74,7 @@ def find(value: Any, write: Write, depth: int = 1) -> tuple[type, str, list[str]
 
 
 def _members(value: Any, write: Write) -> tuple[int, Iterator[tuple[str, Any]]]:
-    """How many levels `value` takes, and what stands in it. Raises what packing it alone raises."""
+    """How many levels `value` takes, and its members. Raises what packing it alone raises."""
     kind = type(value)
     if kind in (list, tuple, deque):
         return 1, ((f"[{index}]", member) for index, member in enumerate(value))
@@ -95,12 +97,12 @@ def _members(value: Any, write: Write) -> tuple[int, Iterator[tuple[str, Any]]]:
     if parts[0] in (ORDERED_DICT, DEFAULT_DICT, COUNTER):
         refuse_hashes(value)
         return 2, _entries(parts[1])
-    # Of the parts of all other types only a time zone can be refused.
+    # Of the parts of all other types, only a time zone can be refused.
     return 1, ((".tzinfo", part) for part in parts[1:])
 
 
 def _state_members(state: Any) -> tuple[int, Iterator[tuple[str, Any]]]:
-    if type(state) is not dict:  # what a class's own __getstate__ returned
+    if type(state) is not dict:  # the result of a class's own __getstate__
         return 1, iter([(".__getstate__()", state)])
     if all(type(name) is str for name in state):
         return 2, ((f".{name}", member) for name, member in state.items())

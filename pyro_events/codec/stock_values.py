@@ -1,5 +1,5 @@
-"""Plain data: what a stock Pyro5 program sent, as its serializer leaves it, and what stands for an unknown
-class.
+"""Plain data: a message of a stock Pyro5 program as its serializer leaves it, and stand-ins for unknown
+classes.
 
 Knows: what serpent makes of bytes and nan, and how a class is named in a dict. Must not know: how anything is
 written, or which classes there are.
@@ -17,7 +17,7 @@ from .depth import TOO_DEEP
 
 
 class ClassTagged:
-    """A dict of a stock Pyro5 program that says by "__class__" what it was."""
+    """A dict of a stock Pyro5 program whose "__class__" says what it was."""
 
     __slots__ = ("state",)
 
@@ -67,7 +67,7 @@ class Unknown:
 
 
 def _hash(value: Any) -> int:
-    """A hash that equal values share, of containers without one too."""
+    """A hash that equal values share, also for containers without a hash."""
     try:
         return hash(value)
     except TypeError:
@@ -81,9 +81,9 @@ def _hash(value: Any) -> int:
 
 
 def untangle(value: Any, serpent: bool, depth: int = 1) -> Any:
-    """`value` as the program that sent it had it, its classes tagged.
+    """`value` as it was in the program that sent it, with its classes tagged.
 
-    serpent: whether serpent decoded it. Raises UnsupportedTypeError when it nests too deep.
+    serpent: whether serpent decoded it. Raises UnsupportedTypeError if it nests too deep.
     """
     kind = type(value)
     if kind not in (dict, list, tuple, set):

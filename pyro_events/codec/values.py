@@ -34,13 +34,13 @@ from msgpack import ExtType
 from ..errors import PayloadError, UnsupportedTypeError
 from .hash_limits import MAX_EQUAL_HASHES, check_hashes, refuse_hashes
 
-# Reading a Fraction reduces it, which takes the square of its length: with this bound 8 MiB of
-# fractions take under a second.
+# Reading a Fraction reduces it, which takes time in proportion to the square of its length. With this bound,
+# 8 MiB of fractions take less than a second.
 MAX_FRACTION_BITS: Final = 8192
 
 
 def _mark(code: int) -> ExtType:
-    # ExtType's own constructor refuses negative codes, which is why we use them.
+    # ExtType's own constructor refuses negative codes; that is why they are used here.
     return tuple.__new__(ExtType, (code, b""))
 
 
@@ -79,8 +79,8 @@ MARKS: Final[dict[int, ExtType]] = {
     )
 }
 
-# The concrete flavours are numbered beside the pure ones. A path object of another platform cannot
-# exist here, so it arrives as its pure flavour.
+# The concrete flavours are numbered beside the pure ones. A path object of another platform cannot exist
+# here, so it arrives in its pure flavour.
 _PATHS: Final[tuple[type[pathlib.PurePath], ...]] = (
     pathlib.PurePosixPath,
     pathlib.PureWindowsPath,
@@ -119,7 +119,7 @@ def _write_timezone(value: dt.timezone) -> list[Any]:
 def _write_zoneinfo(value: ZoneInfo) -> list[Any]:
     try:
         value.__reduce__()
-    except pickle.PicklingError:  # the key it may have, too, is not where others would find this zone
+    except pickle.PicklingError:  # the key that it may have is not found there either
         raise UnsupportedTypeError("this ZoneInfo was read from a file and has no key") from None
     return [ZONEINFO, value.key]
 
@@ -178,7 +178,7 @@ WRITERS: Final[dict[type, Callable[[Any], list[Any]]]] = {
 
 
 def _parts(items: list[Any], *kinds: type) -> list[Any]:
-    """What stands behind the marker, when it has exactly these types."""
+    """The parts after the marker, if they have exactly these types."""
     parts = items[1:]
     if tuple(map(type, parts)) != kinds:
         found = ", ".join(type(part).__name__ for part in parts[:10])
@@ -256,8 +256,8 @@ def _read_path(items: list[Any]) -> pathlib.PurePath:
     return path
 
 
-# By the marker's code; tuples have a shorter way in codec.py. A reader gets the whole array, marker
-# included, and may change it.
+# By the marker's code; tuples have a faster way in message.py. A reader gets the whole array, including the
+# marker, and may change it.
 READERS: Final[dict[int, Callable[[list[Any]], Any]]] = {
     SET.code: _read_set,
     FROZENSET.code: lambda items: frozenset(_read_set(items)),

@@ -1,1 +1,2 @@
-"""The log: written in the background, so that it can neither raise, block nor decide."""
+"""The log, written in the background, so that logging can neither raise nor block nor affect anything
+else."""

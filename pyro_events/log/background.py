@@ -1,15 +1,15 @@
-"""The log of pyro_events: lines are handed to one thread, which alone calls the program's handlers.
+"""The log of pyro_events: one thread calls the program's logging handlers, and gets its lines from a queue.
 
-Knows: the standard library's logging, and one queue for the whole program. Must not know: who logs.
+Knows: the standard library's logging, and one queue for the whole program. Must not know: which modules log.
 
-A program's logging handler may raise, block for ever, or publish; a service whose loop, or a subscriber
-whose threads, called it would do so too. So whoever logs only puts a line into a bounded queue, which
-neither raises nor waits. A full queue drops lines, and a line says how many. What strangers may have
-written (names, subjects, the texts of errors) is escaped and cut (log_line.py). With `about=`, lines of
-one kind about the same thing are logged at most once a second (log_limits.py).
+A program's logging handler may raise, block for ever, or publish. If the service's loop or a subscriber's
+threads called it, they would do so too. So logging only puts a line into a bounded queue, which neither
+raises nor waits. A full queue drops lines, and a later line says how many. Text that strangers may have
+written (names, subjects, the texts of errors) is escaped and cut (line.py). With `about=`, lines of one kind
+about the same thing are logged at most once a second (limits.py).
 
-The thread ends when there is nothing to log, or after `flush`, and begins again with the next line. In a
-forked child everything begins anew: what is in the parent's queue is the parent's to log.
+The thread ends when there is nothing to log, or after `flush`, and a new one starts with the next line. A
+forked child starts with an empty queue: the parent logs what is in its own queue.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from typing import Final
 from .limits import LineLimiter
 from .line import Line
 
-# Lines that may wait. A program that logs more than its handlers take has lost sight of them anyway.
+# Lines that may wait. A program that logs more than its handlers can take is not read by anybody anyway.
 MOST_WAITING: Final = 1000
 INTERVAL: Final = 1.0
-# Kinds of lines about different things that are told apart at a time.
+# How many kinds of lines, about different things, are told apart at a time.
 MOST_KINDS: Final = 1000
 IDLE: Final = 0.1
 # Seconds that the end of the program waits for the handlers.
@@ -53,10 +53,11 @@ class BackgroundLog:
         self._reset()
 
     def _reset(self) -> None:
-        # Of C: a signal handler or a finalizer may put a line while the same thread does.
+        # Implemented in C: a signal handler or a finalizer may put a line while the same thread does.
         self._queue: queue.SimpleQueue[Line | threading.Event] = queue.SimpleQueue()
         self._limiter: LineLimiter[Line] = LineLimiter(self._interval, MOST_KINDS)
-        # Reentrant for the same reason. Nothing is done under it that calls anybody or waits.
+        # Reentrant for the same reason. While it is held, nothing is called that belongs to others, and
+        # nothing waits.
         self._limiting = threading.RLock()
         self._starting = threading.Lock()
         self._running = False
@@ -65,7 +66,7 @@ class BackgroundLog:
         self._complained = False
 
     def put(self, line: Line, about: Hashable = None) -> None:
-        """Log a line later; never raises or waits. about: what it is limited to once a second for."""
+        """Log a line later; never raises or waits. about: at most one line a second is logged about it."""
         if about is not None:
             with self._limiting:
                 if not self._limiter.allows((line.text, about), line, time.monotonic()):
@@ -78,7 +79,8 @@ class BackgroundLog:
         self._start()
 
     def _start(self) -> None:
-        """See to it that the thread runs. Never waits: who holds the lock is about to do the same."""
+        """Make sure that the thread runs. Never waits: a thread that holds the lock is about to do the
+        same."""
         if self._running or not self._starting.acquire(blocking=False):
             return
         try:
@@ -87,7 +89,7 @@ class BackgroundLog:
                 self._running = True
                 try:
                     thread.start()
-                except RuntimeError:  # no more threads, or the program ends: `flush` logs what is left
+                except RuntimeError:  # no more threads, or the program ends; `flush` logs the rest
                     self._running = False
         finally:
             self._starting.release()
@@ -138,7 +140,7 @@ class BackgroundLog:
             self._log(item)
 
     def _log_due(self) -> None:
-        """Log what was kept back until now, and how many lines were dropped."""
+        """Log the lines that were held back until now, and the number of dropped lines."""
         with self._limiting:
             lines = self._limiter.due(time.monotonic())
         for line, count in lines:
@@ -152,7 +154,7 @@ class BackgroundLog:
             self._log(Line(logger, logging.WARNING, text, (missing,), None, sys._getframe()))
 
     def _log(self, line: Line) -> None:
-        """Call the handlers. What they raise is shown once, and is nobody else's concern."""
+        """Call the handlers. An exception of theirs is shown once and affects nothing else."""
         try:
             line.logger.handle(line.record())
         except BaseException as error:  # SystemExit too: it must not end this thread
@@ -163,11 +165,12 @@ class BackgroundLog:
                     traceback.print_exception(type(error), error, error.__traceback__)
 
     def flush(self, timeout: float = FAREWELL, rest: bool = False) -> bool:
-        """Wait until everything that was put before has been logged; False if it takes longer.
+        """Wait until every line that was put before has been logged; False if that takes longer than
+        `timeout`.
 
         Args:
             timeout: seconds to wait.
-            rest: also log what is kept back, without waiting for its time.
+            rest: also log lines that are held back, without waiting for their time.
         """
         if threading.get_ident() == self._thread_id:
             return False  # a handler must not wait for itself
@@ -181,7 +184,7 @@ class BackgroundLog:
         self._queue.put(logged)
         self._start()
         while not self._running and not self._queue.empty():
-            # No thread can be had, because the interpreter ends: then this one does it.
+            # No thread can be started, because the interpreter ends; then this thread does it.
             with contextlib.suppress(queue.Empty):
                 self._take(self._queue.get_nowait())
         return logged.wait(timeout)
@@ -227,37 +230,37 @@ class BackgroundLogger:
         """
         try:
             enabled = self._logger.isEnabledFor(level)
-        except Exception:  # a logger class of the program's own: the thread will meet what is wrong
+        except Exception:  # a logger class of the program's own; the thread will get the same error
             enabled = True
         if enabled:
             line = Line(self._logger, level, text, arguments, error, sys._getframe(depth))
             self._target.put(line, about)
 
     def debug(self, text: str, *arguments: object, about: Hashable = None) -> None:
-        """Log a line for those who look for a fault in pyro_events itself."""
+        """Log something that helps to find a fault in pyro_events itself."""
         self.log(logging.DEBUG, text, *arguments, about=about, depth=2)
 
     def info(self, text: str, *arguments: object, about: Hashable = None) -> None:
-        """Log what is as it should be."""
+        """Log something normal."""
         self.log(logging.INFO, text, *arguments, about=about, depth=2)
 
     def warning(
         self, text: str, *arguments: object, about: Hashable = None, error: BaseException | None = None
     ) -> None:
-        """Log what somebody should look at."""
+        """Log something that needs attention."""
         self.log(logging.WARNING, text, *arguments, about=about, error=error, depth=2)
 
     def error(
         self, text: str, *arguments: object, about: Hashable = None, error: BaseException | None = None
     ) -> None:
-        """Log what has failed."""
+        """Log a failure."""
         self.log(logging.ERROR, text, *arguments, about=about, error=error, depth=2)
 
     def exception(self, text: str, *arguments: object, about: Hashable = None) -> None:
-        """Log what has failed, with the traceback of the exception that is being handled."""
+        """Log a failure, with the traceback of the exception that is being handled."""
         self.log(logging.ERROR, text, *arguments, about=about, error=sys.exc_info()[1], depth=2)
 
 
 def get_logger(name: str) -> BackgroundLogger:
-    """The logger of a module; its lines reach the program's handlers as those of `logging` do."""
+    """The logger of a module. Its lines reach the program's handlers as those of `logging` do."""
     return BackgroundLogger(name)

@@ -1,6 +1,6 @@
-"""Failures: which of them have been logged, so that each is logged once.
+"""Failures: remembers which of them have been logged, so that each is logged once.
 
-Knows: who failed and why, as text. Must not know: what a failure is, or how it is logged.
+Knows: the peer and the reason of a failure, as text. Must not know: what a failure is, or how it is logged.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-# Failures that are told apart; the one that was seen longest ago is forgotten first.
+# How many failures are told apart; the one that was seen longest ago is forgotten first.
 MOST: Final = 4_096
 
 
@@ -21,7 +21,7 @@ class Failures:
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def is_new(self, peer: str, reason: str) -> bool:
-        """Whether this peer has not failed for that reason before; it is known from now on."""
+        """Whether this peer has not failed for that reason before; from now on it has."""
         key = peer, reason
         if key in self._known:
             self._known.move_to_end(key)

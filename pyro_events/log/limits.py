@@ -1,11 +1,11 @@
-"""Limits of the log: at most one line per interval of each kind about each thing.
+"""Limits of the log: at most one line of each kind about each thing per interval.
 
-Knows: which lines were logged lately, and which are kept back meanwhile. Must not know: threads, the
-clock (times are arguments), or what a line is.
+Knows: which lines were logged lately, and which were held back since. Must not know: threads, the clock
+(times are arguments), or what a line is.
 
-A line of a kind that was not seen lately is logged at once. Those that follow within the interval are
-counted, and the last of them is kept: when the interval is over it is logged with their number, and
-the next interval begins. So the first line comes without delay, and the last one is never lost.
+A line of a kind that was not logged lately is logged at once. The lines that follow within the interval are
+counted, and the last of them is kept. When the interval is over it is logged with their number, and the next
+interval begins. So the first line is not delayed, and the last one is never lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ Line = TypeVar("Line")
 
 
 class _Recent(Generic[Line]):
-    """What was logged lately of one kind: until when it lasts, and what was kept back since."""
+    """The lines of one kind that were logged lately: until when the interval lasts, and what was held back
+    since."""
 
     __slots__ = ("count", "last", "until")
 
@@ -28,11 +29,11 @@ class _Recent(Generic[Line]):
 
 
 class LineLimiter(Generic[Line]):
-    """Decides which lines are logged at once and which are kept back.
+    """Decides which lines are logged at once and which are held back.
 
     Args:
         interval: seconds between two lines of one kind.
-        most: kinds that are told apart at a time; what comes beyond shares one.
+        most: how many kinds are told apart at a time; all further kinds share one.
     """
 
     def __init__(self, interval: float, most: int) -> None:
@@ -42,7 +43,7 @@ class LineLimiter(Generic[Line]):
         self._recent: dict[Hashable, _Recent[Line]] = {}
 
     def allows(self, kind: Hashable, line: Line, now: float) -> bool:
-        """Whether a line is to be logged at once; otherwise it is kept back and counted."""
+        """Whether to log a line at once; otherwise it is held back and counted."""
         recent = self._recent.get(kind)
         if recent is None and len(self._recent) >= self._most:
             kind = None
@@ -67,13 +68,13 @@ class LineLimiter(Generic[Line]):
         return lines
 
     def next_due(self) -> float | None:
-        """When `due` is to be asked next; None while nothing was logged lately."""
+        """When to call `due` next; None while nothing was logged lately."""
         # A copy: a finalizer that runs meanwhile in this thread may log too.
         first = next(iter(list(self._recent.values())), None)
         return None if first is None else first.until
 
     def rest(self) -> list[tuple[Line, int]]:
-        """All lines that are kept back, at the end of the program; then nothing is remembered."""
+        """All lines that are held back, at the end of the program; then nothing is remembered."""
         lines = [(recent.last, recent.count) for recent in self._recent.values() if recent.last is not None]
         self._recent.clear()
         return lines

@@ -1,6 +1,6 @@
-"""Lines of the log: what was logged where and when, and the record that the handlers get.
+"""Lines of the log: a line with its time and place, and the record that the handlers get from it.
 
-Knows: the standard library's records, and how to show what strangers may have written. Must not know:
+Knows: the standard library's records, and how to show text that strangers may have written. Must not know:
 queues, or when a line is logged.
 """
 
@@ -13,13 +13,13 @@ import traceback
 from types import FrameType
 from typing import Final
 
-# Characters that one argument of a line may have, and the text of an exception.
+# The most characters of one argument of a line, and of the text of an exception.
 LONGEST: Final = 500
 LONGEST_ERROR: Final = 2000
 
 
 class Line:
-    """One line, as it was when it was logged."""
+    """One line, as it was at the moment of logging."""
 
     __slots__ = ("arguments", "error", "level", "logger", "place", "stands_for", "text", "thread", "time")
 
@@ -63,12 +63,12 @@ class Line:
 
 
 def _shown(argument: object) -> object:
-    """An argument as it is safe to show: numbers as they are, all else as text, escaped and cut."""
+    """An argument as it is safe to show: a number as it is, anything else as text, escaped and cut."""
     if type(argument) in (int, float):
         return argument
     try:
         text = str(argument)
-    except Exception as error:  # an exception of the program's own class, say
+    except Exception as error:  # for example an exception of the program's own class
         text = f"<{type(argument).__name__}, whose text cannot be made: {type(error).__name__}>"
     return escaped(text, LONGEST)
 
@@ -86,7 +86,8 @@ def escaped(text: str, longest: int) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    """The traceback of an exception; its text, which may be anybody's, stays on one line."""
+    """The traceback of an exception. The exception's text, which anybody may have written, stays on one
+    line."""
     lines = []
     for part in traceback.format_exception(type(error), error, error.__traceback__):
         if part.startswith(("  File ", "Traceback ", "\n")):

@@ -1,7 +1,7 @@
-"""How an instance of a registered class becomes its state and comes back.
+"""How an instance of a registered class is turned into its state and back.
 
-Knows: which kinds of classes there are, Enums and named tuples. Must not know: names on the wire, who is
-registered, bytes.
+Knows: which kinds of classes there are, Enums and named tuples. Must not know: names on the wire, which
+classes are registered, bytes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def state_functions(
     to_dict: Callable[[Any], State] | None,
     from_dict: Callable[[State], Any] | None,
 ) -> StateFunctions:
-    """Those given, and for what is missing those that suit the kind of class.
+    """The functions given, and for those that are missing, the ones for this kind of class.
 
-    Raises TypeError when `cls` is of no kind that we can take apart and put together.
+    Raises TypeError if instances of `cls` cannot be taken apart and rebuilt.
     """
     for name, converter in (("to_dict", to_dict), ("from_dict", from_dict)):
         if converter is not None and not callable(converter):

@@ -1,11 +1,11 @@
 """Exceptions as dicts, and back without calling the constructor of a program's class.
 
-Knows: which exceptions every program knows, and what exceptions keep beside their attributes. Must not
-know: names on the wire, who is registered, bytes.
+Knows: which exceptions every program knows, and what exceptions keep in addition to their attributes. Must
+not know: names on the wire, which classes are registered, bytes.
 
-The dict has the keys that Pyro5 gives it, "args" and "attributes", and with "fields" what a class written
-in C keeps elsewhere, where that does not follow from `args`. Traceback, context, cause and the object of an
-AttributeError stay behind, as they do with pickle; notes travel.
+The dict has the keys that Pyro5 gives it, "args" and "attributes". "fields" has what a class written in C
+keeps elsewhere, unless that follows from `args`. Traceback, context, cause and the object of an
+AttributeError are left out, as in pickle; notes are included.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .instance_state import (
 
 NOTES: Final = "__notes__"
 REMOTE: Final = f"{RemoteError.__module__}.{RemoteError.__qualname__}"
-# What is not carried as a field, or follows from `args`.
+# Not carried as a field, or derived from `args`.
 _NO_FIELDS: Final[dict[str, frozenset[str]]] = {
     "BaseException": frozenset({"args"}),
     "AttributeError": frozenset({"obj"}),
@@ -52,7 +52,7 @@ _UNSET: Final = object()
 
 
 def dotted(cls: type) -> str:
-    """What a class is called when nobody says otherwise."""
+    """The default name of a class."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
@@ -85,7 +85,7 @@ _SQLITE_ERRORS: Final = frozenset(
 
 
 def exception_type(name: str) -> type[BaseException] | None:
-    """The exception that every program knows by that name, or None."""
+    """The exception with that name that every program knows, or None."""
     module, _, short = name.rpartition(".")
     if module == "sqlite3" and short in _SQLITE_ERRORS:
         # Pyro5 carries these. Python may have been built without the module.
@@ -124,7 +124,7 @@ def describe_exception(error: BaseException) -> State:
 def rebuild_exception(cls: type[BaseException], state: Mapping[str, Any]) -> BaseException:
     """An exception from its state, or from what Pyro5 sends.
 
-    Raises PayloadError, or what Python's own exceptions raise for senseless args.
+    Raises PayloadError, or what Python's own exceptions raise for invalid args.
     """
     error = _rebuilt_without_attributes(cls, state)
     attributes = state.get("attributes", {})
@@ -147,7 +147,7 @@ def _rebuilt_without_attributes(cls: type[BaseException], state: Mapping[str, An
 
 
 def _blank(cls: Any, args: tuple[Any, ...]) -> BaseException:
-    """An exception with nothing but its args, and what a class written in C makes of them."""
+    """An exception with only its args, and what a class written in C derives from them."""
     base = cls
     while not is_built_in(base):
         base = base.__base__
@@ -168,7 +168,7 @@ def _blank(cls: Any, args: tuple[Any, ...]) -> BaseException:
 
 @lru_cache(maxsize=256)
 def _fields(cls: Any) -> dict[str, Any]:
-    """What instances keep beside `__dict__`: slots, and what classes written in C have."""
+    """What instances keep in addition to `__dict__`: slots, and the fields of classes written in C."""
     kinds = (types.MemberDescriptorType, types.GetSetDescriptorType)
     return {
         name: member
@@ -207,7 +207,8 @@ def _set_fields(error: BaseException, values: Mapping[str, Any]) -> None:
 
 
 def _check_unicode(error: BaseException) -> None:
-    """Python itself trusts these: with other values, showing such an error can end the interpreter."""
+    """Python itself does not check these: with other values, showing such an error can end the
+    interpreter."""
     if not isinstance(error, UnicodeError):
         return
     kind: Any = next((_UNICODE[cls] for cls in type(error).__mro__ if cls in _UNICODE), None)
@@ -268,7 +269,8 @@ def describe_remote(error: BaseException) -> State:
 
 
 def remote_error(name: str, state: object) -> RemoteError | None:
-    """What stands for an exception whose class is not known here; None if the state is no exception's."""
+    """The stand-in for an exception whose class is not known here; None if the state is not that of an
+    exception."""
     if type(state) is not dict or state.get("__exception__") is not True:
         return None
     args = state.get("args")

@@ -1,4 +1,4 @@
-"""Families of classes: registering all that a module defines, or several at once.
+"""Families of classes: registers all classes of a module, or several at once.
 
 Knows: which classes belong to a module. Must not know: how instances are taken apart, bytes.
 """
@@ -62,7 +62,7 @@ def _classes_of(module: types.ModuleType) -> list[type]:
     """The classes that a module, or a package's modules, define, each once and in their order."""
     found: dict[type, None] = {}
     for thing in list(vars(module).values()):
-        # What a package's module defines is often imported into the package.
+        # A package often imports the classes that its modules define.
         if isinstance(thing, type) and f"{thing.__module__}.".startswith(f"{module.__name__}."):
             for cls in _with_nested(thing):
                 found[cls] = None

@@ -1,10 +1,10 @@
 """The attributes of an instance as a dict, and an instance from such a dict.
 
 Knows: `__dict__`, slots, the fields of dataclasses, `__getstate__` and `__setstate__`. Must not know: other
-kinds of classes, names on the wire, who is registered, bytes.
+kinds of classes, names on the wire, which classes are registered, bytes.
 
-No constructor runs and nothing is computed: an instance arrives with the attributes that it had. A class that
-defines `__getstate__` or `__setstate__` itself decides what that is, as it does for pickle.
+No constructor runs and nothing is computed: an instance arrives with the attributes that it had. If a class
+defines `__getstate__` or `__setstate__` itself, these are used, as in pickle.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ...errors import PayloadError, UnsupportedTypeError
 State = dict[str, Any]
 
 _HEAP_TYPE: Final = 1 << 9  # CPython's flag of classes that are not built into the interpreter
-# typing stores the alias that a generic class was called by, Box[int], as an attribute of the instance. It
-# says nothing that the instance itself does not, and it cannot be carried.
+# typing stores the alias by which a generic class was called, Box[int], as an attribute of the instance. The
+# instance says the same without it, and it cannot be carried.
 _ALIAS: Final = "__orig_class__"
 # attrs stores a hash here, which another process computes differently; None makes attrs compute it again.
 _CACHED_HASH: Final = "_attrs_cached_hash"
@@ -37,7 +37,7 @@ class StateFunctions(NamedTuple):
 
 
 def is_dunder(name: object) -> bool:
-    """Whether `name` is no str, or one that Python gives a meaning."""
+    """Whether `name` is not a str, or is a name with a meaning in Python."""
     return not isinstance(name, str) or (name.startswith("__") and name.endswith("__"))
 
 
@@ -50,7 +50,8 @@ def own_method(cls: type, name: str) -> Callable[..., Any] | None:
     """The method of that name that a program defined; None for the one that Python gives to every class."""
     for base in cls.__mro__:
         if name in vars(base):
-            # Dataclasses with slots get both methods from the dataclasses module; they do what we do.
+            # Dataclasses with slots get both methods from the dataclasses module; these do the same as the
+            # functions here.
             generated = getattr(vars(base)[name], "__module__", None) == "dataclasses"
             method: Callable[..., Any] | None = getattr(cls, name)
             return None if is_built_in(base) or generated else method
@@ -74,7 +75,8 @@ class Attributes:
     def __init__(self, cls: type) -> None:
         self._cls = cls
         self.slots = slots_of(cls)
-        # Slots of a base that a slot of the same name hides: both have a value, and a dict can hold only one.
+        # Slots of a base that are hidden by a slot of the same name: both have a value, and a dict can hold
+        # only one.
         self._hidden = [
             member
             for base in cls.__mro__
@@ -100,7 +102,7 @@ class Attributes:
             try:
                 state[name] = slot.__get__(value, self._cls)
             except AttributeError:
-                continue  # a slot that was never set stays so on the other side
+                continue  # a slot that was not set is not set on the other side either
         for slot in self._hidden:
             if _is_set(slot, value):
                 raise UnsupportedTypeError(f"it has two slots named {slot.__name__!r}")
@@ -121,7 +123,7 @@ class Attributes:
             state[_CACHED_HASH] = None
 
     def put(self, instance: Any, state: Mapping[str, Any]) -> None:
-        """Set the attributes, whatever the class says about setting them. Raises PayloadError."""
+        """Set the attributes, even if the class forbids setting them. Raises PayloadError."""
         if type(state) is not dict:
             raise PayloadError(f"not the state of {self._cls.__qualname__}")
         attributes = getattr(instance, "__dict__", None)
@@ -143,9 +145,9 @@ def _is_set(slot: Any, value: Any) -> bool:
 
 
 def instance_functions(cls: type) -> StateFunctions:
-    """The functions for a dataclass or a class without a kind of its own.
+    """The functions for a dataclass, or for a class of no special kind.
 
-    Raises TypeError when its instances keep something in a base class that is written in C.
+    Raises TypeError if its instances keep something in a base class that is written in C.
     """
     check_contents(cls)
     attributes = Attributes(cls)
@@ -164,14 +166,14 @@ def instance_functions(cls: type) -> StateFunctions:
 
 
 def _dataclass_functions(cls: Any, attributes: Attributes) -> StateFunctions:
-    """As for any class, but fields that another version of the class did not have get their default."""
+    """As for any class, but fields that another version of the class does not have get their defaults."""
     missing = dataclasses.MISSING
     factories, defaults, required = {}, {}, set()
     for field in dataclasses.fields(cls):
         if field.default_factory is not missing:
             factories[field.name] = field.default_factory
         elif field.default is not missing:
-            if field.name in attributes.slots:  # elsewhere the class has the default as an attribute
+            if field.name in attributes.slots:  # if not in slots, the class has the default as an attribute
                 defaults[field.name] = field.default
         elif field.init:
             required.add(field.name)
@@ -203,7 +205,7 @@ def _own_functions(
     getstate: Callable[..., Any] | None,
     setstate: Callable[..., Any] | None,
 ) -> StateFunctions:
-    """The functions for a class that defines one or both of pickle's methods; the other is Python's."""
+    """The functions for a class that defines one or both of pickle's methods. The other one is Python's."""
 
     def to_state(value: Any) -> Any:
         state = default_state(value, attributes) if getstate is None else getstate(value)
@@ -225,7 +227,8 @@ def _own_functions(
 
 
 def default_state(value: Any, attributes: Attributes) -> Any:
-    """What Python's own `__getstate__` returns: a dict, with slots a tuple of two, or None for nothing."""
+    """The result of Python's own `__getstate__`: a dict, a tuple of two if there are slots, or None for
+    nothing."""
     state = attributes.taken(value)
     if not attributes.slots:
         return state or None
@@ -234,7 +237,7 @@ def default_state(value: Any, attributes: Attributes) -> Any:
 
 
 def set_default_state(instance: Any, attributes: Attributes, state: Any) -> None:
-    """What Python does with such a state where there is no `__setstate__`. Raises PayloadError."""
+    """Do what Python does with such a state if there is no `__setstate__`. Raises PayloadError."""
     parts = _parts(state)
     if parts is None:
         raise PayloadError(f"not the state of {type(instance).__qualname__}")
@@ -251,16 +254,16 @@ def _parts(state: Any) -> list[State] | None:
 
 
 def check_contents(cls: type) -> None:
-    """Raises TypeError for a class whose instances hold more than their attributes."""
+    """Raise TypeError for a class whose instances contain more than their attributes."""
     for base in cls.__mro__:
-        # A base written in C that makes its instances itself: what it keeps is not in attributes.
+        # A base written in C that makes its instances itself keeps more than attributes.
         foreign = isinstance(vars(base).get("__new__"), types.BuiltinFunctionType) or is_built_in(base)
         if base is not object and foreign:
             raise need_functions(cls, f"it keeps its contents in {base!r}")
     if cls is object:
         raise need_functions(cls, "it has no attributes")
-    # A few classes of extensions show only then that they cannot be made. An abstract class has no instances
-    # of its own, and __del__ might not bear an instance that was not initialised.
+    # A few classes of extensions show only now that they cannot be made. An abstract class has no instances
+    # of its own. A `__del__` might fail for an instance that was not initialised.
     if not inspect.isabstract(cls) and not hasattr(cls, "__del__"):
         try:
             object.__new__(cls)

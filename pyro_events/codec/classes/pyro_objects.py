@@ -1,9 +1,9 @@
 """Pyro5's own objects in a message: `URI` and `Proxy`.
 
-Knows: what of them travels, and what must not. Must not know: other classes, bytes.
+Knows: which parts of them travel and which must not. Must not know: other classes, bytes.
 
-A proxy stands for its object: it arrives as a plain `Proxy`, whatever its own class, without the handshake,
-which may hold a secret, and without a wish for a serializer.
+A proxy stands for its object. It arrives as a plain `Proxy`, whatever its own class, without the handshake,
+which may contain a secret, and without a choice of serializer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PROXY_NAME: Final = "Pyro5.client.Proxy"
 def describe_pyro_object(value: Any) -> tuple[str, dict[str, Any]] | None:
     """Name and state of a URI or a proxy, None for anything else.
 
-    Raises UnsupportedTypeError for one that nobody could read.
+    Raises UnsupportedTypeError if no reader could accept it.
     """
     if type(value) is URI:
         name, state = _URI_NAME, {"state": value.__getstate__()}
@@ -64,7 +64,7 @@ def _restore_proxy(state: Mapping[str, Any]) -> Proxy:
     if len(uri) > MAX_RESTORED_URI or "\n" in uri:
         raise PayloadError("not the URI of a Proxy")
     proxy = Proxy.__new__(Proxy)
-    # Whoever sent it chooses neither what we say in the handshake nor the serializer.
+    # The sender must not choose what this program says in the handshake, or the serializer.
     proxy.__setstate__((uri, *names, "hello", None))
     return proxy
 

@@ -49,7 +49,7 @@ _LEAVE_OUT: Final = (
     "it, leave it out of that object's state, by __getstate__ and __setstate__ of its class or by to_dict "
     "and from_dict of pyro_events.register_class"
 )
-# Modules of Python that define classes of such things, in C or in Python.
+# Modules of Python that define classes of this kind, in C or in Python.
 _PROCESS_MODULES: Final = frozenset(
     (
         "_asyncio",
@@ -68,17 +68,17 @@ _PROCESS_MODULES: Final = frozenset(
 
 
 class UnknownClassError(LookupError):
-    """Nothing in this program knows the class of that name."""
+    """This program does not know a class of that name."""
 
 
 class _Registration(NamedTuple):
     name: str
     cls: type
     functions: StateFunctions
-    alone: bool = True  # by `register_class`, not as one of a family
+    alone: bool = True  # registered by `register_class`, not in a family
 
 
-# Replaced as a whole, never changed: whoever reads them needs no lock.
+# Replaced as a whole, never changed, so reading needs no lock.
 _by_class: dict[type, _Registration] = {}
 _by_name: dict[str, _Registration] = {}
 _changing = threading.Lock()
@@ -147,7 +147,7 @@ def register_class(
 
 
 def add_classes(new: Iterable[tuple[type, str]]) -> None:
-    """Register classes that need no converters under the names given, all of them or, if it raises, none.
+    """Register classes that need no converters, under the names given: all of them or, if it raises, none.
 
     Raises as `register_class`.
     """
@@ -157,7 +157,7 @@ def add_classes(new: Iterable[tuple[type, str]]) -> None:
 
 
 def is_registered_alone(cls: type) -> bool:
-    """Whether `register_class` was called for that class: its name and converters then hold."""
+    """Whether `register_class` was called for that class; then its name and converters hold."""
     registration = _by_class.get(cls)
     return registration is not None and registration.alone
 
@@ -220,7 +220,7 @@ def describe(value: Any) -> tuple[str | None, Any]:
 
 
 def _advice(kind: type) -> str:
-    """What to do about a value of a class that is not registered."""
+    """What to do about a value whose class is not registered."""
     if is_built_in(kind) or issubclass(kind, type) or _is_bound_to_process(kind):
         return _LEAVE_OUT
     try:
@@ -231,7 +231,7 @@ def _advice(kind: type) -> str:
 
 
 def _is_bound_to_process(kind: type) -> bool:
-    """Whether it is of a module of Python whose objects stand for locks, threads, files or connections."""
+    """Whether it belongs to a module of Python whose objects are locks, threads, files or connections."""
     return kind.__module__.partition(".")[0] in _PROCESS_MODULES and not issubclass(kind, (enum.Enum, tuple))
 
 
@@ -277,7 +277,7 @@ def _builder(name: str, tagged: bool) -> Callable[[Any], Any] | None:
 
 def _pyro_registries() -> tuple[dict[type, Callable[..., Any]], dict[str, Callable[..., Any]]]:
     # Pyro5 has no public way to ask what was registered: class_to_dict and dict_to_class also accept
-    # what was not. These two attributes have been there since Pyro4; a test notices when they go.
+    # unregistered classes. These two attributes have existed since Pyro4; a test fails if they are removed.
     return (
         getattr(SerializerBase, "_SerializerBase__custom_class_to_dict_registry"),  # noqa: B009
         getattr(SerializerBase, "_SerializerBase__custom_dict_to_class_registry"),  # noqa: B009
@@ -287,7 +287,8 @@ def _pyro_registries() -> tuple[dict[type, Callable[..., Any]], dict[str, Callab
 def _pyro_converter(value: object) -> Callable[[Any], Any] | None:
     registered = _pyro_registries()[0]
     for cls in list(registered):
-        # Pyro5 takes the first that fits, for subclasses too. Its own entries let a Daemon travel.
+        # Pyro5 takes the first entry that fits, for subclasses too. Its own entries would let a Daemon
+        # travel.
         if isinstance(value, cls) and not cls.__module__.startswith("Pyro5."):
             return registered[cls]
     return None
