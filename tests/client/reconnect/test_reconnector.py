@@ -21,7 +21,7 @@ from pyro_events.client.reconnect.times import ReconnectTimes
 from pyro_events.client.reconnect.transitions import ENDED
 from pyro_events.errors import ServiceUnreachableError
 
-QUICK = ReconnectTimes(first_delay=0.002, most_delay=0.016, arrival=0.03, most_arrival=0.8, hint_every=0.02)
+QUICK = ReconnectTimes(first_delay=0.002, most_delay=0.016, arrival=60.0, most_arrival=60.0, hint_every=0.02)
 KNOWN = Answered(SubscriptionStatus.KNOWN)
 
 
