@@ -290,18 +290,6 @@ def test_a_service_that_does_not_connect_is_logged(
     assert f"this subscriber at {target_of(one).own_address()}: it was refused" in caplog.text
 
 
-def test_waiting_until_it_is_connected(make: Make) -> None:
-    one = make()
-    assert one.wait_until_connected(0)
-    one.disconnected("one")
-    assert not one.wait_until_connected(0.01)
-    threading.Timer(0.02, one.connected_by, ("two",)).start()
-    assert one.wait_until_connected(10)
-    one.disconnected("two")
-    threading.Timer(0.02, one.closed).start()
-    assert not one.wait_until_connected(None)
-
-
 def test_the_end_while_an_attempt_is_under_way(make: Make) -> None:
     one = make()
     go_on, begun = threading.Event(), threading.Event()
