@@ -1,0 +1,71 @@
+"""The sums over all subscribers, those that are gone among them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+from pyro_events.broker.accounting import Loss, TotalBytes, queued_event
+from pyro_events.broker.backlog import Backlog
+from pyro_events.broker.matching.routing import RoutingTable
+from pyro_events.broker.statistics import GoneSubscribers, described
+from pyro_events.options import BacklogOptions
+
+T = TypeVar("T")
+
+
+def backlog_of(events: int, delivered: int = 0) -> Backlog:
+    backlog = Backlog("PYRO:s@h:1", BacklogOptions(), TotalBytes())
+    for _ in range(events):
+        backlog.push(queued_event("a", 1.0, b""))
+    if delivered:
+        backlog.acknowledge(backlog.take(delivered, 10_000))
+    return backlog
+
+
+def result_of(pieces: Generator[None, None, T]) -> tuple[int, T]:
+    """How often there was a pause, and what came in the end."""
+    pauses = 0
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as done:
+            return pauses, done.value
+        pauses += 1
+
+
+def test_what_subscribers_had_stays_in_the_sums_when_they_are_gone() -> None:
+    gone = GoneSubscribers()
+    for delivered in (1, 2):
+        backlog = backlog_of(5, delivered)
+        backlog.lose_everything(Loss.GONE)
+        gone.add(backlog)
+    there = backlog_of(4, 3).statistics((), 1.0)
+    found = gone.and_those([there], published=9, backlog_bytes=10, subscription_bytes=11)
+    assert (found.accepted, found.delivered, found.lost, found.waiting) == (14, 6, {"gone": 7}, 1)
+    assert (found.published, found.backlog_bytes, found.subscription_bytes) == (9, 10, 11)
+    assert found.subscribers == (there,)
+
+
+def test_a_copy_stays_as_it_is() -> None:
+    gone = GoneSubscribers()
+    copy = gone.copy()
+    backlog = backlog_of(2)
+    backlog.lose_everything(Loss.STOPPED)
+    gone.add(backlog)
+    assert (copy.accepted, dict(copy.lost)) == (0, {})
+    assert (gone.accepted, dict(gone.lost)) == (2, {"stopped": 2})
+
+
+def test_many_subscribers_are_described_with_pauses_and_few_of_their_subjects() -> None:
+    routing: RoutingTable[Backlog] = RoutingTable()
+    backlogs = [backlog_of(1) for _ in range(250)]
+    for backlog in backlogs:
+        for name in "abcdefghij":
+            routing.add_name(name, backlog)
+    pauses, found = result_of(described(backlogs, routing, 2.0))
+    assert (pauses, len(found)) == (2, 250)
+    assert {each.subscriptions for each in found} == {10}
+    assert {len(each.subjects) for each in found} == {10}
+    pauses, found = result_of(described(backlogs[:3], routing, 2.0))
+    assert pauses == 0 and [each.oldest for each in found] == [1.0] * 3
