@@ -168,13 +168,13 @@ def complete(number: int, name: str = "x") -> int:
         ("", "", None),
         ("number: any.", "", "it does not say what number is"),
         ("number: any.", "number:", "it does not say what number is"),
-        ("number: any.", "number: any.\n        other: any.", "it has no parameter other"),
+        ("number: any.", "number: any.\n    other: any.", "it has no parameter other"),
         ("by default", "usually", "it does not say what name is by default"),
         ("Returns:", "Return:", "it does not say what it returns"),
         ("Raises:", "", "it does not say what it raises"),
         ("Args:", "", "it does not say what number is"),
         ("ValueError: never.", "", "it does not say what it raises"),
-        ("    Raises:", "    Returns:\n        It.\n\n    Raises:", "two sections Returns"),
+        ("Raises:", "Returns:\n    It.\n\nRaises:", "two sections Returns"),
         ("Raises:", "Raises: it", "Raises: it"),
     ],
 )
@@ -182,8 +182,9 @@ def test_the_check_finds_what_is_missing(old: str, new: str, fault: str | None) 
     def function(number: int, name: str = "x") -> int:
         return number
 
-    assert complete.__doc__ is not None and old in complete.__doc__
-    function.__doc__ = complete.__doc__.replace(old, new)
+    said = inspect.getdoc(complete)
+    assert said is not None and old in said
+    function.__doc__ = said.replace(old, new)
     faults = function_faults(function)
     assert fault in faults if fault else faults == []
 

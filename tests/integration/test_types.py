@@ -26,7 +26,9 @@ def installed(tmp_path: Path, root: Path) -> Path:
     """The interpreter of an environment that the package is installed in."""
     place = tmp_path / "environment"
     venv.create(place, symlinks=True)
-    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(place), "platbase": str(place)}))
+    packages = Path(
+        sysconfig.get_path("purelib", "posix_prefix", {"base": str(place), "platbase": str(place)})
+    )
     shutil.copytree(root / "pyro_events", packages / "pyro_events")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
     return place / "bin" / "python"
