@@ -141,7 +141,7 @@ class Subscriber(Pyro3Names):
         Raises:
             TypeError, ValueError: it is not such a batch.
         """
-        return self.__receiver.dispatcher.run(batch)
+        return self.__receiver.dispatcher.handle_rows(batch)
 
     def subscribe(
         self,

@@ -222,7 +222,7 @@ class SubscriberDaemon(PolledDaemon):
     def disconnected(self, reader: BatchReader) -> None:
         """A connection is of no more use, though a handler may still be busy with its last event."""
         if self._check.listener is not None:
-            self._check.listener.left(reader)
+            self._check.listener.disconnected(reader)
 
     def remove(self, connection: GuardedConnection) -> None:
         """Nobody uses a connection any more; it will be closed."""

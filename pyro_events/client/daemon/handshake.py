@@ -44,7 +44,7 @@ class ConnectionListener(Protocol):
     def connected(self, connection: object, notes: GreetingNotes) -> bool:
         """One was made; returns whether events may have been missed before it. notes: of its greeting."""
 
-    def left(self, connection: object) -> None:
+    def disconnected(self, connection: object) -> None:
         """One has ended, perhaps, or for the second time."""
 
     def is_at(self, address: str) -> bool:

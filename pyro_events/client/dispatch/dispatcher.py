@@ -97,7 +97,7 @@ class Dispatcher:
         name = type(error).__name__
         log.error("event() raised %s for subject %r", name, subject, about=(id(self), name), error=error)
 
-    def run(self, events: Sequence[Sequence[Any]]) -> list[int]:
+    def handle_rows(self, events: Sequence[Sequence[Any]]) -> list[int]:
         """Handle rows that came as an ordinary Pyro call, in the calling thread.
 
         Returns the positions that raised.

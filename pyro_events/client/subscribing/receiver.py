@@ -164,7 +164,7 @@ class Receiver:
             log.exception("on_reconnect() failed")
         return True
 
-    def left(self, connection: object) -> None:
+    def disconnected(self, connection: object) -> None:
         """A connection has ended."""
         self.reconnection.disconnected(connection)
 

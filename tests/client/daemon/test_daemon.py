@@ -155,7 +155,7 @@ class Home:
     def connected(self, connection: object, notes: GreetingNotes) -> bool:
         return False
 
-    def left(self, connection: object) -> None:
+    def disconnected(self, connection: object) -> None:
         """That is of no concern here."""
 
     def probed(self) -> None:

@@ -31,7 +31,7 @@ class Listener:
     def connected(self, connection: object, notes: GreetingNotes) -> bool:
         raise AssertionError("the daemon tells this, not the check")
 
-    def left(self, connection: object) -> None:
+    def disconnected(self, connection: object) -> None:
         raise AssertionError("the daemon tells this, not the check")
 
     def is_at(self, address: str) -> bool:

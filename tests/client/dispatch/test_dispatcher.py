@@ -295,7 +295,7 @@ def test_closing_from_inside_a_handler(stage: Stage) -> None:
 
 def test_rows_that_came_as_a_stock_call(stage: Stage) -> None:
     stage.actions[1] = lambda: 1 / 0
-    assert stage.dispatcher.run([list(row) for row in rows(0, 1, 2)]) == [1]
+    assert stage.dispatcher.handle_rows([list(row) for row in rows(0, 1, 2)]) == [1]
     assert stage.started == [0, 1, 2]
 
 
