@@ -22,7 +22,7 @@ OverflowName = Literal["block", "drop-oldest", "drop-newest", "latest", "disconn
 class Overflow(enum.Enum):
     """What happens to an event that finds its subscriber's backlog full.
 
-    Each can also be given by its word, such as "drop-oldest".
+    `Subscriber.subscribe` also takes the word, such as "drop-oldest".
 
     Attributes:
         BLOCK: the event is kept, and its publisher is held up: nothing is lost.
