@@ -12,23 +12,23 @@ from typing import Final
 from ..foreign_exceptions import is_foreign
 
 UNIX: Final = "./u:"
-# Characters of a URI: far more than a host and an object id need.
+# The longest URI, in characters: far more than a host and an object id need.
 MAX_URI: Final = 1000
-# What `ipaddress` takes for one; it would take a ValueError of a signal's handler for its own.
+# An IPv4 address. `ipaddress` is not used: it would mistake a ValueError of a signal handler for its own.
 _IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
-# What no host's name holds, whatever its alphabet.
+# Characters that no host name contains, in any alphabet.
 _NOT_IN_A_NAME: Final = re.compile(r"[\s@/\\\[\](){}<>\"',;:?#]|[\x00-\x1f\x7f]")
 
 
 def format_address(host: str, port: int) -> str:
-    """`host:port` as a Pyro URI spells it, an IPv6 address in brackets; a Unix domain socket as it is."""
+    """`host:port` as in a Pyro URI, with an IPv6 address in brackets; a Unix domain socket as it is."""
     if host.startswith(UNIX):
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def is_ip_address(host: str) -> bool:
-    """Whether `host` is an IPv4 or IPv6 address, and no name."""
+    """Whether `host` is an IPv4 or IPv6 address, and not a name."""
     if ":" not in host:
         return bool(_IPV4.fullmatch(host))
     try:
@@ -41,15 +41,16 @@ def is_ip_address(host: str) -> bool:
 
 
 def unmapped(host: str) -> str:
-    """An IPv4 address as such, where a socket for both versions calls it ::ffff:192.0.2.7."""
+    """The IPv4 address of one that a socket for both versions calls ::ffff:192.0.2.7; any other address as it
+    is."""
     return host[7:] if host.startswith("::ffff:") and "." in host else host
 
 
 def checked_host(name: str, value: object, unix: bool = False) -> str | None:
-    """A host as it is handed to sockets: an IPv6 address without its brackets; None for None and "".
+    """A host as sockets take it: an IPv6 address without its brackets; None for None and "".
 
-    name: of the argument, for the error. unix: whether `./u:path`, a Unix domain socket, will do.
-    Raises TypeError or ValueError that says what to write.
+    name: of the argument, for the error. unix: whether `./u:path`, a Unix domain socket, is allowed. Raises
+    TypeError or ValueError that says what to write.
     """
     if isinstance(value, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
         value = str(value)
@@ -76,7 +77,7 @@ def checked_host(name: str, value: object, unix: bool = False) -> str | None:
 
 
 def checked_port(name: str, value: object, least: int = 1) -> int | None:
-    """A port; None for None. least: 0 where that stands for any free one.
+    """A port; None for None. least: 0 if that stands for any free port.
 
     Raises TypeError or ValueError that names the argument.
     """
@@ -90,9 +91,9 @@ def checked_port(name: str, value: object, least: int = 1) -> int | None:
 
 
 def check_uri(uri: str) -> None:
-    """Refuse a text that no URI needs to be, before Pyro5 looks at it. Raises ValueError.
+    """Refuse a text that is too long or too strange for a URI, before Pyro5 parses it. Raises ValueError.
 
-    Pyro5's regular expression takes quadratic time for some, and others spoil logs and statistics.
+    Pyro5's regular expression takes quadratic time for some texts, and others garble logs and statistics.
     """
     if len(uri) > MAX_URI or not uri.isprintable():
         raise ValueError(f"{uri[:60]!r}... is not a Pyro URI: it has at most {MAX_URI} printable characters")

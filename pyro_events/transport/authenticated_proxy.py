@@ -1,10 +1,9 @@
-"""IdentProxy: a Pyro5 proxy that proves a passphrase; and the name server found with one.
+"""IdentProxy: a Pyro5 proxy that proves a passphrase; and finding the name server with one.
 
 Knows: Pyro5's Proxy and how it connects. Must not know: the event service's methods.
 
-Pyro5 offers a hook for what a handshake says and one for what is answered, but none for a second
-attempt; there we stand in for a private method of its Proxy (the same in 5.15 to 5.17; a test notices when it
-changes).
+Pyro5 has a hook for what a handshake says, and one for the answer, but none for a second attempt. So a
+private method of its Proxy is replaced here (the same in 5.15 to 5.17; a test fails if it changes).
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ class IdentProxy(Proxy):
         0
     """
 
-    # On the class as well, because a proxy that was unpickled has none. It must not connect then: it
-    # would say and believe what an ordinary proxy does.
+    # On the class as well, because a proxy that was unpickled has none. Such a proxy must not connect: it
+    # would prove nothing and check nothing, as an ordinary proxy does.
     _identity: Identity | None = None
     _lost_identity = True
     _introduction: ClientHandshake | None = None
@@ -63,7 +62,7 @@ class IdentProxy(Proxy):
         parsed = Pyro5.core.URI(uri)
         if parsed.protocol != "PYRO":
             raise ValueError(f"{parsed} must be looked up first: locate_ns(ident=…).lookup(name)")
-        # Proxy takes attributes of its own only.
+        # Proxy accepts only its own attributes.
         object.__setattr__(self, "_identity", identity_of(ident))
         object.__setattr__(self, "_lost_identity", False)
         super().__init__(parsed)
@@ -77,18 +76,18 @@ class IdentProxy(Proxy):
 
     @_pyroHandshake.setter
     def _pyroHandshake(self, value: object) -> None:
-        """What it says is not for others to choose."""
+        """The handshake data, which a caller cannot replace."""
 
     def _pyroValidateHandshake(self, response: Any) -> None:
         assert self._introduction is not None
         try:
             self._introduction.check(response)
         except BaseException:
-            self._pyroRelease()  # or the next call would go out all the same
+            self._pyroRelease()  # otherwise the next call would be sent all the same
             raise
 
     def _Proxy__pyroCreateConnection(self, replaceUri: bool = False, connected_socket: Any = None) -> Any:
-        """Connect; once more if the other side has told us what it is."""
+        """Connect; a second time if the other side has answered with its run."""
         if self._lost_identity:
             raise AccessDeniedError(
                 f"this IdentProxy for {self._pyroUri} was pickled, which removes its passphrase: make a new "
@@ -154,6 +153,6 @@ def locate_ns(ident: Ident = None, host: str | None = None, port: int | None = N
         proxy._pyroBind()
     except AccessDeniedError:
         raise
-    except Pyro5.errors.CommunicationError as error:  # it has ended, or moved, since
+    except Pyro5.errors.CommunicationError as error:  # it has ended or moved since then
         raise ServiceNotFoundError(f"no name server was found at {found.where}: {error}") from None
     return proxy

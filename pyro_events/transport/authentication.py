@@ -1,6 +1,6 @@
-"""Introductions: what a client says first to an object that may demand a passphrase.
+"""ClientHandshake: what a client says first to an object that may require a passphrase.
 
-Knows: the proofs, the clock and chance, and what the other side's answer means. Must not know: how
+Knows: the proofs, the clock, random numbers, and what the other side's answer means. Must not know: how
 handshakes travel.
 """
 
@@ -14,17 +14,17 @@ from typing import Any, Final
 from ..errors import AccessDeniedError, ClocksDifferError
 from ..wire.passphrase import DENIED, MAX_SKEW, NONCE_SIZE, UNKNOWN_RUN, ClientProof, Identity
 
-# What every Pyro5 client says.
+# The handshake data of every stock Pyro5 client.
 STOCK_HELLO: Final = "hello"
 
-# Runs of services met lately, by address: a client that knows its service's run is let in at the
-# first attempt.
+# The runs of services that were met lately, by address: a client that knows the run of its service is
+# accepted at the first attempt.
 _runs: OrderedDict[tuple[str, str], str] = OrderedDict()
 _MOST_RUNS: Final = 1_000
 
 
 class ClientHandshake:
-    """One attempt to be let in. `hello` is what to say."""
+    """One attempt to be accepted. `hello` is the data to send."""
 
     def __init__(self, identity: Identity | None, object_id: str, where: str) -> None:
         """where: `host:port` of the object."""
@@ -39,7 +39,8 @@ class ClientHandshake:
             self.hello = self._proof.hello
 
     def check(self, answer: Any) -> None:
-        """We were let in: raise AccessDeniedError unless the other side knows the passphrase too."""
+        """The connection was accepted: raise AccessDeniedError unless the other side knows the passphrase
+        too."""
         if self._proof is not None and not self._proof.accepts(answer):
             raise AccessDeniedError(
                 f"{self._name} does not prove that it knows the passphrase: it was started without "
@@ -47,10 +48,10 @@ class ClientHandshake:
             )
 
     def may_retry(self, reason: Any, tried: bool) -> bool:
-        """We were refused: whether to introduce ourselves once more, which needs a new connection.
+        """The connection was refused: whether to try once more, on a new connection.
 
-        tried: whether this was the second attempt. Raises AccessDeniedError or ClocksDifferError if
-        that was the reason, and returns False for any other.
+        tried: whether this was the second attempt. Raises AccessDeniedError or ClocksDifferError if that was
+        the reason, and returns False for any other reason.
         """
         again = self._proof.again(reason) if self._proof is not None else None
         if again is not None:

@@ -1,9 +1,9 @@
-"""Connecting: a blocking socket to somebody, with TLS if Pyro5's settings say so; or why there is none.
+"""Connecting: makes a blocking socket, with TLS if Pyro5's settings say so, or says why it cannot.
 
-Knows: names, sockets, TLS, and how to tell whether the other side speaks TLS. Must not know: what is said
-on a connection, or which program asks.
+Knows: names, sockets, TLS, and how to tell whether the other side speaks TLS. Must not know: what is said on
+a connection, or which program asks.
 
-Every wait ends at a deadline on the monotonic clock, the look-up of a host's name included.
+Every wait ends at a deadline on the monotonic clock, including the look-up of a host name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..wire.frames import CONNECT, MSGPACK, write_frame
 from .addresses import UNIX, is_ip_address
 from .tls_socket import TlsSocket
 
-# How long somebody who has just failed us is given to show whether he speaks TLS, in seconds.
+# How long a peer that has just failed to answer is given to show whether it speaks TLS, in seconds.
 _EXAMINATION: Final = 0.5
 
 SWITCH_ON: Final = (
@@ -37,23 +37,23 @@ SWITCH_OFF: Final = (
 
 
 class Trouble(NamedTuple):
-    """Why TLS is to blame. certain: whether it was seen, so that trying again will not help."""
+    """Why TLS is the cause. certain: whether that was observed, so that trying again will not help."""
 
     text: str
     certain: bool
 
 
 def connect(host: str, port: int, deadline: float) -> socket.socket:
-    """A connected blocking socket, with a timeout of what is left. host: may be `./u:path`.
+    """A connected blocking socket, with the remaining time as its timeout. host: may be `./u:path`.
 
-    Raises OSError whose text says what is the matter.
+    Raises OSError whose text says what is wrong.
     """
     if host.startswith(UNIX):
         return _connected(socket.AF_UNIX, host[len(UNIX) :], deadline)
     failure: OSError = TimeoutError("no connection in time")
     addresses = _addresses(host, port, deadline)
     for number, (family, _, _, _, address) in enumerate(addresses):
-        # What is left is shared by those that are left, so that a dead first one does not hide a second.
+        # The remaining addresses share the remaining time, so that a dead first one does not hide the second.
         left = (deadline - time.monotonic()) / (len(addresses) - number)
         try:
             return _connected(family, address, time.monotonic() + left)
@@ -65,12 +65,12 @@ def connect(host: str, port: int, deadline: float) -> socket.socket:
 
 
 def _addresses(host: str, port: int, deadline: float) -> list[tuple[Any, ...]]:
-    """What the system knows of a host. Raises OSError, TimeoutError if it takes too long."""
+    """The addresses of a host. Raises OSError, TimeoutError if it takes too long."""
     found: list[Any] = []
 
     if is_ip_address(host) and ":" not in host:
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port))]
-    # Bytes where they will do: Python's codec for names would change what a signal's handler raises.
+    # Bytes where possible: Python's codec for names would change an exception that a signal handler raises.
     name = host.encode() if host.isascii() else host
 
     def resolve() -> None:
@@ -83,7 +83,7 @@ def _addresses(host: str, port: int, deadline: float) -> list[tuple[Any, ...]]:
 
     if is_ip_address(host) or host == "localhost":
         resolve()
-    else:  # a name server of the domain system may take long, and cannot be interrupted
+    else:  # the look-up of a name may take long, and cannot be interrupted
         thread = threading.Thread(target=resolve, name="pyro_events-resolver", daemon=True)
         thread.start()
         thread.join(max(0.0, deadline - time.monotonic()))
@@ -124,7 +124,7 @@ def _connected(family: int, address: Any, deadline: float) -> socket.socket:
 
 
 def secure(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: float) -> TlsSocket:
-    """Take a connected socket over and shake TLS's hands. Raises OSError; the socket is closed then."""
+    """Do the TLS handshake on a connected socket. Raises OSError; the socket is closed then."""
     try:
         secured = TlsSocket(sock, context, server_hostname=host)
     except BaseException:
@@ -139,16 +139,16 @@ def secure(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: fl
 
 
 def reason(error: BaseException) -> str:
-    """What an exception of a connection says, without numbers and names of classes."""
+    """What an exception of a connection says, without numbers and class names."""
     if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
         return error.strerror
     return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 def tls_trouble(error: BaseException, secured: bool, host: str, port: int, deadline: float) -> Trouble | None:
-    """Whether TLS is why somebody who was connected to has not answered our greeting; None if it is not.
+    """Whether TLS is the reason why a connected peer did not answer the handshake; None if not.
 
-    secured: whether we spoke TLS. Connects once more, if that is needed to find out.
+    secured: whether this side used TLS. Connects once more if that is needed to find out.
     """
     if host.startswith(UNIX) or isinstance(error, TimeoutError):
         return None
@@ -174,20 +174,20 @@ def tls_trouble(error: BaseException, secured: bool, host: str, port: int, deadl
 
 
 def speaks_tls(host: str, port: int, deadline: float) -> bool:
-    """Whether somebody answers TLS's first message with one of TLS."""
+    """Whether the peer answers the first message of TLS with a message of TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     with contextlib.suppress(ssl.SSLWantReadError):
         context.wrap_bio(incoming, outgoing).do_handshake()
-    # The record of a handshake or of an alert, then the version's first half.
+    # A record of a handshake or of an alert, then the first half of the version.
     return _first_bytes(host, port, outgoing.read(), deadline) in (b"\x16\x03", b"\x15\x03")
 
 
 def speaks_plainly(host: str, port: int, deadline: float) -> bool:
-    """Whether somebody answers Pyro's first message, without TLS, with one of Pyro.
+    """Whether the peer answers Pyro's first message, sent without TLS, with a message of Pyro.
 
-    What is sent is for an object that nobody has, and holds nothing of ours.
+    The message is for an object that does not exist, and contains nothing of this program.
     """
     hello = write_frame(CONNECT, 0, MSGPACK, 0, b"\x82\xa9handshake\xa5hello\xa6object\xa1?")
     return _first_bytes(host, port, hello, deadline) == b"PY"

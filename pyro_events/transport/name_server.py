@@ -1,7 +1,7 @@
-"""A name server: what it is asked, and what its answers mean.
+"""A name server: its methods, and what its answers mean.
 
 Knows: its methods, and what may be wrong with an entry. Must not know: how it is connected to, where a name
-server may be (name_server_search.py does), or what the event service's entry is good for.
+server may be (name_server_search.py does), or what the event service's entry is used for.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..foreign_exceptions import is_foreign
 from .addresses import MAX_URI, UNIX, format_address
 from .name_server_connection import NameServerConnection, NameServerFailedError, shown
 
-# How often a name that is not there yet is asked for, as long as NS_LOOKUP_DELAY says.
+# How often to ask again for a name that is not there yet, within NS_LOOKUP_DELAY.
 _ASK_AGAIN: Final = 0.2
 
-# What comes of reading a URI that is none.
+# The errors of reading a text that is not a URI.
 _NO_URI: Final = (Pyro5.errors.PyroError, TypeError, ValueError, KeyError, AttributeError)
 
 
 class UnusableEntryError(ServiceNotFoundError):
-    """A name is known, but what is entered under it is no URI of an object."""
+    """A name is registered, but its entry is not the URI of an object."""
 
 
 class NameServer(NameServerConnection):
@@ -35,19 +35,19 @@ class NameServer(NameServerConnection):
     def lookup(self, name: str) -> Pyro5.core.URI:
         """The URI of a name.
 
-        Raises Pyro5's NamingError for one that is not there, UnusableEntryError, ServiceNotFoundError.
+        Raises Pyro5's NamingError if the name is not there, UnusableEntryError, ServiceNotFoundError.
         """
         try:
             return self._uri(name, self.call("lookup", name))
         except (
             NameServerFailedError
-        ) as error:  # Pyro5's own fails where it was given something else than a URI
+        ) as error:  # Pyro5's name server fails if something other than a URI was registered
             raise UnusableEntryError(str(error)) from None
 
     def find(self, wanted: Pyro5.core.URI, patience: float) -> Pyro5.core.URI:
-        """What is known under the name of a PYRONAME URI, or under the metadata of a PYROMETA one.
+        """The entry under the name of a PYRONAME URI, or under the metadata of a PYROMETA one.
 
-        patience: seconds for which what is not there is asked for again. Raises ServiceNotFoundError.
+        patience: for so many seconds, ask again for an entry that is not there. Raises ServiceNotFoundError.
         """
         until = time.monotonic() + patience
         self.deadline += patience
@@ -95,9 +95,9 @@ class NameServer(NameServerConnection):
         )
 
     def register(self, name: str, uri: str) -> None:
-        """Enter a name, whatever it was before. Raises Pyro5's NamingError."""
+        """Register a name, and replace its entry if it has one. Raises Pyro5's NamingError."""
         self.call("register", name, uri)
 
     def remove(self, name: str) -> None:
-        """Take a name out; one that is not there is no error. Raises Pyro5's NamingError."""
+        """Remove a name; one that is not there is ignored. Raises Pyro5's NamingError."""
         self.call("remove", name)

@@ -1,10 +1,10 @@
-"""A connection to a name server: made, greeted and called, within a bound.
+"""A connection to a name server: connecting, handshake and calls, within a deadline.
 
-Knows: every reason for which connecting and calling may come to nothing. Must not know: which methods a name
-server has, or where one may be.
+Knows: every reason for which connecting and calling may fail. Must not know: which methods a name server has,
+or where one may be.
 
-Pyro5's own proxy is not used: it has no deadline for all that connecting takes, keeps the first TLS context
-for ever, and reads marshal if the other side sends that.
+Pyro5's own proxy is not used: it has no deadline for all of connecting, keeps the first TLS context for ever,
+and reads marshal if the other side sends it.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ UNGUARDED: Final = (
 
 
 class NobodyThereError(ServiceNotFoundError):
-    """Nothing that could be a name server was connected to."""
+    """There is nothing to connect to that could be a name server."""
 
 
 class NameServerFailedError(ServiceNotFoundError):
-    """The name server has raised something else than a NamingError."""
+    """The name server has raised something other than a NamingError."""
 
 
 class NameServerConnection:
@@ -72,9 +72,11 @@ class NameServerConnection:
         patience: float | None = None,
         connect_by: float | None = None,
     ) -> None:
-        """Connect and shake hands. host: may be `./u:path`. identity: what it must prove, and is proved to
-        it. deadline: on the monotonic clock, for everything, all calls included. patience: seconds that each
-        call is given instead. connect_by: an earlier deadline, for the connection alone.
+        """Connect and do the handshake.
+
+        host: may be `./u:path`. identity: proves the passphrase to the name server, which must prove it too.
+        deadline: on the monotonic clock, for everything, all calls included. patience: seconds that each call
+        is given instead. connect_by: an earlier deadline, only for connecting.
 
         Raises ServiceNotFoundError, AccessDeniedError, or EventServiceError for unusable TLS settings.
         """
@@ -89,7 +91,7 @@ class NameServerConnection:
             tried = True
 
     def _connected(self, introduction: ClientHandshake, tried: bool) -> bool:
-        """Connect; False if the other side wants another introduction, over another connection."""
+        """Connect; False if the other side wants a second attempt, on another connection."""
         context = client_context() if not self.host.startswith(UNIX) else None
         try:
             self._sock = connecting.connect(self.host, self.port, self._connect_by)
@@ -145,7 +147,7 @@ class NameServerConnection:
         return True
 
     def _no_answer(self, error: Exception, secured: bool) -> ServiceNotFoundError:
-        """In words, why what was connected to has not answered as a name server."""
+        """Why the peer has not answered as a name server, in words."""
         trouble = connecting.tls_trouble(error, secured, self.host, self.port, self.deadline)
         if trouble is not None:
             failure = ServiceNotFoundError(f"asking the name server at {self.where} failed: {trouble.text}")
@@ -171,7 +173,7 @@ class NameServerConnection:
         return frame
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """The plain data that a method returns. Raises Pyro5's NamingError, of which ours is one."""
+        """The plain data that a method returns. Raises Pyro5's NamingError, also for its subclasses here."""
         self._seq += 1
         if self._patience is not None:
             self.deadline = time.monotonic() + self._patience
@@ -208,7 +210,7 @@ class NameServerConnection:
         return "" if self.host.startswith(UNIX) else str(self._sock.getsockname()[0])
 
     def close(self) -> None:
-        """End the connection; harmless when done already."""
+        """End the connection; it may be ended already."""
         self._sock.close()
 
     def __enter__(self: Self) -> Self:
@@ -221,7 +223,8 @@ class NameServerConnection:
 
 
 def shown(value: object) -> str:
-    """What a stranger sent, as a short text, however deep its nesting is and however long its numbers."""
+    """Something that a stranger sent, as a short text, however deeply it nests and however long its numbers
+    are."""
     try:
         return value[:200] if isinstance(value, str) else reprlib.repr(value)[:200]
     except ValueError:  # an integer of thousands of digits
@@ -231,7 +234,8 @@ def shown(value: object) -> str:
 def _plain(frame: Frame) -> Any:
     try:
         return serpent.loads(frame.payload)
-    except Exception as error:  # it raises a dozen kinds, and a signal's handler any other
+    # It raises a dozen kinds of exceptions, and a signal handler may raise any other.
+    except Exception as error:
         if is_signal_handlers(error):
             raise
         raise FrameError(
@@ -240,6 +244,6 @@ def _plain(frame: Frame) -> Any:
 
 
 def _explained(error: AccessDeniedError) -> AccessDeniedError:
-    """The same as an error of the name server."""
+    """The same error, as an error of the name server."""
     known = isinstance(error, (ClocksDifferError, NameServerDeniedError))
     return error if known else NameServerDeniedError(str(error))

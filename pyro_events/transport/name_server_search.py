@@ -1,7 +1,6 @@
-"""Searching for the name server: where the arguments or Pyro5's settings say, then everywhere.
+"""Searches for the name server: at the address in the arguments or in Pyro5's settings, then by a broadcast.
 
-Knows: where Pyro5 looks for a name server, and how to ask everybody by a broadcast. Must not know: what a
-name server is asked.
+Knows: where Pyro5 looks for a name server, and how to broadcast. Must not know: what a name server is asked.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from .addresses import checked_host, checked_port
 from .name_server import NameServer
 from .name_server_connection import NobodyThereError
 
-# How long finding a name server and asking it may take, in seconds: a client's constructor gives its user
-# an answer within two, and the service that is found must have some of them.
+# How long finding a name server and asking it may take, in seconds: a client's constructor answers within two
+# seconds, and connecting to the service needs some of that.
 LOOKUP: Final = 1.6
-# Where nobody is at the usual place, everybody is asked by a broadcast, for so many seconds.
+# If there is none at the usual address, wait for answers to a broadcast for so many seconds.
 _BROADCAST: Final = 0.7
 _SHOUT_EVERY: Final = 0.25
-# Debian gives the machine's own name this address; the system answers at once, or has no such interface.
+# Debian gives the machine's own name this address. The system answers at once, or has no such interface.
 _OTHER_LOOPBACK: Final = "127.0.1.1"
 _OTHER_LOOPBACK_TIME: Final = 0.2
 
@@ -47,16 +46,16 @@ def find_name_server(
     timeout: float = LOOKUP,
     remedy: str = CLIENT_REMEDY,
 ) -> NameServer:
-    """Connect to the name server. As Pyro5 does it, but what NS_HOST names comes before the broadcast.
+    """Connect to the name server. As Pyro5 does it, but the address in NS_HOST is tried before the broadcast.
 
     host, port: None stands for Pyro5's settings NS_HOST and NS_PORT; then, without identity, a broadcast
-    follows if nobody is there. timeout: seconds in all. remedy: what the error advises.
-    Raises ServiceNotFoundError, AccessDeniedError, or EventServiceError for unusable TLS settings.
+    follows if there is none at that address. timeout: seconds in all. remedy: the advice in the error. Raises
+    ServiceNotFoundError, AccessDeniedError, or EventServiceError for unusable TLS settings.
     """
     deadline = time.monotonic() + timeout
     usual, number = _usual_place(host, port)
     explicit = host is not None or port is not None
-    # Anybody may answer a broadcast, so not where a passphrase must be proved; IPv6 has none.
+    # Anybody may answer a broadcast, so there is none if a passphrase must be proved; IPv6 has none.
     shouts = not explicit and identity is None and config.PREFER_IP_VERSION != 6
     try:
         connect_by = deadline - _BROADCAST if shouts else deadline
@@ -92,7 +91,7 @@ def _usual_place(host: str | None, port: int | None) -> tuple[str, int]:
 
 
 def _broadcast(deadline: float) -> Iterator[Pyro5.core.URI]:
-    """Where name servers say they are, that hear a broadcast."""
+    """The addresses of the name servers that answer a broadcast."""
     heard: set[bytes] = set()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -114,13 +113,13 @@ def _broadcast(deadline: float) -> Iterator[Pyro5.core.URI]:
 def _send(sock: socket.socket, address: str) -> None:
     try:
         sock.sendto(b"GET_NSURI", 0, (address, config.NS_BCPORT))
-    except OSError as error:  # not every system can send to each of them
+    except OSError as error:  # not every system can send to all of these addresses
         if is_foreign(error, OSError):
             raise
 
 
 def _received(sock: socket.socket) -> bytes | None:
-    """What has been answered, None for nothing in time."""
+    """The next answer, None if none comes in time."""
     try:
         return sock.recvfrom(200)[0]
     except OSError as error:
@@ -130,7 +129,7 @@ def _received(sock: socket.socket) -> bytes | None:
 
 
 def _uri(data: bytes) -> Pyro5.core.URI | None:
-    """The URI in an answer; None if there is none that can be connected to."""
+    """The URI in an answer; None if it has no usable one."""
     try:
         uri = Pyro5.core.URI(data.decode("ascii", "replace"))
     except Pyro5.errors.PyroError as error:

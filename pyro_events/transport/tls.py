@@ -1,11 +1,12 @@
 """TLS, by Pyro5's own settings SSL, SSL_SERVERCERT and so on.
 
-Knows: those settings, read when a context is made and never on import, and what failures mean. Must not
-know: sockets (tls_socket.py does), frames, who is connected, or the event loop, which gets its contexts here.
+Knows: those settings, read when a context is made and never on import, and what failures mean. Must not know:
+sockets (tls_socket.py does), frames, which peers are connected, or the event loop, which gets its contexts
+here.
 
-Contexts are those that Pyro5 makes, but it keeps one of each for the life of the process; ours are
-made anew when a setting or a file has changed, so that every new connection has a renewed certificate.
-They are kept otherwise, because reading the system's authorities takes 20 ms.
+Contexts are made as Pyro5 makes them. But Pyro5 keeps one of each for the life of the process; here a context
+is made again when a setting or a file has changed, so that every new connection has a renewed certificate.
+Otherwise it is kept, because reading the system's authorities takes 20 ms.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from ..secret import Passphrase
 
 log = get_logger("pyro_events.transport.tls")
 
-# Where Pyro5 keeps the context of its clients; a test notices when it changes.
+# Where Pyro5 keeps the context of its clients; a test fails if that changes.
 _PYRO5S_CONTEXT: Final = "__ssl_client_context"
-# The first byte of what a peer that speaks TLS sends first.
+# The first byte that a peer sends if it speaks TLS.
 _HANDSHAKE: Final = b"\x16"
 _ALERT: Final = b"\x15"
-# Where in OpenSSL's source an error was found.
+# The part of an OpenSSL error's text that says where in the source it was found.
 _PLACE: Final = re.compile(r" \(_ssl\.c:\d+\)$")
 
 
 class _Identity(NamedTuple):
-    """What a context is made of. files: when they changed last, so that new ones are noticed."""
+    """The settings and files of a context. files: when they changed last, so that new ones are noticed."""
 
     certificate: str
     key: str
@@ -46,7 +47,7 @@ class _Identity(NamedTuple):
 
 
 def server_context() -> ssl.SSLContext | None:
-    """How connections that come in are secured; None when Pyro5's setting SSL is off.
+    """The context for incoming connections; None if Pyro5's setting SSL is off.
 
     Raises EventServiceError for settings that cannot be used.
     """
@@ -66,16 +67,16 @@ def server_context() -> ssl.SSLContext | None:
 
 
 def client_context() -> ssl.SSLContext | None:
-    """How connections that we make are secured; None when Pyro5's setting SSL is off.
+    """The context for outgoing connections; None if Pyro5's setting SSL is off.
 
-    The name of the other side is checked, as Pyro5 does. Files that are just being renewed, and do not fit
-    together yet, are used when they do. Raises EventServiceError for settings that cannot be used.
+    The name of the other side is checked, as in Pyro5. Files that are just being renewed, and do not fit
+    together yet, are used as soon as they do. Raises EventServiceError for settings that cannot be used.
     """
     return _latest_client(_settings("CLIENT")).get() if config.SSL else None
 
 
 def use_renewed_certificates() -> None:
-    """Have Pyro5's own proxies connect with the files as they are now: it keeps its first context for ever.
+    """Make Pyro5's own proxies use the files as they are now; Pyro5 itself keeps its first context for ever.
 
     Raises EventServiceError for settings that cannot be used.
     """
@@ -84,7 +85,7 @@ def use_renewed_certificates() -> None:
 
 
 class LatestContext:
-    """The contexts of something that runs for long: its settings stay, and its files may be renewed."""
+    """The contexts of a long-running object: its settings stay the same, and its files may be renewed."""
 
     def __init__(self, identity: _Identity, make: Callable[[_Identity], ssl.SSLContext]) -> None:
         """Raises EventServiceError for settings that cannot be used."""
@@ -93,7 +94,7 @@ class LatestContext:
         self._last = make(identity)
 
     def get(self) -> ssl.SSLContext:
-        """The context for a new connection: the last good one while the files cannot be used."""
+        """The context for a new connection; the last good one while the files cannot be used."""
         identity = self._identity._replace(files=_changed(self._identity))
         try:
             self._last = self._make(identity)
@@ -103,7 +104,7 @@ class LatestContext:
 
 
 def server_contexts() -> LatestContext | None:
-    """What secures the connections that come in from now on; None when Pyro5's setting SSL is off.
+    """The contexts of all incoming connections from now on; None if Pyro5's setting SSL is off.
 
     Raises EventServiceError for settings that cannot be used.
     """
@@ -119,7 +120,7 @@ def _latest_client(settings: _Identity) -> LatestContext:
 
 
 def client_contexts() -> LatestContext | None:
-    """The same for the connections that we make."""
+    """The same for outgoing connections."""
     return LatestContext(_identity("CLIENT"), _client_context) if config.SSL else None
 
 
@@ -130,14 +131,14 @@ def _identity(side: str) -> _Identity:
 
 
 def _settings(side: str) -> _Identity:
-    """side: SERVER or CLIENT, as in the names of Pyro5's settings."""
+    """The settings of one side: SERVER or CLIENT, as in the names of Pyro5's settings."""
     certificate, key = (getattr(config, f"SSL_{side}{name}") for name in ("CERT", "KEY"))
     password = Passphrase(getattr(config, f"SSL_{side}KEYPASSWD"))
     return _Identity(certificate, key, password, config.SSL_CACERTS, ())
 
 
 def _changed(identity: _Identity) -> tuple[int, ...]:
-    """When the files of an identity have changed last."""
+    """When the files of an identity changed last."""
     files: list[int] = []
     for name in (identity.certificate, identity.key, identity.authorities):
         with contextlib.suppress(OSError):
@@ -151,7 +152,7 @@ def _server_context(identity: _Identity, demanding: bool) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _load(context, "SSL_SERVERCERT", identity)
     context.verify_mode = ssl.CERT_REQUIRED if demanding else ssl.CERT_NONE
-    # Tickets to resume a session, which no client of ours does, would only look like an answer.
+    # Tickets to resume a session, which no client here does, would only look like an answer.
     context.num_tickets = 0
     return context
 
@@ -184,10 +185,10 @@ def _load(context: ssl.SSLContext, setting: str, identity: _Identity) -> None:
 
 
 def failure_of(error: BaseException | None, first: bytes) -> str:
-    """In words, why a TLS handshake came to nothing, the same for the same reason.
+    """Why a TLS handshake failed, in words; the same words for the same reason.
 
     Args:
-        error: what was raised; None for a connection that the other side has closed.
+        error: the exception; None for a connection that the other side has closed.
         first: the first bytes that the other side has sent.
     """
     if first[:1] not in (b"", _HANDSHAKE, _ALERT):

@@ -1,6 +1,6 @@
 """TLS on a blocking socket, which two threads may use at once.
 
-Knows: how bytes are secured in memory. Must not know: settings, frames, or who is connected.
+Knows: how bytes are secured in memory. Must not know: settings, frames, or which peer is connected.
 """
 
 from __future__ import annotations
@@ -12,28 +12,31 @@ import threading
 import time
 from typing import Any, Final
 
-# What goes into one record of TLS, and so is encrypted at a time.
+# How many bytes go into one TLS record, and so are encrypted at a time.
 _RECORD: Final = 16 * 1024
 
 
 class TlsSocket(socket.socket):
-    """A connected socket that speaks TLS, and that one thread may read while another one writes.
+    """A connected socket with TLS, which one thread may read while another one writes.
 
-    Python's own SSL socket does not promise that. This one encrypts in memory, under a lock that is
-    never held while anything is waited for. `recv` returns all that can be decrypted, so what can be
-    read is always seen by `poll` on the socket.
+    Python's own SSL socket does not promise that. This one encrypts in memory, under a lock that is never
+    held while anything waits. `recv` returns everything that can be decrypted, so that `poll` on the socket
+    always shows whether there is more to read.
     """
 
     def __init__(
         self, sock: socket.socket, context: ssl.SSLContext, *, server_hostname: str | None = None
     ) -> None:
-        """Takes over `sock`. server_hostname: for a client, the name that the certificate must have;
-        None for a server. `handshake` must come next. Raises ValueError for a name that is none."""
+        """Takes over `sock`. Call `handshake` next.
+
+        server_hostname: for a client, the name that the certificate must have; None for a server. Raises
+        ValueError for an invalid name.
+        """
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname is None, server_hostname=server_hostname
         )
-        # What the other side has sent first, for `failure_of`.
+        # The first bytes that the other side has sent, for `failure_of`.
         self.first = b""
         self._state = threading.Lock()
         self._writing = threading.Lock()
@@ -42,9 +45,9 @@ class TlsSocket(socket.socket):
         self.settimeout(timeout)
 
     def handshake(self, deadline: float) -> None:
-        """Shake hands, until `deadline` on the monotonic clock for all of it.
+        """Do the handshake, until `deadline` on the monotonic clock.
 
-        Raises OSError, of which ssl.SSLError and TimeoutError are kinds. The socket's timeout has
+        Raises OSError, of which ssl.SSLError and TimeoutError are subclasses. The socket's timeout has
         changed afterwards.
         """
         done = False
@@ -55,7 +58,7 @@ class TlsSocket(socket.socket):
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError:
-                with contextlib.suppress(OSError):  # the other side would like to know why
+                with contextlib.suppress(OSError):  # tells the other side the reason
                     super().sendall(self._outgoing.read())
                 raise
             left = deadline - time.monotonic()
@@ -69,9 +72,9 @@ class TlsSocket(socket.socket):
                 self._take(data)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """What has come, b"" at the end. size: how much is read from the network at a time.
+        """The bytes that have come, b"" at the end. size: how many are read from the network at a time.
 
-        The timeout is for all of it, and may have changed afterwards. Raises OSError.
+        The timeout is for the whole call, and may have changed afterwards. Raises OSError.
         """
         timeout = self.gettimeout()
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -98,7 +101,7 @@ class TlsSocket(socket.socket):
             except ssl.SSLWantReadError:
                 return b"".join(parts) if parts else None
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                pass  # Pyro5 never says good-bye; a frame that was cut short is noticed by its reader
+                pass  # Pyro5 never ends TLS properly; the reader of frames notices one that was cut short
         return b"".join(parts)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
@@ -113,7 +116,7 @@ class TlsSocket(socket.socket):
                 super().sendall(secured)
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """As `sendall`; there are no half-sent records."""
+        """As `sendall`; a record is never sent in part."""
         self.sendall(data)
         return len(data)
 

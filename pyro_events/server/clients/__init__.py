@@ -1,1 +1,1 @@
-"""Connections in: their handshake and their calls."""
+"""Connections of clients: their handshake and their calls."""

@@ -1,7 +1,7 @@
-"""Serving: the calls of one client, made one after the other, and their answers in the same order.
+"""CallQueue: makes the calls of one client, one after the other, and answers them in the same order.
 
-Knows: when a call has to wait, and which work another thread does. Must not know: sockets, frames that
-are not calls, how a call is made (calling does), or other clients.
+Knows: when a call has to wait, and which work another thread does. Must not know: sockets, frames that are
+not calls, how a call is made (`invoke` does that), or other clients.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from .owner import CallQueueOwner
 
 log = get_logger("pyro_events.connection")
 
-# Above this, reading or writing a text serializer takes long enough for others to notice: the statistics of
-# 8,000 subscribers take two seconds.
+# Above this size, reading or writing a text serializer takes long enough for others to notice: the statistics
+# of 8,000 subscribers take two seconds.
 _SLOW_SIZE = 8 * c.KIB
 # The same for msgpack.
 _SLOW_MSGPACK = 256 * c.KIB
-# Above this an answer is sent at once, so that a client that does not read is noticed: small ones are
-# sent together, and one read may bring thousands of calls.
+# Above this size an answer is sent at once, so that the service notices a client that does not read. Small
+# answers are sent together, because one read may bring thousands of calls.
 _LARGE_ANSWER = 4 * c.KIB
 
 
 class Client(Protocol):
-    """The connection, as its calls see it. closing: nothing is to be answered any more."""
+    """The connection, as its calls see it. closing: nothing may be answered any more."""
 
     peer: str
 
     @property
     def label(self) -> str:
-        """How the log shows it."""
+        """The name of the client in the log."""
 
     closing: bool
 
     def hold(self) -> None:
-        """A call has to wait: make no other, and read no more."""
+        """A call has to wait: make no other call, and read no more."""
 
     def go_on(self) -> None:
-        """The call that waited has been made, or begun to be made."""
+        """The call that waited has been made, or has begun."""
 
     def send(self) -> None:
-        """Send the answers that there are."""
+        """Send the pending answers."""
 
     def next_turn(self, work: Callable[[], None]) -> None:
         """Have work done when it is the client's turn again."""
@@ -58,10 +58,11 @@ class Client(Protocol):
 
 
 class CallQueue:
-    """All calls of one client, which is handed in each time, or both would outlive the connection.
+    """All calls of one client. The client is passed in each time; a reference would keep both alive after the
+    connection has ended.
 
-    answers: what is yet to be sent. caller: who calls, once it has shaken hands. pending: what the call
-    being made waits for, if it does.
+    answers: those that are not sent yet. caller: the client's identity, after the handshake. pending: the
+    result that the current call waits for, if any.
     """
 
     __slots__ = ("_owner", "answers", "caller", "pending")
@@ -91,7 +92,7 @@ class CallQueue:
             self._make(client, frame, call)
 
     def _read(self, client: Client, frame: Frame, read: Any) -> None:
-        """The arguments have been read by another thread."""
+        """Another thread has read the arguments."""
         if isinstance(read, Exception):
             self._finish(client, frame, read)
         else:
@@ -106,7 +107,7 @@ class CallQueue:
             self._finish(client, frame, result)
 
     def _wait(self, client: Client, pending: DeferredResult, then: Callable[[Any], None]) -> None:
-        """Make no other call until a result comes, and go on with it then, if the client is still there."""
+        """Make no other call until a result comes; then go on with it, if the client is still connected."""
 
         def later(value: Any) -> None:
             self.pending = None
@@ -134,7 +135,7 @@ class CallQueue:
             self._answer(client, written(frame, result, client.peer))
 
     def _written(self, client: Client, answer: Any) -> None:
-        """An answer has been written by another thread."""
+        """Another thread has written an answer."""
         if isinstance(answer, Exception):
             client.refuse(f"the answer to it cannot be written: {answer}")
         else:
@@ -146,6 +147,6 @@ class CallQueue:
             client.send()
 
     def abandon(self) -> None:
-        """The client is gone: what its call waits for is given up."""
+        """The client is gone: the result that its call waits for is not wanted any more."""
         if self.pending is not None:
             self.pending.abandon()

@@ -1,4 +1,4 @@
-"""Clients: who is connected, and who may connect.
+"""Clients: which clients are connected, and which may connect.
 
 Knows: the listening sockets, the connections, and the reasons to refuse one. Must not know: calls,
 subscribers, or how long anything may take.
@@ -26,17 +26,17 @@ from .owner import ConnectionOwner
 
 log = get_logger("pyro_events.engine")
 
-# Connections that may wait to be accepted; and that asyncio accepts in one go, which is also how often
-# it tries, and writes to the log, each time that there is no descriptor left.
+# The length of the accept queue; and how many connections asyncio accepts at once, which is also how often it
+# tries, and writes to the log, each time that there is no descriptor left.
 _ACCEPT_QUEUE: Final = 1024
 _ACCEPT_AT_ONCE: Final = 16
-# How long clients are given to take their last answers when the service ends.
+# How long clients have to read their last answers when the service ends.
 _FAREWELL: Final = 0.5
 
 
 class ClientsOwner(ConnectionOwner[Connection], Protocol):
-    """What clients ask of their engine. draining: whether the service takes nobody new. tls_memory: what TLS
-    takes is counted there. tls_failures: those that the log knows."""
+    """The parts of the engine that clients use. draining: whether the service accepts no more clients.
+    tls_memory: counts the memory of TLS. tls_failures: those that were logged."""
 
     draining: bool
     tls_memory: TlsMemory
@@ -46,8 +46,8 @@ class ClientsOwner(ConnectionOwner[Connection], Protocol):
 class Clients:
     """All clients of one service; iterating gives their connections.
 
-    unfinished: those on which a frame has begun and is not complete, with the loop's time since when; for
-    reading.
+    unfinished: connections on which a frame has begun and is not complete, with the loop's time since when;
+    for reading.
     """
 
     def __init__(self, owner: ClientsOwner, options: ServiceOptions) -> None:
@@ -76,7 +76,7 @@ class Clients:
         return any(connection.busy for connection in self._connections)
 
     def named(self) -> list[tuple[str, str]]:
-        """The names and hosts of those that say what they are called, at most MAX_CLIENTS_SHOWN."""
+        """The names and hosts of the clients that gave a name, at most MAX_CLIENTS_SHOWN."""
         named = ((each.name, each.peer) for each in self._connections if each.name)
         return list(islice(named, MAX_CLIENTS_SHOWN))
 
@@ -103,19 +103,19 @@ class Clients:
         self._servers.append(server)
 
     def drain(self) -> None:
-        """Accept nobody, and read no more; calls that have been read are still answered."""
+        """Accept no more clients and read no more; calls that have been read are still answered."""
         for server in self._servers:
             server.close()
-        # Publishers that go on would keep slow subscribers busy until the time is up.
+        # Publishers that went on would keep slow subscribers busy until the time is over.
         for connection in self._connections:
             connection.drain()
 
     async def dismiss(self) -> None:
-        """End all connections; what is left to send goes out first, if it goes at all."""
+        """End all connections. Answers that are not sent yet are sent first, if the client reads them."""
         for connection in list(self._connections):
             connection.refuse("the service stops")
         deadline = self._loop.time() + _FAREWELL
-        await asyncio.sleep(0)  # enough for most
+        await asyncio.sleep(0)  # that is enough for most
         while self._connections and self._loop.time() < deadline:
             await asyncio.sleep(0.01)
         for connection in list(self._connections):
@@ -125,7 +125,7 @@ class Clients:
     # What connections ask (owner.ConnectionTable)
 
     def accept(self, connection: Connection, crowded: bool) -> str | None:
-        """Take a client in, or say why not. crowded: the process has hardly a file left to open."""
+        """Accept a client, or say why not. crowded: the process can open hardly any more files."""
         peer = connection.peer
         if self._owner.draining:
             return "the event service is stopping"
@@ -142,7 +142,7 @@ class Clients:
         return reason_to_refuse
 
     def tls_failed(self, peer: str, reason: str) -> None:
-        """A client from `peer` was refused before it could say anything."""
+        """A client was refused because of TLS, before it could send anything."""
         if self._owner.tls_failures.is_new(peer, reason):
             log.warning("a client from %s was refused: %s", peer, reason, about=reason)
 
@@ -154,7 +154,7 @@ class Clients:
         self.unfinished.pop(connection, None)
 
     def watch(self, connection: Connection, unfinished: bool) -> None:
-        """Remember since when a frame is incomplete, so that it can be given a deadline."""
+        """Remember since when a frame is incomplete, to give it a deadline."""
         if unfinished:
             self.unfinished[connection] = self._loop.time()
         else:

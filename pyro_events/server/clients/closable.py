@@ -1,7 +1,8 @@
-"""ClosableProtocol: a client's socket from its first moment to its last, and the time for both.
+"""ClosableProtocol: the socket of a client, from the connection's first moment to its last, with a time limit
+for both.
 
-Knows: the transport, who is at its other end, and how it is closed without waiting for anybody. Must not
-know: frames, calls, or why it is closed.
+Knows: the transport, the peer's address, and how to close the connection without waiting for the peer. Must
+not know: frames, calls, or why it is closed.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any, Final, cast
 from ...transport.addresses import unmapped
 from ..net.sockets import descriptor
 
-# How long a client may take to fetch its last answers, in seconds.
+# How long a client may take to read its last answers, in seconds.
 _FAREWELL: Final = 5.0
 
 
 class ClosableProtocol(asyncio.BufferedProtocol):
-    """Base of a client's connection. peer: its host. closing: whether it is being closed, or is."""
+    """Base of a client's connection. peer: its host. closing: whether it is closed or being closed."""
 
     __slots__ = ("_began", "_blocked", "_timer", "_transport", "closing", "peer")
 
@@ -37,29 +38,29 @@ class ClosableProtocol(asyncio.BufferedProtocol):
 
     @property
     def unsent(self) -> int:
-        """How many bytes of answers are held because the client does not take them."""
+        """How many bytes of answers are held because the client does not read them."""
         return self._transport.get_write_buffer_size() if self._blocked else 0
 
     def _connected(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is there, TLS or not."""
+        """The connection is made, with or without TLS."""
         # uvloop's transports do what asyncio.Transport does, but do not derive from it.
         self._transport = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")
         self.peer = unmapped(name[0]) if name else ""
 
     def _give_time(self, seconds: float, too_late: Callable[..., object], *arguments: Any) -> None:
-        """Call `too_late` so many seconds after the connection began, unless `_in_time` comes before."""
+        """Call `too_late` so many seconds after the connection began, unless `_in_time` is called before."""
         loop = asyncio.get_running_loop()
         self._timer = loop.call_at(self._began + seconds, too_late, *arguments)
 
     def _in_time(self) -> None:
-        """What was given time has come."""
+        """The expected has come in time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _end(self) -> None:
-        """Close when everything is sent; a client that does not take it is not waited for."""
+        """Close after everything is sent, but do not wait for a client that does not read."""
         self.closing = True
         self._in_time()
         self._transport.close()

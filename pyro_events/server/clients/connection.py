@@ -1,10 +1,10 @@
 """Connection: one Pyro5 client connected to the service.
 
-Knows: when it may be read, whose turn it is, and when it ends. Must not know: how calls are made and
-answered (serving does) or a client let in, other connections, or subscribers.
+Knows: when to read from it, when it is its turn, and when it ends. Must not know: how calls are made and
+answered (`call_queue` does that) or how a client is accepted, other connections, or subscribers.
 
-While a call waits (it is held up by a full backlog, or its arguments are being read elsewhere) nothing
-more is read from its socket.
+While a call waits (because a full backlog blocks it, or another thread reads its arguments), nothing more is
+read from its socket.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ...transport.keepalive import AT_SERVICE, keep_alive
 from ...wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader, TlsSpokenError
 from ...wire.handshake import HELLO_LIMITS, write_connect_fail
 from ...wire.replies import write_pong
-from ..limits.scheduler import NEGLIGIBLE, LoopParty
+from ..limits.scheduler import NEGLIGIBLE, LoopParticipant
 from ..limits.turns import TURN
-from ..net.sockets import has_left, is_last_room
+from ..net.sockets import has_left, is_out_of_files
 from .call_queue import CallQueue
 from .closable import ClosableProtocol
 from .handshake import accept_hello, call_limits, error_reply
@@ -30,7 +30,7 @@ from .owner import ConnectionOwner
 
 log = get_logger("pyro_events.connection")
 
-# What is read at once of a client that has to wait for its turn, in bytes: ten thousand may.
+# How many bytes are read at once from a client that has to wait for its turn: ten thousand clients may wait.
 _LITTLE = 16 * KIB
 
 
@@ -42,7 +42,7 @@ class Connection(ClosableProtocol):
         "_ended",
         "_next",
         "_owner",
-        "_party",
+        "_participant",
         "_reader",
         "_resting",
         "_scheduler",
@@ -55,10 +55,11 @@ class Connection(ClosableProtocol):
         super().__init__()
         self._owner = owner
         self._scheduler = owner.scheduler
-        self._party: LoopParty | None = None
-        self._next: Callable[[], None] | None = None  # what a call goes on with in its next turn
+        self._participant: LoopParticipant | None = None
+        self._next: Callable[[], None] | None = None  # the function that continues a call in the next turn
         self._reader = FrameReader(HELLO_LIMITS)
-        self._space: memoryview | None = None  # where a part of a large frame is being received
+        # The buffer for the part of a large frame that is being received.
+        self._space: memoryview | None = None
         self._calls = CallQueue(owner)
         self._resting = False  # it waits for its turn
         self._unfinished = self._draining = False
@@ -66,18 +67,18 @@ class Connection(ClosableProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._connected(transport)
-        refusal = self._owner.clients.accept(self, is_last_room(transport))
+        refusal = self._owner.clients.accept(self, is_out_of_files(transport))
         if refusal is not None:
             self._transport.write(write_connect_fail(MSGPACK, 0, refusal))
             self._end()
             return
         keep_alive(transport.get_extra_info("socket"), AT_SERVICE)
-        self._party = self._scheduler.join(self.peer, self._take_turn)
+        self._participant = self._scheduler.join(self.peer, self._take_turn)
         patience = self._owner.options.handshake_timeout
         self._give_time(patience, self.refuse, "no handshake came in time")
 
     def eof_received(self) -> bool:
-        """The client sends no more. What it has sent is done first, if that waits for its turn."""
+        """The client sends no more. If it waits for its turn, what it has sent is processed first."""
         self._ended = self._resting and self._transport.get_extra_info("ssl_object") is None
         return self._ended
 
@@ -85,8 +86,8 @@ class Connection(ClosableProtocol):
         super().connection_lost(error)
         self._space = None
         self._calls.abandon()
-        if self._party is not None:
-            self._scheduler.leave(self._party)
+        if self._participant is not None:
+            self._scheduler.leave(self._participant)
         self._owner.clients.disconnected(self)
 
     def pause_writing(self) -> None:
@@ -120,7 +121,7 @@ class Connection(ClosableProtocol):
 
     @property
     def _pauses(self) -> bool:
-        """Whether no call is to be made now."""
+        """Whether no call may be made now."""
         return self._calls.pending is not None or self._blocked or self._resting or self.closing
 
     def go_on(self) -> None:
@@ -141,19 +142,19 @@ class Connection(ClosableProtocol):
             self._transport.resume_reading()
 
     def _yield_turn(self) -> None:
-        """It is the others' turn; ours comes when they have used more time than we."""
-        assert self._party is not None
+        """It is the others' turn; this client's comes when they have used more time."""
+        assert self._participant is not None
         self._resting = True
-        self._scheduler.wait(self._party)
+        self._scheduler.wait(self._participant)
 
     def next_turn(self, work: Callable[[], None]) -> None:
-        """Go on with the call that is being made when it is our turn again."""
-        assert self._party is not None
+        """Go on with the current call when it is this client's turn again."""
+        assert self._participant is not None
         self._next = work
-        self._scheduler.wait(self._party)
+        self._scheduler.wait(self._participant)
 
     def _take_turn(self) -> None:
-        """It is our turn, which we have waited for."""
+        """The turn has come."""
         self._resting = False
         work, self._next = self._next, None
         if work is not None and not self.closing:
@@ -169,8 +170,9 @@ class Connection(ClosableProtocol):
             self._transport.pause_reading()
 
     def _work(self) -> None:
-        """Make the calls that have arrived, until one has to wait or the turn is over; none may wait yet."""
-        assert self._party is not None
+        """Make the calls that have arrived, until one has to wait or the turn is over; none may be waiting
+        yet."""
+        assert self._participant is not None
         taken, began = False, monotonic()
         end, next_frame = began + TURN, self._reader.next_frame
         try:
@@ -188,18 +190,18 @@ class Connection(ClosableProtocol):
         self.send()
         spent = monotonic() - began
         if spent > NEGLIGIBLE:
-            self._scheduler.used(self._party, spent)
+            self._scheduler.used(self._participant, spent)
         if self._resting:
             self._transport.pause_reading()
             self._yield_turn()
         unfinished = self._reader.buffered > 0 and not self._pauses
-        # The deadline is for each frame: a fast client has always begun one.
+        # The deadline is for each frame: a fast client always has begun one.
         if unfinished != self._unfinished or (unfinished and taken):
             self._unfinished = unfinished
             self._owner.clients.watch(self, unfinished)
 
     def send(self) -> None:
-        """Send the answers that there are."""
+        """Send the pending answers."""
         answers = self._calls.answers
         if answers:
             self._calls.answers = []
@@ -228,11 +230,11 @@ class Connection(ClosableProtocol):
             self._reader.limits = call_limits(owner.options)
 
     def hold(self) -> None:
-        """A call has to wait: read no more until it does not."""
+        """A call has to wait: read no more until it is done."""
         self._transport.pause_reading()
 
     def _broken(self, error: FrameError) -> None:
-        """What came is no acceptable frame: answer if there is a way to, and end the connection."""
+        """The bytes are not an acceptable frame: answer if possible, and end the connection."""
         if isinstance(error, TlsSpokenError):
             self._owner.clients.tls_failed(self.peer, str(error))
         answer = error_reply(error, self._calls.caller is not None)
@@ -241,7 +243,7 @@ class Connection(ClosableProtocol):
         self.refuse(str(error))
 
     def refuse(self, reason: str) -> None:
-        """End the connection; the log says why."""
+        """End the connection, and log why."""
         if self.closing:
             return
         log.info("connection from %s ended: %s", self.label, reason, about=self.peer)
@@ -256,26 +258,27 @@ class Connection(ClosableProtocol):
 
     @property
     def label(self) -> str:
-        """How the log shows the client."""
+        """The name of the client in the log."""
         return described(self.name, self.peer)
 
     @property
     def buffered(self) -> int:
-        """How many bytes of it are held: of calls not made yet, or of one that is not complete."""
+        """How many received bytes are held: of calls that are not made yet, or of one that is not
+        complete."""
         return self._reader.buffered
 
     @property
     def held(self) -> int:
-        """How many bytes wait for a call that is not made yet, in its messages and in what came behind it."""
+        """How many bytes are held for a call that is not made yet: its messages, and what came after it."""
         pending = self._calls.pending
         return 0 if pending is None else pending.held + self._reader.buffered
 
     def check(self) -> None:
-        """End the connection if its client has left while its call is held up: nobody reads then."""
+        """End the connection if its client has left while its call is blocked, when nothing reads from it."""
         if self._calls.pending is not None and has_left(self._transport):
             self._transport.abort()
 
     @property
     def busy(self) -> bool:
-        """Whether a call waits for its result, or for its turn."""
+        """Whether a call waits for its result or for its turn."""
         return self._calls.pending is not None or self._resting

@@ -1,7 +1,7 @@
-"""Handshake: how a client is let in, and what it is told when its bytes cannot be accepted.
+"""Handshake: how a client is accepted, and the answer to bytes that cannot be accepted.
 
-Knows: the first frame, its answers, and what frames may come before and after it. Must not know:
-sockets, calls and their results, or what proves the passphrase (the doorkeeper's).
+Knows: the first frame, its answers, and which frames may come before and after it. Must not know: sockets,
+calls and their results, or how a passphrase is proved (AccessControl does).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = get_logger("pyro_events.connection")
 
 
 def call_limits(options: ServiceOptions) -> FrameLimits:
-    """What may come from a client that was let in."""
+    """The limits for frames of a client that was accepted."""
     largest = options.max_message + c.MAX_STOCK_CALL
     return FrameLimits(frozenset({INVOKE, PING}), c.MAX_STOCK_CALL, largest)
 
@@ -48,10 +48,11 @@ def accept_hello(
     objects: Mapping[str, RemoteObject],
     max_message: int,
 ) -> tuple[Caller | None, bytes]:
-    """Judge the first frame of a connection: who its client is, None if it may not stay; and the answer."""
+    """Judge the first frame of a connection. Returns the client's identity, None if it is refused, and the
+    answer."""
     try:
         hello = read_connect(frame)
-        # First, so that a stranger does not even learn what objects there are.
+        # First, so that a stranger does not even learn which objects there are.
         greeting, proved = access.authenticate(peer, hello)
         served = objects.get(hello.object_id)
         if served is None:
@@ -63,15 +64,15 @@ def accept_hello(
         return None, write_connect_fail(frame.serializer_id, frame.seq, str(error))
     answer = write_connect_ok(frame.serializer_id, frame.seq, greeting, remote_names(served), max_message)
     if proved:
-        # A proof is for one object: whoever passes on what a client proves to the name server must not
-        # get at the service by it. Pyro5's proxies ask the daemon what an object can do.
+        # A proof is for one object: somebody who passes on what a client proves to the name server must not
+        # reach the service with it. Pyro5's proxies ask the daemon what an object can do.
         named = (hello.object_id, DAEMON_NAME)
         objects = {name: objects[name] for name in named if name in objects}
     return Caller(peer, frame.serializer_id, proved, objects, called), answer
 
 
 def _name_of(hello: Hello) -> str:
-    """What a client calls itself, "" if it does not say. Raises ProtocolError for what cannot be a name."""
+    """What a client calls itself, "" if it does not say. Raises ProtocolError for an invalid name."""
     if hello.name is None:
         return ""
     try:
@@ -81,9 +82,9 @@ def _name_of(hello: Hello) -> str:
 
 
 def error_reply(error: FrameError, inside: bool) -> bytes | None:
-    """The answer to bytes that are no acceptable frame, None if there is no way to give one.
+    """The answer to bytes that are not an acceptable frame, None if there is no way to answer.
 
-    inside: whether the client was let in.
+    inside: whether the client was accepted.
     """
     header = error.header
     if header is None or header.serializer_id not in SERIALIZERS:

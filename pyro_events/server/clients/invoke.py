@@ -1,6 +1,6 @@
-"""Calling: what comes of one call, or of one Pyro batch of them, and the bytes that say so.
+"""Invoke: makes one call, or one Pyro batch of them, and writes the result as bytes.
 
-Knows: served objects, the ways in which a call may fail, and what of that its caller is told. Must not
+Knows: served objects, the ways in which a call may fail, and how much of that the caller is told. Must not
 know: sockets, the order of calls, when an answer is sent, or what a method does.
 """
 
@@ -33,7 +33,7 @@ def invoke(
     call: Call,
     again: Again,
 ) -> Any:
-    """The result of a call, perhaps a Pending; an exception is returned, not raised.
+    """The result of a call, or a DeferredResult. An exception is returned, not raised.
 
     again: for the calls of a batch that cannot all be made in one turn.
     """
@@ -64,7 +64,7 @@ class _BatchResult(DeferredResult):
     __slots__ = ("_again", "_awaited", "_made", "_results", "_size")
 
     def __init__(self, made: Iterator[Any], again: Again) -> None:
-        """made: makes the next call when it is asked for its result."""
+        """made: makes the next call when its result is asked for."""
         super().__init__()
         self._again = again
         self._made = made
@@ -73,7 +73,7 @@ class _BatchResult(DeferredResult):
         self._size = 0
 
     def go_on(self) -> bool:
-        """Make calls until one has to wait, or the turn is over; whether all the answers are there."""
+        """Make calls until one has to wait or the turn is over. Returns whether all the answers are there."""
         end = monotonic() + TURN
         for result in self._made:
             if isinstance(result, DeferredResult):
@@ -88,9 +88,9 @@ class _BatchResult(DeferredResult):
         return True
 
     def _add(self, result: Any) -> bool:
-        """Take a result in; whether the next call shall be made."""
+        """Add a result. Returns whether to make the next call."""
         if isinstance(result, (dict, list, tuple)):
-            # A batch of 64 KiB may ask two thousand times for what takes megabytes.
+            # A batch of 64 KiB may ask two thousand times for something that takes megabytes.
             self._size += written_size(result)
             if self._size > c.MAX_REPLY and self._results:
                 result = ValueError(
@@ -111,18 +111,18 @@ class _BatchResult(DeferredResult):
             self.settle(self.answers())
 
     def answers(self) -> list[Any]:
-        """The results, as Pyro5's clients expect them."""
+        """The results, in the form that Pyro5's clients expect."""
         return [wrapped_error(each) if isinstance(each, Exception) else each for each in self._results]
 
     def abandon(self) -> None:
-        """The client is gone: the call that waits is given up, and no other is made."""
+        """The client is gone: the result of the waiting call is not wanted, and no other call is made."""
         super().abandon()
         if self._awaited is not None:
             self._awaited.abandon()
 
 
 def is_larger(result: Any, most: int) -> bool:
-    """Whether a result takes more than so many bytes, about, without going through all of a large one."""
+    """Whether a result takes more than about so many bytes, without going through all of a large one."""
     rest: list[Any] = [result]
     while rest:
         each = rest.pop()

@@ -1,4 +1,4 @@
-"""LongResult: a result that takes long to make, made piece by piece while others have their turns.
+"""LongResult: a result that takes long to make, made in pieces while others have their turns.
 
 Knows: turns, and a generator that stops after each piece. Must not know: what is made, or for which call.
 """
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 class LongResult(DeferredResult, Generic[T]):
-    """What a generator returns in the end. It is begun in the next turn of the host that asks for it."""
+    """The return value of a generator, which starts in the next turn of the host that asks for it."""
 
-    __slots__ = ("_finished", "_party", "_pieces", "_scheduler")
+    __slots__ = ("_finished", "_participant", "_pieces", "_scheduler")
 
     def __init__(
         self,
@@ -28,26 +28,26 @@ class LongResult(DeferredResult, Generic[T]):
         pieces: Generator[None, None, T],
         finished: Callable[[T], Any],
     ) -> None:
-        """address: who asks. finished: makes the result of what the generator returns."""
+        """address: of the client that asks. finished: makes the result of the generator's return value."""
         super().__init__()
         self._scheduler = scheduler
         self._pieces = pieces
         self._finished = finished
-        self._party = scheduler.join(address, self._go_on)
-        scheduler.wait(self._party)
+        self._participant = scheduler.join(address, self._go_on)
+        scheduler.wait(self._participant)
 
     def _go_on(self) -> None:
-        """Make pieces until the turn is over, or nobody wants them any more."""
+        """Make pieces until the turn is over, or the result is not wanted any more."""
         end = monotonic() + TURN
         try:
             while not self.abandoned:
                 next(self._pieces)
                 if monotonic() > end:
-                    self._scheduler.wait(self._party)
+                    self._scheduler.wait(self._participant)
                     return
         except StopIteration as done:
-            self._scheduler.leave(self._party)
+            self._scheduler.leave(self._participant)
             self.settle(self._finished(done.value))
         else:
             self._pieces.close()
-            self._scheduler.leave(self._party)
+            self._scheduler.leave(self._participant)

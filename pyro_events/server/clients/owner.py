@@ -1,4 +1,4 @@
-"""What a client's connection asks of the service that it belongs to.
+"""The parts of the service that a client's connection uses.
 
 Knows: the names and types of these parts. Must not know: which classes have them.
 """
@@ -17,18 +17,19 @@ C = TypeVar("C", contravariant=True)
 
 
 class CallQueueOwner(Protocol):
-    """What making calls takes. pool: does work in other threads; its result or exception comes later."""
+    """The parts that making calls needs. pool: does work in other threads; its result or exception comes
+    later."""
 
     pool: SharedPool
 
 
 class ConnectionTable(Protocol[C]):
-    """All clients, of whom a connection (C) is one."""
+    """All clients, one of which is a connection (C)."""
 
     def accept(self, connection: C, crowded: bool) -> str | None:
-        """A client has connected: None, or why it cannot stay.
+        """A client has connected. Returns None, or why it is refused.
 
-        crowded: the process has hardly a file left to open.
+        crowded: the process can open hardly any more files.
         """
 
     def tls_failed(self, peer: str, reason: str) -> None:
@@ -42,10 +43,10 @@ class ConnectionTable(Protocol[C]):
 
 
 class ConnectionOwner(CallQueueOwner, Protocol[C]):
-    """What reading and answering takes.
+    """The parts that reading and answering need.
 
-    received: where connections receive, one after the other; each takes out at once what is there.
-    objects: what can be called, by object id.
+    received: the buffer into which connections receive, one after the other; each takes its bytes out at
+    once. objects: what can be called, by object id.
     """
 
     received: memoryview

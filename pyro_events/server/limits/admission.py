@@ -1,7 +1,7 @@
 """Admission: how many clients, or subscribers, there may be, in all and of one host.
 
-Knows: who is there, the options that bound them, and how many files the process may open. Must not know:
-what a client or a subscriber is, or how one is turned away.
+Knows: how many each host has, the options that limit them, and how many files the process may open. Must not
+know: what a client or a subscriber is, or how one is refused.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from .turns import host_of
 
 log = get_logger("pyro_events.engine")
 
-# Seconds between two lines in the log about those who were turned away: an attacker comes again at once.
+# Seconds between two lines in the log about refusals: an attacker tries again at once.
 _SILENCE: Final = 10.0
 
 
 class Admission:
-    """All clients of a service, or all its subscribers. refused: how many were turned away."""
+    """All clients of a service, or all its subscribers. refused: how many were refused."""
 
     def __init__(self, kind: str, options: ServiceOptions, files: Callable[[], int]) -> None:
-        """kind: what they are called. files: how many of them the process has files for."""
+        """kind: the word for them in texts. files: for how many of them the process has files."""
         self._kind = kind
         self._options = options
         self._files = files
@@ -39,7 +39,8 @@ class Admission:
         return self._count
 
     def reason_to_refuse(self, address: str) -> str | None:
-        """Why there cannot be another one, None if there can. address: where it is, or who brings it."""
+        """Why there cannot be another one, None if there can. address: its own, or that of the call that
+        brings it."""
         host = host_of(address)
         reason = self._objection(host)
         if reason is not None:
@@ -47,7 +48,7 @@ class Admission:
         return reason
 
     def add(self, address: str) -> None:
-        """There is another one."""
+        """Count another one."""
         host = host_of(address)
         self._count += 1
         self._hosts[host] = self._hosts.get(host, 0) + 1
@@ -80,7 +81,7 @@ class Admission:
             self._unsaid = 0
 
     def leave(self, address: str) -> None:
-        """One has gone."""
+        """Count one less."""
         host = host_of(address)
         self._count -= 1
         self._hosts[host] -= 1

@@ -1,11 +1,12 @@
-"""Block rights: who may not hold publishers up at present, because a subscriber has done so for too long.
+"""Block rights: which subscribers may not block publishers for now, because one has done so for too long.
 
 Knows: the hosts, and the daemons there, of subscribers that were disconnected for it, and until when. Must
-not know: links, how anybody is disconnected, or what a backlog does instead.
+not know: deliveries, how a subscriber is disconnected, or what a backlog does instead of blocking.
 
-A subscriber's name proves nothing: a program that comes back may have another object id, or another port.
-So for a while nobody who subscribes anew from that host may block, and neither may those already subscribed
-whose daemon, the same host and port, is that of the one disconnected. All others at that host are left alone.
+A subscriber's name proves nothing: a program that comes back may have another object id, or another port. So
+for a while no subscriber that subscribes anew from that host may block. Of those already subscribed, the ones
+whose daemon (host and port) is that of the disconnected one may not block either. Others at that host keep
+the right.
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ Address = tuple[str, int]
 
 
 class BlockingSubscriber(Protocol):
-    """A link to a subscriber. address: of its daemon."""
+    """A delivery to a subscriber. address: of the subscriber's daemon."""
 
     address: Address
 
 
 class BlockRights:
-    """Who may hold publishers up."""
+    """Which subscribers may block publishers."""
 
     def __init__(self, suspension: float) -> None:
-        """suspension: for how long the right is taken, in seconds."""
+        """suspension: how long the right is suspended, in seconds."""
         self._suspension = suspension
-        self._hosts: dict[str, float] = {}  # until when nobody who comes from there may block
+        self._hosts: dict[str, float] = {}  # until when subscribers from there may not block
         self._suspended: dict[Backlog, float] = {}
 
     def suspend(self, address: Address, deliveries: Mapping[Backlog, BlockingSubscriber], now: float) -> None:
-        """The subscriber whose daemon has that address was disconnected because it held up publishers."""
+        """The subscriber whose daemon has that address was disconnected because it blocked publishers."""
         until = now + self._suspension
         self._hosts[host_of(address[0])] = until
         for backlog, link in deliveries.items():
@@ -50,7 +51,7 @@ class BlockRights:
     def apply(self, backlog: Backlog, address: Address, now: float) -> str:
         """A subscriber has come: it may not block if one from its host has lost the right.
 
-        Returns what it is to be told of that, "" for nothing.
+        Returns what to tell it about that, "" for nothing.
         """
         until = self._hosts.get(host_of(address[0]), now)
         if until <= now:
@@ -73,7 +74,7 @@ class BlockRights:
             )
 
     def check(self, now: float) -> None:
-        """Give back the right to those whose time is over."""
+        """Give back the right to those whose suspension is over."""
         for backlog in [each for each, until in self._suspended.items() if until <= now]:
             del self._suspended[backlog]
             backlog.allow_blocking(True)

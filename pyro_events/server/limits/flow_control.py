@@ -1,7 +1,7 @@
-"""Holding: the publications that are held up, and what each of them waits for.
+"""Flow control: the publish calls that are blocked, and what each of them waits for.
 
-Knows: which backlogs, or the total, keep a publication from going on, and since when. Must not know:
-when a backlog has space again, deliveries, or how a publisher is told.
+Knows: which backlogs block a call, or whether the total does, and since when. Must not know: when a backlog
+has space again, deliveries, or how a publisher is told.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..objects import DeferredResult
 
 
 class _Total:
-    """Stands for all backlogs together, as something to wait for."""
+    """Stands for all backlogs together, as an obstacle."""
 
 
 TOTAL: Final = _Total()
@@ -23,15 +23,16 @@ Obstacle = Backlog | _Total
 
 
 class BlockedPublish(DeferredResult):
-    """The entries of one call that are yet to be published, because a backlog was full.
+    """The entries of one call that are not published yet, because a backlog was full.
 
-    It is done when nothing holds it up any more and its last entry has been accepted.
+    It is done when nothing blocks it any more and its last entry has been accepted.
     """
 
     __slots__ = ("_blocked", "entries", "obstacles", "queued", "time")
 
     def __init__(self, holding: BlockedPublishes, entries: Iterator[Entry], queued: int, time: float) -> None:
-        """queued: the deliveries queued before it was held up. time: the stamp of all its events."""
+        """queued: the deliveries that were queued before it was blocked. time: the time stamp of all its
+        events."""
         super().__init__()
         self._blocked = holding
         self.entries = entries
@@ -40,19 +41,20 @@ class BlockedPublish(DeferredResult):
         self.obstacles: set[Obstacle] = set()
 
     def measure(self) -> None:
-        """Note in `held` what its messages take; one may be in several entries."""
+        """Set `held` to the bytes of its messages; one message may be in several entries."""
         rest = list(self.entries)
         self.entries = iter(rest)
         self.held = sum([len(payload) for payload in {id(payload): payload for _, payload in rest}.values()])
 
     def abandon(self) -> None:
-        """Its publisher is gone: what is not accepted yet never will be."""
+        """Its publisher is gone: entries that are not accepted yet never will be."""
         super().abandon()
         self._blocked.remove(self)
 
 
 class _Waiting:
-    """Who waits for one obstacle. publications: since when. held_for: seconds in which any waited."""
+    """The calls that wait for one obstacle. publications: since when. held_for: seconds in which any
+    waited."""
 
     __slots__ = ("held_for", "publications")
 
@@ -62,10 +64,10 @@ class _Waiting:
 
 
 class BlockedPublishes:
-    """All publications that are held up in one service.
+    """All publish calls that are blocked in one service.
 
-    For how long an obstacle has held publishers up does not begin anew when one of them gives up and
-    another one comes, or a publisher that tries again and again would wait for ever.
+    The time for which an obstacle has blocked publishers does not start again when one of them gives up and
+    another one comes. Otherwise a publisher that tries again and again would wait for ever.
     """
 
     def __init__(self) -> None:
@@ -73,7 +75,7 @@ class BlockedPublishes:
         self._looked = 0.0
 
     def hold(self, publication: BlockedPublish, obstacles: Iterable[Obstacle], now: float) -> None:
-        """Hold a publication up until every one of the obstacles is released."""
+        """Block a call until every one of the obstacles is released."""
         publication.measure()
         for obstacle in obstacles:
             publication.obstacles.add(obstacle)
@@ -83,21 +85,21 @@ class BlockedPublishes:
             waiting.publications[publication] = now
 
     def remove(self, publication: BlockedPublish) -> None:
-        """A publication is no longer waited for. The obstacle stays one until it is released."""
+        """A call no longer waits. Its obstacles stay until they are released."""
         for obstacle in publication.obstacles:
             del self._held[obstacle].publications[publication]
         publication.obstacles.clear()
 
     def __bool__(self) -> bool:
-        """Whether any publication may be waiting."""
+        """Whether any call may be waiting."""
         return bool(self._held)
 
     def holds(self, obstacle: Obstacle) -> bool:
-        """Whether a publication has waited for that obstacle since it was last released."""
+        """Whether a call has waited for that obstacle since it was last released."""
         return obstacle in self._held
 
     def release(self, obstacle: Obstacle) -> list[BlockedPublish]:
-        """An obstacle is gone; returns the publications that nothing holds up any more."""
+        """An obstacle is gone. Returns the calls that nothing blocks any more."""
         waiting = self._held.pop(obstacle, None)
         freed = []
         for publication in waiting.publications if waiting is not None else ():
@@ -107,13 +109,14 @@ class BlockedPublishes:
         return freed
 
     def restart(self, obstacle: Obstacle) -> None:
-        """Count anew for how long an obstacle holds publishers up: it moves."""
+        """An obstacle makes progress: start its time again."""
         self._held[obstacle].held_for = 0.0
 
     def check(self, now: float) -> list[tuple[Obstacle, float]]:
-        """What is waited for now, each with the seconds for which it has held publishers up in all.
+        """The obstacles that calls wait for now, each with the seconds for which it has blocked publishers in
+        all.
 
-        Called again and again; now: the time, on the same clock as that of `hold`.
+        Called at intervals; now: the time, on the same clock as that of `hold`.
         """
         looked, self._looked = self._looked, now
         found = []

@@ -1,10 +1,10 @@
 """Scheduler: shares the loop's time, and the pool's, among clients and subscribers.
 
-Knows: the loop, the clock, and the turns. Must not know: what is done in a turn, or who does it.
+Knows: the loop, the clock, and the turns. Must not know: what is done in a turn, or for whom.
 
-While there is little to do everybody is served as soon as something comes. After a millisecond of work
-`loaded` is true, and until all who wait have been served whoever has something to do waits for its turn.
-Those who have had 10 ms wait for another.
+While there is little to do, everything is done as soon as it comes. After a millisecond of work `loaded` is
+true. Then everybody that has something to do waits for its turn, until nobody waits any more. A turn ends
+after 10 ms.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from typing import Any, Final
 from ..objects import DeferredResult
 from .turns import TURN, Participant, Turns
 
-# After so many seconds of work the others are looked at: far more than a few calls take, and far less
-# than anybody notices.
+# After so many seconds of work, others get a turn: far more than a few calls take, and far less than anybody
+# notices.
 _LITTLE: Final = 0.001
 
-# Less than this need not be told to `used`: a call or two. If every client of a full service did as much in
-# one go, the others would wait for a second; with 200 it is 20 ms.
+# Less than this need not be reported to `used`: a call or two. If every client of a full service did as much
+# at once, the others would wait for a second; with 200 clients it is 20 ms.
 NEGLIGIBLE: Final = 0.0001
 
-# What is run when a turn comes.
-LoopParty = Participant[Callable[[], None]]
+# The function that is called when a turn comes.
+LoopParticipant = Participant[Callable[[], None]]
 
 
 class Scheduler:
-    """Turns on the loop. loaded: whether whoever has something to do must `wait`; for reading."""
+    """Turns on the loop. loaded: whether work must `wait` for its turn; for reading."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -39,28 +39,28 @@ class Scheduler:
         self._used = 0.0
         self.loaded = False
 
-    def join(self, address: str, run: Callable[[], None]) -> LoopParty:
-        """Take part. run: called when the turn has come that was waited for."""
+    def join(self, address: str, run: Callable[[], None]) -> LoopParticipant:
+        """Take part. run: called when the turn comes that `wait` asked for."""
         return self._turns.join(address, run, monotonic())
 
-    def leave(self, party: LoopParty) -> None:
-        """Take no part any more; `run` may still be called once."""
-        self._turns.leave(party, monotonic())
+    def leave(self, participant: LoopParticipant) -> None:
+        """No longer take part; `run` may still be called once."""
+        self._turns.leave(participant, monotonic())
 
-    def used(self, party: LoopParty, seconds: float) -> None:
-        """A party has worked for so long without a turn; turns are measured as a whole."""
+    def used(self, participant: LoopParticipant, seconds: float) -> None:
+        """Count time that a participant has worked outside a turn. Turns themselves are measured."""
         if self.loaded:
             return
-        party.uncounted += seconds
+        participant.uncounted += seconds
         self._used += seconds
         if self._used > _LITTLE:
             self._used = 0.0
-            self._turns.settle(party, monotonic())
+            self._turns.settle(participant, monotonic())
             self._load()
 
-    def wait(self, party: LoopParty) -> None:
-        """Have `run` called when its turn comes."""
-        self._turns.wait(party, monotonic())
+    def wait(self, participant: LoopParticipant) -> None:
+        """Have `run` called when the turn comes."""
+        self._turns.wait(participant, monotonic())
         self._load()
 
     def _load(self) -> None:
@@ -69,19 +69,20 @@ class Scheduler:
             self._loop.call_soon(self._take_turns)
 
     def _take_turns(self) -> None:
-        """Let those go on who have used least, until a turn is over; then look who has come meanwhile."""
+        """Give turns to those that have used the least, until 10 ms are over; then let the loop read what has
+        come."""
         turns = self._turns
         now = monotonic()
         end = now + TURN
         try:
-            while now < end and (party := turns.next()) is not None:
+            while now < end and (participant := turns.next()) is not None:
                 began = now
                 try:
-                    party.what()
+                    participant.what()
                 finally:
                     now = monotonic()
-                    turns.done(party, now - began, now)
-        finally:  # the others go on though one has failed
+                    turns.done(participant, now - began, now)
+        finally:  # the others go on if one fails
             if turns:
                 self._loop.call_soon(self._take_turns)
             else:
@@ -89,8 +90,8 @@ class Scheduler:
 
 
 class Work(DeferredResult):
-    """A piece of work for another thread: its result, or its exception. If nobody wants that any more before
-    the work has begun, it is not done."""
+    """A piece of work for another thread: its result, or its exception. It is not done if nobody wants the
+    result any more before it has begun."""
 
     __slots__ = ("call",)
 
@@ -100,17 +101,17 @@ class Work(DeferredResult):
 
     def abandon(self) -> None:
         super().abandon()
-        self.call = None  # nor is what it would be done with kept
+        self.call = None  # and releases the arguments
 
 
 class SharedPool:
-    """Work for other threads, by turns: a host has one of them at a time.
+    """Work for other threads, by turns: each host has at most one piece of work at a time.
 
-    All need the interpreter's lock, so more at once would only keep the loop from it.
+    All work needs the interpreter's lock, so more at once would only take it away from the loop.
     """
 
     def __init__(self, executor: Executor, at_once: int) -> None:
-        """at_once: pieces of work at a time, of different hosts."""
+        """at_once: how many pieces of work there are at a time, of different hosts."""
         self._executor = executor
         self._loop = asyncio.get_running_loop()
         self._free = at_once
@@ -118,41 +119,41 @@ class SharedPool:
         self._turns: Turns[Work] = Turns()
 
     def submit(self, address: str, call: Callable[[], Any]) -> Work:
-        """Have work done for somebody at an address; it calls back on the loop's thread."""
+        """Have work done for an address; it calls back on the loop's thread."""
         work = Work(call)
         now = monotonic()
-        party = self._turns.join(address, work, now)
-        self._turns.wait(party, now)
+        participant = self._turns.join(address, work, now)
+        self._turns.wait(participant, now)
         self._begin()
         return work
 
     def stop(self) -> None:
-        """Begin nothing any more."""
+        """Start no more work."""
         self._stopped = True
 
     def _begin(self) -> None:
-        while self._free and not self._stopped and (party := self._turns.next()) is not None:
-            call = party.what.call
+        while self._free and not self._stopped and (participant := self._turns.next()) is not None:
+            call = participant.what.call
             if call is None:
-                self._leave(party, 0.0)
+                self._leave(participant, 0.0)
             else:
                 self._free -= 1
-                self._start(party, call)
+                self._start(participant, call)
 
-    def _start(self, party: Participant[Work], call: Callable[[], Any]) -> None:
+    def _start(self, participant: Participant[Work], call: Callable[[], Any]) -> None:
         began = monotonic()
 
         def finished(future: asyncio.Future[Any]) -> None:
             self._free += 1
-            self._leave(party, monotonic() - began)
-            # The loop goes on first: the next piece of work may keep it from the interpreter's lock.
+            self._leave(participant, monotonic() - began)
+            # The loop goes on first: the next piece of work may hold the interpreter's lock.
             self._loop.call_soon(self._begin)
             error = future.exception()
-            party.what.settle(error if error is not None else future.result())
+            participant.what.settle(error if error is not None else future.result())
 
         self._loop.run_in_executor(self._executor, call).add_done_callback(finished)
 
-    def _leave(self, party: Participant[Work], seconds: float) -> None:
+    def _leave(self, participant: Participant[Work], seconds: float) -> None:
         now = monotonic()
-        self._turns.done(party, seconds, now)
-        self._turns.leave(party, now)
+        self._turns.done(participant, seconds, now)
+        self._turns.leave(participant, now)

@@ -1,6 +1,6 @@
-"""A search of the embedded name server: it looks at one name after the other, and lets others take turns.
+"""A search of the embedded name server: it checks one name after the other, and lets others take turns.
 
-Knows: how long one may go on, and how large an answer may be. Must not know: what is searched for.
+Knows: how long one may take, and how large an answer may be. Must not know: what is searched for.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class NameSearch(DeferredResult):
         matches: Callable[[str, Record], bool],
         result: Callable[[list[tuple[str, Record]]], Any],
     ) -> None:
-        """result: makes what is answered of the entries that match, when all have been looked at."""
+        """result: makes the answer from the entries that match, when all entries have been checked."""
         super().__init__()
         self._entries = iter(entries)
         self._matches = matches
@@ -41,7 +41,7 @@ class NameSearch(DeferredResult):
         self._left = LONGEST
 
     def begin(self) -> Any:
-        """The result, if there is one after a turn; otherwise the search itself, which goes on.
+        """The result, if it is there after one turn; otherwise the search itself, which goes on.
 
         Raises Pyro5's NamingError.
         """
@@ -57,13 +57,13 @@ class NameSearch(DeferredResult):
             if self._take_turn():
                 self.settle(self._result(self._found))
                 return
-        except Exception as error:  # an error is an answer too
+        except Exception as error:  # an error is also an answer
             self.settle(error)
             return
         asyncio.get_running_loop().call_soon(self._go_on)
 
     def _take_turn(self) -> bool:
-        """Go on for a turn; whether all entries have been looked at."""
+        """Go on for one turn. Returns whether all entries have been checked."""
         begin = monotonic()
         for name, record in self._entries:
             if self._matches(name, record):

@@ -1,7 +1,7 @@
-"""NameTable: names, their URIs and their metadata, within bounds of number and of memory.
+"""NameTable: names, their URIs and their metadata, with limits on number and memory.
 
-Knows: what may be entered, and what an entry takes. Must not know: who calls, how a search goes, or what
-any name stands for.
+Knows: what may be registered, and how much memory an entry takes. Must not know: which client calls, how a
+search works, or what a name stands for.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from Pyro5.core import URI
 from ...constants import MAX_NAME, MAX_NAME_BYTES, MAX_NAMES
 from ...transport.addresses import check_uri
 
-# What an entry takes beside its texts, and a tag of its metadata beside its own: places in containers.
+# What an entry takes in addition to its texts, and a tag of its metadata in addition to its own: places in
+# containers.
 _ENTRY: Final = 400
 _TAG: Final = 16
 
 
 class Record(NamedTuple):
-    """What is known under a name. size: bytes that it takes, about."""
+    """The entry of a name. size: the bytes that it takes, about."""
 
     uri: str
     metadata: tuple[str, ...]
@@ -31,10 +32,10 @@ class Record(NamedTuple):
 
 
 class NameTable:
-    """Used from any thread."""
+    """A table that any thread may use."""
 
     def __init__(self, most_names: int = MAX_NAMES, most_bytes: int = MAX_NAME_BYTES) -> None:
-        """Bounds: the number of names, and the memory that they take with their metadata."""
+        """Limits: the number of names, and the memory that they take with their metadata."""
         self._most_names = most_names
         self._most_bytes = most_bytes
         self._records: dict[str, Record] = {}
@@ -48,11 +49,11 @@ class NameTable:
         return name in self._records
 
     def entries(self) -> list[tuple[str, Record]]:
-        """All names with what is known under them, as they are now."""
+        """All names with their entries, as they are now."""
         return list(self._records.items())
 
     def get(self, name: object) -> Record:
-        """What is known under a name. Raises Pyro5's NamingError for one that is not there, TypeError."""
+        """The entry of a name. Raises Pyro5's NamingError if the name is not there, TypeError."""
         if not isinstance(name, str):
             raise TypeError(f"a name is text, not {type(name).__name__}")
         record = self._records.get(name)
@@ -61,10 +62,10 @@ class NameTable:
         return record
 
     def enter(self, name: object, uri: str, metadata: object = None, safe: bool = False) -> None:
-        """Enter a name. safe: only if it is not there.
+        """Register a name. safe: only if it is not there.
 
-        Raises TypeError or ValueError for what cannot be, Pyro5's NamingError where a bound is reached, and
-        PyroError for what is no URI.
+        Raises TypeError or ValueError for an argument that is not allowed, Pyro5's NamingError if a limit is
+        reached, and PyroError for something that is not a URI.
         """
         checked = check_name(name)
         check_uri(uri)
@@ -76,7 +77,7 @@ class NameTable:
             self._put(checked, uri, tags)
 
     def set_metadata(self, name: object, metadata: object) -> None:
-        """Give a name other metadata. Raises what `enter` and `get` raise."""
+        """Replace the metadata of a name. Raises what `enter` and `get` raise."""
         tags = check_metadata(metadata)
         with self._lock:
             self._put(check_name(name), self.get(name).uri, tags)
@@ -95,7 +96,7 @@ class NameTable:
         self.bytes = total
 
     def remove(self, names: Iterable[str]) -> int:
-        """Take names out; returns how many of them were there."""
+        """Remove names. Returns how many of them were there."""
         with self._lock:
             gone = [record for name in names if (record := self._records.pop(name, None)) is not None]
             self.bytes -= sum(record.size for record in gone)
@@ -103,7 +104,7 @@ class NameTable:
 
 
 def check_name(name: object) -> str:
-    """A name that may be entered. Raises TypeError or ValueError."""
+    """A name that may be registered. Raises TypeError or ValueError."""
     if not isinstance(name, str):
         raise TypeError(f"a name is text, not {type(name).__name__}")
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():
@@ -119,7 +120,7 @@ def check_metadata(metadata: object) -> tuple[str, ...]:
         return ()
     if not isinstance(metadata, (list, tuple, set, frozenset)):
         raise TypeError(f"metadata is a set or a list of texts, not {type(metadata).__name__}")
-    # Texts alone: other things may be made to have one hash, and a set of those takes long.
+    # Only texts: other objects can be made to have the same hash, and a set of those takes long.
     tags: list[Any] = list(metadata)
     for tag in tags:
         if not isinstance(tag, str):

@@ -1,10 +1,10 @@
 """The embedded name server: the methods of Pyro5's name server, served by the event service's own engine.
 
-Knows: the name server's remote methods, and who may change what. Must not know: events.
+Knows: the name server's remote methods, and which entries clients may change. Must not know: events.
 
-It is guarded as the service is, because the same connections serve it. Whatever any argument is, a call
-neither keeps the process busy nor fills its memory: regular expressions are those of patterns, searches
-take turns, and names and metadata are bounded. Entries of this process are changed by this process alone.
+It is protected as the service is, because the same connections serve it. Whatever an argument is, a call
+neither keeps the process busy nor fills its memory: regular expressions are treated as patterns, searches
+take turns, and names and metadata are limited. Only this process changes its own entries.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class EmbeddedNameServer:
     """Names in memory; they are forgotten when the process ends."""
 
     def __init__(self, uri: str, reserved: tuple[str, ...] = (), table: NameTable | None = None) -> None:
-        """uri: its own, under which it registers itself. reserved: names that only this process enters,
-        changes and removes. table: where names are kept, of the default bounds unless given."""
+        """uri: its own, under which it registers itself. reserved: names that only this process registers,
+        changes and removes. table: where names are kept; one with the default limits unless given."""
         self.uri = uri
         self._table = table or NameTable()
         self._reserved = frozenset({NAMESERVER_NAME, *reserved})
@@ -44,21 +44,21 @@ class EmbeddedNameServer:
             "yplookup": self._yplookup,
         }
 
-    # What the service that runs in the same process does here, in any thread.
+    # # Used by the service in the same process, in any thread.
 
     def lookup(self, name: str) -> str:
-        """The URI of a name. Raises Pyro5's NamingError for one that is not there."""
+        """The URI of a name. Raises Pyro5's NamingError if it is not there."""
         return self._table.get(name).uri
 
     def register(self, name: str, uri: str) -> None:
-        """Enter a name, whatever it was before."""
+        """Register a name, and replace its entry if it has one."""
         self._table.enter(name, uri)
 
     def remove(self, name: str) -> None:
-        """Take a name out; one that is not there is no error."""
+        """Remove a name; one that is not there is ignored."""
         self._table.remove([name])
 
-    # What clients do. The names of the arguments are those of Pyro5's name server.
+    # Used by clients. The names of the arguments are those of Pyro5's name server.
 
     def _lookup(self, caller: Caller, name: Any, return_metadata: bool = False) -> Any:
         record = self._table.get(name)
@@ -83,7 +83,7 @@ class EmbeddedNameServer:
 
     def _remove(self, caller: Caller, name: Any = None, prefix: Any = None, regex: Any = None) -> Any:
         if name:
-            if name == NAMESERVER_NAME:  # as Pyro5 answers
+            if name == NAMESERVER_NAME:  # the same answer as Pyro5's
                 return 0
             self._check_rights(name)
             return self._table.remove([name]) if isinstance(name, str) else self._table.get(name)
@@ -123,7 +123,7 @@ class EmbeddedNameServer:
 
 
 def _uri_text(uri: object) -> str:
-    """The text of a URI, however a serializer has brought it. Raises TypeError or ValueError."""
+    """The text of a URI, in whatever form a serializer has sent it. Raises TypeError or ValueError."""
     if isinstance(uri, str):
         return uri
     if isinstance(uri, URI):
@@ -137,7 +137,8 @@ def _uri_text(uri: object) -> str:
 
 
 def _matching(prefix: object, regex: object) -> Callable[[str, Record], bool]:
-    """Whether a name begins so, or matches a regular expression from its start, or is there at all."""
+    """Whether a name has that prefix, or matches a regular expression from its start; any name if neither is
+    given."""
     if prefix:
         if not isinstance(prefix, str):
             raise TypeError(f"a prefix is text, not {type(prefix).__name__}")
@@ -153,7 +154,7 @@ def _matching(prefix: object, regex: object) -> Callable[[str, Record], bool]:
 
 
 class DaemonMethods:
-    """What Pyro5 clients ask of any daemon: a sign of life, and what its objects can do."""
+    """The methods that Pyro5 clients call on any daemon: a ping, and what its objects can do."""
 
     def __init__(self, objects: Mapping[str, Any], location: str) -> None:
         self._objects = objects

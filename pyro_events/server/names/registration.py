@@ -1,7 +1,7 @@
-"""Naming: how the service is entered in the name server, and stays there.
+"""Registration: registers the service in the name server and keeps it registered.
 
-Knows: the name server and how to tell a live event service from a stale entry. Must not know: the
-engine; everything here blocks, so it runs in another thread than the loop.
+Knows: the name server, and how to tell a live event service from a stale entry. Must not know: the engine.
+Everything here blocks, so it runs in another thread than the loop.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ...transport.tls import client_context
 from ...wire.frames import CONNECT_FAIL, FrameReader
 from ...wire.handshake import answer_limits, read_connect_fail, read_connect_ok, write_connect
 from ...wire.passphrase import DENIED, Identity
-from .neighbours import Neighbours
+from .trusted_hosts import TrustedHosts
 
 log = get_logger("pyro_events.naming")
 
@@ -44,9 +44,9 @@ _REMEDY: Final = (
 class NamingTimes:
     """Seconds that a service gives its name server.
 
-    answer: for an answer, of a service that may have the name too. entry: for all that entering takes; Pyro5
-    asks this machine first, then everybody three times. check: between two looks at the entry. leave: to take
-    the entry out at the end.
+    answer: for one answer of the name server, or of a service that may have the name too. entry: for
+    registering as a whole; Pyro5 asks this machine first, then broadcasts three times. check: between two
+    checks of the entry. leave: to remove the entry at the end.
     """
 
     answer: float = 3.0
@@ -56,33 +56,33 @@ class NamingTimes:
 
 
 class EntryState(enum.Enum):
-    """What the name server says of us."""
+    """The state of our entry in the name server."""
 
     OURS = "ours"
-    RENEWED = "renewed"  # it had forgotten us, or knew a service that is dead
+    RENEWED = "renewed"  # it was lost, or pointed to a service that is dead
     TAKEN = "taken"  # another live service has the name
     UNKNOWN = "unknown"  # the name server does not answer
 
 
 class Names(Protocol):
-    """What is asked of a name server."""
+    """The methods of a name server that are used here."""
 
     def lookup(self, name: str) -> object:
-        """The URI of a name. Raises Pyro5's NamingError for one that is not there."""
+        """The URI of a name. Raises Pyro5's NamingError if it is not there."""
 
     def register(self, name: str, uri: str) -> None:
-        """Enter a name, whatever it was before."""
+        """Register a name, and replace its entry if it has one."""
 
     def remove(self, name: str) -> None:
-        """Take a name out."""
+        """Remove a name."""
 
 
 class Registration:
     """The entry of one service in the name server.
 
-    uri: the service's own; it may be set until `enter`. listens_on: the address that it is bound to, None if
-    that is not known. towards: this machine's address towards the name server, "" before `locate` and where
-    that runs in this process.
+    uri: the service's own; set it before `enter`. listens_on: the address that the service is bound to, None
+    if that is not known. towards: this machine's address towards the name server, "" before `locate`, or if
+    the name server runs in this process.
     """
 
     def __init__(
@@ -95,10 +95,11 @@ class Registration:
         may_ask: frozenset[str] = frozenset(),
         patience: float = NamingTimes.answer,
     ) -> None:
-        """ns_host, ns_port: where the name server is; None as Pyro5 finds it. identity: what the name
-        server demands and must prove. embedded: one that runs in this process, instead. may_ask: addresses
-        that are connected to, beside the name server's host, to see whether a service lives there. patience:
-        seconds for the name server, or a service that may have the name, to answer."""
+        """ns_host, ns_port: the address of the name server; None to find it as Pyro5 does. identity: proves
+        the passphrase to the name server, which must prove it too. embedded: a name server in this process,
+        instead. may_ask: addresses that may be asked, in addition to the name server's host, whether a
+        service is alive there. patience: seconds for an answer of the name server, or of a service that may
+        have the name."""
         self.uri = uri
         self.listens_on: tuple[str, int] | None = None
         self.towards = ""
@@ -109,31 +110,33 @@ class Registration:
         self._may_ask = may_ask
         self._patience = patience
         self._name_server: tuple[str, int] | None = None
-        self._neighbours = Neighbours("", "", "", may_ask)
-        # One thread may still be checking when another takes the entry out.
+        self._trusted_hosts = TrustedHosts("", "", "", may_ask)
+        # One thread may still be checking when another removes the entry.
         self._changing = threading.Lock()
         self._left = False
         self._said: tuple[object, ...] = ()
 
     @property
     def where(self) -> str:
-        """`host:port` of the name server; "" before `locate` and where that runs in this process."""
+        """`host:port` of the name server; "" before `locate`, or if it runs in this process."""
         return format_address(*self._name_server) if self._name_server is not None else ""
 
     def locate(self) -> None:
-        """Find the name server, once. Raises ServiceNotFoundError, or AccessDeniedError if it does not
-        prove the passphrase or wants one."""
+        """Find the name server, once. Raises ServiceNotFoundError, or AccessDeniedError if it cannot prove
+        the passphrase or requires one."""
         if self._embedded is None and self._name_server is None:
             with find_name_server(self._host, self._port, self._identity, remedy=_REMEDY) as names:
                 self._name_server = names.host, names.port
                 self.towards = names.local_host
-                self._neighbours = Neighbours(names.host, names.peer_host, names.local_host, self._may_ask)
+                self._trusted_hosts = TrustedHosts(
+                    names.host, names.peer_host, names.local_host, self._may_ask
+                )
 
     def enter(self, replace: bool) -> None:
-        """Enter the service. replace: also if another live one has the name.
+        """Register the service. replace: also if another live service has the name.
 
-        Raises ServiceNotFoundError without a name server, ServiceExistsError if the name is taken,
-        AccessDeniedError if the name server does not prove the passphrase.
+        Raises ServiceNotFoundError if there is no name server, ServiceExistsError if the name is taken,
+        AccessDeniedError if the name server cannot prove the passphrase.
         """
         self.locate()
         with self._names() as names:
@@ -153,9 +156,9 @@ class Registration:
                 ) from None
 
     def check(self) -> EntryState:
-        """Look whether the entry is still there and ours, and renew it if it is lost or stale.
+        """Check whether the entry is still there and ours, and register again if it is lost or stale.
 
-        Whatever the name server does or answers, this raises nothing.
+        It raises nothing, whatever the name server does or answers.
         """
         try:
             with self._names() as names:
@@ -171,7 +174,7 @@ class Registration:
                 if holder is None:
                     self._say("the name server had lost the event service, which has registered itself again")
                 return EntryState.RENEWED
-        except Exception as error:  # of any class: it is the name server's trouble, and not the service's
+        except Exception as error:  # of any class: a failing name server must not end the service
             self._say("asking the name server failed: %s; the service tries again every few seconds", error)
             return EntryState.UNKNOWN
 
@@ -188,14 +191,14 @@ class Registration:
             log.warning("could not be removed from the name server: %s", error)
 
     def _is_other(self, holder: str, starting: bool) -> bool:
-        """Whether another live event service is there, as far as that may be asked.
+        """Whether another live event service is at an address, as far as the service may ask there.
 
-        starting: then somebody is told, and can say --replace, so one that lets nobody in may be one, too.
-        While we run, it must be sure: anybody may have entered it.
+        starting: the user is told and can use --replace, so a service that requires a passphrase may count as
+        one. While the service runs, it must be certain, because anybody may have registered that address.
         """
         guarded = self._identity is not None or self._embedded is not None
         host = _host_of(holder)
-        if not guarded and host is not None and not self._neighbours.include(host):
+        if not guarded and host is not None and not self._trusted_hosts.include(host):
             self._say(
                 "the name server has %s in place of this event service, which registers itself again; it "
                 "does not ask there, because anybody can register an address: --allow-callback names hosts "
@@ -209,14 +212,14 @@ class Registration:
         return False
 
     def _say(self, text: str, *arguments: object) -> None:
-        """Log what is the matter, once as long as it is."""
+        """Log a problem, once while it lasts."""
         said = text, *map(str, arguments)
         if said != self._said:
             self._said = said
             log.warning(text, *arguments)
 
     def _names(self) -> contextlib.AbstractContextManager[Names]:
-        """The name server, connected to. Raises Pyro5's errors, of which ours are kinds."""
+        """A connection to the name server. Raises Pyro5's errors, also subclasses defined here."""
         if self._embedded is not None:
             return contextlib.nullcontext(self._embedded)
         assert self._name_server is not None, "call locate() first"
@@ -236,7 +239,7 @@ def _lookup(names: Names) -> str | None:
 
 
 def _host_of(uri: str) -> str | None:
-    """The host of an object that can be connected to; None for anything else."""
+    """The host in the URI of an object that can be connected to; None for anything else."""
     try:
         parsed = URI(uri)
     except (Pyro5.errors.PyroError, TypeError, ValueError):
@@ -250,10 +253,10 @@ def is_alive(
     denied_counts: bool = True,
     patience: float = NamingTimes.answer,
 ) -> bool:
-    """Whether another event service answers there, within `patience` seconds.
+    """Whether another event service answers at an address, within `patience` seconds.
 
-    ours: the address that our own service is bound to, which is no other one, however it is spelled.
-    denied_counts: whether one that lets nobody in without a passphrase may be one.
+    ours: the address that our own service is bound to; the same address in another spelling is not another
+    service. denied_counts: whether a service that requires a passphrase counts as one.
     """
     host = _host_of(uri)
     if host is None:
@@ -281,14 +284,14 @@ def _answers(uri: URI, host: str, ours: tuple[str, int] | None, denied_counts: b
             if not data or time.monotonic() > deadline:
                 return False
             reader.feed(data)
-        # One that demands a passphrase says no more than this, whatever it is.
+        # A service that requires a passphrase says only this, whatever it is.
         if frame.type == CONNECT_FAIL:
             return denied_counts and read_connect_fail(frame) == DENIED
         return "publish" in (read_connect_ok(frame).methods or ())
 
 
 def _is_bound(sock: socket.socket, ours: tuple[str, int]) -> bool:
-    """Whether a socket is connected to a listening one of this machine that is bound to `ours`."""
+    """Whether a socket is connected to a listening socket of this machine that is bound to `ours`."""
     host, bound = ours
     expected = sock.getsockname()[0] if host in ("0.0.0.0", "::") else host
     peer: tuple[str, int] = sock.getpeername()[:2]

@@ -1,7 +1,7 @@
-"""The event loop: uvloop where the platform has it, asyncio's own elsewhere.
+"""The event loop: uvloop if the platform has it, else asyncio's own.
 
-Knows: which one is installed, and what they say of a process that is out of descriptors. Must not
-know: what runs on it.
+Knows: which one is installed, and what each says when the process is out of descriptors. Must not know: what
+runs on it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 class _LoopErrors:
-    """What a loop does with errors that nobody is there to handle.
+    """What a loop does with unhandled errors.
 
-    asyncio complains of each connection that it cannot accept, again and again, with a traceback.
+    asyncio logs each connection that it cannot accept, again and again, with a traceback.
     """
 
     def __init__(self) -> None:

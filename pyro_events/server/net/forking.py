@@ -1,11 +1,11 @@
-"""Forking: what becomes of an event loop of the parent in a forked child, where nobody runs it.
+"""Forking: what happens in a forked child to an event loop of the parent, which no thread runs there.
 
 Knows: which descriptors a loop watches, and how to let go of them. Must not know: what the loop does.
 
-The child shares every socket with its parent, and the loop's poller too. It must not close one by the loop,
-which would take it out of the poller for both, nor shut one down, nor say good-bye by TLS. So each of its
-descriptors becomes one of /dev/null: the socket is then the parent's alone, and the objects that still name
-the descriptor in the child close nothing that it opens later.
+The child shares every socket with its parent, and also the loop's poller. If the loop closed a socket in the
+child, it would remove it from the poller for both. The child must also not shut a socket down, or end TLS. So
+each of the descriptors is replaced by one of /dev/null: then only the parent has the socket, and objects in
+the child that still have the descriptor's number close nothing that it opens later.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ...service_threads import is_service_thread
 
 
 class LoopOwner(Protocol):
-    """Who runs a loop in a thread."""
+    """An object that runs a loop in a thread."""
 
     def forked(self) -> None:
-        """This is a forked child, and its thread is not there."""
+        """Called in a forked child, which does not have that thread."""
 
 
 _owners: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
-# Loops that nobody runs. They are kept, because the end of one would touch the parent's poller.
+# Loops that no thread runs. They are kept, because their finalizers would touch the parent's poller.
 _abandoned: Final[list[object]] = []
 
 
@@ -56,7 +56,8 @@ def abandon(loop: asyncio.AbstractEventLoop | None, descriptors: Iterable[int]) 
 
 
 def _watched(loop: Any) -> set[int]:
-    """A loop's poller, and what it watches, as Linux tells; elsewhere a poller is not shared."""
+    """A loop's poller and the descriptors that it watches, from Linux's /proc; elsewhere a poller is not
+    shared."""
     get = getattr(loop, "_get_backend_id", None)
     selector = getattr(loop, "_selector", None)
     poller = get() if get is not None else getattr(selector, "fileno", lambda: -1)()
@@ -69,7 +70,7 @@ def _watched(loop: Any) -> set[int]:
 
 
 def _accepted(found: Iterable[int]) -> set[int]:
-    """What was accepted on the ports that are listened on, though nobody has been told of it yet."""
+    """Connections that were accepted on the listening ports, but not yet given to anybody."""
     ports = {address[1] for number in found if (address := _address(number, listening=True))}
     folder = "/dev/fd"
     if not ports or not os.path.isdir(folder):
@@ -79,7 +80,7 @@ def _accepted(found: Iterable[int]) -> set[int]:
 
 
 def _address(number: int, listening: bool = False) -> Any:
-    """The own address of an internet socket; None for anything else, or if it does not listen but should."""
+    """The local address of an internet socket; None for anything else, or if it must listen and does not."""
     try:
         sock = socket.socket(fileno=number)
     except OSError:

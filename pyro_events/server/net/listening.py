@@ -1,7 +1,7 @@
-"""Where the service listens, and under which address it is known.
+"""Listening: where the service listens, and under which address it is known.
 
-Knows: hosts, ports, this machine's addresses and Pyro5's settings HOST, NATHOST and NATPORT. Must not
-know: who connects.
+Knows: hosts, ports, this machine's addresses and Pyro5's settings HOST, NATHOST and NATPORT. Must not know:
+which clients connect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ except ImportError:  # Windows
 log = get_logger("pyro_events.service")
 
 _WILDCARDS: Final = ("0.0.0.0", "::")
-# Addresses that are kept for documentation, so that the way there is the way to most others.
+# Addresses that are reserved for documentation, so the route to them is the route to most others.
 _ELSEWHERE: Final[dict[int, str]] = {socket.AF_INET: "198.51.100.1", socket.AF_INET6: "2001:db8::1"}
 _SIOCGIFADDR: Final = 0x8915
 
@@ -34,8 +34,8 @@ _SIOCGIFADDR: Final = 0x8915
 def bind(host: str | None, port: int, others: bool = False) -> socket.socket:
     """A bound TCP socket; the event loop makes it listen.
 
-    host: a name or an IP address; None is Pyro5's setting HOST. port: 0 is any free one. others:
-    take any free port if that one is taken. Raises OSError whose text says what cannot be had.
+    host: a name or an IP address; None is Pyro5's setting HOST. port: 0 is any free one. others: take any
+    free port if that one is taken. Raises OSError whose text says what is not available.
     """
     try:
         wanted = host or checked_host("Pyro5's setting HOST", config.HOST) or "localhost"
@@ -48,7 +48,7 @@ def bind(host: str | None, port: int, others: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if address == "::":  # IPv4 too, whatever this system does by itself
+    if address == "::":  # IPv4 too, whatever the system's default is
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     try:
@@ -80,26 +80,26 @@ def location(
     natport: int | None = None,
     towards: str = "",
 ) -> str:
-    """The `host:port` under which others reach a bound socket, as it stands in a Pyro URI.
+    """The `host:port` at which others reach a bound socket, as in a Pyro URI.
 
-    host: as it was given to `bind`. nathost, natport: what others are to be told instead; None is Pyro5's
-    NATHOST, and the port that is bound. towards: this machine's address on the way to the name server.
+    host: as it was given to `bind`. nathost, natport: the address to give to others instead; None is Pyro5's
+    NATHOST, and the port that is bound. towards: this machine's address on the route to the name server.
     """
     address, port = sock.getsockname()[:2]
     if nathost is not None:
         return format_address(nathost, natport or port)
     name = host or checked_host("Pyro5's setting HOST", config.HOST) or str(address)
     if address in _WILDCARDS:
-        # Nobody can connect to "all addresses": name the one that leads to where the others are.
+        # Clients cannot connect to "all addresses": use the address on the route to them.
         local = not towards or _is_loopback(towards) or (address == "0.0.0.0" and ":" in towards)
         name = outward_address(sock.family) if local else towards
     return format_address(name, port)
 
 
 def nat_address(nathost: object, natport: object) -> tuple[str | None, int | None]:
-    """The host and port that others are to be told: arguments, or Pyro5's settings NATHOST and NATPORT.
+    """The host and port to give to others: arguments, or Pyro5's settings NATHOST and NATPORT.
 
-    Raises TypeError or ValueError for what cannot be.
+    Raises TypeError or ValueError for an argument that is not allowed.
     """
     host = checked_host("nathost", nathost) or checked_host("Pyro5's setting NATHOST", config.NATHOST)
     port = checked_port("natport", natport or None)
@@ -111,9 +111,9 @@ def nat_address(nathost: object, natport: object) -> tuple[str | None, int | Non
 
 
 def outward_address(family: int) -> str:
-    """An address of this machine that others can reach; the loopback's if it has no other.
+    """An address of this machine that others can reach; the loopback address if it has no other.
 
-    family: of the socket. One for IPv6 takes IPv4 too.
+    family: of the socket. One for IPv6 accepts IPv4 too.
     """
     versions = (socket.AF_INET6, socket.AF_INET) if family == socket.AF_INET6 else (socket.AF_INET,)
     for version in versions:
@@ -124,14 +124,14 @@ def outward_address(family: int) -> str:
 
 
 def _own_addresses(family: int) -> Iterator[str]:
-    """This machine's addresses, the one on the way to most others first."""
+    """This machine's addresses; first the one on the route to most others."""
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.connect((_ELSEWHERE[family], 9))  # which sends nothing
         yield str(sock.getsockname()[0])
     with contextlib.suppress(OSError, UnicodeError):
         for info in socket.getaddrinfo(socket.gethostname(), None, family, socket.SOCK_STREAM):
             yield str(info[4][0])
-    # A network without a way out has no address on that way, but each interface has its own.
+    # A network without a route to others has no such address, but each interface has its own.
     if family == socket.AF_INET and fcntl is not None:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
             for _, interface in socket.if_nameindex():
@@ -141,7 +141,7 @@ def _own_addresses(family: int) -> Iterator[str]:
 
 
 def warn_if_open(sock: socket.socket, ident: bool) -> None:
-    """Say in the log what others on the network can do at a bound socket, if they can do anything.
+    """Log what others on the network can do at a bound socket, if they can do anything.
 
     ident: whether they must prove a passphrase.
     """
@@ -166,9 +166,10 @@ def warn_if_open(sock: socket.socket, ident: bool) -> None:
 
 
 def warn_if_unreachable(where: str, name_server: str, towards: str) -> None:
-    """Say in the log that a name server of another machine leads its clients nowhere.
+    """Log that clients cannot reach the address that is registered in a name server of another machine.
 
-    where: `host:port` that is registered. name_server: where that is, and towards: our address towards it.
+    where: `host:port` that is registered. name_server: the name server's address, and towards: our address
+    towards it.
     """
     host = split_address(where)[0]
     if towards and not _is_loopback(towards) and (_is_loopback(host) or host == "localhost"):

@@ -1,4 +1,4 @@
-"""Sockets and files: what the service's connections tell of themselves, and how many the process may open.
+"""Sockets and files: the state of a connection's socket, and how many files the process may open.
 
 Knows: descriptors and the limit of open files. Must not know: what is sent.
 """
@@ -16,18 +16,18 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-# Files that are left for links to subscribers, the name server and logs, when clients take all others.
+# Files that are reserved for deliveries to subscribers, the name server and logs when clients use all others.
 _RESERVE: Final = 32
 
 
 def descriptor(transport: asyncio.BaseTransport) -> int:
-    """The file descriptor of a connection; -1 if it has none any more."""
+    """The file descriptor of a connection; -1 if it is closed."""
     sock = transport.get_extra_info("socket")
     return sock.fileno() if sock is not None else -1
 
 
 def has_left(transport: asyncio.BaseTransport) -> bool:
-    """Whether the other side has closed its connection, though we are not reading from it."""
+    """Whether the other side has closed its connection, found out without reading from it."""
     sock = transport.get_extra_info("socket")
     if sock is None or sock.fileno() < 0 or not hasattr(select, "poll"):
         return False
@@ -37,7 +37,7 @@ def has_left(transport: asyncio.BaseTransport) -> bool:
 
 
 def raise_file_limit(connections: int) -> None:
-    """Let this process open files for so many clients and as many subscribers, as far as it may."""
+    """Let this process open enough files for so many clients and as many subscribers, as far as it may."""
     if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -50,17 +50,17 @@ def raise_file_limit(connections: int) -> None:
 
 
 def files_for_each() -> int:
-    """How many clients, and as many links to subscribers, this process may open files for."""
+    """For how many clients, and as many deliveries to subscribers, this process may open files."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else -1
     if resource is None or limit == resource.RLIM_INFINITY:
         return sys.maxsize
     return max(1, (limit - _RESERVE) // 2)
 
 
-def is_last_room(transport: asyncio.BaseTransport) -> bool:
-    """Whether so many files are open that the process should take in nobody else.
+def is_out_of_files(transport: asyncio.BaseTransport) -> bool:
+    """Whether so many files are open that the process should accept no more clients.
 
-    The system gives each file the lowest number that is free.
+    The system gives each file the lowest free number.
     """
     sock = transport.get_extra_info("socket")
     if resource is None or sock is None:

@@ -1,10 +1,10 @@
-"""Standard input, output and error of a program that must go on whatever becomes of them.
+"""Standard input, output and error of a program that must go on whatever happens to them.
 
-Knows: the descriptors 0, 1 and 2, and how a line is shown to whoever started the program. Must not
-know: what is said, or what the program does.
+Knows: the descriptors 0, 1 and 2, and how to show a line to the user. Must not know: what is said, or what
+the program does.
 
-A service may be started with its standard streams closed, on a full disk, or into a pipe whose reader
-leaves or never reads. None of that may decide whether it runs, or with which status it ends.
+A service may be started with its standard streams closed, on a full disk, or into a pipe whose reader leaves
+or never reads. None of that may change whether it runs, or its exit status.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ def open_missing_descriptors() -> None:
             null = os.open(os.devnull, os.O_RDWR)
             if null == descriptor:
                 os.set_inheritable(null, True)
-            else:  # another thread was quicker
+            else:  # another thread was faster
                 os.dup2(null, descriptor)
                 os.close(null)
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Show a line to whoever started the program; if nobody can read it, it is dropped.
+    """Show a line to the user who started the program; if nobody can read it, it is dropped.
 
     Args:
         text: the line, without its end.
-        stream: where to; None is standard output.
+        stream: where to write it; None is standard output.
     """
     stream = sys.stdout if stream is None else stream
     if stream is None or not _takes_a_line(stream):
@@ -53,9 +53,9 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 def settle_streams() -> None:
-    """Before the program ends: drop what standard output and error cannot be rid of.
+    """Before the program ends, drop what cannot be written to standard output and error.
 
-    The interpreter would turn it into an exit status of its own.
+    Otherwise the interpreter would set its own exit status.
     """
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -66,7 +66,7 @@ def settle_streams() -> None:
 
 
 def _takes_a_line(stream: TextIO) -> bool:
-    """Whether writing a line would not block; where that cannot be known, it is believed."""
+    """Whether writing a line would not block; True if that cannot be known."""
     try:
         descriptor = stream.fileno()
     except (OSError, ValueError, AttributeError):
@@ -79,7 +79,7 @@ def _takes_a_line(stream: TextIO) -> bool:
 
 
 def _redirect_to_null(stream: TextIO) -> None:
-    """Have what is buffered for a stream, and all that follows, disappear."""
+    """Send what is buffered for a stream, and all that follows, to the null device."""
     with contextlib.suppress(OSError, ValueError):
         descriptor = stream.fileno()
         null = os.open(os.devnull, os.O_WRONLY)

@@ -1,6 +1,6 @@
 """TLS connections of the service: those that it accepts, and those that it makes.
 
-Knows: when the protocol above hears of a connection, and what a failed handshake is called. Must not know:
+Knows: when the protocol above is told of a connection, and what a failed handshake is called. Must not know:
 how bytes are secured, frames, or what the other side may do.
 """
 
@@ -16,8 +16,8 @@ from .tls_memory import TlsMemory
 
 
 class AcceptedTls(TlsLayer):
-    """The service's side of a client's connection. Its protocol hears of it at once, and bounds the time that
-    the handshake takes."""
+    """The service's side of a client's connection. Its protocol is told at once, and limits the time of the
+    handshake."""
 
     __slots__ = ("_failed",)
 
@@ -40,13 +40,13 @@ class AcceptedTls(TlsLayer):
         """The protocol waits for its client to speak."""
 
     def _refused(self, error: BaseException | None) -> None:
-        if self._first:  # not one who only looks whether somebody is here
+        if self._first:  # not for a client that only checks whether the port is open
             name = self._raw.get_extra_info("peername")
             self._failed(name[0] if name else "", failure_of(error, self._first))
 
 
 class OutgoingTls(TlsLayer):
-    """The service's side of a connection that it makes. Its protocol hears of it when it is secured."""
+    """The service's side of a connection that it makes. Its protocol is told when TLS is set up."""
 
     __slots__ = ("secured",)
 
@@ -54,7 +54,7 @@ class OutgoingTls(TlsLayer):
         self, protocol: asyncio.Protocol, context: ssl.SSLContext, memory: TlsMemory, name: str
     ) -> None:
         super().__init__(protocol, context, memory, name)
-        # Nothing, or why the handshake failed.
+        # Empty, or why the handshake failed.
         self.secured: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def _begin(self) -> None:

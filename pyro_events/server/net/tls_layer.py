@@ -1,11 +1,12 @@
-"""TLS on the event loop: what lies between a TCP connection and the protocol that uses it.
+"""TLS on the event loop: the layer between a TCP connection and the protocol that uses it.
 
-Knows: how bytes are secured in memory. Must not know: frames, who the other side is, or what it may do.
+Knows: how bytes are secured in memory. Must not know: frames, which peer is at the other end, or what it may
+do.
 
-The loops have TLS of their own. We do not use it, because a protocol hears of a connection only after its
-handshake, so that until then nobody counts it or gives it up in time; because it waits for the other side's
-close_notify for up to 30 s; and because asyncio's keeps 256 KiB for each connection. Here all connections
-receive into one space, and what they hold otherwise is counted.
+The loops have TLS of their own. It is not used here for three reasons. A protocol is told of a connection
+only after its handshake, so that until then it is not counted and has no time limit. The loops wait for the
+other side's close_notify for up to 30 s. And asyncio's TLS keeps 256 KiB for each connection. Here all
+connections receive into one buffer, and the memory that they hold otherwise is counted.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from typing import Any, Final, cast
 from ...constants import KIB
 from .tls_memory import COST, TlsMemory
 
-# What goes into one record of TLS, and so is encrypted at a time.
+# How many bytes go into one TLS record, and so are encrypted at a time.
 _RECORD: Final = 16 * KIB
 
 
 class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
-    """One connection's TLS: the protocol of its TCP transport, and the transport of its protocol."""
+    """The TLS of one connection: the protocol of its TCP transport, and the transport of its protocol."""
 
     __slots__ = (
         "_closing",
@@ -49,18 +50,18 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         memory: TlsMemory,
         name: str | None = None,
     ) -> None:
-        """name: for a client, whom the other side's certificate must name. Raises ValueError for a name that
-        is none."""
+        """name: for a client, the name in the other side's certificate. Raises ValueError for an invalid
+        name."""
         super().__init__()
         self._protocol = protocol
         self._memory = memory
         self._raw: asyncio.Transport
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, name is None, server_hostname=name)
-        self._first = b""  # what the other side has sent first
-        self._error: Exception | None = None  # why we have ended the connection
-        self._known = False  # the protocol has heard of the connection
-        self._silent = False  # a failure of the handshake is known, or our own doing
+        self._first = b""  # the first bytes that the other side has sent
+        self._error: Exception | None = None  # why this side has ended the connection
+        self._known = False  # the protocol has been told of the connection
+        self._silent = False  # a failure of the handshake was reported, or this side ended it
         self._secured = self._paused = self._closing = False
 
     # What differs between the two sides
@@ -70,11 +71,11 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         raise NotImplementedError
 
     def _ready(self) -> None:
-        """The handshake is over."""
+        """The handshake is complete."""
         raise NotImplementedError
 
     def _refused(self, error: BaseException | None) -> None:
-        """The handshake has failed, through no doing of ours. error: None if the connection was closed."""
+        """The handshake has failed, not because of this side. error: None if the connection was closed."""
         raise NotImplementedError
 
     # The protocol of the TCP transport
@@ -115,7 +116,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
     # TLS
 
     def _shake(self) -> bool:
-        """Go on with the handshake; whether it is over."""
+        """Go on with the handshake. Returns whether it is complete."""
         if self._closing:
             return False
         try:
@@ -124,7 +125,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
             self._flush()
             return False
         except ssl.SSLError as error:
-            self._flush()  # the other side would like to know why
+            self._flush()  # tells the other side the reason
             self._closing = True
             self._fail(error)
             self._raw.close()
@@ -135,13 +136,13 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         return True
 
     def _fail(self, error: BaseException | None) -> None:
-        """The handshake comes to nothing: tell once."""
+        """The handshake fails; report it once."""
         if not self._silent:
             self._silent = True
             self._refused(error)
 
     def _pump(self) -> None:
-        """Give the protocol what can be decrypted, as long as it takes it."""
+        """Give the protocol what can be decrypted, as long as it reads."""
         protocol = self._protocol
         try:
             while not self._paused and not self._closing:
@@ -158,14 +159,14 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             self._raw.close()
         except ssl.SSLError as error:
-            # With TLS 1.3 a client's handshake is over before the server has judged its certificate.
+            # With TLS 1.3, a client's handshake is complete before the server has checked its certificate.
             self._error, self._closing = error, True
             self._raw.abort()
         else:
             self._flush()
 
     def _decrypt(self, space: Any) -> int:
-        """Decrypt as much as fits into a space; returns how much that is."""
+        """Decrypt as much as fits into a buffer. Returns how many bytes that is."""
         filled = 0
         try:
             filled = cast(int, self._tls.read(len(space), space))
@@ -186,7 +187,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
     # The transport of the protocol
 
     def write(self, data: Any) -> None:
-        """Send bytes. What is written before the handshake is over, or after `close`, goes nowhere."""
+        """Send bytes. Bytes written before the handshake is complete, or after `close`, are dropped."""
         if self._closing or not self._secured:
             return
         try:
@@ -203,14 +204,15 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
             self.write(data)
 
     def close(self) -> None:
-        """Send what has been written and end the connection. The other side's farewell is not waited for."""
+        """Send what has been written and end the connection, without waiting for the other side's
+        close_notify."""
         if self._closing:
             return
         self._closing = self._silent = True
         if not self._secured:
             self._raw.abort()
             return
-        with contextlib.suppress(ssl.SSLError):  # that we do not wait for an answer
+        with contextlib.suppress(ssl.SSLError):  # says that it does not wait for an answer
             self._tls.unwrap()
         self._flush()
         self._raw.close()

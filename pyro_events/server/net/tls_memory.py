@@ -1,7 +1,7 @@
-"""TlsMemory: what the TLS connections of a service hold, and where they receive.
+"""TlsMemory: the memory that the TLS connections of a service hold, and the buffer into which they receive.
 
-Knows: how much memory one takes, and how much all may. Must not know: how bytes are secured, or
-whose they are.
+Knows: how much memory one connection takes, and how much all may take. Must not know: how bytes are secured,
+or for which connection.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from typing import Final
 
 from ...constants import KIB
 
-# What OpenSSL and we hold for one connection, in bytes. Measured: 30 KiB at
-# first, 50 KiB after a large message.
+# The memory of one connection, OpenSSL's and ours, in bytes. Measured: 30 KiB at first, 50 KiB after a large
+# message.
 COST: Final = 52 * KIB
 # Why there cannot be another connection.
 TLS_FULL: Final = (
     "connections that use TLS hold three quarters of the service's total: see --total-backlog-bytes"
 )
-# What is received at a time, a little more than a record. A connection whose protocol does not read keeps
-# that, and the buffer that it was in is never freed.
+# How many bytes are received at a time, a little more than a record. A connection whose protocol does not
+# read keeps them, and OpenSSL never frees the buffer that they were in.
 _RECEIVE: Final = 17 * KIB
 
 
 class TlsMemory:
-    """What all TLS connections of a service share: the space into which they receive, and the account of what
-    they hold."""
+    """What all TLS connections of a service share: the buffer into which they receive, and the count of the
+    memory that they hold."""
 
     def __init__(self, space: memoryview, most: int, reserve: Callable[[int], None]) -> None:
         """most: bytes that they may hold together. reserve: called with the bytes that are held from now on,

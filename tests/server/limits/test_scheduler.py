@@ -28,10 +28,10 @@ def busy(seconds: float) -> None:
 def test_a_little_work_loads_nothing() -> None:
     async def work() -> None:
         scheduler = Scheduler()
-        party = scheduler.join("10.0.0.1", lambda: None)
-        scheduler.used(party, 0.0005)
+        participant = scheduler.join("10.0.0.1", lambda: None)
+        scheduler.used(participant, 0.0005)
         assert not scheduler.loaded
-        scheduler.used(party, 0.0006)
+        scheduler.used(participant, 0.0006)
         assert scheduler.loaded
         await asyncio.sleep(0)
         assert not scheduler.loaded
@@ -45,16 +45,18 @@ def test_one_of_another_host_waits_for_one_turn_and_not_for_two_hundred() -> Non
         order: list[str] = []
         done = asyncio.Event()
 
-        def greedy(party: list[Any]) -> None:
+        def greedy(participant: list[Any]) -> None:
             order.append("greedy")
             busy(0.011)
             if not done.is_set():
-                scheduler.wait(party[0])
+                scheduler.wait(participant[0])
 
         for _ in range(200):
-            party: list[Any] = []
-            party.append(scheduler.join("10.0.0.1", lambda party=party: greedy(party)))
-            scheduler.wait(party[0])
+            participant: list[Any] = []
+            participant.append(
+                scheduler.join("10.0.0.1", lambda participant=participant: greedy(participant))
+            )
+            scheduler.wait(participant[0])
         await asyncio.sleep(0)  # they are at it
 
         def modest() -> None:

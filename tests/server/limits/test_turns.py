@@ -33,53 +33,53 @@ def test_who_is_one_host(address: str, host: str) -> None:
 
 
 class Model:
-    """Turns, and beside them what they should know: of each party its host, and of both what they used."""
+    """Turns, and a model of them: the host of each participant, and the time that both have used."""
 
     def __init__(self) -> None:
         self.turns: Turns[int] = Turns()
         self.now = 0.0
-        self.parties: list[Participant[int]] = []
+        self.participants: list[Participant[int]] = []
         self.hosts: list[str] = []
         self.used: list[tuple[int, float, float]] = []  # who, when, how much
         self.waiting: set[int] = set()
         self.busy: dict[int, Participant[int]] = {}
 
     def join(self, host: str) -> None:
-        self.parties.append(self.turns.join(host, len(self.parties), self.now))
+        self.participants.append(self.turns.join(host, len(self.participants), self.now))
         self.hosts.append(host)
 
     def lately(self, who: set[int]) -> float:
         return sum(
             seconds * 0.5 ** ((self.now - when) / HALF_LIFE)
-            for party, when, seconds in self.used
-            if party in who
+            for participant, when, seconds in self.used
+            if participant in who
         )
 
     def host(self, number: int) -> set[int]:
         return {each for each, host in enumerate(self.hosts) if host == self.hosts[number]}
 
     def next(self) -> None:
-        party = self.turns.next()
+        participant = self.turns.next()
         busy_hosts = {self.hosts[number] for number in self.busy}
         free = {number for number in self.waiting if self.hosts[number] not in busy_hosts}
-        if party is None:
+        if participant is None:
             assert not free
             return
-        number = party.what
+        number = participant.what
         assert number in free
         least = min(self.lately(self.host(each)) for each in free)
         assert self.lately(self.host(number)) <= least * (1 + 1e-6) + 1e-9
         rivals = free & self.host(number)
         assert self.lately({number}) <= min(self.lately({each}) for each in rivals) * (1 + 1e-6) + 1e-9
         self.waiting.discard(number)
-        self.busy[number] = party
+        self.busy[number] = participant
 
     def done(self, seconds: float) -> None:
         if self.busy:
-            number, party = self.busy.popitem()
+            number, participant = self.busy.popitem()
             self.now += seconds
             self.used.append((number, self.now, seconds))
-            self.turns.done(party, seconds, self.now)
+            self.turns.done(participant, seconds, self.now)
 
 
 STEPS = st.lists(
@@ -105,15 +105,15 @@ def test_who_has_used_least_lately_goes_first(steps: list[tuple[str, Any]]) -> N
         if step == "join":
             model.join(value)
         elif step == "wait":
-            number = value % len(model.parties)
+            number = value % len(model.participants)
             if number not in model.busy:
-                model.turns.wait(model.parties[number], model.now)
+                model.turns.wait(model.participants[number], model.now)
                 model.waiting.add(number)
         elif step == "use":
             if not model.waiting:  # only then does anybody work without a turn
                 model.now += value
                 model.used.append((0, model.now, value))
-                model.turns.charge(model.parties[0], value, model.now)
+                model.turns.charge(model.participants[0], value, model.now)
         elif step == "pass":
             model.now += value
         elif step == "next":
@@ -139,12 +139,12 @@ def test_a_host_has_its_share_whatever_the_number_of_its_connections(many: int, 
     turned: Counter[str] = Counter()
     now = 0.0
     for _ in range(100):
-        party = turns.next()
-        assert party is not None
+        participant = turns.next()
+        assert participant is not None
         now += 0.01
-        turned[party.what] += 1
-        turns.done(party, 0.01, now)
-        turns.wait(party, now)
+        turned[participant.what] += 1
+        turns.done(participant, 0.01, now)
+        turns.wait(participant, now)
     assert abs(turned["10.0.0.1"] - turned["10.0.0.2"]) <= 1
 
 

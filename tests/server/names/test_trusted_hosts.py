@@ -6,11 +6,11 @@ import socket
 
 import pytest
 
-from pyro_events.server.names import neighbours
-from pyro_events.server.names.neighbours import Neighbours
+from pyro_events.server.names import trusted_hosts
+from pyro_events.server.names.trusted_hosts import TrustedHosts
 
-REMOTE = Neighbours("lab-ns", "192.0.2.1", "192.0.2.7", frozenset({"198.51.100.1", "2001:db8::1"}))
-HERE = Neighbours("localhost", "127.0.0.1", "127.0.0.1", frozenset())
+REMOTE = TrustedHosts("lab-ns", "192.0.2.1", "192.0.2.7", frozenset({"198.51.100.1", "2001:db8::1"}))
+HERE = TrustedHosts("localhost", "127.0.0.1", "127.0.0.1", frozenset())
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_no_other_host_and_not_this_machine(host: str) -> None:
 def test_where_the_name_server_runs_on_this_machine_all_its_names_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(neighbours, "_is_ours", lambda address: address == "192.0.2.7")
+    monkeypatch.setattr(trusted_hosts, "_is_ours", lambda address: address == "192.0.2.7")
     for host in "localhost", "127.0.0.1", "::1", socket.gethostname(), "192.0.2.7":
         assert HERE.include(host)
     for host in "127.0.0.2", "192.0.2.8", "0.0.0.0", "example.com":
@@ -39,13 +39,13 @@ def test_where_the_name_server_runs_on_this_machine_all_its_names_count(
 
 
 def test_an_address_of_this_machine_is_told_from_others() -> None:
-    assert neighbours._is_ours("127.0.0.1")
+    assert trusted_hosts._is_ours("127.0.0.1")
     for other in "192.0.2.8", "2001:db8::8", "0.0.0.0", "::":
-        assert not neighbours._is_ours(other)
+        assert not trusted_hosts._is_ours(other)
 
 
 def test_nobody_is_asked_through_a_unix_domain_socket_but_those_that_were_allowed() -> None:
-    hosts = Neighbours("./u:/run/names", "", "", frozenset({"198.51.100.1"}))
+    hosts = TrustedHosts("./u:/run/names", "", "", frozenset({"198.51.100.1"}))
     assert hosts.include("198.51.100.1")
     assert not hosts.include("127.0.0.1")
     assert not hosts.include("")

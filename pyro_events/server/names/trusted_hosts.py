@@ -1,10 +1,10 @@
-"""Neighbours: which hosts the service connects to because a name server says so.
+"""Trusted hosts: to which hosts the service connects because a name server has their addresses.
 
-Knows: where the name server is, and which addresses are its machine's. Must not know: what is connected
+Knows: where the name server is, and which addresses its machine has. Must not know: what the service connects
 to there, or why.
 
-Anybody can write to a name server without a passphrase. What is entered there must not have the service
-connect to hosts of a stranger's choice, nor have it look names up.
+Anybody can write to a name server without a passphrase. An entry there must not make the service connect to a
+host of a stranger's choice, or look up names.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Final
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Neighbours:
-    """The name server's own host, however it is spelled, and the hosts that were allowed."""
+class TrustedHosts:
+    """The name server's own host, in every spelling, and the hosts that were allowed."""
 
     def __init__(self, name_server: str, address: str, local: str, allowed: frozenset[str]) -> None:
-        """name_server: its host, as it was found. address: the one that it was reached at. local: this
-        machine's towards it. allowed: other IP addresses."""
+        """name_server: its host, as it was found. address: the one at which it was reached. local: this
+        machine's address towards it. allowed: other IP addresses."""
         self._names = {name_server.lower(), address} - {""}
         self._allowed = allowed
-        # It is reached from the same address that it has: then this machine is its host.
+        # The connection has the same address at both ends: then the name server is on this machine.
         self._here = bool(address) and address == local
 
     def include(self, host: str) -> bool:
@@ -43,7 +43,7 @@ class Neighbours:
 
 
 def _is_ours(address: str) -> bool:
-    """Whether an address is one of this machine's: a socket can be bound to it."""
+    """Whether this machine has an address: then a socket can be bound to it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.bind((address, 0))
