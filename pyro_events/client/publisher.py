@@ -112,10 +112,11 @@ class Publisher(ClientBase):
             TypeError, ValueError: a subject or the message cannot be published. As with the next two, nothing
                 was published.
             MessageTooLargeError: the message is over the service's limit, which is 16 MiB by default.
-            ServiceUnreachableError: the connection was lost, and there is no new one.
+            ServiceUnreachableError, ServiceNotFoundError: the connection was lost, and there is no new one.
             AnswerTimeoutError: the timeout is over (also a TimeoutError). Unless the text says that nothing
                 was sent, the service may still publish the event, in its place in this publisher's order.
             OutcomeUnknownError: the connection broke before the acknowledgement.
+            EventServiceError: this publisher is closed.
 
         Example:
             >>> market.publish("STOCKQUOTE.SUN", ("SUN", 22.44), timeout=2.0)

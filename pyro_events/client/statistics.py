@@ -21,7 +21,7 @@ class PublisherStatistics:
             an exception of the program's own ended the call.
         reconnects: how often the connection was made again.
         connected: whether there is a connection now.
-        address: where the service is or was last, as "host:port"; None before the first connection.
+        address: the URI of the service that it is connected to, or was last.
         name: what the service calls this client.
 
     Example:
@@ -54,7 +54,7 @@ class SubscriberStatistics:
         connections: connections to this subscriber that are open now.
         reconnects: how often the connection to the service was made again.
         connected: whether there is a connection to the service now.
-        address: where the service is or was last, as "host:port"; None before the first connection.
+        address: the URI of the service that it is connected to, or was last.
         name: what the service calls this client.
         unreachable: why the service does not reach this subscriber, in its words, when it has not for
             three seconds; None when it does.

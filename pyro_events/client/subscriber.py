@@ -167,8 +167,9 @@ class Subscriber(Pyro3Names):
 
         Raises:
             TypeError, ValueError: a name or an option cannot be used; nothing was subscribed.
-            ServiceUnreachableError: the connection was lost, and there is no new one.
+            ServiceUnreachableError, ServiceNotFoundError: the connection was lost, and there is no new one.
             OutcomeUnknownError: the connection broke before the acknowledgement.
+            EventServiceError: this subscriber is closed.
 
         Example:
             >>> ticker.subscribe(["STOCKQUOTE.SUN", "STOCKQUOTE.IBM"], overflow="latest")
@@ -198,7 +199,7 @@ class Subscriber(Pyro3Names):
 
         Raises:
             TypeError, ValueError: a pattern or an option cannot be used; the text says why.
-            ServiceUnreachableError, OutcomeUnknownError: as for `subscribe`.
+            EventServiceError: one of those that `subscribe` raises.
 
         Example:
             >>> ticker.subscribeMatch("^STOCKQUOTE[.]S.*$")
@@ -218,7 +219,7 @@ class Subscriber(Pyro3Names):
 
         Raises:
             TypeError, ValueError: they are not text.
-            ServiceUnreachableError, OutcomeUnknownError: as for `subscribe`.
+            EventServiceError: one of those that `subscribe` raises.
         """
         self.__receiver.unsubscribe(check_texts(subjects))
 

@@ -15,7 +15,7 @@ import pytest
 from Pyro5.api import Proxy
 from waiting import eventually
 
-from pyro_events import Event, EventServiceError, EventServiceStarter, Publisher, Subscriber
+from pyro_events import Event, EventServiceError, EventServiceStarter, Publisher, Subscriber, SubscriberDaemon
 from pyro_events.client.base import ClientStatistics
 
 
@@ -273,6 +273,14 @@ def test_what_repr_says(uri: str, service: EventServiceStarter) -> None:
         service.shutdown()
         eventually(lambda: _unreachable(publisher))
         assert repr(publisher).endswith(f" of {uri}, not connected>")
+
+
+def test_what_the_repr_of_a_daemon_says(uri: str) -> None:
+    with Subscriber(es_uri=uri) as subscriber:
+        daemon = subscriber.getDaemon()
+        assert repr(daemon) == f"<SubscriberDaemon at {daemon.locationStr}, 0 connections>"
+    assert repr(daemon) == f"<SubscriberDaemon at {daemon.locationStr}, closed>"
+    assert repr(SubscriberDaemon.__new__(SubscriberDaemon)) == "<SubscriberDaemon of another program>"
 
 
 def _unreachable(publisher: Publisher) -> bool:

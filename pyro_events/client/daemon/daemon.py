@@ -86,6 +86,12 @@ class SubscriberDaemon(PolledDaemon):
             natport = config.NATPORT or int(self.locationStr.rpartition(":")[2])
             self.natLocationStr = format_address(config.NATHOST.strip("[]"), natport)
 
+    def __repr__(self) -> str:
+        if "_lock" not in vars(self):  # Pyro5 makes one without `__init__` of one that was sent
+            return "<SubscriberDaemon of another program>"
+        state = "closed" if self.transportServer is None else f"{self.connections} connections"
+        return f"<SubscriberDaemon at {self.locationStr}, {state}>"
+
     def deliver_to(
         self, object_id: str, dispatcher: Dispatcher, listener: ConnectionListener | None = None
     ) -> None:

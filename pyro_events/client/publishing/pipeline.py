@@ -91,6 +91,7 @@ class Pipeline:
             TypeError, ValueError: a subject or the message cannot be published.
             MessageTooLargeError: the message is over the service's limit.
             PipelineError: earlier events could not be published; this one was not accepted.
+            EventServiceError: the `with` block has been left.
         """
         sender, payload = self._sender, encode_shared(message)
         if len(payload) > sender.connection.current.max_message:
