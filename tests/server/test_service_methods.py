@@ -1,0 +1,160 @@
+"""What clients can call: what is refused before anything is published, and how a call becomes entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import Pyro5.errors
+import pytest
+
+from pyro_events.broker.accounting import Loss, TotalBytes
+from pyro_events.broker.backlog import Backlog
+from pyro_events.broker.statistics import GoneSubscribers
+from pyro_events.codec.message import decode
+from pyro_events.constants import MIB
+from pyro_events.options import BacklogOptions, ServiceOptions
+from pyro_events.server.objects import LARGE, Caller
+from pyro_events.server.service_methods import REMOTE_METHODS, ServiceMethods
+from pyro_events.wire.frames import MSGPACK, SERPENT
+
+CALLER = Caller("192.0.2.1", MSGPACK)
+SUBSCRIBER = "PYRO:s@192.0.2.1:5000"
+
+
+class FakeClients(list[Any]):
+    def named(self) -> list[tuple[str, str]]:
+        return [("market", "192.0.2.1")]
+
+
+class FakeEngine:
+    """Notes what is published and subscribed."""
+
+    def __init__(self) -> None:
+        self.options = ServiceOptions(max_message=2 * MIB)
+        self.entries: list[tuple[list[str], bytes]] = []
+        self.calls: list[tuple[Any, ...]] = []
+        self.delivered = 0
+        self.refused = {"connections": 1, "subscribers": 2}
+        self.clients = FakeClients([1, 2, 3])
+        self.deliveries = SimpleNamespace(
+            table={}, subscribe=self._note("subscribe"), unsubscribe=self._note("unsubscribe", 5)
+        )
+
+    def _note(self, name: str, result: Any = None) -> Any:
+        def called(*arguments: Any) -> Any:
+            self.calls.append((name, *arguments))
+            return result
+
+        return called
+
+    def publish(self, entries: Iterable[Any]) -> int:
+        self.entries += [(list(subjects), bytes(payload)) for subjects, payload in entries]
+        return len(self.entries)
+
+    def deliver(self) -> None:
+        self.delivered += 1
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def service(engine: FakeEngine) -> ServiceMethods:
+    return ServiceMethods(engine)  # type: ignore[arg-type]
+
+
+def test_exactly_these_can_be_called(service: ServiceMethods) -> None:
+    assert set(service.methods) == {*REMOTE_METHODS, LARGE}
+
+
+def test_a_batch_becomes_entries_in_order(service: ServiceMethods, engine: FakeEngine) -> None:
+    batch = [["A", b"1"], ["A", b"2"], [["A", "B"], b"3"], ("B", b"4"), ["B", memoryview(b"5")]]
+    assert service.publish_encoded(CALLER, batch) == 5
+    assert engine.entries == [(["A"], b"1"), (["A"], b"2"), (["A", "B"], b"3"), (["B"], b"4"), (["B"], b"5")]
+
+
+@pytest.mark.parametrize(
+    ("batch", "error"),
+    [
+        ("A", TypeError),
+        ([["A", b"1"], ["B"]], TypeError),
+        ([["A", b"1"], 5], TypeError),
+        ([["A", b"1"], ["B", "text"]], TypeError),
+        ([["A", b"1"], ["", b"2"]], ValueError),
+        ([["A", b"1"], [5, b"2"]], TypeError),
+        ([["A", b"1"], ["B", bytes(2 * MIB + 1)]], Pyro5.errors.MessageTooLargeError),
+    ],
+    ids=("no list", "no payload", "no pair", "text", "empty name", "no name", "too large"),
+)
+def test_of_a_batch_with_a_mistake_nothing_is_published(
+    service: ServiceMethods, engine: FakeEngine, batch: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        service.publish_encoded(CALLER, batch)
+    assert engine.entries == []
+
+
+def test_a_large_message_is_one_event_after_the_other(service: ServiceMethods, engine: FakeEngine) -> None:
+    payload = bytes(MIB // 2 + 1)
+    assert service.publish_message(["A"], payload) == 1
+    assert service.publish_large(CALLER, (["B", "C"], payload)) == 3  # type: ignore[arg-type]
+    assert [subjects for subjects, _ in engine.entries] == [["A"], ["B"], ["C"]]
+
+
+@pytest.mark.parametrize(("serializer", "arrives"), [(SERPENT, b"quote"), (MSGPACK, None)])
+def test_bytes_of_a_stock_client_are_what_its_serializer_makes_of_them(
+    service: ServiceMethods, engine: FakeEngine, serializer: int, arrives: bytes | None
+) -> None:
+    sent = {"data": "cXVvdGU=", "encoding": "base64"}
+    service.publish(Caller("192.0.2.1", serializer), "A", sent)
+    ((subjects, payload),) = engine.entries
+    assert (subjects, decode(payload)) == (["A"], sent if arrives is None else arrives)
+
+
+def test_subscribing_says_who_where_and_to_what(service: ServiceMethods, engine: FakeEngine) -> None:
+    service.subscribe(CALLER, "A", SUBSCRIBER, {"name": "market", "backlog": 5})
+    service.subscribeMatch(CALLER, "^A", SUBSCRIBER)
+    (_, caller, callback, names, patterns, wanted), second = engine.calls
+    assert (caller, callback.uri, names, patterns) == (CALLER, SUBSCRIBER, "A", ())
+    assert (wanted.name, wanted.options) == ("market", {"backlog": 5})
+    assert second[3:5] == ((), "^A")
+    assert service.unsubscribe(CALLER, ["A"], SUBSCRIBER) == 5
+    assert engine.calls[-1] == ("unsubscribe", CALLER, [SUBSCRIBER], ["A"])
+    with pytest.raises(TypeError):
+        service.subscribe(CALLER, "A", 5)
+
+
+def test_statistics_are_plain_data_about_all(service: ServiceMethods, engine: FakeEngine) -> None:
+    backlog = Backlog(SUBSCRIBER, BacklogOptions(), TotalBytes())
+    backlog.lose_everything(Loss.GONE)
+    snapshot = GoneSubscribers().and_those([backlog.statistics(["A"], 1.0)], 7, 8, 9)
+    engine.statistics = lambda: snapshot  # type: ignore[attr-defined]
+    found: Any = service.statistics(CALLER)
+    assert (found["connections"], found["clients"], found["published"]) == (3, [("market", "192.0.2.1")], 7)
+    assert found["refused"] == {"connections": 1, "subscribers": 2}
+    assert found["subscribers"][0]["subjects"] == ("A",)
+
+
+def test_statistics_of_very_many_are_made_by_turns(service: ServiceMethods, engine: FakeEngine) -> None:
+    engine.deliveries.table = dict.fromkeys(range(101))
+    engine.statistics_in_turns = lambda address, finished: ("later", address)  # type: ignore[attr-defined]
+    assert service.statistics(CALLER) == ("later", "192.0.2.1")  # type: ignore[comparison-overlap]
+
+
+@pytest.mark.parametrize(("options", "error"), [("all", TypeError), ({"top": 5}, ValueError)])
+def test_statistics_with_other_options_are_refused(
+    service: ServiceMethods, options: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        service.statistics(CALLER, options)
+
+
+def test_what_was_published_by_no_connection_is_sent_when_asked(
+    service: ServiceMethods, engine: FakeEngine
+) -> None:
+    service.deliver()
+    assert engine.delivered == 1
