@@ -1,5 +1,24 @@
 """pyro_events: Pyro3's Event Service for Pyro5, as an extension package.
 
+A `Publisher` publishes Python objects by subject, and a `Subscriber` is called back with those whose subject
+it has subscribed to. Between them is the event service: `python -m pyro_events.es` starts it, or an
+`EventServiceStarter` in a program of your own.
+
+Example:
+    >>> class Ticker(Subscriber):
+    ...     def event(self, event):
+    ...         print(event.subject, "=", event.msg)
+    ...         self.abort()
+    >>> with EventServiceStarter(port=0, use_ns=False) as es:
+    ...     with Publisher(es_uri=es.uri) as market, Ticker(es_uri=es.uri) as ticker:
+    ...         ticker.subscribeMatch("^STOCKQUOTE")
+    ...         market.publish("STOCKQUOTE.SUN", 22.44)
+    ...         ticker.listen()
+    1
+    STOCKQUOTE.SUN = 22.44
+
+In the examples of methods and errors, `market` is a Publisher and `ticker` a Subscriber.
+
 Knows: the public names, that importing them takes a while, and that Pyro5 may refuse its settings. Must not
 know: anything else.
 """

@@ -127,7 +127,7 @@ def examples() -> dict[str, doctest.DocTest]:
     parser = doctest.DocTestParser()
     found = {
         name: parser.get_doctest(inspect.cleandoc(value.__doc__ or ""), {}, name, None, 0)
-        for name, value in DOCUMENTED.items()
+        for name, value in {PACKAGE: pyro_events, **DOCUMENTED}.items()
     }
     return {name: example for name, example in found.items() if example.examples}
 
