@@ -19,7 +19,6 @@ LINES_OF_A_FUNCTION = 40  # without its docstring
 # What is still too long; the lists can only become shorter.
 LONG_FUNCTIONS: set[str] = set()
 LONG_MODULES = {
-    "client/connection/connection.py",
     "server/subscribers/delivery.py",
 }
 

@@ -19,8 +19,10 @@ from Pyro5.api import config
 from waiting import eventually
 
 from pyro_events import Event, EventServiceStarter, OutcomeUnknownError, Publisher, Subscriber
-from pyro_events.client.connection import connection as connection_module
+from pyro_events.client.connection import opener
 from pyro_events.client.connection.connection import Connection
+from pyro_events.client.connection.handshake import Attempt
+from pyro_events.client.connection.times import ConnectTimes
 from pyro_events.client.reconnect import reconnect_queue
 from pyro_events.client.reconnect.reconnection import Reconnection
 from pyro_events.client.reconnect.state import Stage
@@ -186,17 +188,17 @@ def test_many_subscribers_of_one_program_come_back_a_few_at_once(
     uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
     process = start(spawn, port, "-N")
     attempts: list[float] = []
-    opened = Connection.open
+    opened = opener.open_connection
     trying, most, lock = 0, 0, threading.Lock()
 
-    def open_session(*arguments: Any) -> Connection:
+    def open_counted(attempt: Attempt) -> Connection:
         nonlocal trying, most
         with lock:
             attempts.append(time.monotonic())
             trying += 1
             most = max(most, trying)
         try:
-            return opened(*arguments)
+            return opened(attempt)
         finally:
             with lock:
                 trying -= 1
@@ -204,7 +206,7 @@ def test_many_subscribers_of_one_program_come_back_a_few_at_once(
     with contextlib.ExitStack() as stack:
         collectors = [stack.enter_context(collecting(uri, "A")) for _ in range(many)]
         eventually(lambda: connected(*collectors), 15)
-        monkeypatch.setattr(Connection, "open", staticmethod(open_session))
+        monkeypatch.setattr(opener, "open_connection", open_counted)
         kill(process)
         eventually(lambda: not any(collector.statistics().connections for collector in collectors), 15)
         lost = time.monotonic()
@@ -494,14 +496,12 @@ def test_no_hook_need_be_defined() -> None:
             assert plain.got[0] is None
 
 
-def test_a_service_that_was_frozen(
-    spawn: Spawner, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_service_that_was_frozen(spawn: Spawner, free_port: Callable[[], int]) -> None:
     port = free_port()
     uri = f"PYRO:Pyro.EventService@{LOOPBACK}:{port}"
     process = start(spawn, port, "-N")
-    monkeypatch.setattr(connection_module, "CONNECT_TIMEOUT", 0.5)
     with collecting(uri) as collector:
+        collector._Subscriber__receiver.connection.current.times = ConnectTimes(connect=0.5)  # type: ignore[attr-defined]
         set_times(collector, heartbeat=0.2, answer=0.2)
         collector.subscribe("A")
         eventually(lambda: connected(collector))

@@ -15,6 +15,7 @@ import Pyro5
 import Pyro5.errors
 import pytest
 from certificates import needs_openssl, one_way, settings, use
+from contract import in_background
 from listening import Collector
 from name_servers import port_of, stock_name_server
 from Pyro5.api import URI
@@ -32,8 +33,10 @@ from pyro_events import (
     ServiceUnreachableError,
     Subscriber,
 )
-from pyro_events.client.connection import connection, opener
-from pyro_events.client.connection.opener import FIRST_CONNECT
+from pyro_events.client.connection import opener
+from pyro_events.client.connection.discovery import ServiceLocator
+from pyro_events.client.connection.reconnecting import ReconnectingConnection
+from pyro_events.client.connection.times import ConnectTimes
 from pyro_events.transport.name_server_search import LOOKUP
 
 LOOPBACK = "127.0.0.1"
@@ -64,18 +67,19 @@ def failure(client: type, **arguments: Any) -> EventServiceError:
 
 def test_an_answer_takes_two_seconds_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is one deadline for looking up and connecting, and a look-up leaves some of it."""
-    assert LOOKUP < FIRST_CONNECT < 2
-    opened = connection.Connection.open
-    timeouts: list[Any] = []
+    first = ConnectTimes().first
+    assert LOOKUP < first < 2
+    opened = opener.open_connection
+    timeouts: list[float] = []
 
-    def open_noted(*arguments: Any) -> Any:
-        timeouts.append(arguments[5])
-        return opened(*arguments)
+    def open_noted(attempt: Any) -> Any:
+        timeouts.append(attempt.deadline - time.monotonic())
+        return opened(attempt)
 
-    monkeypatch.setattr(connection.Connection, "open", open_noted)
+    monkeypatch.setattr(opener, "open_connection", open_noted)
     with socket.create_server((LOOPBACK, 0)) as silent, pytest.raises(ServiceUnreachableError):
         Publisher(es_uri=f"{LOOPBACK}:{silent.getsockname()[1]}")
-    assert len(timeouts) == 1 and timeouts[0] <= FIRST_CONNECT
+    assert len(timeouts) == 1 and timeouts[0] <= first
 
 
 # What is not there
@@ -312,17 +316,16 @@ def test_a_service_that_comes_later_at_its_address(client: type, free_port: Call
         waiting.result().close()
 
 
-@CLIENTS
-def test_pyro5s_setting_gives_a_registration_more_time(
-    client: type, names: NameServerDaemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(opener, "FIRST_CONNECT", 0.3)
+def test_pyro5s_setting_gives_a_registration_more_time(names: NameServerDaemon) -> None:
     Pyro5.config.NS_LOOKUP_DELAY = 20.0
     asked = counted(names.nameserver, "lookup")
-    waiting = Waiting(client)
+    connection = ReconnectingConnection(ServiceLocator(name="late"), times=ConnectTimes(first=0.3))
+    connecting = in_background(connection.connect_first)
     eventually(lambda: len(asked) > 3)  # which takes longer than that
     with EventServiceStarter(LOOPBACK, 0, ns_host=LOOPBACK, ns_port=port_of(names)):
-        waiting.result().close()
+        connecting.result()
+        assert connection.current.connected
+        connection.close()
 
 
 def test_waiting_ends(free_port: Callable[[], int]) -> None:

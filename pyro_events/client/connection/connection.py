@@ -1,17 +1,15 @@
 """One connected socket to the service: the handshake, calls out, replies in.
 
-Knows: the socket and the wire. Must not know: threads (link.py sees to it that one at a time sends
-and one at a time receives), nor what to do when the connection is gone.
+Knows: the socket and the wire. Must not know: how the socket was connected, threads (reconnecting.py sees
+to it that one at a time sends and one at a time receives), or what to do when the connection is gone.
 """
 
 from __future__ import annotations
 
 import select
 import socket
-import ssl
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 import Pyro5.core
@@ -20,12 +18,7 @@ import Pyro5.errors
 from ...constants import MAX_REPLY
 from ...errors import ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
-from ...transport import connecting
-from ...transport.addresses import UNIX
 from ...transport.authentication import ClientHandshake
-from ...transport.keepalive import TO_SERVICE, keep_alive
-from ...transport.tls import client_context
-from ...transport.tls_socket import TlsSocket
 from ...wire.frames import (
     CONNECT_FAIL,
     MSGPACK,
@@ -34,14 +27,10 @@ from ...wire.frames import (
     FrameError,
     FrameLimits,
     FrameReader,
-    TlsSpokenError,
 )
 from ...wire.handshake import answer_limits, read_connect_fail, read_connect_ok, write_connect
-from ...wire.passphrase import Identity
 from ...wire.requests import PackedCall, call_opening, write_call
 
-# Connecting, TLS and the handshake together. Linux repeats a lost SYN after 1 and 3 s.
-CONNECT_TIMEOUT: Final = 5.0
 # How many bytes are sent at a time when sending must end in time: less than the space that `poll` waits for.
 _PIECE: Final = 4 * 1024
 # A reply to a publish takes 41 bytes; many fit, and more than the heap's own limit costs a mapping.
@@ -67,14 +56,15 @@ class PendingReply:
 
 
 class Connection:
-    """A connection that has shaken hands.
+    """A connection to the service. It can be used once it has shaken hands (`greet`).
 
-    `dead` once it is of no more use, and `reason` why. Whoever finds that an exception has ended `send` or
-    `receive` in the middle sets `dead`, because nothing that follows would be in step.
+    dead: whether it is of no more use. reason: why. A caller that finds that an exception has ended `send` or
+    `receive` in the middle sets `dead`, because a reply that follows might be taken for another.
     """
 
     __slots__ = (
         "_name",
+        "_object_id",
         "_opening",
         "_pending",
         "_reader",
@@ -100,89 +90,27 @@ class Connection:
         self.local_host = "" if uri.sockname else str(sock.getsockname()[0])
         # The address that it is at, as far as that is known.
         self.remote_host = "" if uri.sockname else _remote_host(sock)
+        self._object_id = uri.object
         self._opening = call_opening(uri.object)
         self._pending: deque[PendingReply] = deque()
         self._reader = FrameReader(_GREETING_LIMITS)
         self._seq = 0
 
-    @classmethod
-    def open(
-        cls,
-        uri: Pyro5.core.URI,
-        identity: Identity | None = None,
-        patience: float = CONNECT_TIMEOUT,
-        begun: Callable[[socket.socket], None] = lambda sock: None,
-        name: str = "",
-        timeout: float | None = None,
-    ) -> Connection:
-        """Connect to a PYRO URI and shake hands, within CONNECT_TIMEOUT in all.
+    def greet(self, deadline: float, introduction: ClientHandshake, tried: bool) -> bool:
+        """Shake hands; False if the service wants another introduction.
 
-        identity: what to prove, and what the service must prove. patience: seconds for connecting
-        alone. begun: called with the socket once it is connected. name: what the service shall call us.
-        timeout: another limit, in seconds, for everything.
-
-        Raises ServiceUnreachableError, AccessDeniedError, and EventServiceError for TLS settings that
-        cannot be used.
+        deadline: on the monotonic clock. tried: whether this is the second introduction.
         """
-        deadline = time.monotonic() + (CONNECT_TIMEOUT if timeout is None else timeout)
-        tried = False
-        while True:
-            introduction = ClientHandshake(identity, uri.object, uri.location)
-            connection = cls._attempt(uri, introduction, tried, patience, deadline, begun, name)
-            if connection is not None:
-                return connection
-            tried = True
-
-    @classmethod
-    def _attempt(
-        cls,
-        uri: Pyro5.core.URI,
-        introduction: ClientHandshake,
-        tried: bool,
-        patience: float,
-        deadline: float,
-        begun: Callable[[socket.socket], None],
-        name: str,
-    ) -> Connection | None:
-        """A session, or None when another attempt is worth while."""
-        context = client_context() if not uri.sockname else None
-        where = uri.location if context is None else f"{uri.location} (over TLS)"
-        try:
-            sock = _connected_socket(uri, min(deadline, time.monotonic() + patience), context)
-        except OSError as error:
-            if is_foreign(error, OSError):
-                raise
-            raise ServiceUnreachableError(
-                f"the event service at {where} cannot be reached: {connecting.reason(error)}"
-            ) from None
-        try:
-            begun(sock)
-            if isinstance(sock, TlsSocket):
-                sock.handshake(deadline)
-            connection = cls(sock, uri, name)
-            if not connection._greet(uri.object, deadline, introduction, tried):
-                sock.close()
-                return None
-            sock.settimeout(None)
-            return connection
-        except (OSError, Pyro5.errors.ProtocolError) as error:
-            sock.close()
-            if is_foreign(error, OSError, Pyro5.errors.ProtocolError):
-                raise
-            raise _no_answer(error, uri, where, context is not None, deadline) from None
-        except BaseException:
-            sock.close()
-            raise
-
-    def _greet(self, object_id: str, deadline: float, introduction: ClientHandshake, tried: bool) -> bool:
-        """Shake hands; False if the service wants another introduction."""
-        self.sock.sendall(write_connect(object_id, introduction.hello, name=self._name))
+        self.sock.sendall(write_connect(self._object_id, introduction.hello, name=self._name))
         while (frame := self._reader.next_frame()) is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
             self.sock.settimeout(left)
-            self._feed()
+            data = self.sock.recv(RECEIVE_SIZE)
+            if not data:
+                raise ConnectionError("it closed the connection")
+            self._reader.feed(data)
         if frame.type == CONNECT_FAIL:
             answer = read_connect_fail(frame)
             if introduction.may_retry(answer, tried):
@@ -195,12 +123,13 @@ class Connection:
             raise ServiceUnreachableError(f"the object at {self.address} is not an event service")
         self.announced = welcome.max_message
         self._reader.limits = _REPLY_LIMITS
+        self.sock.settimeout(None)
         return True
 
     def send(self, call: PackedCall, deadline: float | None = None) -> PendingReply | None:
         """Send a call; None if this connection has ended, and not all of the call has left.
 
-        deadline: on the monotonic clock; if not all has left by then, the session fails, and the ticket
+        deadline: on the monotonic clock; if not all has left by then, the connection fails, and the reply
         says so. An exception of the program's own passes; then nobody knows what has left.
         """
         self._seq = seq = (self._seq + 1) & 0xFFFF
@@ -232,7 +161,7 @@ class Connection:
                 self.sock.sendall(piece[start : start + _PIECE])
 
     def receive(self) -> None:
-        """Wait for bytes, and give the replies among them to their tickets; or fail, if that is the end.
+        """Wait for bytes, and give the replies among them to their calls; or fail, if that is the end.
 
         An exception of the program's own passes; then a reply may be half read.
         """
@@ -262,12 +191,6 @@ class Connection:
                 raise
             self.fail(str(error))
 
-    def _feed(self) -> None:
-        data = self.sock.recv(RECEIVE_SIZE)
-        if not data:
-            raise ConnectionError("it closed the connection")
-        self._reader.feed(data)
-
     def readable(self, timeout: float = 0.0) -> bool:
         """Whether there is something to receive, be it the end, within `timeout` seconds."""
         return self._polled(writable=False, timeout=timeout)
@@ -285,10 +208,10 @@ class Connection:
         return not self._pending and self.readable()
 
     def fail(self, reason: str) -> None:
-        """Give up: whoever sends or receives is woken, and calls without a reply learn the reason."""
+        """Give up: a thread that sends or receives is woken, and calls without a reply learn the reason."""
         self.reason = self.reason or reason
         self.dead = True
-        # The reason first: whoever is woken would only find the connection closed.
+        # The reason first: a thread that is woken would only find the connection closed.
         waiting, self._pending = self._pending, deque()
         for reply in waiting:
             reply.lost = self.reason
@@ -300,46 +223,12 @@ class Connection:
 
 
 def shut_down(sock: socket.socket) -> None:
-    """End a connection, waking whoever waits for it; harmless for one that has ended."""
+    """End a connection, and wake a thread that waits for it; harmless for one that has ended."""
     try:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError as error:
         if is_foreign(error, OSError):
             raise
-
-
-def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLContext | None) -> socket.socket:
-    """A stream socket, connected. The one place where a client's socket is made.
-
-    context: makes it a TlsSocket, which has not shaken hands. Raises OSError.
-    """
-    if uri.sockname:
-        return connecting.connect(UNIX + uri.sockname, 0, deadline)
-    sock = connecting.connect(uri.host, uri.port, deadline)
-    try:
-        keep_alive(sock, TO_SERVICE)
-        return sock if context is None else TlsSocket(sock, context, server_hostname=uri.host)
-    except BaseException:
-        sock.close()
-        raise
-
-
-def _no_answer(
-    error: Exception, uri: Pyro5.core.URI, where: str, secured: bool, deadline: float
-) -> ServiceUnreachableError:
-    """In words, why what was connected to has not answered as an event service."""
-    host = UNIX + uri.sockname if uri.sockname else uri.host
-    trouble = connecting.tls_trouble(error, secured, host, uri.port, deadline)
-    if trouble is not None:
-        text = trouble.text
-    elif isinstance(error, TimeoutError):
-        text = "no answer in time, although it accepts connections; it may hang, or be another program"
-    else:
-        text = connecting.reason(error)
-    failure = ServiceUnreachableError(f"what listens at {where} does not answer as an event service: {text}")
-    failure.temporary = trouble is None or not trouble.certain
-    failure.tls = not failure.temporary or isinstance(error, (ssl.SSLError, TlsSpokenError))
-    return failure
 
 
 def _remote_host(sock: socket.socket) -> str:

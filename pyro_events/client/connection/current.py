@@ -9,32 +9,29 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Final
+from typing import Any
 
 from ...constants import MAX_MESSAGE
 from ...errors import EventServiceError, ServiceNotFoundError, ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
 from ..interruptions import owned, within
-from .connection import CONNECT_TIMEOUT, Connection
+from .connection import Connection
 from .discovery import ServiceLocator
 from .opener import CLOSED, ConnectionOpener
 from .outcome import not_sent_in_time
 from .reply_reader import ReplyReader
-
-# A connection that was idle for this many seconds is checked before it is used: a restarted service
-# then costs no spurious error. No service restarts faster, and a busy connection does not pay for the check.
-IDLE: Final = 0.05
-# Seconds for which a thread that closes a connection waits for those that it has just woken to let go of it.
-_LET_GO: Final = 1.0
+from .times import ConnectTimes
 
 
 class CurrentConnection:
     """announced: bytes of the largest message, as the service said when it was last connected to.
     max_message: the same, or what holds if the service did not say it. Both are plain attributes, because
-    they are read for each event. reconnects: how often the connection had to be made again. sending: the
+    they are read for each event. reconnects: how often the connection had to be made again.
+    times: how long connecting may take. sending: the
     lock of the thread that sends. reader: reads the replies."""
 
-    def __init__(self, locator: ServiceLocator) -> None:
+    def __init__(self, locator: ServiceLocator, times: ConnectTimes) -> None:
+        self.times = times
         self._opener = ConnectionOpener(locator)
         self._connection: Connection | None = None
         self._used = 0.0
@@ -74,7 +71,7 @@ class CurrentConnection:
         connection = self._connection
         now = time.monotonic()
         if connection is not None and not connection.dead:
-            if now - self._used < IDLE or not connection.closed_while_idle():
+            if now - self._used < self.times.idle or not connection.closed_while_idle():
                 self._used = now
                 return connection
             connection.fail("the service closed the connection")
@@ -84,7 +81,7 @@ class CurrentConnection:
         if deadline is None:
             return self.reopen(quick)
         try:
-            return self.reopen(quick, min(deadline, now + CONNECT_TIMEOUT))
+            return self.reopen(quick, min(deadline, now + self.times.connect))
         except (ServiceNotFoundError, ServiceUnreachableError) as error:
             if time.monotonic() < deadline or is_foreign(error, EventServiceError):
                 raise
@@ -92,7 +89,7 @@ class CurrentConnection:
 
     def reopen(self, quick: bool, deadline: float | None = None) -> Connection:
         """Make the connection again; `sending` is held. Raises as ConnectionOpener.open."""
-        connection = self._opener.open(quick, deadline)
+        connection = self._opener.open(quick, self.times, deadline)
         self.announced = connection.announced
         self.max_message = MAX_MESSAGE if connection.announced is None else connection.announced
         if self.address is not None:
@@ -116,7 +113,7 @@ class CurrentConnection:
         connection.fail(reason)
         # With a bound, because a thread that was woken may be kept from going on; then it, or the next
         # call, releases the socket. None at all where this thread sends, for which a receiver may wait.
-        seconds = 0.0 if owned(self.sending) else _LET_GO
+        seconds = 0.0 if owned(self.sending) else self.times.let_go
         within(self.reader.lock, seconds, lambda: within(self.sending, seconds, connection.close))
 
     def close(self) -> None:

@@ -13,20 +13,13 @@ from typing import Final
 
 from ...errors import AccessDeniedError, EventServiceError, ServiceNotFoundError, ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
-from .connection import CONNECT_TIMEOUT, Connection, shut_down
+from .connection import Connection, shut_down
 from .discovery import ServiceLocator
+from .handshake import Attempt, open_connection
+from .times import ConnectTimes
 
 # The message for a program that goes on using what it has closed.
 CLOSED: Final = "this publisher or subscriber is closed: its program has called close()"
-# Seconds for connecting when a lost service is looked for again and again: just beyond the second after
-# which Linux repeats a lost SYN, so that no two attempts are more than two seconds apart.
-QUICK_CONNECT: Final = 1.1
-# Seconds for all of a constructor's connecting, look-up included: its caller has an answer within two.
-FIRST_CONNECT: Final = 1.9
-# A constructor that waits for its service tries again after `_FIRST_DELAY` seconds, then after twice as
-# many, up to `_LAST_DELAY`.
-_FIRST_DELAY: Final = 0.05
-_LAST_DELAY: Final = 0.8
 
 
 class ConnectionOpener:
@@ -37,11 +30,12 @@ class ConnectionOpener:
         self._socket: socket.socket | None = None
         self._closed = False
 
-    def open(self, quick: bool, deadline: float | None = None) -> Connection:
+    def open(self, quick: bool, times: ConnectTimes, deadline: float | None = None) -> Connection:
         """Try the addresses in turn, and return the first connection that is made.
 
         Args:
-            quick: try each address for QUICK_CONNECT seconds only, because the caller comes again soon.
+            quick: try each address for `times.quick` seconds only, because the caller comes again soon.
+            times: how long connecting may take.
             deadline: end of all attempts, on the monotonic clock, the look-up included; None gives each
                 address its own time.
 
@@ -51,14 +45,13 @@ class ConnectionOpener:
             AccessDeniedError: the service, or this program, was not satisfied with the other's proof.
         """
         failure: ServiceUnreachableError | AccessDeniedError | None = None
-        patience = QUICK_CONNECT if quick else CONNECT_TIMEOUT
+        patience = times.quick if quick else times.connect
         locator = self._locator
         for uri in locator.candidates(quick):
-            timeout = None if deadline is None else deadline - time.monotonic()
+            until = time.monotonic() + times.connect if deadline is None else deadline
+            attempt = Attempt(uri, locator.identity, locator.name, patience, until, self._begin)
             try:
-                connection = Connection.open(
-                    uri, locator.identity, patience, self._begin, locator.name, timeout
-                )
+                connection = open_connection(attempt)
             except (ServiceUnreachableError, AccessDeniedError) as error:
                 if is_foreign(error, ServiceUnreachableError, AccessDeniedError):
                     raise
@@ -95,23 +88,24 @@ class ConnectionOpener:
             opening.close()
 
 
-def connect_first(attempt: Callable[[float], object], wait: float, delay: float) -> None:
+def connect_first(attempt: Callable[[float], object], wait: float, delay: float, times: ConnectTimes) -> None:
     """Connect on behalf of a constructor: its caller has an answer within two seconds.
 
     Args:
         attempt: makes one attempt, which ends at the given time on the monotonic clock.
         wait: seconds for which a service, or a name server, that is not there yet is tried again.
         delay: seconds that each attempt may take longer, because Pyro5's settings give the look-up more time.
+        times: how long an attempt may take, and the pauses between two.
 
     Raises:
         EventServiceError: as the last attempt did; at once if waiting cannot help.
     """
     until = time.monotonic() + wait
-    pause = _FIRST_DELAY
+    pause = times.first_pause
     waited = ""
     while True:
         try:
-            attempt(time.monotonic() + FIRST_CONNECT + delay)
+            attempt(time.monotonic() + times.first + delay)
             return
         except (ServiceNotFoundError, ServiceUnreachableError) as error:
             if is_foreign(error, EventServiceError):
@@ -126,4 +120,4 @@ def connect_first(attempt: Callable[[float], object], wait: float, delay: float)
             raise error.with_traceback(None) from None
         time.sleep(min(pause, left))
         waited = f" (after waiting {wait:g} s)"
-        pause = min(2 * pause, _LAST_DELAY)
+        pause = min(2 * pause, times.last_pause)

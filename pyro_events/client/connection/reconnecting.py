@@ -31,7 +31,9 @@ from .current import CurrentConnection
 from .discovery import ServiceLocator
 from .opener import connect_first
 from .outcome import answered_too_late, not_sent_in_time, outcome, too_large
+from .times import ConnectTimes
 
+_USUAL_TIMES: Final = ConnectTimes()
 # Calls that may be made in the middle of each other by one thread: beyond it, something calls itself.
 _DEPTH: Final = 8
 
@@ -44,11 +46,11 @@ class ReconnectingConnection:
     was sent.
     """
 
-    def __init__(self, locator: ServiceLocator, depth: int = 0) -> None:
-        """depth: how many connections this one is beside of."""
+    def __init__(self, locator: ServiceLocator, depth: int = 0, times: ConnectTimes = _USUAL_TIMES) -> None:
+        """depth: how many connections this one is beside of. times: how long connecting may take."""
         self._locator = locator
         self._depth = depth
-        self.current = CurrentConnection(locator)
+        self.current = CurrentConnection(locator, times)
         self._writing = False
         self._beside: ReconnectingConnection | None = None
         tell_in_child(self)
@@ -93,7 +95,7 @@ class ReconnectingConnection:
             with self.current.sending:
                 self.current.reopen(False, deadline)
 
-        connect_first(attempt, wait, self._locator.delay)
+        connect_first(attempt, wait, self._locator.delay, self.current.times)
 
     def check_size(self, size: int) -> None:
         """Raise MessageTooLargeError if the service does not take a message of that many bytes.
@@ -177,7 +179,7 @@ class ReconnectingConnection:
                     "something that the call runs (a signal handler, a logging handler, a __del__) makes the "
                     "call again"
                 )
-            self._beside = ReconnectingConnection(self._locator, self._depth + 1)
+            self._beside = ReconnectingConnection(self._locator, self._depth + 1, self.current.times)
         beside = self._beside
         if self.current.closed:
             beside.close()

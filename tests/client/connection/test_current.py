@@ -12,6 +12,7 @@ from waiting import eventually
 from pyro_events.client.connection.connection import Connection
 from pyro_events.client.connection.current import CurrentConnection
 from pyro_events.client.connection.discovery import ServiceLocator
+from pyro_events.client.connection.times import ConnectTimes
 from pyro_events.constants import MAX_MESSAGE
 from pyro_events.errors import EventServiceError
 
@@ -24,7 +25,7 @@ def fake() -> Iterator[FakeService]:
 
 @pytest.fixture
 def current(fake: FakeService) -> Iterator[CurrentConnection]:
-    connection = CurrentConnection(ServiceLocator(fake.uri))
+    connection = CurrentConnection(ServiceLocator(fake.uri), ConnectTimes())
     yield connection
     connection.close()
 

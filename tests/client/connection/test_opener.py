@@ -16,7 +16,10 @@ from waiting import eventually
 
 from pyro_events.client.connection.current import CurrentConnection
 from pyro_events.client.connection.opener import CLOSED, ConnectionOpener, connect_first
+from pyro_events.client.connection.times import ConnectTimes
 from pyro_events.errors import EventServiceError, ServiceUnreachableError
+
+TIMES = ConnectTimes()
 
 
 class FakeLocator:
@@ -53,7 +56,7 @@ def opener(*uris: str) -> tuple[ConnectionOpener, FakeLocator]:
 def test_the_first_address_that_answers(free_port: Callable[[], int]) -> None:
     with fake_service() as fake:
         opening, locator = opener(f"PYRO:es@127.0.0.1:{free_port()}", fake.uri, "PYRO:es@192.0.2.1:1")
-        connection = opening.open(quick=False)
+        connection = opening.open(False, TIMES)
         assert connection.address == fake.uri and locator.good == [fake.uri]
         connection.close()
 
@@ -62,7 +65,7 @@ def test_no_address_that_answers_is_the_last_ones_error(free_port: Callable[[], 
     first, second = free_port(), free_port()
     opening, locator = opener(f"PYRO:es@127.0.0.1:{first}", f"PYRO:es@127.0.0.1:{second}")
     with pytest.raises(ServiceUnreachableError, match=rf"127.0.0.1:{second} .* \(as the name server says\)$"):
-        opening.open(quick=True)
+        opening.open(True, TIMES)
     assert locator.good == []
 
 
@@ -73,7 +76,7 @@ def test_close_interrupts_an_attempt() -> None:
 
         def open_it() -> None:
             try:
-                opening.open(quick=False, deadline=time.monotonic() + 60)
+                opening.open(False, TIMES, time.monotonic() + 60)
             except EventServiceError as error:
                 errors.append(error)
 
@@ -92,7 +95,7 @@ def test_nothing_is_opened_after_close() -> None:
         opening, locator = opener(fake.uri)
         opening.close()
         with pytest.raises(EventServiceError, match="its program has called close"):
-            opening.open(quick=False)
+            opening.open(False, TIMES)
         assert locator.good == [] and CLOSED.endswith("close()")
 
 
@@ -103,7 +106,7 @@ def test_nothing_is_opened_after_close() -> None:
 def test_a_constructor_tries_once_without_wait(free_port: Callable[[], int]) -> None:
     opening, locator = opener(f"PYRO:es@127.0.0.1:{free_port()}")
     with pytest.raises(ServiceUnreachableError, match="as the name server says.$"):
-        connect_first(partial(opening.open, False), wait=0.0, delay=0.0)
+        connect_first(partial(opening.open, False, TIMES), wait=0.0, delay=0.0, times=TIMES)
     assert locator.asked == 1
 
 
@@ -111,8 +114,8 @@ def test_a_constructor_that_waits_tries_until_it_succeeds(free_port: Callable[[]
     with fake_service() as fake:
         _, locator = opener(f"PYRO:es@127.0.0.1:{free_port()}")
         locator.later = {3: fake.uri}
-        current = CurrentConnection(locator)  # type: ignore[arg-type]
-        connect_first(partial(current.reopen, False), wait=60.0, delay=0.0)
+        current = CurrentConnection(locator, TIMES)  # type: ignore[arg-type]
+        connect_first(partial(current.reopen, False), wait=60.0, delay=0.0, times=TIMES)
         assert locator.asked == 3 and locator.good == [fake.uri]
         current.close()
 
@@ -122,7 +125,7 @@ def test_what_waiting_cannot_help_is_raised_at_once() -> None:
         opening, locator = opener(fake.uri)
         opening.close()
         with pytest.raises(EventServiceError, match="has called close"):
-            connect_first(partial(opening.open, False), wait=60.0, delay=0.0)
+            connect_first(partial(opening.open, False, TIMES), wait=60.0, delay=0.0, times=TIMES)
         assert locator.asked == 1
 
 
@@ -131,11 +134,11 @@ def test_an_error_of_the_programs_own_passes() -> None:
         raise ServiceUnreachableError("of a signal's handler")
 
     with pytest.raises(ServiceUnreachableError, match="^of a signal's handler$"):
-        connect_first(attempt, wait=60.0, delay=0.0)
+        connect_first(attempt, wait=60.0, delay=0.0, times=TIMES)
 
 
 def test_it_says_how_long_it_has_waited(free_port: Callable[[], int]) -> None:
     opening, locator = opener(f"PYRO:es@127.0.0.1:{free_port()}")
     with pytest.raises(ServiceUnreachableError, match=r" \(after waiting 0.05 s\)$"):
-        connect_first(partial(opening.open, False), wait=0.05, delay=0.0)
+        connect_first(partial(opening.open, False, TIMES), wait=0.05, delay=0.0, times=TIMES)
     assert locator.asked > 1

@@ -22,6 +22,7 @@ from waiting import eventually
 from pyro_events.client.connection import connection as connection_module
 from pyro_events.client.connection.discovery import ServiceLocator
 from pyro_events.client.connection.reconnecting import ReconnectingConnection
+from pyro_events.client.connection.times import ConnectTimes
 from pyro_events.errors import (
     EventServiceError,
     OutcomeUnknownError,
@@ -102,10 +103,11 @@ def test_nobody_listens(free_port: Callable[[], int]) -> None:
     link.close()
 
 
-def test_a_stranger_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "CONNECT_TIMEOUT", 0.2)
+def test_a_stranger_answers() -> None:
+    times = ConnectTimes(connect=0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        link = ReconnectingConnection(ServiceLocator(f"PYRO:x@127.0.0.1:{listener.getsockname()[1]}"))
+        locator = ServiceLocator(f"PYRO:x@127.0.0.1:{listener.getsockname()[1]}")
+        link = ReconnectingConnection(locator, times=times)
         with pytest.raises(ServiceUnreachableError, match="does not answer as an event service: no answer"):
             link.connect()
 
