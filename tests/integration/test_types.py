@@ -15,8 +15,8 @@ import pytest
 from processes import Process, Spawner
 
 PROGRAMS = Path(__file__).parent / "programs"
-# Where mypy found an error, and its code.
-ERROR = re.compile(r"\.py:(\d+): error: .*\[([\w-]+)\]$", re.MULTILINE)
+# In which program mypy found an error, where, and its code.
+ERROR = re.compile(r"(\w+\.py):(\d+): error: .*\[([\w-]+)\]$", re.MULTILINE)
 # Pyro5 has no type information.
 CONFIGURATION = "[mypy]\nstrict = True\n[mypy-Pyro5.*]\nignore_missing_imports = True\n"
 
@@ -34,13 +34,13 @@ def installed(tmp_path: Path, root: Path) -> Path:
     return place / "bin" / "python"
 
 
-def checked(spawn: Spawner, interpreter: Path, program: str, folder: Path) -> Process:
-    """mypy, which checks a program."""
+def checked(spawn: Spawner, interpreter: Path, folder: Path, *programs: str) -> Process:
+    """mypy, which checks programs."""
     settings = folder / "mypy.ini"
     settings.write_text(CONFIGURATION, "utf-8")
     return spawn(
         *("-m", "mypy", "--strict", "--config-file", str(settings), "--cache-dir", str(folder / "cache")),
-        *("--python-executable", str(interpreter), str(PROGRAMS / program)),
+        *("--python-executable", str(interpreter), *(str(PROGRAMS / program) for program in programs)),
         cwd=str(folder),  # or it would take the package of this clone
         env={"PYTHONPATH": None},
     )
@@ -53,18 +53,15 @@ def marked(program: str) -> dict[int, str]:
     return {number: match.group(1) for number, match in found if match is not None}
 
 
-def test_a_well_typed_program_is_accepted(spawn: Spawner, installed: Path, tmp_path: Path) -> None:
-    checking = checked(spawn, installed, "typed_program.py", tmp_path)
-    assert checking.wait(50) == 0, checking
-
-
-def test_every_mistake_in_a_badly_typed_program_is_found(
-    spawn: Spawner, installed: Path, tmp_path: Path
-) -> None:
-    checking = checked(spawn, installed, "badly_typed_program.py", tmp_path)
+def test_mypy_finds_every_mistake_and_nothing_else(spawn: Spawner, installed: Path, tmp_path: Path) -> None:
+    programs = "typed_program.py", "badly_typed_program.py"
+    checking = checked(spawn, installed, tmp_path, *programs)
     assert checking.wait(50) == 1, checking
-    found = {int(line): code for line, code in ERROR.findall(checking.stdout)}
-    assert found == marked("badly_typed_program.py")
+    found = {program: dict[int, str]() for program in programs}
+    for program, line, code in ERROR.findall(checking.stdout):
+        found[program][int(line)] = code
+    assert found == {program: marked(program) for program in programs}, checking
+    assert len(found["badly_typed_program.py"]) > 40 and not found["typed_program.py"]
 
 
 def test_a_typed_program_runs(spawn: Spawner) -> None:
