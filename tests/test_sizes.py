@@ -18,9 +18,7 @@ LINES_OF_A_FUNCTION = 40  # without its docstring
 
 # What is still too long; the lists can only become shorter.
 LONG_FUNCTIONS: set[str] = set()
-LONG_MODULES = {
-    "server/subscribers/delivery.py",
-}
+LONG_MODULES: set[str] = set()
 
 
 def sources(root: Path) -> Iterator[tuple[str, str]]:

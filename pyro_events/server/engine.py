@@ -181,7 +181,7 @@ class Engine:
             publication.settle(publication.queued)
         self.deliver()
 
-    # What links and deliveries ask and tell (links.LinksOwner, delivery.DeliveryOwner)
+    # What links and deliveries ask and tell (subscribers/deliveries.DeliveriesOwner, subscribers/owner)
 
     def configured(self, backlog: Backlog) -> None:
         """A backlog's bounds or policy may have changed: publishers that it held up may go on."""

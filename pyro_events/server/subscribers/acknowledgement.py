@@ -1,11 +1,12 @@
-"""Settling: what a subscriber's answer to a batch says of each of its events.
+"""Settles what a subscriber's answer to a batch says of each of its events.
 
-Knows: how such an answer is read, and which account of the backlog each event goes to. Must not know:
-links, windows and paces, or when a batch is sent.
+Knows: how such an answer is read, which account of the backlog each event goes to, and which failures concern
+all later events too. Must not know: connections, windows and paces, or when a batch is sent.
 """
 
 from __future__ import annotations
 
+import enum
 from typing import Final
 
 import Pyro5.errors
@@ -25,12 +26,39 @@ from ...wire.frames import Frame
 log = get_logger("pyro_events.delivery")
 
 
-def apply_answer(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool) -> bool:
-    """Account for an answer; False if what is left of the batch must be sent again.
+class Outcome(enum.Enum):
+    """What follows from an answer."""
 
-    event_only: whether it was sent as calls of `event`. Raises ProtocolError for an answer that does
-    not say what became of the batch; then nothing is accounted for.
+    DONE = "done"
+    PARTLY_DONE = "partly done"  # what is left of the batch must be sent again
+    RECONNECT = "reconnect"  # done, and Pyro5's daemon ends the connection after such an answer
+
+
+# No later event could fare better: the object is gone, or does not know or handle events.
+_FINAL: Final = frozenset({CallFailure.NO_OBJECT, CallFailure.NO_EVENT_CLASS, CallFailure.RUNS_NOTHING})
+
+
+def settle_answer(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool) -> Outcome:
+    """Account for an answer; for one that does not say what became of the batch too.
+
+    event_only: whether it was sent as calls of `event`. Raises ProtocolError for one after which no event
+    can be delivered; then nothing is accounted for.
     """
+    try:
+        done = _apply_answer(frame, batch, backlog, event_only)
+        return Outcome.DONE if done else Outcome.PARTLY_DONE
+    except Pyro5.errors.ProtocolError as error:
+        failure = error.failure if isinstance(error, CallFailedError) else CallFailure.OTHER
+        if failure in _FINAL:
+            raise
+        name = described(backlog.name, backlog.subscriber)
+        log.warning("%s: %d events are unconfirmed: %s", name, len(batch.rows), error, about=name)
+        backlog.lose_batch(batch)
+        return Outcome.RECONNECT if failure is CallFailure.RESULT_NOT_CARRIED else Outcome.DONE
+
+
+def _apply_answer(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool) -> bool:
+    """The same for an answer that says what became of the batch; False if a part of it is left."""
     if not event_only:
         failed = read_events_answer(frame, len(batch.rows))
         for position in failed:
@@ -54,16 +82,3 @@ def _log_failure(batch: Batch, position: int, backlog: Backlog, reason: str) -> 
     subject = batch.rows[position][0]
     who = described(backlog.name, backlog.subscriber)
     log.warning("%s: its event raised for subject %r: %s", who, subject, reason, about=backlog.subscriber)
-
-
-_FINAL: Final = frozenset({CallFailure.NO_OBJECT, CallFailure.NO_EVENT_CLASS, CallFailure.RUNS_NOTHING})
-
-
-def is_final(error: Pyro5.errors.ProtocolError) -> bool:
-    """Whether no later event could fare better: the object is gone, or does not know or handle events."""
-    return isinstance(error, CallFailedError) and error.failure in _FINAL
-
-
-def ends_connection(error: Pyro5.errors.ProtocolError) -> bool:
-    """Whether the subscriber's daemon closes the connection after such an answer: Pyro5's does."""
-    return isinstance(error, CallFailedError) and error.failure is CallFailure.RESULT_NOT_CARRIED

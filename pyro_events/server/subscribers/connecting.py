@@ -1,21 +1,32 @@
-"""Contact: reaching a subscriber and greeting it, and in words why that came to nothing.
+"""Contact: connecting to a subscriber and greeting it, and in words why that came to nothing.
 
-Knows: how a link is connected to, what a subscriber's greeting must show, and what the log says of one
-that cannot be delivered to. Must not know: events, backlogs, or when a link is made again.
+Knows: how a subscriber is connected to, what it is greeted with, what its answer must show, and what the log
+says of one that cannot be delivered to. Must not know: events, backlogs, or when a connection is made again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple
 
 import Pyro5.errors
 
+from ...broker.backlog import Backlog
+from ...client_name import described
+from ...log.background import get_logger
+from ...options import ServiceOptions
+from ...transport.authentication import STOCK_HELLO
 from ...wire.event_answers import CallFailedError, CallFailure
 from ...wire.frames import CONNECT_FAIL, Frame, FrameError
-from ...wire.handshake import read_connect_fail, read_connect_ok
+from ...wire.greeting_notes import NO_NOTES
+from ...wire.handshake import read_connect_fail, read_connect_ok, write_connect
 from ...wire.passphrase import CallbackProof
 from ..net.tls_connections import OutgoingTls
+from .callback_address import Callback
+from .owner import ContactOwner
+
+log = get_logger("pyro_events.delivery")
 
 
 class Unreachable(NamedTuple):
@@ -23,6 +34,70 @@ class Unreachable(NamedTuple):
 
     reason: str
     tls: bool = False
+
+
+class Contact:
+    """The way to one subscriber: connects, greets it, and gives it the time of a first contact for each.
+
+    notes: what it is told in the next greeting. proved: whether it was greeted with a proof, which is good
+    once: it cannot be connected to again.
+    """
+
+    __slots__ = ("_callback", "_options", "_owner", "_proof", "_task", "_timer", "notes", "proved")
+
+    def __init__(
+        self, owner: ContactOwner, callback: Callback, options: ServiceOptions, proof: CallbackProof | None
+    ) -> None:
+        """callback: where it is; no name is looked up. proof: what it is greeted with, and must answer."""
+        self._owner = owner
+        self._callback = callback
+        self._options = options
+        self._proof = proof
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.notes = NO_NOTES
+        self.proved = proof is not None
+
+    def connect(self, protocol: asyncio.Protocol, failed: Callable[[Unreachable], None]) -> None:
+        """Begin to connect a protocol; `failed` is called with the reason when that has come to nothing."""
+        self._task = asyncio.get_running_loop().create_task(self._connect(protocol, failed))
+
+    async def _connect(self, protocol: asyncio.Protocol, failed: Callable[[Unreachable], None]) -> None:
+        contexts, layer = self._owner.client_tls, None
+        if contexts is not None:
+            certified_name = self._callback.certified_name
+            layer = OutgoingTls(protocol, contexts.get(), self._owner.tls_memory, certified_name)
+        failure = await connected(protocol, self._callback.address, layer, self._options.first_contact)
+        self._task = None
+        if failure is not None:
+            failed(failure)
+
+    def greet(self, transport: asyncio.Transport, too_late: Callable[[str], None]) -> None:
+        """Send the greeting; `too_late` is called with the reason when it was not answered in time."""
+        patience = self._options.first_contact
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(patience, too_late, unanswered(patience))
+        hello = self._proof.hello if self._proof is not None else STOCK_HELLO
+        bound = self._options.max_message
+        transport.write(write_connect(self._callback.object_id, hello, max_message=bound, notes=self.notes))
+
+    def answered(self, frame: Frame) -> bool:
+        """Read the answer: whether the object has no `events`, only `event`. Raises ProtocolError."""
+        self._stop_waiting()
+        proof, self._proof = self._proof, None  # it takes a KiB
+        self.notes = NO_NOTES
+        return takes_event_only(frame, proof)
+
+    def end(self) -> None:
+        """Neither a connection nor an answer is waited for any more."""
+        self._stop_waiting()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 async def connected(
@@ -81,6 +156,20 @@ def takes_event_only(frame: Frame, proof: CallbackProof | None) -> bool:
     if welcome.methods.isdisjoint(("event", "events")):
         raise Pyro5.errors.ProtocolError("its object exposes neither `event` nor `events`")
     return "events" not in welcome.methods
+
+
+def obstacle(address: tuple[str, int], greeting: bool, seconds: float) -> str:
+    """Why a subscriber that was subscribed so many seconds ago gets no events. greeting: it is connected."""
+    host, port = address
+    if greeting:
+        return f"what listens at {host}:{port} has not answered a greeting for {seconds:.0f} s"
+    return f"there is no answer from {host}:{port}, which has been tried for {seconds:.0f} s"
+
+
+def log_end(level: int, backlog: Backlog, explanation: str, lost: int) -> None:
+    """Say why a subscriber was disconnected. lost: how many events that cost."""
+    name = described(backlog.name, backlog.subscriber)
+    log.log(level, "%s %s; disconnected, %d events lost", name, explanation, lost, about=name)
 
 
 def unanswered(patience: float) -> str:

@@ -24,8 +24,9 @@ from ..net.sockets import files_for_each
 from ..net.tls_memory import TLS_FULL
 from ..objects import Caller
 from .callback_address import Callback, SubscribeOptions
-from .delivery import Delivery, DeliveryOwner
+from .delivery import Delivery
 from .departures import Departure, Departures
+from .owner import DeliveryOwner
 from .reconnect_hint import ReconnectHint
 
 
@@ -41,7 +42,7 @@ class Standing(NamedTuple):
     why: str
 
 
-class DeliveriesOwner(DeliveryOwner, Protocol):
+class DeliveriesOwner(DeliveryOwner[Delivery], Protocol):
     """What links ask of and tell their engine. draining: whether the service takes nobody new."""
 
     draining: bool
@@ -105,10 +106,9 @@ class Deliveries:
         else:
             note = self._rights.apply(backlog, callback.address, self._time())
             delivery = Delivery(self._owner, backlog, callback, self._options, proof, caller.host)
-            delivery.notes = GreetingNotes(self.departures.of(callback.uri).why, note)
             self.table[backlog] = delivery
             self.admission.add(caller.host)
-            delivery.start()
+            delivery.start(GreetingNotes(self.departures.of(callback.uri).why, note))
 
     def unsubscribe(self, caller: Caller, uris: Sequence[str], texts: object) -> int:
         """Remove subscriptions; the link lingers a while after the last. Returns how many are left,
