@@ -1,9 +1,9 @@
 """Client names: what publishers and subscribers are called in statistics and in logs.
 
-Knows: what a name may be, and the name of a program that gave none. Must not know: how names travel, or
-who shows them.
+Knows: what a name may be, and the default name of a program. Must not know: how names travel, or where they
+are shown.
 
-Both sides check: the client, so that the caller gets the error; the service, because names come from
+Both sides check a name: the client, so that the caller gets the error; the service, because names come from
 strangers and are written into its log.
 """
 
@@ -21,9 +21,9 @@ MAX_CLIENT_NAME: Final = 100
 def checked_client_name(name: object) -> str:
     """`name`, if it can be the name of a client.
 
-    Raises TypeError for what is no str. Raises ValueError for an empty or a too long one, and for
-    characters that cannot be printed: line breaks, escape sequences and changes of the writing direction
-    would forge lines of a log.
+    Raises TypeError if it is not a str. Raises ValueError if it is empty or too long, or contains characters
+    that cannot be printed: line breaks, escape sequences and changes of the writing direction could forge
+    lines of a log.
     """
     if not isinstance(name, str):
         raise TypeError(f"name must be a str, not {type(name).__name__}")
@@ -42,7 +42,7 @@ def chosen_client_name(name: object) -> str:
 
 
 def default_client_name(argv: Sequence[str], pid: int) -> str:
-    """The name of a program that gave none, such as `market.py[1234]`.
+    """The default name of a program, such as `market.py[1234]`.
 
     A package that runs by `python -m package` is called after its folder, and a program without a script
     `python`.
@@ -59,5 +59,5 @@ def default_client_name(argv: Sequence[str], pid: int) -> str:
 
 
 def described(name: str, address: str) -> str:
-    """How a log shows a client: its address, and its name in quotes where it has one."""
+    """A client as a log shows it: its address, and its name in quotes if it has one."""
     return f"{name!r} ({address})" if name else address

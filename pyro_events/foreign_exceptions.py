@@ -2,8 +2,9 @@
 
 Knows: how to tell them from ours. Must not know: what was interrupted, or what is done about it.
 
-A signal's handler can run between any two steps of the main thread, and a `__del__` in any thread. Their
-class tells nothing: a handler may raise TimeoutError as a socket does. Their way does.
+A signal handler can run between any two steps of the main thread, and a `__del__` in any thread. The class of
+their exceptions tells nothing: a handler may raise TimeoutError, as a socket does. The path of the exception
+does: the modules that it has passed through.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 from types import CodeType, FrameType
 from typing import Any, Final
 
-# What our own calls pass through: an exception that came from anywhere else is the program's.
+# The modules that our own calls pass through. An exception from anywhere else is the program's.
 _LIBRARIES: Final = (
     "pyro_events",
     "Pyro5",
@@ -29,11 +30,11 @@ _LIBRARIES: Final = (
 
 
 def is_foreign(error: BaseException, *kinds: type[BaseException]) -> bool:
-    """Whether an exception was raised by the program's code in the middle of ours.
+    """Whether the program's code raised an exception in the middle of ours.
 
-    To be asked where the exception was caught, and where we call no code of the program. kinds: what our
-    own code may raise there; any other class is foreign. Otherwise the modules decide that the exception
-    has passed through since then.
+    Call it where the exception was caught, at a place where our code calls no code of the program. kinds:
+    what our own code may raise there; any other class is foreign. For these kinds, the modules decide that
+    the exception has passed through since then.
     """
     if not isinstance(error, kinds):
         return True
@@ -46,9 +47,9 @@ def is_foreign(error: BaseException, *kinds: type[BaseException]) -> bool:
 
 
 def is_signal_handlers(error: BaseException) -> bool:
-    """Whether an exception has passed through a signal's handler since it was caught.
+    """Whether an exception has passed through a signal handler since it was caught.
 
-    For where we do call code of the program, such as converters of its classes.
+    For places where our code does call code of the program, such as converters of its classes.
     """
     passed = set()
     traceback = error.__traceback__
@@ -56,19 +57,19 @@ def is_signal_handlers(error: BaseException) -> bool:
         if not _is_ours(traceback.tb_frame):
             passed.add(traceback.tb_frame.f_code)
         traceback = traceback.tb_next
-    # Asking for every handler takes 100 µs, as long as reading a hundred messages.
+    # Checking every handler takes 100 µs, as long as reading a hundred messages.
     return bool(passed) and not passed.isdisjoint(
         _code(signal.getsignal(number)) for number in signal.valid_signals()
     )
 
 
 def _is_ours(frame: FrameType) -> bool:
-    """Whether a frame belongs to what our own calls pass through."""
+    """Whether a frame belongs to a module that our own calls pass through."""
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] in _LIBRARIES
 
 
 def _code(handler: Any) -> CodeType | None:
-    """The code that runs first in a handler; None for one that is not Python's."""
+    """The code that runs first in a handler; None if the handler is not Python code."""
     while isinstance(handler, functools.partial):
         handler = handler.func
     function = getattr(handler, "__func__", handler)

@@ -2,9 +2,9 @@
 
 Knows: how Python and its tools show, copy and write values. Must not know: what a secret is used for.
 
-A traceback that shows local variables shows their `repr`, and those of all their callers. So a secret is
-wrapped in the first line of whatever takes it, and stays so; it is revealed only inside the one expression
-that uses it, never in a variable.
+A traceback that shows local variables shows their `repr`, also for all callers. So every function that takes
+a secret wraps it in its first line, and it stays wrapped. It is revealed only inside the one expression that
+uses it, never in a variable.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Self = TypeVar("Self", bound="Secret")
 
 
 class Secret:
-    """Base of what holds a secret: its `repr` is blank, and it cannot be pickled.
+    """Base of an object that contains a secret: its `repr` is blank, and it cannot be pickled.
 
     A copy is the object itself, because it never changes.
     """
@@ -42,7 +42,7 @@ class Secret:
 
 
 class Passphrase(Secret):
-    """A passphrase, or what was given as one; equal to its text and to another with the same.
+    """A passphrase, or what was given as one; equal to its text and to another with the same text.
 
     Example: `Publisher(ident=Passphrase(open("secret.txt").readline().rstrip("\\n")))`.
     """
@@ -53,7 +53,7 @@ class Passphrase(Secret):
         self._given = given
 
     def reveal(self) -> Any:
-        """What was given. Use it in an expression; a variable would show in a traceback."""
+        """The text. Use it in an expression; a variable would show in a traceback."""
         return self._given
 
     def __eq__(self, other: object) -> bool:

@@ -1,4 +1,4 @@
-"""What of ours crosses Pyro5's own wire: Event, the errors and proxies, for each of its serializers.
+"""Objects of ours that Pyro5's own serializers write: Event, the errors and proxies.
 
 Knows: Pyro5's registry of serializers. Must not know: our own codec's bytes.
 """
@@ -14,11 +14,12 @@ from .event import Event
 
 
 def register_with_pyro() -> None:
-    """Make Event and our errors known to Pyro5's serializers, in this process, for either direction.
+    """Register Event and our errors with Pyro5's serializers, in this process, for both directions.
 
-    Does no harm when called again. Pyro5's configuration stays as it is.
+    Calling it again is harmless. Pyro5's configuration is not changed.
     """
-    # For subclasses too, such as IdentProxy: Pyro5 would send their own name, which nobody can read.
+    # For subclasses too, such as IdentProxy: Pyro5 would send their own name, which other programs do not
+    # know.
     SerializerBase.register_class_to_dict(
         Proxy,
         lambda proxy: {"__class__": "Pyro5.client.Proxy", "state": proxy.__getstate__()},

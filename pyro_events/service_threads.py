@@ -1,9 +1,9 @@
 """The threads of this process that run the loop of an event service.
 
-Knows: which they are. Must not know: what runs on them, or who calls the service.
+Knows: their ids. Must not know: what runs on them, or who calls the service.
 
-A call to the service that is made in such a thread would wait for itself: the answer could only come from
-the thread that waits for it. The collector may run a `__del__` there, which publishes.
+A call to the service that is made in such a thread would wait for itself: only the waiting thread could
+answer it. The garbage collector may run a `__del__` there that publishes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from .errors import EventServiceError
 
-# Their idents. To be looked at before anything here is called: it is empty in most programs.
+# Their ids. Check this before calling anything here: it is empty in most programs.
 running: Final[set[int]] = set()
 
 
@@ -24,7 +24,7 @@ def enter() -> None:
 
 
 def leave() -> None:
-    """It does not any more."""
+    """The calling thread no longer runs a service."""
     running.discard(threading.get_ident())
 
 
@@ -34,7 +34,7 @@ def is_service_thread() -> bool:
 
 
 def refuse_in_service_thread() -> None:
-    """Raise EventServiceError where a call to a service would wait for itself."""
+    """Raise EventServiceError if a call to a service would wait for itself."""
     if running and threading.get_ident() in running:
         raise EventServiceError(
             "this call was made in the thread that runs the event service of this program, where it would "

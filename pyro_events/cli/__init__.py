@@ -1,1 +1,1 @@
-"""What the commands share: options of the command line and how a command runs."""
+"""What the commands share: options, and how a command runs."""

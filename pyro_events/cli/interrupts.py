@@ -1,9 +1,9 @@
-"""Ctrl-C while a start script still imports what it needs.
+"""Ctrl-C while a start script still imports modules.
 
 Knows: how a start script is started. Must not know: anything else, because it is imported before all else.
 
-Importing takes a fifth of a second. A KeyboardInterrupt would then be raised in a module that has nothing to
-do with it, and end the script with a traceback of thirty lines.
+Importing takes a fifth of a second. A KeyboardInterrupt in that time would be raised in an unrelated module,
+and end the script with a traceback of thirty lines.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _INTERRUPTED: Final = 130  # the exit status that shells use
 
 
 def exit_quietly() -> None:
-    """Have Ctrl-C end this process without a word, if it is one of our start scripts.
+    """Make Ctrl-C end this process without output, if it is one of our start scripts.
 
-    The script itself handles signals from when it starts what it is there for. An ignored SIGINT, of a script
-    that was started in the background, stays ignored.
+    Later the script handles signals itself. If SIGINT is ignored, because the script was started in the
+    background, it stays ignored.
     """
     if (
         is_start_script(sys.argv, sys.orig_argv)
@@ -33,10 +33,10 @@ def exit_quietly() -> None:
 
 
 def is_start_script(argv: Sequence[str], orig_argv: Sequence[str]) -> bool:
-    """Whether these arguments are those of one of our start scripts.
+    """Whether these are the arguments of one of our start scripts.
 
-    argv: `sys.argv`, which begins with "-m" while Python looks for the module of `python -m`. orig_argv: what
-    the interpreter was started with.
+    argv: `sys.argv`, which begins with "-m" while Python looks for the module of `python -m`. orig_argv: the
+    interpreter's own arguments.
     """
     if not argv:
         return False

@@ -1,4 +1,4 @@
-"""Variables in the environment that look like those of an option and are not: misspelt, most likely.
+"""Variables in the environment that look like those of an option but are not, most likely because of a typo.
 
 Knows: the variables of all start scripts. Must not know: what they mean.
 """
@@ -12,7 +12,7 @@ from typing import Final
 from .options import PREFIX, variable_of
 from .service_options import SERVICE_GROUPS
 
-# The variables of the name server's script are among those of the service's.
+# The variables of the name server's script are a part of the service's.
 _KNOWN: Final = tuple(
     variable_of(names)
     for _, options in SERVICE_GROUPS
@@ -22,7 +22,7 @@ _KNOWN: Final = tuple(
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """What to say about each variable that begins as ours do and that no start script reads."""
+    """A warning for each variable that begins as ours do and that no start script reads."""
     unknown = [name for name in sorted(environment) if name.startswith(PREFIX) and name not in _KNOWN]
     return [f"{name} in the environment sets no option{_suggestion(name)}" for name in unknown]
 

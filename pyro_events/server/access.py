@@ -1,7 +1,7 @@
-"""Doorkeeper: who may connect to the service, and what the service proves to its subscribers.
+"""AccessControl: which clients may connect, and what the service proves to its subscribers.
 
-Knows: the passphrase's identity, and the hosts that need not prove it. Must not know: sockets, frames,
-or what is done by those who were let in.
+Knows: the passphrase's identity, and the hosts that need not prove it. Must not know: sockets, frames, or
+what accepted clients do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .objects import Caller
 
 
 class AccessControl:
-    """Judges who comes in. Without an identity everybody does."""
+    """Checks every client. Without an identity, all are accepted."""
 
     def __init__(
         self,
@@ -37,23 +37,22 @@ class AccessControl:
     def authenticate(self, host: str, hello: Hello) -> tuple[object, bool]:
         """The answer to a client's handshake, and whether the client has proved the passphrase.
 
-        Raises DeniedError or AgainError, whose text is all that it may be told.
+        Raises DeniedError or AgainError, whose text is all that the client may be told.
         """
         if self._gate is None or (self._is_stock(host) and not _is_proof(hello.handshake)):
             return STOCK_HELLO, False
         return self._gate.verify(hello.handshake, hello.object_id, self._now()), True
 
     def proof_for(self, caller: Caller, host: str, object_id: str, call: object) -> CallbackProof | None:
-        """What the service proves to a subscriber at `host`, and demands of it; None for nothing.
+        """The proof to exchange with a subscriber at `host`; None for none.
 
-        call: the nonce of the subscribing call, None if it brought none. Raises SecurityError or
-        ValueError.
+        call: the nonce of the subscribing call, None if it had none. Raises SecurityError or ValueError.
         """
         if self._identity is None or (call is None and self._is_stock(host)):
             return None
         if call is not None and not caller.proved:
-            # It may be another subscriber's: who made up or overheard it would get the proof that the
-            # service gives to that one.
+            # The nonce may be another subscriber's: a client that overheard it would get the proof that the
+            # service gives to that subscriber.
             raise Pyro5.errors.SecurityError(
                 f"the option {CALL_OPTION} is accepted only from a caller that has proved the passphrase: "
                 "subscribe with pyro_events.Subscriber and its ident, or leave the option out"
@@ -69,7 +68,7 @@ class AccessControl:
     def check_rights(caller: Caller, host: str, subscribed_from: str) -> None:
         """Raise SecurityError unless a caller may change the subscriptions of a subscriber at `host`.
 
-        subscribed_from: the host of the call that made it one.
+        subscribed_from: the host of the call that subscribed it.
         """
         if not caller.proved and caller.host not in (host, subscribed_from):
             raise Pyro5.errors.SecurityError(
@@ -84,11 +83,11 @@ class AccessControl:
             address = ipaddress.ip_address(host)
         except ValueError:
             return False
-        # Where IPv4 clients reach an IPv6 socket.
+        # The address of an IPv4 client at an IPv6 socket.
         mapped = getattr(address, "ipv4_mapped", None)
         return str(mapped or address) in self._stock
 
 
 def _is_proof(handshake: object) -> bool:
-    """Whether a client claims to prove something: then it is held to that."""
+    """Whether a client offers a proof; then the proof must be right."""
     return isinstance(handshake, str) and handshake.startswith("PE")

@@ -1,11 +1,12 @@
-"""Engine: ties connections, the broker and deliveries together on one loop.
+"""Engine: ties clients, the broker and deliveries together on one loop.
 
-Knows: the loop, the clock, which parts there are, and which calls are held up. Must not know: how an event
-finds its subscribers (the broker's), who may connect (the clients') or subscribe (the deliveries'), what is
-on the wire (their connections'), or how long anything may take (the time-outs').
+Knows: the loop, the clock, which parts there are, and which calls are blocked. Must not know: how an event
+finds its subscribers (the broker does that), which clients may connect (Clients does that) or subscribe
+(Deliveries does that), what is on the wire (their connections do that), or how long anything may take
+(Timeouts does that).
 
-Everything here runs on the loop's thread. Nothing that can block does: work that may take long goes
-to a small pool.
+Everything here runs on the loop's thread. Nothing that can block does: work that may take long goes to a
+small pool.
 """
 
 from __future__ import annotations
@@ -40,17 +41,17 @@ from .timeouts import Timeouts
 
 log = get_logger("pyro_events.engine")
 
-# What a connection takes in at once: about what a socket holds.
+# How many bytes a connection receives at once: about as many as a socket holds.
 _RECEIVE = 256 * KIB
-# Threads for work that takes long.
+# How many threads there are for work that takes long.
 _POOL = 2
 
 
 class Engine:
-    """One event service at work.
+    """One running event service.
 
     objects: what its clients can call, by object id. clients: accepts and ends connections. deliveries:
-    subscribes, and ends subscriptions. pool: does what takes long, in other threads.
+    subscribes, and ends subscriptions. pool: does work that takes long, in other threads.
     """
 
     def __init__(
@@ -59,8 +60,8 @@ class Engine:
         now: Callable[[], float] = time.time,
         identity: Identity | None = None,
     ) -> None:
-        """now: the time of day, that events are stamped with. identity: what clients and subscribers
-        must prove, and what is proved to them.
+        """now: the time of day, for the time stamps of events. identity: what clients and subscribers must
+        prove, and what is proved to them.
 
         Raises EventServiceError for TLS settings that cannot be used.
         """
@@ -92,7 +93,7 @@ class Engine:
         self._resumable: deque[BlockedPublish] = deque()
 
     async def stop(self) -> None:
-        """Drain and end: no new clients; calls already read are answered, what is queued is delivered.
+        """Drain and end: accept no more clients, answer the calls already read, and deliver what is queued.
 
         Takes at most the option `drain` in seconds; what is left then is counted as lost.
         """
@@ -111,7 +112,7 @@ class Engine:
         return self.clients.busy or any(backlog.waits for backlog in self.deliveries.table)
 
     def descriptors(self) -> list[int]:
-        """The file descriptors of all its sockets, but of those that are being connected."""
+        """The file descriptors of all its sockets, except of those that are still connecting."""
         linked = [delivery.descriptor for delivery in list(self.deliveries.table.values())]
         return self.clients.descriptors() + linked
 
@@ -122,7 +123,7 @@ class Engine:
     def statistics_in_turns(
         self, address: str, finished: Callable[[BrokerStatistics], Any]
     ) -> DeferredResult:
-        """The same for a client at an address, made by turns, then given to `finished`."""
+        """The same for a client at an address, made in turns, then given to `finished`."""
         return LongResult(self.scheduler, address, self.broker.statistics_by_piece(self._now()), finished)
 
     @property
@@ -136,12 +137,12 @@ class Engine:
         if size < 0:
             self._look_at_total()
 
-    # What the service's methods ask
+    # Used by the service's methods.
 
     def publish(self, entries: Iterable[Entry]) -> int | BlockedPublish:
         """Accept checked entries, in order, all with one time stamp.
 
-        Returns the number of deliveries queued, or a Publication when the call is held up.
+        Returns the number of deliveries queued, or a BlockedPublish if the call is blocked.
         """
         rest = iter(entries)
         now = self._now()
@@ -153,7 +154,7 @@ class Engine:
         return publication
 
     def _accept(self, entries: Iterator[Entry], now: float) -> tuple[int, list[Obstacle]]:
-        """Accept entries until one meets an obstacle; returns the deliveries queued, and what that was."""
+        """Accept entries until one meets an obstacle. Returns the deliveries queued, and the obstacles."""
         broker = self.broker
         queued = broker.publish(entries, now)
         obstacles: list[Obstacle] = []
@@ -169,7 +170,7 @@ class Engine:
             self._loop.call_soon(self._resume)
 
     def _resume(self) -> None:
-        """Go on with the publication that has waited longest of those that nothing holds up now."""
+        """Go on with the call that has waited longest of those that nothing blocks now."""
         publication = self._resumable.popleft()
         if publication.abandoned:
             return
@@ -184,7 +185,7 @@ class Engine:
     # What links and deliveries ask and tell (subscribers/deliveries.DeliveriesOwner, subscribers/owner)
 
     def configured(self, backlog: Backlog) -> None:
-        """A backlog's bounds or policy may have changed: publishers that it held up may go on."""
+        """A backlog's bounds or policy may have changed: publishers that it blocked may go on."""
         delivery = self.deliveries.table.get(backlog)
         if delivery is not None:
             delivery.configured()
@@ -192,18 +193,18 @@ class Engine:
             self._release(backlog)
 
     def acknowledged(self, delivery: Delivery) -> None:
-        """A backlog has shrunk: publishers that it held up may go on."""
+        """A backlog has shrunk: publishers that it blocked may go on."""
         backlog = delivery.backlog
         if self._blocked.holds(backlog) and backlog.has_space:
             self._release(backlog)
         self._look_at_total()
 
     def greeted(self, delivery: Delivery) -> None:
-        """A subscriber has been reached: it knows by now why it had been disconnected."""
+        """A subscriber has answered the handshake: it now knows why it had been disconnected."""
         self.deliveries.departures.forget(delivery.backlog.subscriber)
 
     def ended(self, delivery: Delivery, reason: Loss, why: str) -> None:
-        """A link is closed: its subscriber is forgotten, and nobody waits for it any more."""
+        """A delivery has ended: forget its subscriber, and release the publishers that wait for it."""
         self.deliveries.remove(delivery, reason, why)
         self._release(delivery.backlog)
         self._look_at_total()
@@ -213,9 +214,9 @@ class Engine:
             self._release(TOTAL)
 
     def deliver(self) -> None:
-        """Send what waits to those who got something. Whoever publishes calls it next.
+        """Send waiting events to the subscribers that got some. The caller of `publish` calls it next.
 
-        Not done by `publish` itself, so that all that came at once is sent together.
+        `publish` itself does not do it, so that everything that came at once is sent together.
         """
         if not self.broker.ready:
             return

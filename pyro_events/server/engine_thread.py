@@ -1,4 +1,4 @@
-"""EngineThread: an engine in a thread of its own, called from any other.
+"""EngineThread: an engine in its own thread, called from any other.
 
 Knows: the thread, its loop, and how a call gets there and its result back. Must not know: what is called.
 """

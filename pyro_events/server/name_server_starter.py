@@ -1,7 +1,6 @@
-"""NameServerStarter: a name server by itself, guarded as the event service is.
+"""NameServerStarter: a name server by itself, protected as the event service is.
 
-Knows: the order in which it comes up and goes down. Must not know: the command line, signals, or the event
-service.
+Knows: the order in which it starts and stops. Must not know: the command line, signals, or the event service.
 """
 
 from __future__ import annotations
@@ -86,8 +85,8 @@ async def serve_names(
     natport: int | None = None,
     reserved: tuple[str, ...] = (),
 ) -> EmbeddedNameServer:
-    """Serve a name server on an engine. ident: whether it is guarded. nathost, natport: as for `location`.
-    reserved: names that only this process enters."""
+    """Serve a name server on an engine. ident: whether a passphrase protects it. nathost, natport: as for
+    `location`. reserved: names that only this process registers."""
     sock = bind(host, config.NS_PORT if port is None else port)
     uri = f"PYRO:{NAMESERVER_NAME}@{location(host, sock, nathost, natport)}"
     names = EmbeddedNameServer(uri, reserved)

@@ -1,7 +1,7 @@
-"""Served objects: what the clients of the service's own engine can call.
+"""Remote objects: what the clients of the service's own engine can call.
 
-Knows: the shape of such an object, of a caller, and of a result that comes later. Must not know: what
-any method does, nor how a call arrives.
+Knows: the shape of such an object, of a caller, and of a result that comes later. Must not know: what any
+method does, or how a call arrives.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
-# Takes the single entry of a `publish_encoded` whose frame is over the limit of stock calls. It is
-# called by the connection alone: such a frame is checked before it is read.
+# The method for the single entry of a `publish_encoded` whose frame is over the limit of stock calls. Only
+# the connection calls it, because such a frame is checked before it is read.
 LARGE: Final = "publish_large"
 
 
 class DeferredResult:
     """A result that will come later. Runs on the loop's thread.
 
-    held: bytes of messages that it keeps meanwhile.
+    held: bytes of messages that it keeps until then.
     """
 
     __slots__ = ("_callback", "abandoned", "held")
@@ -33,20 +33,20 @@ class DeferredResult:
         self._callback = callback
 
     def abandon(self) -> None:
-        """Nobody waits for the result any more."""
+        """The result is not wanted any more."""
         self.abandoned = True
 
     def settle(self, value: Any) -> None:
-        """Hand the result over to whoever waits for it."""
+        """Give the result to the callback."""
         if self._callback is not None and not self.abandoned:
             self._callback(value)
 
 
 class Caller:
-    """Who makes a call, as far as the methods may know.
+    """The identity of a caller, as far as the methods may know it.
 
-    host: the IP address. serializer_id: how its arguments were written. proved: whether it has proved
-    the passphrase. objects: what it may call, by object id. name: what it calls itself, "" if it did not say.
+    host: the IP address. serializer_id: how its arguments were written. proved: whether it has proved the
+    passphrase. objects: what it may call, by object id. name: what it calls itself, "" if it did not say.
     """
 
     __slots__ = ("host", "name", "objects", "proved", "serializer_id")
@@ -69,7 +69,7 @@ class Caller:
 class RemoteObject(Protocol):
     """An object that can be called: its methods by name, each taking the Caller first.
 
-    A method returns plain data, or a Pending for a result that comes later.
+    A method returns plain data, or a DeferredResult.
     """
 
     methods: Mapping[str, Callable[..., Any]]

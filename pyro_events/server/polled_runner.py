@@ -1,9 +1,10 @@
-"""PolledRunner: a runner for programs with a loop of their own, as programs for Pyro3 have.
+"""PolledRunner: a runner for programs with their own loop, as programs for Pyro3 have.
 
 Knows: what such a loop calls. Must not know: what runs.
 
 Pyro3's service handled its requests inside the program's loop, in `handleRequests`, and only while that was
-called. Ours runs in a thread of its own, so that no loop can hold it up; the methods are there to be called.
+called. This one runs in its own thread, so that the program's loop cannot delay it; the methods exist so that
+such programs can call them.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import Final
 from ..errors import EventServiceError
 from .runner import Runner
 
-# How long `handleRequests` waits that was given no time, in seconds: a program that calls it in a loop must
-# not spin, and one that calls it because a socket is ready must not be held up.
+# How long `handleRequests` waits if it is given no time, in seconds: a program that calls it in a loop must
+# not spin, and one that calls it because a socket is ready must not be delayed.
 _PAUSE: Final = 0.1
 
 
 class PolledRunner(Runner):
-    """A runner with Pyro3's methods for a loop of the program's own."""
+    """A runner with Pyro3's methods for the program's own loop."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +30,7 @@ class PolledRunner(Runner):
         self._initialized = False
 
     def _initialize(self) -> None:
-        """Start in a thread of our own, for whose end `shutdown` then waits."""
+        """Start in a separate thread; `shutdown` then waits until it has ended."""
         self._start_in_thread()
         self._initialized = True
 

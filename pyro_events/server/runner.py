@@ -1,7 +1,6 @@
-"""Runner: something that runs on an event loop of its own, in this thread or in another.
+"""Runner: something that runs on its own event loop, in this thread or in another.
 
-Knows: the loop's life, and how others wait for its start and ask for its end. Must not know: what runs
-on it.
+Knows: the loop's life, and how others wait for its start and ask for its end. Must not know: what runs on it.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ class Runner:
         self._stopping: asyncio.Event | None = None
         self._started = threading.Event()
         self._ended = threading.Event()
-        # Reentrant, because a signal's handler may call `shutdown` in the thread that holds it.
+        # Reentrant, because a signal handler may call `shutdown` in the thread that holds it.
         self._lock = threading.RLock()
         self._shut = False
         self._in_main_thread = False
-        # The sockets of what runs, for a forked child.
+        # The sockets of what runs, to be closed in a forked child.
         self._descriptors: Callable[[], list[int]] = list
         self._thread: threading.Thread | None = None
 
@@ -90,7 +89,7 @@ class Runner:
             loop.run_until_complete(main)
         except BaseException as error:
             self._error = error
-            if not main.done():  # interrupted: end in order all the same, unless interrupted once more
+            if not main.done():  # interrupted: end in order, unless it is interrupted once more
                 self._stop()
                 loop.run_until_complete(main)
             raise
@@ -108,7 +107,7 @@ class Runner:
             raise EventServiceError("this starter has been started before; make a new one")
 
     def _is_ready(self, announce: Callable[[], None]) -> None:
-        """Tell those who wait that it has started."""
+        """Tell waiting threads that it has started."""
         assert self._stopping is not None
         self._started.set()
         announce()
@@ -143,14 +142,14 @@ class Runner:
                 self._loop.call_soon_threadsafe(self._stop)
 
     def forked(self) -> None:
-        """In a forked child: it is the parent's, and goes on there. Here it has ended."""
+        """In a forked child: it goes on in the parent. Here it has ended."""
         self._lock = threading.RLock()
         self._started, self._ended = threading.Event(), threading.Event()
         self._started.set()
         self._ended.set()
         self._uri, self._shut = None, True
         if self._loop is not None and not self._loop.is_closed():
-            if self._in_main_thread:  # or signals for this child would be told to the parent's loop
+            if self._in_main_thread:  # otherwise a signal for this child would wake the parent's loop
                 signal.set_wakeup_fd(-1)
             abandon(self._loop, self._descriptors())
 
@@ -163,7 +162,7 @@ class Runner:
         return self
 
     def _start_in_thread(self) -> None:
-        """Start in a thread of our own, and return when it is ready. Raises what `start` raises."""
+        """Start in a separate thread, and return when it is ready. Raises what `start` raises."""
         self._check_new()
         self._thread = threading.Thread(target=self._start_quietly, name="pyro_events-service", daemon=True)
         self._thread.start()
@@ -175,7 +174,7 @@ class Runner:
             raise
 
     def _start_quietly(self) -> None:
-        """Start in a thread of our own, where `__enter__` picks the error up."""
+        """Start in a separate thread; `__enter__` raises the error."""
         try:
             self.start()
         except Exception as error:
@@ -191,7 +190,7 @@ class Runner:
 
     @staticmethod
     async def _blocking(work: Callable[[], T]) -> T:
-        """Do what blocks in another thread than the loop's."""
+        """Do blocking work in another thread than the loop's."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
 
@@ -210,9 +209,9 @@ class Runner:
                 result = work()
             except BaseException as error:
                 failure = error
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits any more
                 loop.call_soon_threadsafe(settle, result, failure)
 
-        # Not a pool: one that hangs must keep neither the loop nor the program from ending.
+        # Not a pool: work that hangs must not keep the loop or the program from ending.
         threading.Thread(target=body, name="pyro_events-blocking", daemon=True).start()
         return await done

@@ -76,7 +76,7 @@ class EventService:
             TypeError, ValueError: a subject or the message cannot be published; nothing was.
         """
         checked = check_subjects(subjects)
-        # A stock client's serpent has its own spelling of bytes.
+        # Serpent has its own form of bytes.
         by_serpent = Pyro5.callcontext.current_context.serializer_id == SERPENT
         payload = encode_plain(message, serpent=True) if by_serpent else encode(message)
         engine = self._running()
@@ -163,7 +163,7 @@ class EventService:
     def _call(self, name: str, *arguments: Any) -> Any:
         engine = self._running()
         address = Pyro5.callcontext.current_context.client_sock_addr
-        # Called from its own program and not by Pyro, its subscribers are in that program too.
+        # If its own program calls it directly and not through Pyro, its subscribers are in that program too.
         caller = Caller(address[0] if isinstance(address, tuple) else "127.0.0.1", 0)
         return engine.call(getattr(engine.methods, name), caller, *arguments)
 
@@ -184,7 +184,7 @@ class EventService:
             engine.stop()
 
     def forked(self) -> None:
-        """In a forked child: it is the parent's, and closed here. Not remote."""
+        """In a forked child: it goes on in the parent, and is closed here. Not remote."""
         self._starting = threading.Lock()
         self._closed = True
         engine, self._engine = self._engine, None
@@ -192,6 +192,6 @@ class EventService:
             engine.forked()
 
 
-# Only these: `close` is for the program that made the service.
+# Only these are remote: `close` is for the program that made the service.
 for _name in REMOTE_METHODS:
     expose(getattr(EventService, _name))

@@ -1,4 +1,4 @@
-"""ServiceMethods: what clients can call at the event service.
+"""ServiceMethods: what clients can call on the event service.
 
 Knows: the remote methods, their arguments, and what is refused in them. Must not know: any rule of delivery,
 or how a call arrives.
@@ -33,7 +33,7 @@ REMOTE_METHODS = (
     "unsubscribe",
 )
 
-# Subscribers whose statistics are made in one go.
+# For how many subscribers the statistics are made in one go.
 _FEW: Final = 100
 
 
@@ -48,7 +48,7 @@ class ServiceMethods:
         }
 
     def deliver(self) -> None:
-        """Send what has been published; for callers that are no connection of the engine's."""
+        """Send what has been published; for callers other than the engine's own connections."""
         self._engine.deliver()
 
     def publish(self, caller: Caller, subjects: Any, message: Any) -> int | BlockedPublish:
@@ -71,8 +71,8 @@ class ServiceMethods:
             if type(subjects) is not str:
                 entries.extend(_entries(check_subjects(subjects), payload))
                 continue
-            # The service's busiest lines: one name is by far the most common case, and in a
-            # pipeline it is often the one before.
+            # These lines run most often: one name is by far the most common case, and in a pipeline it is
+            # often the same as before.
             if not name or subjects != name[0]:
                 name = (check_subject(subjects),)
             entries.append((name, payload))
@@ -111,18 +111,20 @@ class ServiceMethods:
         self._engine.deliveries.subscribe(caller, callback, names, patterns, read_options(options))
 
     def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> int:
-        """Remove names and patterns, in any mixture; what is not there is no error.
+        """Remove names and patterns, in any mixture; those that are not there are ignored.
 
-        Returns how many it has left, -1 if it is not known here: with no subjects that is a question.
+        Returns how many are left, -1 if the subscriber is not known here. A call without subjects asks only
+        that.
         """
         names = names_of(subscriber, caller, self._engine.options.allow_callback)
         return self._engine.deliveries.unsubscribe(caller, names, subjects)
 
     def statistics(self, caller: Caller, options: Any = None) -> dict[str, Any] | DeferredResult:
-        """What `BrokerStatistics` says, as a dictionary, with the number of connected clients, and the
-        name and host of those that have a name.
+        """`BrokerStatistics` as a dictionary, with the number of connected clients, and the name and host of
+        those that have a name.
 
-        options: {"subscriber": a proxy or URI} asks how that subscriber stands: see deliveries.Standing.
+        options: {"subscriber": a proxy or URI} asks for the state of that subscriber: see
+        deliveries.Standing.
         """
         if options is not None:
             subscriber = _only_subscriber(options)
@@ -146,8 +148,8 @@ class ServiceMethods:
 def _entries(subjects: list[str], payload: Payload) -> list[Entry]:
     """One entry for all subjects, so that a full backlog of one does not delay the others.
 
-    Unless that would go far beyond a backlog's bound: then each subject is an entry, and the next
-    waits until there is space.
+    But if that goes far beyond a backlog's bound, each subject is one entry, and the next one waits until
+    there is space.
     """
     if len(subjects) * len(payload) <= MIB:
         return [(subjects, payload)]
@@ -155,7 +157,7 @@ def _entries(subjects: list[str], payload: Payload) -> list[Entry]:
 
 
 def _only_subscriber(options: Any) -> Any:
-    """The subscriber that is asked about. Raises TypeError or ValueError."""
+    """The subscriber in the options. Raises TypeError or ValueError."""
     if not isinstance(options, Mapping):
         raise TypeError(f"the options of statistics must be a dictionary, not {type(options).__name__}")
     if set(options) != {"subscriber"}:
@@ -164,7 +166,7 @@ def _only_subscriber(options: Any) -> Any:
 
 
 def _pair(entry: Any) -> tuple[Any, Any]:
-    """Subjects and payload of one entry, both yet to be checked."""
+    """Subjects and payload of one entry, both unchecked."""
     if not isinstance(entry, (list, tuple)) or len(entry) != 2:
         raise TypeError("each entry of a batch must be a [subjects, payload] pair")
     subjects, payload = entry

@@ -1,7 +1,7 @@
 """EventServiceStarter: an event service in your own program.
 
-Knows: the order in which they come up and go down. Must not know: the command line, signals, or how
-events travel.
+Knows: the order in which its parts start and stop. Must not know: the command line, signals, or how events
+travel.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class EventServiceStarter(PolledRunner):
         use_ns: bool | int | None,
         norange: bool | int | None,
     ) -> None:
-        """Take over what was said in the call instead of in the constructor."""
+        """Let the arguments of the call replace those of the constructor."""
         self._host = checked_host("hostname", hostname) or self._host
         if port is not None:
             self._port, self._other_ports = checked_port("port", port, least=0), False
@@ -183,7 +183,7 @@ class EventServiceStarter(PolledRunner):
             try:
                 self._is_ready(announce)
                 await self._stay(registration)
-            finally:  # also when Ctrl-C interrupts it
+            finally:  # also if Ctrl-C interrupts it
                 if registration is not None:
                     leaving = asyncio.ensure_future(self._blocking(registration.leave))
                     await asyncio.wait({leaving}, timeout=self._naming_times.leave)
@@ -215,7 +215,7 @@ class EventServiceStarter(PolledRunner):
         return registration
 
     async def _find_names(self, engine: Engine) -> Registration | None:
-        """The entry to be made, in a name server that runs or has been found; None without one."""
+        """The registration, in an embedded or found name server; None without one."""
         if self._embed_ns:
             names = await serve_names(
                 engine,
@@ -245,7 +245,7 @@ class EventServiceStarter(PolledRunner):
         return self._stopping is not None and self._stopping.is_set()
 
     async def _unless_stopped(self, work: Callable[[], None]) -> None:
-        """Do what blocks on the name server, unless told to stop while that takes its time.
+        """Do blocking work on the name server, unless told to stop meanwhile.
 
         Raises ServiceNotFoundError if it takes too long.
         """
@@ -263,7 +263,7 @@ class EventServiceStarter(PolledRunner):
             raise ServiceNotFoundError(f"the name server has not answered within {patience:g} s")
 
     async def _stay(self, registration: Registration | None) -> None:
-        """Until told to stop; meanwhile see to it that the name server knows us."""
+        """Wait until told to stop; meanwhile check the entry in the name server."""
         assert self._stopping is not None
         while not self._stopping.is_set():
             try:

@@ -1,7 +1,7 @@
-"""Deadlines: who takes too long, and who must go because of it.
+"""Timeouts: which clients and subscribers take too long, and which of them are disconnected for it.
 
-Knows: the timers, and how long a half-read message, a publisher held up, a link without subscriptions
-and an idle link are borne with. Must not know: how a connection or a delivery works, or who subscribes.
+Knows: the timers, and how long a half-read message, a blocked publisher, a delivery without subscriptions and
+an idle delivery are tolerated. Must not know: how a connection or a delivery works, or what is subscribed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from .subscribers.slow_subscribers import SlowSubscribers
 
 log = get_logger("pyro_events.engine")
 
-# Seconds between two looks at the deadlines, and between two looks at idle links: at most and at least.
+# Seconds between two checks of the deadlines, and between two checks of idle deliveries: at most and at
+# least.
 _MOST_TICK, _MOST_BEAT, _LEAST = 0.25, 1.0, 0.01
 
 
 def check_intervals(options: ServiceOptions) -> tuple[float, float]:
-    """Seconds between two looks at the deadlines, and between two looks at idle links.
+    """Seconds between two checks of the deadlines, and between two checks of idle deliveries.
 
-    Where the times that are looked after are short, for a small part of the shortest.
+    If the deadlines are short, a small part of the shortest.
     """
     deadline = min(options.delivery_deadline, options.linger, options.frame_timeout)
     idle = min(options.heartbeat, options.heartbeat_answer, options.block_suspension)
@@ -38,7 +39,7 @@ def check_intervals(options: ServiceOptions) -> tuple[float, float]:
 
 
 class Timeouts:
-    """All deadlines of one service, looked at again and again from the start until `stop`."""
+    """All deadlines of one service, checked at intervals until `stop`."""
 
     def __init__(
         self,
@@ -48,14 +49,14 @@ class Timeouts:
         deliveries: Deliveries,
         clients: Clients,
     ) -> None:
-        """What may be looked at, and is the engine's to change."""
+        """The arguments are parts of the engine, which may be changed here."""
         self._options = options
         self._broker = broker
         self._blocked = holding
         self._deliveries = deliveries
         self._clients = clients
         self._slow = SlowSubscribers()
-        self._freed: dict[Backlog, int] | None = None  # when the total began to hold publishers up
+        self._freed: dict[Backlog, int] | None = None  # of each, when the total began to block publishers
         self._total_held_for = 0.0
         self._looked = 0.0
         self._loop = asyncio.get_running_loop()
@@ -67,7 +68,7 @@ class Timeouts:
         ]
 
     def stop(self) -> None:
-        """Look no more."""
+        """Check no more."""
         for timer in self._timers:
             timer.cancel()
 
@@ -76,7 +77,7 @@ class Timeouts:
         self.check(self._time())
 
     def check(self, now: float) -> None:
-        """End those who have taken too long. now: the loop's time."""
+        """End whatever has taken too long. now: the loop's time."""
         for connection, since in list(self._clients.unfinished.items()):
             if now - since > self._options.frame_timeout:
                 connection.refuse("the rest of a message did not come in time")
@@ -84,7 +85,7 @@ class Timeouts:
         self._look_at_lingering(now)
         looked, self._looked = self._looked, now
         for obstacle, held_for in self._blocked.check(now):
-            if not self._blocked.holds(obstacle):  # because of one before it
+            if not self._blocked.holds(obstacle):  # a check before this one released it
                 continue
             if isinstance(obstacle, Backlog):
                 delivery = self._deliveries.table.get(obstacle)
@@ -97,12 +98,13 @@ class Timeouts:
                 self._enforce_delivery_deadline(obstacle)
 
     def _bound_calls(self, connections: Iterable[Connection]) -> None:
-        """Messages half read, and those of calls that wait, count towards the total too. When it is reached,
-        the one begun first goes; if none is left, whoever has most of what waits.
+        """Half-read messages, and those of waiting calls, count towards the total too. When it is reached,
+        the half-read message that began first is refused; if there is none, the client that has the most in
+        waiting calls is disconnected.
 
         connections: those whose calls may wait.
 
-        An eighth of the total is theirs in any case: full backlogs hold publishers up, and end no connection.
+        They always have an eighth of the total: full backlogs block publishers, but end no connection.
         """
         total = self._broker.most_bytes
         space = max(total - self._broker.backlog_bytes, total // 8)
@@ -128,9 +130,10 @@ class Timeouts:
             connection.abort()
 
     def bound_unsent(self) -> None:
-        """So do answers that nobody takes: whoever leaves most goes when it is reached.
+        """Answers that clients do not read count too. When the total is reached, the client with the most of
+        them is disconnected.
 
-        An eighth of the total is theirs in any case too.
+        They also always have an eighth of the total.
         """
         total = self._broker.most_bytes
         space = max(total - self._broker.backlog_bytes, total // 8)
@@ -149,14 +152,16 @@ class Timeouts:
             )
 
     def _look_at_lingering(self, now: float) -> None:
-        """Close links whose subscribers have stayed without subscriptions, and have got everything."""
+        """Close deliveries whose subscribers have had no subscription for long enough and have got
+        everything."""
         for delivery, since in list(self._deliveries.lingering.items()):
             silent = now - delivery.last_acknowledged > self._options.delivery_deadline
             if now - since > self._options.linger and (silent or not delivery.backlog.waits):
                 delivery.close(Loss.GONE)
 
     def _enforce_delivery_deadline(self, obstacle: Obstacle) -> None:
-        """Publishers have been held up for the delivery deadline: whoever is to blame must go."""
+        """Publishers have been blocked for the delivery deadline: disconnect the subscribers that are the
+        cause."""
         if isinstance(obstacle, Backlog):
             delivery = self._deliveries.table.get(obstacle)
             if delivery is not None:
@@ -167,19 +172,20 @@ class Timeouts:
             self._disconnect_slowest()
 
     def _note_progress(self, held_for: float) -> None:
-        """Remember what each subscriber had freed when the total began to hold publishers up.
+        """Remember what each subscriber had freed when the total began to block publishers.
 
-        held_for: for how long it has, in seconds.
+        held_for: for how long it has blocked them, in seconds.
         """
         if held_for < self._total_held_for or self._freed is None:
             self._freed = {backlog: backlog.freed for backlog in self._deliveries.table}
         self._total_held_for = held_for
 
     def _disconnect_slowest(self) -> None:
-        """The total has held publishers up for too long: those that hold most, and free least of it, go.
+        """The total has blocked publishers for too long: disconnect subscribers that hold most and free least
+        of it.
 
-        One after the other, until publishers go on. Whoever has freed as much meanwhile as it still holds is
-        not to blame.
+        One after the other, until publishers go on. A subscriber that has meanwhile freed as much as it still
+        holds is not a cause.
         """
         before = self._freed or {}
         burdens = {

@@ -178,7 +178,7 @@ class BacklogMachine(RuleBasedStateMachine):
             last = seq
 
     @invariant()
-    def an_empty_backlog_has_room_and_is_not_crowded(self) -> None:
+    def an_empty_backlog_has_space_and_is_not_crowded(self) -> None:
         backlog, model = self.backlog, self.model
         assert backlog.oldest == model.oldest
         share = max(len(model.waiting) / model.most_events, model.waiting_bytes / model.most_bytes)
@@ -231,7 +231,7 @@ def test_drop_oldest_keeps_the_newest() -> None:
     assert backlog.lost == {"drop-oldest": 2}
 
 
-def test_drop_oldest_makes_room_for_bytes() -> None:
+def test_drop_oldest_frees_space_for_bytes() -> None:
     backlog = backlog_of("drop-oldest", most_events=100, most_bytes=500 + 4 * ONE)
     push(backlog, *"abcdefgh")
     assert push(backlog, "x", payload=bytes(500)) == [Outcome.QUEUED]
@@ -277,7 +277,7 @@ def test_latest_drops_no_subject_for_the_sake_of_what_it_replaces() -> None:
     assert backlog.lost == {"latest": 4}
 
 
-def test_latest_makes_room_for_bytes_beyond_the_bound() -> None:
+def test_latest_frees_space_for_bytes_beyond_the_bound() -> None:
     backlog = backlog_of("latest", most_events=100, most_bytes=1000)
     push(backlog, *"abc")
     push(backlog, "d", payload=bytes(500))
@@ -340,7 +340,7 @@ def test_a_batch_ends_with_the_event_that_reaches_its_size(size: int, taken: int
     assert len(backlog.take(10, size).rows) == taken
 
 
-def test_events_in_flight_take_no_room() -> None:
+def test_events_in_flight_take_no_space() -> None:
     backlog = backlog_of("drop-newest")
     push(backlog, *"abc")
     backlog.take(10, 10_000)

@@ -133,7 +133,7 @@ def lost_of(installation: Installation, hostile: FakeSubscriber) -> int | None:
 # 4, 5, 8
 
 
-def test_more_silent_connections_than_there_is_room_for(installation: Installation) -> None:
+def test_more_silent_connections_than_there_are_places_for(installation: Installation) -> None:
     """Those that a daemon has no place for are closed at once, the others when their time is over."""
     target = Target(installation, "subscriber")
     open_before = descriptors(target.pid)
@@ -154,7 +154,7 @@ def test_more_silent_connections_than_there_is_room_for(installation: Installati
     eventually(lambda: threads(target.pid) < 10)
 
 
-def test_a_full_house_of_those_who_have_shaken_hands(installation: Installation) -> None:
+def test_all_places_taken_by_connections_that_have_shaken_hands(installation: Installation) -> None:
     target = Target(installation, "subscriber")
     with contextlib.ExitStack() as stack:
         guests: list[RawClient] = []

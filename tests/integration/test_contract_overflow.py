@@ -218,7 +218,7 @@ def test_c16_a_subscriber_that_leaves_frees_its_publishers(service: EventService
         assert statistics(service.uri)["subscribers"] == []
 
 
-def test_c16_and_c17_what_is_taken_into_flight_makes_room_at_once() -> None:
+def test_c16_and_c17_what_is_taken_into_flight_frees_space_at_once() -> None:
     """A slow handler is not to blame for a backlog that is not full any more."""
     with running(backlog=2, delivery_deadline=1.0) as service, fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
@@ -461,7 +461,7 @@ def test_c27_one_that_was_given_up_is_looked_for_if_it_can_come_back(
     monkeypatch: pytest.MonkeyPatch, method: str, comes: bool
 ) -> None:
     """Its line may be cut; a plain object, without our base class, would not know what to do."""
-    monkeypatch.setattr("pyro_events.server.subscribers.reconnect_hint.KNOCK_EVERY", 0.05)
+    monkeypatch.setattr("pyro_events.server.subscribers.reconnect_hint.HINT_INTERVAL", 0.05)
     with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
         subscriber.greet(method)
@@ -489,7 +489,7 @@ def scarce() -> Iterator[EventServiceStarter]:
         yield starter
 
 
-def test_c17_the_total_holds_publishers_up_until_there_is_room(scarce: EventServiceStarter) -> None:
+def test_c17_the_total_holds_publishers_up_until_there_is_space(scarce: EventServiceStarter) -> None:
     with fake_subscriber() as subscriber, collecting(scarce.uri, "B") as healthy:
         engaged(scarce, subscriber, overflow="drop-oldest")
         with Publisher(es_uri=scarce.uri) as publisher:

@@ -136,7 +136,7 @@ def test_a_message_that_was_begun_must_be_finished() -> None:
     ("backlogs", "half_read", "who"),
     [(0, 0, []), (200, 0, [1]), (200, 300, [1]), (600, 0, [1, 2]), (1000, 0, [1, 2, 0])],
 )
-def test_calls_that_are_held_up_go_the_largest_first_until_there_is_room(
+def test_calls_that_are_held_up_go_the_largest_first_until_there_is_space(
     backlogs: int, half_read: int, who: list[int]
 ) -> None:
     def work() -> None:
@@ -158,7 +158,7 @@ def test_calls_that_are_held_up_go_the_largest_first_until_there_is_room(
 
 
 @pytest.mark.parametrize(("held", "who"), [(0, []), (100, [0]), (500, [0, 1]), (1000, [0, 1, 2])])
-def test_half_read_messages_go_the_oldest_first_until_there_is_room(held: int, who: list[int]) -> None:
+def test_half_read_messages_go_the_oldest_first_until_there_is_space(held: int, who: list[int]) -> None:
     def work() -> None:
         limits = Limits()
         limits.broker.backlog_bytes = held
@@ -174,7 +174,7 @@ def test_half_read_messages_go_the_oldest_first_until_there_is_room(held: int, w
 
 
 @pytest.mark.parametrize(("held", "who"), [(0, []), (100, [1]), (500, [1, 2]), (1000, [0, 1, 2])])
-def test_answers_that_nobody_takes_go_the_largest_first_until_there_is_room(
+def test_answers_that_nobody_takes_go_the_largest_first_until_there_is_space(
     held: int, who: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     def work() -> None:

@@ -31,7 +31,7 @@ PYRO_PING = 42  # the serializer id that Pyro5 gives its pings
 MARSHAL = 2
 
 EVERY_TYPE = frozenset({pyro.MSG_CONNECT, pyro.MSG_INVOKE, pyro.MSG_RESULT, pyro.MSG_PING})
-ROOMY = FrameLimits(types=EVERY_TYPE, size=64 * KIB)
+WIDE = FrameLimits(types=EVERY_TYPE, size=64 * KIB)
 
 thorough = settings(deadline=None, max_examples=100)
 
@@ -72,7 +72,7 @@ class Outcome(NamedTuple):
     buffered: int | None
 
 
-def read(pieces: Sequence[bytes], limits: Sequence[FrameLimits] = (ROOMY,)) -> Outcome:
+def read(pieces: Sequence[bytes], limits: Sequence[FrameLimits] = (WIDE,)) -> Outcome:
     """Feed a reader piece by piece. limits: for each frame in turn, the last for all that follow."""
     schedule = iter(limits)
     reader = FrameReader(next(schedule))
@@ -88,7 +88,7 @@ def read(pieces: Sequence[bytes], limits: Sequence[FrameLimits] = (ROOMY,)) -> O
     return Outcome(found, None, None, reader.buffered)
 
 
-def refusal(data: bytes, limits: FrameLimits = ROOMY) -> FrameError:
+def refusal(data: bytes, limits: FrameLimits = WIDE) -> FrameError:
     """The error that a reader raises for some bytes."""
     reader = FrameReader(limits)
     reader.feed(data)
@@ -139,7 +139,7 @@ def annotated(chunks: dict[str, bytes]) -> bytes:
 
 @st.composite
 def good_frames(draw: st.DrawFn) -> tuple[bytes, Frame]:
-    """A frame within ROOMY, as bytes and as it should be read."""
+    """A frame within WIDE, as bytes and as it should be read."""
     kind = draw(st.sampled_from(sorted(EVERY_TYPE)))
     serializer_id = draw(st.sampled_from([1, 3, 4] + [PYRO_PING, MARSHAL] * (kind == pyro.MSG_PING)))
     flags, seq = draw(harmless_flags), draw(st.integers(0, 0xFFFF))
@@ -395,7 +395,7 @@ def test_a_dripping_frame_costs_its_size() -> None:
 
 
 def test_frames_that_were_read_are_let_go() -> None:
-    reader = FrameReader(ROOMY)
+    reader = FrameReader(WIDE)
     data = packed(payload=bytes(KIB))
     with allocating_at_most(64 * KIB):
         reader.feed(data[:1])
@@ -488,7 +488,7 @@ def test_the_ping_of_a_stock_proxy_is_read() -> None:
 
 @pytest.mark.parametrize("beginning", [b"\x16", b"\x16\x03\x01\x02\x00\x01", b"\x15\x03\x03\x00\x02\x02\x28"])
 def test_who_speaks_tls_is_told_apart(beginning: bytes) -> None:
-    reader = FrameReader(ROOMY)
+    reader = FrameReader(WIDE)
     reader.feed(beginning)
     with pytest.raises(TlsSpokenError, match="Pyro5's setting SSL is on there and off here") as caught:
         reader.next_frame()

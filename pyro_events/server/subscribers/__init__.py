@@ -1,1 +1,1 @@
-"""Connections out: one delivery for each subscriber."""
+"""Connections to subscribers: one delivery for each."""

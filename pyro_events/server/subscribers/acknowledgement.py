@@ -69,7 +69,7 @@ def _apply_answer(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool
     if reason is None:
         backlog.acknowledge(batch)
         return True
-    # A Pyro batch stops at the first exception: it is resumed behind the event that raised.
+    # A Pyro batch stops at the first exception. It is resumed after the event that raised.
     _log_failure(batch, done - 1, backlog, reason)
     if done == len(batch.rows):
         backlog.acknowledge(batch, 1)

@@ -1,10 +1,10 @@
-"""Who is to be called back: what a subscribing call says about its subscriber.
+"""Callback address: what a subscribing call says about its subscriber.
 
-Knows: proxies and URIs as any serializer brings them, and where the service may connect. Must not
-know: subscriptions, links, or how a call arrived.
+Knows: proxies and URIs in the form that any serializer gives them, and where the service may connect. Must
+not know: subscriptions, deliveries, or how a call arrived.
 
-Of a proxy nothing is used but its object id, its port and what it says the object can do: not its
-serializer, not its handshake data, no unix socket, and its host only as the rules below allow.
+Of a proxy, only its object id, its port and the methods of its object are used; its host only as the rules
+below allow. Its serializer, its handshake data and a unix socket are never used.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from ..objects import Caller
 _HOST_NAME: Final = re.compile(
     r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.I | re.A
 )
-# The option of a subscribing call by which a subscriber says that it has lost our connection.
+# The option of a subscribing call by which a subscriber says that it has lost the service's connection.
 ANEW_OPTION: Final = "anew"
 
 
 class SubscribeOptions(NamedTuple):
-    """The options of a subscribing call. options: for its backlog, not checked yet. call: the nonce of
-    the call, None if it brought none. anew: whether to connect even if there is a link. name: what the
-    subscriber is called, "" if that was not said."""
+    """The options of a subscribing call. options: for its backlog, not checked yet. call: the nonce of the
+    call, None if it had none. anew: whether to connect even if there is a delivery. name: what the subscriber
+    calls itself, "" if it did not say."""
 
     options: Any
     call: Any = None
@@ -43,10 +43,10 @@ class SubscribeOptions(NamedTuple):
 
 
 class Callback(NamedTuple):
-    """Where a subscriber is called back.
+    """Where the service connects to a subscriber.
 
-    address: an IP address and a port. uri: its canonical name. certified_name: the host that its
-    certificate must name where TLS is used.
+    address: an IP address and a port. uri: its canonical name. certified_name: the host that its certificate
+    must name if TLS is used.
     """
 
     address: tuple[str, int]
@@ -56,11 +56,11 @@ class Callback(NamedTuple):
 
 
 def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) -> Callback:
-    """Where the subscriber of a call is.
+    """The callback address of a call's subscriber.
 
     subscriber: a Proxy, a URI, the text of one, or the dictionary that a serializer makes of them.
-    caller_host: the address the call came from, where the service will connect, unless the URI's
-    host is one of `allowed` (IP addresses). Raises TypeError or ValueError.
+    caller_host: the address that the call came from, where the service will connect, unless the URI's host is
+    one of `allowed` (IP addresses). Raises TypeError or ValueError.
     """
     uri, methods = _identity(subscriber)
     check_uri(uri)
@@ -88,19 +88,19 @@ def read_subscriber(subscriber: Any, caller_host: str, allowed: frozenset[str]) 
 
 
 def _certified_name(host: str, address: str) -> str:
-    """The name by which a subscriber calls its host; the address that is connected to if it has none.
+    """The name that a subscriber gives to its host; if it has none, the address that is connected to.
 
-    The name is that of the subscribing call, which came over TLS too, and it is not looked up: it
-    only has to stand in the certificate of whoever answers at that address.
+    The name comes from the subscribing call, which came over TLS too. It is not looked up; it must only be in
+    the certificate of the peer at that address.
     """
     proper = len(host) <= 253 and _HOST_NAME.fullmatch(host) and _numeric(host) is None
     return host if proper else address
 
 
 def read_options(options: Any) -> SubscribeOptions:
-    """The options of a subscribing call, ours and its backlog's apart.
+    """The options of a subscribing call, ours and those of its backlog separately.
 
-    Raises TypeError or ValueError for what cannot be a name.
+    Raises TypeError or ValueError for an invalid name.
     """
     if not isinstance(options, Mapping):
         return SubscribeOptions(options)
@@ -114,7 +114,7 @@ def read_options(options: Any) -> SubscribeOptions:
 def names_of(subscriber: Any, caller: Caller, allowed: frozenset[str]) -> list[str]:
     """The canonical names that a subscriber may have, the likeliest first; errors as above.
 
-    Only one who has proved the passphrase may mean a subscriber at any other host.
+    Only a client that has proved the passphrase may mean a subscriber at any other host.
     """
     callback = read_subscriber(subscriber, caller.host, allowed)
     host = _numeric(URI(_identity(subscriber)[0]).host) if caller.proved else None
@@ -131,7 +131,7 @@ def _numeric(host: str) -> str | None:
 
 
 def _identity(subscriber: Any) -> tuple[str, frozenset[str]]:
-    """The URI of a subscriber and the methods that it is known to have, if any are."""
+    """The URI of a subscriber, and its known methods, if any are known."""
     if isinstance(subscriber, Proxy):
         return str(subscriber._pyroUri), frozenset(subscriber._pyroMethods)
     if isinstance(subscriber, URI):

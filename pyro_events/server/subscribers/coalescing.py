@@ -1,9 +1,9 @@
-"""Spacing: when a few events that wait for a subscriber are sent.
+"""Coalescing: when a few events that wait for a subscriber are sent.
 
 Knows: the time between two calls. Must not know: events, backlogs, or how a call is made.
 
-To call a subscriber for each event costs the service and the subscriber far more than the event. So of
-events in close succession the first goes at once, and those that follow wait a moment for each other.
+Calling a subscriber for each event costs the service and the subscriber far more than the event itself. So of
+events in close succession the first is sent at once, and those that follow wait a moment for each other.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Final
 
 from ...constants import KIB
 
-# What is few, in events and in bytes as backlogs count them: small ones count for about 300.
+# How many events are few, and how many bytes as backlogs count them: a small event counts about 300.
 FEW: Final = 32
 FEW_BYTES: Final = 10 * KIB
 # Few events that come within this many seconds of the last call wait for others.
 CLOSE: Final = 0.0005
-# How long they wait, in seconds; uvloop's timers know no fractions of a millisecond.
+# How long they wait, in seconds; uvloop's timers have a resolution of a millisecond.
 MOMENT: Final = 0.001
 
 
@@ -30,7 +30,7 @@ class Coalescer:
     __slots__ = ("_close", "_close_until", "_loop", "_moment", "_send", "_timer")
 
     def __init__(self, send: Callable[[], object], close: float = CLOSE, moment: float = MOMENT) -> None:
-        """send: called when what waited shall go. close, moment: seconds, as above."""
+        """send: called when what waited is to be sent. close, moment: seconds, as above."""
         self._send = send
         self._close = close
         self._moment = moment
@@ -43,7 +43,7 @@ class Coalescer:
         self._close_until = time.monotonic() + self._close  # a loop's clock may move by milliseconds
 
     def wait(self) -> bool:
-        """Whether a few events have to wait; then `send` is called when they need not any more."""
+        """Whether a few events have to wait; then `send` is called when the wait is over."""
         if self._timer is None:
             if time.monotonic() >= self._close_until:
                 return False
@@ -55,7 +55,7 @@ class Coalescer:
         self._send()
 
     def end(self) -> None:
-        """Nothing waits any more, nor will; `send` is let go of."""
+        """Nothing waits any more, nor will; the reference to `send` is dropped."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -106,13 +106,13 @@ async def connected(
     layer: OutgoingTls | None,
     patience: float,
 ) -> Unreachable | None:
-    """Connect a protocol to a subscriber's daemon; returns why that cannot be done, or nothing.
+    """Connect a protocol to a subscriber's daemon. Returns why that failed, or None.
 
-    layer: secures it. patience: seconds in all.
+    layer: TLS for it. patience: seconds in all.
     """
     host, port = address
     try:
-        # A daemon that does not run yet answers TLS no sooner than the greeting.
+        # A daemon that does not run yet answers neither TLS nor the handshake.
         refusal = await asyncio.wait_for(_made(protocol, address, layer), patience)
     except asyncio.TimeoutError:
         return Unreachable(f"could not be reached within {patience:g} s")
@@ -127,7 +127,7 @@ async def connected(
 
 
 async def _made(protocol: asyncio.Protocol, address: tuple[str, int], layer: OutgoingTls | None) -> str:
-    """Make a connection; returns why TLS failed, or nothing. Raises OSError."""
+    """Make a connection. Returns why TLS failed, or None. Raises OSError."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_connection(lambda: layer or protocol, *address)
     if layer is None:
@@ -140,9 +140,9 @@ async def _made(protocol: asyncio.Protocol, address: tuple[str, int], layer: Out
 
 
 def takes_event_only(frame: Frame, proof: CallbackProof | None) -> bool:
-    """Read the answer to our greeting: whether the object has no `events`, only `event`.
+    """Read the answer to the handshake: whether the object has no `events`, only `event`.
 
-    proof: what the greeting carried, and the answer must match. Raises ProtocolError for one that
+    proof: was sent in the handshake, and the answer must match. Raises ProtocolError for a subscriber that
     cannot be delivered to.
     """
     if frame.type == CONNECT_FAIL:
@@ -173,23 +173,23 @@ def log_end(level: int, backlog: Backlog, explanation: str, lost: int) -> None:
 
 
 def unanswered(patience: float) -> str:
-    """What the log says of a subscriber whose daemon has left our greeting unanswered."""
+    """What the log says of a subscriber whose daemon has not answered the handshake."""
     return f"did not answer within {patience:g} s; it must call listen() or run its daemon's request loop"
 
 
 def lost(error: Exception | None, greeting: bool, secured: bool) -> str:
-    """What the log says of a subscriber whose connection has ended by itself.
+    """What the log says of a subscriber that has closed the connection.
 
-    greeting: it had not answered yet. secured: the connection used TLS.
+    greeting: it had not answered the handshake yet. secured: the connection used TLS.
     """
     text = f"closed its connection{f' ({error})' if error else ''}"
-    if greeting and not secured:  # which TLS does with what is none, often without a word
+    if greeting and not secured:  # a peer with TLS closes a connection without it, often without a message
         text += " instead of answering; if its program speaks TLS (Pyro5's SSL), the service has to"
     return text
 
 
 def refused(error: Pyro5.errors.ProtocolError) -> str:
-    """What the log says of a subscriber that answered what makes it impossible to deliver."""
+    """What the log says of a subscriber whose answer makes it impossible to deliver."""
     failure = error.failure if isinstance(error, CallFailedError) else CallFailure.OTHER
     if failure is CallFailure.NO_EVENT_CLASS:
         return f"runs a program that must import pyro_events to know events ({error})"
@@ -202,7 +202,7 @@ def refused(error: Pyro5.errors.ProtocolError) -> str:
 
 
 def no_answer(error: FrameError) -> str:
-    """What the log says of a subscriber that sent bytes which are no acceptable frame."""
+    """What the log says of a subscriber that sent bytes that are not an acceptable frame."""
     header = error.header
     if header is not None and header.type == CONNECT_FAIL:
         return (

@@ -1,7 +1,7 @@
-"""Links: which subscriber has a link, who may change its subscriptions, and which link lingers.
+"""Deliveries: which subscriber has a delivery, who may change its subscriptions, and which delivery lingers.
 
-Knows: the delivery of each backlog, and the rights that subscribing and unsubscribing take. Must not
-know: publishers, clients' connections, time limits, or how a delivery works.
+Knows: the delivery of each backlog, and the rights that subscribing and unsubscribing need. Must not know:
+publishers, clients' connections, time limits, or how a delivery works.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from .reconnect_hint import ReconnectHint
 
 
 class Standing(NamedTuple):
-    """How a subscriber stands with the service.
+    """The state of a subscriber at the service.
 
-    subscriptions: how many it has, NOT_KNOWN where there is no such subscriber. state: of its link. why: why
+    subscriptions: how many it has, NOT_KNOWN if there is no such subscriber. state: of its delivery. why: why
     it gets no events, or was disconnected; "" if there is nothing to say.
     """
 
@@ -52,10 +52,10 @@ class DeliveriesOwner(DeliveryOwner[Delivery], Protocol):
 
 
 class Deliveries:
-    """The links to all subscribers of one service.
+    """The deliveries to all subscribers of one service.
 
-    deliveries: each link by its backlog. lingering: those whose subscriber has no subscription left,
-    with the loop's time since when. Both are for reading. admission: how many there are, of which host.
+    deliveries: each delivery by its backlog. lingering: those whose subscriber has no subscription left, with
+    the loop's time since when. Both are for reading. admission: how many there are, of which host.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Deliveries:
     def subscribe(
         self, caller: Caller, callback: Callback, names: object, patterns: object, wanted: SubscribeOptions
     ) -> None:
-        """Subscribe an object, and connect to it unless a link exists.
+        """Subscribe an object, and connect to it unless there is a delivery to it.
 
         Raises TypeError, ValueError or SecurityError.
         """
@@ -92,7 +92,7 @@ class Deliveries:
         proof = self._access.proof_for(caller, callback.address[0], callback.object_id, wanted.call)
         backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
         if link is not None and wanted.anew:
-            # It has lost our connection, which we might find out minutes later.
+            # It has lost our connection, which the service might notice only minutes later.
             explanation = "subscribed again, because it had lost its connection"
             link.close(Loss.GONE, explanation, hung_up=True)
             backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
@@ -102,7 +102,7 @@ class Deliveries:
             self._note_lingering(backlog)
             self._owner.configured(backlog)
         elif not broker.subscriptions(backlog):
-            broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is no error
+            broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is allowed
         else:
             note = self._rights.apply(backlog, callback.address, self._time())
             delivery = Delivery(self._owner, backlog, callback, self._options, proof, caller.host)
@@ -111,8 +111,8 @@ class Deliveries:
             delivery.start(GreetingNotes(self.departures.of(callback.uri).why, note))
 
     def unsubscribe(self, caller: Caller, uris: Sequence[str], texts: object) -> int:
-        """Remove subscriptions; the link lingers a while after the last. Returns how many are left,
-        NOT_KNOWN where there is no such subscriber.
+        """Remove subscriptions; the delivery lingers for a while after the last one. Returns how many are
+        left, NOT_KNOWN if there is no such subscriber.
 
         uris: the names that the subscriber may have. Raises TypeError, ValueError or SecurityError.
         """
@@ -125,7 +125,7 @@ class Deliveries:
         return self._broker.subscriptions(backlog)
 
     def standing(self, caller: Caller, uris: Sequence[str]) -> Standing:
-        """How a subscriber stands with the service; arguments and errors as for `unsubscribe`."""
+        """The state of a subscriber at the service; arguments and errors as for `unsubscribe`."""
         uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
         link, departure = self._checked_link(caller, uri), self.departures.of(uri)
         if link is None:
@@ -138,7 +138,8 @@ class Deliveries:
         return Standing(self._broker.subscriptions(link.backlog), link.state.value, why)
 
     def _checked_link(self, caller: Caller, uri: str) -> Delivery | None:
-        """The link to a subscriber, None if there is none. Raises SecurityError if it is not the caller's."""
+        """The delivery to a subscriber, None if there is none. Raises SecurityError if the caller may not
+        change it."""
         backlog = self._broker.find(uri)
         link = self.table.get(backlog) if backlog is not None else None
         if link is not None:
@@ -146,7 +147,7 @@ class Deliveries:
         return link
 
     def _note_lingering(self, backlog: Backlog) -> None:
-        """Remember since when a subscriber has had no subscription left, if it has none."""
+        """If a subscriber has no subscription left, remember since when."""
         delivery = self.table[backlog]
         delivery.lingering = not self._broker.subscriptions(backlog)
         if not delivery.lingering:
@@ -155,8 +156,8 @@ class Deliveries:
             self.lingering.setdefault(delivery, self._time())
 
     def disconnect_unresponsive(self, delivery: Delivery, reason: Loss, explanation: str) -> None:
-        """End a link because nothing comes from the subscriber, who may not hear of it."""
-        # A plain object, which shows `event` alone, would not come back by itself.
+        """End a delivery because its subscriber does not answer; the subscriber may not learn of it."""
+        # A plain object, which has only `event`, would not reconnect by itself.
         comes_back = delivery.takes_batches and not delivery.lingering
         delivery.close(reason, explanation)
         if reason is Loss.DEADLINE:
@@ -165,26 +166,26 @@ class Deliveries:
             self._reconnect_hint.begin(delivery.backlog.subscriber, delivery.address)
 
     def _suspend(self, delivery: Delivery) -> None:
-        """It held up publishers for too long: whoever it may come back as cannot do so for a while."""
+        """It blocked publishers for too long: whatever subscribes from there cannot do so for a while."""
         self._rights.suspend(delivery.address, self.table, self._time())
         for backlog, other in list(self.table.items()):
             if other.address == delivery.address:
                 self._owner.configured(backlog)
 
     def check(self) -> None:
-        """Called again and again: what was taken for a while is given back."""
+        """Called at intervals: give back rights whose suspension is over."""
         self._rights.check(self._time())
 
     async def stop(self) -> None:
-        """End all links."""
+        """End all deliveries."""
         for delivery in list(self.table.values()):
             delivery.close(Loss.STOPPED)
         await self._reconnect_hint.stop()
 
     def remove(self, delivery: Delivery, reason: Loss, why: str) -> None:
-        """A link is closed, and with it its subscriber forgotten; what waited for it is lost.
+        """A delivery has ended, and its subscriber is forgotten; the events that waited for it are lost.
 
-        why: what the subscriber is told when it asks or comes back, "" for nothing.
+        why: what the subscriber is told when it asks or reconnects, "" for nothing.
         """
         departure = Departure(why, delivery.address[0], delivery.subscribed_from)
         self.departures.note(delivery.backlog.subscriber, departure)

@@ -1,7 +1,7 @@
-"""Departures: why subscribers were disconnected, so that they learn it when they ask or come back.
+"""Departures: why subscribers were disconnected, to tell them when they ask or reconnect.
 
-Knows: subscribers by their URIs, and for how many it is remembered. Must not know: links, or why anybody is
-disconnected.
+Knows: subscribers by their URIs, and how many are remembered. Must not know: deliveries, or the reasons
+themselves.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
-# Subscribers of which it is remembered, the last ones: a few hundred bytes each.
+# How many subscribers are remembered, the last ones: a few hundred bytes each.
 MOST: Final = 2_000
 
 
 class Departure(NamedTuple):
-    """why: in words, "" if there is nothing to say. host: where the subscriber was. subscribed_from: where
-    the call came from that made it one."""
+    """why: in words, "" if there is nothing to say. host: where the subscriber was. subscribed_from: the host
+    of the call that subscribed it."""
 
     why: str = ""
     host: str = ""
@@ -39,11 +39,11 @@ class Departures:
                 self._last.popitem(last=False)
 
     def of(self, subscriber: str) -> Departure:
-        """What is remembered of a subscriber."""
+        """The departure of a subscriber, if it is remembered."""
         return self._last.get(subscriber, _NOTHING)
 
     def forget(self, subscriber: str) -> None:
-        """It knows by now."""
+        """The subscriber has been told."""
         self._last.pop(subscriber, None)
 
 

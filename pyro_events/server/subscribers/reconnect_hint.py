@@ -1,12 +1,13 @@
-"""Knocking: letting subscribers know that they were given up.
+"""Reconnect hint: lets subscribers know that they were disconnected.
 
-Knows: where they are, how often and how long to try. Must not know: why they were given up, links, or
-what is subscribed.
+Knows: where they are, how often and how long to try. Must not know: why they were disconnected, deliveries,
+or subscriptions.
 
-Whoever is given up because the line is cut does not hear of it: TCP repeats the end of a connection less
-and less often, so that word of it comes long after the line is back, and until then he takes silence for a
-quiet day. So we connect to his daemon as soon as that is possible, and leave without a word. His program
-then asks how it stands with us.
+After a network failure a subscriber may not learn that it was disconnected: TCP retransmits the end of a
+connection at growing intervals, so that it arrives long after the network is back. Until then the subscriber
+takes the silence for a time without events. So the service connects to the subscriber's daemon as soon as
+possible, and closes that connection at once. The subscriber then asks the service whether it is still
+subscribed.
 """
 
 from __future__ import annotations
@@ -16,73 +17,77 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-from ...constants import KNOCK_EVERY, KNOCK_FOR
+from ...constants import HINT_DURATION, HINT_INTERVAL
 from ...log.background import get_logger
 
 log = get_logger("pyro_events.delivery")
 
-# How long one attempt may take, in seconds: no longer than a lost SYN, which the next one repeats.
-_PATIENCE: Final = 1.0
-# Attempts at a time: at one host that has answered, and in all.
+# How long one attempt may take, in seconds: no longer than a lost SYN, because the next attempt sends
+# another.
+_ATTEMPT: Final = 1.0
+# How many attempts there are at a time: at one host that has answered, and in all.
 _AT_ONE_HOST: Final = 4
 _AT_ONCE: Final = 32
-# Who comes when so many are absent finds out by itself, when it next asks for a sign of life.
+# If so many subscribers are waiting for their hint, another one gets none; it finds out by itself when it
+# next asks for a sign of life.
 _MOST_ABSENT: Final = 10_000
 
 Address = tuple[str, int]
 
 
 class ReconnectHint:
-    """All knocking of one service."""
+    """All hints of one service."""
 
     def __init__(self, is_back: Callable[[str], bool]) -> None:
-        """is_back: whether a subscriber, by its name, has come back by itself."""
+        """is_back: whether a subscriber, by its name, has reconnected by itself."""
         self._is_back = is_back
         self._loop = asyncio.get_running_loop()
-        # By host and name: where each absent subscriber is, and when to let it be.
+        # By host and name: the address of each subscriber, and until when to try.
         self._absent: dict[str, dict[str, tuple[Address, float]]] = {}
         self._count = 0
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, subscriber: str, address: Address) -> None:
-        """A subscriber was given up, and may not hear of it."""
+        """A subscriber was disconnected, and may not learn of it."""
         if self._count >= _MOST_ABSENT:
-            log.info("%s is not looked for: %d others are", subscriber, self._count, about="full")
+            log.info(
+                "%s gets no reconnect hint: %d others wait for theirs", subscriber, self._count, about="full"
+            )
             return
         host = address[0]
         absent = self._absent.get(host)
         if absent is None:
             absent = self._absent[host] = {}
-            task = self._loop.create_task(self._knock_at(host, absent))
+            task = self._loop.create_task(self._hint_host(host, absent))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self._count += subscriber not in absent
-        absent[subscriber] = address, self._loop.time() + KNOCK_FOR
+        absent[subscriber] = address, self._loop.time() + HINT_DURATION
 
     async def stop(self) -> None:
-        """Knock no more."""
+        """Try no more."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _knock_at(self, host: str, absent: dict[str, tuple[Address, float]]) -> None:
-        """Knock at the doors of one host until nobody there is absent."""
+    async def _hint_host(self, host: str, absent: dict[str, tuple[Address, float]]) -> None:
+        """Connect to the subscribers of one host until each has had its hint."""
         while absent:
-            # Most have heard of it, and are back before the first attempt.
-            await asyncio.sleep(KNOCK_EVERY)
+            # Most have learned of it, and are back before the first attempt.
+            await asyncio.sleep(HINT_INTERVAL)
             now = self._loop.time()
             for subscriber in [each for each, (_, until) in absent.items() if now >= until]:
                 self._forget(absent, subscriber)
-            doors = 1
-            while absent and await self._knock_at_some(absent, doors):
-                doors = _AT_ONE_HOST
+            count = 1
+            while absent and await self._hint_some(absent, count):
+                count = _AT_ONE_HOST
         del self._absent[host]
 
-    async def _knock_at_some(self, absent: dict[str, tuple[Address, float]], doors: int) -> bool:
-        """Knock at the next few doors; returns whether it is worth while to go on with others there."""
+    async def _hint_some(self, absent: dict[str, tuple[Address, float]], count: int) -> bool:
+        """Connect to the next few subscribers. Returns whether to go on with others of that host."""
         next_few: dict[str, Address] = {}
-        for subscriber, (address, _) in list(islice(absent.items(), doors)):
+        for subscriber, (address, _) in list(islice(absent.items(), count)):
             if self._is_back(subscriber):
                 self._forget(absent, subscriber)
             else:
@@ -91,7 +96,7 @@ class ReconnectHint:
         for subscriber, answered in zip(next_few, answers, strict=True):
             if answered:
                 self._forget(absent, subscriber)
-            else:  # one door that stays shut shall not keep us from the others
+            else:  # a subscriber that does not answer must not delay the others
                 absent[subscriber] = absent.pop(subscriber)
         return any(answers) or not answers
 
@@ -100,18 +105,18 @@ class ReconnectHint:
         self._count -= 1
 
     async def _answered(self, address: Address) -> bool:
-        """Connect and leave; returns whether there was an answer, be it a refusal."""
-        async with self._room:
+        """Connect and disconnect. Returns whether there was an answer; a refusal is one, too."""
+        async with self._slots:
             try:
-                await asyncio.wait_for(self._loop.create_connection(_Visit, *address), _PATIENCE)
-            except ConnectionRefusedError:  # the program has ended: nobody is waiting
+                await asyncio.wait_for(self._loop.create_connection(_HintConnection, *address), _ATTEMPT)
+            except ConnectionRefusedError:  # the program has ended, so nothing waits for a hint
                 return True
             except (OSError, asyncio.TimeoutError):
                 return False
         return True
 
 
-class _Visit(asyncio.Protocol):
+class _HintConnection(asyncio.Protocol):
     """A connection that ends as soon as it is made."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

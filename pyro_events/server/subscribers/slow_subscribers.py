@@ -1,11 +1,11 @@
-"""Slow subscribers: what the log says of those whose backlogs stay nearly full.
+"""Slow subscribers: what the log says of subscribers whose backlogs stay nearly full.
 
-Knows: when an episode begins and ends: with a backlog that is three quarters full and does not become calm
-for a while, and with one that stays calm for longer: at most a quarter full, and losing nothing. Must not
-know: links, publishers, or deadlines.
+Knows: when an episode begins and ends. It begins when a backlog is three quarters full and does not become
+calm for a while. It ends when the backlog stays calm for longer: at most a quarter full, and losing nothing.
+Must not know: deliveries, publishers, or deadlines.
 
-A display behind a fast camera has a full backlog thirty times a second, and an empty one in between: that
-is one episode, and two lines.
+A display that watches a fast camera has a full backlog thirty times a second, and an empty one in between:
+that is one episode, and two lines in the log.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = get_logger("pyro_events.engine")
 
 
 class _Episode:
-    """since: when it began, or when it became calm, None while it is not. lost: events lost to overflow."""
+    """since: when it began, or since when it is calm, None while it is not. lost: events lost to overflow."""
 
     __slots__ = ("lost", "since", "slow")
 
@@ -31,22 +31,22 @@ class _Episode:
         self.lost = backlog.overflowed
 
     def calm(self, backlog: Backlog) -> bool:
-        """Whether the backlog is nearly empty, and has lost nothing since this was last asked."""
+        """Whether the backlog is nearly empty, and has lost nothing since the last check."""
         lost, self.lost = self.lost, backlog.overflowed
         return backlog.relaxed and lost == self.lost
 
 
 class SlowSubscribers:
-    """The episodes of all subscribers of one service, looked at again and again."""
+    """The episodes of all subscribers of one service, checked at intervals."""
 
     def __init__(self, slow_after: float = SLOW_AFTER, caught_up_after: float = CAUGHT_UP_AFTER) -> None:
-        """slow_after, caught_up_after: how long a state lasts before the log has it, in seconds."""
+        """slow_after, caught_up_after: how long a state lasts before it is logged, in seconds."""
         self._slow_after = slow_after
         self._caught_up_after = caught_up_after
         self._episodes: dict[Backlog, _Episode] = {}
 
     def check(self, backlogs: Iterable[Backlog], now: float) -> None:
-        """Log who has become slow, and who has caught up. backlogs: of all subscribers. now: in seconds."""
+        """Log which subscribers have become slow, and which have caught up. now: in seconds."""
         before, self._episodes = self._episodes, {}
         for backlog in backlogs:
             episode = before.get(backlog)

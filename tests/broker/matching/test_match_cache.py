@@ -29,7 +29,7 @@ def test_what_was_put_in_is_found_as_it_was_spelled() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1])
-def test_without_room_nothing_is_remembered(size: int) -> None:
+def test_without_space_nothing_is_remembered(size: int) -> None:
     cache: MatchCache[int] = MatchCache(size)
     remember(cache, "a", 1)
     assert find(cache, "a") is None

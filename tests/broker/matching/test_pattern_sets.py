@@ -201,10 +201,10 @@ def test_a_set_without_a_living_pattern_is_dropped_at_once(work: PatternWork) ->
 
 def test_a_set_that_does_not_compile_is_split(work: PatternWork) -> None:
     texts = [f"lab{number}\\.sensor\\.[a-z]+" for number in range(100)]
-    roomy, narrow = filled(texts), filled(texts, max_mem=30_000)
+    wide, narrow = filled(texts), filled(texts, max_mem=30_000)
     for subject in "lab7.sensor.x", "LAB99.sensor.y", "lab":
-        assert sorted(narrow.match(subject)) == sorted(roomy.match(subject))
-    assert work.asked_by(roomy.match) == 1
+        assert sorted(narrow.match(subject)) == sorted(wide.match(subject))
+    assert work.asked_by(wide.match) == 1
     assert 2 <= work.asked_by(narrow.match) < 100
 
 

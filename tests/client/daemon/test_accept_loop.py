@@ -14,7 +14,7 @@ from waiting import eventually
 from pyro_events.client.daemon.accept_loop import AcceptIntervals, AcceptLoop
 
 
-class Housekept:
+class LoopOwner:
     """What the transport needs of its daemon."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ def served() -> list[socket.socket]:
 
 @pytest.fixture
 def server(served: list[socket.socket]) -> Iterator[AcceptLoop]:
-    server = AcceptLoop(Housekept(), "127.0.0.1", 0, served.append, AcceptIntervals(0.001, 0.001))
+    server = AcceptLoop(LoopOwner(), "127.0.0.1", 0, served.append, AcceptIntervals(0.001, 0.001))
     yield server
     server.shutdown()
     for sock in served:

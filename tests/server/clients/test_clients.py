@@ -85,7 +85,7 @@ def test_who_is_refused_is_told_why_and_is_none_of_them() -> None:
     run(work)
 
 
-def test_one_that_has_left_makes_room_for_another_of_its_host() -> None:
+def test_one_that_has_left_lets_another_of_its_host_in() -> None:
     async def work() -> None:
         clients = Service(max_connections=2, max_per_host=1).clients
         one = FakeConnection()

@@ -76,7 +76,7 @@ def test_those_refused_are_counted_and_said_once(caplog: pytest.LogCaptureFixtur
 
 
 @needs_addresses
-def test_links_to_invented_subscribers_are_bounded_and_others_find_room() -> None:
+def test_links_to_invented_subscribers_are_bounded_and_others_find_space() -> None:
     """They are refused before anything is connected to or compiled, and those who are there stay."""
     with (
         running(max_connections=6) as service,
@@ -99,7 +99,7 @@ def test_links_to_invented_subscribers_are_bounded_and_others_find_room() -> Non
 
 
 @needs_addresses
-def test_connections_of_one_host_leave_room_for_others() -> None:
+def test_connections_of_one_host_leave_some_for_others() -> None:
     with running(max_connections=4) as service:
         with raw_client(service.uri, source="127.0.0.2"), raw_client(service.uri, source="127.0.0.2"):
             with raw_client(service.uri, source="127.0.0.2", greeted=False) as third:

@@ -1,4 +1,4 @@
-"""Knocking at the doors of subscribers that were given up; each door is a real socket."""
+"""The hint to subscribers that were disconnected. Each daemon is a real socket."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from resilience.ports import free_port
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KNOCK_EVERY", 0.05)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HINT_INTERVAL", 0.05)
 
 
 @pytest.fixture
-def door() -> Iterator[socket.socket]:
+def daemon() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
         yield listener
 
 
-class Visits:
-    """What happens: who has come back, and which attempts were made."""
+class Attempts:
+    """Which subscribers have come back, and for which a hint was due."""
 
     def __init__(self) -> None:
         self.back: set[str] = set()
@@ -38,18 +38,18 @@ class Visits:
         return subscriber in self.back
 
 
-def in_a_loop(work: Callable[[Visits, ReconnectHint], Awaitable[None]]) -> Visits:
-    """Run a coroutine with a Knocking that is stopped afterwards, whose tasks must all have ended then."""
-    visits = Visits()
+def in_a_loop(work: Callable[[Attempts, ReconnectHint], Awaitable[None]]) -> Attempts:
+    """Run a coroutine with a ReconnectHint, which is stopped afterwards; its tasks must have ended."""
+    attempts = Attempts()
 
     async def once() -> None:
-        knocking = ReconnectHint(visits.is_back)
-        await work(visits, knocking)
-        assert not knocking._absent and not knocking._count
-        await knocking.stop()
+        hint = ReconnectHint(attempts.is_back)
+        await work(attempts, hint)
+        assert not hint._absent and not hint._count
+        await hint.stop()
 
     asyncio.run(once())
-    return visits
+    return attempts
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -62,88 +62,88 @@ async def until(condition: Callable[[], object]) -> None:
     await asyncio.wait_for(wait(), 10)
 
 
-async def over(knocking: ReconnectHint) -> None:
-    """Wait until nobody is absent."""
-    await until(lambda: not knocking._tasks)
+async def over(hint: ReconnectHint) -> None:
+    """Wait until every subscriber has had its hint."""
+    await until(lambda: not hint._tasks)
 
 
-def test_somebody_comes_to_the_door_and_leaves_without_a_word(door: socket.socket) -> None:
-    async def work(visits: Visits, knocking: ReconnectHint) -> None:
-        knocking.begin("ticker", door.getsockname())
-        await over(knocking)
+def test_a_connection_is_made_and_closed_at_once(daemon: socket.socket) -> None:
+    async def work(attempts: Attempts, hint: ReconnectHint) -> None:
+        hint.begin("ticker", daemon.getsockname())
+        await over(hint)
 
     in_a_loop(work)
-    sock, _ = door.accept()
+    sock, _ = daemon.accept()
     with sock:
         assert sock.recv(1) == b""
-    door.setblocking(False)
+    daemon.setblocking(False)
     with pytest.raises(BlockingIOError):  # once is enough
-        door.accept()
+        daemon.accept()
 
 
-def test_nobody_knocks_where_the_subscriber_has_come_back(door: socket.socket) -> None:
-    async def work(visits: Visits, knocking: ReconnectHint) -> None:
-        knocking.begin("ticker", door.getsockname())
-        visits.back.add("ticker")
-        await over(knocking)
+def test_a_subscriber_that_has_come_back_gets_no_hint(daemon: socket.socket) -> None:
+    async def work(attempts: Attempts, hint: ReconnectHint) -> None:
+        hint.begin("ticker", daemon.getsockname())
+        attempts.back.add("ticker")
+        await over(hint)
 
     assert in_a_loop(work).asked == ["ticker"]
-    door.setblocking(False)
+    daemon.setblocking(False)
     with pytest.raises(BlockingIOError):
-        door.accept()
+        daemon.accept()
 
 
-def test_a_program_that_has_ended_is_let_be() -> None:
-    async def work(visits: Visits, knocking: ReconnectHint) -> None:
-        knocking.begin("ticker", ("127.0.0.1", free_port()))
-        await over(knocking)
+def test_a_program_that_has_ended_is_left_alone() -> None:
+    async def work(attempts: Attempts, hint: ReconnectHint) -> None:
+        hint.begin("ticker", ("127.0.0.1", free_port()))
+        await over(hint)
 
     assert in_a_loop(work).asked == ["ticker"]
 
 
 @pytest.fixture
-def shut() -> Iterator[Any]:
-    """The address of a door that nobody opens: who waits there already fills its queue."""
+def unanswering() -> Iterator[Any]:
+    """The address of a daemon that nobody opens: who waits there already fills its queue."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        visitors = [socket.socket() for _ in range(3)]
-        for visitor in visitors:
-            visitor.setblocking(False)
-            visitor.connect_ex(full.getsockname())
+        waiting = [socket.socket() for _ in range(3)]
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
         yield full.getsockname()
-        for visitor in visitors:
-            visitor.close()
+        for client in waiting:
+            client.close()
 
 
-def test_doors_that_stay_shut_keep_nobody_from_the_others(
-    door: socket.socket, shut: Any, monkeypatch: pytest.MonkeyPatch
+def test_daemons_that_do_not_answer_delay_no_others(
+    daemon: socket.socket, unanswering: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    monkeypatch.setattr(module, "_ATTEMPT", 0.05)
 
-    async def work(visits: Visits, knocking: ReconnectHint) -> None:
+    async def work(attempts: Attempts, hint: ReconnectHint) -> None:
         for number in range(2 * module._AT_ONE_HOST):
-            knocking.begin(f"shut {number}", shut)
-        knocking.begin("ticker", door.getsockname())
-        await until(lambda: "ticker" not in knocking._absent["127.0.0.1"])
-        assert len(knocking._absent["127.0.0.1"]) == 2 * module._AT_ONE_HOST
-        visits.back.update(knocking._absent["127.0.0.1"])
-        await over(knocking)
+            hint.begin(f"silent {number}", unanswering)
+        hint.begin("ticker", daemon.getsockname())
+        await until(lambda: "ticker" not in hint._absent["127.0.0.1"])
+        assert len(hint._absent["127.0.0.1"]) == 2 * module._AT_ONE_HOST
+        attempts.back.update(hint._absent["127.0.0.1"])
+        await over(hint)
 
     in_a_loop(work)
-    door.accept()[0].close()
+    daemon.accept()[0].close()
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_it_can_be_stopped_in_the_middle_of_an_attempt(shut: Any, loop: str) -> None:
+def test_it_can_be_stopped_in_the_middle_of_an_attempt(unanswering: Any, loop: str) -> None:
     factory = asyncio.new_event_loop if loop == "asyncio" else pytest.importorskip("uvloop").new_event_loop
-    visits = Visits()
+    attempts = Attempts()
 
     async def once() -> None:
-        knocking = ReconnectHint(visits.is_back)
-        knocking.begin("ticker", shut)
-        await until(lambda: visits.asked)
-        await knocking.stop()
+        hint = ReconnectHint(attempts.is_back)
+        hint.begin("ticker", unanswering)
+        await until(lambda: attempts.asked)
+        await hint.stop()
 
     running = factory()
     try:
@@ -153,24 +153,24 @@ def test_it_can_be_stopped_in_the_middle_of_an_attempt(shut: Any, loop: str) -> 
         running.close()
 
 
-def test_after_a_while_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KNOCK_FOR", 0.0)
+def test_after_a_while_there_are_no_more_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HINT_DURATION", 0.0)
 
-    async def work(visits: Visits, knocking: ReconnectHint) -> None:
-        knocking.begin("ticker", ("127.0.0.1", free_port()))
-        await over(knocking)
+    async def work(attempts: Attempts, hint: ReconnectHint) -> None:
+        hint.begin("ticker", ("127.0.0.1", free_port()))
+        await over(hint)
 
     assert in_a_loop(work).asked == []
 
 
-def test_so_many_are_looked_for(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_so_many_get_a_hint(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(module, "_MOST_ABSENT", 3)
 
-    async def work(visits: Visits, knocking: ReconnectHint) -> None:
+    async def work(attempts: Attempts, hint: ReconnectHint) -> None:
         for number in (1, 2, 2, 3, 4):
-            knocking.begin(str(number), ("127.0.0.1", number))
-        await over(knocking)
+            hint.begin(str(number), ("127.0.0.1", number))
+        await over(hint)
 
     with caplog.at_level("INFO", "pyro_events"):
         assert sorted(in_a_loop(work).asked) == ["1", "2", "3"]
-    assert "4 is not looked for: 3 others are" in caplog.text
+    assert "4 gets no reconnect hint: 3 others wait for theirs" in caplog.text
