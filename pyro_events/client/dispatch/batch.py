@@ -40,19 +40,20 @@ class ReceivedBatch:
 class Slice:
     """Events of one batch that one thread handles one after the other.
 
-    rows: an iterator over those that have not started. relieved: whether a thread was started because of the
-    event that is running.
+    rows: an iterator over those that have not started.
+    since: when a thread began with it; later, when its present event was first seen running.
+    relieved: whether another thread was started because of its present event.
     """
 
-    __slots__ = ("_left", "_since", "batch", "relieved", "rows")
+    __slots__ = ("_left", "batch", "relieved", "rows", "since")
 
     def __init__(self, batch: ReceivedBatch, rows: Sequence[EventRow]) -> None:
         self.batch = batch
         self.rows = iter(rows)
         self.relieved = False
-        # An event is known by how many are left behind it, and has been running at least since then.
-        self._left = len(rows)
-        self._since = 0.0
+        # An event is known by how many are left behind it: here, the first.
+        self._left = len(rows) - 1
+        self.since = 0.0
         batch.unfinished += 1
 
     @property
@@ -60,21 +61,17 @@ class Slice:
         """How many of its events have not started."""
         return length_hint(self.rows)
 
-    def start(self, now: float) -> None:
-        """A thread begins to handle it."""
-        self._left, self._since = length_hint(self.rows) - 1, now
-
     def has_run(self, now: float) -> float:
         """Seconds for which its present event has certainly been running: since it was first seen here."""
         left = length_hint(self.rows)
         if left != self._left:
-            self._left, self._since = left, now
-        return now - self._since
+            self._left, self.since = left, now
+        return now - self.since
 
     def split_off_rest(self, now: float) -> Slice | None:
         """Take away what has not started, as another slice; None if there is nothing."""
         rest = list(self.rows)  # one step under the interpreter's lock: no event can start twice
         if len(rest) != self._left:
-            self._since = now
+            self.since = now
         self._left = 0
         return Slice(self.batch, rest) if rest else None

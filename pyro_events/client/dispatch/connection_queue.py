@@ -30,14 +30,9 @@ class ConnectionQueue:
         self._max_batches = max_batches
         self._batches: deque[ReceivedBatch] = deque()  # unacknowledged, oldest first
         self._pending: deque[Slice] = deque()
-        self._front: Slice | None = None
+        self.front: Slice | None = None
         self._running: list[Slice] = []  # the front and those that were taken over from
         self.ended = False
-
-    @property
-    def busy(self) -> bool:
-        """Whether there are batches that have not been acknowledged."""
-        return bool(self._batches)
 
     @property
     def may_read(self) -> bool:
@@ -47,7 +42,7 @@ class ConnectionQueue:
     @property
     def has_next(self) -> bool:
         """Whether `start_next` has something to return."""
-        return bool(self._pending) and self._front is None
+        return bool(self._pending) and self.front is None
 
     def add(self, batch: ReceivedBatch) -> None:
         """A batch has been read; it is discarded if the connection has ended meanwhile."""
@@ -57,29 +52,29 @@ class ConnectionQueue:
 
     def start_next(self, now: float) -> Slice:
         """The slice that a thread begins to handle; it becomes the front. Only while `has_next`."""
-        self._front = part = self._pending.popleft()
+        self.front = part = self._pending.popleft()
         self._running.append(part)
-        part.start(now)
+        part.since = now
         return part
 
-    def finish(self, part: Slice) -> list[ReceivedBatch]:
-        """A thread has handled its slice. Returns the batches that can be acknowledged now, in order."""
+    def finish(self, part: Slice) -> None:
+        """A thread has handled its slice."""
         part.batch.unfinished -= 1
-        if part in self._running:
-            self._running.remove(part)
-        if part is self._front:
-            self._front = None
-        done = []
-        while self._batches and not self._batches[0].unfinished:
-            done.append(self._batches.popleft())
-        return done
+        self._running.remove(part)
+        if part is self.front:
+            self.front = None
+
+    def pop_done(self) -> ReceivedBatch | None:
+        """The oldest batch, if all its events have been handled: it can be acknowledged. Else None."""
+        batches = self._batches
+        return batches.popleft() if batches and not batches[0].unfinished else None
 
     def take_over(self, returned: Slice | None, now: float) -> None:
         """Let a thread that is free have what waits behind the front, if the rule says so.
 
         returned: the slice that it comes back from; None if it comes back from reading.
         """
-        front = self._front
+        front = self.front
         if front is not None and (self._pending or front.left):
             slow = front if returned is None else returned
             if slow.has_run(now) >= self._stall_after:
@@ -99,7 +94,7 @@ class ConnectionQueue:
             return True  # they were held back, and the threads that could start them are still busy
         if all([part.relieved for part in stalled]):
             return False
-        return bool(self._pending or (self._front is not None and self._front.left)) or unread()
+        return bool(self._pending or (self.front is not None and self.front.left)) or unread()
 
     def relieve(self, stalled: list[Slice], now: float) -> None:
         """A new thread comes because of one of these, and starts what waits."""
@@ -111,7 +106,7 @@ class ConnectionQueue:
 
     def split_off_rest(self, now: float) -> None:
         """Take from the front what it has not started: that comes next, and nobody handles it yet."""
-        front, self._front = self._front, None
+        front, self.front = self.front, None
         rest = front.split_off_rest(now) if front is not None else None
         if rest is not None:
             self._pending.appendleft(rest)

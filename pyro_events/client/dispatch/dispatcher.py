@@ -60,7 +60,11 @@ class Dispatcher:
         """Call the handler with each event of a slice, until none is left."""
         if self._monitor.asleep or not self._monitored:
             self._wake_monitor()
-        handler, make = self._get_handler(), Event.from_payload
+        try:
+            handler = self._handler()
+        except BaseException as error:  # it may be a property of the program's
+            handler = _failing(error)
+        make = Event.from_payload
         batch = part.batch
         for row in part.rows:
             try:
@@ -71,18 +75,6 @@ class Dispatcher:
                 self._log_failure(row, error)
                 position = next(index for index, other in enumerate(batch.rows) if other is row)
                 batch.failed.append(position)
-
-    def _get_handler(self) -> Callable[[Event], object]:
-        """The handler, or one that fails as getting it did: it may be a property of the program's."""
-        try:
-            return self._handler()
-        except BaseException as caught:
-            error = caught
-
-        def fail(event: Event) -> object:
-            raise error
-
-        return fail
 
     def _wake_monitor(self) -> None:
         """Have it check on us, from the first event on."""
@@ -121,15 +113,17 @@ class Dispatcher:
     def check(self) -> bool:
         """For the monitor. Must not wait, so it comes back later when the lock is taken."""
         limits = self.limits
-        if not limits.lock.acquire(blocking=False):
-            return True
-        try:
-            begun = limits.begun != self._begun_at_check
-            self._begun_at_check = limits.begun
-            now = time.monotonic()
-            return any([connection.check(now) for connection in list(self._connections)]) or begun
-        finally:
-            limits.lock.release()
+        begun, self._begun_at_check = limits.begun != self._begun_at_check, limits.begun
+        if not limits.running:
+            return begun
+        if limits.lock.acquire(blocking=False):
+            try:
+                now = time.monotonic()
+                for connection in list(self._connections):
+                    connection.check(now)
+            finally:
+                limits.lock.release()
+        return True
 
     def set_threading(self, on: bool) -> None:
         """Whether an event may start while the previous one is being handled."""
@@ -187,3 +181,12 @@ class Dispatcher:
         monitored, self._monitored = self._monitored, False
         if monitored:
             self._monitor.remove(self)
+
+
+def _failing(error: BaseException) -> Callable[[Event], object]:
+    """What is called in place of a handler that could not be had."""
+
+    def fail(event: Event) -> object:
+        raise error
+
+    return fail

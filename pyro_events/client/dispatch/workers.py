@@ -116,9 +116,10 @@ class ConnectionWorkers:
             if batch is None:
                 self.end()
                 return
-            self._queue.add(batch)
-            if self._limits.may_grow():
-                self._queue.take_over(None, time.monotonic())
+            queue = self._queue
+            queue.add(batch)
+            if queue.front is not None and self._limits.may_grow():
+                queue.take_over(None, time.monotonic())
 
     def _start_next(self) -> Slice | None:
         """What this thread is to handle now; None if there is nothing, or another one waits for it."""
@@ -137,13 +138,14 @@ class ConnectionWorkers:
 
     def _finish(self, part: Slice) -> None:
         """This thread has handled a slice."""
-        limits = self._limits
-        for batch in self._queue.finish(part):
+        limits, queue = self._limits, self._queue
+        queue.finish(part)
+        while (batch := queue.pop_done()) is not None:
             limits.count(batch)
             self._done.append(batch)
         limits.finished()
-        if limits.may_grow():
-            self._queue.take_over(part, time.monotonic())
+        if queue.front is not None and limits.may_grow():
+            queue.take_over(part, time.monotonic())
 
     def _acknowledge(self) -> None:
         """Acknowledge what is done, in the order of the batches."""
@@ -151,14 +153,11 @@ class ConnectionWorkers:
             while self._done:
                 self._source.acknowledge(self._done.popleft())
 
-    def check(self, now: float) -> bool:
-        """Start a thread where one event holds up others, and notice a connection that is gone meanwhile.
-
-        Returns whether any batch is unacknowledged.
-        """
+    def check(self, now: float) -> None:
+        """Start a thread where one event holds up others, and notice a connection that is gone meanwhile."""
         queue = self._queue
         if queue.ended:
-            return False
+            return
         stalled = queue.find_stalled(now)
         if stalled:
             self.check_connection()
@@ -169,7 +168,6 @@ class ConnectionWorkers:
             and self._start_thread()
         ):
             queue.relieve(stalled, now)
-        return queue.busy
 
     def _has_unread(self) -> bool:
         return not self._reading and self._queue.may_read and self._source.has_data()

@@ -14,7 +14,7 @@ def rows(count: int) -> list[tuple[Any, ...]]:
 def a_slice(count: int, now: float = 0.0) -> Slice:
     batch = ReceivedBatch(7, rows(count))
     part = Slice(batch, batch.rows)
-    part.start(now)
+    part.since = now
     return part
 
 

@@ -14,6 +14,7 @@ from waiting import eventually
 from pyro_events.client.dispatch.batch import ReceivedBatch
 from pyro_events.client.dispatch.dispatcher import Dispatcher
 from pyro_events.client.dispatch.limits import DEFAULT_OPTIONS, DispatchOptions
+from pyro_events.client.dispatch.stall_monitor import StallMonitor
 from pyro_events.event import Event
 
 
@@ -314,3 +315,30 @@ def test_many_connections(stage: Stage) -> None:
     for source in sources[:10]:
         source.leave()
         assert source.closed.wait(10)
+
+
+def test_a_check_says_whether_there_was_work(stage: Stage) -> None:
+    go = threading.Event()
+    stage.actions[1] = lambda: go.wait(10)
+    dispatcher = Dispatcher(lambda: stage.event, stall_monitor=StallMonitor(interval=60.0))
+    stage.dispatcher.close()
+    stage.dispatcher = dispatcher
+    assert not dispatcher.check()
+    source = stage.connect()
+    source.send(1, 0)
+    source.acknowledged()
+    assert dispatcher.check() and not dispatcher.check()
+    source.send(2, 1)
+    eventually(lambda: stage.inside)
+    assert dispatcher.check() and dispatcher.check()
+    with dispatcher.limits.lock:
+        held: list[bool] = []
+        thread = threading.Thread(target=lambda: held.append(dispatcher.check()))
+        thread.start()
+        thread.join(10)
+        assert held == [True]  # without a wait for the lock
+    go.set()
+    source.acknowledged()
+    eventually(lambda: not dispatcher.limits.running)
+    dispatcher.check()
+    assert not dispatcher.check()
