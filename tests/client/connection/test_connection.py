@@ -1,0 +1,166 @@
+"""One socket to the service: calls out, replies in step, and the end."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+
+import msgpack
+import Pyro5.core
+import pytest
+from reading import read_frame
+from waiting import eventually
+
+from pyro_events.client.connection.connection import Connection, shut_down
+from pyro_events.client.connection.outcome import outcome
+from pyro_events.constants import MAX_REPLY
+from pyro_events.transport.authentication import ClientHandshake
+from pyro_events.wire.frames import (
+    CONNECT,
+    CONNECT_OK,
+    INVOKE,
+    MSGPACK,
+    RESULT,
+    FrameLimits,
+    FrameReader,
+    write_frame,
+)
+
+URI = Pyro5.core.URI("PYRO:es@127.0.0.1:1")
+CALL = (msgpack.packb("f") + msgpack.packb([1]) + msgpack.packb({}),)
+
+
+class Service:
+    """The other end of a connection, which is the test's."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ours = socket.create_connection(listener.getsockname())
+            self.sock, _ = listener.accept()
+        self.sock.settimeout(10)
+        self.reader = FrameReader(FrameLimits(types=frozenset({CONNECT, INVOKE}), size=1 << 24))
+        self.connection = Connection(ours, URI, "a test")
+
+    def greet(self) -> None:
+        greeting = {"handshake": "hello", "meta": {"methods": ["publish_encoded"]}}
+        self.sock.sendall(write_frame(CONNECT_OK, 0, MSGPACK, 0, msgpack.packb(greeting)))
+        introduction = ClientHandshake(None, URI.object, URI.location)
+        assert self.connection.greet(time.monotonic() + 10, introduction, tried=False)
+        hello = read_frame(self.sock, self.reader)
+        assert hello is not None and hello.type == CONNECT
+
+    def call(self) -> tuple[int, list[object]]:
+        frame = read_frame(self.sock, self.reader)
+        assert frame is not None
+        return frame.seq, msgpack.unpackb(frame.payload)
+
+    def answer(self, seq: int, value: object) -> None:
+        self.sock.sendall(write_frame(RESULT, 0, MSGPACK, seq, msgpack.packb(value)))
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    service.greet()
+    stack = contextlib.closing(service.sock), contextlib.closing(service.connection)
+    with stack[0], stack[1]:
+        yield service
+
+
+def test_calls_are_numbered_and_replies_belong_to_them(service: Service) -> None:
+    connection = service.connection
+    first, second = connection.send(CALL), connection.send(CALL)
+    assert first is not None and second is not None
+    assert service.call() == (1, ["es", "f", [1], {}]) and service.call()[0] == 2
+    service.answer(1, "one")
+    service.answer(2, "two")
+    while second.frame is None:
+        connection.receive()
+    assert (outcome(first), outcome(second)) == ("one", "two")
+
+
+def test_a_call_in_pieces(service: Service) -> None:
+    head = msgpack.packb("f") + b"\x91\xc6" + (100_000).to_bytes(4, "big")
+    pending = service.connection.send((head, memoryview(bytes(100_000)), b"\x80"), time.monotonic() + 10)
+    assert pending is not None and pending.lost is None
+    assert service.call() == (1, ["es", "f", [bytes(100_000)], {}])
+
+
+def test_what_cannot_leave_in_time_fails_the_connection(service: Service) -> None:
+    large = bytes(1 << 24)
+    pending = service.connection.send((CALL[0], large), time.monotonic())
+    assert pending is not None and service.connection.dead
+    assert pending.lost == "the service did not take the whole call in time"
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ([(2, "two")], "out of order"),
+        ([(1, "one"), (2, "two")], "a reply that belongs to no call"),
+    ],
+)
+def test_replies_out_of_step_end_it(service: Service, answers: list[tuple[int, str]], reason: str) -> None:
+    connection = service.connection
+    pending = connection.send(CALL)
+    assert pending is not None
+    for seq, value in answers:
+        service.answer(seq, value)
+    while not connection.dead:
+        connection.receive()
+    assert reason in f"{pending.lost} {connection.reason}"
+
+
+def test_a_reply_that_is_too_large_ends_it(service: Service) -> None:
+    connection = service.connection
+    connection.send(CALL)
+    header = write_frame(RESULT, 0, MSGPACK, 1, b"")
+    length = (MAX_REPLY + 1).to_bytes(4, "big")
+    service.sock.sendall(header[:12] + length + header[16:])
+    while not connection.dead:
+        connection.receive()
+    assert connection.reason
+
+
+def test_the_end_is_told_to_every_call(service: Service) -> None:
+    connection = service.connection
+    pending = [connection.send(CALL) for _ in range(3)]
+    assert not connection.closed_while_idle()  # replies are awaited
+    service.sock.close()
+    while not connection.dead:
+        connection.receive()
+    assert len({reply.lost for reply in pending if reply is not None}) == 1
+    eventually(lambda: connection.send(CALL) is None)  # and nothing more leaves
+
+
+def test_an_end_while_idle_is_found(service: Service) -> None:
+    assert not service.connection.closed_while_idle()
+    service.sock.close()
+    assert service.connection.readable(10) and service.connection.closed_while_idle()
+
+
+def test_the_first_reason_stays(service: Service) -> None:
+    service.connection.fail("the first")
+    service.connection.fail("the second")
+    assert service.connection.reason == "the first"
+
+
+def test_a_greeting_that_never_comes() -> None:
+    service = Service()
+    with (
+        contextlib.closing(service.sock),
+        contextlib.closing(service.connection),
+        pytest.raises(TimeoutError),
+    ):
+        introduction = ClientHandshake(None, URI.object, URI.location)
+        service.connection.greet(time.monotonic(), introduction, tried=False)
+
+
+def test_shutting_down_twice_is_harmless(service: Service) -> None:
+    shut_down(service.connection.sock)
+    shut_down(service.connection.sock)
+    service.connection.close()
+    shut_down(service.connection.sock)
+    assert service.sock.recv(10) == b""
