@@ -321,6 +321,21 @@ def test_a_change_of_bounds_that_keeps_latest_keeps_what_waits() -> None:
     assert numbers(backlog.take(10, 10_000)) == [(2, 1), (3, 0)]
 
 
+def test_events_that_come_together_replace_older_ones_with_latest() -> None:
+    backlog = backlog_of("latest")
+    events = [queued_event(subject, 1.0, b"") for subject in ("a", "b", "a")]
+    assert backlog.extend(events, sum(event[3] for event in events))
+    assert numbers(backlog.take(10, 10_000)) == [(2, 1), (3, 0)]
+
+
+def test_the_end_of_a_backlog_with_latest_loses_what_waits() -> None:
+    backlog = backlog_of("latest")
+    push(backlog, "a", "b", "a")
+    assert backlog.lose_everything(Loss.GONE) == 2
+    assert backlog.lost == {"latest": 1, "gone": 2}
+    assert len(backlog) == backlog.bytes == 0
+
+
 def test_whoever_may_not_block_loses_the_oldest() -> None:
     backlog = backlog_of("block")
     backlog.allow_blocking(False)

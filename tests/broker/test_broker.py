@@ -385,6 +385,15 @@ def test_all_events_of_a_call_share_one_time_stamp_and_one_payload() -> None:
     assert all(row[4] is payload for row in rows)
 
 
+def test_consecutive_events_for_the_same_subscribers_and_then_for_others() -> None:
+    broker = new_broker()
+    first, second = broker.subscribe("s1", "a"), broker.subscribe("s2", "b")
+    entries: list[tuple[list[str], bytes]] = [([name], b"") for name in "aaabba"]
+    assert broker.publish(iter(entries), 1.0) == 6
+    assert [row[0] for row in first.take(9, MIB).rows] == ["a"] * 4
+    assert [row[0] for row in second.take(9, MIB).rows] == ["b"] * 2
+
+
 def test_a_call_stops_behind_the_entry_that_found_a_backlog_full() -> None:
     broker = new_broker()
     backlog = broker.subscribe("s", patterns=".*", options={"backlog": 1})

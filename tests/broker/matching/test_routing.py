@@ -275,6 +275,14 @@ def test_removing_what_is_not_there_changes_nothing(table: RoutingTable[str]) ->
     assert table.match("a") == ("x",)
 
 
+def test_a_target_that_is_removed_takes_its_patterns_along(table: RoutingTable[str]) -> None:
+    for target in ("x", "y"):
+        table.add_pattern(compile_pattern("^a"), target)
+    table.add_pattern(compile_pattern("^b"), "x")
+    table.remove_target("x")
+    assert (table.match("a"), table.match("b")) == (("y",), ())
+
+
 def test_a_pattern_is_shared_by_its_targets(table: RoutingTable[str]) -> None:
     first = compile_pattern("a")
     table.add_pattern(first, "x")
