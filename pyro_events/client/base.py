@@ -1,6 +1,6 @@
 """What a publisher and a subscriber have in common, so that one class may be both.
 
-Knows: that a participant has up to two ends, each with its own connection. Must not know: what an
+Knows: that a client has up to two ends, each with its own connection. Must not know: what an
 end does.
 
 Each `__init__` adds its end, in either order, whether it is called by its name or by `super()`
@@ -37,7 +37,7 @@ Self = TypeVar("Self", bound="ClientBase")
 
 
 class ClientInternals(Protocol):
-    """The publishing or the subscribing end of a participant."""
+    """The publishing or the subscribing end of a client."""
 
     @property
     def connection(self) -> ReconnectingConnection:
@@ -167,23 +167,23 @@ _ENDS = "_ClientBase__ends"
 _OURS = "_ClientBase__", "_Publisher__", "_Subscriber__", "_pyro"
 
 
-def add_end(participant: ClientBase, role: str, end: ClientInternals) -> None:
+def add_end(client: ClientBase, role: str, end: ClientInternals) -> None:
     """Add the end that plays `role`, which is "publisher" or "subscriber"."""
-    ends = participant.__dict__.setdefault(_ENDS, {})
+    ends = client.__dict__.setdefault(_ENDS, {})
     previous = ends.get(role)
     ends[role] = end
     if previous is not None:  # __init__ was called twice
         previous.close()
 
 
-def end_of(participant: ClientBase, role: str) -> ClientInternals:
+def end_of(client: ClientBase, role: str) -> ClientInternals:
     """The end that plays `role`. Raises EventServiceError before the `__init__` that makes it."""
-    end = participant.__dict__.get(_ENDS, {}).get(role) or Uninitialised(role.capitalize())
+    end = client.__dict__.get(_ENDS, {}).get(role) or Uninitialised(role.capitalize())
     return cast(ClientInternals, end)
 
 
-def _ends(participant: ClientBase) -> dict[str, ClientInternals]:
-    ends: dict[str, ClientInternals] = participant.__dict__.get(_ENDS, {})
+def _ends(client: ClientBase) -> dict[str, ClientInternals]:
+    ends: dict[str, ClientInternals] = client.__dict__.get(_ENDS, {})
     if not ends:
         raise EventServiceError("call Publisher.__init__ or Subscriber.__init__ first")
     return ends
@@ -215,7 +215,7 @@ def either(function: str, name: str, value: Any, other: str, other_value: Any) -
     return other_value if value is NOT_GIVEN else value
 
 
-def chosen_finder(
+def chosen_locator(
     ident: object,
     es_uri: object,
     esURI: object,
@@ -223,7 +223,7 @@ def chosen_finder(
     ns_host: Any = None,
     ns_port: Any = None,
 ) -> ServiceLocator:
-    """What finds the service that the arguments of a participant's `__init__` name.
+    """What finds the service that the arguments of a client's `__init__` name.
 
     name: what the service shall call the client; None stands for the script's name and process id.
 

@@ -12,7 +12,7 @@ from Pyro5.core import URI
 
 from ..codec.message import encode_shared
 from ..wire.passphrase import Ident, sealed
-from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_finder, either
+from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_locator, either
 from .constructors import cooperative
 from .publishing.entry import checked_entry, checked_timeout
 from .publishing.pipeline import Pipeline
@@ -75,7 +75,7 @@ class Publisher(ClientBase):
             <Publisher 'market' of PYRO:Pyro.EventService@..., connected>
         """
         ident = sealed(ident)
-        locator = chosen_finder(ident, es_uri, esURI, name, ns_host, ns_port)
+        locator = chosen_locator(ident, es_uri, esURI, name, ns_host, ns_port)
         self.__sender = Sender(locator, checked_wait(wait))
         add_end(self, "publisher", self.__sender)
 

@@ -16,7 +16,7 @@ from ..broker.matching.subjects import check_subjects, check_texts
 from ..event import Event
 from ..options import Overflow, OverflowName
 from ..wire.passphrase import Ident, sealed
-from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_finder, either
+from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_locator, either
 from .constructors import cooperative
 from .dispatch.handlers import check_class, check_own_handlers
 from .publishing.entry import checked_timeout
@@ -89,7 +89,7 @@ class Subscriber(Pyro3Names):
         ident = sealed(ident)
         check_class(type(self), Subscriber, _HANDLERS)
         check_own_handlers(self, _HANDLERS)
-        locator = chosen_finder(ident, es_uri, esURI, name, ns_host, ns_port)
+        locator = chosen_locator(ident, es_uri, esURI, name, ns_host, ns_port)
         receiver = Receiver(
             locator, lambda: self.event, lambda reason: self.on_reconnect(reason), checked_wait(wait)
         )
