@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgpack
 import pytest
 from contract import books, running, subscribe
 from fake_service import fake_service
@@ -35,10 +34,9 @@ from pyro_events import (
     Subscriber,
     locate_ns,
 )
-from pyro_events.client.daemon.daemon import SubscriberDaemon
 from pyro_events.options import ServiceOptions
 from pyro_events.wire.frames import CONNECT_FAIL, CONNECT_OK
-from pyro_events.wire.passphrase import CALL_OPTION, ClientProof, identity_of
+from pyro_events.wire.passphrase import CALL_OPTION, CallbackCheck, ClientProof, identity_of
 
 SECRET = "correct horse battery staple"
 LOOPBACK = "127.0.0.1"
@@ -243,13 +241,13 @@ def test_a_proof_to_a_subscriber_cannot_be_used_again(
     guarded: EventServiceStarter, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    admits = SubscriberDaemon._admits
+    verify = CallbackCheck.verify
 
-    def watched(gate: Any, connection: Any, frame: Any) -> bool:
-        seen.append(msgpack.unpackb(frame.payload)["handshake"])
-        return admits(gate, connection, frame)
+    def watched(check: CallbackCheck, hello: Any, object_id: str) -> str:
+        seen.append(hello)
+        return verify(check, hello, object_id)
 
-    monkeypatch.setattr(SubscriberDaemon, "_admits", staticmethod(watched))
+    monkeypatch.setattr(CallbackCheck, "verify", watched)
     with collecting(guarded.uri, "A", ident=SECRET) as collector:
         eventually(lambda: seen)
         publisher.publish("A", 1)
