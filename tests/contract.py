@@ -75,7 +75,7 @@ class Background:
     def done(self) -> bool:
         return self._result.done()
 
-    def result(self, timeout: float = 10.0) -> Any:
+    def result(self, timeout: float = 20.0) -> Any:
         """Its result, or its exception, when it has ended."""
         try:
             return self._result.result(timeout)
