@@ -42,6 +42,8 @@ from .transitions import step
 
 # Threads that make requests. A service that does not answer occupies no more than AT_ONCE of them.
 MOST_WORKERS: Final = 16
+# The least sleep of the thread, so that it looks once when many subscribers have lost their connections.
+_TICK: Final = 0.005
 # How long `join` waits for a request that is under way; `close` interrupts it, so this is not reached.
 _JOIN: Final = 10.0
 
@@ -80,9 +82,11 @@ class Reconnector:
 
     def _begin(self, queue: ReconnectQueue[Member] | None) -> None:
         # Reentrant, because what interrupts a thread may close a subscriber. While it is held nothing is
-        # waited for but `_changed`, which releases it.
+        # waited for but its conditions, which release it.
         self._lock = threading.RLock()
+        # Notified when the thread has to look what is due; and when a request, or a thread, has ended.
         self._changed = threading.Condition(self._lock)
+        self._ended = threading.Condition(self._lock)
         self._members: set[Member] = set()
         self._queue: ReconnectQueue[Member] = ReconnectQueue() if queue is None else queue
         self._timers: list[tuple[float, int, Member]] = []
@@ -174,7 +178,7 @@ class Reconnector:
                 if not self._members:
                     self._thread = None
                     self._timers.clear()
-                    self._changed.notify_all()
+                    self._ended.notify_all()
                     return
                 due = self._due(time.monotonic())
                 if not due:
@@ -202,7 +206,7 @@ class Reconnector:
         elif len(self._workers) < self._most_workers:
             at = min(at, self._queue.due())
         self._wakes_at = at
-        self._changed.wait(None if at == NEVER else max(0.0, at - time.monotonic()))
+        self._changed.wait(None if at == NEVER else max(_TICK, at - time.monotonic()))
         self._wakes_at = -NEVER
 
     def _start_worker(self) -> bool:
@@ -233,7 +237,7 @@ class Reconnector:
                 threads = bool(self._thread or self._workers) and not self._members
                 if member not in self._working and not threads:
                     return
-                self._changed.wait(end - time.monotonic())
+                self._ended.wait(end - time.monotonic())
 
     def wait(self, member: Member, timeout: float | None) -> bool:
         """Wait until the service is connected to a subscriber, or that is closed; returns whether it is."""
@@ -266,7 +270,10 @@ class Reconnector:
                     self._working.add(member)
                 else:
                     self._workers.discard(threading.current_thread())
-                self._changed.notify_all()
+                self._ended.notify_all()
+                # An address that has not failed any more has room for others.
+                if self._queue.due() < self._wakes_at:
+                    self._wake()
 
     def _serve(self, member: Member) -> None:
         """Make one request after the other, as long as its state wants one."""
@@ -275,9 +282,7 @@ class Reconnector:
         try:
             while True:
                 actions = self.feed(member, event)
-                request = next(
-                    (action for action in actions if isinstance(action, Reach | Ask | Subscribe)), None
-                )
+                request = next((each for each in actions if isinstance(each, Reach | Ask | Subscribe)), None)
                 if request is None:
                     return
                 event = make_request(member.target, request, member.times.answer)
