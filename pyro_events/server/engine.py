@@ -182,7 +182,7 @@ class Engine:
             publication.settle(publication.queued)
         self.deliver()
 
-    # What links and deliveries ask and tell (subscribers/deliveries.DeliveriesOwner, subscribers/owner)
+    # Used by deliveries (subscribers/deliveries.DeliveriesOwner, subscribers/owner).
 
     def configured(self, backlog: Backlog) -> None:
         """A backlog's bounds or policy may have changed: publishers that it blocked may go on."""

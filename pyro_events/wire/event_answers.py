@@ -1,10 +1,10 @@
-"""Answers to a batch of events: what a subscriber says became of each.
+"""Answers to a batch of events: what a subscriber says happened to each.
 
 Knows: how the answers to a call of `events`, and to a Pyro batch of calls of `event`, look on the wire, and
 why such a call may fail. Must not know: connections, backlogs, what is done about a failure.
 
-An answer is read to plain data: whatever a subscriber says, nothing but numbers and text comes of it. Why a
-call failed is decided here, once, because a stock daemon says it in words alone; others see a `CallFailure`.
+An answer is read to plain data: whatever a subscriber sends, the result is only numbers and text. Why a call
+failed is decided here, once, because a stock daemon says it only in words; other modules see a `CallFailure`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from .frames import EXCEPTION, MSGPACK, PING, RESULT, Frame, FrameLimits, write_
 from .msgpack_pool import pack
 from .plain_data import as_text, read_answer
 
-# What a subscriber may send once it has shown what it is. A stock daemon with Pyro5's COMPRESSION on
-# compresses its answers.
+# What a subscriber may send after the handshake. A stock daemon with Pyro5's COMPRESSION on compresses its
+# answers.
 ANSWER_LIMITS: Final = FrameLimits(types=frozenset({RESULT, PING}), size=MAX_HANDSHAKE_REPLY)
 
 _NONE_RAISED: Final = b"\x90"
 _WRAPPED: Final = "Pyro5.core._ExceptionWrapper"
-# How Pyro5's daemon answers when a method has returned what somebody else should have run.
+# The answer of Pyro5's daemon if a method has returned a coroutine or a generator.
 _UNRUN: Final = re.compile(
     r"Pyro5\.errors\.(SerializeError: .*<class '(coroutine|generator|async_generator)'>"
     r"|ProtocolError: result of call is an iterator)"
@@ -41,12 +41,12 @@ class CallFailure(enum.Enum):
     NO_OBJECT = "no object"  # the daemon does not have it any more
     NO_EVENT_CLASS = "no event class"  # the program has not imported pyro_events
     RUNS_NOTHING = "runs nothing"  # the method is a coroutine function or a generator
-    RESULT_NOT_CARRIED = "result not carried"  # Pyro5's daemon answers this, and ends the connection
+    RESULT_NOT_CARRIED = "result not carried"  # Pyro5's daemon sends this answer, and ends the connection
     OTHER = "other"
 
 
 class CallFailedError(Pyro5.errors.ProtocolError):
-    """A subscriber answered a call with an exception. failure: what that says of later calls."""
+    """A subscriber answered a call with an exception. failure: what that means for later calls."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -68,14 +68,14 @@ _FAILURES: Final = {
 
 
 def write_events_answer(seq: int, failed: Sequence[int]) -> bytes:
-    """The frame that answers a call of `events`. failed: the positions of those events that raised."""
+    """The frame that answers a call of `events`. failed: the positions of the events that raised."""
     return write_frame(RESULT, 0, MSGPACK, seq, pack(failed) if failed else _NONE_RAISED)
 
 
 def read_events_answer(frame: Frame, count: int) -> list[int]:
-    """The positions, of `count` events, whose handler raised.
+    """The positions, among `count` events, of those whose handler raised.
 
-    Raises CallFailedError when the call itself failed, and ProtocolError for an answer that cannot be read.
+    Raises CallFailedError if the call itself failed, and ProtocolError for an answer that cannot be read.
     """
     if frame.payload == _NONE_RAISED and not frame.flags & EXCEPTION and frame.serializer_id == MSGPACK:
         return []  # nearly always
@@ -92,7 +92,7 @@ def read_events_answer(frame: Frame, count: int) -> list[int]:
 def read_event_batch_answer(frame: Frame, count: int) -> tuple[int, str | None]:
     """How many of `count` calls were made, and why the last of them failed, or None.
 
-    A Pyro batch stops at the first exception. Raises as `read_events_answer` does.
+    A Pyro batch stops at the first exception. Raises as `read_events_answer`.
     """
     data = _result(frame)
     if not isinstance(data, list) or not 0 < len(data) <= count:
@@ -113,11 +113,11 @@ def _result(frame: Frame) -> Any:
 
 
 def _reason(description: Any) -> str:
-    """What a described exception says, bounded."""
+    """The text of a described exception, bounded."""
     if not isinstance(description, dict):
         return "an error that cannot be read"
     name = as_text(description.get("__class__", "an error"))
     arguments = description.get("args")
     text = " ".join(map(as_text, arguments)) if isinstance(arguments, list) else ""
     shown = f"{name}: {text}"[:300]
-    return shown if shown.isprintable() else ascii(shown)[1:301]  # it will stand in a log
+    return shown if shown.isprintable() else ascii(shown)[1:301]  # it will be in a log

@@ -1,13 +1,13 @@
-"""A batch of events: the call that brings it to a subscriber.
+"""A batch of events: the call that sends it to a subscriber.
 
 Knows: how a call of `events`, and a Pyro batch of calls of `event`, look on the wire. Must not know:
-connections, backlogs, what becomes of an event, what is answered (event_answers.py does).
+connections, backlogs, what happens to an event, or the answer (event_answers.py does).
 
-Written with msgpack whatever the subscriber prefers, because it keeps bytes as bytes.
+It is written with msgpack, whatever the subscriber prefers, because msgpack keeps bytes as bytes.
 
-Msgpack builds whatever it is given, and a few megabytes can describe half a gigabyte of small lists. A
-batch of the usual size is read at once, because little can come of it. What is larger must be large by
-the payload of its last event, which is seen before anything is built of it.
+Msgpack builds everything that it reads, and a few megabytes can describe half a gigabyte of small lists. A
+batch of the usual size is read at once, because it cannot become large. A larger batch must be large because
+of the payload of its last event, which is checked before anything is built.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from .requests import NO_NAMED_ARGUMENTS, one_argument_call
 EVENT_CLASS: Final = "pyro_events.event.Event"
 _STATE: Final = ("__class__", *EVENT_FIELDS)
 
-# A batch is closed by the event that takes it over BATCH_BYTES; numbers and lengths come on top.
+# The event that takes a batch over BATCH_BYTES is its last; numbers and lengths are added.
 _USUAL: Final = BATCH_BYTES + 64 * KIB
-# What stands before the payload in a row: its subject, and three numbers.
+# What comes before the payload in a row: its subject, and three numbers.
 _ROW_HEAD: Final = 64 * KIB + 64
 _ONE_ROW: Final = 0x91
 
-# What a batch without its last payload is made of; what else could be nested there would only cost memory.
+# The msgpack types in a batch without its last payload; nested containers would only cost memory.
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
@@ -62,25 +62,25 @@ def write_large_event(object_id: str, seq: int, row: EventRow) -> list[bytes | m
     """One call of `events` with one row, in pieces, so that its payload need not be copied."""
     *others, payload = row
     body = pack([object_id, "events", [[[*others, b""]]], {}])
-    # It ends with bytes of length 0 (two bytes) and no named arguments.
+    # The call ends with bytes of length 0 (two bytes) and no named arguments.
     head = body[:-3] + bytes_header(len(payload))
     size = len(head) + len(payload) + len(NO_NAMED_ARGUMENTS)
     return [write_header(INVOKE, 0, MSGPACK, seq, size) + head, payload, NO_NAMED_ARGUMENTS]
 
 
 def write_event_batch(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
-    """A Pyro batch call of `event`, one entry for each row."""
+    """A Pyro batch of calls of `event`, one for each row."""
     calls = [["event", [dict(zip(_STATE, (EVENT_CLASS, *row), strict=True))], {}] for row in rows]
     return write_frame(INVOKE, BATCH, MSGPACK, seq, pack([object_id, "<batch>", calls, None]))
 
 
 def events_opening(object_id: str) -> bytes:
-    """How the calls of `events` of an object begin, for `read_events`."""
+    """The beginning of every call of `events` of an object, for `read_events`."""
     return one_argument_call(object_id, "events")
 
 
 def read_events(frame: Frame, opening: bytes) -> tuple[EventRow, ...] | None:
-    """The rows in a call of `events`; None when it is another call, or must be looked at more closely."""
+    """The rows in a call of `events`; None if it is another call, or must be checked more closely."""
     payload = frame.payload
     if (
         frame.type == INVOKE
@@ -94,7 +94,7 @@ def read_events(frame: Frame, opening: bytes) -> tuple[EventRow, ...] | None:
 
 
 def read_rows(packed: bytes | memoryview) -> tuple[EventRow, ...] | None:
-    """The rows of a batch; None when it is something else. The fields of a row are not looked at."""
+    """The rows of a batch; None if it is something else. The fields of a row are not checked."""
     try:
         rows = msgpack.unpackb(packed, **_PLAIN) if len(packed) <= _USUAL else read_large_rows(packed)
     except Exception:  # the parser raises a dozen kinds
@@ -103,7 +103,7 @@ def read_rows(packed: bytes | memoryview) -> tuple[EventRow, ...] | None:
 
 
 def read_large_rows(packed: bytes | memoryview) -> tuple[Any, ...] | None:
-    """The rows of a batch whose last event is so large that it is over the usual size.
+    """The rows of a batch that is over the usual size because of its large last event.
 
     None, or an exception of the parser, for anything else. The last payload is a view.
     """

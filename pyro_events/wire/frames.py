@@ -1,6 +1,6 @@
 """Frames: the unit of the Pyro5 wire protocol, read incrementally and written whole.
 
-Knows: the header and its limits. Must not know: what a payload means, nor where bytes come from.
+Knows: the header and its limits. Must not know: what a payload means, or where bytes come from.
 
 The header, all in network order (source: Pyro5's protocol module)::
 
@@ -16,8 +16,8 @@ The header, all in network order (source: Pyro5's protocol module)::
     0x24   H    reserved
     0x26   H    magic number 0x4dc5
 
-Then the annotations, each an id of four letters, a length and that many bytes; then the payload.
-A frame is judged by its header alone, before a byte of its body is kept.
+Then come the annotations, each an id of four letters, a length and that many bytes; then the payload. A frame
+is judged by its header alone, before a byte of its body is kept.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ HEADER_SIZE: Final = 40
 _VERSION: Final = 502
 _MAGIC: Final = 0x4DC5
 _HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
-# The same for reading, where the correlation id and the reserved bytes are of no interest.
+# The same for reading, where the correlation id and the reserved bytes are not needed.
 _READ_HEADER: Final = struct.Struct("!IHBBHHII18xH")
-# How a handshake and an alert of TLS begin.
+# The first bytes of a TLS handshake and of a TLS alert.
 _TLS: Final = (b"\x16", b"\x15")
 _TAG: Final = int.from_bytes(b"PYRO", "big")
 _NO_CORRELATION: Final = bytes(16)
 
 
 class FrameError(Pyro5.errors.ProtocolError):
-    """Bytes that are no acceptable frame. The connection they came from cannot be read any further.
+    """Bytes that are not an acceptable frame. Nothing more can be read from their connection.
 
-    header: the judged header when there was one, so that its sender can be answered, else None.
+    header: the header, if there was one, so that its sender can be answered, else None.
     """
 
     def __init__(self, reason: str, header: Frame | None = None) -> None:
@@ -77,11 +77,11 @@ class FrameError(Pyro5.errors.ProtocolError):
 
 
 class FrameTooLargeError(FrameError):
-    """Its header says that it is larger than may be."""
+    """Its header says that it is larger than allowed."""
 
 
 class TlsSpokenError(FrameError):
-    """The other side speaks TLS, and this one does not."""
+    """The other side uses TLS, and this side does not."""
 
     def __init__(self) -> None:
         advice = "Pyro5's setting SSL is on there and off here; set it on both sides, or on neither"
@@ -91,7 +91,7 @@ class TlsSpokenError(FrameError):
 class Frame(NamedTuple):
     """One frame. `annotations` and `payload` are raw bytes; a compressed payload has been unpacked.
 
-    A payload of more than LARGE bytes may be a view of what was received, which nobody else uses.
+    A payload of more than LARGE bytes may be a view of the received bytes, which nothing else uses.
     """
 
     type: int
@@ -106,9 +106,9 @@ class Frame(NamedTuple):
 class FrameLimits:
     """What a reader accepts. Sizes in bytes.
 
-    types: message types. size: annotations and payload together, also of an unpacked payload.
-    large: a higher bound for msgpack frames alone, whose structure is checked before it is built.
-    compressed: whether compressed payloads are unpacked, up to `size`.
+    types: message types. size: annotations and payload together, also of an unpacked payload. large: a higher
+    bound for msgpack frames only, whose structure is checked before it is built. compressed: whether
+    compressed payloads are unpacked, up to `size`.
     """
 
     types: frozenset[int]
@@ -121,9 +121,9 @@ class FrameLimits:
 class FrameReader:
     """Cuts a stream of bytes into frames.
 
-    `feed` what arrived, or put it where `space` says, then call `next_frame` until it returns None.
-    `limits` may be changed between two frames. Memory is bounded by one frame within the limits plus
-    what was fed.
+    `feed` the bytes that arrive, or put them where `space` says; then call `next_frame` until it returns
+    None. `limits` may be changed between two frames. The memory is bounded by one frame within the limits
+    plus the bytes that were fed.
     """
 
     __slots__ = ("_annotated", "_begun", "_body", "_buffer", "_position", "limits")
@@ -132,21 +132,22 @@ class FrameReader:
         self.limits = limits
         self._buffer: bytes | bytearray = b""
         self._position = 0
-        # A large frame that has begun: its header, how much of its body are annotations, and the body.
+        # A large frame that has begun: its header, how many bytes of its body are annotations, and the body.
         self._begun: Frame | None = None
         self._annotated = 0
         self._body: LargeBody | None = None
 
     @property
     def buffered(self) -> int:
-        """How many bytes wait: of frames not asked for yet, or of one that is not complete."""
+        """How many bytes wait: of frames that `next_frame` has not returned, or of one that is not
+        complete."""
         held = HEADER_SIZE + self._body.held if self._body is not None else 0
         return held + len(self._buffer) - self._position
 
     def space(self) -> memoryview | None:
-        """Where the next bytes should be put, which `filled` then counts; None: feed them.
+        """Where to put the next bytes, which `filled` then counts; None to `feed` them instead.
 
-        A large frame is received where it stays. To be asked for again after `filled`.
+        A large frame is received into the memory where it stays. Call it again after `filled`.
         """
         return (self._body.space() or None) if self._body is not None else None
 
@@ -156,14 +157,14 @@ class FrameReader:
         self._body.filled(count)
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that arrived."""
+        """Add bytes that arrived."""
         if self._body is not None:
             data = bytes(self._body.fill(memoryview(data)))
         waiting = len(self._buffer) - self._position
         if not waiting:
             self._buffer = data
         else:
-            # A bytearray grows in place: a frame that drips in costs its size, not its square.
+            # A bytearray grows in place: a frame that comes in small pieces costs its size, not its square.
             if isinstance(self._buffer, bytes):
                 self._buffer = bytearray(memoryview(self._buffer)[self._position :])
             elif self._position:
@@ -172,10 +173,10 @@ class FrameReader:
         self._position = 0
 
     def next_frame(self) -> Frame | None:
-        """The next whole frame, or None when more bytes are needed.
+        """The next whole frame, or None if more bytes are needed.
 
-        Raises FrameError as soon as what is there cannot become an acceptable frame; the reader is
-        of no use afterwards.
+        Raises FrameError as soon as the bytes cannot become an acceptable frame; the reader cannot be used
+        after that.
         """
         if self._body is not None:
             return self._large_frame(self._body)
@@ -261,7 +262,7 @@ class FrameReader:
 
     @staticmethod
     def _check_beginning(beginning: bytes) -> None:
-        """Refuse a stranger's bytes at once instead of waiting for a header's worth of them."""
+        """Refuse a stranger's bytes at once, without waiting until there are enough for a header."""
         if beginning[:1] in _TLS:
             raise TlsSpokenError
         if not b"PYRO".startswith(beginning[:4]):
@@ -273,7 +274,7 @@ class FrameReader:
 
 def write_frame(kind: int, flags: int, serializer_id: int, seq: int, payload: bytes) -> bytes:
     """One frame, without annotations, ready to be sent."""
-    # Without a call of `write_header`: this is done twice for each event.
+    # Without calling `write_header`, because this is done twice for each event.
     header = _HEADER.pack(
         b"PYRO", _VERSION, kind, serializer_id, flags, seq, len(payload), 0, _NO_CORRELATION, 0, _MAGIC
     )
@@ -288,7 +289,7 @@ def write_header(kind: int, flags: int, serializer_id: int, seq: int, size: int,
 
 
 def write_again(frame: Frame) -> bytes:
-    """A frame that was read, as it came, but for a correlation id."""
+    """A frame that was read, as it came, but without its correlation id."""
     kind, flags, serializer_id, seq, annotations, payload = frame
     header = write_header(kind, flags, serializer_id, seq, len(payload), len(annotations))
     return b"".join((header, annotations, payload))

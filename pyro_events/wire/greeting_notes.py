@@ -1,8 +1,9 @@
-"""What the service tells a subscriber in its greeting: why it had disconnected it, and what it may not do.
+"""What the service tells a subscriber in the handshake: why it had disconnected it, and what it may not do.
 
-Knows: where a greeting says it, and what is believed. Must not know: why anybody is disconnected, sockets.
+Knows: where a handshake says it, and how much of it is believed. Must not know: why a subscriber is
+disconnected, sockets.
 
-It stands beside what Pyro5 puts into a greeting, so a stock daemon does not notice.
+It is an additional key in the handshake, so a stock daemon ignores it.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ from typing import Any, Final, NamedTuple
 
 WHY_KEY: Final = "disconnected"
 NOTE_KEY: Final = "note"
-# Characters of a text: without a passphrase anybody can greet a subscriber, and it ends up in a log.
+# The longest text: without a passphrase anybody can connect to a subscriber, and the text is written to a
+# log.
 MAX_TEXT: Final = 300
 
 
 class GreetingNotes(NamedTuple):
-    """why: why the service disconnected the subscriber before, or what it lost of it. note: what the
-    subscriber may not do for a while. "" for nothing."""
+    """why: why the service disconnected the subscriber before, or what it lost. note: what the subscriber may
+    not do for a while. "" for nothing."""
 
     why: str = ""
     note: str = ""
 
     def write(self, greeting: dict[str, Any]) -> None:
-        """Add to a greeting what there is to say."""
+        """Add the notes, if any, to a handshake."""
         if self.why:
             greeting[WHY_KEY] = _short(self.why)
         if self.note:
@@ -34,7 +36,7 @@ NO_NOTES: Final = GreetingNotes()
 
 
 def read_greeting_notes(said: dict[str, Any]) -> GreetingNotes:
-    """What a greeting says, cut and made printable; nothing where it says something else than text."""
+    """The notes in a handshake, cut and made printable; nothing if they are not text."""
     return GreetingNotes(_text(said.get(WHY_KEY)), _text(said.get(NOTE_KEY)))
 
 

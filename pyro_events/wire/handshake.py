@@ -1,11 +1,11 @@
-"""The handshake: what who connects says first, and how it is let in or turned away.
+"""The handshake: the first message of the side that connects, and how the other side accepts or refuses it.
 
-Knows: the three messages of Pyro5's handshake, and what this package says in them beside what Pyro5 does.
-Must not know: what proves the passphrase (passphrase.py does), sockets, who may come in.
+Knows: the three messages of Pyro5's handshake, and what this package adds to them. Must not know: how the
+passphrase is proved (passphrase.py does), sockets, or which peers may connect.
 
-Client and service use it, and the service towards a subscriber's daemon. A service says in it the largest
-message that it takes and sends, and a client its name, beside what Pyro5 puts there, so a stock peer does not
-notice. An event service on a stock Pyro5 daemon says nothing of the kind.
+Clients use it with the service, and the service with a subscriber's daemon. A service adds the largest
+message that it accepts and sends, and a client adds its name; stock peers ignore these. An event service on a
+stock Pyro5 daemon adds nothing.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from .plain_data import as_text, read_answer, read_plain, writable, write_plain
 
 MAX_MESSAGE_KEY: Final = "max_message"
 
-# What may come from who connects, before it is let in.
+# What the connecting side may send before it is accepted.
 HELLO_LIMITS: Final = FrameLimits(types=frozenset({CONNECT}), size=MAX_HANDSHAKE, compressed=False)
 
 
 def answer_limits(serializers: frozenset[int] = SERIALIZERS) -> FrameLimits:
-    """What may answer a handshake. A stock daemon with Pyro5's COMPRESSION on compresses it."""
+    """The limits for the answer to a handshake. A stock daemon with Pyro5's COMPRESSION on compresses it."""
     return FrameLimits(frozenset({CONNECT_OK, CONNECT_FAIL}), MAX_HANDSHAKE_REPLY, serializers=serializers)
 
 
 class Hello(NamedTuple):
-    """What a client says first: its handshake data, the object that it wants, and perhaps its name, which is
-    not checked yet. A service that greets a subscriber says how large its messages may be, and has notes."""
+    """A client's first message: its handshake data, the object that it wants, and perhaps its name, which is
+    not checked yet. A service that connects to a subscriber adds the largest message, and notes."""
 
     handshake: Any
     object_id: str
@@ -51,7 +51,8 @@ class Hello(NamedTuple):
 
 
 class Welcome(NamedTuple):
-    """What lets us in: the answer to our handshake data, and what the object can do, None if it is not said.
+    """The answer that accepts us: the answer to our handshake data, and the object's methods, None if they
+    are missing.
 
     max_message: bytes of the largest message, if the other side has said it.
     """
@@ -62,7 +63,8 @@ class Welcome(NamedTuple):
 
 
 def announced_max_message(said: Any) -> int | None:
-    """The bound in bytes that a handshake names; None if it names none, or one that no service can have."""
+    """The largest message in a handshake, in bytes; None if there is none, or one that no service can
+    have."""
     bound = said.get(MAX_MESSAGE_KEY) if isinstance(said, dict) else None
     return bound if type(bound) is int and 0 < bound <= LARGEST_MESSAGE else None
 
@@ -76,8 +78,8 @@ def write_connect(
     notes: GreetingNotes = NO_NOTES,
     serializer_id: int = MSGPACK,
 ) -> bytes:
-    """The frame that asks to be let in. name: of a client. max_message: bytes that a message may take.
-    notes: of a service, to a subscriber."""
+    """The first frame of a connection. name: of a client. max_message: bytes that a message may have. notes:
+    of a service, to a subscriber."""
     hello = {"handshake": handshake, "object": object_id}
     if name is not None:
         hello[NAME_KEY] = name
@@ -99,14 +101,14 @@ def read_connect(frame: Frame) -> Hello:
 def write_connect_ok(
     serializer_id: int, seq: int, handshake: Any, methods: list[str], max_message: int
 ) -> bytes:
-    """The frame that lets a client in: the answer, what it may call, and how large a message may be."""
+    """The frame that accepts a client: the answer, the methods that it may call, and the largest message."""
     metadata = {"methods": methods, "oneway": [], "attrs": []}
     answer = {"handshake": handshake, "meta": metadata, MAX_MESSAGE_KEY: max_message}
     return write_frame(CONNECT_OK, 0, serializer_id, seq, write_plain(serializer_id, answer))
 
 
 def read_connect_ok(frame: Frame) -> Welcome:
-    """What a CONNECT_OK frame says, if it is written with msgpack. Raises ProtocolError."""
+    """The contents of a CONNECT_OK frame, if it is written with msgpack. Raises ProtocolError."""
     data = read_answer(frame)
     said = data if isinstance(data, dict) else {}
     metadata = said.get("meta")
@@ -118,7 +120,7 @@ def read_connect_ok(frame: Frame) -> Welcome:
 
 
 def write_connect_fail(serializer_id: int, seq: int, reason: str) -> bytes:
-    """The frame that turns a client away."""
+    """The frame that refuses a client."""
     return write_frame(CONNECT_FAIL, 0, serializer_id, seq, write_plain(serializer_id, writable(reason)))
 
 

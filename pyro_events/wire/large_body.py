@@ -1,11 +1,11 @@
-"""A large frame while it is received: its body in one piece of memory, which is used again afterwards.
+"""The body of a large frame while it is received, in one piece of memory, which is used again afterwards.
 
 Knows: how much memory a frame that has begun may take, and which pieces the process keeps. Must not know:
 what a frame looks like on the wire, sockets.
 
-Setting a megabyte to zero takes as long as copying it, and getting it from the system several times
-as long. So a few pieces are kept, for all connections and threads of the process, and used again when nobody
-has a view of them any more: neither a frame that is being received, nor a payload that was.
+Setting a megabyte to zero takes as long as copying it, and getting it from the system takes several times as
+long. So a few pieces are kept, for all connections and threads of the process. A piece is used again when no
+view of it is left: neither of a frame that is being received, nor of a received payload.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Final
 
 from ..constants import LARGE, MIB
 
-# Pieces that are kept, and the largest that is: a process keeps 8 MiB at most.
+# How many pieces are kept, and the largest that is kept: a process keeps at most 8 MiB.
 _KEEP: Final = 4
 _KEEP_SIZE: Final = 2 * MIB
-# Pieces that were used. All connections and threads share them: to look at one, take it out first.
+# Pieces that were used. All connections and threads share them; take a piece out before looking at it.
 _kept: deque[bytearray] = deque(maxlen=_KEEP)
 
 
 def _unused_piece(size: int) -> bytearray | None:
-    """A kept piece of that size, not much larger, of which nobody has a view any more."""
+    """A kept piece of that size, or a little larger, of which there is no view any more."""
     for _ in range(len(_kept)):
         try:
             piece = _kept.popleft()
@@ -36,7 +36,7 @@ def _unused_piece(size: int) -> bytearray | None:
 
 
 def _is_viewed(piece: bytearray) -> bool:
-    """Whether there is a view of it: then it cannot change its size, as Python promises."""
+    """Whether there is a view of it; then Python does not let it change its size."""
     try:
         piece.append(piece.pop())
     except BufferError:
@@ -45,12 +45,12 @@ def _is_viewed(piece: bytearray) -> bool:
 
 
 class LargeBody:
-    """The body of a frame that is being received. It has a view of its memory all the time."""
+    """The body of a frame that is being received. It always has a view of its memory."""
 
     __slots__ = ("_received", "_size", "_view")
 
     def __init__(self, size: int, beginning: memoryview) -> None:
-        """size: of all of it. beginning: what has come already."""
+        """size: of the whole body. beginning: the bytes that have come already."""
         self._size = size
         self._received = 0
         self._view = memoryview(b"")
@@ -64,17 +64,17 @@ class LargeBody:
 
     @property
     def held(self) -> int:
-        """How many bytes it takes now."""
+        """How many bytes of memory it takes now."""
         return len(self._view)
 
     def space(self) -> memoryview:
-        """Where the next bytes belong; nothing when it is complete. To be asked for again after `filled`."""
+        """Where to put the next bytes; empty if it is complete. Call it again after `filled`."""
         if self._received == len(self._view) < self._size:
             self._grow(self._received)
         return self._view[self._received :]
 
     def _grow(self, come: int) -> None:
-        """Take more memory, in proportion to what has come: a header alone shall not cost much."""
+        """Take more memory, in proportion to what has come: a header alone must not cost much."""
         piece = bytearray(min(self._size, 4 * max(come, LARGE)))
         view = memoryview(piece)
         view[: self._received] = self._view[: self._received]
@@ -83,11 +83,11 @@ class LargeBody:
             _kept.append(piece)
 
     def filled(self, count: int) -> None:
-        """So many bytes of the space hold what was received."""
+        """So many bytes were put into the space."""
         self._received += count
 
     def fill(self, data: memoryview) -> memoryview:
-        """Take what belongs to it; returns the rest."""
+        """Take the bytes that belong to it. Returns the rest."""
         while data and self._received < self._size:
             space = self.space()
             count = min(len(space), len(data))
@@ -97,5 +97,5 @@ class LargeBody:
         return data
 
     def whole(self) -> memoryview | None:
-        """All of it, when it has come."""
+        """The whole body, if it is complete."""
         return self._view if self._received == self._size else None

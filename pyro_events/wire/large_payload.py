@@ -1,13 +1,13 @@
 """Large payloads: so many bytes that they are neither copied nor built twice.
 
-Copying a megabyte takes longer than everything else that an event costs. So a large message, bytes or a numpy
-array, is written in two pieces, and is read from where it was received.
+Copying a megabyte takes longer than everything else that is done for an event. So a large message, bytes or a
+numpy array, is written in two pieces, and is read from where it was received.
 
-Msgpack announces bytes by their number, so all that stands before the last bytes of a document is small.
-That head is read with a bound, before anything is built of the rest: a few megabytes of msgpack can describe
-half a gigabyte of small lists.
+Msgpack writes the length of bytes in front of them, so everything before the last bytes of a document is
+small. That head is read with a bound, before anything is built of the rest: a few megabytes of msgpack can
+describe half a gigabyte of small lists.
 
-Knows: how msgpack announces bytes. Must not know: calls, events, what the bytes mean.
+Knows: how msgpack begins bytes. Must not know: calls, events, what the bytes mean.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Any, Final
 
 from msgpack import Unpacker
 
-# How msgpack announces bytes: by the first byte, how many more of them give the number.
+# How msgpack begins bytes: for each first byte, how many more bytes give the length.
 _LENGTH_SIZES: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 
 
 def bytes_header(size: int) -> bytes:
-    """What announces so many bytes, in the longest of msgpack's three ways."""
+    """The header of so many bytes, in the longest of msgpack's three forms."""
     return b"\xc6" + size.to_bytes(4, "big")
 
 
 class SplitPayload:
-    """A payload in two pieces. `body` is memory of whoever publishes: it must be sent before it changes."""
+    """A payload in two pieces. `body` is memory of the publishing program: send it before it changes."""
 
     __slots__ = ("body", "head")
 
     def __init__(self, before: bytes, body: bytes | memoryview) -> None:
-        """before: the msgpack that stands before the bytes of `body`."""
+        """before: the msgpack in front of the bytes of `body`."""
         self.head = before + bytes_header(len(body))
         self.body = body
 
@@ -43,15 +43,15 @@ class SplitPayload:
 
 
 class LargeDocument:
-    """A msgpack document that is large because of the bytes that it ends with, read from its beginning.
+    """A msgpack document that is large because of the bytes at its end, read from its beginning.
 
-    What is asked for must be there, within the bound, or msgpack raises one of a dozen exceptions.
+    If the expected object is not there, within the bound, msgpack raises one of a dozen exceptions.
     """
 
     __slots__ = ("_data", "_unpacker")
 
     def __init__(self, data: bytes | memoryview, head: int, **options: Any) -> None:
-        """head: what may be read of it without the bytes at its end. options: of msgpack's Unpacker."""
+        """head: how many bytes may be read without the bytes at its end. options: of msgpack's Unpacker."""
         self._data = data
         self._unpacker = Unpacker(max_buffer_size=head + 1, **options)
         self._unpacker.feed(data[:head])
@@ -70,11 +70,11 @@ class LargeDocument:
         return self._unpacker.unpack()
 
     def skip(self) -> None:
-        """Go on behind the object that begins here."""
+        """Skip the object that begins here."""
         self._unpacker.skip()
 
     def body(self, end: bytes = b"") -> bytes | memoryview | None:
-        """The bytes that are announced here; None if there are none, or if more follows them than `end`."""
+        """The bytes that begin here; None if there are none, or if more than `end` follows them."""
         data, at = self._data, self.position
         length_size = _LENGTH_SIZES.get(data[at]) if at < len(data) else None
         if length_size is None:

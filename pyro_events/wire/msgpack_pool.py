@@ -1,9 +1,9 @@
-"""Packing: plain data as msgpack, by packers that are used again.
+"""Msgpack pool: writes plain data as msgpack, with packers that are used again.
 
 Knows: msgpack. Must not know: what is packed.
 
-Making a packer costs several times as much as packing a small call, because each allocates its buffer.
-One must not be used by two threads at a time, so it is taken out of the list while it works.
+Making a packer costs several times as much as packing a small call, because each allocates its buffer. Two
+threads must not use one at the same time, so it is taken out of the list while it works.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgpack import Packer
 
 from ..foreign_exceptions import is_foreign
 
-# One that has packed more than this is not kept, because it keeps its buffer.
+# A packer that has packed more than this is not kept, because it keeps its buffer.
 _KEEP_BUFFER: Final = 1 << 20
 
 _idle: list[Any] = []

@@ -1,31 +1,30 @@
-"""Identity: how two programs prove to each other that they know the same passphrase.
+"""Passphrase: how two programs prove to each other that they know the same passphrase.
 
-Knows: the proofs and their texts. Must not know: sockets, the clock and chance: the time and fresh
+Knows: the proofs and their texts. Must not know: sockets, the clock and random numbers: the time and fresh
 nonces come in as arguments.
 
-Pyro5's handshake carries one object each way, so the server has no chance to ask first. A client
-proves the passphrase over the time, a nonce of its own, and the *run* of the service that it wants,
-which is a nonce that the service drew when it began. The answer covers the same::
+Pyro5's handshake carries one object each way, so the server cannot send a challenge first. A client's proof
+covers the time, a nonce of its own, and the *run* of the service that it wants, which is a nonce that the
+service drew when it started. The answer covers the same::
 
     client   PE1 client RUN TIME NONCE MAC(client, object, RUN, TIME, NONCE)
     service  PE1 server MAC(server, object, RUN, TIME, NONCE)
 
-A client that does not know the run yet says `-`, and is told it, with the service's time; so is one
-whose clock is too far off. Then it connects once more. A proof is good for one run of one service,
-once: it can be replayed neither there, nor after a restart, nor at another service with the same
-passphrase. Who does not know the passphrase learns nothing but "denied"::
+A client that does not know the run yet sends `-`, and the service answers with it and with its time; it does
+the same if a client's clock is too far off. Then the client connects once more. A proof is good for one run
+of one service, once: it cannot be replayed there, or after a restart, or at another service with the same
+passphrase. A client that does not know the passphrase learns nothing but "denied"::
 
     service  PE1 again RUN' TIME' MAC(again, object, RUN, TIME, NONCE, RUN', TIME')
 
-Towards a subscriber the service is the client. Its proof covers, in place of run and time, a nonce
-that the subscribing call brought, so it does not age while `listen` has not begun::
+Towards a subscriber the service is the client. In place of run and time its proof covers a nonce from the
+subscribing call, so it does not expire before `listen` begins::
 
     service     PE1 service CALL NONCE MAC(service, object, CALL, NONCE)
     subscriber  PE1 subscriber MAC(subscriber, object, CALL, NONCE)
 
-Times are milliseconds since the epoch. MAC is HMAC-SHA256 (RFC 2104) with a key that scrypt
-(RFC 7914) makes of the passphrase, which itself is never sent. What this does not do is guard the
-bytes that follow: for that there is TLS.
+Times are milliseconds since the epoch. MAC is HMAC-SHA256 (RFC 2104) with a key that scrypt (RFC 7914) makes
+from the passphrase, which itself is never sent. This does not protect the bytes that follow: TLS does that.
 """
 
 from __future__ import annotations
@@ -44,18 +43,19 @@ from ..secret import Passphrase, Secret
 
 # The clocks of the two sides may differ by this many seconds; a proof is remembered that long.
 MAX_SKEW: Final = 30.0
-# Proofs remembered at most, 20 MiB. With more in a minute, further clients are denied until it has passed.
+# The most proofs that are remembered, 20 MiB. If there are more in a minute, further clients are denied until
+# it is over.
 MAX_REMEMBERED: Final = 100_000
-# Calls of one subscriber that no connection has answered yet. There is more than one only when a
-# connection broke before it was greeted.
+# The most calls of one subscriber that no connection has answered yet. There is more than one only if a
+# connection broke before the handshake.
 MAX_CALLS: Final = 8
-# Bytes of a nonce.
+# How many bytes a nonce has.
 NONCE_SIZE: Final = 16
-# The one word that answers every proof that is not good.
+# The only answer to a proof that is not good.
 DENIED: Final = "denied"
-# The run that a client names when it knows none.
+# The run that a client sends if it does not know the run.
 UNKNOWN_RUN: Final = "-"
-# The option of a subscribing call that holds the call's nonce.
+# The option of a subscribing call that contains the call's nonce.
 CALL_OPTION: Final = "ident_call"
 
 _TAG: Final = "PE1"
@@ -75,25 +75,25 @@ _CALL: Final = re.compile(_NONCE)
 
 
 class DeniedError(Pyro5.errors.SecurityError):
-    """A proof is missing or not good; the text is what the other side may be told."""
+    """A proof is missing or not good. The text is what the other side may be told."""
 
     def __init__(self) -> None:
         super().__init__(DENIED)
 
 
 class AgainError(Pyro5.errors.SecurityError):
-    """A good proof for another run or from a clock too far off; the text is what the client is told."""
+    """A good proof for another run, or from a clock too far off. The text is what the client is told."""
 
 
 class Again(NamedTuple):
-    """What a service that wants another proof says of itself. time: seconds since the epoch."""
+    """The answer of a service that wants another proof. time: its time, in seconds since the epoch."""
 
     run: str
     time: float
 
 
 class Identity(Secret):
-    """A passphrase, as the key that proofs are made with. The key itself is in no attribute."""
+    """A passphrase, as the key for making proofs. The key itself is in no attribute."""
 
     __slots__ = ("_keyed",)
 
@@ -101,27 +101,27 @@ class Identity(Secret):
         self._keyed = hmac.new(key, digestmod=hashlib.sha256)
 
     def mac(self, role: str, *parts: str) -> str:
-        """The code over a role and what it says."""
-        # With their lengths, so that no two lists of parts give the same text.
+        """The code over a role and its parts."""
+        # With their lengths, so that two different lists of parts never give the same text.
         text = "".join([f"{len(part)}:{part}," for part in (_TAG, role, *parts)])
         code = self._keyed.copy()
         code.update(text.encode("utf-8", "surrogatepass"))
         return code.hexdigest()
 
     def matches(self, code: str, role: str, *parts: str) -> bool:
-        """Whether `code` is the code over that, found out in constant time."""
+        """Whether `code` is the code over that, compared in constant time."""
         return hmac.compare_digest(code, self.mac(role, *parts))
 
 
-# What whoever takes a passphrase accepts: as it is, wrapped, or as the identity that was made of it.
+# The types that a passphrase may have: plain, wrapped, or the identity made from it.
 Ident = str | Passphrase | Identity | None
 
 
 def sealed(ident: object) -> Passphrase | Identity | None:
     """Wrap what was given as a passphrase, whatever it is; never raises.
 
-    For the first line of whatever takes one, `ident = sealed(ident)`: the variables of a function that
-    raises are shown in some tracebacks.
+    Every function that takes a passphrase begins with `ident = sealed(ident)`, because some tracebacks show
+    the variables of a function that raises.
     """
     return ident if ident is None or isinstance(ident, (Passphrase, Identity)) else Passphrase(ident)
 
@@ -136,9 +136,9 @@ def _identity(passphrase: Passphrase) -> Identity:
 
 
 def identity_of(ident: object) -> Identity | None:
-    """The identity that a passphrase stands for; None and an identity stand for themselves.
+    """The identity for a passphrase; None and an identity are returned as they are.
 
-    Takes about 50 ms for a new passphrase, on purpose. Raises TypeError or ValueError for what
+    Takes about 50 ms for a new passphrase, on purpose. Raises TypeError or ValueError for something that
     cannot be a passphrase.
     """
     ident = sealed(ident)
@@ -150,18 +150,18 @@ def identity_of(ident: object) -> Identity | None:
         raise ValueError("ident is an empty passphrase; leave it out to use none")
     try:
         return _identity(ident)
-    except BaseException as error:  # of a signal's handler, for one
+    except BaseException as error:  # for example of a signal handler
         failure = error
-    # Without the functions that were interrupted: they have the key in their variables.
+    # Without the frames of the interrupted functions, which have the key in their variables.
     raise failure.with_traceback(None)
 
 
 class ClientProof:
-    """What a client sends to an object of a service, and how it judges the answer."""
+    """A client's proof for an object of a service, and the check of the answer."""
 
     def __init__(self, identity: Identity, object_id: str, run: str, now: float, nonce: bytes) -> None:
-        """run: UNKNOWN_RUN, or what `again` said. now: seconds since the epoch. nonce: NONCE_SIZE
-        fresh random bytes."""
+        """run: UNKNOWN_RUN, or the run from `again`. now: seconds since the epoch. nonce: NONCE_SIZE fresh
+        random bytes."""
         self._identity = identity
         self._parts = object_id, run, str(_milliseconds(now)), nonce.hex()
         self.hello = " ".join((_TAG, "client", *self._parts[1:], identity.mac("client", *self._parts)))
@@ -172,7 +172,7 @@ class ClientProof:
         return words is not None and self._identity.matches(words[0], "server", *self._parts)
 
     def again(self, refusal: Any) -> Again | None:
-        """What the service says of itself, if it wants another proof and has itself given a good one."""
+        """The service's run and time, if it wants another proof and has given a good one itself."""
         words = _words(refusal, "again")
         if words is None or not self._identity.matches(words[2], "again", *self._parts, *words[:2]):
             return None
@@ -180,15 +180,15 @@ class ClientProof:
 
 
 class ServiceProof:
-    """A service's side: judges the proofs of clients, each of which is good once."""
+    """A service's side: checks the proofs of clients, each of which is good once."""
 
     def __init__(self, identity: Identity, run: bytes) -> None:
-        """run: NONCE_SIZE fresh random bytes, drawn for this gate alone."""
+        """run: NONCE_SIZE fresh random bytes, drawn for this object only."""
         self._identity = identity
         self._run = run.hex()
         self._seen: set[tuple[int, str]] = set()
         self._by_time: list[tuple[int, str]] = []
-        # No proof from before this is good: it may have been seen, and forgotten since.
+        # Proofs from before this time are not good: they may have been seen and forgotten.
         self._floor = 0
 
     def verify(self, hello: Any, object_id: str, now: float) -> str:
@@ -200,7 +200,8 @@ class ServiceProof:
         parts = object_id, run, sent, nonce
         if not self._identity.matches(code, "client", *parts):
             raise DeniedError
-        # Only one who knows the passphrase gets this far, or who replays the proof of one.
+        # Only a client that knows the passphrase gets this far, or one that replays the proof of such a
+        # client.
         ours, time = _milliseconds(now), int(sent)
         if run != self._run or abs(ours - time) > MAX_SKEW * 1000 or time < self._floor:
             said = self._run, str(ours)
@@ -213,8 +214,8 @@ class ServiceProof:
         return " ".join((_TAG, "server", self._identity.mac("server", *parts)))
 
     def _forget(self, now: int) -> None:
-        """Forget proofs that would be refused for their time, and see to it that they always will be,
-        even if the clock is set back."""
+        """Forget proofs whose time would be refused, and make sure that it always will be, even if the clock
+        is set back."""
         while self._by_time and self._by_time[0][0] < now - MAX_SKEW * 1000:
             oldest = heapq.heappop(self._by_time)
             self._seen.discard(oldest)
@@ -222,12 +223,12 @@ class ServiceProof:
 
 
 class CallbackProof:
-    """What the service sends to a subscriber, and how it judges the answer."""
+    """The service's proof for a subscriber, and the check of the answer."""
 
     def __init__(self, identity: Identity, object_id: str, call: str, nonce: bytes) -> None:
         """call: the nonce of the subscribing call. nonce: NONCE_SIZE fresh random bytes.
 
-        Raises ValueError for a call that is no nonce.
+        Raises ValueError if `call` is not a nonce.
         """
         if not isinstance(call, str) or _CALL.fullmatch(call) is None:
             raise ValueError(f"the option {CALL_OPTION} of a subscribing call must be a nonce")
@@ -242,9 +243,9 @@ class CallbackProof:
 
 
 class CallbackCheck:
-    """A subscriber's side: judges the proofs of services, each made for a subscribing call of its own.
+    """A subscriber's side: checks the proofs of services, each made for one of its subscribing calls.
 
-    A call's nonce is good for one connection. Any thread may use it: each step is one operation on a
+    The nonce of a call is good for one connection. Any thread may use it: each step is one operation on a
     deque.
     """
 
@@ -255,7 +256,7 @@ class CallbackCheck:
     def call(self, fresh: bytes, anew: bool = False) -> str:
         """The nonce for a subscribing call: the newest that no connection has used yet, or `fresh`.
 
-        anew: always `fresh`, because a connection that was lost may have used up the other.
+        anew: always `fresh`, because a lost connection may have used up the other.
         """
         try:
             newest = self._calls[-1]
@@ -286,6 +287,6 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _words(text: Any, role: str) -> tuple[str, ...] | None:
-    """What a text of ours says in that role, or None if it is no such text."""
+    """The parts of a text of that role, or None if it is not such a text."""
     match = _SHAPES[role].fullmatch(text) if isinstance(text, str) and len(text) < 300 else None
     return match.groups() if match is not None else None

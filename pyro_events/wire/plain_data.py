@@ -1,6 +1,6 @@
-"""Plain data: what the serializers of Pyro5 make of bytes, without running anything for it.
+"""Plain data: reads the bytes of Pyro5's serializers without running anything for it.
 
-Knows: the serializers that Pyro5 programs use. Must not know: calls, answers, who has sent what.
+Knows: the serializers that Pyro5 programs use. Must not know: calls, answers, or which peer has sent what.
 
 Classes stay dicts that name them. Marshal is not among the serializers: reading it from a stranger can end
 the interpreter.
@@ -24,7 +24,7 @@ from .frames import JSON, MSGPACK, SERPENT, Frame
 
 
 def read_plain(serializer_id: int, payload: bytes | memoryview) -> Any:
-    """What a stock serializer wrote, as plain data. Raises Pyro5's SerializeError.
+    """The bytes of a stock serializer, as plain data. Raises Pyro5's SerializeError.
 
     Classes stay dictionaries with a "__class__" key; serpent's bytes stay its dictionaries.
     """
@@ -60,9 +60,9 @@ def _pyro_extension(code: int, data: bytes) -> Any:
 
 
 def read_answer(frame: Frame, failure: type[Pyro5.errors.ProtocolError] = Pyro5.errors.ProtocolError) -> Any:
-    """What answers something that was asked with msgpack: numbers, text and bytes in lists and dicts.
+    """The answer to a call that was sent with msgpack: numbers, text and bytes in lists and dicts.
 
-    failure: what to raise for anything else.
+    failure: the error to raise for anything else.
     """
     if frame.serializer_id != MSGPACK:
         raise failure("it answered with another serializer than it was asked with")
@@ -75,7 +75,7 @@ def read_answer(frame: Frame, failure: type[Pyro5.errors.ProtocolError] = Pyro5.
 
 
 def _no_extension(code: int, data: bytes) -> None:
-    """The results of a subscriber's methods are not looked at, so what they hold is of no interest."""
+    """The results of a subscriber's methods are ignored, so their contents do not matter."""
     return None
 
 
@@ -86,10 +86,10 @@ def write_plain(serializer_id: int, value: Any) -> bytes:
 
 
 def as_text(value: object) -> str:
-    """What a stranger sent, as text; its nesting may be deeper than `str` can follow."""
+    """Something that a stranger sent, as text; it may nest deeper than `str` can handle."""
     return value if isinstance(value, str) else reprlib.repr(value)
 
 
 def writable(text: str) -> str:
-    """The text without lone surrogates, which json brings and nobody can write."""
+    """The text without lone surrogates, which json can contain and UTF-8 cannot."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,10 +1,10 @@
-"""Replies: what the service answers to a call, a value or an error to raise.
+"""Replies: the service's answer to a call: a value, or an error to raise.
 
-Knows: how values and errors look on the wire, which errors a stock client can rebuild, and which ours does.
-Must not know: sockets, callers, what was called.
+Knows: how values and errors look on the wire, which errors a stock client can rebuild, and which our client
+can. Must not know: sockets, callers, what was called.
 
-Only the exceptions of Python itself and of Pyro5 are rebuilt from their names; nothing that comes over the
-wire makes a program look up, import or call anything else.
+Only exceptions of Python itself and of Pyro5 are rebuilt from their names. Nothing that comes over the wire
+makes a program look up, import or call anything else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MODULES: Final = {"builtins": builtins, "Pyro5.errors": Pyro5.errors}
 
 # ---- writing ------------------------------------------------------------------------------------
 
-# How many deliveries a publish became, as msgpack: nearly always few.
+# The number of deliveries of a publish, as msgpack: nearly always small.
 _SMALL: Final = tuple(pack(number) for number in range(256))
 
 
@@ -43,18 +43,18 @@ def write_result(serializer_id: int, seq: int, value: Any, batch: bool = False) 
 
 
 def write_error(serializer_id: int, seq: int, error: Exception) -> bytes:
-    """The frame that raises `error` in the client, or what comes nearest to it there."""
+    """The frame that raises `error` in the client, or the most similar error that the client has."""
     data = write_plain(serializer_id, _described(error))
     return write_frame(RESULT, EXCEPTION, serializer_id, seq, data)
 
 
 def wrapped_error(error: Exception) -> dict[str, Any]:
-    """`error` as it stands among the results of a batch (source: Pyro5's _ExceptionWrapper)."""
+    """`error` as an item of a batch's results (source: Pyro5's _ExceptionWrapper)."""
     return {"__class__": "Pyro5.core._ExceptionWrapper", "exception": _described(error)}
 
 
 def _described(error: Exception) -> dict[str, Any]:
-    """An exception as Pyro5 carries it; no traceback, which is nobody's business but ours."""
+    """An exception in Pyro5's form; without the traceback, which stays in this program."""
     kind = _carried(type(error))
     arguments = error.args if kind is type(error) else (error,)
     return {
@@ -66,7 +66,7 @@ def _described(error: Exception) -> dict[str, Any]:
 
 
 def _carried(kind: type[Exception]) -> type[Exception]:
-    """What stands for an exception's class in a client, which knows Python's own and Pyro5's only."""
+    """The class of an exception in a client, which knows only Python's own and Pyro5's."""
     # The subclasses of UnicodeError cannot be built from text.
     if kind.__module__ in _MODULES and not issubclass(kind, UnicodeError):
         return kind
@@ -80,7 +80,7 @@ def write_pong(serializer_id: int, seq: int) -> bytes:
 
 
 def written_size(value: Any) -> int:
-    """About how many bytes a result takes, whatever it is written with."""
+    """About how many bytes a result takes, with any serializer."""
     return len(msgpack.packb(value, default=str, unicode_errors="surrogatepass"))
 
 
@@ -92,12 +92,12 @@ _KNOWN: Final[dict[str, type[Exception]]] = {
     for name, kind in vars(space).items()
     if isinstance(kind, type) and issubclass(kind, Exception)
 }
-# Ours is a ValueError as well, whichever side found the message too large.
+# Ours is a ValueError as well, whichever side finds the message too large.
 _KNOWN["Pyro5.errors.MessageTooLargeError"] = MessageTooLargeError
 
 
 def read_reply(frame: Frame) -> Any:
-    """The value in a reply. Raises the error that it carries, or FrameError if it cannot be read."""
+    """The value in a reply. Raises the error in it, or FrameError if it cannot be read."""
     value = read_answer(frame, FrameError)
     if frame.flags & EXCEPTION:
         raise rebuilt(value)
@@ -115,7 +115,7 @@ def rebuilt(described: Any) -> Exception:
     if kind is not None:
         try:
             error = kind(*arguments)
-        except Exception as failure:  # some, such as UnicodeDecodeError, want arguments of certain types
+        except Exception as failure:  # some, such as UnicodeDecodeError, need arguments of certain types
             if is_foreign(failure, Exception):
                 raise
             error = None

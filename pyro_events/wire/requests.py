@@ -1,10 +1,10 @@
-"""Requests: the calls that a client makes at the service.
+"""Requests: the calls that a client makes on the service.
 
-Knows: how a call looks on the wire, and the one that publishes in particular. Must not know: which objects
-and methods exist, nor what becomes of an argument.
+Knows: how a call looks on the wire, and in particular the one that publishes. Must not know: which objects
+and methods exist, or what happens to an argument.
 
-Our clients write msgpack, of which only what differs from the last call is packed. Stock clients may use any
-of Pyro5's serializers but marshal; what they send is read to plain data (classes stay dicts that name them).
+Our clients write msgpack, and pack only what differs from the last call. Stock clients may use any of Pyro5's
+serializers except marshal; their calls are read to plain data (classes stay dicts that name them).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .large_payload import LargeDocument, SplitPayload, bytes_header
 from .msgpack_pool import pack
 from .plain_data import read_plain
 
-# The msgpack of a call is an array of four: object, method, arguments, and named arguments, of which there
-# are none in our own calls.
+# The msgpack of a call is an array of four: object, method, arguments, and named arguments. Our own calls
+# have no named arguments.
 _CALL: Final = b"\x94"
 _ONE_ARGUMENT: Final = b"\x91"
 NO_NAMED_ARGUMENTS: Final = b"\x80"
@@ -29,19 +29,19 @@ NO_NAMED_ARGUMENTS: Final = b"\x80"
 _ONE_ENTRY: Final = b"\x91\x92"
 _PUBLISH_METHOD: Final = "publish_encoded"
 
-# What our own clients send of a call behind its object, in pieces of which the first is small.
+# The part of a call after its object, as our own clients send it; in pieces, the first of which is small.
 PackedCall = tuple[bytes | memoryview, ...]
-# One name or several, and the encoded message that is published under them.
+# One name or several, and the encoded message to publish on them.
 Entry = tuple[Any, bytes | SplitPayload]
 
 
 def call_opening(object_id: str) -> bytes:
-    """How every call of an object begins."""
+    """The beginning of every call of an object."""
     return _CALL + pack(object_id)
 
 
 def one_argument_call(object_id: str, method: str) -> bytes:
-    """How a call with one argument begins, up to that argument."""
+    """The beginning of a call with one argument, up to that argument."""
     return call_opening(object_id) + _method(method)
 
 
@@ -78,12 +78,12 @@ def packed_size(value: Any) -> int:
 
 
 def write_ping(seq: int) -> bytes:
-    """The frame that asks for a sign of life."""
+    """The frame of a ping."""
     return write_frame(PING, 0, MSGPACK, seq, b"ping")
 
 
 def write_call(opening: bytes, seq: int, call: PackedCall) -> bytes:
-    """The frame of a call, without the pieces behind the first. opening: from `call_opening`."""
+    """The frame of a call, without the pieces after the first. opening: from `call_opening`."""
     first = call[0]
     size = len(opening) + (sum(map(len, call)) if len(call) > 1 else len(first))
     return write_header(INVOKE, 0, MSGPACK, seq, size) + opening + first
@@ -106,7 +106,7 @@ class Call(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """One entry of `publish_encoded`: where to, and what."""
+    """One entry of `publish_encoded`: the subjects and the message."""
 
     subjects: Any
     payload: Any
@@ -120,7 +120,7 @@ def read_call(frame: Frame) -> Call:
         and payload[: len(_PUBLISH_CALL)] == _PUBLISH_CALL
         and payload[-1:] == NO_NAMED_ARGUMENTS
     ):
-        # Nearly every call is this one: only what differs from the last is read.
+        # Nearly every call is of this form; only what differs from the last one is read.
         batch = read_plain(MSGPACK, payload[len(_PUBLISH_CALL) : -1])
         return Call(EVENTSERVER_NAME, _PUBLISH_METHOD, [batch], {})
     data = read_plain(frame.serializer_id, payload)
@@ -150,9 +150,9 @@ def _checked(call: Any) -> tuple[str, list[Any], dict[str, Any]]:
 def read_large_publication(payload: bytes | memoryview, head: int) -> tuple[str, Publication]:
     """The one entry of a large `publish_encoded` call: (object id, entry).
 
-    payload: the body of a msgpack INVOKE frame. head: everything but the event's bytes must lie
-    within this many bytes, so that nothing large is built before it is known to be one event.
-    Raises Pyro5's SerializeError.
+    payload: the body of a msgpack INVOKE frame. head: everything except the event's bytes must be within this
+    many bytes, so that nothing large is built before it is known to be one event. Raises Pyro5's
+    SerializeError.
     """
     document = LargeDocument(payload, head)
     try:
@@ -168,7 +168,7 @@ def read_large_publication(payload: bytes | memoryview, head: int) -> tuple[str,
             f"a call over {head} bytes can only be publish_encoded with a single event; "
             "publish less at once, or with pyro_events.Publisher"
         )
-    # Who keeps a view keeps all that it is a view of, and only the event's own bytes are accounted for.
+    # A view keeps all of the memory that it is a view of, and only the event's own bytes are accounted for.
     if isinstance(event, memoryview) and 8 * len(event) < 7 * len(event.obj):  # type: ignore[arg-type]
         event = bytes(event)
     return object_id, Publication(subjects, event)

@@ -1,7 +1,7 @@
-"""Settles what a subscriber's answer to a batch says of each of its events.
+"""Acknowledgement: what a subscriber's answer to a batch says about each of its events.
 
-Knows: how such an answer is read, which account of the backlog each event goes to, and which failures concern
-all later events too. Must not know: connections, windows and paces, or when a batch is sent.
+Knows: how to read such an answer, how the backlog accounts for each event, and which failures also affect all
+later events. Must not know: connections, windows, pacing, or when a batch is sent.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ class Outcome(enum.Enum):
     """What follows from an answer."""
 
     DONE = "done"
-    PARTLY_DONE = "partly done"  # what is left of the batch must be sent again
-    RECONNECT = "reconnect"  # done, and Pyro5's daemon ends the connection after such an answer
+    PARTLY_DONE = "partly done"  # the rest of the batch must be sent again
+    RECONNECT = "reconnect"  # done, but Pyro5's daemon ends the connection after such an answer
 
 
-# No later event could fare better: the object is gone, or does not know or handle events.
+# After these, later events would fail too: the object is gone, or does not know or handle events.
 _FINAL: Final = frozenset({CallFailure.NO_OBJECT, CallFailure.NO_EVENT_CLASS, CallFailure.RUNS_NOTHING})
 
 
 def settle_answer(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool) -> Outcome:
-    """Account for an answer; for one that does not say what became of the batch too.
+    """Account for an answer, also for one that does not say what happened to the batch.
 
-    event_only: whether it was sent as calls of `event`. Raises ProtocolError for one after which no event
-    can be delivered; then nothing is accounted for.
+    event_only: whether the batch was sent as calls of `event`. Raises ProtocolError for an answer after which
+    no event can be delivered; then nothing is accounted for.
     """
     try:
         done = _apply_answer(frame, batch, backlog, event_only)
@@ -58,7 +58,7 @@ def settle_answer(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool
 
 
 def _apply_answer(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool) -> bool:
-    """The same for an answer that says what became of the batch; False if a part of it is left."""
+    """The same for an answer that says what happened to the batch; False if a part of it is left."""
     if not event_only:
         failed = read_events_answer(frame, len(batch.rows))
         for position in failed:

@@ -1,7 +1,7 @@
-"""Contact: connecting to a subscriber and greeting it, and in words why that came to nothing.
+"""Contact: connects to a subscriber and does the handshake, and says in words why that failed.
 
-Knows: how a subscriber is connected to, what it is greeted with, what its answer must show, and what the log
-says of one that cannot be delivered to. Must not know: events, backlogs, or when a connection is made again.
+Knows: how to connect to a subscriber, what to send and what its answer must show, and what the log says of a
+subscriber that cannot be delivered to. Must not know: events, backlogs, or when the service connects again.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ log = get_logger("pyro_events.delivery")
 
 
 class Unreachable(NamedTuple):
-    """Why a subscriber cannot be connected to. tls: the reason is TLS, and will stay so."""
+    """Why the service cannot connect to a subscriber. tls: the reason is TLS, so it will not change."""
 
     reason: str
     tls: bool = False
 
 
 class Contact:
-    """The way to one subscriber: connects, greets it, and gives it the time of a first contact for each.
+    """Connects to one subscriber and does the handshake, each within the time of a first contact.
 
-    notes: what it is told in the next greeting. proved: whether it was greeted with a proof, which is good
-    once: it cannot be connected to again.
+    notes: what the subscriber is told in the next handshake. proved: whether a proof was sent, which is good
+    once, so there can be no second connection.
     """
 
     __slots__ = ("_callback", "_options", "_owner", "_proof", "_task", "_timer", "notes", "proved")
@@ -48,7 +48,8 @@ class Contact:
     def __init__(
         self, owner: ContactOwner, callback: Callback, options: ServiceOptions, proof: CallbackProof | None
     ) -> None:
-        """callback: where it is; no name is looked up. proof: what it is greeted with, and must answer."""
+        """callback: where it is; no name is looked up. proof: for the handshake, and the answer must match
+        it."""
         self._owner = owner
         self._callback = callback
         self._options = options
@@ -59,7 +60,7 @@ class Contact:
         self.proved = proof is not None
 
     def connect(self, protocol: asyncio.Protocol, failed: Callable[[Unreachable], None]) -> None:
-        """Begin to connect a protocol; `failed` is called with the reason when that has come to nothing."""
+        """Begin to connect a protocol; `failed` is called with the reason if that fails."""
         self._task = asyncio.get_running_loop().create_task(self._connect(protocol, failed))
 
     async def _connect(self, protocol: asyncio.Protocol, failed: Callable[[Unreachable], None]) -> None:
@@ -73,7 +74,7 @@ class Contact:
             failed(failure)
 
     def greet(self, transport: asyncio.Transport, too_late: Callable[[str], None]) -> None:
-        """Send the greeting; `too_late` is called with the reason when it was not answered in time."""
+        """Send the handshake; `too_late` is called with the reason if no answer comes in time."""
         patience = self._options.first_contact
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(patience, too_late, unanswered(patience))
@@ -82,14 +83,15 @@ class Contact:
         transport.write(write_connect(self._callback.object_id, hello, max_message=bound, notes=self.notes))
 
     def answered(self, frame: Frame) -> bool:
-        """Read the answer: whether the object has no `events`, only `event`. Raises ProtocolError."""
+        """Read the answer. Returns whether the object has only `event`, not `events`. Raises
+        ProtocolError."""
         self._stop_waiting()
         proof, self._proof = self._proof, None  # it takes a KiB
         self.notes = NO_NOTES
         return takes_event_only(frame, proof)
 
     def end(self) -> None:
-        """Neither a connection nor an answer is waited for any more."""
+        """Wait no longer for a connection or an answer."""
         self._stop_waiting()
         if self._task is not None:
             self._task.cancel()
@@ -159,7 +161,7 @@ def takes_event_only(frame: Frame, proof: CallbackProof | None) -> bool:
 
 
 def obstacle(address: tuple[str, int], greeting: bool, seconds: float) -> str:
-    """Why a subscriber that was subscribed so many seconds ago gets no events. greeting: it is connected."""
+    """Why a subscriber that subscribed so many seconds ago gets no events. greeting: it is connected."""
     host, port = address
     if greeting:
         return f"what listens at {host}:{port} has not answered a greeting for {seconds:.0f} s"
@@ -167,7 +169,7 @@ def obstacle(address: tuple[str, int], greeting: bool, seconds: float) -> str:
 
 
 def log_end(level: int, backlog: Backlog, explanation: str, lost: int) -> None:
-    """Say why a subscriber was disconnected. lost: how many events that cost."""
+    """Log why a subscriber was disconnected. lost: how many events were lost by that."""
     name = described(backlog.name, backlog.subscriber)
     log.log(level, "%s %s; disconnected, %d events lost", name, explanation, lost, about=name)
 

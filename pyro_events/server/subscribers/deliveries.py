@@ -43,7 +43,7 @@ class Standing(NamedTuple):
 
 
 class DeliveriesOwner(DeliveryOwner[Delivery], Protocol):
-    """What links ask of and tell their engine. draining: whether the service takes nobody new."""
+    """The parts of the engine that deliveries use. draining: whether the service accepts no more clients."""
 
     draining: bool
 

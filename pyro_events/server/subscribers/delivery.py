@@ -1,18 +1,19 @@
-"""Delivery: the one connection out to a subscriber.
+"""Delivery: the connection to one subscriber.
 
-Knows: one subscriber's backlog, its connection, and in which state that is. Must not know: what an answer or
-a greeting must look like, how many events a batch may have, other subscribers, routing, or who published.
+Knows: one subscriber's backlog, its connection, and the state of that connection. Must not know: what an
+answer or a handshake must look like, how many events a batch may have, other subscribers, routing, or who
+published.
 
-A delivery is connecting, then greeting (sending nothing but the handshake until the object has shown
-`event` or `events`), then active, and at last closed. Whatever comes from the subscriber is bounded
-and read to plain data; anything unexpected closes the connection::
+A delivery is first connecting, then greeting (it sends nothing but the handshake until the object has shown
+`event` or `events`), then active, and at last closed. Whatever comes from the subscriber is bounded and read
+to plain data; anything unexpected closes the connection::
 
     CONNECTING --- connected ---> GREETING --- answered ---> ACTIVE
         ^                                                      |
         +------ its daemon ended the connection after ---------+
                 a result that it could not send
 
-    any of them --- refused, lost, silent, or given up ---> CLOSED
+    any of them --- refused, lost, silent, or disconnected ---> CLOSED
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _GREETING_LIMITS = answer_limits()
 
 
 class State(enum.Enum):
-    """Where a delivery stands."""
+    """The state of a delivery."""
 
     CONNECTING = "connecting"
     GREETING = "greeting"
@@ -58,9 +59,9 @@ class State(enum.Enum):
 
 
 class Delivery(TurnReader):
-    """The connection to one subscriber: takes batches from its backlog while it acknowledges them.
+    """The connection to one subscriber: sends batches from its backlog as long as it acknowledges them.
 
-    last_acknowledged: when it last showed that it takes events, on the loop's clock. lingering: whether its
+    last_acknowledged: when it last acknowledged events, on the loop's clock. lingering: whether its
     subscriber has no subscription left.
     """
 
@@ -92,8 +93,9 @@ class Delivery(TurnReader):
         proof: CallbackProof | None = None,
         subscribed_from: str = "",
     ) -> None:
-        """callback: where the subscriber is; no name is looked up. proof: what it is greeted with, and
-        must answer; it is good once. subscribed_from: the host of the call that made it a subscriber."""
+        """callback: where the subscriber is; no name is looked up. proof: for the handshake, and the
+        subscriber must match it; it is good once. subscribed_from: the host of the call that subscribed
+        it."""
         super().__init__(owner.scheduler, callback.address[0], _GREETING_LIMITS)
         self._owner = owner
         self._loop = asyncio.get_running_loop()
@@ -113,7 +115,7 @@ class Delivery(TurnReader):
         self.subscribed_from = subscribed_from
 
     def start(self, notes: GreetingNotes) -> None:
-        """Connect and greet. notes: what the subscriber is told in the greeting."""
+        """Connect and do the handshake. notes: what the subscriber is told in the handshake."""
         self._contact.notes = notes
         self._contact.connect(self, self._unreachable)
 
@@ -139,13 +141,13 @@ class Delivery(TurnReader):
         self._owner.acknowledged(self)
 
     def _connect_again(self) -> None:
-        """A result could not be serialized: Pyro5's daemon answers that, and ends the connection."""
+        """A result could not be serialized: Pyro5's daemon says so in its answer, and ends the connection."""
         assert self._transport is not None
         if self._contact.proved:
             self.close(Loss.GONE, "closed its connection, and was greeted with a proof that is good once")
             return
         self.state = State.CONNECTING
-        while len(self._batches) > 1:  # behind the one that is accounted for; there are two at most
+        while len(self._batches) > 1:  # after the one that is accounted for; there are at most two
             self.backlog.lose_batch(self._batches.pop())
         self._transport.close()
 
@@ -164,7 +166,7 @@ class Delivery(TurnReader):
 
     @property
     def obstacle(self) -> str:
-        """Why the subscriber does not get events now, "" if it does."""
+        """Why the subscriber gets no events now, "" if it does."""
         if self.state not in (State.CONNECTING, State.GREETING):
             return ""
         seconds = self._loop.time() - self.last_acknowledged
@@ -172,7 +174,7 @@ class Delivery(TurnReader):
 
     @property
     def is_open(self) -> bool:
-        """Whether what the subscriber sends is taken in."""
+        """Whether the subscriber's bytes are read."""
         return self.state is not State.CLOSED
 
     def _take_in(self) -> None:
@@ -209,12 +211,13 @@ class Delivery(TurnReader):
             del self._batches[:1]  # none are left if it was closed meanwhile
         self.last_acknowledged = now = self._loop.time()
         self._pacer.acknowledged(count, now)
-        # What is taken now makes room too: nobody is held up by a backlog that has some.
+        # The events taken now free space too, so that no publisher waits for a backlog that has some.
         self.flush()
         self._owner.acknowledged(self)
 
     def heartbeat(self) -> bool:
-        """Ask an idle subscriber for a sign of life; called every few seconds. False: it gave none."""
+        """Send an idle subscriber a heartbeat; called every few seconds. False if it left too many
+        unanswered."""
         if self.state is not State.ACTIVE or self._batches or self._transport is None:
             return True
         beat = self._heartbeat.beat(self._loop.time())
@@ -232,9 +235,9 @@ class Delivery(TurnReader):
         self._pacer.configure(not self._event_only, self.backlog.overflow is Overflow.LATEST)
 
     def flush(self, patient: bool = True) -> bool:
-        """Send what waits, as far as the subscriber keeps up; whether nothing waits any more.
+        """Send waiting events, as far as the subscriber keeps up. Returns whether none waits any more.
 
-        patient: of a few events in close succession the first goes at once and the others together.
+        patient: of a few events in close succession, send the first at once and the others together.
         """
         batches, backlog, pacer = self._batches, self.backlog, self._pacer
         while len(backlog):
@@ -250,12 +253,12 @@ class Delivery(TurnReader):
         return True
 
     def _wait(self) -> bool:
-        # A backlog that is small holds up a publisher soon.
+        # A small backlog would soon block a publisher.
         return not self.backlog.crowded and self._coalescer.wait()
 
     def _waited(self) -> None:
         self.flush(patient=False)
-        self._owner.acknowledged(self)  # what is taken now makes room too
+        self._owner.acknowledged(self)  # the events taken now free space too
 
     def _send(self, batch: Batch) -> None:
         assert self._transport is not None
@@ -270,13 +273,13 @@ class Delivery(TurnReader):
             self._transport.write(write_events(self._object_id, self._seq, rows))
 
     def _close_once(self, failure: str) -> None:
-        """End the link because of TLS, which fails again for the same reason: the log says so once."""
+        """End the delivery because of TLS, which would fail again for the same reason: log it only once."""
         self.close(Loss.GONE, failure, not self._owner.tls_failures.is_new(self.backlog.subscriber, failure))
 
     def close(self, reason: Loss, explanation: str = "", known: bool = False, hung_up: bool = False) -> None:
-        """End the link, with a line in the log if there is an explanation; the engine hears of it.
+        """End the delivery, log the explanation if there is one, and tell the engine.
 
-        known: the log has said so before. hung_up: the subscriber has ended it, and knows that.
+        known: the log has said so before. hung_up: the subscriber has ended the connection, and knows that.
         """
         if self.state is State.CLOSED:
             return
@@ -287,8 +290,8 @@ class Delivery(TurnReader):
         self._batches.clear()
         lost = len(self.backlog) + self.backlog.unacknowledged
         if explanation:
-            # A program that ends when it has unsubscribed, before it listened too, or has got everything, is
-            # no concern.
+            # A program that ends after it has unsubscribed, before it listened, or with all its events, needs
+            # no line.
             quiet = reason is Loss.GONE and (self.lingering or (was is State.ACTIVE and not lost))
             level = logging.DEBUG if known else logging.INFO if quiet else logging.WARNING
             log_end(level, self.backlog, explanation, lost)

@@ -1,4 +1,4 @@
-"""What a delivery asks of the service that it belongs to, and tells it.
+"""The parts of the service that a delivery uses.
 
 Knows: the names and types of these parts. Must not know: which classes have them.
 """
@@ -17,9 +17,9 @@ D = TypeVar("D", contravariant=True)
 
 
 class ContactOwner(Protocol):
-    """What connecting takes.
+    """The parts that connecting needs.
 
-    client_tls: how connections are secured, None for not. tls_memory: what that takes is counted there.
+    client_tls: the TLS contexts, None for no TLS. tls_memory: counts the memory of TLS.
     """
 
     client_tls: LatestContext | None
@@ -27,19 +27,19 @@ class ContactOwner(Protocol):
 
 
 class DeliveryOwner(ContactOwner, Protocol[D]):
-    """What the life of a delivery (D) takes.
+    """The parts that a delivery (D) needs.
 
-    tls_failures: those that the log knows. scheduler: gives the deliveries their turns.
+    tls_failures: those that were logged. scheduler: gives the deliveries their turns.
     """
 
     tls_failures: Failures
     scheduler: Scheduler
 
     def acknowledged(self, delivery: D) -> None:
-        """Events have been handled or taken, so the backlog has shrunk."""
+        """Events have been handled or sent, so the backlog has shrunk."""
 
     def greeted(self, delivery: D) -> None:
-        """The subscriber has answered our greeting."""
+        """The subscriber has answered the handshake."""
 
     def ended(self, delivery: D, reason: Loss, why: str) -> None:
-        """The delivery is closed and will not come back. why: what the subscriber is told, "" for nothing."""
+        """The delivery has ended and will not come back. why: what to tell the subscriber, "" for nothing."""

@@ -1,10 +1,10 @@
 """BatchPacer: how many events the next batch may have, and how many batches may be unacknowledged.
 
-Knows: how long the subscriber took for the batches before. Must not know: events, backlogs, connections, or
-what the time is: it is an argument, in seconds, of a clock that does not go back.
+Knows: how long the subscriber took for the previous batches. Must not know: events, backlogs, connections, or
+the time: it is an argument, in seconds, of a clock that does not go back.
 
-A batch is about as much as the subscriber does in half a second, so that it acknowledges several times a
-second. A batch may have twice as many events as the last one; the first has one.
+A batch is about half a second's work of the subscriber, so that it acknowledges several times a second. A
+batch may have twice as many events as the last one; the first has one.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Final
 
 from ...constants import BATCH_EVENTS, BATCH_SECONDS, LATEST_SECONDS
 
-# Batches that may be unacknowledged: one that is handled, and one that waits beside it.
+# How many batches may be unacknowledged: one that is being handled, and one that waits.
 _WINDOW: Final = 2
 # Less than an event can take, in seconds.
 _QUICK: Final = 1e-6
-# The way there and back changes, but slowly: by this part of the difference with each batch.
+# The round trip changes slowly: with each batch by this part of the difference.
 _FORGETTING: Final = 1 / 64
 
 
@@ -35,29 +35,29 @@ class BatchPacer:
         self.limit = self.window = 1
         self._latest = False
         self._pace = 0.0  # seconds for an event
-        self._quickest = math.inf  # seconds for the way there and back, by what the quickest batch took
-        self._began = 0.0  # since when the subscriber has had its oldest unacknowledged batch
+        self._quickest = math.inf  # seconds for the round trip, from the fastest batch
+        self._began = 0.0  # since when the subscriber has its oldest unacknowledged batch
 
     def configure(self, takes_batches: bool, latest: bool) -> None:
-        """takes_batches: whether it has `events`. latest: whether its overflow policy is that.
+        """takes_batches: whether it has `events`. latest: whether that is its overflow policy.
 
-        With `latest` nothing is sent ahead, and a batch is little work: what waits in the subscriber's
-        program grows old there, and what waits here is replaced.
+        With `latest` nothing is sent ahead, and batches are small: events that wait in the subscriber's
+        program grow old, while those that wait here are replaced by newer ones.
         """
         self._latest = latest
         self.window = _WINDOW if takes_batches and not latest else 1
 
     def sent(self, now: float) -> None:
-        """A batch is sent while no other is unacknowledged."""
+        """A batch is sent while none is unacknowledged."""
         self._began = now
 
     def acknowledged(self, events: int, now: float) -> None:
-        """The oldest batch is acknowledged, or a part of so many events; the subscriber goes on with the
-        rest, or with the next one."""
+        """The oldest batch, or a part of it with so many events, is acknowledged; the subscriber goes on with
+        the rest, or with the next batch."""
         taken, self._began = now - self._began, now
         budget = BATCH_SECONDS / self.window
         if self._latest:
-            # The way there and back is no work: else a distant subscriber would get an event at a time.
+            # The round trip is not work; otherwise a distant subscriber would get one event at a time.
             if taken < self._quickest:
                 self._quickest = taken
             else:
