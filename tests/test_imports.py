@@ -184,6 +184,11 @@ def test_no_modules_import_each_other() -> None:
     assert circles() == STILL_CIRCLES
 
 
+def test_msgpack_is_spelled_in_wire_and_codec_alone() -> None:
+    users = {module for module in modules("") if {"msgpack"} & {*imports(f"{PACKAGE}.{module}", ROOT)}}
+    assert {user.split(".")[0] for user in users} == {"codec", "wire"}
+
+
 def test_every_name_in_the_layers_is_a_module() -> None:
     names = [name for layer in LAYERS for name in layer]
     assert len(names) == len(set(names))

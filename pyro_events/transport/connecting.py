@@ -19,8 +19,9 @@ from typing import Any, Final, NamedTuple
 from Pyro5 import config
 
 from ..foreign_exceptions import is_foreign
-from ..wire.frames import CONNECT, MSGPACK, write_frame
+from ..wire.handshake import write_connect
 from .addresses import UNIX, is_ip_address
+from .authentication import STOCK_HELLO
 from .tls_socket import TlsSocket
 
 # How long a peer that has just failed to answer is given to show whether it speaks TLS, in seconds.
@@ -189,8 +190,7 @@ def speaks_plainly(host: str, port: int, deadline: float) -> bool:
 
     The message is for an object that does not exist, and contains nothing of this program.
     """
-    hello = write_frame(CONNECT, 0, MSGPACK, 0, b"\x82\xa9handshake\xa5hello\xa6object\xa1?")
-    return _first_bytes(host, port, hello, deadline) == b"PY"
+    return _first_bytes(host, port, write_connect("?", STOCK_HELLO), deadline) == b"PY"
 
 
 def _first_bytes(host: str, port: int, message: bytes, deadline: float) -> bytes:

@@ -24,17 +24,16 @@ from ..foreign_exceptions import is_foreign, is_signal_handlers
 from ..wire.frames import (
     CONNECT_FAIL,
     EXCEPTION,
-    INVOKE,
     RESULT,
     SERPENT,
     Frame,
     FrameError,
     FrameLimits,
     FrameReader,
-    write_frame,
 )
 from ..wire.handshake import answer_limits, write_connect
 from ..wire.passphrase import Identity
+from ..wire.requests import write_plain_call
 from . import connecting
 from .addresses import UNIX, format_address
 from .authentication import ClientHandshake
@@ -177,10 +176,10 @@ class NameServerConnection:
         self._seq += 1
         if self._patience is not None:
             self.deadline = time.monotonic() + self._patience
-        body = serpent.dumps((Pyro5.core.NAMESERVER_NAME, method, arguments, {}))
+        call = write_plain_call(SERPENT, self._seq, Pyro5.core.NAMESERVER_NAME, method, arguments)
         try:
             self._sock.settimeout(max(0.001, self.deadline - time.monotonic()))
-            self._sock.sendall(write_frame(INVOKE, 0, SERPENT, self._seq, body))
+            self._sock.sendall(call)
             frame = self._answer()
             value = _plain(frame)
         except (OSError, FrameError) as error:

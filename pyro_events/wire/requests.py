@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import Pyro5.errors
+from Pyro5.serializers import serializers_by_id
 
 from ..constants import EVENTSERVER_NAME, LARGE
 from .frames import BATCH, INVOKE, JSON, MSGPACK, PING, Frame, write_frame, write_header
@@ -87,6 +88,12 @@ def write_call(opening: bytes, seq: int, call: PackedCall) -> bytes:
     first = call[0]
     size = len(opening) + (sum(map(len, call)) if len(call) > 1 else len(first))
     return write_header(INVOKE, 0, MSGPACK, seq, size) + opening + first
+
+
+def write_plain_call(serializer_id: int, seq: int, object_id: str, method: str, arguments: Any) -> bytes:
+    """The frame of a call to an object that is no event service, with any serializer."""
+    body = serializers_by_id[serializer_id].dumpsCall(object_id, method, arguments, {})
+    return write_frame(INVOKE, 0, serializer_id, seq, body)
 
 
 # ---- reading ------------------------------------------------------------------------------------

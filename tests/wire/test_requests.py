@@ -43,6 +43,7 @@ from pyro_events.wire.requests import (
     read_large_publication,
     write_call,
     write_ping,
+    write_plain_call,
 )
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -521,6 +522,19 @@ def test_a_large_publication_of_ours_is_read_without_a_copy_of_its_payload(entry
     body = whole("Pyro.EventService", 9, call)[40:]
     read = read_large_publication(body, MAX_STOCK_CALL)
     assert read == ("Pyro.EventService", Publication(subjects, bytes(payload)))
+
+
+@each_serializer
+@thorough
+@given(shape=call_shapes)
+def test_a_call_of_any_other_object_is_read_by_pyro5(
+    name: str, shape: tuple[str, list[Any], dict[str, Any]]
+) -> None:
+    method, arguments, _ = shape
+    message = received(write_plain_call(IDS[name], 3, "Pyro.NameServer", method, arguments))
+    assert (message.type, message.serializer_id, message.seq) == (pyro.MSG_INVOKE, IDS[name], 3)
+    called = serializers[name].loadsCall(message.data)
+    assert list(called) == ["Pyro.NameServer", method, arguments, {}]
 
 
 def test_a_ping_is_a_ping() -> None:
