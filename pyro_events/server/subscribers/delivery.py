@@ -1,8 +1,7 @@
 """Delivery: the connection to one subscriber.
 
 Knows: one subscriber's backlog, its connection, and the state of that connection. Must not know: what an
-answer or a handshake must look like, how many events a batch may have, other subscribers, routing, or who
-published.
+answer or a handshake must look like, how large a batch may be, other subscribers, routing, or who published.
 
 A delivery is first connecting, then greeting (it sends nothing but the handshake until the object has shown
 `event` or `events`), then active, and at last closed. Whatever comes from the subscriber is bounded and read
@@ -93,9 +92,8 @@ class Delivery(TurnReader):
         proof: CallbackProof | None = None,
         subscribed_from: str = "",
     ) -> None:
-        """callback: where the subscriber is; no name is looked up. proof: for the handshake, and the
-        subscriber must match it; it is good once. subscribed_from: the host of the call that subscribed
-        it."""
+        """callback: where the subscriber is. proof: for the handshake; the subscriber must match it. It is
+        good once. subscribed_from: the host of the call that subscribed it."""
         super().__init__(owner.scheduler, callback.address[0], _GREETING_LIMITS)
         self._owner = owner
         self._loop = asyncio.get_running_loop()
