@@ -7,6 +7,7 @@ subscriber that cannot be delivered to. Must not know: events, backlogs, or when
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -168,10 +169,19 @@ def obstacle(address: tuple[str, int], greeting: bool, seconds: float) -> str:
     return f"there is no answer from {host}:{port}, which has been tried for {seconds:.0f} s"
 
 
-def log_end(level: int, backlog: Backlog, explanation: str, lost: int) -> None:
-    """Log why a subscriber was disconnected. lost: how many events were lost by that."""
+def log_end(backlog: Backlog, explanation: str, lost: int, quiet: bool, known: bool) -> None:
+    """Log why a subscriber was disconnected. lost: how many events were lost by that. quiet: it is no reason
+    to warn anybody. known: the log has said so before."""
+    level = logging.DEBUG if known else logging.INFO if quiet else logging.WARNING
     name = described(backlog.name, backlog.subscriber)
     log.log(level, "%s %s; disconnected, %d events lost", name, explanation, lost, about=name)
+
+
+def parting_words(explanation: str, lost: int) -> str:
+    """What a subscriber is told when it comes back: why it was disconnected, and how many events that cost."""
+    if not lost:
+        return explanation
+    return f"{explanation and f'{explanation}; '}{lost} events that waited for it were lost"
 
 
 def unanswered(patience: float) -> str:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import logging
 import ssl
 
 import Pyro5.errors
@@ -40,7 +39,7 @@ from ..limits.turn_reader import TurnReader
 from .acknowledgement import Outcome, settle_answer
 from .callback_address import Callback
 from .coalescing import FEW, FEW_BYTES, Coalescer
-from .connecting import Contact, Unreachable, log_end, lost, no_answer, obstacle, refused
+from .connecting import Contact, Unreachable, log_end, lost, no_answer, obstacle, parting_words, refused
 from .heartbeat import Beat, Heartbeat
 from .owner import DeliveryOwner
 from .pacing import BatchPacer
@@ -291,9 +290,5 @@ class Delivery(TurnReader):
             # A program that ends after it has unsubscribed, before it listened, or with all its events, needs
             # no line.
             quiet = reason is Loss.GONE and (self.lingering or (was is State.ACTIVE and not lost))
-            level = logging.DEBUG if known else logging.INFO if quiet else logging.WARNING
-            log_end(level, self.backlog, explanation, lost)
-        why = "" if hung_up else explanation
-        if lost:
-            why += f"{why and '; '}{lost} events that waited for it were lost"
-        self._owner.ended(self, reason, why)
+            log_end(self.backlog, explanation, lost, quiet, known)
+        self._owner.ended(self, reason, parting_words("" if hung_up else explanation, lost))

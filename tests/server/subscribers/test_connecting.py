@@ -182,6 +182,19 @@ def _raise(error: Exception) -> None:
     raise error
 
 
+@pytest.mark.parametrize(
+    ("explanation", "lost", "words"),
+    [
+        ("", 0, ""),
+        ("was slow", 0, "was slow"),
+        ("", 2, "2 events that waited for it were lost"),
+        ("was slow", 2, "was slow; 2 events that waited for it were lost"),
+    ],
+)
+def test_what_a_subscriber_is_told_when_it_comes_back(explanation: str, lost: int, words: str) -> None:
+    assert connecting.parting_words(explanation, lost) == words
+
+
 def test_what_the_log_says_of_other_ends() -> None:
     assert "cannot be delivered to: other" in connecting.refused(Pyro5.errors.ProtocolError("other"))
     refusal = FrameError("message too large", Frame(CONNECT_FAIL, 0, MSGPACK, 0, b"", b""))
