@@ -1,1 +1,1 @@
-"""Calls out: finds the service, connects, calls, connects again."""
+"""Calls to the service: finds it, connects, calls, and connects again."""

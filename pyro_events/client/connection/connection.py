@@ -1,7 +1,7 @@
 """One connected socket to the service: the handshake, calls out, replies in.
 
-Knows: the socket and the wire. Must not know: how the socket was connected, threads (reconnecting.py sees
-to it that one at a time sends and one at a time receives), or what to do when the connection is gone.
+Knows: the socket and the wire. Must not know: how the socket was connected, threads (reconnecting.py makes
+sure that one at a time sends and one at a time receives), or what to do when the connection has ended.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from ...wire.requests import PackedCall, call_opening, write_call
 
 # How many bytes are sent at a time when sending must end in time: less than the space that `poll` waits for.
 _PIECE: Final = 4 * 1024
-# A reply to a publish takes 41 bytes; many fit, and more than the heap's own limit costs a mapping.
+# A reply to a publish takes 41 bytes, so this is enough for many. A larger buffer would need a memory mapping
+# for each read.
 RECEIVE_SIZE: Final = 64 * 1024
 
 _GREETING_LIMITS: Final = answer_limits(frozenset({MSGPACK}))
@@ -44,7 +45,7 @@ _REPLY_LIMITS: Final = FrameLimits(
 
 
 class PendingReply:
-    """A call that was sent: `frame` becomes its reply, or `lost` says why there will be none."""
+    """A call that was sent. `frame` becomes its reply, or `lost` says why there will be none."""
 
     __slots__ = ("frame", "lost", "seq", "connection")
 
@@ -56,10 +57,10 @@ class PendingReply:
 
 
 class Connection:
-    """A connection to the service. It can be used once it has shaken hands (`greet`).
+    """A connection to the service. It can be used after the handshake (`greet`).
 
-    dead: whether it is of no more use. reason: why. A caller that finds that an exception has ended `send` or
-    `receive` in the middle sets `dead`, because a reply that follows might be taken for another.
+    dead: whether it cannot be used any more. reason: why. A caller that finds that an exception has ended
+    `send` or `receive` in the middle sets `dead`, because a later reply might be taken for another.
     """
 
     __slots__ = (
@@ -84,11 +85,11 @@ class Connection:
         self.dead = False
         self.reason: str | None = None
         self.address = str(uri)
-        # Bytes of the largest message, if the service has said it.
+        # The largest message in bytes, if the service has said it.
         self.announced: int | None = None
-        # The address that the service sees us at; a Unix domain socket has none.
+        # This program's address, as the service sees it; a Unix domain socket has none.
         self.local_host = "" if uri.sockname else str(sock.getsockname()[0])
-        # The address that it is at, as far as that is known.
+        # The service's address, if it is known.
         self.remote_host = "" if uri.sockname else _remote_host(sock)
         self._object_id = uri.object
         self._opening = call_opening(uri.object)
@@ -97,9 +98,9 @@ class Connection:
         self._seq = 0
 
     def greet(self, deadline: float, introduction: ClientHandshake, tried: bool) -> bool:
-        """Shake hands; False if the service wants another introduction.
+        """Do the handshake. False if the service wants a second attempt.
 
-        deadline: on the monotonic clock. tried: whether this is the second introduction.
+        deadline: on the monotonic clock. tried: whether this is the second attempt.
         """
         self.sock.sendall(write_connect(self._object_id, introduction.hello, name=self._name))
         while (frame := self._reader.next_frame()) is None:
@@ -127,10 +128,10 @@ class Connection:
         return True
 
     def send(self, call: PackedCall, deadline: float | None = None) -> PendingReply | None:
-        """Send a call; None if this connection has ended, and not all of the call has left.
+        """Send a call. None if this connection has ended before all of the call was sent.
 
-        deadline: on the monotonic clock; if not all has left by then, the connection fails, and the reply
-        says so. An exception of the program's own passes; then nobody knows what has left.
+        deadline: on the monotonic clock; if the call is not sent by then, the connection fails, and the reply
+        says so. An exception of the program's own is passed on; then nobody knows how much was sent.
         """
         self._seq = seq = (self._seq + 1) & 0xFFFF
         reply = PendingReply(self, seq)
@@ -144,10 +145,10 @@ class Connection:
             for piece in others:
                 self.sock.sendall(piece)
         except OSError as error:
-            # A signal's handler may raise such a thing when everything has left.
+            # A signal handler may raise the same exception after everything was sent.
             if error.errno is None or is_foreign(error, OSError):
                 raise
-            # A part may be on its way: nothing can follow it. The others' outcome is unknown.
+            # A part may have been sent: no other call can follow. The outcome of the other calls is unknown.
             self.fail(f"sending failed: {error}")
             return None
         return reply
@@ -161,9 +162,9 @@ class Connection:
                 self.sock.sendall(piece[start : start + _PIECE])
 
     def receive(self) -> None:
-        """Wait for bytes, and give the replies among them to their calls; or fail, if that is the end.
+        """Wait for bytes and give the replies among them to their calls; fail if the connection ends.
 
-        An exception of the program's own passes; then a reply may be half read.
+        An exception of the program's own is passed on; then a reply may be half read.
         """
         try:
             data = self.sock.recv(RECEIVE_SIZE)
@@ -192,7 +193,7 @@ class Connection:
             self.fail(str(error))
 
     def readable(self, timeout: float = 0.0) -> bool:
-        """Whether there is something to receive, be it the end, within `timeout` seconds."""
+        """Whether there is something to receive, or the end, within `timeout` seconds."""
         return self._polled(writable=False, timeout=timeout)
 
     def _polled(self, writable: bool, timeout: float) -> bool:
@@ -204,26 +205,27 @@ class Connection:
         return any(select.select([] if writable else ours, ours if writable else [], [], timeout))
 
     def closed_while_idle(self) -> bool:
-        """Whether the service has ended this connection. Cheap; True only when no reply is awaited."""
+        """Whether the service has ended this connection. Cheap; True only if no reply is expected."""
         return not self._pending and self.readable()
 
     def fail(self, reason: str) -> None:
-        """Give up: a thread that sends or receives is woken, and calls without a reply learn the reason."""
+        """End the connection: wake threads that send or receive, and give calls without a reply the
+        reason."""
         self.reason = self.reason or reason
         self.dead = True
-        # The reason first: a thread that is woken would only find the connection closed.
+        # The reason first: a thread that wakes finds only that the connection is closed.
         waiting, self._pending = self._pending, deque()
         for reply in waiting:
             reply.lost = self.reason
         shut_down(self.sock)
 
     def close(self) -> None:
-        """Release the socket; nobody may be using it."""
+        """Release the socket; no thread may be using it."""
         self.sock.close()
 
 
 def shut_down(sock: socket.socket) -> None:
-    """End a connection, and wake a thread that waits for it; harmless for one that has ended."""
+    """End a connection, and wake a thread that waits for it; it may have ended already."""
     try:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError as error:

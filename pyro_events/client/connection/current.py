@@ -1,8 +1,7 @@
-"""The connection in use: made when it is needed, checked when it was idle, released when it has ended.
+"""The connection in use: made when it is needed, checked after it was idle, released when it has ended.
 
-Knows: the one Connection to the service, and what the service said when it was last connected to. Must not
-know: which calls are made, or which threads make them; its methods are called with the sending lock held
-where they say so.
+Knows: the one Connection to the service, and what the service said when the last one was made. Must not know:
+which calls are made, or which threads make them; the caller holds the sending lock where a method says so.
 """
 
 from __future__ import annotations
@@ -24,11 +23,10 @@ from .times import ConnectTimes
 
 
 class CurrentConnection:
-    """announced: bytes of the largest message, as the service said when it was last connected to.
-    max_message: the same, or what holds if the service did not say it. Both are plain attributes, because
-    they are read for each event. reconnects: how often the connection had to be made again.
-    times: how long connecting may take. sending: the
-    lock of the thread that sends. reader: reads the replies."""
+    """announced: the largest message in bytes, as the service said on the last connection. max_message: the
+    same, or the default if the service did not say it. Both are plain attributes, because they are read for
+    each event. reconnects: how often the connection had to be made again. times: how long connecting may
+    take. sending: the lock of the thread that sends. reader: reads the replies."""
 
     def __init__(self, locator: ServiceLocator, times: ConnectTimes) -> None:
         self.times = times
@@ -49,13 +47,13 @@ class CurrentConnection:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection, as far as one can know without using it."""
+        """Whether there is a connection, as far as that is known without using it."""
         connection = self._connection
         return connection is not None and not connection.dead
 
     @property
     def local_host(self) -> str:
-        """This program's address towards the service; "" before the first connection."""
+        """This program's address on the connection to the service; "" before the first connection."""
         connection = self._connection
         return connection.local_host if connection is not None else ""
 
@@ -103,7 +101,7 @@ class CurrentConnection:
         return connection
 
     def drop(self, reason: str) -> None:
-        """Give the connection up; the next call makes a new one."""
+        """Close the connection; the next call makes a new one."""
         connection = self._connection
         if connection is not None:
             self.retire(connection, reason)
@@ -111,19 +109,20 @@ class CurrentConnection:
     def retire(self, connection: Connection, reason: str) -> None:
         """Wake the threads that use a connection, then release its socket."""
         connection.fail(reason)
-        # With a bound, because a thread that was woken may be kept from going on; then it, or the next
-        # call, releases the socket. None at all where this thread sends, for which a receiver may wait.
+        # With a time limit, because the woken thread may be busy; then it, or the next call, releases the
+        # socket. This thread does not wait at all if it is the one that sends, because a receiver may wait
+        # for it.
         seconds = 0.0 if owned(self.sending) else self.times.let_go
         within(self.reader.lock, seconds, lambda: within(self.sending, seconds, connection.close))
 
     def close(self) -> None:
-        """End the connection for good, and interrupt an attempt to make it."""
+        """End the connection for good, and interrupt an attempt to make one."""
         self.closed = True
         self._opener.close()
         self.drop("this program closed it")
 
     def forked(self) -> None:
-        """In a forked child: let go of the parent's connection without a word on it."""
+        """In a forked child: release the parent's connection without sending anything on it."""
         connection, self._connection = self._connection, None
         self._opener.forked()
         self._make_locks()

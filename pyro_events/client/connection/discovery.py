@@ -1,7 +1,7 @@
 """Finding the event service.
 
-Knows: how its address is spelled, and what the name server is asked. Must not know: what is then said to
-the service.
+Knows: how its address is spelled, and what to ask the name server. Must not know: what is then said to the
+service.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from ...transport.name_server import NameServer
 from ...transport.name_server_search import LOOKUP, find_name_server
 from ...wire.passphrase import Identity
 
-# When a service that was lost is looked for again and again, all that is asked of the name server is
-# given this many seconds: no more, so that the last address is tried again soon.
+# While a lost service is looked for, asking the name server may take this many seconds; no more, so that the
+# last address is tried again soon.
 QUICK_LOOKUP: Final = 0.7
 
-# A host may be called `pyro`: what follows a URI's protocol is an object, and no number alone.
+# A host may be called `pyro`: after the protocol of a URI comes an object, and not only a number.
 _PROTOCOL: Final = re.compile(r"(PYRO(?!:\d+$)|PYRONAME|PYROMETA):", re.I | re.A)
 _WRITE: Final = (
     f"write HOST:PORT, such as lab-server:9095 or [::1]:9095, or a URI, which looks like "
@@ -46,8 +46,8 @@ _WRITE: Final = (
 def parse_uri(es_uri: object) -> Pyro5.core.URI:
     """The address of the service as a Pyro5 URI; None stands for its name in the name server.
 
-    es_uri: `host:port`, or a PYRO, PYRONAME or PYROMETA URI, as text or as Pyro5's URI.
-    Raises TypeError or ValueError that says what to write.
+    es_uri: `host:port`, or a PYRO, PYRONAME or PYROMETA URI, as text or as Pyro5's URI. Raises TypeError or
+    ValueError that says what to write.
     """
     if es_uri is None:
         es_uri = "PYRONAME:" + EVENTSERVER_NAME
@@ -73,7 +73,7 @@ def parse_uri(es_uri: object) -> Pyro5.core.URI:
 
 
 def _location(text: str, default_port: int | None = None) -> str:
-    """A location as it stands in a URI. Raises ValueError that says what is wrong."""
+    """A location as in a URI. Raises ValueError that says what is wrong."""
     if text.startswith(UNIX):
         return text
     if default_port is not None and not text.rpartition("]")[2].count(":"):
@@ -82,7 +82,7 @@ def _location(text: str, default_port: int | None = None) -> str:
 
 
 class ServiceLocator:
-    """Names the addresses at which the service may be, the likeliest first."""
+    """Finds the addresses at which the service may be, the likeliest first."""
 
     def __init__(
         self,
@@ -92,11 +92,11 @@ class ServiceLocator:
         ns_port: int | None = None,
         name: str = "",
     ) -> None:
-        """es_uri: as for `parse_uri`; None: ask the name server for EVENTSERVER_NAME. identity: what the
-        name server and the service must prove, and is proved to them. ns_host, ns_port: where the name
-        server is; None is as Pyro5's settings say. name: what the service shall call the client.
+        """es_uri: as for `parse_uri`; None: ask the name server for EVENTSERVER_NAME. identity: proves the
+        passphrase to the name server and the service, which must prove it too. ns_host, ns_port: the address
+        of the name server; None is Pyro5's settings. name: the client's name for the service.
 
-        Raises TypeError or ValueError for what cannot be.
+        Raises TypeError or ValueError for arguments that are not allowed.
         """
         self._wanted = wanted = parse_uri(es_uri)
         self._ns_host = checked_host("ns_host", ns_host, unix=True)
@@ -117,11 +117,10 @@ class ServiceLocator:
         self.name = name
 
     def candidates(self, quick: bool = False) -> Iterator[Pyro5.core.URI]:
-        """First the address that was good last, then what the name server says if it says another.
+        """First the last address that worked, then the one in the name server if it is another.
 
-        quick: ask the name server only where it was found before, within QUICK_LOOKUP, and only once.
-        Raises ServiceNotFoundError when the name server has to be asked and does not help, or
-        AccessDeniedError.
+        quick: ask the name server only where it was found before, within QUICK_LOOKUP, and only once. Raises
+        ServiceNotFoundError if the name server is needed and does not have the service, or AccessDeniedError.
         """
         last = self._last
         if last is not None:
@@ -133,15 +132,16 @@ class ServiceLocator:
 
     @property
     def delay(self) -> float:
-        """Seconds that Pyro5's NS_LOOKUP_DELAY gives a name that is not registered yet."""
+        """For how many seconds Pyro5's NS_LOOKUP_DELAY allows to wait for a name that is not registered
+        yet."""
         return 0.0 if self._wanted.protocol == "PYRO" else float(config.NS_LOOKUP_DELAY)
 
     def was_good(self, uri: Pyro5.core.URI) -> None:
-        """Remember the address of a connection that was made."""
+        """Remember an address to which a connection was made."""
         self._last = uri
 
     def source(self, uri: Pyro5.core.URI) -> str:
-        """Who has told an address that `candidates` named, for an error about it; "" for the program."""
+        """Where an address of `candidates` came from, for an error about it; "" if the program gave it."""
         if self._wanted.protocol == "PYRO" or self._name_server is None:
             return ""
         host = self._name_server[0]
@@ -154,7 +154,7 @@ class ServiceLocator:
         return text + ")"
 
     def _resolved(self, quick: bool) -> Pyro5.core.URI:
-        """The PYRO URI of what is wanted."""
+        """The PYRO URI of the wanted service."""
         if self._wanted.protocol == "PYRO":
             return self._wanted
         with self._asked(quick) as names:

@@ -1,7 +1,7 @@
 """Opens one connection: a socket, TLS and the handshake, within one deadline.
 
-Knows: an address, what is proved to the service there, and how failures read. Must not know: which addresses
-there are, or what the connection is used for.
+Knows: an address, what to prove to the service there, and the texts of failures. Must not know: which
+addresses there are, or what the connection is used for.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from .connection import Connection
 
 @dataclass(frozen=True)
 class Attempt:
-    """How a service is connected to.
+    """How to connect to a service.
 
-    uri: of the service. identity: what to prove, and what the service must prove. name: what the service
-    calls us. patience: seconds for connecting alone. deadline: of everything, on the monotonic clock.
-    begun: called with the socket once it is connected, before it shakes hands.
+    uri: of the service. identity: proves the passphrase, which the service must prove too. name: our name for
+    the service. patience: seconds for connecting alone. deadline: of everything, on the monotonic clock.
+    begun: called with the socket when it is connected, before the handshake.
     """
 
     uri: Pyro5.core.URI
@@ -46,11 +46,11 @@ class Attempt:
 
 
 def open_connection(attempt: Attempt) -> Connection:
-    """Connect and shake hands.
+    """Connect and do the handshake.
 
     Raises:
         ServiceUnreachableError: nothing answers there as an event service.
-        AccessDeniedError: one side was not satisfied with the other's proof.
+        AccessDeniedError: one side did not accept the other's proof.
         EventServiceError: TLS settings cannot be used.
     """
     uri = attempt.uri
@@ -64,7 +64,7 @@ def open_connection(attempt: Attempt) -> Connection:
 
 
 def _connected(attempt: Attempt, introduction: ClientHandshake, tried: bool) -> Connection | None:
-    """A connection that has shaken hands, or None when another introduction is worth while."""
+    """A connection after its handshake, or None if a second attempt is worthwhile."""
     uri, deadline = attempt.uri, attempt.deadline
     context = client_context() if not uri.sockname else None
     where = uri.location if context is None else f"{uri.location} (over TLS)"
@@ -96,9 +96,9 @@ def _connected(attempt: Attempt, introduction: ClientHandshake, tried: bool) -> 
 
 
 def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLContext | None) -> socket.socket:
-    """A stream socket, connected. The one place where a client's socket is made.
+    """A connected stream socket. This is the only place where a client's socket is made.
 
-    context: makes it a TlsSocket, which has not shaken hands. Raises OSError.
+    context: makes it a TlsSocket, before the TLS handshake. Raises OSError.
     """
     if uri.sockname:
         return connecting.connect(UNIX + uri.sockname, 0, deadline)
@@ -114,7 +114,7 @@ def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLCont
 def _no_answer(
     error: Exception, uri: Pyro5.core.URI, where: str, secured: bool, deadline: float
 ) -> ServiceUnreachableError:
-    """In words, why what was connected to has not answered as an event service."""
+    """Why the peer has not answered as an event service, in words."""
     host = UNIX + uri.sockname if uri.sockname else uri.host
     trouble = connecting.tls_trouble(error, secured, host, uri.port, deadline)
     if trouble is not None:

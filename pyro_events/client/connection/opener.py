@@ -1,7 +1,7 @@
 """Opens connections to the service: which address is tried, for how long, and how that is interrupted.
 
-Knows: the addresses that the locator names, and how long each attempt may take. Must not know: which thread
-uses a connection afterwards, or what it is used for.
+Knows: the addresses from the locator, and how long each attempt may take. Must not know: which thread uses a
+connection afterwards, or for what.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .discovery import ServiceLocator
 from .handshake import Attempt, open_connection
 from .times import ConnectTimes
 
-# The message for a program that goes on using what it has closed.
+# The error for a program that uses an object after it has closed it.
 CLOSED: Final = "this publisher or subscriber is closed: its program has called close()"
 
 
@@ -34,7 +34,7 @@ class ConnectionOpener:
         """Try the addresses in turn, and return the first connection that is made.
 
         Args:
-            quick: try each address for `times.quick` seconds only, because the caller comes again soon.
+            quick: try each address for `times.quick` seconds only, because the caller tries again soon.
             times: how long connecting may take.
             deadline: end of all attempts, on the monotonic clock, the look-up included; None gives each
                 address its own time.
@@ -42,7 +42,7 @@ class ConnectionOpener:
         Raises:
             ServiceNotFoundError: there is no address to try.
             ServiceUnreachableError: no address answered; the error is the last address's.
-            AccessDeniedError: the service, or this program, was not satisfied with the other's proof.
+            AccessDeniedError: the service, or this program, did not accept the other's proof.
         """
         failure: ServiceUnreachableError | AccessDeniedError | None = None
         patience = times.quick if quick else times.connect
@@ -69,27 +69,27 @@ class ConnectionOpener:
         raise failure
 
     def _begin(self, sock: socket.socket) -> None:
-        """A socket is connected and about to shake hands: `close` must be able to interrupt that."""
+        """A socket is connected, before its handshake: `close` must be able to interrupt that."""
         self._socket = sock
         if self._closed:
             raise EventServiceError(CLOSED)
 
     def close(self) -> None:
-        """Open nothing from now on, and interrupt the attempt that is being made."""
+        """Open nothing from now on, and interrupt a running attempt."""
         self._closed = True
         opening = self._socket
         if opening is not None:
             shut_down(opening)
 
     def forked(self) -> None:
-        """In a forked child: let go of the parent's attempt without a word on the wire."""
+        """In a forked child: release the parent's attempt without sending anything."""
         opening, self._socket = self._socket, None
         if opening is not None:
             opening.close()
 
 
 def connect_first(attempt: Callable[[float], object], wait: float, delay: float, times: ConnectTimes) -> None:
-    """Connect on behalf of a constructor: its caller has an answer within two seconds.
+    """Connect for a constructor, whose caller gets an answer within two seconds.
 
     Args:
         attempt: makes one attempt, which ends at the given time on the monotonic clock.
@@ -113,7 +113,7 @@ def connect_first(attempt: Callable[[float], object], wait: float, delay: float,
             left = until - time.monotonic()
             if not error.temporary or left <= 0:
                 error.args = (f"{error}{waited}",)
-                raise error.with_traceback(None) from None  # the caller's own frames are what helps
+                raise error.with_traceback(None) from None  # only the caller's own frames help
         except EventServiceError as error:
             if is_foreign(error, EventServiceError):
                 raise

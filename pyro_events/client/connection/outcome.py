@@ -1,4 +1,4 @@
-"""The outcome of a call: its result, the service's error, or what is certain when no reply came.
+"""The outcome of a call: its result, the service's error, or what is known when no reply came.
 
 Knows: the states of a PendingReply. Must not know: sockets, threads, or what the call means.
 """
@@ -15,10 +15,10 @@ from .connection import PendingReply
 def outcome(reply: PendingReply, in_time: bool = True) -> Any:
     """The result of a call that has its reply, or will have none.
 
-    in_time: whether the time that the caller gave is not over.
+    in_time: whether the caller's time is not over yet.
 
     Raises:
-        Exception: the error that the service answered with.
+        Exception: the error in the service's reply.
         OutcomeUnknownError: the connection broke; AnswerTimeoutError if that was noticed too late.
     """
     if reply.frame is not None:
@@ -40,16 +40,16 @@ def answered_too_late(reply: PendingReply, more: str = "") -> AnswerTimeoutError
 
 
 def not_sent_in_time(address: str | None) -> AnswerTimeoutError:
-    """The error for a call whose time was over before it was sent."""
+    """The error for a call that could not be sent in time."""
     return AnswerTimeoutError(
         f"the call could not be sent to the event service at {address} within the time given; it was not made"
     )
 
 
 def too_large(size: int, most: int, address: str | None) -> MessageTooLargeError:
-    """The error for a message that the service does not take.
+    """The error for a message that is too large for the service.
 
-    size, most: bytes of the message, and of the largest that the service takes.
+    size, most: bytes of the message, and the service's limit.
     """
     return MessageTooLargeError(
         f"the message takes {size:,} bytes, and the limit of the event service at {address} is {most:,} "

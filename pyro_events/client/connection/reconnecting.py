@@ -1,15 +1,15 @@
-"""A connection to the service that any thread may use, and that is made again by itself.
+"""A connection to the service that any thread may use, and that is made again when it has ended.
 
 Knows: which thread may send, and what is certain when a connection breaks. Must not know: what the calls
 mean, which address is tried, or how replies are read.
 
-Two locks: `current.sending` orders the calls of all threads on the wire; the lock of the ReplyReader is held
-by the one thread that reads. A thread that needs both takes the reader's first.
+There are two locks. `current.sending` orders the calls of all threads on the wire. The thread that reads
+holds the lock of the ReplyReader. A thread that needs both takes the reader's first.
 
-A signal's handler, or other code that runs in the middle of a thread (interruptions.py), may use the
-connection that the thread is using. The locks are reentrant; `_writing`, and `reading` of the ReplyReader,
-tell that a thread is at work behind them. If it is the same thread, the inner call goes over a connection of
-its own, `_beside`. An exception that ends sending or receiving leaves a Connection that is `dead`.
+A signal handler, or other code that runs in the middle of a thread (interruptions.py), may use the connection
+that the thread is using. The locks are reentrant; `_writing`, and `reading` of the ReplyReader, tell whether
+a thread is at work while it holds them. If it is the same thread, the inner call uses another connection,
+`_beside`. An exception that ends sending or receiving leaves a Connection that is `dead`.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from .outcome import answered_too_late, not_sent_in_time, outcome, too_large
 from .times import ConnectTimes
 
 _USUAL_TIMES: Final = ConnectTimes()
-# Calls that may be made in the middle of each other by one thread: beyond it, something calls itself.
+# How many calls one thread may make in the middle of each other. With more, something calls itself.
 _DEPTH: Final = 8
 
 
 class ReconnectingConnection:
     """One connection to the service at a time, made when it is needed.
 
-    A call whose connection breaks before its reply came raises OutcomeUnknownError and is never
-    repeated. Connecting raises ServiceNotFoundError or ServiceUnreachableError, and then nothing
-    was sent.
+    If the connection of a call breaks before the reply came, the call raises OutcomeUnknownError and is never
+    repeated. Connecting raises ServiceNotFoundError or ServiceUnreachableError; then nothing was sent.
     """
 
     def __init__(self, locator: ServiceLocator, depth: int = 0, times: ConnectTimes = _USUAL_TIMES) -> None:
-        """depth: how many connections this one is beside of. times: how long connecting may take."""
+        """depth: how many other connections this one was made in the middle of. times: how long connecting
+        may take."""
         self._locator = locator
         self._depth = depth
         self.current = CurrentConnection(locator, times)
@@ -57,12 +57,12 @@ class ReconnectingConnection:
 
     @property
     def name(self) -> str:
-        """What the service calls this client."""
+        """The name of this client at the service."""
         return self._locator.name
 
     @property
     def identity(self) -> Identity | None:
-        """What is proved to the service, and demanded of it."""
+        """The identity that both sides prove."""
         return self._locator.identity
 
     @property
@@ -73,11 +73,11 @@ class ReconnectingConnection:
     def connect(self, quick: bool = False) -> None:
         """Connect if there is no connection.
 
-        quick: do not try for long, because the caller will come again soon.
+        quick: do not try for long, because the caller tries again soon.
         """
         with self.current.sending:
             if self._writing:
-                return  # the same thread is about to
+                return  # the same thread is about to connect
             self._writing = True
             try:
                 self.current.usable(quick)
@@ -87,8 +87,8 @@ class ReconnectingConnection:
     def connect_first(self, wait: float = 0.0) -> None:
         """Connect, for a constructor: an answer comes within two seconds.
 
-        wait: seconds for which a service, or a name server, that is not there yet is tried again.
-        Raises as `connect` does, at once what no waiting mends.
+        wait: seconds for which a service, or a name server, that is not there yet is tried again. Raises as
+        `connect`; at once if waiting cannot help.
         """
 
         def attempt(deadline: float) -> None:
@@ -98,18 +98,18 @@ class ReconnectingConnection:
         connect_first(attempt, wait, self._locator.delay, self.current.times)
 
     def check_size(self, size: int) -> None:
-        """Raise MessageTooLargeError if the service does not take a message of that many bytes.
+        """Raise MessageTooLargeError if the service does not accept a message of so many bytes.
 
-        The service may have been started again with another bound: this connects if there is no connection.
+        The service may have been restarted with another limit, so this connects if there is no connection.
         """
         self.connect()
         if size > self.current.max_message:
             raise too_large(size, self.current.max_message, self.current.address)
 
     def call(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
-        """Make a call and return its result, or raise the error that it answered with.
+        """Make a call and return its result, or raise the error in its reply.
 
-        timeout: seconds to wait for the reply; then AnswerTimeoutError, and the connection is given up.
+        timeout: seconds to wait for the reply; then AnswerTimeoutError, and the connection is closed.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         reply = self.post(packed_call(method, *arguments), deadline)
@@ -119,11 +119,11 @@ class ReconnectingConnection:
         return self.wait(reply)
 
     def post(self, call: PackedCall, deadline: float | None = None, looked: bool = False) -> PendingReply:
-        """Send a call made by `packed_call`. Its reply can be waited for, in any order, or left alone.
+        """Send a call made by `packed_call`. Its reply can be waited for, in any order, or ignored.
 
-        deadline: on the monotonic clock, for sending and for connecting. Raises AnswerTimeoutError when
-        nothing could be sent by then. Where the calling thread is in the middle of another call, this one
-        goes over a connection of its own and is answered when this returns; looked: it is known not to be.
+        deadline: on the monotonic clock, for sending and for connecting. Raises AnswerTimeoutError if nothing
+        could be sent by then. If the calling thread is in the middle of another call, this one uses another
+        connection and is answered when this returns. looked: the caller has checked that it is not.
         """
         current = self.current
         if not looked and (current.reader.reading or running or deadline is not None):
@@ -131,7 +131,7 @@ class ReconnectingConnection:
         for _ in range(2):
             connection: Connection | None = None
             with current.sending:
-                if self._writing:  # only the thread that does can come here meanwhile
+                if self._writing:  # only that thread can get here now
                     break
                 self._writing = True
                 try:
@@ -149,7 +149,7 @@ class ReconnectingConnection:
                 self._writing = False
             if reply is not None:
                 return reply
-            # Not all of the call had left, so it was not made: it may go over a new connection.
+            # Not all of the call was sent, so it was not made: it may use a new connection.
             current.retire(connection, "sending failed")
         else:
             raise ServiceUnreachableError(f"the event service at {current.address} closes every connection")
@@ -189,17 +189,17 @@ class ReconnectingConnection:
         return reply
 
     def wait(self, reply: PendingReply, deadline: float | None = None) -> Any:
-        """The result of a call that was posted, or the error that it answered with.
+        """The result of a call that was posted, or the error in its reply.
 
-        deadline: on the monotonic clock; then AnswerTimeoutError, and the connection stays in use: the
-        reply may still come, and may be waited for again.
+        deadline: on the monotonic clock; then AnswerTimeoutError. The connection stays in use: the reply may
+        still come, and the call may be waited for again.
         """
         if not self.settled(reply, deadline):
             raise answered_too_late(reply)
         return outcome(reply, deadline is None or time.monotonic() < deadline)
 
     def settled(self, reply: PendingReply, deadline: float | None) -> bool:
-        """Receive until a call has its reply, or will have none; False if that takes too long."""
+        """Receive until a call has its reply, or will have none. False if that takes too long."""
         if reply.frame is not None or reply.lost is not None:
             return True
         if running:
@@ -210,22 +210,22 @@ class ReconnectingConnection:
         return reply.frame is not None or reply.lost is not None
 
     def drop(self, reason: str) -> None:
-        """Give the connection up; the next call makes a new one."""
+        """Close the connection; the next call makes a new one."""
         self.current.drop(reason)
 
     def close(self) -> None:
-        """End the connection for good; a thread that waits for a reply is woken."""
+        """End the connection for good, and wake a thread that waits for a reply."""
         self.current.closed = True
         if self._beside is not None:
             self._beside.close()
         self.current.close()
 
     def disown(self) -> None:
-        """In a forked child: release the parent's connection without a word on it, for good."""
+        """In a forked child: release the parent's connection for good, without sending anything on it."""
         self.current.closed = True
         self.forked()
 
     def forked(self) -> None:
-        """In a forked child: let go of the parent's connection without a word on it."""
+        """In a forked child: release the parent's connection without sending anything on it."""
         self._writing = False
         self.current.forked()

@@ -1,7 +1,7 @@
 """Receives replies: one thread at a time reads from the connection, for itself and for the other threads.
 
 Knows: which thread may receive, and that a reply may come before the one that is waited for. Must not know:
-what was called, how a connection is made, or who sends.
+what was called, how a connection is made, or which thread sends.
 
 An exception that ends receiving in the middle leaves a connection that is `dead`, because a reply may be half
 read. Code that runs in the middle of the reading thread (interruptions.py) finds `reading` set.
@@ -17,8 +17,8 @@ from .connection import Connection, PendingReply
 
 
 class ReplyReader:
-    """lock: held by the thread that reads; a thread that needs the sending lock too takes this one first.
-    reading: whether a thread is at work behind the lock."""
+    """lock: held by the thread that reads; a thread that also needs the sending lock takes this one first.
+    reading: whether a thread is at work while it holds the lock."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -49,7 +49,7 @@ class ReplyReader:
                 else:
                     break
         except BaseException:
-            # A reply may be half read: no other may be taken for it.
+            # A reply may be half read; no other must be taken for it.
             connection.dead = True
             self.reading = False
             connection.fail("receiving was interrupted")
@@ -57,8 +57,9 @@ class ReplyReader:
         self.reading = False
 
     def close(self, connection: Connection, seconds: float = 0.0) -> None:
-        """Close a connection that has failed, unless another thread reads from it for longer than that.
+        """Close a failed connection, unless another thread goes on reading from it for longer than the time
+        limit.
 
-        A thread that is woken while it reads closes it otherwise.
+        In that case, the thread closes it when it wakes.
         """
         within(self.lock, seconds, connection.close)

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 class ConnectTimes:
     """Seconds.
 
-    connect: for connecting, TLS and the handshake with one address together; Linux repeats a lost SYN after
-    1 and 3 s. quick: for connecting alone when a lost service is looked for again and again: just
-    beyond the second after which Linux repeats a lost SYN, so that no two attempts are more than two
-    seconds apart. first: for all of a constructor's connecting, look-up included: its caller has an
-    answer within two. first_pause, last_pause: a constructor that waits for its service tries again
-    after the first, then after twice as long, up to the last. idle: a connection that was idle for so
-    long is checked before it is used: a restarted service then costs no spurious error. No service
-    restarts faster, and a busy connection does not pay for the check. let_go: how long a thread that
-    closes a connection waits for those that it has just woken to let go of it.
+    connect: for connecting, TLS and the handshake with one address together; Linux repeats a lost SYN after 1
+    and 3 s. quick: for connecting alone while a lost service is looked for; a little more than the second
+    after which Linux repeats a lost SYN, so that two attempts are at most two seconds apart. first: for all
+    of a constructor's connecting, look-up included: its caller gets an answer within two seconds.
+    first_pause, last_pause: a constructor that waits for its service tries again after the first pause, then
+    after twice as long, up to the last. idle: a connection that was idle for so long is checked before it is
+    used, so that a restarted service causes no needless error. No service restarts faster, and a busy
+    connection does not pay for the check. let_go: how long a thread that closes a connection waits for the
+    threads that it has just woken.
     """
 
     connect: float = 5.0

@@ -1,1 +1,1 @@
-"""The order of what is published, and its batches."""
+"""Publishing in order, one event at a time or in batches."""

@@ -1,7 +1,7 @@
-"""Entries: an event as the publishing end hands it to the service.
+"""Entries: an event in the form in which a publisher sends it to the service.
 
-Knows: what may be published, how large it is on the wire, and how long that may take. Must not know: who
-sends it, or when.
+Knows: what may be published, how large it is on the wire, and how long that may take. Must not know: when it
+is sent, or by which object.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from ...errors import MessageTooLargeError
 from ...wire.large_payload import SplitPayload
 from ...wire.requests import Entry, packed_size
 
-# What the wire adds to a subject and a payload: an array of two and their lengths.
+# The bytes that the wire adds to a subject and a payload: an array of two, and their lengths.
 _ENVELOPE: Final = 16
 
-# Bytes that the names of one event may take: the service reads everything but the payload from the
-# first 64 KiB of a call, where the object's and the method's names are too.
+# How many bytes the names of one event may take: the service reads everything except the payload from the
+# first 64 KiB of a call, which also contain the object's and the method's names.
 _NAMES: Final = MAX_STOCK_CALL - 256
 
 
 def checked_entry(subjects: Any, payload: bytes | SplitPayload) -> tuple[Entry, int, int]:
     """The entry for one name or any iterable of names, its number of events, and its size in bytes.
 
-    The size is an upper bound. Raises TypeError or ValueError for the subjects, and
-    MessageTooLargeError.
+    The size is an upper bound. Raises TypeError or ValueError for the subjects, and MessageTooLargeError.
     """
     if type(subjects) is str:
         name = check_subject(subjects)

@@ -1,12 +1,12 @@
-"""The frames of a pipeline that are on their way, and what became of every event in them.
+"""The frames of a pipeline that are not acknowledged yet, and the outcome of every event in them.
 
 Knows: which frames are unacknowledged, and how each ended. Must not know: what is buffered, or when a frame
 is full.
 
 An event that was sent is in one place at any time, wherever an exception of the program's own arrives: in the
 frame that is `sending`, in an `_outstanding` one, or counted as published, not published or unknown. The
-steps from one place to the next are assignments, which no exception can part. The publisher's lock is held
-in all methods that change something.
+steps from one place to the next are assignments, which no exception can interrupt. The publisher's lock is
+held in all methods that change something.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .sender import Sender
 
 
 class Frame:
-    """Events that leave together. reply: of the call that publishes them, once it was sent."""
+    """Events that are sent together. reply: of the call that publishes them, after it was sent."""
 
     __slots__ = ("events", "reply")
 
@@ -31,26 +31,27 @@ class Frame:
 
 
 class FrameWindow:
-    """sending: the frame that is being sent. queued: deliveries queued by the service, as far as its
-    acknowledgements were read. trouble: whether the pipeline's caller has yet to be told of a failure."""
+    """sending: the frame that is being sent. queued: deliveries queued by the service, according to the
+    acknowledgements read so far. trouble: whether a failure has yet to be reported to the pipeline's
+    caller."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._outstanding: deque[Frame] = deque()
         self._published = self._not_published = self._unknown = 0
-        # The first error that led to the trouble.
+        # The first error that has yet to be reported.
         self._cause: BaseException | None = None
         self.sending: Frame | None = None
         self.queued = 0
         self.trouble = False
 
     def published(self, events: int, queued: int) -> None:
-        """Count events that were published otherwise."""
+        """Count events that were published without a frame."""
         self.queued += queued
         self._published += events
 
     def transmit(self, frame: Frame, call: PackedCall) -> None:
-        """Send the frame that is `sending`; what goes wrong waits for the pipeline's caller."""
+        """Send the frame that is `sending`. A failure is kept for the pipeline's caller."""
         try:
             frame.reply = self._sender.post(call)
             self._outstanding.append(frame)
@@ -64,7 +65,7 @@ class FrameWindow:
         self.sending = None
 
     def recover(self) -> None:
-        """Account for a frame whose sending was ended by an exception of the program's own."""
+        """Account for a frame if an exception of the program's own has ended its sending."""
         frame = self.sending
         if frame is None:
             return
@@ -74,10 +75,10 @@ class FrameWindow:
         self.sending = None
 
     def collect(self, most: int, deadline: float | None = None) -> bool:
-        """Read acknowledgements until at most `most` frames are unacknowledged; False if that takes too long.
+        """Read acknowledgements until at most `most` frames are unacknowledged. False if that takes too long.
 
-        What went wrong waits for the caller, because it concerns earlier events than the one at hand.
-        deadline: on the monotonic clock.
+        A failure is kept for the caller, because it concerns earlier events. deadline: on the monotonic
+        clock.
         """
         connection, outstanding = self._sender.connection, self._outstanding
         while len(outstanding) > most:
@@ -109,19 +110,19 @@ class FrameWindow:
 
     @property
     def pending(self) -> int:
-        """Events on their way, of which it will yet turn out what becomes of them."""
+        """Events that were sent and whose outcome will be known later."""
         sending = self.sending.events if self.sending is not None else 0
         return sending + sum([frame.events for frame in list(self._outstanding)])
 
     def failure(self, buffered: int) -> PipelineError:
-        """The error that says what became of all events so far. buffered: events that were not sent yet."""
+        """The error that says what happened to all events so far. buffered: events that were not sent yet."""
         failure = PipelineOutcomeUnknownError() if self._unknown else PipelineError()
         failure.__cause__ = self._cause
         self.update(failure, buffered)
         return failure
 
     def told(self) -> None:
-        """The caller has been given a `failure`."""
+        """The caller has got a `failure`."""
         self.trouble, self._cause = False, None
 
     def update(self, failure: PipelineError, buffered: int) -> None:

@@ -1,11 +1,11 @@
-"""A pipeline: events gathered into frames, and acknowledged while the next are on their way.
+"""A pipeline: gathers events into frames, and sends the next frame before the last is acknowledged.
 
-Knows: when a frame is full, how many may be unacknowledged, and who may send. Must not know: sockets, or
-what became of the frames.
+Knows: when a frame is full, how many may be unacknowledged, and which pipeline may send. Must not know:
+sockets, or the outcome of the frames.
 
-An accepted event is in one place at any time, wherever an exception of the program's own arrives: buffered
-in `_entries`, or in the FrameWindow. The steps from one place to the next are assignments, which no exception
-can part.
+An accepted event is in one place at any time, wherever an exception of the program's own arrives: buffered in
+`_entries`, or in the FrameWindow. The steps from one place to the next are assignments, which no exception
+can interrupt.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from .sender import Sender
 
 log = get_logger("pyro_events.publisher")
 
-# A frame is sent when it holds this much: below the 64 KiB that the service takes in one call of
-# several events. Beyond 512 small events the cost of a call is under a hundredth of theirs.
+# A frame is sent when it has this many bytes: less than the 64 KiB that the service accepts in one call of
+# several events. With more than 512 small events, the cost of a call is less than a hundredth of theirs.
 FRAME_BYTES: Final = 60 * 1024
 FRAME_EVENTS: Final = 512
-# A payload of this size gains nothing from company.
+# A payload of this size gains nothing from being sent with others.
 ALONE_BYTES: Final = 32 * 1024
-# Frames that may be unacknowledged: one on its way, one being handled, one acknowledged, one spare.
+# How many frames may be unacknowledged: one being sent, one being handled, one being acknowledged, one spare.
 WINDOW: Final = 4
 
 
@@ -61,11 +61,12 @@ class Pipeline:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._entries: list[Entry] = []
-        # About what `entries` takes; several threads may miscount, so a frame is measured when made.
+        # The approximate size of `entries`; several threads may miscount, so a frame is measured when it is
+        # made.
         self._size = 0
         self._window = FrameWindow(sender)
         self._reported = 0
-        # The error that our caller was given last.
+        # The error that the caller got last.
         self._raised: PipelineError | None = None
         self._used = self._left = False
         self.frames = 0
@@ -198,7 +199,7 @@ class Pipeline:
             )
 
     def _take_over(self) -> Sender:
-        """Become the publisher's current pipeline, or raise why this one cannot go on."""
+        """Become the publisher's current pipeline, or raise the error why this one cannot go on."""
         sender = self._sender
         if not sender.entered:
             sender.exclusively(self._enter)
@@ -218,7 +219,7 @@ class Pipeline:
         self._used = True
 
     def _publish_alone(self, entry: Entry, events: int) -> None:
-        """Publish what is large in a frame of its own."""
+        """Publish a large event in its own frame."""
         if self._sender.entered:
             self._window.published(events, self._sender.publish(entry, events))
             return
@@ -234,12 +235,12 @@ class Pipeline:
         self._sender.exclusively(send)
 
     def _send_frames(self) -> None:
-        """Send what is buffered. A thread in the middle of doing so only buffers."""
+        """Send what is buffered. A thread that is in the middle of doing so only buffers."""
         if not self._sender.entered:
             self._sender.exclusively(self._send)
 
     def send_buffered(self, deadline: float | None) -> bool:
-        """Send what is buffered on behalf of somebody else: its errors wait for our own caller.
+        """Send what is buffered for another caller; errors are kept for this pipeline's own caller.
 
         Returns False if the window had no space for all of it by `deadline`.
         """
@@ -259,7 +260,7 @@ class Pipeline:
                 call = packed_publish(batch)
             frame = Frame(_events(batch))
             count = len(batch)
-            # These steps belong together, and no exception can come between them.
+            # These steps belong together; no exception can come between them.
             window.sending = frame
             del entries[:count]
             self._size = 0

@@ -1,11 +1,10 @@
-"""Sending: what a publisher accepts goes out in order, at once or in frames of many events.
+"""Sending: everything that a publisher accepts is sent in order, at once or in frames of many events.
 
 Knows: the connection, and how events become calls. Must not know: what subjects and messages are.
 
-One lock keeps the order of everything that one publisher publishes: a pipeline that takes over
-from another, and a single publish, first send what is still buffered. What a thread publishes in the middle
-of that (in a signal's handler, say) does not wait for it: it goes over a connection of its own, or is only
-buffered.
+One lock keeps the order of everything that one publisher publishes. A pipeline that takes over from another,
+and a single publish, first send what is still buffered. If a thread publishes something in the middle of that
+(in a signal handler, for example), it does not wait: the event uses another connection, or is only buffered.
 """
 
 from __future__ import annotations
@@ -26,21 +25,21 @@ from ..forks import tell_in_child
 from ..interruptions import WakeUp, owned, within
 from ..statistics import PublisherStatistics
 
-# After this many seconds a buffered event is sent although its frame is not full: about the time
-# that a busy program takes to fill a frame.
+# A buffered event is sent after this many seconds even if its frame is not full: about the time that a busy
+# program takes to fill a frame.
 FLUSH_DELAY: Final = 0.001
-# A pipeline that was given this many events between two looks is about to fill its frame by itself.
+# A pipeline that got this many events between two checks is about to fill its frame by itself.
 _BUSY: Final = 128
-# A thread that looked this often and found nothing buffered sleeps until it is woken.
+# After this many checks that found nothing buffered, the thread sleeps until it is woken.
 _QUIET_LOOKS: Final = 50
-# How long `close` waits for the thread that sends what lingers, which it has just woken.
+# How long `close` waits for the flushing thread, which it has just woken.
 _JOIN: Final = 10.0
 
 T = TypeVar("T")
 
 
 class Buffer(Protocol):
-    """Publishes through a Sender in frames, and buffers what does not fill one yet."""
+    """Publishes through a Sender in frames, and buffers events until a frame is full."""
 
     frames: int
     """How many frames it has sent."""
@@ -50,7 +49,7 @@ class Buffer(Protocol):
         """How many entries wait for their frame to be sent."""
 
     def send_buffered(self, deadline: float | None) -> bool:
-        """Send what is buffered; False if that could not be done by `deadline`."""
+        """Send what is buffered. False if that could not be done by `deadline`."""
 
     def discard(self) -> None:
         """Drop everything, in a forked child."""
@@ -60,15 +59,15 @@ class Sender:
     """Sends what one publisher publishes, in order."""
 
     def __init__(self, locator: ServiceLocator, wait: float = 0.0, parent: Sender | None = None) -> None:
-        """wait: seconds for which a service that is not there yet is tried again. parent: the sender that
-        this one is beside of, and counts for."""
+        """wait: seconds for which a service that is not there yet is tried again. parent: the sender in the
+        middle of whose use this one was made; it counts the events."""
         self._locator = locator
         self._parent = parent
         self._depth: int = parent._depth + 1 if parent is not None else 0
         self.connection = ReconnectingConnection(locator, self._depth)
         self.connection.connect_first(wait)
-        # The pipeline that published last; only it has anything buffered, unless several threads
-        # publish through several at the same moment.
+        # The pipeline that published last. Only this one has anything buffered, unless several threads
+        # publish through several pipelines at the same moment.
         self.current: Buffer | None = None
         self._pipelines: set[Buffer] = set()
         self._beside: Sender | None = None
@@ -78,7 +77,7 @@ class Sender:
         tell_in_child(self)
 
     def _reset(self) -> None:
-        # Reentrant, so that a thread that interrupts itself finds out (interruptions.py).
+        # Reentrant, so that a thread that interrupts itself can find out (interruptions.py).
         self.lock = threading.RLock()
         self._working = False
         self._counting = threading.RLock()
@@ -92,7 +91,8 @@ class Sender:
         return self._working and owned(self.lock)
 
     def exclusively(self, work: Callable[[], T]) -> T:
-        """Do what one thread at a time may do, and no thread in the middle of itself: not if `entered`."""
+        """Do something that only one thread may do at a time, and no thread in the middle of it: not if
+        `entered`."""
         refuse_in_service_thread()
         with self.lock:
             self._working = True
@@ -116,7 +116,7 @@ class Sender:
         return self.connection.post(call, deadline)
 
     def publish(self, entry: Entry, events: int, timeout: float | None = None) -> int:
-        """Publish one entry, which becomes `events` events; returns the deliveries queued.
+        """Publish one entry, which becomes `events` events. Returns the deliveries queued.
 
         timeout: seconds for all of it; then AnswerTimeoutError.
         """
@@ -136,7 +136,7 @@ class Sender:
         return queued
 
     def _post_in_order(self, call: PackedCall, deadline: float | None) -> PendingReply:
-        """The same, after what pipelines have buffered."""
+        """The same, after sending what pipelines have buffered."""
         replies: list[PendingReply] = []
 
         def post() -> None:
@@ -152,19 +152,19 @@ class Sender:
         return replies[0]
 
     def enter(self, pipeline: Buffer) -> None:
-        """A pipeline goes on publishing: what others have buffered goes first; `lock` is held."""
+        """A pipeline begins to publish: send first what others have buffered. `lock` is held."""
         self._send_buffered()
         self._pipelines.add(pipeline)
         self.current = pipeline
 
     def leave(self, pipeline: Buffer) -> None:
-        """A pipeline will publish no more; `lock` is held."""
+        """A pipeline has finished; `lock` is held."""
         self._pipelines.discard(pipeline)
         if self.current is pipeline:
             self.current = None
 
     def _send_buffered(self, deadline: float | None = None) -> bool:
-        """Send what pipelines have buffered; False if that could not be done by `deadline`."""
+        """Send what pipelines have buffered. False if that could not be done by `deadline`."""
         return all(
             [pipeline.send_buffered(deadline) for pipeline in list(self._pipelines) if pipeline.buffered]
         )
@@ -180,12 +180,12 @@ class Sender:
             self._unknown += unknown
 
     def wake_flusher(self) -> None:
-        """See to it that what was just buffered does not linger."""
+        """Make sure that events that were just buffered are sent soon."""
         refuse_in_service_thread()
         with self.lock:
             self.resting = False
             if self._thread is None and not self.closed:
-                # Noted before it starts, so that a thread that interrupts itself does not start another.
+                # Noted before it starts, so that a thread that interrupts itself does not start another one.
                 self._thread = thread = threading.Thread(
                     target=self._flush_loop, args=(self._wake,), name="pyro_events-pipeline", daemon=True
                 )
@@ -198,13 +198,14 @@ class Sender:
         self._wake.set()
 
     def _flush_loop(self, wake: WakeUp) -> None:
-        """Send what lingers. Woken only after a pause, so a busy publisher hardly pays for it."""
+        """Send events that have been buffered for long enough. It sleeps after a pause, so a busy publisher
+        hardly pays for it."""
         while not self.closed:
             wake.wait()
             quiet, frames, buffered = 0, -1, 0
             while quiet < _QUIET_LOOKS and not self.closed:
                 wake.wait(FLUSH_DELAY)
-                # Before the look, not after it: what is buffered meanwhile wakes us again.
+                # Before the check, not after it: what is buffered meanwhile wakes the thread again.
                 self.resting = quiet == _QUIET_LOOKS - 1
                 pipelines = list(self._pipelines)
                 before, had = frames, buffered
@@ -233,12 +234,12 @@ class Sender:
         if self._beside is not None:
             self._beside.close()
         thread = self._thread
-        # Not where this thread holds what the other one waits for: that ends when this one goes on.
+        # Not if this thread holds what the other one waits for: that ends when this one goes on.
         if thread is not None and thread is not threading.current_thread() and not owned(self.lock):
             thread.join(_JOIN)
 
     def forked(self) -> None:
-        """In a forked child: what is buffered is the parent's to send."""
+        """In a forked child: the parent sends what is buffered."""
         self._reset()
         for pipeline in self._pipelines:
             pipeline.discard()
