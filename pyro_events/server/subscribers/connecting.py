@@ -178,7 +178,7 @@ def log_end(backlog: Backlog, explanation: str, lost: int, quiet: bool, known: b
 
 
 def parting_words(explanation: str, lost: int) -> str:
-    """What a subscriber is told when it comes back: why it was disconnected, and how many events that cost."""
+    """What a subscriber is told when it comes back. lost: how many events its disconnection cost."""
     if not lost:
         return explanation
     return f"{explanation and f'{explanation}; '}{lost} events that waited for it were lost"
