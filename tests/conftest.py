@@ -47,6 +47,7 @@ def _descriptors() -> dict[str, str]:
     return found
 
 
+@pytest.hookimpl(optionalhook=True)  # the tests also run where pytest-xdist is not installed
 def pytest_xdist_auto_num_workers() -> int:
     """What `--numprocesses=auto` means: most tests wait most of the time, so that each core has two."""
     return min(2 * (os.cpu_count() or 1), 12)
