@@ -1,5 +1,5 @@
-"""The benchmark suite: pyro_events beside what people use instead, doing the same work.
+"""The benchmark suite: pyro_events and the systems that people use instead, all doing the same work.
 
-Run it with `scripts/benchmark`, or with `python -m benchmarks` where everything is installed. The
-README here says what each system is asked to do, and how to read the numbers.
+Run it with `scripts/benchmark`, or with `python -m benchmarks` if everything is installed. The README here
+says what each system is asked to do, and how to read the numbers.
 """

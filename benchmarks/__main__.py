@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the suite; returns the exit status: 1 when something could not be measured."""
+    """Run the suite. Returns the exit status: 1 if something could not be measured."""
     options = _parser().parse_args(arguments)
     interrupted = False
     if options.source:
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measured(results: Results) -> bool:
-    """Run it all; True when it was interrupted. Children are ended in both cases."""
+    """Run everything; True if it was interrupted. Children are ended in any case."""
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         run(results, ProgressBar())

@@ -1,6 +1,6 @@
 """A publisher of bursts: equal batches, whatever the number of subjects.
 
-Knows: the public interface of pyro_events. Must not know: who listens.
+Knows: the public interface of pyro_events. Must not know: which subscribers there are.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from .tasks import QUOTE, Burst
 
 
 def burst(task: Burst, wait: Callable[[], str], say: Callable[..., None]) -> None:
-    """Publish `size` events under one subject in a pipeline, wait for the acknowledgement, go on
-    with the next subject; as many bursts as each step says, a step for each line of `wait`."""
+    """Publish `size` events on one subject in a pipeline, wait for the acknowledgement, and go on with the
+    next subject; as many bursts as each step says, and one step for each line of `wait`."""
     message: Any = message_of(QUOTE)
     following = itertools.cycle(task.subjects)
     with pyro_events.Publisher(es_uri=task.address) as publisher:

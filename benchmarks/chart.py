@@ -2,7 +2,7 @@
 
 Knows: shapes. Must not know: how anything is measured. It needs no package.
 
-The raw limit is left out: beside it nothing else could be told apart. The tables have it.
+The raw limit is left out, because all others would be too small beside it. The tables have it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WIDTH, _GAP, _TOP = 500, 24, 64
 _LABEL, _VALUE, _ROW = 212, 76, 20
 _OURS, _THEIRS, _WHISKER = "#1f6feb", "#b6bec9", "#3d444d"
 _LONG_TITLE = 45  # characters
-# Figures of many metrics are no comparison at a glance; of these cases a choice is shown.
+# Too many figures cannot be compared at a glance, so only some of these cases are shown.
 _CHOSEN = {"patterns": ("recurring_1", "recurring_10k", "new_10k"), "new-patterns": ("longest",)}
 
 
@@ -39,7 +39,7 @@ class Panel:
 
 
 def panels(results: Results) -> list[Panel]:
-    """A panel for each metric in which ours and at least one peer were measured."""
+    """A panel for each metric that was measured for ours and at least one other system."""
     found = []
     for name in results.values:
         case = CASES[name]

@@ -1,8 +1,8 @@
-"""Counting what arrives: the one function that every subscriber of every system calls.
+"""Counts arriving events: the one function that every subscriber of every system calls.
 
-Knows: when a stage is reached, and the clock. Must not know: where events come from.
+Knows: when a stage is complete, and the clock. Must not know: where events come from.
 
-The clock is `perf_counter`, which on Linux is the same in all processes of a machine.
+The clock is `perf_counter`, which is the same in all processes of a Linux machine.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Counter:
     ) -> None:
         """stages: how many events each has.
 
-        report: called with the number of a stage, and what is known at that moment: `at` (seconds on
-        the clock), `cpu` (seconds that this process has used), and `latencies` (nanoseconds, one for
-        each event of the stage), empty unless `latency` is set.
+        report: called with the number of a stage, and the figures at that moment: `at` (seconds on the
+        clock), `cpu` (seconds of processor time of this process), and `latencies` (nanoseconds, one for each
+        event of the stage), empty unless `latency` is set.
         """
         self._marks = {count: number for number, count in enumerate(itertools.accumulate(stages))}
         self._report = report
@@ -63,7 +63,7 @@ class Counter:
 
         def take(raw: Any) -> None:
             entered = now()
-            # The price is the moment just before the event was published.
+            # The price is the time just before the event was published.
             self._latencies.append(entered - decode(raw)[1])
             number = following()
             if number in marks:
@@ -72,7 +72,7 @@ class Counter:
         return take
 
     def add(self, count: int) -> None:
-        """Count events that nobody looks at: for the raw limit, instead of `take`."""
+        """Count events without decoding them: for the raw limit, instead of `take`."""
         before, self._added = self._added, self._added + count
         for number in self._marks:
             if before < number <= self._added:

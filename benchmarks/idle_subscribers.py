@@ -1,10 +1,10 @@
 """Idle subscribers: thousands of subscribers of pyro_events that only acknowledge.
 
-Knows: as much of Pyro5's protocol as a subscriber must answer. Must not know: anything about the
-service's inside.
+Knows: the part of Pyro5's protocol that a subscriber must answer. Must not know: anything about the inside of
+the service.
 
-A real Subscriber has a daemon and threads of its own, and thousands of them would measure themselves.
-For the service a post is no different: an object with `events`, on a connection of its own. They
+A real Subscriber has its own daemon and threads; with thousands of them, the benchmark would measure those.
+For the service an idle subscriber is like any other: an object with `events`, on its own connection. They
 subscribe through a stock Pyro5 proxy, by their URIs.
 """
 
@@ -50,7 +50,7 @@ class Count:
         self._say = say
 
     def batch(self, events: int) -> None:
-        """A batch came; reports when a stage is complete, and counts anew."""
+        """A batch has come. Reports when a stage is complete, and then counts from 0 again."""
         self.events += events
         self.batches += 1
         if self._stages and self.events >= self._stages[0]:
@@ -62,7 +62,7 @@ class Count:
 
 
 class IdleSubscriber(asyncio.Protocol):
-    """A connection from the service to one post."""
+    """The service's connection to one idle subscriber."""
 
     _transport: asyncio.Transport
 

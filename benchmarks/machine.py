@@ -1,6 +1,6 @@
-"""What the figures were measured on.
+"""The machine that the figures were measured on.
 
-Knows: where Linux tells about itself. Must not know: any system or case. No name of the machine is told.
+Knows: where Linux has its data. Must not know: any system or case. The machine's name is not included.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Child processes: started, listened to with a deadline, looked at, and ended by their own id.
+"""Child processes: started, read with a deadline, measured, and ended by their own ids.
 
 Knows: pipes and /proc. Must not know: what a child does.
 """
@@ -21,12 +21,12 @@ from typing import Any
 from .tasks import Task, to_line
 
 ROOT = Path(__file__).resolve().parent.parent
-# How long a child is given to end when asked to, in seconds.
+# How long a child has to end when it is asked to, in seconds.
 _FAREWELL = 5.0
 
 
 class ChildFailed(Exception):
-    """A child ended, or said nothing in time. The text has the last lines that it wrote."""
+    """A child has ended, or has not answered in time. The text has its last lines."""
 
 
 class Child:
@@ -44,7 +44,7 @@ class Child:
                 stderr=complaints,
                 cwd=folder,
                 env=environment,
-                start_new_session=True,  # Ctrl-C reaches the suite alone, which then ends its children
+                start_new_session=True,  # Ctrl-C reaches only the suite, which then ends its children
             )
         self._text = b""
 
@@ -107,7 +107,7 @@ class Child:
         self._popen.send_signal(signal.SIGSTOP)
 
     def stop(self) -> None:
-        """End it, at last by force, and release what belongs to it."""
+        """End it, by force if necessary, and release what belongs to it."""
         if self._popen.poll() is None:
             self._popen.terminate()
             self._popen.send_signal(signal.SIGCONT)
@@ -118,7 +118,7 @@ class Child:
                 self._popen.wait()
         for pipe in (self._popen.stdin, self._popen.stdout):
             if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # an order that it never read
+                with contextlib.suppress(BrokenPipeError):  # a command that it never read
                     pipe.close()
 
 
@@ -134,7 +134,7 @@ def start_worker(name: str, task: Task, folder: Path) -> Child:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens at the moment."""
+    """A port of 127.0.0.1 on which nothing listens at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

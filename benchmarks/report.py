@@ -60,13 +60,13 @@ def _cell(results: Results, case: Case, system: str, metric: Metric) -> str:
 
 
 def figure(summary: Summary, digits: int = 0) -> str:
-    """A median with its spread, half of highest minus lowest; without it after one round."""
+    """A median with its spread, half of highest minus lowest; without the spread after one round."""
     text = f"{summary.median:,.{digits}f}"
     return text if summary.rounds == 1 else f"{text} ±{summary.spread * 100:.0f} %"
 
 
 def goal_line(verdict: Verdict) -> str:
-    """A goal and what became of it, in a line."""
+    """A goal and its result, in one line."""
     if verdict.value is None or verdict.lowest is None or verdict.highest is None:
         return f"goal: {verdict.goal}: not measured"
     against = f" x {verdict.against}" if verdict.against else ""
@@ -76,7 +76,7 @@ def goal_line(verdict: Verdict) -> str:
 
 
 def _limit_lines(results: Results, case: Case) -> list[str]:
-    """Our figures as parts of the raw limit's, where that was measured."""
+    """Our figures as a part of the raw limit's, if that was measured."""
     lines = []
     for metric in case.metrics:
         ours = results.summary(case.name, OURS, metric.key)
@@ -115,7 +115,7 @@ def table(rows: Sequence[Sequence[str]], words: int = 1) -> list[str]:
 
 
 class ProgressBar:
-    """Shows how far the run is: a bar that is drawn over itself, or lines where there is no terminal."""
+    """Shows how far the run is: a bar that is drawn over itself, or lines if there is no terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr

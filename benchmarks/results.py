@@ -1,4 +1,4 @@
-"""Results: what all rounds gave, and what follows from it.
+"""Results: the figures of all rounds, and what follows from them.
 
 Knows: cases, metrics and goals. Must not know: terminals, charts, how anything is measured.
 """
@@ -15,16 +15,16 @@ from .cases import CASES, Case, Goal
 from .statistics import Summary, best, ratios, summarize
 from .systems import OURS
 
-# Of the layout of the JSON file; a change that a reader would notice makes it one more.
+# The version of the JSON file's layout; a change that a reader would notice increases it.
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A goal and what became of it.
+    """A goal and its result.
 
-    value: the ratio to the best peer, or our bare figure; None when it could not be measured.
-    lowest, highest: of the rounds. against: the best peer, None for a bare figure.
+    value: the ratio to the best other system, or our figure itself; None if it could not be measured. lowest,
+    highest: of the rounds. against: the best other system, None for a figure itself.
     """
 
     goal: str
@@ -39,8 +39,8 @@ class Verdict:
 class Results:
     """All values of a run.
 
-    values: case, system, figure -> one number for each round. failures: what did not work, in words.
-    missing: system -> what the machine lacks for it.
+    values: case, system, figure -> one number for each round. failures: what did not work, in words. missing:
+    system -> what the machine lacks for it.
     """
 
     machine: dict[str, Any] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Results:
             kept.setdefault(key, []).append(value)
 
     def fail(self, case: str, system: str, number: int, reason: str) -> None:
-        """A round that gave no figures."""
+        """A round without figures."""
         self.failures.append(f"{case}, {system}, round {number}: {reason}")
 
     def summary(self, case: str, system: str, key: str) -> Summary | None:
@@ -71,7 +71,7 @@ class Results:
         return [system for system in CASES[case].systems if system in found]
 
     def verdicts(self, case: Case) -> list[Verdict]:
-        """What became of the goals of a case."""
+        """The results for the goals of a case."""
         return [self._verdict(case, goal) for goal in case.goals]
 
     def _verdict(self, case: Case, goal: Goal) -> Verdict:
@@ -99,7 +99,7 @@ class Results:
         return Verdict(text, value, min(values), max(values), peer, reached)
 
     def to_json(self) -> str:
-        """Everything, with the medians and verdicts beside the bare values."""
+        """Everything, with the medians and the results for the goals."""
         cases = {}
         for name in self.values:
             case = CASES[name]
@@ -128,7 +128,7 @@ class Results:
 
 
 def from_json(text: str) -> Results:
-    """The results of `to_json`. Raises ValueError for another version or something else altogether."""
+    """The results from `to_json`. Raises ValueError for another version, or for something else."""
     document = json.loads(text)
     if not isinstance(document, dict) or document.get("version") != VERSION:
         raise ValueError(f"not the results of this suite, version {VERSION}; measure again")

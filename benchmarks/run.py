@@ -1,4 +1,4 @@
-"""Running: rounds, and in each round every case with all systems in turn.
+"""Running: rounds, and in each round every case with all systems.
 
 Knows: the order, and what a failure is. Must not know: what is measured, or how it is shown.
 """
@@ -21,7 +21,7 @@ from .systems import SYSTEMS
 # A service with 8,000 subscribers holds as many sockets.
 _FILES = 20_000
 
-# What is measured next: its number from 0, of how many, and in words.
+# The next measurement: its number from 0, of how many, and in words.
 Progress = Callable[[int, int, str], None]
 
 
@@ -37,8 +37,8 @@ class Step:
 def plan(rounds: int, cases: Sequence[str], systems: Sequence[str]) -> Iterator[Step]:
     """All measurements in order.
 
-    The rounds are outermost, so that a machine that becomes slower meanwhile does so for everybody,
-    and each round begins with another system, so that none always runs first.
+    The outermost loop is over rounds: if the machine becomes slower meanwhile, all systems are affected. Each
+    round begins with another system, so that none always runs first.
     """
     for number in range(1, rounds + 1):
         for case in cases:
@@ -49,7 +49,7 @@ def plan(rounds: int, cases: Sequence[str], systems: Sequence[str]) -> Iterator[
 
 
 def available(systems: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The systems that this machine has, and for the others what is missing."""
+    """The systems that can run on this machine, and for the others what is missing."""
     reasons = {name: SYSTEMS[name].missing() for name in systems}
     missing = {name: reason for name, reason in reasons.items() if reason}
     return [name for name in systems if name not in missing], missing
@@ -73,7 +73,8 @@ def prepare(rounds: int, cases: Sequence[str], systems: Sequence[str], quick: bo
 
 
 def run(results: Results, progress: Progress) -> None:
-    """Measure all that `results` names, and add it there; after an interruption it holds what is done."""
+    """Measure everything that `results` names, and add it there; after an interruption it contains what is
+    done."""
     settings = results.settings
     allow_many_files()
     steps = list(plan(settings["rounds"], settings["cases"], settings["systems"]))
@@ -91,7 +92,7 @@ def run(results: Results, progress: Progress) -> None:
 
 
 def allow_many_files() -> None:
-    """Raise this process's own limit of open files, which its children inherit, as far as it may."""
+    """Raise this process's own limit of open files, which its children inherit, as far as possible."""
     if sys.platform == "win32":
         return
     import resource

@@ -1,4 +1,4 @@
-"""One measurement of one system: its server, the children around it, and the steps between them.
+"""One measurement of one system: its server, its child processes, and the steps between them.
 
 Knows: the order in which things start, and one deadline for all of it. Must not know: any case.
 """
@@ -20,10 +20,10 @@ from .tasks import Listen, Publish, Serve, Task
 
 @dataclass
 class Outcome:
-    """What one phase took. Seconds on the common clock; cpu in seconds of processor time.
+    """The figures of one phase. Seconds on the common clock; cpu in seconds of processor time.
 
-    start: the first publisher began. published: the last one was done. delivered: the last event had
-    been handled. latencies: nanoseconds.
+    start: the first publisher began. published: the last one was done. delivered: the last event had been
+    handled. latencies: nanoseconds.
     """
 
     start: float
@@ -37,15 +37,15 @@ class Outcome:
         return events / (self.delivered - self.start)
 
     def cpu_figures(self, events: int) -> dict[str, float]:
-        """Microseconds of processor time for each of so many events, by who used it."""
+        """Microseconds of processor time for each of so many events, by process."""
         return {f"cpu_{who}": used / events * 1e6 for who, used in self.cpu.items()}
 
 
 class Session:
-    """The server of one system, started anew, and the children of one measurement.
+    """The server of one system, freshly started, and the child processes of one measurement.
 
-    Use it in a `with` statement: everything that it started has ended afterwards. What takes
-    longer than `limit` seconds in all raises ChildFailed.
+    Use it in a `with` statement: at its end, everything that it started has ended. If it takes longer than
+    `limit` seconds in all, it raises ChildFailed.
     """
 
     server: Child
@@ -82,7 +82,7 @@ class Session:
         self.address = system.address(port, line)
 
     def worker(self, task: Task) -> Child:
-        """A child that has said that it is ready."""
+        """A child process, after it has said that it is ready."""
         child = start_worker(f"{task.role}-{len(self._children)}", task, Path(self._folder.name))
         self._children.append(child)
         child.answer(self.deadline)
@@ -111,8 +111,8 @@ class Session:
 def exchange(session: Session, listens: Sequence[Listen], publishes: Sequence[Publish]) -> list[Outcome]:
     """Start the subscribers and then the publishers, and go through the phases.
 
-    A phase ends when every publisher is done and every subscriber has all its events. Returns what
-    each phase took; the first is usually the warm-up.
+    A phase ends when every publisher is done and every subscriber has all its events. Returns the figures of
+    each phase; the first is usually the warm-up.
     """
     return run_phases(
         session,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Summary:
-    """One figure over all rounds. spread: half of highest minus lowest, as a part of the median."""
+    """One figure over all rounds. spread: half of highest minus lowest, relative to the median."""
 
     median: float
     lowest: float
@@ -26,7 +26,7 @@ class Summary:
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Raises ValueError when there are none."""
+    """The summary of values. Raises ValueError if there are none."""
     if not values:
         raise ValueError("nothing was measured")
     return Summary(statistics.median(values), min(values), max(values), len(values))
@@ -41,13 +41,13 @@ def percentile(values: Sequence[float], part: float) -> float:
 
 
 def best(medians: dict[str, float], higher: bool) -> str | None:
-    """The name with the best median; None when there is none."""
+    """The name with the best median; None if there is none."""
     if not medians:
         return None
     return (max if higher else min)(medians, key=lambda name: medians[name])
 
 
 def ratios(ours: Sequence[float | None], theirs: Sequence[float | None]) -> list[float]:
-    """Ours to theirs in each round in which both were measured."""
+    """Ours divided by theirs, for each round in which both were measured."""
     pairs = zip(ours, theirs, strict=False)
     return [one / other for one, other in pairs if one is not None and other]

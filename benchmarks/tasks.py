@@ -1,4 +1,4 @@
-"""What a child process is asked to do, as plain data that crosses its standard input.
+"""The task of a child process, as plain data that is sent to its standard input.
 
 Knows: the roles and their parameters. Must not know: any system, sockets, processes.
 """
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-# What an event carries: a tuple of a name and a price, 1 MiB of bytes, or a numpy array of 1 MiB.
+# The contents of an event: a tuple of a name and a price, 1 MiB of bytes, or a numpy array of 1 MiB.
 QUOTE, BYTES, ARRAY = "quote", "bytes", "array"
-# How a phase is published: waiting for each acknowledgement; as fast as it goes; at a steady rate.
+# How a phase is published: with a wait for each acknowledgement, as fast as possible, or at a steady rate.
 ACKED, STREAMED, PACED = "acked", "streamed", "paced"
 
 
@@ -32,9 +32,9 @@ class Listener:
 
 @dataclass
 class Listen:
-    """A process with subscribers in it. Its `role` is what the child looks at first.
+    """A process with subscribers in it. The child reads `role` first.
 
-    stages: after how many events, all subscribers of the process together, it reports.
+    stages: the numbers of events, of all subscribers of the process together, after which it reports.
     latency: whether events are timed, not only counted.
     """
 
@@ -49,10 +49,10 @@ class Listen:
 
 @dataclass
 class Phase:
-    """A number of events to publish, by each publisher, when told to begin.
+    """A number of events that each publisher publishes when it is told to begin.
 
-    fresh: every event has a subject that was never used before; else the task's subjects recur.
-    rate: events per second, for PACED.
+    fresh: every event has a subject that was never used before; otherwise the task's subjects recur. rate:
+    events per second, for PACED.
     """
 
     count: int
@@ -63,7 +63,7 @@ class Phase:
 
 @dataclass
 class Publish:
-    """A process with publishers in it, each with a connection of its own."""
+    """A process with publishers in it, each with its own connection."""
 
     system: str
     address: str
@@ -102,8 +102,8 @@ class AddPatterns:
 class IdleSubscribers:
     """A process with many subscribers of pyro_events that only acknowledge; see idle_subscribers.py.
 
-    counts: how many there shall be after each line on standard input. subject: what all of them
-    subscribe to; "" gives each a subject of its own.
+    counts: how many there are after each line on standard input. subject: what all of them subscribe to; ""
+    gives each its own subject.
     """
 
     address: str
@@ -115,7 +115,7 @@ class IdleSubscribers:
 
 @dataclass
 class Burst:
-    """A process that publishes bursts of `size` events, each burst under the next of `subjects`."""
+    """A process that publishes bursts of `size` events, each burst on the next of `subjects`."""
 
     address: str
     subjects: list[str]
@@ -126,7 +126,7 @@ class Burst:
 
 @dataclass
 class Serve:
-    """A process that is the server of a system that has no program of its own."""
+    """A process that is the server of a system without a program of its own."""
 
     system: str
     role: str = "serve"
@@ -141,7 +141,7 @@ def to_line(task: Task) -> str:
 
 
 def from_line(line: str) -> Task:
-    """The task of `to_line`. Raises KeyError for an unknown role."""
+    """The task from `to_line`. Raises KeyError for an unknown role."""
     values: dict[str, Any] = json.loads(line)
     made = {"listeners": Listener, "phases": Phase}
     for name, kind in made.items():
@@ -163,7 +163,7 @@ def from_line(line: str) -> Task:
 def subjects_of(task: Publish, phase: Phase, number: int, publisher: int) -> Iterator[str]:
     """The subjects of one phase for one publisher, one for each event.
 
-    number: which phase it is, so that a fresh subject is fresh in the next phase too.
+    number: of the phase, so that a fresh subject is fresh in the next phase too.
     """
     if phase.fresh:
         prefix = f"{task.subjects[0]}.{number}.{publisher}."

@@ -1,8 +1,8 @@
-"""A child process: does one task, told on standard input, and reports in lines of JSON.
+"""A child process: does one task, which it reads from standard input, and reports in lines of JSON.
 
-Knows: the roles. Must not know: which case it is a part of.
+Knows: the roles. Must not know: which case it belongs to.
 
-It begins each step at a line on its standard input, and ends when that is closed, so that no child
+It begins each step when a line comes on its standard input, and ends when that is closed, so that no child
 outlives the suite.
 """
 
@@ -36,7 +36,7 @@ def say(**values: Any) -> None:
 
 
 class Orders:
-    """The lines that come on standard input, read by a thread so that work can go on meanwhile."""
+    """The lines from standard input, read by a thread, so that work can go on meanwhile."""
 
     def __init__(self) -> None:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -137,7 +137,7 @@ def _serve(task: tasks.Serve, orders: Orders) -> None:
 
 
 def _idle_subscribers(task: tasks.IdleSubscribers, orders: Orders) -> None:
-    # Imported here, because it imports pyro_events, which would burden the children of the other systems.
+    # Imported here, because it imports pyro_events, which the children of the other systems do not need.
     from .idle_subscribers import keep_idle_subscribers
 
     keep_idle_subscribers(task, orders.wait, say)

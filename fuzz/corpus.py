@@ -1,9 +1,9 @@
-"""The seed corpus: inputs that bring a fuzzer far from its first minute on, as lines of hexadecimal.
+"""The seed corpus: inputs that take a fuzzer far from its first minute on, as lines of hexadecimal.
 
 Knows: the files beside this module. Must not know: what a target does with an input.
 
-`corpus/TARGET.txt` is written by `python -m fuzz.seeds`; `corpus/TARGET.found.txt`, if there is one,
-holds what a fuzzer once found, one line for each, and is kept for ever.
+`python -m fuzz.seeds` writes `corpus/TARGET.txt`. `corpus/TARGET.found.txt`, if there is one, contains inputs
+with which a fuzzer once found a bug, one in each line, and is never deleted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CORPUS: Final = Path(__file__).resolve().parent / "corpus"
 
 
 def seeds(target: str) -> list[bytes]:
-    """The inputs of one target, those that were found once last."""
+    """The inputs of one target; at the end those that a fuzzer once found."""
     lines: list[str] = []
     for path in (CORPUS / f"{target}.txt", CORPUS / f"{target}.found.txt"):
         if path.is_file():
@@ -30,7 +30,7 @@ def as_text(inputs: Iterable[bytes]) -> str:
 
 
 def unpack(target: str, folder: Path) -> None:
-    """Write the inputs into a folder, a file each, as libFuzzer wants them."""
+    """Write the inputs into a folder, each into its own file, as libFuzzer needs them."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(seeds(target)):
         (folder / f"seed-{number:04}").write_bytes(data)

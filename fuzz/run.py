@@ -1,9 +1,9 @@
-"""Runs one target under atheris: as `scripts/fuzz` does for each.
+"""Runs one target under atheris, as `scripts/fuzz` does for each.
 
 Knows: atheris and libFuzzer's options. Must not know: what a target does.
 
-An input that crashes a target is written into the folder; the exit status is then not 0. Put its
-hexadecimal into `fuzz/corpus/TARGET.found.txt` when the bug is mended, and the tests keep it so.
+An input that crashes a target is written into the folder, and the exit status is not 0. When the bug is
+fixed, add its hexadecimal to `fuzz/corpus/TARGET.found.txt`, so that the tests keep checking it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["pyro_events"]):
     from .targets import TARGETS
 from .corpus import unpack
 
-# A single input that takes longer, or more memory, is a find as well: all bounds are far below.
+# An input that takes longer, or more memory, counts as a bug too: all limits are far below.
 _SLOWEST = 5
 _MEMORY = 1024  # MiB, the interpreter and numpy included
 _LONGEST = 4096  # bytes; no limit of the targets is larger
@@ -49,7 +49,7 @@ def main() -> None:
         str(seeds),
     ]
     atheris.Setup(arguments, TARGETS[options.target])
-    atheris.Fuzz()  # ends the process, without a chance to tidy up
+    atheris.Fuzz()  # ends the process, without cleaning up
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Writes the seed corpus: `python -m fuzz.seeds`. The same seeds each time.
+"""Writes the seed corpus: `python -m fuzz.seeds`. The seeds are the same each time.
 
-Knows: what decent peers send, and which mistakes are worth making in it. Must not know: the targets'
-code; it only knows what their first byte means.
+Knows: what well-behaved peers send, and which mistakes in it are worth testing. Must not know: the targets'
+code, except for the meaning of their first byte.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from pyro_events.wire.passphrase import (
 from .corpus import CORPUS, as_text
 
 _SEED: Final = 20240702
-# 900 bytes of nothing, compressed; as a constant, because every zlib does it in its own way.
+# 900 compressed null bytes; as a constant, because every zlib compresses differently.
 _BOMB: Final = bytes.fromhex("789c63601805a360140c24000003840001")
 _HELLO: Final = {"handshake": "hello", "object": "Pyro.EventService"}
 _META: Final = {"handshake": "hello", "meta": {"methods": ["event", "events"], "oneway": [], "attrs": []}}
@@ -134,7 +134,7 @@ def handshake() -> Iterator[bytes]:
 
 
 def _proofs() -> Iterator[str]:
-    """Everything that the two sides say to each other with a passphrase of their own."""
+    """Everything that the two sides send to each other with a passphrase."""
     identity, zeros = Identity(b"another key"), bytes(NONCE_SIZE)
     gate = ServiceProof(identity, zeros)
     early = ClientProof(identity, "object", UNKNOWN_RUN, 1e9, zeros)

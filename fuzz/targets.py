@@ -1,11 +1,11 @@
 """The targets: each takes any bytes and returns, or raises if something is wrong.
 
-Knows: who may raise what when it reads a stranger's bytes. Must not know: atheris, files, where the
+Knows: which errors may be raised when a stranger's bytes are read. Must not know: atheris, files, where the
 bytes came from.
 
-A target allows only the errors that the code under it promises; any other exception is a find, and so
-is an assertion of the target itself. Most targets spend the first byte on a choice, so that the rest
-reaches what is behind the header.
+A target allows only the errors that the code under test promises. Any other exception is a bug, and so is a
+failed assertion of the target itself. Most targets use the first byte for a choice, so that the rest reaches
+the code behind the header.
 """
 
 from __future__ import annotations
@@ -72,16 +72,16 @@ Target = Callable[[bytes], None]
 
 _IDENTITY: Final = Identity(b"a key that no seed was made with")
 _CALLS: Final = FrameLimits(frozenset({INVOKE, PING}), size=512, large=2 * KIB)
-# By the first byte of the input: what a connection accepts where it stands.
+# By the first byte of the input: the limits of a connection in its present state.
 LIMITS: Final = (HELLO_LIMITS, _CALLS, answer_limits(), ANSWER_LIMITS)
 SERIALIZERS: Final = (MSGPACK, SERPENT, JSON)
 
-# What reading a stranger's call may raise: all of it is answered.
+# The errors of reading a stranger's call; each of them is answered.
 _ANSWERED: Final = (Pyro5.errors.PyroError, TypeError, ValueError)
 
 
 def frames(data: bytes) -> None:
-    """A stream gives the same frames and the same end, whole, byte by byte and in uneven pieces."""
+    """A stream gives the same frames and the same end, whether whole, byte by byte or in uneven pieces."""
     limits, stream = LIMITS[data[0] % len(LIMITS)] if data else HELLO_LIMITS, data[1:]
     whole = _read(limits, [stream])
     assert whole == _read(limits, [stream[at : at + 1] for at in range(len(stream))])
@@ -95,7 +95,7 @@ def frames(data: bytes) -> None:
 
 @contextlib.contextmanager
 def _small_is_large() -> Iterator[None]:
-    """Inputs are too short for what is done with large ones; so let them be large."""
+    """Inputs are too short to be large, so make small ones count as large."""
     with contextlib.ExitStack() as stack:
         for module in (frames_module, large_body, codec_module):
             stack.enter_context(mock.patch.object(module, "LARGE", 16))

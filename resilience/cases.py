@@ -1,7 +1,7 @@
-"""The faults of the table: each happens to the affected subscriber's pair, or to the server, of one scenario.
+"""The faults of the table: each affects one subscriber and its publisher, or the server, of one scenario.
 
-Knows: what is done, and what is then looked at. Must not know: which system it is done to, beyond what
-the scenario says, or how the table looks.
+Knows: what is done, and what is then measured. Must not know: which system it is done to, beyond what the
+scenario says, or how the table looks.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ALL: Final = ("ours", "mqtt", "mqtt-kept", "nats")
 
 @dataclass
 class Measured:
-    """What was seen of one fault. Times in seconds, None for what does not apply.
+    """What was measured for one fault. Times in seconds, None if not applicable.
 
-    detected: until the server knew that the subscriber was gone. recovered: from the end of the fault to
-    the first event that was published after it. earlier: numbers that a listener got that is no more.
+    detected: until the server knew that the subscriber was gone. recovered: from the end of the fault until
+    the first event that was published after it. earlier: the numbers that a killed listener got before.
     """
 
     detected: float | None = None
@@ -39,7 +39,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Case:
-    """A fault. seconds: how long it lasts, about. options: how the scenario is set for it."""
+    """A fault. seconds: about how long it lasts. options: of the scenario."""
 
     name: str
     title: str
@@ -50,7 +50,7 @@ class Case:
 
 
 class _Watch:
-    """Looks during a fault whether the server has noticed."""
+    """Checks during a fault whether the server has noticed."""
 
     def __init__(self, scene: Scenario) -> None:
         self._scene = scene
@@ -58,7 +58,7 @@ class _Watch:
         self._since = time.monotonic()
 
     def during(self, seconds: float) -> float | None:
-        """Wait so long; returns when the server had a client less than before."""
+        """Wait so long. Returns when the server had one client less than before."""
         found: float | None = None
         while (passed := time.monotonic() - self._since) < seconds:
             if found is None and self._scene.server.clients() < self._clients:
@@ -85,7 +85,7 @@ def freeze(scene: Scenario, seconds: float) -> Measured:
 
 
 def slow(scene: Scenario, seconds: float) -> Measured:
-    """It is slow all the time; how far it lags is in the note."""
+    """It is slow all the time; the note says how far it lags behind."""
     detected = _Watch(scene).during(seconds)
     behind = scene.affected_publisher.ask("report")["acknowledged"] - scene.affected.ask("report")["received"]
     return Measured(detected, note=f"{behind} behind after {seconds:g} s")

@@ -1,4 +1,4 @@
-"""How a program of ours is told what to do: a line of JSON in, a line of JSON out.
+"""How a program gets its commands: a line of JSON in, a line of JSON out.
 
 Knows: standard input and output. Must not know: any command.
 """
@@ -15,7 +15,7 @@ _writing = threading.Lock()
 
 
 def say(**facts: Any) -> None:
-    """Print a line for whoever started this program."""
+    """Print a line for the program that started this one."""
     with _writing:
         print(json.dumps(facts), flush=True)
 

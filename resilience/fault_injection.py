@@ -1,7 +1,7 @@
-"""Fault injection: the faults that a soak is made of, each from its beginning to its end.
+"""Fault injection: the faults of the soak test, each from its beginning to its end.
 
-Knows: members and their lines, and the service's address. Must not know: who judges, or for how long it
-goes on.
+Knows: subscribers and their connections, and the service's address. Must not know: what is checked, or for
+how long it goes on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .servers import Ours
 
 
 class Scene:
-    """What fault_injection works on."""
+    """The parts that faults are made of."""
 
     def __init__(self, cast: Cast, server: Ours, members: Sequence[Member], chance: random.Random) -> None:
         self.cast, self.server, self.members, self.chance = cast, server, members, chance
@@ -39,12 +39,12 @@ class Scene:
         self._waiting.wait(seconds)
 
     def affected(self) -> Member:
-        """Anybody."""
+        """A subscriber, chosen at random."""
         return self.chance.choice(self.members)
 
     @contextmanager
     def publisher(self) -> Iterator[pyro_events.Publisher]:
-        """One whose deliveries are promised as well."""
+        """A publisher whose deliveries are counted as well."""
         with pyro_events.Publisher(es_uri=self.server.address) as publisher:
             yield publisher
             statistics = publisher.statistics()
@@ -52,15 +52,15 @@ class Scene:
         self._unknown += statistics.unknown
 
     def promise(self, deliveries: int) -> None:
-        """What another publisher was promised."""
+        """Count the deliveries that another publisher was told of."""
         self._promised += deliveries
 
     def published(self) -> dict[str, int]:
-        """As a publisher's report has it."""
+        """Count a publisher's report."""
         return {"promised": self._promised, "unknown": self._unknown}
 
     def repair(self) -> None:
-        """Every line is good, everybody is awake."""
+        """Restore every connection, and let every process run."""
         for member in self.members:
             for proxy in member.proxies:
                 proxy.restore()
@@ -95,7 +95,7 @@ def _weather(change: Callable[[Proxy, random.Random], None]) -> Callable[[Scene]
 
 
 def garbage(scene: Scene) -> None:
-    """Strangers who speak, stop in the middle, or say nothing; half of them end with a reset."""
+    """Strangers that send garbage, stop in the middle, or send nothing; half of them end with a reset."""
     hello = write_frame(CONNECT, 0, MSGPACK, 0, b"\x82")
     call = write_frame(INVOKE, 0, MSGPACK, 1, bytes(3000))
     with contextlib.ExitStack() as stack:
@@ -111,7 +111,7 @@ def garbage(scene: Scene) -> None:
 
 
 def burst(scene: Scene) -> None:
-    """A pipeline, as fast as it can, to one who loses something if he is slow."""
+    """A pipeline, as fast as it can, to a subscriber that loses events if it is slow."""
     subject = scene.members[1].subject
     with scene.publisher() as publisher, publisher.pipeline() as pipeline:
         name = f"burst {scene.chance.random()}"
@@ -127,7 +127,7 @@ def large(scene: Scene) -> None:
 
 
 def come_and_go(scene: Scene) -> None:
-    """Subscribers that come, hear a little, and go; half of them without a farewell."""
+    """Subscribers that come, get a few events, and go; half of them without unsubscribing."""
     with contextlib.ExitStack() as stack:
         for number in range(10):
             sock = socket.create_server((LOOPBACK, 0))

@@ -1,7 +1,7 @@
-"""A member of the audience: a listener process, with a bad network around it if one is wanted.
+"""Member: a listener process, with a bad network around it if one is wanted.
 
-Knows: how a listener is started so that all of its connections go through proxies. Must not know: the
-faults, or what it will hear.
+Knows: how a listener is started so that all of its connections go through proxies. Must not know: the faults,
+or which events it will get.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .servers import Server
 class Member:
     """A listener to one subject, which can be killed and started again.
 
-    wishes: its options when it subscribes, for ours. handler: options of the listener program.
-    proxies: empty unless `proxied`; else the way there, and for ours the way back as well, because our
-    service connects to its subscribers.
+    wishes: its options when it subscribes, for ours. handler: options of the listener program. proxies: empty
+    unless `proxied`; else the proxy to the server, and for ours also the one back, because our service
+    connects to its subscribers.
     """
 
     actor: Actor
@@ -52,7 +52,7 @@ class Member:
                 self._env = {"PYRO_NATHOST": LOOPBACK, "PYRO_NATPORT": str(self.proxies[1].port)}
 
     def start(self) -> None:
-        """Start the process; it has subscribed when this returns."""
+        """Start the process. It has subscribed when this returns."""
         self.actor = self._cast.python(
             *("-m", "resilience.subscriber", self._system, self.address, *self._options),
             name=f"the listener to {self.subject}",
@@ -63,23 +63,23 @@ class Member:
             self.proxies[1].aim(facts["port"])
 
     def vanish(self, *, to_it: bool = True, from_it: bool = True) -> None:
-        """Let what is sent to it vanish, or what it sends, on every line; nobody is told."""
+        """Drop what is sent to it, or what it sends, on every connection, without telling anybody."""
         for proxy in self.proxies:
-            # It connects through the first one, the service to it through the second.
+            # It connects through the first proxy, and the service to it through the second.
             out = proxy is self.proxies[0]
             proxy.vanish(there=from_it if out else to_it, back=to_it if out else from_it)
 
     def strand(self) -> None:
-        """Let nothing arrive any more on the service's connection to it, not even its end; it may make
-        another."""
+        """Drop everything on the service's connection to it, even its end; the service may make another
+        one."""
         self.proxies[-1].strand()
 
     def report(self, since: float = 0.0) -> dict[str, Any]:
-        """What it has heard."""
+        """What it has received."""
         heard: dict[str, Any] = self.actor.ask("report", since=since)
         return heard
 
     def close(self) -> None:
-        """End the proxies; the process is the cast's."""
+        """End the proxies; the scenario ends the process."""
         for proxy in self.proxies:
             proxy.close()

@@ -2,8 +2,8 @@
 
 Knows: Linux's `unshare`, `nsenter` and `ip`. Must not know: what is sent.
 
-The namespaces have no names: each belongs to a process that ends with its input, so nothing is left
-behind even if this program is killed. The host's own network is not touched.
+The namespaces have no names: each belongs to a process that ends when its input ends, so nothing is left even
+if this program is killed. The host's own network is not touched.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ADDRESSES: Final = ("10.213.57.1", "10.213.57.2")
 
 
 def missing() -> str | None:
-    """Why there can be no such network on this machine; None when there can."""
+    """Why this machine cannot have such a network; None if it can."""
     absent = [tool for tool in _TOOLS if not _path(tool)]
     if absent:
         return f"{' and '.join(absent)} is not installed"
@@ -35,7 +35,8 @@ def _path(tool: str) -> str | None:
 
 
 class Network:
-    """Two ends, 0 and 1, with the addresses ADDRESSES, a cable between them, and a loopback each."""
+    """Two ends, 0 and 1, with the addresses ADDRESSES, a cable between them, and a loopback interface
+    each."""
 
     def __init__(self) -> None:
         self._holders: list[subprocess.Popen[bytes]] = []
@@ -57,7 +58,7 @@ class Network:
 
     @staticmethod
     def _hold() -> subprocess.Popen[bytes]:
-        """A process in a network namespace of its own; it says when it is."""
+        """A process in its own network namespace; it says when it is ready."""
         holder = subprocess.Popen(
             [_path("unshare") or "unshare", "--net", "sh", "-c", "echo here; exec cat"],
             stdin=subprocess.PIPE,
@@ -83,17 +84,17 @@ class Network:
         subprocess.run(command, check=True, capture_output=True, timeout=_PATIENCE)
 
     def cut(self) -> None:
-        """Take the cable out: what is sent is lost, and nobody is told."""
+        """Cut the cable: what is sent is lost, and nobody is told."""
         self._inside(1, "link", "set", "cable", "down")
 
     def deafen(self, end: int) -> None:
-        """What is sent to that end is lost, and what it sends arrives."""
-        # For the sender it has a network card that nobody has.
+        """What is sent to that end is lost; what it sends arrives."""
+        # The sender has a link-layer address for it that does not exist.
         entry = (ADDRESSES[end], "lladdr", "02:00:00:00:00:01", "nud", "permanent", "dev", "cable")
         self._inside(1 - end, "neigh", "replace", *entry)
 
     def restore(self) -> None:
-        """Put it back, in order."""
+        """Restore the cable."""
         self._inside(1, "link", "set", "cable", "up")
         for end in range(len(ADDRESSES)):
             self._inside(end, "neigh", "flush", "dev", "cable", "nud", "permanent")

@@ -1,4 +1,4 @@
-"""Actors: the processes of a fault, told what to do by lines, and ended by their own ids.
+"""Actors: the processes of a scenario, which get commands as lines and are ended by their own ids.
 
 Knows: processes, signals and /proc. Must not know: what an actor does.
 """
@@ -27,7 +27,7 @@ _never = threading.Event()
 
 
 def pause(seconds: float) -> None:
-    """Let time pass: a fault lasts as long as it lasts."""
+    """Wait: a fault has a duration."""
     _never.wait(seconds)
 
 
@@ -47,7 +47,7 @@ def end_in_order() -> None:
 
 
 class Actor:
-    """One process. What it prints on standard error is kept in `complaints`."""
+    """One process. Its standard error is kept in `complaints`."""
 
     def __init__(
         self,
@@ -59,8 +59,8 @@ class Actor:
         obeys: bool = True,
         before: Callable[[], None] | None = None,
     ) -> None:
-        """prefix: a command to run it under. obeys: whether it reads its input, and ends with it.
-        before: what the child does first, such as setting limits."""
+        """prefix: a command to run it under. obeys: whether it reads its input, and ends with it. before:
+        what the child does first, such as setting limits."""
         self.name = name or " ".join(arguments[:2])
         self._obeys = obeys
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
@@ -93,7 +93,7 @@ class Actor:
 
     @property
     def complaints(self) -> str:
-        """All that it printed on standard error."""
+        """Everything that it has printed on standard error."""
         size = os.fstat(self._errors.fileno()).st_size
         return os.pread(self._errors.fileno(), size, 0).decode("utf-8", "replace")
 
@@ -105,7 +105,7 @@ class Actor:
             raise TimeoutError(f"{self.name} said nothing for {patience:g} s: {self.complaints}") from None
 
     def line_with(self, text: str, patience: float = 20.0) -> str:
-        """The next line with that text in it."""
+        """The next line that contains that text."""
         while text not in (line := self.line(patience)):
             pass
         return line
@@ -116,7 +116,7 @@ class Actor:
         return facts
 
     def ask(self, command: str, patience: float = 40.0, **arguments: Any) -> Any:
-        """Have it do something, and return the result."""
+        """Have it execute a command, and return the result."""
         assert self._popen.stdin is not None
         self._popen.stdin.write(json.dumps({"do": command, **arguments}).encode() + b"\n")
         self._popen.stdin.flush()
@@ -129,7 +129,7 @@ class Actor:
         self._popen.send_signal(number)
 
     def kill(self) -> None:
-        """Without a word, and wait until it is gone."""
+        """Kill it, and wait until it is gone."""
         self._popen.kill()
         self._popen.wait(10)
 
@@ -157,12 +157,12 @@ class Actor:
         }
 
     def processor_seconds(self) -> float:
-        """What it has used so far."""
+        """The processor time that it has used so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text("ascii").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
-        """End it: asked for by the end of its input, then by SIGTERM, then by SIGKILL."""
+        """End it: by the end of its input, then by SIGTERM, then by SIGKILL."""
         assert self._popen.stdin is not None and self._popen.stdout is not None
         with contextlib.suppress(OSError):
             self._popen.stdin.close()
@@ -183,7 +183,7 @@ class Actor:
 
 
 class Cast:
-    """All actors of a scene, ended together, the newest first."""
+    """All actors of a scenario, ended together, the newest first."""
 
     def __init__(self) -> None:
         self.actors: list[Actor] = []
@@ -195,7 +195,7 @@ class Cast:
         return actor
 
     def python(self, *arguments: str, **options: Any) -> Actor:
-        """Run this Python."""
+        """Run this Python interpreter."""
         return self.start(sys.executable, *arguments, **options)
 
     def dismiss(self, actor: Actor) -> None:

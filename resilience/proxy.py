@@ -1,9 +1,9 @@
-"""A bad network: a TCP proxy that delays, drips, truncates, resets, swallows, cuts and restores.
+"""A bad network: a TCP proxy that delays, slows down, truncates, resets, drops, cuts and restores.
 
-Knows: bytes and connections. Must not know: who talks through it, or in which protocol.
+Knows: bytes and connections. Must not know: which programs are connected through it, or by which protocol.
 
-Its loop runs in a thread of its own; every method may be called from any thread and holds when it
-returns. What is random comes from the seed.
+Its loop runs in its own thread. Every method may be called from any thread, and has taken effect when it
+returns. Random choices depend on the seed.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ T = TypeVar("T")
 
 _PIECE: Final = 65536
 _PATIENCE: Final = 10.0
-# Closing then sends a reset instead of an orderly end.
+# With this, closing sends a reset instead of an orderly end.
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True)
 class Weather:
-    """What happens to bytes. delay: seconds for each piece, and `jitter` more or less. piece: bytes at
-    a time. budget: how many bytes each connection carries yet before it is closed; None: any number.
-    """
+    """What happens to bytes. delay: seconds for each piece, plus or minus `jitter`. piece: bytes at a time.
+    budget: how many more bytes each connection forwards before it is closed; None: any number."""
 
     delay: float = 0.0
     jitter: float = 0.0
@@ -41,7 +40,7 @@ class Weather:
 
 
 class Proxy:
-    """Forwards connections to a port of 127.0.0.1, which may be named later."""
+    """Forwards connections to a port of 127.0.0.1, which may be set later."""
 
     def __init__(self, seed: int, target: int | None = None) -> None:
         self._chance = random.Random(seed)
@@ -51,7 +50,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
         self._thread.start()
-        self.port = free_port()  # which it lets go of and takes again
+        self.port = free_port()  # which is released and taken again
         self.connections = 0  # so far
         self._ask(self._begin)
         if target is not None:
@@ -72,10 +71,10 @@ class Proxy:
     def _ask(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work(*arguments), self._loop).result(_PATIENCE)
 
-    # The faults
+    # The faults.
 
     def aim(self, target: int) -> None:
-        """Where connections go, those that wait for it as well."""
+        """Set where connections go, also those that are waiting."""
 
         async def work() -> None:
             self._target = target
@@ -88,15 +87,15 @@ class Proxy:
         self._set(Weather(delay=seconds, jitter=jitter))
 
     def drip(self, size: int, pause: float) -> None:
-        """So many bytes at a time, with a pause before each."""
+        """So many bytes at a time, with a pause before each piece."""
         self._set(Weather(delay=pause, piece=size))
 
     def truncate(self, size: int) -> None:
-        """Each connection, also a new one, ends after so many more bytes, wherever that is."""
+        """Each connection, also a new one, ends after so many more bytes."""
         self._set(Weather(budget=size))
 
     def calm(self) -> None:
-        """No delay and no limit from now on, and nothing swallowed; what was cut stays cut."""
+        """No delay, no limit and no drops from now on; connections that were cut stay cut."""
         self._set(Weather())
 
     def _set(self, weather: Weather) -> None:
@@ -108,9 +107,9 @@ class Proxy:
         self._ask(work)
 
     def vanish(self, *, there: bool = True, back: bool = True) -> None:
-        """Half-open: nothing arrives any more, not even that somebody has closed.
+        """Half-open connections: nothing arrives any more, not even that one side has closed.
 
-        there: what comes from whoever connected. back: what comes from the target.
+        there: drop what comes from the connecting side. back: drop what comes from the target.
         """
 
         async def work() -> None:
@@ -122,7 +121,7 @@ class Proxy:
         self._ask(work)
 
     def strand(self) -> None:
-        """Nothing arrives on the connections that there are, ever again; new ones are welcome."""
+        """Nothing ever arrives again on the present connections; new ones work."""
 
         async def work() -> None:
             self._there.clear()
@@ -134,7 +133,7 @@ class Proxy:
         self._ask(work)
 
     def reset(self) -> None:
-        """Every connection ends with a reset, now; new ones are welcome."""
+        """Every connection ends with a reset, now; new ones work."""
 
         async def work() -> None:
             for writer in list(self._transports):
@@ -157,11 +156,11 @@ class Proxy:
         self._ask(work)
 
     def restore(self) -> None:
-        """Accept connections again, in good weather."""
+        """Accept connections again, without faults."""
         self._ask(self._open)
         self.calm()
 
-    # The work
+    # Forwarding.
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -172,7 +171,7 @@ class Proxy:
         other: asyncio.StreamWriter | None = None
         try:
             await self._aimed.wait()
-            # A connection needs both directions to come about.
+            # A new connection needs both directions.
             await self._there.wait()
             await self._back.wait()
             answers, other = await asyncio.open_connection(LOOPBACK, self._target)
@@ -182,7 +181,7 @@ class Proxy:
                 self._pump(reader, other, left, self._there), self._pump(answers, writer, left, self._back)
             )
         except (OSError, asyncio.CancelledError):
-            pass  # an end of the connection is what this is about
+            pass  # an end of the connection is expected here
         finally:
             self._tasks.discard(task)
             for each in (writer, other):
@@ -197,7 +196,7 @@ class Proxy:
         left: list[int | None],
         flowing: asyncio.Event,
     ) -> None:
-        """Forward one direction. left: what the connection may carry yet, both ways together."""
+        """Forward one direction. left: how many more bytes the connection may forward, both ways together."""
         while True:
             data = await reader.read(self._weather.piece)
             await flowing.wait()
@@ -215,7 +214,7 @@ class Proxy:
             if not data or (left[0] is not None and left[0] <= 0):
                 raise ConnectionError("this is the end")
 
-    # The end
+    # The end.
 
     def close(self) -> None:
         """End all connections and the thread."""

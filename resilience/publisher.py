@@ -1,9 +1,9 @@
 """A publisher of numbered events: `python -m resilience.publisher SYSTEM ADDRESS NAME RATE SUBJECT…`.
 
-Knows: pace and bookkeeping. Must not know: how a system publishes (clients/ does).
+Knows: rates and accounting. Must not know: how a system publishes (clients/ does).
 
-Each event is [name, number, moment, ballast]. A number is used once, also when publishing it failed: then it
-counts as failed (it never left) or unknown. Only what was acknowledged is promised.
+Each event is [name, number, moment, ballast]. A number is used once, even if publishing failed; it then
+counts as failed (it was not sent) or unknown. Only acknowledged events count as promised.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .commands import obey, say
 from .record import percentile
 from .scheduler_lag import SchedulerLag
 
-# After an error: the system is away, and asking without end helps nobody.
+# The pause after an error: the system is away, and trying without a pause does not help.
 _PAUSE = 0.02
-# What was missed while a publish was held up is not made good in one burst.
+# Events that were due while a publish was blocked are not all published at once afterwards.
 _MOST_BEHIND = 0.1
 
 
 class NumberedPublisher:
-    """Publishes at a rate in a thread of its own, until told to stop."""
+    """Publishes at a rate in its own thread, until told to stop."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class NumberedPublisher:
         subjects: list[str],
         ballast: str = "",
     ) -> None:
-        """ballast: what makes each event larger."""
+        """ballast: bytes that make each event larger."""
         self._publisher = publisher
         self._ballast = ballast
         self._name = name
@@ -82,10 +82,10 @@ class NumberedPublisher:
         self._begun = None
 
     def report(self) -> dict[str, Any]:
-        """acknowledged: publishes; promised: deliveries, as far as the system says how many; unheard:
-        publishes of which it said that nobody listens. The times are how long an acknowledgement took;
-        `waiting` is how long the present one has taken yet; `noise` is by how much the machine let
-        another thread of this program run late."""
+        """acknowledged: publishes; promised: deliveries, if the system says how many; unheard: publishes for
+        which it said that nobody listens. The times say how long an acknowledgement took; `waiting` is how
+        long the present one has taken so far; `noise` is how late the machine ran another thread of this
+        program."""
         begun, took = self._begun, list(self._took)
         return {
             "acknowledged": len(self._numbers),
@@ -107,12 +107,12 @@ class NumberedPublisher:
         return list(self._numbers)
 
     def forget_times(self) -> None:
-        """Begin to measure anew."""
+        """Start the measurements again."""
         self._took, self._longest = [], (0.0, 0.0)
         self._metronome.reset()
 
     def stop(self, patience: float = 30.0) -> dict[str, Any]:
-        """Publish no more; the report when the last acknowledgement is there."""
+        """Publish no more. Returns the report after the last acknowledgement."""
         self._stop.set()
         self._thread.join(patience)
         return {**self.report(), "ended": not self._thread.is_alive()}

@@ -1,7 +1,7 @@
-"""What a listener keeps of what came: numbers, order, gaps, and how old each event was.
+"""A listener's record of the events that arrived: numbers, order, gaps, and how old each event was.
 
-Knows: events as publisher, number and moment of publication, with what the system itself says about
-gaps. Must not know: which system brought them.
+Knows: events as publisher, number and time of publication, and what the system itself says about gaps. Must
+not know: which system delivered them.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 
 
 def percentile(values: list[float], part: float) -> float:
-    """The value that `part` of all do not exceed; 0 for none."""
+    """The value that `part` of all values do not exceed; 0 for none."""
     if not values:
         return 0.0
     return sorted(values)[min(len(values) - 1, int(part * len(values)))]
 
 
 class Record:
-    """What came, counted. Used by one thread that adds and one that asks.
+    """Counts the events that arrived. One thread adds, and one asks.
 
-    In `report`: received: events; duplicates: those whose number had come before; disorder: those whose
-    number is below the one before, from the same publisher; missed: how many the system said were
-    dropped; unknown: how often it said that it does not know; silent: holes in `seq` that nothing
-    announced; returns: how often the subscriber was told that it is subscribed again.
+    In `report`: received: events; duplicates: those whose number had arrived before; disorder: those whose
+    number is lower than the one before, from the same publisher; missed: how many the system said were
+    dropped; unknown: how often it said that it does not know; silent: gaps in `seq` that nothing announced;
+    returns: how often the subscriber was told that it is subscribed again.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Record:
         self.returns: list[str] = []
 
     def add(self, name: str, number: int, sent: float, seq: int = 0, missed: int | None = 0) -> None:
-        """An event has come. sent: on the machine's monotonic clock, in seconds."""
+        """An event has arrived. sent: on the machine's monotonic clock, in seconds."""
         now = time.monotonic()
         with self._lock:
             numbers = self._seen.setdefault(name, set())
@@ -54,17 +54,18 @@ class Record:
                 self._judge(seq, missed)
 
     def _judge(self, seq: int, missed: int | None) -> None:
-        """Hold what the service says about gaps against the numbers that it gives."""
+        """Compare what the service says about gaps with the numbers that it gives."""
         if missed is None:
             self.unknown += 1
         else:
             self.missed += missed
-            # After a lingering link was closed numbers begin anew; a program that stays never sees that.
+            # When a lingering connection is closed, numbers start again; a program that keeps its
+            # subscriptions never sees that.
             self.silent += seq != self._seq + 1 + missed
         self._seq = seq
 
     def report(self, since: float = 0.0) -> dict[str, Any]:
-        """What there is to say. since: only events that arrived later count for `after` and the ages."""
+        """The figures. since: for `after` and the ages, count only events that arrived later."""
         with self._lock:
             later = [at for at, arrived in enumerate(self._arrivals) if arrived >= since]
             ages = [self._ages[at] for at in later]
@@ -85,12 +86,12 @@ class Record:
             }
 
     def numbers(self, name: str) -> list[int]:
-        """Which events of a publisher came."""
+        """The numbers of a publisher's events that arrived."""
         with self._lock:
             return sorted(self._seen.get(name, ()))
 
     def fresh(self, sent_after: float) -> float | None:
-        """When the first event came that was published after that moment; None if none has."""
+        """When the first event arrived that was published after that moment; None if there is none."""
         with self._lock:
             for arrived, age in zip(self._arrivals, self._ages, strict=True):
                 if arrived - age >= sent_after:

@@ -1,9 +1,9 @@
-"""The scenario: a server, a pair that must not notice a thing, and a pair that meets the fault.
+"""The scenario: a server, a calm pair that must not notice the fault, and an affected pair.
 
-Knows: who plays, and how a scene begins and ends. Must not know: the faults.
+Knows: which processes there are, and how a scenario begins and ends. Must not know: the faults.
 
-The calm publisher and listener share the server with the others and nothing else. The affected's connections
-go through proxies if they are asked for: those that it makes, and those that the service makes to it.
+The calm publisher and listener share only the server with the others. On request the connections of the
+affected subscriber go through proxies: those that it makes, and those that the service makes to it.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .processes import Actor, Cast, until
 from .proxy import Proxy
 from .servers import SERVERS, Ours, Server
 
-# Events a second of each publisher: enough to lose some in any fault, little enough for a busy machine.
+# Events a second of each publisher: enough to lose some in any fault, and few enough for a busy machine.
 RATE: Final = 100.0
-# Before the fault, to see what is usual.
+# Seconds before the fault, to measure what is usual.
 WARM: Final = 0.5
-# For a test to wait: longer than anything takes that is noticed at once or by the short deadlines of a test,
-# also on a machine that is late, and shorter than the half minute after which heartbeats would notice it.
-# The times that are promised are held by tests/faults/test_long_faults.py, on a machine of its own.
+# How long a test waits. It is longer than anything takes that is noticed at once or by the short deadlines of
+# a test, also on a slow machine, and shorter than the half minute after which heartbeats would notice it. The
+# promised times are tested by tests/faults/test_long_faults.py, on a machine that does nothing else.
 LONG: Final = 20.0
 
 
 class Scenario:
-    """One scene. Use it in a `with` statement: entering starts everybody."""
+    """One run. Use it in a `with` statement: entering it starts all processes."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Scenario:
         self.at_first = self.server.actor.resources()
 
     def publisher(self, subject: str, ballast: int = 0) -> Actor:
-        """A publisher of its own for a subject."""
+        """A further publisher, for a subject."""
         arguments = [self.system, self.server.address, subject, str(self._rate), subject]
         arguments += ["--ballast", str(ballast)]
         return self.cast.python(
@@ -104,7 +104,7 @@ class Scenario:
         )
 
     def start_affected(self) -> None:
-        """Start the affected subscriber, also again after it was killed."""
+        """Start the affected subscriber, also after it was killed."""
         self._member.start()
 
     @property
@@ -121,13 +121,13 @@ class Scenario:
 
     @property
     def proxies(self) -> list[Proxy]:
-        """Those that the affected subscriber's connections go through."""
+        """The proxies of the affected subscriber's connections."""
         return self._member.proxies
 
-    # Looking
+    # Measurements.
 
     def recovered(self, since: float, listener: Actor | None = None, patience: float = 40.0) -> float:
-        """How many seconds it took a listener to get an event published after `since`."""
+        """How many seconds it took until a listener got an event published after `since`."""
         actor = listener or self.affected
         arrived: float = until(
             lambda: actor.ask("fresh", sent_after=since), patience, "an event published after the fault"
@@ -135,16 +135,17 @@ class Scenario:
         return arrived - since
 
     def books(self) -> dict[str, Any]:
-        """The account of the affected subscriber, in our service; {} if it is not known there."""
+        """The statistics of the affected subscriber, in our service; {} if it is not known there."""
         assert isinstance(self.server, Ours)
         return next(
             (one for one in self.server.statistics()["subscribers"] if "storm" in one["subjects"]), {}
         )
 
-    # The end
+    # The end.
 
     def finish(self, patience: float = 30.0) -> dict[str, Any]:
-        """Stop the publishers, wait until all has arrived that will, and collect the reports."""
+        """Stop the publishers, wait until everything that will arrive has arrived, and collect the
+        reports."""
         talked = self.affected_publisher.ask("stop")
         calm_talked = self.calm_publisher.ask("stop")
         self._settle(patience)
@@ -156,7 +157,7 @@ class Scenario:
         }
 
     def _settle(self, patience: float) -> None:
-        """Wait until nothing waits in our service, or nothing has come for a second."""
+        """Wait until nothing waits in our service, or nothing has arrived for a second."""
         if isinstance(self.server, Ours):
             server = self.server
             until(lambda: not server.statistics()["waiting"], patience, "all events to be delivered")
@@ -171,9 +172,12 @@ class Scenario:
     def verdict(
         self, reports: Mapping[str, Any], *, restarted: bool = False, crowded: bool = False
     ) -> list[str]:
-        """What does not hold of I1 to I6, for our service. restarted: its books have begun anew, and
-        the calm pair has been without it. crowded: the service had no space for anybody's events for a while,
-        so the calm publisher was held up too, but nothing of its is lost."""
+        """The violations of I1 to I6, for our service.
+
+        restarted: its statistics have started again, and the calm pair has been without it. crowded: the
+        service had no space for any events for a while, so the calm publisher was blocked too, but none of
+        its events is lost.
+        """
         assert isinstance(self.server, Ours)
         statistics = self.server.statistics()
         found = list(self.server.wrong)
@@ -204,7 +208,7 @@ class Scenario:
         return []
 
     def close(self) -> None:
-        """End everybody."""
+        """End all processes."""
         for proxy in self.proxies:
             proxy.calm()
         self.server.close()

@@ -1,6 +1,6 @@
-"""A lag: how late this machine lets a thread run that wants to run on time.
+"""Scheduler lag: how late this machine runs a thread that is due.
 
-Knows: the clock. Must not know: whose lateness is then forgiven.
+Knows: the clock. Must not know: for which measurements it is subtracted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _BEAT: Final = 0.02
 
 
 class SchedulerLag:
-    """A thread that wants to be woken every 20 ms. `late`: by how much it was woken late, at most."""
+    """A thread that is due every 20 ms. `late`: by how much it was late, at most."""
 
     def __init__(self) -> None:
         self.late = 0.0
@@ -29,7 +29,7 @@ class SchedulerLag:
             begun = now
 
     def reset(self) -> None:
-        """Begin to measure anew."""
+        """Start the measurement again."""
         self.late = 0.0
 
     def close(self) -> None:

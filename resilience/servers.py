@@ -1,6 +1,6 @@
-"""The servers: how each is started, again on the same port, and asked who is subscribed.
+"""The servers: how each is started, restarted on the same port, and asked which clients are connected.
 
-Knows: command lines and settings, and how to check our service's books. Must not know: clients, faults.
+Knows: command lines and settings, and how to check our service's statistics. Must not know: clients, faults.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _NATS: Final = 'host: 127.0.0.1\nport: {port}\nhttp: "127.0.0.1:{monitor}"\n'
 
 
 def program(name: str) -> str | None:
-    """Where a server is; Debian puts some where an ordinary user's PATH does not look."""
+    """The path of a server's program; Debian puts some where an ordinary user's PATH does not look."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
 
 
 class Server:
-    """A server of one system on a port of its own, which can be started again.
+    """A server of one system on its own port, which can be restarted.
 
     `address` is what its clients are given.
     """
@@ -53,7 +53,7 @@ class Server:
         return self.reached_by(self.port)
 
     def reached_by(self, port: int) -> str:
-        """The address by another port, such as a proxy's."""
+        """The address with another port, such as a proxy's."""
         return f"{LOOPBACK}:{port}"
 
     def command(self) -> list[str]:
@@ -72,18 +72,18 @@ class Server:
         return True
 
     def clients(self) -> int:
-        """How many clients or subscribers it believes to have; only differences mean anything."""
+        """How many clients or subscribers it counts; only differences are meaningful."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Release what was needed to ask it; its process is the cast's."""
+        """Release what was needed to ask it; the scenario ends its process."""
 
 
 class Ours(Server):
-    """The event service by its start script, with its defaults unless `options` says otherwise.
+    """The event service, by its start script, with its defaults unless `options` says otherwise.
 
-    options: of ServiceOptions and BacklogOptions. With any, the service runs by resilience.service.
-    wrong: what did not add up in its books, at any time that they were looked at.
+    options: of ServiceOptions and BacklogOptions. With any, the service is started by resilience.service.
+    wrong: the errors in its statistics, at all times that they were checked.
     """
 
     title = "pyro_events"
@@ -107,7 +107,7 @@ class Ours(Server):
         self.actor.line_with("started")
 
     def statistics(self) -> dict[str, Any]:
-        """The service's own, asked for as a stock client does."""
+        """The service's own statistics, asked for as a stock client does."""
         from Pyro5.api import Proxy
 
         with Proxy(self.address) as service:
@@ -134,7 +134,7 @@ class Mosquitto(Server):
         return [program("mosquitto") or "", "-c", str(settings)]
 
     def clients(self) -> int:
-        """By its own count, which is a second old at most; the client that asks for it is in it."""
+        """Its own count, which is at most a second old; the client that asks is included."""
         import paho.mqtt.client as mqtt
 
         if self._monitor is None:

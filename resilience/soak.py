@@ -1,11 +1,11 @@
-"""The soak: mixed load and mixed faults for as long as you like, and then the books.
+"""The soak test: mixed load and mixed faults for as long as you like, and then a check of all accounts.
 
-Knows: which faults a service must live through without a restart. Must not know: how one is made
+Knows: which faults a service must survive without a restart. Must not know: how a fault is made
 (fault_injection.py does).
 
-A calm pair that must not notice anything; subscribers with each overflow policy, behind bad lines of their
-own; every second or so one of the faults, chosen by the seed. The service is never restarted, so its
-books must be exact from the first event to the last.
+There is a calm pair, which must not notice anything, and a subscriber with each overflow policy, each with
+its own bad network. About every second there is a fault, chosen by the seed. The service is never restarted,
+so its statistics must be exact from the first event to the last.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ POLICIES: Final[tuple[dict[str, Any], ...]] = (
     {"overflow": "latest", "backlog": 50},
     {"overflow": "disconnect", "backlog": 300},
 )
-# Publishes a second: of the calm publisher and of each that talks to a affected.
+# Publishes a second: of the calm publisher, and of each one that publishes to an affected subscriber.
 RATE: Final = 100
 PAUSE: Final = 1.0  # between two faults, at most
-# What memory may grow by, in KiB, for each million events (I3), and what the allocator may keep.
+# How much memory may grow, in KiB, for each million events (I3), and how much the allocator may keep.
 GROWTH: Final = 1024
 KEPT: Final = 16 * 1024
 
 
 class Soak:
-    """One soak, from a seed."""
+    """One soak test, from a seed."""
 
     def __init__(self, cast: Cast, folder: Path, seed: int) -> None:
         self.cast = cast
@@ -58,7 +58,7 @@ class Soak:
         ]
 
     def begin(self) -> None:
-        """Start everybody, and let the service get warm."""
+        """Start all processes, and let the service warm up."""
         self.server.start()
         audience = Member(self.cast, self.server, "ours", "calm")
         audience.start()
@@ -90,7 +90,7 @@ class Soak:
         self.scene.wait(self.chance.uniform(0, PAUSE))
 
     def look(self, when: str) -> dict[str, Any]:
-        """Print how the service is doing, and check its books."""
+        """Print the state of the service, and check its statistics."""
         resources, statistics = self.server.actor.resources(), self.server.statistics()
         lost = ", ".join(f"{count} {reason}" for reason, count in sorted(statistics["lost"].items()))
         print(
@@ -103,7 +103,8 @@ class Soak:
         return {**resources, **statistics}
 
     def end(self) -> None:
-        """All lines are good again: everybody must come back, and then the books are closed."""
+        """Restore all connections: every subscriber must come back, and then the final accounts are
+        checked."""
         self.scene.repair()
         since = time.monotonic()
         for member in self.members:
@@ -129,7 +130,7 @@ class Soak:
         )
 
     def _during(self, moment: float) -> str:
-        """Which fault was under way."""
+        """Which fault was in progress."""
         names = [name for begun, ended, name in self.diary if begun <= moment <= ended]
         return f"during {names[0]}" if names else "between two faults"
 
@@ -154,7 +155,7 @@ class Soak:
 
 
 def run(minutes: float, seed: int) -> list[str]:
-    """Soak for so long; returns what did not hold."""
+    """Run for so long. Returns the violations."""
     print(f"seed {seed}, {minutes:g} minutes", flush=True)
     with tempfile.TemporaryDirectory() as folder, Cast() as cast:
         soak = Soak(cast, Path(folder), seed)

@@ -1,6 +1,6 @@
 """Asks an event service for its statistics: `python -m resilience.statistics URI`.
 
-Knows: how a stock client asks. Must not know: who wants to know; it may be on another machine.
+Knows: how a stock client asks. Must not know: what the answer is used for; it may run on another machine.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _MISHAPS = (SystemExit, KeyboardInterrupt, ValueError)
 
 
 class Handler:
-    """What becomes of an event: it is written down, at the pace and with the mishaps that were ordered."""
+    """What happens to an event: it is recorded, at the pace and with the failures that were asked for."""
 
     def __init__(self, record: Record, pause: float, mishaps: int) -> None:
         self._record = record
@@ -32,7 +32,7 @@ class Handler:
         self._record.add(name, number, sent, seq, missed)
         self._count += 1
         if self._pause:
-            time.sleep(self._pause)  # this is the slow reader
+            time.sleep(self._pause)  # makes a slow reader
         if self._every and self._count % self._every == 0:
             self.mishaps += 1
             raise _MISHAPS[self.mishaps % len(_MISHAPS)]("oops")

@@ -1,4 +1,4 @@
-"""The table of faults: every case played for every system, written as docs/faults.md.
+"""The table of faults: runs every case with every system, and writes docs/faults.md.
 
 Knows: cases, systems, and what a reader wants to know. Must not know: how a fault is made.
 """
@@ -49,7 +49,7 @@ class Row:
 
 
 def missing(system: str) -> str | None:
-    """Why a system cannot be played here, None if it can."""
+    """Why a system cannot run here, None if it can."""
     name = _PROGRAMS.get(system)
     if name is not None and program(name) is None:
         return f"the program {name} is not installed"
@@ -61,7 +61,7 @@ def missing(system: str) -> str | None:
 
 
 def play(case: Case, system: str, seed: int) -> Row:
-    """One case with one system, from an empty server to its end."""
+    """One case with one system, from a fresh server to its end."""
     row = Row(case.name, system)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -86,7 +86,7 @@ def play(case: Case, system: str, seed: int) -> Row:
 
 
 def _told(system: str, reports: dict[str, Any]) -> str:
-    """What the programs learned about their loss."""
+    """What the programs were told about lost events."""
     if system != "ours":
         return "no"
     affected, publisher = reports["affected"], reports["publisher"]
@@ -135,7 +135,7 @@ def markdown(rows: list[Row], machine: str) -> str:
 
 
 def machine() -> str:
-    """What the figures were measured on."""
+    """The machine and the versions that were measured."""
     versions = [f"Python {platform.python_version()}", f"{os.cpu_count()} shared cores"]
     for name, option in (("mosquitto", "-h"), ("nats-server", "--version")):
         path = program(name)
@@ -184,7 +184,7 @@ def _left_out(system: str) -> bool:
 
 
 def _line(row: Row) -> str:
-    """What is printed while it runs."""
+    """The line that is printed for each row."""
     return (
         f"{row.case}, {TITLES[row.system]}: detected {_seconds(row.detected)}, recovered "
         f"{_seconds(row.recovered)}, lost {row.lost} of {row.promised}, told {row.told}, others held up "

@@ -1,4 +1,4 @@
-"""What a case is: the work, the systems that do it, the figures it gives and their goals.
+"""What a case is: the work, the systems that do it, its figures and their goals.
 
 Knows: names and numbers. Must not know: how anything is measured.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..systems import OURS
 
-# Peers by what they can do.
+# The other systems, by what they can do.
 ACKNOWLEDGING = ("redis", "nats", "mqtt")
 STREAMING = ("redis", "nats", "zeromq", "mqtt")
 BROKERS = ("redis", "nats", "mqtt")
@@ -20,7 +20,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure. unit: for the reader. higher: whether more is better. digits: behind the point."""
+    """A figure. unit: for the reader. higher: whether more is better. digits: after the decimal point."""
 
     key: str
     title: str
@@ -31,8 +31,8 @@ class Metric:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure of ours shall be: at least (`higher` figures) or at most (others) `factor` times
-    the best peer's; without peers, the bare number `factor`."""
+    """The goal for a figure of ours: at least (`higher` figures) or at most (others) `factor` times the best
+    other system's; if there is no other, `factor` itself."""
 
     metric: str
     factor: float
@@ -43,8 +43,8 @@ class Goal:
 class Case:
     """A case of the suite.
 
-    measure: called with a system's name and whether to be quick; returns the figures of one round.
-    metrics: what the tables show; a figure beyond them is kept in the JSON file. about: one sentence.
+    measure: called with a system's name and whether to be quick; returns the figures of one round. metrics:
+    the figures in the tables; others are kept in the JSON file. about: one sentence.
     """
 
     name: str

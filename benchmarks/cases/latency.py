@@ -1,4 +1,4 @@
-"""How long an event takes from just before `publish` to the entry of `event`, at 1,000 events/s.
+"""How long an event takes from just before `publish` until `event` is called, at 1,000 events/s.
 
 Knows: the rate. Must not know: how a system does it.
 """

@@ -1,10 +1,10 @@
-"""What pattern subscriptions cost: when there are many, and while they are added.
+"""The cost of pattern subscriptions: when there are many, and while they are added.
 
-Knows: how the patterns are laid out. Must not know: how a system spells a pattern.
+Knows: which names each pattern matches. Must not know: how a system spells a pattern.
 
-Each pattern matches all names that begin in one way, which every system can do: a regular expression
-for pyro_events, `MARKET.00001.*` for Redis, `MARKET.00001.>` for NATS, `MARKET/00001/#` for MQTT. All events
-match the first pattern and no other, so the same is delivered however many there are.
+Each pattern matches all names with one beginning, which every system can do: a regular expression for
+pyro_events, `MARKET.00001.*` for Redis, `MARKET.00001.>` for NATS, `MARKET/00001/#` for MQTT. All events
+match only the first pattern, so the number of deliveries is the same for any number of patterns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..systems import OURS
 from ..tasks import AddPatterns, Listen, Listener, Phase, Publish, Watch
 from .base import Case, Figures, Goal, Metric
 
-_PER_SUBSCRIBER = 500  # pyro_events bounds what the patterns of one subscriber may cost
+_PER_SUBSCRIBER = 500  # pyro_events limits the patterns of one subscriber
 _SUBJECTS = 500
 
 
@@ -54,7 +54,7 @@ def measure_patterns(system: str, quick: bool) -> Figures:
 
 
 def measure_new_patterns(system: str, quick: bool) -> Figures:
-    """How long single publishes take: first alone for a while, then while patterns are added."""
+    """How long single publishes take: for a while without, and then while patterns are added."""
     count = 200 if quick else 10_000
     with Session(system, 180.0) as session:
         listen = Listen(system, session.address, [Listener(prefixes=_prefixes(1))], [])

@@ -53,7 +53,8 @@ def measure_fan_out(system: str, quick: bool) -> Figures:
 
 
 def measure_many_publishers(system: str, quick: bool) -> Figures:
-    """Fifty publishers, half of them in each of two processes, each waiting for its own acknowledgements."""
+    """Fifty publishers, half of them in each of two processes, each of which waits for its own
+    acknowledgements."""
     half = 3 if quick else 25
     warm, count = (5, 50) if quick else (20, 400)
     everybody = 2 * half

@@ -1,6 +1,6 @@
-"""What grows with the number of subscribers, and what one frozen subscriber does to the others.
+"""What grows with the number of subscribers, and how one frozen subscriber affects the others.
 
-Knows: the sizes of the work. Must not know: the service's inside; it is looked at through /proc.
+Knows: the sizes of the work. Must not know: the inside of the service, which is measured through /proc.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .base import Case, Figures, Goal, Metric
 from .rates import SUBJECT
 
 _KIB = 1024
-# Before anything is counted, so many have connected: what the first one loads is no cost of the next.
+# How many connect before anything is counted: what the first one loads is not a cost of the next.
 _FIRST = 10
 
 
@@ -22,7 +22,7 @@ def measure_subscribers(system: str, quick: bool) -> Figures:
     wanted = [_FIRST, _FIRST + small, _FIRST + large]
     with Session(system, 180.0) as session:
         subscribers = session.worker(IdleSubscribers(session.address, wanted, SUBJECT, stages=wanted))
-        # Everybody gets an event at each step, so that each connection has been used.
+        # Each subscriber gets an event at each step, so that each connection has been used.
         publisher = session.worker(Publish(system, session.address, [SUBJECT], [Phase(1)] * 3))
         memory, threads = [], []
         for _ in wanted:
@@ -42,7 +42,7 @@ def measure_subscribers(system: str, quick: bool) -> Figures:
 
 
 def _healthy(system: str, quick: bool, frozen: bool) -> Figures:
-    """The rate to ten subscribers, with or without one beside them that is frozen."""
+    """The rate to ten subscribers, with or without a frozen one."""
     warm, count = (10, 500) if quick else (1_000, 20_000)
     healthy = 10
     with Session(system, 120.0) as session:
@@ -77,7 +77,7 @@ _BURST = 100
 
 
 def measure_size(system: str, quick: bool) -> Figures:
-    """The same events, always a hundred at a time for one subscriber, over more and more of them."""
+    """The same events, always a hundred at a time for one subscriber, for more and more subscribers."""
     bursts = 50 if quick else 2_000
     figures: Figures = {}
     for size in _SIZES[: 2 if quick else None]:

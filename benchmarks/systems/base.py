@@ -1,9 +1,9 @@
-"""What the suite needs of a system: a server to start, publishers, and subscribers.
+"""What the suite needs from a system: a server to start, publishers, and subscribers.
 
 Knows: the interface. Must not know: any system.
 
-A system's module is read by the suite and by its child processes, and imports the system's own
-package only inside the methods that run in a child, so that one that is missing does no harm.
+The suite and its child processes import the module of every system. It imports the system's own package only
+inside the methods that run in a child, so that a missing package does no harm.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from ..tasks import ARRAY, BYTES, QUOTE, Listener
 
 
 class Publisher:
-    """A connection that publishes. Its methods encode every message anew, as a program would."""
+    """A connection that publishes. Its methods encode every message, as a program would."""
 
     def publish(self, subject: str, message: Any) -> None:
-        """Publish one event, and wait for the system's word that it has it."""
+        """Publish one event, and wait for the system's acknowledgement."""
         raise NotImplementedError
 
     def send(self, subject: str, message: Any) -> None:
-        """Publish one event that shall leave at once; the plain call of the system's package."""
+        """Publish one event that is sent at once, by the plain call of the system's package."""
         self.publish(subject, message)
 
     def acked(self, subjects: Iterable[str], message: Any) -> None:
-        """Publish an event under each of the subjects, one after the other, with `publish`."""
+        """Publish an event on each of the subjects, one after the other, with `publish`."""
         publish = self.publish
         for subject in subjects:
             publish(subject, message)
 
     def streamed(self, subjects: Iterable[str], message: Any) -> None:
-        """Publish an event under each of the subjects in the fastest way that the system offers."""
+        """Publish an event on each of the subjects in the fastest way that the system has."""
         raise NotImplementedError
 
     def paced(self, subjects: Iterable[str], name: str, rate: float) -> None:
-        """Publish at a steady rate, with `send`. The price is the moment just before."""
+        """Publish at a steady rate, with `send`. The price is the time just before."""
         send = self.send
         due = time.perf_counter()
         for subject in subjects:
@@ -55,15 +55,15 @@ class Publisher:
             send(subject, (name, time.perf_counter_ns()))
 
     def close(self) -> None:
-        """Release what belongs to it."""
+        """Release its connections and threads."""
 
 
 class System:
     """A system that is compared.
 
-    name: in tables and files. title: what is measured, for a reader. packages: the Python packages
-    that its children import. program: the server, if it is one of its own. speaks: whether the server
-    prints its address, when it is ready; else its port is tried.
+    name: in tables and files. title: what is measured, for a reader. packages: the Python packages that its
+    children import. program: the server, if it has its own program. speaks: whether the server prints its
+    address when it is ready; otherwise its port is tried.
     """
 
     name: ClassVar[str]
@@ -73,7 +73,7 @@ class System:
     speaks: ClassVar[bool] = False
 
     def missing(self) -> str | None:
-        """What this machine lacks for it; None when it can be measured."""
+        """What this machine lacks for it; None if it can be measured."""
         absent = [name for name in self.packages if not self._version(name)]
         if absent:
             return f"the Python package {' and '.join(absent)} is not installed"
@@ -106,15 +106,15 @@ class System:
         return shutil.which(self.program) or shutil.which(self.program, path="/usr/sbin:/usr/local/sbin")
 
     def command(self, folder: Path, port: int) -> list[str] | None:
-        """How to start its server; None when it is a worker of ours that runs `serve`."""
+        """How to start its server; None if it is a worker of ours that runs `serve`."""
         return None
 
     def address(self, port: int, first_line: str) -> str:
-        """What publishers and subscribers are given. first_line: what the server printed, if it `speaks`."""
+        """The address for publishers and subscribers. first_line: what the server printed, if it `speaks`."""
         return f"127.0.0.1:{port}"
 
     def serve(self, ready: Callable[[str], None]) -> None:
-        """Be the server, in a child, until the child is ended. ready: to be called with its address."""
+        """Be the server, in a child, until the child is ended. ready: call it with the address."""
         raise NotImplementedError
 
     def publisher(self, address: str, kind: str) -> Publisher:
@@ -131,25 +131,25 @@ class System:
     ) -> None:
         """Be the subscribers, in a child, until the child is ended.
 
-        counter.take: to be called once with each event. ready: to be called when all have subscribed.
+        counter.take: call it once with each event. ready: call it when all have subscribed.
         """
         raise NotImplementedError
 
     def decoder(self, kind: str) -> Decode:
-        """What makes a message of what `counter.take` is called with."""
+        """Makes a message from the argument of `counter.take`."""
         return unpacked(kind)
 
     def add_patterns(self, address: str, prefixes: Sequence[str], share: int) -> Iterator[None]:
         """Subscribe to beginnings of names, one with each step, in a child.
 
-        share: how many each subscriber takes. The first step only connects.
+        share: how many each subscriber has. The first step only connects.
         """
         raise NotImplementedError
 
     def publish_together(
         self, publishers: Sequence[Publisher], work: Sequence[Callable[[Publisher], None]]
     ) -> None:
-        """Let each publisher do its work, all at the same time: a thread for each."""
+        """Let each publisher do its work, all at the same time, each in its own thread."""
         threads = [
             threading.Thread(target=task, args=(publisher,))
             for publisher, task in zip(publishers, work, strict=True)
@@ -161,12 +161,12 @@ class System:
 
 
 def packed(kind: str) -> Callable[[Any], bytes]:
-    """How a message becomes bytes for a system that carries only bytes: json, or the plain bytes."""
+    """A message as bytes, for a system that carries only bytes: json, or the plain bytes."""
     if kind == QUOTE:
         dumps = json.dumps
         return lambda message: dumps(message).encode()
     if kind == ARRAY:
-        # No shape and no type travel with it: the least that a program could do.
+        # Its shape and type are not included: the least that a program could do.
         return lambda message: bytes(message.tobytes())
     return bytes
 
@@ -208,5 +208,5 @@ def new_event_loop() -> Any:
 
 
 def shares(items: Sequence[str], share: int) -> list[Sequence[str]]:
-    """Items in pieces of `share`."""
+    """The items in lists of `share`."""
     return [items[start : start + share] for start in range(0, len(items), share)]

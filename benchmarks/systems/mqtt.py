@@ -65,7 +65,7 @@ class Mqtt(System):
 
     def command(self, folder: Path, port: int) -> list[str]:
         settings = folder / "mosquitto.conf"
-        # Started by root it would become another user, who cannot read the folder.
+        # Started by root, it would switch to another user, who cannot read the folder.
         settings.write_text(_SETTINGS.format(port=port, user="user root"), "utf-8")
         return [self._path() or "", "-c", str(settings)]
 
@@ -100,7 +100,7 @@ class Mqtt(System):
 
 
 def _topic(subject: str) -> str:
-    """MQTT separates the parts of a name by slashes, and its wildcards go by them."""
+    """MQTT separates the parts of a name by slashes, and its wildcards match whole parts."""
     return subject.replace(".", "/")
 
 

@@ -25,13 +25,13 @@ max_pending: 1073741824
 write_deadline: "60s"
 max_subscriptions: 0
 """
-# nats-py's own bounds of a subscription would drop what a lagging subscriber has not handled.
+# nats-py's own limits on a subscription would drop events that a slow subscriber has not handled.
 _PENDING = 10_000_000
 
 
 @functools.cache
 def _loop() -> Any:
-    """One loop for all connections of a process: what nats-py is made for."""
+    """One loop for all connections of a process, as nats-py is meant to be used."""
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
     return loop
@@ -44,7 +44,7 @@ async def _connect(address: str) -> Any:
 
 
 class NatsPublisher(Publisher):
-    """Publishes on the loop; nothing of ours runs between two events."""
+    """Publishes on the loop; no code of ours runs between two events."""
 
     def __init__(self, address: str, kind: str) -> None:
         self._connection = _loop().run_until_complete(_connect(address))
@@ -60,7 +60,7 @@ class NatsPublisher(Publisher):
         """Publish and flush, which waits for the server's pong.
 
         nats-py sends the ping ahead of what it still buffers, so this is a little less than an
-        acknowledgement of the event; it is what its users do.
+        acknowledgement of the event; but users of nats-py do it this way.
         """
         connection, pack = self._connection, self._pack
         for subject in subjects:
@@ -89,7 +89,7 @@ class NatsPublisher(Publisher):
         _loop().run_until_complete(pace())
 
     async def _settle(self) -> None:
-        """See to it that nothing is left in nats-py's buffer: the loop does not run between phases."""
+        """Make sure that nats-py's buffer is empty, because the loop does not run between phases."""
         while self._connection.pending_data_size:
             await asyncio.sleep(0)
         await self._connection.flush(60)

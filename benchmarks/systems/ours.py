@@ -1,4 +1,4 @@
-"""pyro_events, and the plain way to it: a stock Pyro5 proxy that publishes with serpent.
+"""pyro_events, and the plain way to use it: a stock Pyro5 proxy that publishes with serpent.
 
 Knows: the public interface of pyro_events. Must not know: its internals.
 """
@@ -61,7 +61,7 @@ class PyroEvents(System):
     speaks = True
 
     def missing(self) -> str | None:
-        return None  # it is what the suite is about; without uvloop it runs on asyncio
+        return None  # the suite is about this system; without uvloop it runs on asyncio
 
     def versions(self) -> dict[str, str]:
         import pyro_events
@@ -69,7 +69,7 @@ class PyroEvents(System):
         return {"pyro_events": pyro_events.__version__, **super().versions()}
 
     def command(self, folder: Path, port: int) -> list[str]:
-        # All clients of the suite are on one host, which may usually have half of the places.
+        # All clients of the suite are on one host, which may usually have only half of the connections.
         service = [sys.executable, "-m", "pyro_events.es", "-N", "-n", "127.0.0.1", "-p", "0"]
         return [*service, "--max-per-host", "10000"]
 

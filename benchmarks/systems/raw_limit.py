@@ -1,11 +1,11 @@
 """The raw limit: three plain Python processes that only pass the same bytes through sockets.
 
-Knows: how many bytes an event of pyro_events takes on the wire, and its batching. Must not know: what
-is in them.
+Knows: how many bytes an event of pyro_events takes on the wire, and its batching. Must not know: what the
+bytes mean.
 
-A publisher sends ready-made frames of the size of our `publish_encoded` calls; the relay acknowledges
-each and passes a ready-made frame of the size of our `events` call on; the subscriber acknowledges that.
-Nothing is encoded, matched, queued by subject or decoded. What we need more than this is ours to answer for.
+A publisher sends prepared frames of the size of our `publish_encoded` calls. The relay acknowledges each and
+forwards a prepared frame of the size of our `events` call. The subscriber acknowledges that. Nothing is
+encoded, matched, queued by subject or decoded, so everything that we need beyond this is our own cost.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ FRAME_EVENTS: Final = 512
 FRAME_BYTES: Final = 60 * 1024
 PUBLISHER_WINDOW: Final = 4
 SUBSCRIBER_WINDOW: Final = 2
-# A Pyro header takes 40 bytes; ours uses some of them: the length behind it, the number of events,
-# the size of one event's payload, and when it was sent (nanoseconds).
+# A Pyro header takes 40 bytes; ours uses some of them: the length of what follows, the number of events, the
+# size of one event's payload, and when it was sent (nanoseconds).
 _HEADER: Final = struct.Struct("!IIIQ20x")
 _ACKNOWLEDGEMENT: Final = _HEADER.pack(1, 0, 0, 0) + b"\0"
-# Around the events of a call: object id, method and the arrays that hold them.
+# The bytes around the events of a call: object id, method and the arrays.
 _PUBLISH_ENVELOPE: Final = 45
 _EVENTS_ENVELOPE: Final = 55
 _PUBLISHER, _SUBSCRIBER = b"P", b"S"
@@ -60,13 +60,13 @@ class Stream:
         self._data = bytearray()
 
     def receive(self) -> bool:
-        """Read what is there, or wait for something; False at the end."""
+        """Read what is there, or wait for something. False at the end."""
         data = self.sock.recv(1 << 18)
         self._data += data
         return bool(data)
 
     def header(self) -> tuple[int, int, int, int] | None:
-        """The header of the next whole frame, which is taken away; None when there is none."""
+        """Remove and return the header of the next whole frame; None if there is none."""
         data = self._data
         if len(data) < _HEADER.size:
             return None
@@ -138,7 +138,7 @@ def _encoded_size(message: Any) -> int:
 
 
 class RawLimit(System):
-    """Not a system that anybody could use: what sockets and Python alone allow."""
+    """Not a system that anybody could use: the limit of sockets and Python."""
 
     name = "raw-limit"
     title = "raw limit (bytes through sockets)"
@@ -185,7 +185,7 @@ class RawLimit(System):
 
 
 def _relay(publisher: Stream, subscriber: Stream) -> None:
-    """Acknowledge what the publisher sends, and pass it on while the subscriber keeps up."""
+    """Acknowledge what the publisher sends, and forward it as long as the subscriber keeps up."""
     waiting: deque[bytes] = deque()
     outstanding = 0
     made: dict[tuple[int, int], bytes] = {}

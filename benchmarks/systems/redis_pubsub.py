@@ -15,9 +15,9 @@ from ..counter import Counter, Take
 from ..tasks import QUOTE, Listener
 from .base import Publisher, System, host_and_port, packed, shares
 
-# What redis-py's users do, and what section "pipelined" of the README names.
+# What users of redis-py do, and what the case "pipelined" of the README names.
 _PIPELINE = 100
-# A pipeline is kept in memory until it is executed, so of 1 MiB messages fewer go together.
+# A pipeline is kept in memory until it is executed, so fewer messages of 1 MiB are sent together.
 _LARGE_PIPELINE = 8
 
 
@@ -59,7 +59,7 @@ class Redis(System):
             "--dir": str(folder),
             "--save": "",
             "--appendonly": "no",
-            # A subscriber that lags would otherwise be disconnected at 32 MB.
+            # A subscriber that lags behind would otherwise be disconnected at 32 MB.
             "--client-output-buffer-limit": "pubsub 0 0 0",
         }
         return [self._path() or "", *itertools.chain.from_iterable(options.items())]

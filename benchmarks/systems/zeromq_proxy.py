@@ -14,10 +14,10 @@ from ..counter import Counter, Decode, Take
 from ..tasks import QUOTE, Listener
 from .base import Publisher, System, packed
 
-# Subject and message travel in one frame, as in ZeroMQ's guide: a second one doubles the cost of a small
-# event. One of 1 MiB has its own frame, so that it is not copied. The subject ends at a space.
+# Subject and message are in one frame, as in ZeroMQ's guide: a second frame doubles the cost of a small
+# event. A message of 1 MiB has its own frame, so that it is not copied. The subject ends at a space.
 _END = b" "
-# Nothing tells a publisher that subscriptions have reached it; before that its events vanish.
+# Nothing tells a publisher that subscriptions have reached it; before that its events are dropped.
 _SETTLE = 0.5
 
 
@@ -51,7 +51,7 @@ class _Publisher(Publisher):
 
 
 class ZeroMq(System):
-    """A proxy in a process of its own, its loop inside libzmq; no high-water marks."""
+    """A proxy in its own process, with its loop inside libzmq; no high-water marks."""
 
     name = "zeromq"
     title = "pyzmq, XSUB/XPUB proxy"
@@ -120,7 +120,7 @@ class ZeroMq(System):
 
 
 def _drain(socket: Any, take: Take, zmq: Any) -> None:
-    """Take what a socket has, but let the others have their turn too."""
+    """Read what a socket has, but let the others have their turn too."""
     for _ in range(100):
         try:
             take(socket.recv(zmq.NOBLOCK))

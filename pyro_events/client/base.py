@@ -1,13 +1,12 @@
-"""What a publisher and a subscriber have in common, so that one class may be both.
+"""The common part of a publisher and a subscriber, so that one class may be both.
 
-Knows: that a client has up to two ends, each with its own connection. Must not know: what an
-end does.
+Knows: that a client has up to two ends, each with its own connection. Must not know: what an end does.
 
 Each `__init__` adds its end, in either order, whether it is called by its name or by `super()`
 (constructors.py).
 
-Programs give objects attributes as they like, a `close` or a `daemon` of their own among them. So nothing
-here takes a method from the object where the class's is meant, and what is private has two underscores.
+Programs give objects any attributes they like, also their own `close` or `daemon`. So if a method of the
+class is needed here, it is never taken from the object, and private names begin with two underscores.
 """
 
 from __future__ import annotations
@@ -51,16 +50,17 @@ class ClientInternals(Protocol):
 
 
 class Uninitialised:
-    """Stands for an end until `__init__` makes it, so that a forgotten `__init__` is called by its name.
+    """Stands for an end until `__init__` makes it, so that the error names the `__init__` that was not
+    called.
 
-    As an attribute of the class, it costs nothing where there is an end.
+    As an attribute of the class, it costs nothing if there is an end.
     """
 
     def __init__(self, role: str) -> None:
         self._role = role
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # Python's own questions, which are answered with no
+        if name.startswith("__"):  # Python's own checks, which get the answer no
             raise AttributeError(name)
         raise EventServiceError(
             f"call {self._role}.__init__ first, in the __init__ of the class derived from it"
@@ -102,7 +102,7 @@ class ClientBase:
             if role in ends:
                 ends[role].close()
 
-    # A class that is both must not find that its bases contradict each other, so all three are here.
+    # A class that is both must not inherit two different versions, so all three are here.
     @overload
     def statistics(self: PublishesAndSubscribes) -> ClientStatistics: ...  # type: ignore[overload-overlap]
     @overload
@@ -163,12 +163,12 @@ class ClientBase:
 
 
 _ENDS = "_ClientBase__ends"
-# How the names of attributes begin that are not for users.
+# The beginning of private attributes' names.
 _OURS = "_ClientBase__", "_Publisher__", "_Subscriber__", "_pyro"
 
 
 def add_end(client: ClientBase, role: str, end: ClientInternals) -> None:
-    """Add the end that plays `role`, which is "publisher" or "subscriber"."""
+    """Add the end for `role`, which is "publisher" or "subscriber"."""
     ends = client.__dict__.setdefault(_ENDS, {})
     previous = ends.get(role)
     ends[role] = end
@@ -177,7 +177,7 @@ def add_end(client: ClientBase, role: str, end: ClientInternals) -> None:
 
 
 def end_of(client: ClientBase, role: str) -> ClientInternals:
-    """The end that plays `role`. Raises EventServiceError before the `__init__` that makes it."""
+    """The end for `role`. Raises EventServiceError before the `__init__` that makes it."""
     end = client.__dict__.get(_ENDS, {}).get(role) or Uninitialised(role.capitalize())
     return cast(ClientInternals, end)
 
@@ -206,8 +206,8 @@ NOT_GIVEN: Any = _NotGiven()
 
 
 def either(function: str, name: str, value: Any, other: str, other_value: Any) -> Any:
-    """The value of an argument that has a name of ours and one of Pyro3's. Raises TypeError unless it was
-    given by one of them."""
+    """The value of an argument with two names, ours and Pyro3's. Raises TypeError unless it was given by
+    exactly one of them."""
     if value is not NOT_GIVEN and other_value is not NOT_GIVEN:
         raise TypeError(f"{function}: {name} and {other} are the same argument: give one of them")
     if value is NOT_GIVEN and other_value is NOT_GIVEN:
@@ -223,12 +223,12 @@ def chosen_locator(
     ns_host: Any = None,
     ns_port: Any = None,
 ) -> ServiceLocator:
-    """What finds the service that the arguments of a client's `__init__` name.
+    """The locator for the arguments of a client's `__init__`.
 
-    name: what the service shall call the client; None stands for the script's name and process id.
+    name: the client's name for the service; None stands for the script's name and process id.
 
-    Raises TypeError when both spellings of the address are given, TypeError or ValueError for what is no
-    passphrase, no address or no name, or where two arguments contradict each other.
+    Raises TypeError if both spellings of the address are given; TypeError or ValueError for an invalid
+    passphrase, address or name, or if two arguments contradict each other.
     """
     ident = sealed(ident)
     if es_uri is not None and esURI is not None:
@@ -238,7 +238,7 @@ def chosen_locator(
 
 
 def checked_wait(wait: Any) -> float:
-    """Seconds to wait for the service. Raises TypeError or ValueError that says what they may be."""
+    """Seconds to wait for the service. Raises TypeError or ValueError that says what is allowed."""
     if isinstance(wait, bool) or not isinstance(wait, (int, float)):
         raise TypeError(f"wait must be a number of seconds, 0 for none, not {type(wait).__name__}")
     if not wait >= 0:

@@ -1,13 +1,13 @@
-"""Constructors that go on to the next class, but only where the program asks for that.
+"""Constructors that call the next class's constructor, but only if the program asks for that.
 
-Knows: how `__init__` was reached, and the order of the bases. Must not know: what a constructor does
-with its arguments, of which the first is `ident`.
+Knows: how `__init__` was called, and the order of the bases. Must not know: what a constructor does with its
+arguments, of which the first is `ident`.
 
 Programs written for Pyro3 call the constructor of each base by its name, `Publisher.__init__(self)`. Those
-written today say `super().__init__()`, and rely on each class to call the next. To go on in the first case
-would initialise a base twice, which a window or a started thread does not tolerate; not to go on in the
-second would leave bases out. Python tells the two apart: the first takes `__init__` from the class, the
-second, as making an object does, takes it from the instance.
+written today call `super().__init__()`, and rely on each class to call the next. Calling the next constructor
+in the first case would initialise a base twice, which a window or a started thread does not tolerate; not
+calling it in the second would leave bases out. Python tells the two apart: the first takes `__init__` from
+the class; the second, as making an object does, takes it from the instance.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Init = TypeVar("Init", bound=Callable[..., None])
 
 
 class _Cooperative:
-    """An `__init__` that calls the next class's when it was taken from an instance."""
+    """An `__init__` that calls the next class's if it was taken from an instance."""
 
     def __init__(self, init: Callable[..., None], abandon: Callable[[Any], object]) -> None:
         functools.update_wrapper(cast(Any, self), init)
@@ -47,7 +47,7 @@ class _Cooperative:
         return self._init if instance is None else types.MethodType(self._entered, instance)
 
     def run(self, instance: Any, *args: Any, **named: Any) -> None:
-        """Initialise the instance, then what comes behind our class in its bases. ident is wrapped."""
+        """Initialise the instance, then the bases after our class. ident is wrapped."""
         self._init(instance, *args, **named)
         try:
             self._go_on(instance, args, named)
@@ -69,7 +69,7 @@ class _Cooperative:
 
 
 def _sealed(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a constructor, its first, `ident`, wrapped, so that no traceback shows it."""
+    """The arguments of a constructor with the first, `ident`, wrapped, so that no traceback shows it."""
     args = (sealed(args[0]), *args[1:]) if args else ()
     if "ident" in named:
         named = {**named, "ident": sealed(named["ident"])}
@@ -77,7 +77,7 @@ def _sealed(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ..
 
 
 def cooperative(abandon: Callable[[Any], object]) -> Callable[[Init], Init]:
-    """Make an `__init__` cooperative. abandon: called with the instance when a later `__init__` raises."""
+    """Make an `__init__` cooperative. abandon: called with the instance if a later `__init__` raises."""
 
     def made(init: Init) -> Init:
         return cast(Init, _Cooperative(init, abandon))
@@ -86,16 +86,16 @@ def cooperative(abandon: Callable[[Any], object]) -> Callable[[Init], Init]:
 
 
 def _is_started(instance: Any) -> bool:
-    """Whether it is a thread whose `__init__` has run: its target must not be forgotten."""
+    """Whether it is a thread whose `__init__` has run; running it again would forget its target."""
     return isinstance(instance, threading.Thread) and bool(getattr(instance, "_initialized", False))
 
 
 def _needs_nothing(init: Callable[..., Any]) -> bool:
-    """Whether a constructor can be called without arguments; what needs some is for the program to call."""
+    """Whether a constructor can be called without arguments; the program must call one that cannot."""
     try:
         inspect.signature(init).bind(None)
     except TypeError:
         return False
-    except ValueError:  # written in C, and does not say
+    except ValueError:  # written in C, without a signature
         return True
     return True

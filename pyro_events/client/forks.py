@@ -1,6 +1,6 @@
-"""Forking: tells what a client has open, in a forked child, that it is the parent's.
+"""Forking: in a forked child, tells objects of the parent to release what they have open.
 
-Knows: when Python has forked. Must not know: what is let go of.
+Knows: when Python has forked. Must not know: what is released.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Final, Protocol
 
 
 class Forkable(Protocol):
-    """What has a socket, a lock or a thread, none of which a forked child may use."""
+    """An object with a socket, a lock or a thread, none of which a forked child may use."""
 
     def forked(self) -> None:
-        """This is a forked child: let go of what is the parent's, without a word on the wire."""
+        """This is a forked child: release what belongs to the parent, without sending anything."""
 
 
 _known: Final[weakref.WeakSet[Forkable]] = weakref.WeakSet()

@@ -1,10 +1,10 @@
-"""Code of the program that runs in the middle of ours: a signal's handler, `__del__`, a logging handler.
+"""Code of the program that runs in the middle of ours: a signal handler, `__del__`, a logging handler.
 
 Knows: how to tell a call that such code makes from an ordinary one (for its exceptions, see
 foreign_exceptions.py). Must not know: what is interrupted, or what is done about it.
 
-Such code can run between any two steps of the thread that it interrupts, and may call us again there.
-Three things hold in every Python that we run on, and the modules that import this one rely on them:
+Such code can run between any two steps of the thread that it interrupts, and may call this package again.
+Three facts hold in every supported version of Python, and the modules that import this one rely on them:
 
 - `with lock:` takes and releases a lock of the standard library without a gap in which an exception could
   arrive;
@@ -22,14 +22,14 @@ from typing import Any
 
 
 def owned(lock: Any) -> bool:
-    """Whether the calling thread holds an RLock. `threading.Condition` asks it the same."""
+    """Whether the calling thread holds an RLock. `threading.Condition` calls the same method."""
     return bool(lock._is_owned())
 
 
 def within(lock: Any, seconds: float, work: Callable[[], object]) -> bool:
-    """Call `work` holding an RLock, if it can be had within `seconds`; returns whether it could.
+    """Call `work` holding an RLock, if it can be acquired within `seconds`. Returns whether it could.
 
-    A thread that holds it already does not wait. No exception leaves the lock behind, wherever it arrives.
+    A thread that holds it already does not wait. The lock is always released, wherever an exception arrives.
     """
     if owned(lock):
         work()
@@ -57,7 +57,7 @@ class WakeUp:
         self._calls.put(None)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait to be woken, at most `timeout` seconds; returns whether it was."""
+        """Wait to be woken, at most `timeout` seconds. Returns whether it was."""
         try:
             self._calls.get(timeout=timeout)
         except queue.Empty:

@@ -1,6 +1,6 @@
-"""Publisher: what a program uses to publish.
+"""Publisher: the class with which a program publishes.
 
-Knows: what one publish means. Must not know: frames and sockets (outbox.py does).
+Knows: what one publish means. Must not know: frames and sockets (publishing/sender.py does).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What programs for Pyro3 call on a subscriber, beside what every program calls.
+"""The methods of a subscriber with Pyro3's names.
 
 Knows: Pyro3's names, and what stands for them here. Must not know: how any of it is done.
 """

@@ -1,6 +1,6 @@
-"""What publishers and subscribers tell about themselves: frozen snapshots.
+"""Statistics of publishers and subscribers: frozen snapshots.
 
-Knows: the numbers, and which objects have which of them. Must not know: who counts.
+Knows: the numbers, and which objects have which of them. Must not know: where they are counted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Subscriber: what a program derives from to be called back.
+"""Subscriber: the base class of a program's subscribers.
 
-Knows: what a program may do with a subscriber. Must not know: frames and sockets, or how handlers get
-their threads (receiver.py does).
+Knows: what a program may do with a subscriber. Must not know: frames and sockets, or how handlers get their
+threads (receiver.py does).
 """
 
 from __future__ import annotations

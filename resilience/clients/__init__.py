@@ -1,6 +1,6 @@
 """How each system's Python client publishes and subscribes, as its users would write it.
 
-Knows: the interface. Must not know: any system before it is asked for, since a package may be missing.
+Knows: the interface. Must not know: any system until it is asked for, because its package may be missing.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ class Publisher(Protocol):
     """A connection that publishes."""
 
     def publish(self, subject: str, message: Any) -> int:
-        """Publish and wait for the acknowledgement. Returns how many deliveries are promised, where the
-        system says so, else 1."""
+        """Publish and wait for the acknowledgement. Returns how many deliveries are queued, if the system
+        says so, else 1."""
 
     def unknown(self, error: Exception) -> bool:
-        """Whether an event may have been published although that was raised."""
+        """Whether an event may have been published although publishing raised that error."""
 
     def close(self) -> None:
-        """Release what belongs to it."""
+        """Release its connections and threads."""
 
 
 class Subscriber(Protocol):
-    """A subscriber at work, in threads of its own."""
+    """A running subscriber, with its own threads."""
 
     port: int  # where it listens, 0 if it does not
 
     def facts(self) -> dict[str, Any]:
-        """What else it knows."""
+        """Further facts about it."""
 
     def close(self) -> None:
-        """Release what belongs to it."""
+        """Release its connections and threads."""
 
 
 class Handle(Protocol):
-    """What to call with each event."""
+    """The function to call with each event."""
 
     def __call__(self, message: Any, seq: int = 0, missed: int | None = 0) -> None: ...
 

@@ -1,7 +1,7 @@
-"""MQTT with paho-mqtt, QoS 1: at least once, as far as a session goes.
+"""MQTT with paho-mqtt, QoS 1: at least once, as long as a session lasts.
 
-Knows: paho-mqtt. Must not know: the server. "mqtt" is paho's default, a clean session; "mqtt-kept" keeps
-its session in the server while it is away, by a client id of its own.
+Knows: paho-mqtt. Must not know: the server. "mqtt" is paho's default, a clean session. "mqtt-kept" has a
+client id of its own, so that the server keeps its session while it is away.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PATIENCE = 30.0
 
 
 def _connected(address: str, name: str = "") -> mqtt.Client:
-    """name: of a session that is kept, also for the program's next life."""
+    """name: of a session that is kept, also when the program runs again."""
     host, _, port = address.rpartition(":")
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name, clean_session=not name)
     client.reconnect_delay_set(1, 2)
@@ -40,7 +40,7 @@ class _Publisher:
         return 1
 
     def unknown(self, error: Exception) -> bool:
-        return True  # paho goes on trying
+        return True  # paho keeps trying
 
     def close(self) -> None:
         self._client.disconnect()

@@ -1,4 +1,4 @@
-"""Core NATS with nats-py; each publish is flushed, which is as much of an acknowledgement as there is.
+"""Core NATS with nats-py; each publish is flushed, which is the nearest thing to an acknowledgement.
 
 Knows: nats-py. Must not know: the server.
 """
@@ -20,7 +20,7 @@ _PATIENCE = 5
 
 
 class _Connection:
-    """A connection on a loop in a thread of its own."""
+    """A connection on a loop in its own thread."""
 
     port = 0
 
@@ -37,7 +37,7 @@ class _Connection:
                 self._record.returns.append("connected again")
 
         async def complain(error: Exception) -> None:
-            """Without one, nats-py logs every attempt."""
+            """Without this, nats-py logs every attempt."""
 
         return await nats.connect(
             f"nats://{address}",
