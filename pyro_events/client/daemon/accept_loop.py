@@ -123,7 +123,7 @@ class AcceptLoop:
             self._loop_thread = None
 
     def wait(self, timeout: float | None) -> None:
-        """Accept who comes within `timeout` seconds; return as soon as somebody did, or `stop` was called."""
+        """Accept what connects within `timeout` seconds; return once something did, or `stop` was called."""
         self.begun()
         if self.sock is not None:
             self._step(timeout)
@@ -147,7 +147,7 @@ class AcceptLoop:
             self._accept()
 
     def _accept(self) -> None:
-        """Accept all who wait; never raises."""
+        """Accept all connections that wait; never raises."""
         while self.sock is not None:
             try:
                 sock, _ = self.sock.accept()

@@ -1,4 +1,4 @@
-"""A guarded connection: what a stranger may send to a subscriber's daemon.
+"""A guarded connection: what anybody may send to a subscriber's daemon.
 
 Knows: the frames' limits and deadlines, and how Pyro5's own code reads. Must not know: objects,
 calls, or what becomes of an event.
@@ -91,8 +91,8 @@ class GuardedConnection(SocketConnection):
         """Read the first frame, for Pyro5's handshake to `recv`; within the time for a
         handshake in all, TLS included.
 
-        Raises FrameError, after telling the stranger why, TlsFailedError, Pyro5's TimeoutError, or its
-        ConnectionClosedError for one who has left.
+        Raises FrameError, after telling the other side why; TlsFailedError; Pyro5's TimeoutError; and its
+        ConnectionClosedError if the other side has left.
         """
         deadline = time.monotonic() + self._timeouts.handshake
         if isinstance(self.sock, TlsSocket):

@@ -22,7 +22,7 @@ _QUIET_CHECKS: Final = 20
 
 
 class Monitored(Protocol):
-    """Somebody who may be busy."""
+    """Something that may be busy."""
 
     def check(self) -> bool:
         """See to what is stuck; must not wait for anything. Returns whether there was any work."""

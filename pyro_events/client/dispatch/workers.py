@@ -107,7 +107,7 @@ class ConnectionWorkers:
             batch = self._source.read()
         except ConnectionEnded:
             pass
-        except BaseException:  # what a method raised that a stranger called; this thread must go on
+        except BaseException:  # raised by a method that a peer called; this thread must go on
             log.exception(
                 "a connection to this subscriber's daemon is closed because of an error", about="read"
             )

@@ -1,7 +1,7 @@
-"""The inlet: the subscribing end of a participant.
+"""The receiver: the subscribing end of a client.
 
-Knows: the daemon, the crew, the reconnection and the enrolment, and what they tell each other. Must not know:
-frames, what the service is told, or how handlers get their threads.
+Knows: the daemon, the dispatcher, the reconnection and the remote subscriptions, and what they tell each
+other. Must not know: frames, what the service is told, or how handlers get their threads.
 """
 
 from __future__ import annotations

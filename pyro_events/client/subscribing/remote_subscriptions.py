@@ -1,4 +1,4 @@
-"""The enrolment: what the service has been told of one subscriber, and is to be told again.
+"""Remote subscriptions: what the service has been told of one subscriber, and is to be told again.
 
 Knows: what is subscribed with which options, the link for control calls, and on which of its connections
 the service was told. Must not know: the daemon, handlers, or when the service has to be told again.

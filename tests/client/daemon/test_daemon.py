@@ -1,4 +1,4 @@
-"""The subscriber's daemon: a Pyro5 daemon for its friends, a closed door for strangers."""
+"""The subscriber's daemon: a Pyro5 daemon for stock clients, and what it refuses."""
 
 from __future__ import annotations
 
