@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .cases import CASES
-from .chart import svg
-from .report import ProgressBar, whole_report
-from .results import Results, load
+from .reporting.chart import svg
+from .reporting.report import ProgressBar, whole_report
+from .reporting.results import Results, load
 from .run import prepare, run
 from .systems import OURS, SYSTEMS
 

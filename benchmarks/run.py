@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from . import machine
 from .cases import CASES
 from .processes import ChildFailed
-from .results import Results
+from .reporting.results import Results
 from .systems import SYSTEMS
 
 # A service with 8,000 subscribers holds as many sockets.

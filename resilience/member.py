@@ -54,7 +54,7 @@ class Member:
     def start(self) -> None:
         """Start the process. It has subscribed when this returns."""
         self.actor = self._cast.python(
-            *("-m", "resilience.subscriber", self._system, self.address, *self._options),
+            *("-m", "resilience.programs.subscriber", self._system, self.address, *self._options),
             name=f"the listener to {self.subject}",
             env=self._env,
         )

@@ -100,7 +100,7 @@ class Scenario:
         arguments = [self.system, self.server.address, subject, str(self._rate), subject]
         arguments += ["--ballast", str(ballast)]
         return self.cast.python(
-            "-m", "resilience.publisher", *arguments, name=f"the publisher about {subject}"
+            "-m", "resilience.programs.publisher", *arguments, name=f"the publisher about {subject}"
         )
 
     def start_affected(self) -> None:

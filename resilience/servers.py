@@ -82,7 +82,7 @@ class Server:
 class Ours(Server):
     """The event service, by its start script, with its defaults unless `options` says otherwise.
 
-    options: of ServiceOptions and BacklogOptions. With any, the service is started by resilience.service.
+    options: of ServiceOptions and BacklogOptions. With any, the service is started by resilience.programs.service.
     wrong: the errors in its statistics, at all times that they were checked.
     """
 
@@ -99,7 +99,7 @@ class Ours(Server):
     def command(self) -> list[str]:
         if self.options:
             wishes = json.dumps(self.options)
-            return [sys.executable, "-m", "resilience.service", LOOPBACK, str(self.port), wishes]
+            return [sys.executable, "-m", "resilience.programs.service", LOOPBACK, str(self.port), wishes]
         return [sys.executable, "-m", "pyro_events.es", "-N", "-n", LOOPBACK, "-p", str(self.port)]
 
     def start(self, before: Callable[[], None] | None = None) -> None:

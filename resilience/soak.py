@@ -77,7 +77,7 @@ class Soak:
     def _talker(self, subject: str) -> Actor:
         arguments = ["ours", self.server.address, subject, str(RATE), subject]
         return self.cast.python(
-            "-m", "resilience.publisher", *arguments, name=f"the publisher about {subject}"
+            "-m", "resilience.programs.publisher", *arguments, name=f"the publisher about {subject}"
         )
 
     def misbehave(self) -> None:

@@ -116,7 +116,7 @@ def test_every_round_begins_with_another_system() -> None:
 
 
 def made_results() -> Any:
-    from benchmarks.results import Results
+    from benchmarks.reporting.results import Results
 
     machine = {"processor": "P<1>", "cores": 2, "memory_gib": 4.0, "system": "L", "python": "C"}
     results = Results(machine, {"rounds": 2}, {}, {"mqtt": "the program mosquitto is not installed"})
@@ -147,7 +147,7 @@ def test_goals_are_judged_against_the_best_peer() -> None:
 
 
 def test_report_says_what_was_left_out_and_what_failed() -> None:
-    from benchmarks.report import whole_report
+    from benchmarks.reporting.report import whole_report
 
     text = whole_report(made_results())
     assert "left out: mosquitto, paho-mqtt (the program mosquitto is not installed)" in text
@@ -158,8 +158,8 @@ def test_report_says_what_was_left_out_and_what_failed() -> None:
 
 
 def test_results_survive_their_file(tmp_path: Path) -> None:
-    from benchmarks.report import whole_report
-    from benchmarks.results import from_json, load
+    from benchmarks.reporting.report import whole_report
+    from benchmarks.reporting.results import from_json, load
 
     results = made_results()
     file = tmp_path / "results.json"
@@ -170,7 +170,7 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
 
 
 def test_chart_is_well_formed() -> None:
-    from benchmarks.chart import panels, svg
+    from benchmarks.reporting.chart import panels, svg
 
     results = made_results()
     assert [panel.title for panel in panels(results)][0] == "acked: events/s until handled"
@@ -180,7 +180,7 @@ def test_chart_is_well_formed() -> None:
 
 
 def test_progress_without_a_terminal_is_lines() -> None:
-    from benchmarks.report import ProgressBar
+    from benchmarks.reporting.report import ProgressBar
 
     stream = io.StringIO()
     progress = ProgressBar(stream)

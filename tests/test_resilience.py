@@ -15,9 +15,9 @@ import pytest
 from waiting import eventually
 
 from resilience import invariants
+from resilience.programs.record import Record, percentile
+from resilience.programs.scheduler_lag import SchedulerLag
 from resilience.proxy import Proxy
-from resilience.record import Record, percentile
-from resilience.scheduler_lag import SchedulerLag
 
 
 @contextmanager

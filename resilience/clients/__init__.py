@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Protocol
 
-from ..record import Record
+from ..programs.record import Record
 
 _MODULES = {"ours": "ours", "mqtt": "mqtt", "mqtt-kept": "mqtt", "nats": "nats_core"}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 
-from ..record import Record
+from ..programs.record import Record
 from . import Handle
 
 _PATIENCE = 30.0

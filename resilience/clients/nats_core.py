@@ -13,7 +13,7 @@ from typing import Any
 
 import nats
 
-from ..record import Record
+from ..programs.record import Record
 from . import Handle
 
 _PATIENCE = 5

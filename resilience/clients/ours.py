@@ -12,7 +12,7 @@ import pyro_events
 from pyro_events import Event
 from pyro_events.errors import OutcomeUnknownError
 
-from ..record import Record
+from ..programs.record import Record
 from . import Handle
 
 

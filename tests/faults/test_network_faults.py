@@ -172,19 +172,19 @@ def test_a_cable_that_is_cut_and_put_back(
         port = free_port()
         uri = f"PYRO:Pyro.EventService@{network.ADDRESSES[0]}:{port}"
         service = cast.python(
-            *("-m", "resilience.service", network.ADDRESSES[0], str(port), json.dumps(wishes)),
+            *("-m", "resilience.programs.service", network.ADDRESSES[0], str(port), json.dumps(wishes)),
             prefix=here,
             obeys=False,
         )
         service.line_with("started")
-        watcher = cast.python("-m", "resilience.statistics", uri, prefix=here)
+        watcher = cast.python("-m", "resilience.programs.statistics", uri, prefix=here)
         watcher.ready()
         listener = cast.python(
-            *("-m", "resilience.subscriber", "ours", uri, "storm", "--options", '{"backlog": 50}'),
+            *("-m", "resilience.programs.subscriber", "ours", uri, "storm", "--options", '{"backlog": 50}'),
             prefix=there,
         )
         publisher = cast.python(
-            "-m", "resilience.publisher", "ours", uri, "storm", "100", "storm", prefix=here
+            "-m", "resilience.programs.publisher", "ours", uri, "storm", "100", "storm", prefix=here
         )
         listener.ready()
         publisher.ready()

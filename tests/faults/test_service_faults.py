@@ -67,10 +67,11 @@ def test_a_name_server_that_comes_back_empty(tmp_path: Path) -> None:
         service = cast.python("-m", "pyro_events.es", "-n", LOOPBACK, "-p", "0", env=names, obeys=False)
         service.line_with("started")
         listener = cast.python(
-            "-m", "resilience.subscriber", "ours", "PYRONAME:Pyro.EventService", "A", env=names
+            "-m", "resilience.programs.subscriber", "ours", "PYRONAME:Pyro.EventService", "A", env=names
         )
         publisher = cast.python(
-            *("-m", "resilience.publisher", "ours", "PYRONAME:Pyro.EventService", "A", "100", "A"), env=names
+            *("-m", "resilience.programs.publisher", "ours", "PYRONAME:Pyro.EventService", "A", "100", "A"),
+            env=names,
         )
         listener.ready()
         publisher.ready()

@@ -1,4 +1,4 @@
-"""A subscriber that keeps a record: `python -m resilience.subscriber SYSTEM ADDRESS SUBJECT… [options]`.
+"""A subscriber that keeps a record: `-m resilience.programs.subscriber SYSTEM ADDRESS SUBJECT… [options]`.
 
 Knows: what a fault may ask a handler to do. Must not know: how a system subscribes (clients/ does).
 """
@@ -10,7 +10,7 @@ import json
 import time
 from typing import Any
 
-from . import clients
+from .. import clients
 from .commands import obey, say
 from .record import Record
 
@@ -39,7 +39,7 @@ class Handler:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="resilience.subscriber")
+    parser = argparse.ArgumentParser(prog="resilience.programs.subscriber")
     parser.add_argument("system")
     parser.add_argument("address")
     parser.add_argument("subjects", nargs="+")

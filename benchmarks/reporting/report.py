@@ -10,11 +10,11 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from .cases import CASES, Case, Metric
-from .machine import in_words
+from ..cases import CASES, Case, Metric
+from ..machine import in_words
+from ..statistics import Summary
+from ..systems import OURS, SYSTEMS
 from .results import Results, Verdict
-from .statistics import Summary
-from .systems import OURS, SYSTEMS
 
 _BAR = 24
 _CPU = ("publisher", "service", "subscriber")

@@ -1,4 +1,4 @@
-"""A publisher of numbered events: `python -m resilience.publisher SYSTEM ADDRESS NAME RATE SUBJECT…`.
+"""A publisher of numbered events: `-m resilience.programs.publisher SYSTEM ADDRESS NAME RATE SUBJECT…`.
 
 Knows: rates and accounting. Must not know: how a system publishes (clients/ does).
 
@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any
 
-from . import clients
+from .. import clients
 from .commands import obey, say
 from .record import percentile
 from .scheduler_lag import SchedulerLag
@@ -125,7 +125,7 @@ class NumberedPublisher:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="resilience.publisher")
+    parser = argparse.ArgumentParser(prog="resilience.programs.publisher")
     parser.add_argument("system")
     parser.add_argument("address")
     parser.add_argument("name")

@@ -1,4 +1,4 @@
-"""An event service with any options: `python -m resilience.service HOST PORT OPTIONS`.
+"""An event service with any options: `python -m resilience.programs.service HOST PORT OPTIONS`.
 
 Knows: what the start script does not offer, such as heartbeats of less than a second. OPTIONS is JSON:
 fields of ServiceOptions, and of BacklogOptions under "backlog". It ends as the start script does.

@@ -1,4 +1,4 @@
-"""Asks an event service for its statistics: `python -m resilience.statistics URI`.
+"""Asks an event service for its statistics: `python -m resilience.programs.statistics URI`.
 
 Knows: how a stock client asks. Must not know: what the answer is used for; it may run on another machine.
 """

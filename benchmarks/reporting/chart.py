@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-from .cases import CASES, Case, Metric
-from .machine import in_words
+from ..cases import CASES, Case, Metric
+from ..machine import in_words
+from ..statistics import Summary
+from ..systems import OURS, SYSTEMS
 from .results import Results
-from .statistics import Summary
-from .systems import OURS, SYSTEMS
 
 _COLUMNS = 2
 _WIDTH, _GAP, _TOP = 500, 24, 64

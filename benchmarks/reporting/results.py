@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .cases import CASES, Case, Goal
-from .statistics import Summary, best, ratios, summarize
-from .systems import OURS
+from ..cases import CASES, Case, Goal
+from ..statistics import Summary, best, ratios, summarize
+from ..systems import OURS
 
 # The version of the JSON file's layout; a change that a reader would notice increases it.
 VERSION = 1

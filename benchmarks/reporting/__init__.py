@@ -1,0 +1,1 @@
+"""What is made of the values that were measured: results, their report, and a chart."""
