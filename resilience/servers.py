@@ -82,7 +82,7 @@ class Server:
 class Ours(Server):
     """The event service, by its start script, with its defaults unless `options` says otherwise.
 
-    options: of ServiceOptions and BacklogOptions. With any, the service is started by resilience.programs.service.
+    options: of ServiceOptions and BacklogOptions. With any, it is started by resilience.programs.service.
     wrong: the errors in its statistics, at all times that they were checked.
     """
 
