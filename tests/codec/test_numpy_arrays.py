@@ -1,54 +1,79 @@
-"""Arrays and scalars of numpy arrive as they were, and nothing else of the program with them."""
+"""numpy's arrays and scalars as tagged arrays, and back: without msgpack and the rest of the codec."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-import msgpack
 import numpy as np
 import pytest
-from codec_values import Odd, brought_back
+from hypothesis import given
+from hypothesis import strategies as st
+from raising_handler import needs_signals, raising
 
-from pyro_events.codec import values as M
-from pyro_events.codec.message import decode, encode
+from pyro_events.codec.numpy_arrays import NoNumpyError, carries, numpy_parts, read_array, read_scalar
+from pyro_events.codec.values import ARRAY, SCALAR
 from pyro_events.errors import PayloadError, UnsupportedTypeError
 
-pytestmark = pytest.mark.usefixtures("strange_tables")
+DTYPES = ["<f4", ">i2", "<u8", "|b1", "<c16", "|S3", "<U2", "<M8[s]", "<m8[10us]", "<f2", "|V5"]
+
+
+def plain(part: Any) -> Any:
+    """A part as a message carries it: views and bytearrays arrive as bytes."""
+    return bytes(part) if isinstance(part, memoryview) else part
+
+
+def back(value: Any) -> Any:
+    parts = numpy_parts(value)
+    assert parts is not None
+    reader = {ARRAY: read_array, SCALAR: read_scalar}[parts[0]]
+    return reader([plain(part) for part in parts])
+
+
+def raw(value: Any) -> bytes:
+    """The bytes that leave the program for `value`."""
+    parts = numpy_parts(value)
+    assert parts is not None
+    return bytes(parts[-1])
+
+
+@given(st.sampled_from(DTYPES), st.lists(st.integers(0, 3), max_size=3), st.data())
+def test_any_plain_array_arrives(dtype: str, shape: list[int], data: st.DataObject) -> None:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    content = data.draw(st.binary(min_size=size, max_size=size))
+    if dtype == "|b1":
+        content = bytes(byte & 1 for byte in content)
+    if dtype == "<U2":
+        content = bytes(byte * (number % 4 == 0) for number, byte in enumerate(content))
+    array = np.frombuffer(content, dtype).reshape(shape) if content else np.zeros(shape, dtype)
+    got = back(array)
+    assert type(got) is np.ndarray
+    assert (got.dtype, got.shape, got.tobytes()) == (array.dtype, array.shape, array.tobytes())
+    assert got.flags.writeable
 
 
 @pytest.mark.parametrize(
     "array",
     [
-        np.arange(12, dtype="<f4").reshape(3, 4),
-        np.arange(12, dtype=">i2").reshape(3, 4),
         np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         np.arange(20)[::3],
         np.array(5.5),
-        np.zeros((0, 3)),
         np.zeros((2, 0, 3), "M8[s]"),
         np.array(["2024-01-01", "NaT"], "M8[ns]"),
-        np.array([1, 2], "m8[10s]"),
-        np.array(["a", "bc"]),
-        np.array([b"a", b"bc\0"]),
-        np.array([True, False]),
-        np.array([1 + 2j]),
-        np.array([1.5], "f2"),
         np.array([1.5], np.longdouble),
         np.array([(1, 2.5)], [("a", "<i4"), ("b", ">f8")]),
         np.zeros(3, [("a", "i1"), ("m", "<f4", (2, 2)), ("in", [("x", "U3")])]),
         np.zeros(2, np.dtype("i1,i4", align=True)),
         np.zeros(2, [(("title", "a"), "i4")]),
-        np.zeros(2, "V5"),
     ],
     ids=lambda array: f"{array.dtype}{array.shape}",
 )
-def test_numpy_arrays(array: Any) -> None:
-    back = decode(encode([array]))[0]
-    assert type(back) is np.ndarray
-    assert (back.dtype, back.shape) == (array.dtype, array.shape)
-    assert str(back) == str(array)  # what stands between fields is not carried
-    back[...] = array  # it can be written to
+def test_chosen_arrays(array: Any) -> None:
+    got = back(array)
+    assert type(got) is np.ndarray
+    assert (got.dtype, got.shape) == (array.dtype, array.shape)
+    assert str(got) == str(array)  # what stands between fields is not carried
+    got[...] = array  # it can be written to
 
 
 @pytest.mark.parametrize(
@@ -71,11 +96,40 @@ def test_numpy_arrays(array: Any) -> None:
     ],
     ids=repr,
 )
-def test_numpy_scalars(scalar: Any) -> None:
-    back = decode(encode((scalar,)))[0]
-    assert type(back) is type(scalar)
-    assert back.dtype == scalar.dtype
-    assert repr(back) == repr(scalar)
+def test_scalars(scalar: Any) -> None:
+    got = back(scalar)
+    assert type(got) is type(scalar)
+    assert got.dtype == scalar.dtype
+    assert repr(got) == repr(scalar)
+
+
+@pytest.mark.parametrize("value", [1, [1.0], "x", None, np.dtype("f4")])
+def test_what_is_not_numpys_is_left_to_others(value: Any) -> None:
+    assert numpy_parts(value) is None
+    assert not carries(type(value))
+
+
+@pytest.mark.parametrize("array", [np.ma.array([1]), np.zeros((1, 1)).view(np.matrix)], ids=type)
+def test_subclasses_of_arrays_are_left_to_others(array: Any) -> None:
+    assert numpy_parts(array) is None
+    assert not carries(type(array))
+
+
+def test_which_classes_are_carried() -> None:
+    for cls in (np.ndarray, np.recarray, np.record, np.float64, np.str_, np.void):
+        assert carries(cls)
+
+
+def test_a_program_without_numpy_carries_and_reads_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = numpy_parts(np.arange(3))
+    assert parts is not None
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    assert not carries(np.ndarray)
+    assert numpy_parts(np.arange(3)) is None
+    for read, items in ((read_array, parts), (read_scalar, [SCALAR, "text"])):
+        with pytest.raises(NoNumpyError, match="numpy is not installed here") as caught:
+            read(items)
+        assert isinstance(caught.value.__cause__, ImportError)
 
 
 @pytest.mark.parametrize(
@@ -85,46 +139,31 @@ def test_numpy_scalars(scalar: Any) -> None:
         np.zeros(1, [("a", "O")]),
         np.zeros(3, []),
         np.zeros(1, {"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [0, 2], "itemsize": 8}),
-        np.ma.array([1]),
-        np.zeros((1, 1)).view(np.matrix),
     ],
-    ids=lambda array: f"{type(array).__name__}-{array.dtype}",
+    ids=lambda array: f"{array.dtype}",
 )
-def test_numpy_arrays_that_cannot_be_carried(array: Any) -> None:
-    with pytest.raises(UnsupportedTypeError, match=r"at message\[0\]"):
-        encode([array])
+def test_a_dtype_that_cannot_be_carried_is_named(array: Any) -> None:
+    with pytest.raises(UnsupportedTypeError, match="its dtype is .*: send arrays of plain numbers"):
+        numpy_parts(array)
 
 
-def test_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    payload = encode(np.arange(3))
-    monkeypatch.setitem(sys.modules, "numpy", None)
-    with pytest.raises(PayloadError, match="numpy is not installed"):
-        decode(payload)
-    with pytest.raises(UnsupportedTypeError):
-        encode(Odd())
-
+# Bytes that belong to no field
 
 ALIGNED = np.dtype([("a", "i1"), ("b", "<f8"), ("c", [("x", "i1"), ("y", "<i4")], (2,))], align=True)
-
-
-def dirty(dtype: Any, count: int) -> Any:
-    """An array whose every byte, the ones between fields too, is 0xAA."""
-    return np.frombuffer(b"\xaa" * (np.dtype(dtype).itemsize * count), dtype).copy()
 
 
 @pytest.mark.parametrize(
     "take", [lambda a: a, lambda a: a[::2], lambda a: a[::-1], lambda a: a.reshape(2, 2).T]
 )
 def test_no_byte_between_fields_leaves_the_program(take: Any) -> None:
-    array = take(dirty(ALIGNED, 4))
-    for message in (array, [array], array.flat[0], array.view(np.recarray)):
-        payload = encode(message)
-        used = array.dtype.fields
-        items = 1 if np.ndim(message) == 0 and not isinstance(message, list) else array.size
-        assert payload.count(b"\xaa") == items * (1 + 8 + 2 * (1 + 4)), used
-    back = decode(encode(array))
-    assert back.dtype == array.dtype and back.shape == array.shape
-    assert back["b"].tobytes() == array["b"].tobytes() and back["c"]["y"].tolist() == array["c"]["y"].tolist()
+    dirty = np.frombuffer(b"\xaa" * (ALIGNED.itemsize * 4), ALIGNED).copy()
+    array = take(dirty)
+    for value in (array, array.flat[0], array.view(np.recarray)):
+        items = array.size if np.ndim(value) else 1
+        assert raw(value).count(b"\xaa") == items * (1 + 8 + 2 * (1 + 4))
+    got = back(array)
+    assert (got.dtype, got.shape) == (array.dtype, array.shape)
+    assert got["b"].tobytes() == array["b"].tobytes() and got["c"]["y"].tolist() == array["c"]["y"].tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.longdouble, np.clongdouble, np.dtype(np.longdouble).newbyteorder()])
@@ -132,53 +171,107 @@ def test_no_byte_that_fills_up_a_long_double_leaves_the_program(dtype: Any) -> N
     if np.finfo(np.longdouble).nmant != 63:
         pytest.skip("long doubles have no padding here")
     array = np.array([1.5, -2.25], dtype)
-    raw = array.view(np.uint8).reshape(2, -1)
-    clean = raw.copy()
-    filler = np.ones(raw.shape[1], bool)
-    for start in range(0, raw.shape[1], 16):
+    bytes_of = array.view(np.uint8).reshape(2, -1)
+    clean = bytes_of.copy()
+    filler = np.ones(bytes_of.shape[1], bool)
+    for start in range(0, bytes_of.shape[1], 16):
         front = 6 if np.dtype(dtype).byteorder == ">" else 0
         filler[start + front : start + front + 10] = False
-    raw[:, filler] = 0xAA
+    bytes_of[:, filler] = 0xAA
     clean[:, filler] = 0
-    for message in (array, array[0]):
-        assert b"\xaa" not in encode([message])
-    back = decode(encode(array))
-    assert back.dtype == array.dtype and (back == array).all()
-    assert back.view(np.uint8).tobytes() == clean.tobytes()
-    assert decode(encode(np.zeros(2, [("a", dtype), ("b", "i1")]))).dtype.names == ("a", "b")
+    assert b"\xaa" not in raw(array) + raw(array[0])
+    got = back(array)
+    assert got.dtype == array.dtype and (got == array).all()
+    assert got.view(np.uint8).tobytes() == clean.tobytes()
+    assert back(np.zeros(2, [("a", dtype), ("b", "i1")])).dtype.names == ("a", "b")
+
+
+# Records
 
 
 def test_records_stay_records() -> None:
     fields = [("name", "U5"), ("value", "<f8")]
     records = np.rec.array([("a", 1.0), ("b", 2.0)], dtype=fields)
-    back = brought_back(records)
-    assert (back.dtype, back.dtype.type, back.value.tolist()) == (records.dtype, np.record, [1.0, 2.0])
-    assert type(brought_back(records[0])) is np.record
-    assert brought_back(records[0]).name == "a"
-    plain = records.view(np.ndarray).astype(records.dtype)
-    assert (type(decode(encode(plain))), decode(encode(plain)).dtype.type) == (np.ndarray, plain.dtype.type)
-    assert decode(encode(np.zeros(2, fields))).dtype.type is np.void
-    assert type(brought_back(np.zeros(3, "i4").view(np.recarray))) is np.recarray
-    large = np.zeros(9000, records.dtype).view(np.recarray)
-    from pyro_events.codec.message import encode_shared
+    got = back(records)
+    assert type(got) is np.recarray
+    assert (got.dtype, got.dtype.type, got.value.tolist()) == (records.dtype, np.record, [1.0, 2.0])
+    assert type(back(records[0])) is np.record
+    assert back(records[0]).name == "a"
+    view = records.view(np.ndarray).astype(records.dtype)
+    assert (type(back(view)), back(view).dtype.type) == (np.ndarray, view.dtype.type)
+    assert back(np.zeros(2, fields)).dtype.type is np.void
+    assert type(back(np.zeros(3, "i4").view(np.recarray))) is np.recarray
 
-    assert type(decode(bytes(encode_shared(large)))) is np.recarray
-    nested = np.zeros(1, [("a", np.dtype((np.record, fields)))])
+
+def test_records_in_a_field_arrive_as_records_or_are_refused() -> None:
+    nested = np.zeros(1, [("a", np.dtype((np.record, [("b", "<f4")])))])
     try:
-        assert brought_back(nested).dtype["a"].type is np.record
+        assert back(nested).dtype["a"].type is np.record
     except UnsupportedTypeError as error:
         assert "its dtype is" in str(error)
 
 
-@pytest.mark.parametrize(
-    "description",
-    [[M.TUPLE, "record"], [M.TUPLE, "record", "|O8"], [M.TUPLE, "x", "<f4"], [M.TUPLE, "recarray", [5]]],
-)
-def test_senseless_records(description: Any) -> None:
-    with pytest.raises(PayloadError):
-        decode(msgpack.packb([M.ARRAY, description, [1], b"1234"]))
-
-
 def test_a_dtype_with_metadata_arrives_without_a_warning() -> None:
-    array = np.zeros(2, np.dtype("<f8", metadata={"unit": "K"}))
-    assert (decode(encode(array)).dtype, decode(encode(array)).tolist()) == (np.dtype("<f8"), [0.0, 0.0])
+    got = back(np.zeros(2, np.dtype("<f8", metadata={"unit": "K"})))
+    assert (got.dtype, got.tolist()) == (np.dtype("<f8"), [0.0, 0.0])
+
+
+# What strangers send
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [],
+        ["<f4", [1], b"1234", 5],
+        ["<f4", [10**12], b"1234"],
+        ["<f4", [-1, -1], b"1234"],
+        ["<f4", [1.0], b"1234"],
+        ["<f4", [1], "1234"],
+        ["<f4", 1, b"1234"],
+        ["<f4", [1] * 100, b"1234"],
+        ["<f4", [0, 2**62, 2**62], b""],
+        ["O", [1], b"12345678"],
+        ["|O8", [1], b"12345678"],
+        ["f4,f4", [1], b"12345678"],
+        ["<f3", [1], b"123"],
+        ["|V0", [10**9], b""],
+        ["|V999999999", [1], b""],
+        [5, [1], b"1234"],
+        [[], [10**9], b""],
+        [[5], [1], b"1234"],
+        [[("a",)], [1], b"1234"],
+        [[("a", "|O8")], [1], b"12345678"],
+        [[("a", "<f4", (10**9, 10**9))], [1], b"12345678"],
+        [[("a", "<f4"), ("a", "<f4")], [1], b"12345678"],
+        [("record",), [1], b"1234"],
+        [("record", "|O8"), [1], b"12345678"],
+        [("x", "<f4"), [1], b"1234"],
+        [("recarray", [5]), [1], b"1234"],
+    ],
+    ids=lambda parts: repr(parts)[:60],
+)
+def test_senseless_arrays(parts: Any) -> None:
+    with pytest.raises((ValueError, TypeError, ArithmeticError, MemoryError)):  # the codec knows them all
+        read_array([ARRAY, *parts])
+
+
+@pytest.mark.parametrize("parts", [[5], ["<f4", b""], ["<f4", b"12345678"], ["|O8", b"12345678"]], ids=repr)
+def test_senseless_scalars(parts: Any) -> None:
+    with pytest.raises(PayloadError):
+        read_scalar([SCALAR, *parts])
+
+
+def test_a_shape_that_the_bytes_do_not_fill_is_named() -> None:
+    with pytest.raises(PayloadError, match=r"4 bytes do not fill an array of shape \(2, 3\) of float32"):
+        read_array([ARRAY, "<f4", [2, 3], b"1234"])
+
+
+@needs_signals
+def test_what_a_signals_handler_raises_is_not_taken_for_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
+    enough = ValueError("enough")
+    with raising(enough) as interrupt:
+        monkeypatch.setattr(np.lib.format, "dtype_to_descr", interrupt)
+        with pytest.raises(ValueError) as caught:
+            numpy_parts(np.zeros(1, "M8[s]"))
+    assert caught.value is enough
