@@ -1,13 +1,14 @@
 """Remote subscriptions: what the service has been told of one subscriber, and is to be told again.
 
-Knows: what is subscribed with which options, the link for control calls, and on which of its connections
-the service was told. Must not know: the daemon, handlers, or when the service has to be told again.
+Knows: what is subscribed with which options, the connection for control calls, and on which of these the
+service was told. Must not know: the daemon, handlers, or when the service has to be told again.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -46,12 +47,12 @@ class RemoteSubscriptions:
         self.subscriber: dict[str, Any] = {}
         self.ended = False
         self._told_on = 0
-        # Guarded by `_lock`, as the options are.
         self._record = Subscriptions()
         self._options: dict[str, Any] = {}
-        self._lock = threading.RLock()
-        # Held while calls are made that change subscriptions: to subscribe again to what was on the record
-        # before a call to unsubscribe must not follow that call.
+        # Held while calls are made that change subscriptions, so that the record and the service hear of them
+        # in the same order: to subscribe again to what was on the record before a call to unsubscribe must
+        # not follow that call. The record needs no lock of its own, in which a signal's handler that
+        # subscribes could be, and wait for a thread that waits for that lock.
         self._calling = threading.RLock()
 
     def __bool__(self) -> bool:
@@ -60,12 +61,11 @@ class RemoteSubscriptions:
     @property
     def entered(self) -> bool:
         """Whether the calling thread is in the middle of using it."""
-        return owned(self._lock) or owned(self._calling)
+        return owned(self._calling)
 
     def texts(self) -> tuple[str, ...]:
         """All names and patterns."""
-        with self._lock:
-            return self._record.texts()
+        return self._record.texts()
 
     def subscribe(self, how: str, texts: list[str], options: dict[str, Any]) -> None:
         """Subscribe to names or patterns, and remember that. When it raises, nothing has changed."""
@@ -78,13 +78,12 @@ class RemoteSubscriptions:
                     compile_pattern(text)
         with self._calling:
             told_on = self._subscribe_in_pieces(how, calls, options)
-            with self._lock:
-                # A connection made since the first subscription, or between two pieces, may be to a service
-                # that knows only the later ones.
-                if not self._record:
-                    self._told_on = told_on
-                self._record.add(how, texts)
-                self._options.update(options)
+            # A connection made since the first subscription, or between two pieces, may be to a service that
+            # knows only the later ones.
+            if not self._record:
+                self._told_on = told_on
+            self._record.add(how, texts)
+            self._options.update(options)
 
     def _subscribe_in_pieces(self, how: str, calls: list[list[str]], options: dict[str, Any]) -> int:
         """Make the calls; returns which connection the first was made on."""
@@ -105,10 +104,8 @@ class RemoteSubscriptions:
 
     def _take_back(self, texts: list[str]) -> None:
         """Unsubscribe from what was not subscribed before, as far as that is possible."""
-        with self._lock:
-            texts = self._record.unknown(texts)
         try:
-            for some in pieces(texts):
+            for some in pieces(self._record.unknown(texts)):
                 self._connection.call("unsubscribe", some, self.subscriber, timeout=self._patience)
         except Exception as error:  # the error that we are in the middle of is the one to be raised
             log.debug("taking back a part of a subscription failed: %s", error)
@@ -121,9 +118,11 @@ class RemoteSubscriptions:
 
     def unsubscribe(self, texts: list[str]) -> None:
         """Unsubscribe from names and patterns."""
-        with self._lock:
-            self._record.discard(texts)
+        # At once, so that they are not subscribed to again meanwhile; and once more when it is our turn,
+        # because another thread may have subscribed to them.
+        self._record.discard(texts)
         with self._calling:
+            self._record.discard(texts)
             # Nothing longer can have been subscribed.
             for some in pieces([text for text in texts if len(text) <= MAX_SUBJECT]):
                 self._connection.call("unsubscribe", some, self.subscriber)
@@ -154,40 +153,49 @@ class RemoteSubscriptions:
     def again(self, anew: bool) -> None:
         """Tell the service of every subscription, as if for the first time. anew: it has no connection
         to us, whatever it may believe."""
-        with self._lock:
-            calls, proof = self._record.calls(), self._with_call({NAME_KEY: self._connection.name}, anew=True)
-        told: list[int] = []
-        for how, texts in calls:
-            options = {**proof, "anew": True} if anew and not told else proof
-            if not within(self._calling, self._patience, partial(self._tell, how, texts, options, told)):
-                self._connection.drop("a call of the program's is not answered")
-                raise AnswerTimeoutError("another call to the event service is not answered")
-        if told:  # a later connection may be to a service that knows only the later ones
-            self._told_on = told[0]
+        proof = self._with_call({NAME_KEY: self._connection.name}, anew=True)
+        later: list[tuple[str, list[str]]] = []
 
-    def _tell(self, how: str, texts: list[str], options: dict[str, Any], told: list[int]) -> None:
-        """Subscribe again to those of the texts that are still on the record; `_calling` is held.
+        def tell_first() -> None:
+            # The service forgets what it has heard before a call with `anew`. So the record is read only now:
+            # what the program has subscribed to is on it, and what it subscribes to later follows this call.
+            calls = self._record.calls()
+            if calls and not self.ended:
+                self._tell(*calls[0], {**proof, "anew": True} if anew else proof)
+                # A later connection may be to a service that knows only the later ones.
+                self._told_on = self._connection.current.reconnects
+                later.extend(calls[1:])
 
-        told: gets the number of the connection that it was done on.
-        """
-        with self._lock:
-            texts = self._record.known(how, texts)
-            options = {**self._options, **options}
-        if not texts or self.ended:
-            return
+        self._in_turn(tell_first)
+        for how, texts in later:
+            self._in_turn(partial(self._tell_what_is_left, how, texts, proof))
+
+    def _in_turn(self, tell: Callable[[], None]) -> None:
+        """Make a call when the program makes none. Raises AnswerTimeoutError if it is not answered."""
+        if not within(self._calling, self._patience, tell):
+            self._connection.drop("a call of the program's is not answered")
+            raise AnswerTimeoutError("another call to the event service is not answered")
+
+    def _tell_what_is_left(self, how: str, texts: list[str], proof: dict[str, Any]) -> None:
+        """Subscribe again to those of the texts that the program has not unsubscribed from meanwhile."""
+        texts = self._record.known(how, texts)
+        if texts and not self.ended:
+            self._tell(how, texts, proof)
+
+    def _tell(self, how: str, texts: list[str], proof: dict[str, Any]) -> None:
+        """Subscribe again; `_calling` is held."""
+        options = {**self._options, **proof}
         try:
             self._connection.call(how, texts, self.subscriber, options, timeout=self._patience)
         except Pyro5.errors.TimeoutError:
             self._connection.drop("it did not answer")
             raise
-        told.append(self._connection.current.reconnects)
 
     def end(self) -> list[str] | None:
         """Forget everything, for good; returns what there was to unsubscribe from, None the next time."""
-        with self._lock:
-            ended, self.ended = self.ended, True
-            names = list(self._record.texts())
-            self._record.clear()
+        ended, self.ended = self.ended, True
+        names = list(self._record.texts())
+        self._record.clear()
         return None if ended else names
 
     def unsubscribe_all(self, names: list[str]) -> None:
@@ -201,5 +209,5 @@ class RemoteSubscriptions:
 
     def disown(self) -> None:
         """In a forked child: it is the parent that is subscribed."""
-        self._lock, self._calling = threading.RLock(), threading.RLock()
+        self._calling = threading.RLock()
         self.end()

@@ -1,7 +1,10 @@
 """Subscriptions: what one subscriber has subscribed to, so that it can be told again.
 
 Knows: that names are compared folded and patterns by their text, and how many fit into one call.
-Must not know: who is told, or how. Nothing here takes a lock.
+Must not know: who is told, or how.
+
+Nothing here takes a lock. Any thread may call any method at any time, because a dict is read, copied or
+changed in one step of the interpreter.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from threading import Thread
 from typing import Any
 
 import Pyro5.errors
@@ -113,16 +114,77 @@ def test_another_thread_that_unsubscribes_waits_for_the_call_under_way(
     assert connection.knows == {"A"} == set(remote.texts())
 
 
-def test_what_is_subscribed_to_meanwhile_stays(remote: RemoteSubscriptions, connection: Connection) -> None:
-    """`anew` ends what the service knows; what follows it is told."""
+class Pause:
+    """Holds up the next call that is made over a connection."""
 
-    def subscribe(method: str) -> None:
-        connection.before = lambda method: None
-        remote.subscribe(NAME, ["B"], {})
+    def __init__(self, connection: Connection) -> None:
+        self.go_on, self.begun = threading.Event(), threading.Event()
+        self._connection = connection
+        connection.before = self._hold
 
-    connection.before = subscribe
-    remote.again(anew=False)
-    assert {"A", "B", *NAMES} == connection.knows
+    def _hold(self, method: str) -> None:
+        self._connection.before = lambda method: None
+        self.begun.set()
+        self.go_on.wait(10)
+
+    def while_it_lasts(self, first: Thread, other: Thread) -> None:
+        """Have the first thread make that call, and start the other one meanwhile; return when both end."""
+        first.start()
+        assert self.begun.wait(10)
+        other.start()
+        other.join(0.05)  # it may wait for the first thread, or not
+        self.go_on.set()
+        for thread in (first, other):
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def in_thread(work: Callable[..., object], *arguments: Any) -> Thread:
+    return Thread(target=work, args=arguments, daemon=True)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_is_subscribed_to_meanwhile_stays(
+    remote: RemoteSubscriptions, connection: Connection, anew: bool
+) -> None:
+    """With `anew` the service forgets what it has heard before; what follows is told."""
+    pause = Pause(connection)
+    pause.while_it_lasts(in_thread(remote.subscribe, NAME, ["B"], {}), in_thread(remote.again, anew))
+    assert connection.knows == {"A", "B", *NAMES} == set(remote.texts())
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_is_subscribed_to_between_two_calls_stays(
+    remote: RemoteSubscriptions, connection: Connection, anew: bool
+) -> None:
+    pause = Pause(connection)
+    pause.while_it_lasts(in_thread(remote.again, anew), in_thread(remote.subscribe, NAME, ["B"], {}))
+    assert connection.knows == {"A", "B", *NAMES} == set(remote.texts())
+
+
+def test_a_name_that_two_threads_change_is_here_what_it_is_at_the_service(
+    remote: RemoteSubscriptions, connection: Connection
+) -> None:
+    pause = Pause(connection)
+    pause.while_it_lasts(in_thread(remote.subscribe, NAME, ["B"], {}), in_thread(remote.unsubscribe, ["B"]))
+    assert connection.knows == {"A", *NAMES} == set(remote.texts())
+
+
+def test_one_that_is_interrupted_while_it_is_read_does_not_wait_for_itself(
+    remote: RemoteSubscriptions, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal's handler subscribes, and another thread that subscribes must be able to go on."""
+    pause = Pause(connection)
+    texts = remote._record.texts
+
+    def interrupted() -> tuple[str, ...]:
+        pause.go_on.set()
+        remote.subscribe(NAME, ["C"], {})
+        return texts()
+
+    monkeypatch.setattr(remote._record, "texts", interrupted)
+    pause.while_it_lasts(in_thread(remote.subscribe, NAME, ["B"], {}), in_thread(remote.texts))
+    assert connection.knows == {"A", "B", "C", *NAMES}
 
 
 def test_when_nothing_is_left_to_be_told_nothing_is(
