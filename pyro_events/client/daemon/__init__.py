@@ -1,1 +1,1 @@
-"""What arrives at the subscriber's own port."""
+"""The subscriber's own port: its daemon, and the connections to it."""

@@ -1,7 +1,7 @@
 """Accepting connections: the transport of a subscriber's daemon.
 
-Knows: the listening socket and Pyro5's interface of a transport server. Must not know: what is said
-on a connection; `accept` never reads from one, and each gets a thread of its own.
+Knows: the listening socket and Pyro5's interface of a transport server. Must not know: what is said on a
+connection: this module never reads from one, and each has its own thread.
 """
 
 from __future__ import annotations
@@ -22,19 +22,18 @@ from ...transport.keepalive import FROM_SERVICE, keep_alive
 
 log = get_logger("pyro_events.daemon")
 
-# Connections that may wait to be accepted while the program does not listen yet; Pyro5's own figure.
+# The length of the accept queue while the program does not listen yet; the same as Pyro5's.
 _BACKLOG: Final = 100
-# What can wait without a descriptor of its own, since there is none left.
+# The errors that mean that there is no descriptor or memory left.
 _WAITER: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 @dataclass(frozen=True)
 class AcceptIntervals:
-    """How often the loop does what it is not woken for.
+    """How often the loop does what nothing wakes it for.
 
-    condition: seconds between two looks at whether the loop's condition still holds.
-    recovery: seconds for which nothing is accepted when descriptors or memory are used up; the loop would
-    spin otherwise.
+    condition: seconds between two checks of the loop's condition. recovery: seconds for which nothing is
+    accepted when descriptors or memory are used up; otherwise the loop would spin.
     """
 
     condition: float = 0.1
@@ -45,10 +44,10 @@ DEFAULT_INTERVALS: Final = AcceptIntervals()
 
 
 class AcceptLoop:
-    """Accepts connections and gives each to `serve`, in a thread of its own.
+    """Accepts connections and gives each to `serve`, in its own thread.
 
-    It stands where Pyro5's thread server would: the same attributes and methods, but its loop ends at
-    once when it is told to, and no client can end or delay it.
+    It replaces Pyro5's thread server: it has the same attributes and methods, but its loop ends at once when
+    it is told to, and no client can end or delay it.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class AcceptLoop:
         self._selector.register(self.sock, selectors.EVENT_READ)
         self._selector.register(self._wake_receiver, selectors.EVENT_READ)
         self._stopping = False
-        # Called when a loop has started, so that a `stop` from then on ends it.
+        # Called when a loop has started, so that a later `stop` ends it.
         self.begun: Callable[[], object] = lambda: None
         self._loop_thread: threading.Thread | None = None
         self._left = threading.Event()
@@ -85,12 +84,12 @@ class AcceptLoop:
 
     @property
     def sockets(self) -> list[socket.socket]:
-        """For an external event loop: the connections have threads, so this is the only one."""
+        """For an external event loop: only the listening socket, because the connections have threads."""
         return [self.sock] if self.sock is not None else []
 
     @property
     def selector(self) -> Any:
-        """There is none to multiplex with."""
+        """None: there is no selector."""
         raise TypeError("a subscriber's daemon has no multiplexing selector")
 
     def combine_loop(self, server: Any) -> None:
@@ -102,8 +101,8 @@ class AcceptLoop:
         self._stopping = False
 
     def loop(self, loopCondition: Callable[[], bool] | None = None) -> None:
-        """Accept until `stop`, `close` or a false condition. An exception such as KeyboardInterrupt
-        passes through."""
+        """Accept connections until `stop`, `close` or a false condition. Exceptions such as KeyboardInterrupt
+        are passed on."""
         self._loop_thread = threading.current_thread()
         self._left.clear()
         self.begun()
@@ -118,12 +117,13 @@ class AcceptLoop:
                     self.daemon._housekeeping()
                     housekeeping = time.monotonic() + config.POLLTIMEOUT
         finally:
-            # In this order: a signal's handler that closes in the middle of the first must not wait for it.
+            # In this order: a signal handler that closes in the middle of the first must not wait for it.
             self._left.set()
             self._loop_thread = None
 
     def wait(self, timeout: float | None) -> None:
-        """Accept what connects within `timeout` seconds; return once something did, or `stop` was called."""
+        """Accept connections for at most `timeout` seconds; return as soon as one was accepted, or `stop` was
+        called."""
         self.begun()
         if self.sock is not None:
             self._step(timeout)
@@ -132,7 +132,7 @@ class AcceptLoop:
         try:
             ready = self._selector.select(timeout)
         except (OSError, ValueError):
-            if self.sock is None:  # closed by a signal's handler, in this very thread
+            if self.sock is None:  # a signal handler in this thread has closed it
                 return
             raise
         for key, _ in ready:
@@ -142,7 +142,7 @@ class AcceptLoop:
                 self._accept()
 
     def events(self, eventsockets: Any) -> None:
-        """For an external event loop: accept what waits."""
+        """For an external event loop: accept the connections that wait."""
         if self.sock in eventsockets:
             self._accept()
 
@@ -182,21 +182,21 @@ class AcceptLoop:
             selector.select(self._intervals.recovery)
 
     def stop(self) -> None:
-        """Let the loop end, at once; callable from any thread and from a signal's handler."""
+        """End the loop at once; any thread and a signal handler may call it."""
         self._stopping = True
         self.wakeup()
 
     def wakeup(self) -> None:
         """Let the loop go round once."""
-        with contextlib.suppress(OSError):  # full of such calls already, or closed
+        with contextlib.suppress(OSError):  # full of such bytes already, or closed
             self._wake_sender.send(b"!")
 
     def shutdown(self) -> None:
-        """Pyro5's name for ending all."""
+        """Pyro5's name for closing."""
         self.close()
 
     def close(self) -> None:
-        """Stop the loop and release the sockets; does not wait when the loop's own thread calls."""
+        """Stop the loop and release the sockets. Does not wait if the loop's own thread calls it."""
         self.stop()
         if self._loop_thread is not threading.current_thread():
             self._left.wait(1.0)
@@ -209,7 +209,7 @@ class AcceptLoop:
                 self._wake_receiver.close()
 
     def disown(self) -> None:
-        """In a forked child: release the sockets, which are the parent's to use, without touching them."""
+        """In a forked child: release the parent's sockets without affecting the parent."""
         sock, self.sock = self.sock, None
         self._selector.close()
         if sock is not None:
@@ -219,7 +219,7 @@ class AcceptLoop:
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:
-    """A non-blocking socket that listens. The one place where a daemon's socket is made."""
+    """A non-blocking listening socket. This is the only place where a daemon's socket is made."""
     address = socketutil.get_ip_address(host)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     sock = socket.create_server((str(address), port), family=family, backlog=_BACKLOG)

@@ -1,7 +1,7 @@
-"""Reads the batches of events that come over one connection, and acknowledges them.
+"""Reads the batches of events on one connection, and acknowledges them.
 
-Knows: which calls bring batches, and how to tell that the other side has left. Must not know:
-whose daemon it is (which makes all other calls), threads, and what becomes of a batch.
+Knows: which calls contain batches, and how to tell that the other side has closed. Must not know: the daemon
+(which makes all other calls), threads, and what happens to a batch.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ _GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) |
 
 
 class ConnectionOwner(Protocol):
-    """The daemon, as its connections see it."""
+    """The daemon, as far as its connections use it."""
 
     def make_call(self, connection: GuardedConnection, frame: Frame) -> None:
-        """Make a call other than one of `events`, the way Pyro5 does."""
+        """Make any call except of `events`, as Pyro5 does."""
 
     def disconnected(self, reader: BatchReader) -> None:
-        """A connection is of no more use, though a handler may still be busy with its last event."""
+        """A connection cannot be used any more, though a handler may still be busy with its last event."""
 
     def remove(self, connection: GuardedConnection) -> None:
-        """Nobody uses a connection any more; it will be closed."""
+        """No thread uses a connection any more; it will be closed."""
 
 
 class BatchReader:
     """One connection to the daemon."""
 
     def __init__(self, owner: ConnectionOwner, connection: GuardedConnection, object_id: str) -> None:
-        """object_id: whose `events` is read here; with "" every call is made the way Pyro5 does."""
+        """object_id: of the object whose `events` is read here; with "" every call is made as Pyro5 does."""
         self._owner = owner
         self._connection = connection
         self._opening = events_opening(object_id) if object_id else None
@@ -50,7 +50,7 @@ class BatchReader:
         self.gap = False
 
     def read(self) -> ReceivedBatch:
-        """The next batch; other calls that come before it are made. Raises ConnectionEnded."""
+        """The next batch. Makes other calls that come before it. Raises ConnectionEnded."""
         batch = None
         try:
             while batch is None:
@@ -73,7 +73,7 @@ class BatchReader:
         return ReceivedBatch(frame.seq, rows) if rows is not None else None
 
     def acknowledge(self, batch: ReceivedBatch) -> None:
-        """Answer a call of `events` with the positions that raised."""
+        """Answer a call of `events` with the positions of the events that raised."""
         try:
             self._connection.send(write_events_answer(batch.seq, batch.failed))
         except Pyro5.errors.CommunicationError:
@@ -84,7 +84,7 @@ class BatchReader:
         return self._connection.buffered or bool(_polled(self._connection.sock, readable=True))
 
     def is_gone(self) -> bool:
-        """Whether the other side has closed, though there may be something left to read."""
+        """Whether the other side has closed, even if there is something left to read."""
         return bool(_polled(self._connection.sock) & _GONE)
 
     def shutdown(self) -> None:
@@ -100,7 +100,7 @@ class BatchReader:
 
 
 def _polled(sock: socket.socket, readable: bool = False) -> int:
-    """The poll events of a socket now; 0 for none, or where there is no poll."""
+    """The poll events of a socket now; 0 for none, or if there is no poll."""
     if not hasattr(select, "poll"):
         return 0
     poller = select.poll()

@@ -1,11 +1,11 @@
-"""Connection limits: which connections a subscriber's daemon may have, and which gives way to another.
+"""Connection limits: which connections a subscriber's daemon may have, and which is closed for another.
 
-Knows: which connections there are, from which hosts, and which have had their handshake. Must not know:
-sockets, threads, or what is said on a connection. Used by one caller at a time.
+Knows: which connections there are, from which hosts, and which have completed their handshake. Must not know:
+sockets, threads, or what is said on a connection. One caller at a time uses it.
 
-A connection that says nothing costs a thread, and must not keep the service out. So few connections may be
-without a handshake, and beyond that a new one takes the place of the oldest, of the host that has most of
-them. Some places are kept for the service.
+A silent connection costs a thread, and must not keep the service out. So only a few connections may be
+without a handshake. Beyond that, a new one replaces the oldest one of the host that has most of them. Some
+places are reserved for the service.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Final, Generic, TypeVar
 
 T = TypeVar("T", bound=Hashable)
 
-# Connections at once. The service needs one; the others are for objects of the program's own.
+# The most connections at once. The service needs one; the others are for other objects of the program.
 MAX_PEERS: Final = 200
-# Of these, how many may be without a handshake.
+# How many of them may be without a handshake.
 MAX_UNGREETED: Final = 32
-# And how many are kept for the service: one that proves the passphrase, or comes from its address.
+# How many are reserved for the service: for a connection that proves the passphrase, or comes from its
+# address.
 KEPT_FOR_SERVICE: Final = 8
 
 
@@ -44,11 +45,11 @@ class ConnectionLimits(Generic[T]):
         yield from list(self._greeted)
 
     def __contains__(self, connection: object) -> bool:
-        """Whether it is there, and has not had to give way."""
+        """Whether a connection is there, and was not replaced."""
         return connection in self._ungreeted or connection in self._greeted
 
     def add(self, connection: T, host: str) -> T | None:
-        """Add a new connection. Returns which one has to give way, perhaps itself; None for none."""
+        """Add a new connection. Returns which one must be closed for it, perhaps itself; None for none."""
         self._ungreeted[connection] = host
         if len(self._ungreeted) <= self._most_ungreeted and len(self) <= self._most:
             return None
@@ -59,7 +60,8 @@ class ConnectionLimits(Generic[T]):
         return oldest
 
     def greet(self, connection: T, trusted: bool) -> bool:
-        """A connection had its handshake; returns whether it may stay. trusted: it is the service's."""
+        """A connection has completed its handshake. Returns whether it may stay. trusted: it is the
+        service's."""
         if connection not in self._ungreeted:
             return False
         if not trusted and len(self._greeted) - sum(self._greeted.values()) >= self._most - self._kept:

@@ -1,11 +1,11 @@
-"""The guarded Pyro5 daemon of a subscriber.
+"""The Pyro5 daemon of a subscriber, protected against strangers.
 
-Knows: Pyro5's daemon, and the way of a connection from its handshake to its end. Must not know: who may
-connect, how a batch of events is read, subscriptions, and how many threads run handlers.
+Knows: Pyro5's daemon, and a connection from its handshake to its end. Must not know: which peers may connect,
+how a batch of events is read, subscriptions, and how many threads run handlers.
 
-It is a Pyro5 daemon in every respect that a program sees. Pyro5 chooses its transport by a global
-setting and starts threads for it, so we let it begin with the transport for a connected socket,
-which starts none, and then put ours in its place.
+For a program it is a Pyro5 daemon in every respect. Pyro5 chooses its transport by a global setting and
+starts threads for it. So this one is first created with the transport for a connected socket, which starts
+none, and then gets ours.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ class SubscriberDaemon(PolledDaemon):
         limits: ConnectionLimits[GuardedConnection] | None = None,
         timeouts: ConnectionTimeouts = DEFAULT_TIMEOUTS,
     ) -> None:
-        """host: the address to listen on. gate: admits services; without one everybody is. limits: of its
-        connections, the usual ones if None. timeouts: of each connection.
+        """host: the address to listen on. gate: checks the proofs of services; without one, all connections
+        are accepted. limits: on its connections, the usual ones if None. timeouts: of each connection.
 
         Raises OSError, and EventServiceError for TLS settings that cannot be used.
         """
         self._tls = server_contexts()
         ours, theirs = socket.socketpair()
-        if config.SSL:  # Pyro5 wants to see such a socket, though nothing is ever sent on it
+        if config.SSL:  # Pyro5 wants such a socket, though nothing is ever sent on it
             ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).wrap_socket(
                 ours, server_side=True, do_handshake_on_connect=False
             )
@@ -95,8 +95,8 @@ class SubscriberDaemon(PolledDaemon):
     def deliver_to(
         self, object_id: str, dispatcher: Dispatcher, listener: ConnectionListener | None = None
     ) -> None:
-        """Give the batches that come for `events` of an object to a dispatcher. listener: is told of
-        connections that are made to that object."""
+        """Give the batches for `events` of an object to a dispatcher. listener: is told of connections to
+        that object."""
         self._check.listener, self._check.object_id = listener, object_id
         self._dispatcher = dispatcher
 
@@ -106,9 +106,9 @@ class SubscriberDaemon(PolledDaemon):
         return len(self._connections)
 
     def close(self) -> None:
-        """Stop listening and end every connection. Handlers that run are not waited for.
+        """Stop listening and end every connection, without waiting for running handlers.
 
-        Done already, it is harmless.
+        It may be closed already.
         """
         server = self.transportServer
         super().close()
@@ -127,7 +127,7 @@ class SubscriberDaemon(PolledDaemon):
         return owned(self._lock)
 
     def disown(self) -> None:
-        """In a forked child: let go of the parent's sockets. To shut one down would end it for both."""
+        """In a forked child: release the parent's sockets. Shutting one down would end it for both."""
         self._lock = threading.RLock()
         server, self.transportServer = self.transportServer, None
         if server is not None:
@@ -137,8 +137,8 @@ class SubscriberDaemon(PolledDaemon):
         self._connections = ConnectionLimits()
 
     def _serve(self, sock: socket.socket) -> None:
-        """All that happens on one connection; the body of its thread."""
-        host = _peer(sock)  # before TLS takes the socket over
+        """Everything that happens on one connection; the body of its thread."""
+        host = _peer(sock)  # before TLS takes over the socket
         secured = sock if self._tls is None else TlsSocket(sock, self._tls.get())
         connection = GuardedConnection(secured, self._timeouts)
         if not self._add(connection, host):
@@ -157,7 +157,7 @@ class SubscriberDaemon(PolledDaemon):
             workers.run()
 
     def _add(self, connection: GuardedConnection, host: str) -> bool:
-        """Add a new connection, for which another one may have to go; returns whether it may stay."""
+        """Add a new connection, for which another one may have to be closed. Returns whether it may stay."""
         with self._lock:
             if self._shutting_down:
                 return False
@@ -173,8 +173,8 @@ class SubscriberDaemon(PolledDaemon):
     def _begin(
         self, connection: GuardedConnection, reader: BatchReader, hello: Frame
     ) -> ConnectionWorkers | None:
-        """Prepare for what comes after the handshake; None if the subscriber has closed."""
-        if self._dispatcher is None:  # no subscriber uses this daemon: nobody will give it events
+        """Prepare for what follows the handshake; None if the subscriber has closed."""
+        if self._dispatcher is None:  # no subscriber uses this daemon, so there will be no events
             self._dispatcher = Dispatcher(lambda: lambda event: None)
         workers = self._dispatcher.add(reader)
         said = self._check.service_hello(hello)
@@ -185,7 +185,7 @@ class SubscriberDaemon(PolledDaemon):
         return workers
 
     def _greet(self, connection: GuardedConnection, host: str) -> Frame | None:
-        """Pyro5's handshake, on a first frame that has been judged; None if it came to nothing."""
+        """Pyro5's handshake, on a first frame that has been judged; None if it failed."""
         listener = self._check.listener
         try:
             hello = connection.read_hello()
@@ -200,7 +200,7 @@ class SubscriberDaemon(PolledDaemon):
                 return None
             return hello if self._handshake(connection) else None
         except TlsFailedError as error:
-            if connection in self._connections:  # or else we have ended it ourselves
+            if connection in self._connections:  # otherwise we have ended it ourselves
                 self._check.tls_failed(host, str(error))
         except Pyro5.errors.CommunicationError as error:
             log.debug("a connection was refused: %s", error)
@@ -212,13 +212,13 @@ class SubscriberDaemon(PolledDaemon):
         return None
 
     def validateHandshake(self, connection: GuardedConnection, data: Any) -> Any:
-        """For Pyro5: what to answer to a handshake that has been judged already."""
+        """For Pyro5: the answer to a handshake that has been judged already."""
         return connection.greeting
 
-    # What the connections' readers ask (batch_reader.ConnectionOwner)
+    # Used by the connections' readers (batch_reader.ConnectionOwner).
 
     def make_call(self, connection: GuardedConnection, frame: Frame) -> None:
-        """Make a call other than one of `events`, the way Pyro5 does."""
+        """Make any call except of `events`, as Pyro5 does."""
         connection.serve(frame)
         try:
             self.handleRequest(connection)
@@ -226,12 +226,12 @@ class SubscriberDaemon(PolledDaemon):
             connection.served()
 
     def disconnected(self, reader: BatchReader) -> None:
-        """A connection is of no more use, though a handler may still be busy with its last event."""
+        """A connection cannot be used any more, though a handler may still be busy with its last event."""
         if self._check.listener is not None:
             self._check.listener.disconnected(reader)
 
     def remove(self, connection: GuardedConnection) -> None:
-        """Nobody uses a connection any more; it will be closed."""
+        """No thread uses a connection any more; it will be closed."""
         with self._lock:
             self._connections.remove(connection)
         try:
@@ -241,7 +241,7 @@ class SubscriberDaemon(PolledDaemon):
 
 
 def _peer(sock: socket.socket) -> str:
-    """The address that a connection comes from, "" if it is gone already."""
+    """The address that a connection comes from, "" if it has ended already."""
     try:
         return str(sock.getpeername()[0])
     except OSError:

@@ -1,11 +1,11 @@
-"""A guarded connection: what anybody may send to a subscriber's daemon.
+"""A guarded connection: limits what a stranger may send to a subscriber's daemon.
 
-Knows: the frames' limits and deadlines, and how Pyro5's own code reads. Must not know: objects,
-calls, or what becomes of an event.
+Knows: the frames' limits and deadlines, and how Pyro5's own code reads. Must not know: objects, calls, or
+what happens to an event.
 
-Pyro5 reads with `recv` and hands a body to the serializer that its header names. Here every frame
-is judged by its header and read whole before Pyro5 sees a byte of it: never marshal, kept-serialized
-or compressed frames, nothing too large, nothing that drips in.
+Pyro5 reads with `recv` and gives a body to the serializer that its header names. Here every frame is judged
+by its header and read whole before Pyro5 gets a byte of it: never marshal, kept-serialized or compressed
+frames, nothing too large, nothing that comes too slowly.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from ...wire.frames import (
 )
 from ...wire.handshake import HELLO_LIMITS, write_connect_fail
 
-# One read takes a batch of a few thousand small events; more than this and the memory allocator
-# maps and unmaps it every time.
+# One read is enough for a batch of a few thousand small events. With more, the memory allocator would map and
+# unmap memory each time.
 RECEIVE_SIZE: Final = 64 * KIB
-# A batch is closed by the event that takes it over BATCH_BYTES; subjects and numbers come on top.
+# The event that takes a batch over BATCH_BYTES is its last; subjects and numbers are added.
 _BESIDE_MESSAGE: Final = BATCH_BYTES + 64 * KIB
 
 _CALL_LIMITS: Final = FrameLimits(types=frozenset({INVOKE, PING}), size=MAX_STOCK_CALL, compressed=False)
@@ -53,8 +53,8 @@ _CALL_LIMITS: Final = FrameLimits(types=frozenset({INVOKE, PING}), size=MAX_STOC
 class ConnectionTimeouts:
     """How long a peer may take.
 
-    handshake: seconds for the first frame, TLS included.
-    frame: seconds for any other frame, once it has begun.
+    handshake: seconds for the first frame, TLS included. frame: seconds for any other frame, after it has
+    begun.
     """
 
     handshake: float = HANDSHAKE_TIMEOUT
@@ -65,7 +65,7 @@ DEFAULT_TIMEOUTS: Final = ConnectionTimeouts()
 
 
 class TlsFailedError(Pyro5.errors.CommunicationError):
-    """A connection came to nothing because of TLS, and another one from there would too."""
+    """A connection failed because of TLS, and another one from there would fail too."""
 
 
 class GuardedConnection(SocketConnection):
@@ -75,24 +75,24 @@ class GuardedConnection(SocketConnection):
         super().__init__(sock)
         self._timeouts = timeouts
         self._reader = FrameReader(HELLO_LIMITS)
-        self._plain = not isinstance(sock, TlsSocket)  # what is decrypted comes in pieces of its own
+        self._plain = not isinstance(sock, TlsSocket)  # decrypted bytes come in pieces of another size
         self._replay = memoryview(b"")
         self._mute = False
         self._sending = threading.Lock()
-        # What the handshake is answered with, once it has been judged.
+        # The answer to the handshake, after it has been judged.
         self.greeting: object = STOCK_HELLO
 
     @property
     def buffered(self) -> bool:
-        """Whether bytes were read that no frame has been made of yet."""
+        """Whether bytes were read that are not part of a returned frame."""
         return bool(self._reader.buffered)
 
     def read_hello(self) -> Frame:
-        """Read the first frame, for Pyro5's handshake to `recv`; within the time for a
-        handshake in all, TLS included.
+        """Read the first frame, for Pyro5's handshake to `recv`, within the time for a handshake, TLS
+        included.
 
-        Raises FrameError, after telling the other side why; TlsFailedError; Pyro5's TimeoutError; and its
-        ConnectionClosedError if the other side has left.
+        Raises FrameError after telling the peer why, TlsFailedError, Pyro5's TimeoutError, or its
+        ConnectionClosedError for a peer that has closed.
         """
         deadline = time.monotonic() + self._timeouts.handshake
         if isinstance(self.sock, TlsSocket):
@@ -118,20 +118,20 @@ class GuardedConnection(SocketConnection):
         return frame
 
     def expect_batches(self, max_message: int) -> None:
-        """From now on batches of events may come, whose last message takes at most that many bytes."""
+        """From now on batches of events may come, whose last message may have so many bytes."""
         self._reader.limits = replace(_CALL_LIMITS, large=_BESIDE_MESSAGE + max_message)
 
     def refuse(self, seq: int, reason: str) -> None:
         """Answer the first frame with a refusal."""
-        # Msgpack, because Pyro5 would use marshal for a peer that it cannot understand.
+        # With msgpack, because Pyro5 would use marshal for a peer that it cannot understand.
         self.send(write_connect_fail(MSGPACK, seq, reason))
 
     def read_call(self) -> Frame:
-        """The next frame, however long it takes to begin. Raises as `read_hello` does."""
+        """The next frame, however long it takes until it begins. Raises as `read_hello`."""
         return self._reader.next_frame() or self._read(None)
 
     def _read(self, deadline: float | None) -> Frame:
-        """The next frame, by `deadline`; None: in the time for a frame, once it has begun."""
+        """The next frame, by `deadline`; None: within the time for a frame, after it has begun."""
         sock, reader = self.sock, self._reader
         try:
             while True:
@@ -168,24 +168,24 @@ class GuardedConnection(SocketConnection):
         """
         if len(frame.payload) + len(frame.annotations) > MAX_STOCK_CALL:
             raise FrameTooLargeError(f"message too large (at most {MAX_STOCK_CALL} bytes)", frame)
-        # A one-way call is made like any other, in this thread, and its reply is dropped: Pyro5
-        # would start a thread for each.
+        # A one-way call is made like any other, in this thread, and its reply is dropped: Pyro5 would start a
+        # thread for each.
         self._mute = bool(frame.flags & ONEWAY)
         self._replay = memoryview(write_again(frame._replace(flags=frame.flags & ~(ONEWAY | CORRELATED))))
 
     def recv(self, size: int) -> bytes:
-        """What Pyro5 asks for, out of the frame that is being served to it."""
+        """The bytes that Pyro5 asks for, from the frame that is being served."""
         if size > len(self._replay):
             raise Pyro5.errors.ConnectionClosedError("read beyond the end of a message")
         data, self._replay = bytes(self._replay[:size]), self._replay[size:]
         return data
 
     def served(self) -> None:
-        """Pyro5 has dealt with the frame that was served to it."""
+        """Pyro5 has handled the frame that was served to it."""
         self._mute = False
 
     def send(self, data: bytes) -> None:
-        """Send a whole frame; frames of several threads do not mix."""
+        """Send a whole frame; frames of different threads do not mix."""
         if self._mute:
             return
         with self._sending:
@@ -195,6 +195,6 @@ class GuardedConnection(SocketConnection):
                 raise Pyro5.errors.ConnectionClosedError(f"sending failed: {error}") from error
 
     def shutdown(self) -> None:
-        """End the connection: a thread that reads or sends finds it closed. `close` must still follow."""
+        """End the connection: threads that read or send find it closed. `close` must still be called."""
         with contextlib.suppress(OSError):  # it is not connected any more
             self.sock.shutdown(socket.SHUT_RDWR)

@@ -1,8 +1,8 @@
-"""The handshake: who may connect to a subscriber's daemon, judged by the first frame.
+"""The handshake: which peers may connect to a subscriber's daemon, judged by the first frame.
 
-Knows: the passphrase's check, how to tell our service from others, and what a subscriber wants to hear about
-its service's connections. Must not know: threads, calls, how many connections there are, and what becomes of
-an event.
+Knows: the passphrase's check, how to tell our service from others, and what a subscriber is told about its
+service's connections. Must not know: threads, calls, how many connections there are, and what happens to an
+event.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = get_logger("pyro_events.daemon")
 
 
 class ServiceHello(NamedTuple):
-    """What the service says first.
+    """The service's first message.
 
     max_message: bytes of the largest message that may come over the connection. notes: for the subscriber.
     """
@@ -35,23 +35,25 @@ class ServiceHello(NamedTuple):
 
 
 class ConnectionListener(Protocol):
-    """A subscriber that hears of the service's connections to it."""
+    """A subscriber that is told of the service's connections to it."""
 
     @property
     def max_message(self) -> int | None:
-        """Bytes of the largest message of the service that was subscribed at; None if it has not said."""
+        """Bytes of the largest message of the subscribed service; None if it has not said."""
 
     def connected(self, connection: object, notes: GreetingNotes) -> bool:
-        """One was made; returns whether events may have been missed before it. notes: of its greeting."""
+        """A connection was made. Returns whether events may have been missed before it. notes: from its
+        handshake."""
 
     def disconnected(self, connection: object) -> None:
-        """One has ended, perhaps, or for the second time."""
+        """A connection may have ended; it may be reported twice."""
 
     def is_at(self, address: str) -> bool:
-        """Whether the service is at an address, as far as we know."""
+        """Whether the service is at an address, as far as that is known."""
 
     def probed(self) -> None:
-        """Somebody has connected and left without a word, as a service does that has given us up."""
+        """A peer has connected and closed without sending anything, as a service does that has disconnected
+        us."""
 
 
 class HandshakeCheck:
@@ -61,7 +63,8 @@ class HandshakeCheck:
     """
 
     def __init__(self, gate: CallbackCheck | None, location: str) -> None:
-        """gate: admits services; without one everybody is. location: of the daemon, for the log."""
+        """gate: checks the proofs of services; without one, all connections are accepted. location: of the
+        daemon, for the log."""
         self._gate = gate
         self._location = location
         self._tls_failures = Failures()
@@ -70,7 +73,7 @@ class HandshakeCheck:
         self.object_id = ""
 
     def accept(self, connection: GuardedConnection, frame: Frame) -> bool:
-        """Prepare the answer to a first frame; False if the passphrase was not proved."""
+        """Prepare the answer to a first frame. False if the passphrase was not proved."""
         if self._gate is None:
             return True
         try:
@@ -84,14 +87,15 @@ class HandshakeCheck:
         return True
 
     def trusts(self, host: str) -> bool:
-        """Whether one that was accepted is a service, as far as we know: by its passphrase or its address."""
+        """Whether an accepted peer is a service, as far as that is known: by its passphrase or its
+        address."""
         return self._gate is not None or (self.listener is not None and self.listener.is_at(host))
 
     def service_hello(self, frame: Frame) -> ServiceHello | None:
-        """What a connection's first frame says; None if it is not the service's.
+        """The contents of a connection's first frame; None if it is not the service's.
 
-        The service's names our subscriber's object. Without a passphrase anybody can do so: then its messages
-        may be no larger than the service said when we subscribed.
+        The service's frame names our subscriber's object. Without a passphrase any peer can do so; then its
+        messages may be no larger than the service said when we subscribed.
         """
         try:
             hello = read_connect(frame) if frame.serializer_id == MSGPACK else None
@@ -106,8 +110,8 @@ class HandshakeCheck:
         return ServiceHello(bound, hello.notes)
 
     def tls_failed(self, host: str, reason: str) -> None:
-        """Log that somebody could not connect because of TLS: perhaps the event service, which would have
-        to deliver by it."""
+        """Log that a peer could not connect because of TLS: it may be the event service, which delivers this
+        way."""
         with self._lock:
             new = self._tls_failures.is_new(host, reason)
         if new:

@@ -1,7 +1,7 @@
-"""A Pyro5 daemon's request loop, and what a loop of the program's own calls in its place.
+"""A Pyro5 daemon's request loop, and the methods that a program's own loop calls instead.
 
-Knows: the accept loop, and that events start while somebody runs it. Must not know: what a connection is,
-or who may connect.
+Knows: the accept loop, and that events start while it runs. Must not know: what a connection is, or which
+peers may connect.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Batches that a connection has received, and the slices of them that threads handle.
 
 Knows: which events of a batch have started, which raised, and for how long one has been running. Must not
-know: threads, locks, connections, the clock (times are arguments), or what an event holds.
+know: threads, locks, connections, the clock (times are arguments), or what an event contains.
 
-Which events have started needs no lock for each event: a thread takes the events of its slice from an
-iterator, and another thread that takes over what has not started drains that iterator in one step that the
-interpreter does not interrupt.
+No lock is taken for each event to record that it has started. A thread takes the events of its slice from an
+iterator. Another thread that takes over the rest drains that iterator in one step, which the interpreter does
+not interrupt.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class ReceivedBatch:
     """A call of `events`.
 
     failed: positions of the events whose handler raised. unfinished: how many of its slices are being handled
-    or wait; the batch is done when there are none.
+    or wait; the batch is done when it is 0.
     """
 
     __slots__ = ("failed", "rows", "seq", "unfinished")
@@ -40,9 +40,9 @@ class ReceivedBatch:
 class Slice:
     """Events of one batch that one thread handles one after the other.
 
-    rows: an iterator over those that have not started.
-    since: when a thread began with it; later, when its present event was first seen running.
-    relieved: whether another thread was started because of its present event.
+    rows: an iterator over those that have not started. since: when a thread began with the slice; later, when
+    its present event was first seen running. relieved: whether another thread was started because of its
+    present event.
     """
 
     __slots__ = ("_left", "batch", "relieved", "rows", "since")
@@ -51,7 +51,7 @@ class Slice:
         self.batch = batch
         self.rows = iter(rows)
         self.relieved = False
-        # An event is known by how many are left behind it: here, the first.
+        # An event is identified by how many follow it: here, the first.
         self._left = len(rows) - 1
         self.since = 0.0
         batch.unfinished += 1
@@ -62,14 +62,15 @@ class Slice:
         return length_hint(self.rows)
 
     def has_run(self, now: float) -> float:
-        """Seconds for which its present event has certainly been running: since it was first seen here."""
+        """How many seconds its present event has certainly been running: since it was first seen here."""
         left = length_hint(self.rows)
         if left != self._left:
             self._left, self.since = left, now
         return now - self.since
 
     def split_off_rest(self, now: float) -> Slice | None:
-        """Take away what has not started, as another slice; None if there is nothing."""
+        """Remove the events that have not started, and return them as another slice; None if there are
+        none."""
         rest = list(self.rows)  # one step under the interpreter's lock: no event can start twice
         if len(rest) != self._left:
             self.since = now

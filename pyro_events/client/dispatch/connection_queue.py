@@ -4,14 +4,15 @@ Knows: which events start next, when a batch is done, and the rule for taking ov
 locks, sockets and the clock; every call is made under the lock of the subscriber's limits, and times are
 arguments.
 
-To hand every event to another thread would cost more than everything else, so a thread takes a whole batch
-and handles its events one after the other. The slice that it handles is the *front* of the queue: what has
-not started of it comes next, before the pending slices. Another thread takes the rest over by one rule:
+Handing every event to another thread would cost more than everything else, so a thread takes a whole batch
+and handles its events one after the other. The slice that it handles is the *front* of the queue: the events
+of it that have not started come next, before the pending slices. There is one rule for another thread to take
+them over:
 
-    An event that has run for `stall_after` seconds while others wait gets another thread beside it.
+    If an event has run for `stall_after` seconds while others wait, another thread handles those.
 
-That is a new thread, one for each such event, or a thread that comes back from such an event, or one that
-comes back from reading. The thread whose rest was taken over is left with the one event that it is handling.
+That is a new thread, one for each such event, or a thread that has finished such an event, or one that has
+finished reading. The thread whose rest was taken over is left with the one event that it is handling.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ class ConnectionQueue:
     def __init__(self, stall_after: float, max_batches: int) -> None:
         self._stall_after = stall_after
         self._max_batches = max_batches
-        self._batches: deque[ReceivedBatch] = deque()  # unacknowledged, oldest first
+        self._batches: deque[ReceivedBatch] = deque()  # unacknowledged, the oldest first
         self._pending: deque[Slice] = deque()
         self.front: Slice | None = None
-        self._running: list[Slice] = []  # the front and those that were taken over from
+        self._running: list[Slice] = []  # the front, and slices whose rest was taken over
         self.ended = False
 
     @property
@@ -41,17 +42,17 @@ class ConnectionQueue:
 
     @property
     def has_next(self) -> bool:
-        """Whether `start_next` has something to return."""
+        """Whether `start_next` would return something."""
         return bool(self._pending) and self.front is None
 
     def add(self, batch: ReceivedBatch) -> None:
-        """A batch has been read; it is discarded if the connection has ended meanwhile."""
+        """A batch has been read. It is discarded if the connection has ended meanwhile."""
         if not self.ended:
             self._batches.append(batch)
             self._pending.append(Slice(batch, batch.rows))
 
     def start_next(self, now: float) -> Slice:
-        """The slice that a thread begins to handle; it becomes the front. Only while `has_next`."""
+        """The slice that a thread begins to handle; it becomes the front. Only if `has_next`."""
         self.front = part = self._pending.popleft()
         self._running.append(part)
         part.since = now
@@ -70,9 +71,9 @@ class ConnectionQueue:
         return batches.popleft() if batches and not batches[0].unfinished else None
 
     def take_over(self, returned: Slice | None, now: float) -> None:
-        """Let a thread that is free have what waits behind the front, if the rule says so.
+        """Let a free thread have the events that wait behind the front, if the rule allows it.
 
-        returned: the slice that it comes back from; None if it comes back from reading.
+        returned: the slice that it has finished; None if it has finished reading.
         """
         front = self.front
         if front is not None and (self._pending or front.left):
@@ -85,9 +86,9 @@ class ConnectionQueue:
         return [part for part in self._running if part.has_run(now) >= self._stall_after]
 
     def is_held_up(self, stalled: list[Slice], unread: Callable[[], bool]) -> bool:
-        """Whether the rule calls for a new thread.
+        """Whether the rule asks for a new thread.
 
-        stalled: what `find_stalled` has found. unread: whether events wait on the connection; asked only if
+        stalled: the result of `find_stalled`. unread: whether events wait on the connection; asked only if
         none waits here.
         """
         if self.has_next:
@@ -97,7 +98,7 @@ class ConnectionQueue:
         return bool(self._pending or (self.front is not None and self.front.left)) or unread()
 
     def relieve(self, stalled: list[Slice], now: float) -> None:
-        """A new thread comes because of one of these, and starts what waits."""
+        """A new thread comes because of one of these, and starts waiting events."""
         for part in stalled:
             if not part.relieved:
                 part.relieved = True
@@ -105,14 +106,15 @@ class ConnectionQueue:
         self.split_off_rest(now)
 
     def split_off_rest(self, now: float) -> None:
-        """Take from the front what it has not started: that comes next, and nobody handles it yet."""
+        """Remove from the front the events that have not started: they come next, and no thread handles them
+        yet."""
         front, self.front = self.front, None
         rest = front.split_off_rest(now) if front is not None else None
         if rest is not None:
             self._pending.appendleft(rest)
 
     def end(self, now: float) -> None:
-        """The connection is gone, or has to go: what has not started is discarded."""
+        """The connection has ended, or has to end: discard the events that have not started."""
         self.ended = True
         self.split_off_rest(now)
         self._pending.clear()

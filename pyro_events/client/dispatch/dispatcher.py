@@ -1,7 +1,7 @@
-"""The dispatcher: calls a subscriber's `event` with what its connections receive.
+"""The dispatcher: calls a subscriber's `event` with the events that its connections receive.
 
-Knows: how a handler is called, and how to pause, resume and end all of it. Must not know: sockets and frames,
-in which order the events of a connection start, and what its threads do (its workers know).
+Knows: how a handler is called, and how to pause, resume and end all handlers. Must not know: sockets and
+frames, the order in which the events of a connection start, and what its threads do (workers.py does).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Dispatcher:
         options: DispatchOptions = DEFAULT_OPTIONS,
         stall_monitor: StallMonitor = monitor,
     ) -> None:
-        """handler: returns what to call with an event; asked once for each slice of a batch."""
+        """handler: returns the function to call with an event; called once for each slice of a batch."""
         self._handler = handler
         self._options = options
         self._monitor = stall_monitor
@@ -43,11 +43,11 @@ class Dispatcher:
         self._begun_at_check = 0
 
     def add(self, source: BatchSource) -> ConnectionWorkers | None:
-        """Begin with a new connection, whose first thread is the calling one; None when closed."""
+        """Begin with a new connection, whose first thread is the calling one. None if closed."""
         with self.limits.lock:
             if self.limits.closed:
                 return None
-            # A connection that was replaced is known to be gone only when one asks.
+            # The end of a connection that was replaced is noticed only by checking it.
             for connection in list(self._connections):
                 connection.check_connection()
             workers = ConnectionWorkers(
@@ -62,7 +62,7 @@ class Dispatcher:
             self._wake_monitor()
         try:
             handler = self._handler()
-        except BaseException as error:  # it may be a property of the program's
+        except BaseException as error:  # the handler may be a property of the program's
             handler = _failing(error)
         make = Event.from_payload
         batch = part.batch
@@ -77,7 +77,7 @@ class Dispatcher:
                 batch.failed.append(position)
 
     def _wake_monitor(self) -> None:
-        """Have it check on us, from the first event on."""
+        """Let the monitor check this subscriber, from the first event on."""
         with self.limits.lock:
             if not self._monitored and not self.limits.closed:
                 self._monitored = True
@@ -92,7 +92,7 @@ class Dispatcher:
     def handle_rows(self, events: Sequence[Sequence[Any]]) -> list[int]:
         """Handle rows that came as an ordinary Pyro call, in the calling thread.
 
-        Returns the positions that raised.
+        Returns the positions of the events that raised.
         """
         rows: list[Any] = [tuple(row) for row in events]  # of any length, as in `read_events`
         batch = ReceivedBatch(0, rows)
@@ -111,7 +111,7 @@ class Dispatcher:
         return batch.failed
 
     def check(self) -> bool:
-        """For the monitor. Must not wait, so it comes back later when the lock is taken."""
+        """For the monitor. Must not wait, so if the lock is taken the next check does it."""
         limits = self.limits
         begun, self._begun_at_check = limits.begun != self._begun_at_check, limits.begun
         if not limits.running:
@@ -126,7 +126,7 @@ class Dispatcher:
         return True
 
     def set_threading(self, on: bool) -> None:
-        """Whether an event may start while the previous one is being handled."""
+        """Set whether an event may start while the previous one is being handled."""
         with self.limits.lock:
             self.limits.threading = on
             if not on:
@@ -134,9 +134,9 @@ class Dispatcher:
             self.limits.changed.notify_all()
 
     def pause(self, patience: float = threading.TIMEOUT_MAX) -> None:
-        """Let no further event start. Running handlers go on; nothing is waited for.
+        """Start no further event. Running handlers go on, and are not waited for.
 
-        patience: seconds to wait for the lock, where its holder may wait for this thread.
+        patience: seconds to wait for the lock, if its holder may be waiting for this thread.
         """
         self.limits.paused = True
 
@@ -151,7 +151,7 @@ class Dispatcher:
             connection.split_off_rest()
 
     def resume(self) -> None:
-        """Let events start again, with those that were held first."""
+        """Let events start again, first those that were held back."""
         with self.limits.lock:
             self.limits.paused = False
             self.limits.changed.notify_all()
@@ -159,7 +159,7 @@ class Dispatcher:
                 self._monitor.wake()
 
     def close(self, patience: float = threading.TIMEOUT_MAX) -> None:
-        """End all connections and threads. Waits a while for handlers that run, as the options say, and not
+        """End all connections and threads. Waits a while for running handlers, as the options say, but not
         for the one that calls this.
 
         patience: as for `pause`; if it is given, no thread is waited for, and the threads end by themselves.
@@ -184,7 +184,7 @@ class Dispatcher:
 
 
 def _failing(error: BaseException) -> Callable[[Event], object]:
-    """What is called in place of a handler that could not be had."""
+    """A function that raises, in place of a handler that could not be obtained."""
 
     def fail(event: Event) -> object:
         raise error

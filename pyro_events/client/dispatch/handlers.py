@@ -1,10 +1,10 @@
-"""Handlers: whether what a program gave as `event` or `on_reconnect` runs when it is called.
+"""Handlers: checks that a program's `event` or `on_reconnect` does something when it is called.
 
-Knows: which callables only make an object that somebody else must run: coroutines and generators. Must not
+Knows: which callables only make an object that something else must run: coroutines and generators. Must not
 know: events, threads, or when a handler is called.
 
 Such a handler would count as successful and do nothing. Most are found before the first event, by looking
-behind partials, bound methods and decorators. The others show by what they return.
+inside partials, bound methods and decorators. The others are recognized by their result.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _RESULTS: Final[tuple[tuple[type, str], ...]] = (
 def check_class(cls: type, base: type, handlers: tuple[str, ...]) -> None:
     """Raise TypeError unless the handlers that a class defines run when they are called.
 
-    Its `events` must be ours. base: our class, which it derives from. handlers: names of methods. Looks at
-    the class alone, because its properties may not work yet.
+    Its `events` must be ours. base: our class, which it derives from. handlers: names of methods. Only the
+    class is checked, because its properties may not work yet.
     """
     if inspect.getattr_static(cls, "events") is not vars(base)["events"]:
         raise TypeError(
@@ -54,7 +54,7 @@ def check_class(cls: type, base: type, handlers: tuple[str, ...]) -> None:
 
 
 def check_own_handlers(subscriber: object, handlers: tuple[str, ...]) -> None:
-    """Raise TypeError unless the handlers can be used that were set on an object, perhaps lately."""
+    """Raise TypeError unless the handlers that were set on an object, perhaps lately, can be used."""
     own = vars(subscriber)
     for name in handlers:
         if name in own:
@@ -62,16 +62,16 @@ def check_own_handlers(subscriber: object, handlers: tuple[str, ...]) -> None:
 
 
 def check_handler(name: str, handler: object) -> None:
-    """Raise TypeError unless a handler can be called and runs when it is. name: how errors call it."""
+    """Raise TypeError unless a handler can be called and then runs. name: its name in errors."""
     if not callable(handler):
         raise _not_callable(name, handler)
     _check(name, handler)
 
 
 def check_result(name: str, result: object) -> None:
-    """Raise TypeError if a handler returned what somebody should have run. name: how errors call it."""
+    """Raise TypeError if a handler returned something that must be run. name: its name in errors."""
     if isinstance(result, types.CoroutineType) and inspect.getcoroutinestate(result) == inspect.CORO_CREATED:
-        result.close()  # or Python warns that it was never awaited, which the error says already
+        result.close()  # otherwise Python warns that it was never awaited, which the error says already
     for kind, what in _RESULTS:
         if isinstance(result, kind):
             raise TypeError(f"{name} returned {what}, which nothing runs: {_REMEDY}")
@@ -89,7 +89,7 @@ def _check(name: str, handler: object) -> None:
 
 
 def _layers(handler: object) -> Iterator[Any]:
-    """A callable, and the functions that it stands for."""
+    """A callable, and the functions that it wraps."""
     waiting, seen = [handler], 0
     while waiting and seen < _MOST_LAYERS:
         layer, seen = waiting.pop(), seen + 1
@@ -98,7 +98,8 @@ def _layers(handler: object) -> Iterator[Any]:
 
 
 def _behind(layer: Any) -> Iterator[Any]:
-    """What a callable calls. The object itself is not asked: a mock or a Pyro proxy would invent it."""
+    """The function that a callable calls. The object's own attributes are not used: a mock or a Pyro proxy
+    would invent one."""
     if isinstance(layer, (functools.partial, functools.partialmethod, functools.singledispatchmethod)):
         yield layer.func
     elif isinstance(layer, (types.MethodType, staticmethod, classmethod)):

@@ -18,12 +18,10 @@ from .batch import ReceivedBatch
 class DispatchOptions:
     """How the events of one subscriber are given to threads.
 
-    max_threads: handlers that may run at once: enough to wait for a few slow instruments or disks, few enough
-    to find one's way in a stack dump.
-    max_batches: batches of one connection that may be unacknowledged before it is read no further; the
-    service sends two.
-    stall_after: seconds after which an event that is still running no longer holds up those behind it.
-    close_timeout: seconds for which `close` waits for handlers that are running.
+    max_threads: handlers that may run at once: enough to wait for a few slow instruments or disks, and few
+    enough to read a stack dump. max_batches: unacknowledged batches of one connection beyond which it is not
+    read; the service sends two. stall_after: seconds after which an event that is still running no longer
+    delays those behind it. close_timeout: seconds for which `close` waits for running handlers.
     """
 
     max_threads: int = 16
@@ -36,13 +34,13 @@ DEFAULT_OPTIONS: Final = DispatchOptions()
 
 
 class DispatchLimits:
-    """Says what may start now. All of it, and the queues of all connections, are guarded by `lock`.
+    """Says what may start now. `lock` protects all of it, and the queues of all connections.
 
-    Nothing is waited for while the lock is held, except `changed`, which releases it.
+    While the lock is held, nothing waits, except for `changed`, which releases it.
     """
 
     def __init__(self, max_threads: int) -> None:
-        # Reentrant, because what interrupts a thread that holds it may abort or close the subscriber.
+        # Reentrant, because code that interrupts a thread which holds it may abort or close the subscriber.
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self._max_threads = max_threads
@@ -50,7 +48,7 @@ class DispatchLimits:
         self.threading = True
         self.paused = False
         self.closed = False
-        # Slices that are being handled, and those that have ever started.
+        # Slices that are being handled, and the number that have ever started.
         self.running = 0
         self.begun = 0
         # Events of finished batches: those whose handler returned, and those whose handler raised.
@@ -62,11 +60,11 @@ class DispatchLimits:
         return owned(self.lock)
 
     def may_start(self) -> bool:
-        """Whether an event may start now, in a thread that is free."""
+        """Whether a free thread may start an event now."""
         return not self.paused and (self.threading or not self.running)
 
     def may_grow(self) -> bool:
-        """Whether an event may start beside those that are running."""
+        """Whether an event may start while others are running."""
         return self.threading and not self.paused and not self.closed and self.running < self._max_threads
 
     def started(self) -> None:

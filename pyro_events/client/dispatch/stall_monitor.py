@@ -1,10 +1,10 @@
-"""The stall monitor: checks now and then on subscribers that are busy.
+"""The stall monitor: checks busy subscribers at intervals.
 
 Knows: when to check. Must not know: what a check finds, or does.
 
-One thread for the whole program, however many subscribers it has. It sleeps while nothing happens
-and costs a hundred short checks a second while something does, so that nobody has to keep time for
-each event.
+There is one thread for the whole program, whatever the number of subscribers. It sleeps while nothing
+happens, and costs a hundred short checks a second while something does. So no time has to be taken for each
+event.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from typing import Final, Protocol
 
 from ..interruptions import WakeUp
 
-# Seconds between two checks: an event that is found running by two of them has stalled.
+# Seconds between two checks: an event that two of them find running has stalled.
 _INTERVAL: Final = 0.01
-# After this many checks that found no work the monitor sleeps until it is woken.
+# After this many checks that found no work, the monitor sleeps until it is woken.
 _QUIET_CHECKS: Final = 20
 
 
 class Monitored(Protocol):
-    """Something that may be busy."""
+    """An object that may be busy."""
 
     def check(self) -> bool:
-        """See to what is stuck; must not wait for anything. Returns whether there was any work."""
+        """Start threads for what is stalled; must not wait for anything. Returns whether there was any
+        work."""
 
 
 class StallMonitor:
-    """Calls `check` of all that were added, once in each interval while any of them has work."""
+    """Calls `check` of all added objects, once in each interval while any of them has work."""
 
     def __init__(self, interval: float = _INTERVAL, quiet_checks: int = _QUIET_CHECKS) -> None:
         """interval: seconds between two checks. quiet_checks: after how many without work it sleeps."""
@@ -46,7 +47,7 @@ class StallMonitor:
         self.asleep = False
 
     def add(self, monitored: Monitored) -> None:
-        """Begin to check on it."""
+        """Begin to check an object."""
         with self._lock:
             self._monitored.add(monitored)
             if self._thread is None:
@@ -58,7 +59,7 @@ class StallMonitor:
         self.wake()
 
     def remove(self, monitored: Monitored) -> None:
-        """Check on it no longer; the thread ends with the last."""
+        """Check it no longer. The thread ends with the last object."""
         with self._lock:
             self._monitored.discard(monitored)
             if self._monitored or self._thread is None:
@@ -70,7 +71,7 @@ class StallMonitor:
             thread.join()
 
     def wake(self) -> None:
-        """There is work; needed only when `asleep`."""
+        """There is work; needed only if `asleep`."""
         self.asleep = False
         self._wake.set()
 
@@ -81,10 +82,10 @@ class StallMonitor:
             while quiet < self._quiet_checks:
                 if stop.wait(self._interval):
                     return
-                # Without the lock, which a thread may hold that waits for this one to end.
+                # Without the lock: a thread that waits for this one to end may hold it.
                 busy = [each.check() for each in list(self._monitored)]
                 quiet = 0 if any(busy) else quiet + 1
-                # Before the last check, not after it: work that begins meanwhile wakes us again.
+                # Before the last check, not after it: work that begins meanwhile wakes the monitor again.
                 self.asleep = quiet >= self._quiet_checks - 1
 
 

@@ -1,12 +1,11 @@
 """The threads of one connection: they read batches, handle their events and acknowledge them.
 
-Knows: what a thread does next, and when another one is started or a connection is given up. Must not know:
+Knows: what a thread does next, when another one is started, and when a connection is closed. Must not know:
 sockets and frames (the source reads and acknowledges), the order of events (the queue has it), and what a
 handler is.
 
-One thread is enough as long as handlers are quick: it reads a batch, handles it, acknowledges it and reads
-the next. A thread for which there is nothing to do ends; the last one of a connection that has ended closes
-it.
+One thread is enough as long as handlers are fast: it reads a batch, handles it, acknowledges it and reads the
+next. A thread without anything to do ends; the last one of a connection that has ended closes it.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class ConnectionEnded(Exception):
 
 
 class BatchSource(Protocol):
-    """A connection that batches come from."""
+    """A connection from which batches are read."""
 
     def read(self) -> ReceivedBatch:
         """Wait for the next batch; one thread at a time. Raises ConnectionEnded."""
@@ -42,17 +41,17 @@ class BatchSource(Protocol):
         """Whether there is something to read."""
 
     def is_gone(self) -> bool:
-        """Whether the other side has left, even if there is something to read."""
+        """Whether the other side has closed, even if there is something to read."""
 
     def shutdown(self) -> None:
         """End the connection, so that a thread that reads returns."""
 
     def close(self) -> None:
-        """Release the connection; nobody uses it any more."""
+        """Release the connection; no thread uses it any more."""
 
 
 class ConnectionWorkers:
-    """The threads of one connection. Its state is guarded by the lock of `limits`."""
+    """The threads of one connection. The lock of `limits` protects its state."""
 
     def __init__(
         self,
@@ -62,8 +61,8 @@ class ConnectionWorkers:
         handle: Callable[[Slice], object],
         on_closed: Callable[[ConnectionWorkers], object],
     ) -> None:
-        """handle: calls the handler with each event of a slice. on_closed: is told when the last thread has
-        left, with the lock held."""
+        """handle: calls the handler with each event of a slice. on_closed: called when the last thread has
+        ended, with the lock held."""
         self._source = source
         self._limits = limits
         self._handle = handle
@@ -72,12 +71,12 @@ class ConnectionWorkers:
         self._done: deque[ReceivedBatch] = deque()  # to be acknowledged
         self._acknowledging = threading.Lock()
         self._reading = False
-        # Whether a thread waits for the limits to let it start the next slice.
+        # Whether a thread waits until the limits allow it to start the next slice.
         self._waiting = False
         self.threads: set[threading.Thread] = {threading.current_thread()}
 
     def run(self) -> None:
-        """Read, handle and acknowledge, until other threads do all that there is to do.
+        """Read, handle and acknowledge, until other threads do everything that there is to do.
 
         The body of each thread; the first of them is the one that made this object.
         """
@@ -107,7 +106,7 @@ class ConnectionWorkers:
             batch = self._source.read()
         except ConnectionEnded:
             pass
-        except BaseException:  # raised by a method that a peer called; this thread must go on
+        except BaseException:  # a method that a stranger called has raised; this thread must go on
             log.exception(
                 "a connection to this subscriber's daemon is closed because of an error", about="read"
             )
@@ -122,7 +121,7 @@ class ConnectionWorkers:
                 queue.take_over(None, time.monotonic())
 
     def _start_next(self) -> Slice | None:
-        """What this thread is to handle now; None if there is nothing, or another one waits for it."""
+        """The slice that this thread handles next; None if there is none, or another thread waits for it."""
         limits, queue = self._limits, self._queue
         while queue.has_next and not limits.closed:
             if limits.may_start():
@@ -148,13 +147,14 @@ class ConnectionWorkers:
             queue.take_over(part, time.monotonic())
 
     def _acknowledge(self) -> None:
-        """Acknowledge what is done, in the order of the batches."""
+        """Acknowledge the batches that are done, in their order."""
         with self._acknowledging:
             while self._done:
                 self._source.acknowledge(self._done.popleft())
 
     def check(self, now: float) -> None:
-        """Start a thread where one event holds up others, and notice a connection that is gone meanwhile."""
+        """Start a thread if one event holds up others, and check whether the connection has ended
+        meanwhile."""
         queue = self._queue
         if queue.ended:
             return
@@ -173,28 +173,28 @@ class ConnectionWorkers:
         return not self._reading and self._queue.may_read and self._source.has_data()
 
     def check_connection(self) -> None:
-        """Find out whether the connection is gone; a thread that reads finds out by itself."""
+        """Check whether the connection has ended; a thread that reads notices it by itself."""
         if not self._queue.ended and not self._reading and self._source.is_gone():
             self.end()
 
     def split_off_rest(self) -> None:
-        """Let nothing start that has not started, until `start_next` is allowed to."""
+        """Hold back everything that has not started, until `start_next` is allowed to start it."""
         self._queue.split_off_rest(time.monotonic())
 
     def end(self) -> None:
-        """The connection is gone, or has to go: what has not started is discarded."""
+        """The connection has ended, or has to end: discard what has not started."""
         if not self._queue.ended:
             self._queue.end(time.monotonic())
             self._source.shutdown()
             self._limits.changed.notify_all()
 
     def _start_thread(self) -> bool:
-        """Start another thread; returns whether the system allowed it."""
+        """Start another thread. Returns whether the system allowed it."""
         thread = threading.Thread(target=self.run, name="pyro_events-handler", daemon=True)
         self.threads.add(thread)
         try:
             thread.start()
-        except RuntimeError:  # it allows no more: those that there are must do
+        except RuntimeError:  # it allows no more, so the present threads must do it
             self.threads.discard(thread)
             return False
         return True

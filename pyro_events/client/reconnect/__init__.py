@@ -1,1 +1,1 @@
-"""When to try again: a subscriber that has lost the event service finds it, and subscribes again."""
+"""Reconnection: a subscriber that has lost the event service finds it and subscribes again."""

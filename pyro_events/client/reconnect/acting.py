@@ -1,6 +1,6 @@
-"""What a state wants done: requests, and what takes no time.
+"""Carries out the actions of a state: requests, and actions that take no time.
 
-Knows: how each action is asked of a subscriber. Must not know: when, or what follows from the result.
+Knows: how each action is carried out on a subscriber. Must not know: when, or what follows from the result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = get_logger("pyro_events.subscriber")
 
 
 def act(target: ReconnectTarget, action: ReconnectAction) -> None:
-    """Do what takes no time; nothing is done here for any other action."""
+    """Carry out an action that takes no time; any other action is ignored here."""
     if isinstance(action, HangUp):
         target.hang_up(action.connections)
     elif isinstance(action, DropLink):
@@ -47,7 +47,7 @@ def act(target: ReconnectTarget, action: ReconnectAction) -> None:
 def make_request(
     target: ReconnectTarget, request: Request, patience: float
 ) -> Answered | Resubscribed | Failed:
-    """Make a request; returns what came of it. patience: for the answer to a question, in seconds."""
+    """Make a request. Returns its result as an event. patience: for the answer to a question, in seconds."""
     try:
         if isinstance(request, Ask):
             return target.ask(patience)
@@ -56,9 +56,9 @@ def make_request(
             return Resubscribed()
         target.reach()
         return Answered(SubscriptionStatus.REACHED)
-    except Exception as error:  # whatever it is, giving up is worse
+    except Exception as error:  # whatever it is, not trying again would be worse
         log.debug("a request to the event service failed: %s", error)
         temporary = getattr(error, "temporary", True)
-        # That one side speaks TLS now, and the other does not, is another than that nobody is there.
+        # That one side uses TLS now, and the other does not, is another failure than that nothing answers.
         kind = f"{type(error).__name__} {temporary}"
         return Failed(error, kind, getattr(error, "tls", False) or not temporary)

@@ -1,7 +1,7 @@
-"""What happens to a subscriber's connection to the service, and what is to be done then.
+"""The events and the actions of a reconnection.
 
 Knows: the events and the actions of ReconnectState. Must not know: which follows from which (state.py), or
-who notices and who acts (reconnector.py).
+what detects and carries them out (reconnector.py).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class SubscriptionStatus(enum.Enum):
     UNKNOWN = "it does not know this subscriber: it was started anew, or has disconnected it"
 
 
-# Events. What the program does:
+# Events that the program causes.
 
 
 @dataclass(frozen=True)
 class Subscribed:
-    """There are subscriptions, where there were none."""
+    """There are subscriptions now; before there were none."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class Closed:
     """The subscriber is closed, for good."""
 
 
-# What the service, or a stranger, does:
+# Events that the service, or a stranger, causes.
 
 
 @dataclass(frozen=True)
 class Connected:
     """The service has connected.
 
-    why: why it disconnected the subscriber before, or lost events of it; "" if it does not say so. note: what
+    why: why it disconnected the subscriber before, or lost events of it; "" if it does not say. note: what
     the subscriber may not do for a while, "" for nothing.
     """
 
@@ -72,15 +72,16 @@ class Disconnected:
 
 @dataclass(frozen=True)
 class Hinted:
-    """Somebody connected and left without a word, as a service does that has disconnected a subscriber."""
+    """A peer has connected and closed without sending anything, as a service does that has disconnected a
+    subscriber."""
 
 
-# What the reconnector does:
+# Events that the reconnector causes.
 
 
 @dataclass(frozen=True)
 class Due:
-    """It is time to do something. activity: a number that changes when events come."""
+    """It is time to do something. activity: a number that changes when events arrive."""
 
     activity: int
 
@@ -95,7 +96,7 @@ class Answered:
     """The service has answered Reach or Ask.
 
     why: why it does not reach the subscriber, or has disconnected it, "" if it does not say. connected: it is
-    connected to the subscriber. silent: the same, but the subscriber has not greeted it yet.
+    connected to the subscriber. silent: it is connected, but the subscriber has not answered the handshake.
     """
 
     status: SubscriptionStatus
@@ -106,14 +107,15 @@ class Answered:
 
 @dataclass(frozen=True)
 class Resubscribed:
-    """The service has taken all subscriptions."""
+    """The service has accepted all subscriptions."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A request came to nothing.
+    """A request failed.
 
-    kind: of the error, which is logged once in a row. lasting: to try again soon will hardly help.
+    kind: of the error; of errors of one kind in a row, one is logged. lasting: trying again soon will hardly
+    help.
     """
 
     error: Exception
@@ -138,7 +140,7 @@ ReconnectEvent = (
 )
 
 
-# Actions. Requests, of which one at a time is under way:
+# Actions. Requests, of which there is one at a time:
 
 
 @dataclass(frozen=True)
@@ -153,22 +155,23 @@ class Reach:
 
 @dataclass(frozen=True)
 class Ask:
-    """Connect to the service if need be, and ask what it knows about the subscriber."""
+    """Connect to the service if necessary, and ask what it knows about the subscriber."""
 
 
 @dataclass(frozen=True)
 class Subscribe:
-    """Tell the service of all subscriptions. anew: it has no connection to us, whatever it may believe."""
+    """Send all subscriptions to the service. anew: say that it has no connection to us, even if it believes
+    so."""
 
     anew: bool
 
 
-# And what takes no time:
+# Actions that take no time:
 
 
 @dataclass(frozen=True)
 class Report:
-    """Tell the program, before any event that comes over the new connection, that events may be missing."""
+    """Tell the program that events may be missing, before any event from the new connection."""
 
     reason: str
 
@@ -182,19 +185,19 @@ class HangUp:
 
 @dataclass(frozen=True)
 class DropLink:
-    """Give up the connection that a question was sent on: the answer is overdue."""
+    """Close the connection on which a question was sent: its answer is overdue."""
 
 
 @dataclass(frozen=True)
 class Warn:
-    """The service does not reach the subscriber. why: as it says."""
+    """The service does not reach the subscriber. why: the service's reason."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Complain:
-    """Requests fail, for a reason that has not been told yet."""
+    """Requests fail, for a reason that has not been logged yet."""
 
     error: Exception
 

@@ -1,7 +1,6 @@
-"""Reconnection: one subscriber's part of the reconnector.
+"""Reconnection: the interface between one subscriber and the reconnector.
 
-Knows: what the subscriber tells, and what it wants to know. Must not know: threads, or what follows from an
-event.
+Knows: what the subscriber reports, and what it asks. Must not know: threads, or what follows from an event.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from .times import ReconnectTimes
 
 
 class Reconnection:
-    """One subscriber's part of the reconnector."""
+    """The interface between one subscriber and the reconnector."""
 
     def __init__(
         self,
@@ -28,7 +27,7 @@ class Reconnection:
         self.target = target
         self.times = ReconnectTimes() if times is None else times
         self.state = ReconnectState()
-        # For `wait_until_connected`; made when somebody waits.
+        # For `wait_until_connected`; made when a thread waits.
         self.changed: threading.Condition | None = None
         self._reconnector = shared if reconnector is None else reconnector
 
@@ -43,7 +42,7 @@ class Reconnection:
         return bool(self.state.connections)
 
     def subscriptions_changed(self) -> None:
-        """There may be subscriptions now, or none any more."""
+        """Subscriptions were added or removed."""
         self._reconnector.feed(self, None)
 
     def listened(self) -> None:
@@ -51,19 +50,19 @@ class Reconnection:
         self._reconnector.feed(self, Listened())
 
     def paused(self) -> None:
-        """`listen` has ended. Does not wait for a request that is under way."""
+        """`listen` has ended. Does not wait for a running request."""
         self._reconnector.feed(self, Paused())
 
     def closed(self) -> None:
-        """Make no further request, for good. Does not wait for one that is under way: see `join`."""
+        """Make no further request, for good. Does not wait for a running one: see `join`."""
         self._reconnector.feed(self, Closed())
 
     def join(self) -> None:
-        """Wait for the end of a request that is under way, after `closed`."""
+        """Wait for the end of a running request, after `closed`."""
         self._reconnector.join(self)
 
     def connected_by(self, connection: object, why: str = "", note: str = "") -> str | None:
-        """The service has connected; returns why events may have been missed, None if none were.
+        """The service has connected. Returns why events may have been missed, None if none were.
 
         why, note: as for the event Connected.
         """
@@ -71,18 +70,18 @@ class Reconnection:
         return next((action.reason for action in actions if isinstance(action, Report)), None)
 
     def disconnected(self, connection: object) -> None:
-        """A connection has ended; harmless for one that is not the service's, or has been reported."""
+        """A connection has ended; it may not be the service's, or may have been reported already."""
         self._reconnector.feed(self, Disconnected(connection))
 
     def hinted(self) -> None:
-        """The service may have disconnected us without our hearing of it."""
+        """The service may have disconnected us, and we may not have learned of it."""
         self._reconnector.hinted(self)
 
     def wait_until_connected(self, timeout: float | None) -> bool:
-        """Wait until the service is connected to us; returns whether it is."""
+        """Wait until the service is connected to us. Returns whether it is."""
         return self._reconnector.wait(self, timeout)
 
     def disown(self) -> None:
-        """In a forked child: it is the parent that is subscribed."""
+        """In a forked child: the subscriptions are the parent's."""
         self.state = ReconnectState(State.CLOSED)
         self.changed = None

@@ -1,11 +1,11 @@
 """The reconnector: one thread that keeps all subscribers of a program subscribed.
 
-Knows: when each of them has something to do, and which threads do it. Must not know: what follows from what
-(state.py), what is subscribed, or how the service is asked (the target).
+Knows: when each of them has something to do, and which threads do it. Must not know: what follows from an
+event (state.py), what is subscribed, or how the service is asked (the target does that).
 
 The thread sleeps until something is due. Requests to a service may take seconds, so a few other threads make
-them, which end when nothing is left to be done: subscribers of one service do not wait for another service.
-The program's own code (`on_reconnect`, handlers) runs in none of these threads.
+them, which end when there is nothing left to do. So subscribers of one service do not wait for another
+service. None of these threads runs code of the program (`on_reconnect`, handlers).
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from .target import ReconnectTarget
 from .times import ReconnectTimes
 from .transitions import step
 
-# Threads that make requests. A service that does not answer occupies no more than AT_ONCE of them.
+# How many threads make requests. A service that does not answer occupies at most AT_ONCE of them.
 MOST_WORKERS: Final = 16
-# The least sleep of the thread, so that it looks once when many subscribers have lost their connections.
+# The shortest sleep of the thread, so that it runs once when many subscribers lose their connections.
 _TICK: Final = 0.005
-# How long `join` waits for a request that is under way; `close` interrupts it, so this is not reached.
+# How long `join` waits for a running request; `close` interrupts that, so the limit is not reached.
 _JOIN: Final = 10.0
 
 
 class Member(Protocol):
-    """One subscriber's part of a reconnector. changed: made when somebody waits for a connection."""
+    """One subscriber of a reconnector. changed: made when a thread waits for a connection."""
 
     times: ReconnectTimes
     state: ReconnectState
@@ -69,22 +69,22 @@ class Reconnector:
         workers: int = MOST_WORKERS,
         retry: float = 1.0,
     ) -> None:
-        """queue: who makes a request when; an ordinary one, if None. workers: threads that make requests.
-        retry: seconds until a thread is started again after the system had none left."""
+        """queue: decides which request is made when; an ordinary one, if None. workers: how many threads make
+        requests. retry: seconds until a thread is started again, after the system had none left."""
         self._retry = retry
         self._most_workers = workers
         self._begin(queue)
         tell_in_child(self)
 
     def forked(self) -> None:
-        """This is a forked child: the subscribers are the parent's, and so are the threads."""
+        """This is a forked child: the subscribers and the threads are the parent's."""
         self._begin(None)
 
     def _begin(self, queue: ReconnectQueue[Member] | None) -> None:
-        # Reentrant, because what interrupts a thread may close a subscriber. While it is held nothing is
-        # waited for but its conditions, which release it.
+        # Reentrant, because code that interrupts a thread may close a subscriber. While it is held, nothing
+        # waits except for its conditions, which release it.
         self._lock = threading.RLock()
-        # Notified when the thread has to look what is due; and when a request, or a thread, has ended.
+        # Notified when the thread has to check what is due, and when a request or a thread has ended.
         self._changed = threading.Condition(self._lock)
         self._ended = threading.Condition(self._lock)
         self._members: set[Member] = set()
@@ -96,18 +96,18 @@ class Reconnector:
         self._workers: set[threading.Thread] = set()
         self._working: set[Member] = set()
         self._stepping = False
-        # Events that came while the thread that steps was interrupted.
+        # Events that came while the thread that handles events was interrupted.
         self._late: deque[tuple[Member, ReconnectEvent | None]] = deque()
 
     @property
     def entered(self) -> bool:
-        """Whether the calling thread is in the middle of using it, or is one of its own."""
+        """Whether the calling thread is in the middle of using it, or is one of its own threads."""
         thread = threading.current_thread()
         return owned(self._lock) or thread is self._thread or thread in self._workers
 
     def feed(self, member: Member, event: ReconnectEvent | None) -> tuple[ReconnectAction, ...]:
-        """Give an event to a state, and do what follows, but for requests. None: the subscriptions may have
-        changed. Returns the actions."""
+        """Give an event to a state, and carry out what follows, except for requests. None: the subscriptions
+        may have changed. Returns the actions."""
         with self._lock:
             if self._stepping:
                 self._late.append((member, event))
@@ -128,7 +128,7 @@ class Reconnector:
     def _step(self, member: Member, event: ReconnectEvent | None) -> tuple[ReconnectAction, ...]:
         now, before = time.monotonic(), member.state
         actions: tuple[ReconnectAction, ...] = ()
-        # Asked under the lock, so that the last answer is the one that counts.
+        # Read under the lock, so that the last answer counts.
         wanted = member.target.wanted()
         state = before
         if wanted != (state.state is not State.UNSUBSCRIBED):
@@ -142,7 +142,7 @@ class Reconnector:
         return actions
 
     def _follow(self, member: Member, before: ReconnectState) -> None:
-        """Have the thread know what a state waits for, and who waits for the state."""
+        """Tell the thread what a state waits for, and the waiting threads what the state is."""
         state = member.state
         if state.state is State.CLOSED:
             self._members.discard(member)
@@ -159,7 +159,7 @@ class Reconnector:
             member.changed.notify_all()
 
     def _wake(self) -> None:
-        """Have the thread look what is due; start it if need be."""
+        """Make the thread check what is due; start it if necessary."""
         if self._thread is not None:
             self._changed.notify_all()
         elif self._members:
@@ -170,7 +170,7 @@ class Reconnector:
             except RuntimeError:  # the system allows no more; the next event tries again
                 self._thread = None
 
-    # The thread
+    # The thread.
 
     def _run(self) -> None:
         while True:
@@ -191,12 +191,12 @@ class Reconnector:
         found = []
         while self._timers and self._timers[0][0] <= now:
             at, _, member = heapq.heappop(self._timers)
-            if member.state.due == at:  # or else something has happened meanwhile
+            if member.state.due == at:  # otherwise something has happened meanwhile
                 found.append(member)
         return found
 
     def _sleep(self) -> None:
-        """Start those who make requests, and wait until something is due."""
+        """Start threads that make requests, and wait until something is due."""
         started = True
         while started and len(self._workers) < self._most_workers and self._queue.due() <= time.monotonic():
             started = self._start_worker()
@@ -228,7 +228,7 @@ class Reconnector:
         return True
 
     def join(self, member: Member) -> None:
-        """Wait for the request of a subscriber that was closed; for all threads if it was the last."""
+        """Wait for the request of a subscriber that was closed; if it was the last one, for all threads."""
         if self.entered:
             return
         end = time.monotonic() + _JOIN
@@ -240,7 +240,8 @@ class Reconnector:
                 self._ended.wait(end - time.monotonic())
 
     def wait(self, member: Member, timeout: float | None) -> bool:
-        """Wait until the service is connected to a subscriber, or that is closed; returns whether it is."""
+        """Wait until the service is connected to a subscriber, or the subscriber is closed. Returns whether
+        it is connected."""
         with self._lock:
             if member.changed is None:
                 member.changed = threading.Condition(self._lock)
@@ -258,7 +259,7 @@ class Reconnector:
             if other.state.stage is Stage.ASK:
                 self.feed(other, Hinted())
 
-    # Those who make requests
+    # The threads that make requests.
 
     def _work(self, member: Member | None) -> None:
         while member is not None:
@@ -271,12 +272,12 @@ class Reconnector:
                 else:
                     self._workers.discard(threading.current_thread())
                 self._ended.notify_all()
-                # An address that has not failed any more has room for others.
+                # An address that does not fail any more may get further requests.
                 if self._queue.due() < self._wakes_at:
                     self._wake()
 
     def _serve(self, member: Member) -> None:
-        """Make one request after the other, as long as its state wants one."""
+        """Make one request after the other, as long as the subscriber's state wants one."""
         reached, lasting = None, False
         event: ReconnectEvent = TurnGranted()
         try:
@@ -295,5 +296,5 @@ class Reconnector:
                 self._queue.finished(member, time.monotonic(), reached, lasting)
 
 
-# The program's.
+# The program's reconnector.
 shared: Final = Reconnector()

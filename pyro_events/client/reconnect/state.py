@@ -1,9 +1,9 @@
 """ReconnectState: what a subscriber knows of its connection to the service, and what follows from each event.
 
-Knows: the states, what is remembered beside them, and when something is due. Must not know: threads, sockets
-or the clock; the time comes in as an argument, and what is to be done goes out as actions.
+Knows: the states, what is remembered in addition, and when something is due. Must not know: threads, sockets
+or the clock; the time comes in as an argument, and the result is a list of actions.
 
-A state is what the subscriber believes; beside it at most one request to the service is under way.
+A state is what the subscriber believes. There is also at most one request to the service at a time.
 
     state         event                            next state    what happens
     ------------  -------------------------------  ------------  ------------------------------------------
@@ -36,8 +36,9 @@ A state is what the subscriber believes; beside it at most one request to the se
     SUBSCRIBE     Resubscribed                     NONE
     any           Failed                           NONE
 
-Before the program listens, EXPECTED alone is looked after: nobody has to answer the service yet, but whether
-it can reach us shows. After `abort` nothing is due until the program listens again.
+Before the program listens, only EXPECTED has anything due: the program does not have to answer the service
+yet, but it can already be seen whether the service can reach it. After `abort` nothing is due until the
+program listens again.
 
 transitions.py has a function for each event.
 """
@@ -64,7 +65,7 @@ class State(Enum):
 
 
 class Stage(Enum):
-    """Which request is under way."""
+    """The request that is being made."""
 
     NONE = "none"
     TURN = "one waits for its turn"
@@ -85,13 +86,13 @@ class Listening(Enum):
 class ReconnectState:
     """One subscriber at one moment.
 
-    connections: the service's connections to us. at: when something is due, if the program listens.
-    lost: why events may have been missed, until there is a connection. problem: why the service does not
-    reach us, until it does. warned: whether the log knows that. expected_since: when it was to connect.
-    connected_since: when it last did. failures: losses and failures in a row. questions: those in a row that
-    have not shown that all is well. hinted: a question is due, whatever has come. asked_at: when the last
-    request began, or was to begin because of a hint. asked_with: the connections that were open then.
-    activity: as last seen. complaint: which failure the log was told last.
+    connections: the service's connections to us. at: when something is due, if the program listens. lost: why
+    events may have been missed, until there is a connection. problem: why the service does not reach us,
+    until it does. warned: whether that was logged. expected_since: since when it should connect.
+    connected_since: since when it is connected. failures: losses and failures in a row. questions: how many
+    in a row have not shown that all is well. hinted: a question is due, whatever has arrived. asked_at: when
+    the last request began, or should have begun because of a hint. asked_with: the connections that were open
+    then. activity: the last known value. complaint: the failure that was logged last.
     """
 
     state: State = State.UNSUBSCRIBED
@@ -114,7 +115,7 @@ class ReconnectState:
 
     @property
     def due(self) -> float:
-        """When Due is to come; NEVER while a request is under way, or nobody listens."""
+        """When Due is due; NEVER while a request is being made, or the program does not listen."""
         if self.stage is not Stage.NONE or self.state in (State.UNSUBSCRIBED, State.CLOSED):
             return NEVER
         if self.listening is Listening.NOW:

@@ -1,6 +1,6 @@
-"""What the reconnector asks of a subscriber that it keeps subscribed.
+"""The methods of a subscriber that the reconnector calls.
 
-Knows: the questions. Must not know: who asks them, when, or how they are answered.
+Knows: the methods. Must not know: when they are called, or how they work.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ class ReconnectTarget(Protocol):
         """A number that changes when events come. Must not wait."""
 
     def address(self) -> str:
-        """Where the service is, or was last. Must not wait."""
+        """The address of the service, or the last one. Must not wait."""
 
     def own_address(self) -> str:
-        """Where the service has to connect to. Must not wait."""
+        """The address that the service has to connect to. Must not wait."""
 
     def reach(self) -> None:
         """Connect to the service, if there is no connection to it. May raise."""
 
     def ask(self, timeout: float) -> Answered:
-        """Ask the service what it knows about the subscriber. Raises what keeps it from answering."""
+        """Ask the service what it knows about the subscriber. Raises an error if the service does not
+        answer."""
 
     def subscribe_again(self, anew: bool) -> None:
-        """Tell the service of every subscription. anew: it has no connection to us. May raise."""
+        """Send every subscription to the service. anew: say that it has no connection to us. May raise."""
 
     def drop_link(self, reason: str) -> None:
-        """Give up the connection that questions are sent on; the next one goes over another."""
+        """Close the connection on which questions are sent; the next one uses another."""
 
     def hang_up(self, connections: Iterable[object]) -> None:
-        """End connections of the service to us, which it does not use any more."""
+        """End connections of the service to us that it does not use any more."""

@@ -1,6 +1,6 @@
-"""How long everything takes that has to do with reconnecting.
+"""The times of reconnecting.
 
-Knows: the times, and how they grow. Must not know: what is waited for (state.py).
+Knows: the times, and how they grow. Must not know: what is waited for (state.py does).
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from ...constants import HEARTBEAT, HEARTBEAT_ANSWER, HEARTBEAT_TRIES
 
 @dataclass(frozen=True)
 class ReconnectTimes:
-    """How long everything takes, in seconds.
+    """The times of reconnecting, in seconds.
 
-    heartbeat: silence after which the service is asked. answer: how long its answer is waited for. tries:
-    how many questions fail before the log says so. arrival, most_arrival: how long the service is given to
-    connect after it has taken the subscriptions, at first and at most. To ask too early does no harm; but a
-    service that cannot reach us must not be asked every second for ever. warn_after: when the log says that
-    it has not connected. late: a `listen` that begins so long after subscribing asks whether the service
-    still waits. steady: the loss of a connection that lasted this long is no failure. first_delay,
-    most_delay: between two attempts, at first and at most; an attempt takes a second more where nobody
-    answers at all, and two seconds are promised. lasting: the delays are so many times longer after an
-    error that waiting will hardly mend, such as a certificate. spread: which part of a delay is waited, at
-    random, so that the programs of many machines do not come in one instant. hint_every: the least pause
-    between two questions that somebody makes us ask, because strangers can do that too. overdue: when a
-    question is given up that is under way when there is a hint that the service can be reached.
+    heartbeat: silence after which the service is asked. answer: for its answer. tries: how many failed
+    questions are logged as a problem. arrival, most_arrival: how long the service may take to connect after
+    it has accepted the subscriptions, at first and at most. Asking too early is harmless, but a service that
+    cannot reach us must not be asked every second for ever. warn_after: when it is logged that it has not
+    connected. late: a `listen` that begins so long after subscribing asks whether the service still waits.
+    steady: losing a connection that lasted this long is not a failure. first_delay, most_delay: between two
+    attempts, at first and at most; an attempt takes a second longer if nothing answers at all, and two
+    seconds are promised. lasting: the delays are so many times longer after an error that will hardly go away
+    by waiting, such as one about a certificate. spread: which part of a delay is random, so that the programs
+    of many machines do not all come at the same instant. hint_every: the shortest pause between two questions
+    because of hints, which strangers can give too. overdue: when to give up an unanswered question, if there
+    is a hint that the service can be reached.
     """
 
     heartbeat: float = HEARTBEAT

@@ -1,4 +1,4 @@
-"""The transitions of ReconnectState: what each event makes of it, and what is to be done.
+"""The transitions of ReconnectState: for each event, the next state and the actions.
 
 Knows: the table at the top of state.py. Must not know: threads, sockets or the clock.
 """
@@ -50,7 +50,7 @@ Step = tuple[ReconnectState, tuple[ReconnectAction, ...]]
 
 
 def step(state: ReconnectState, event: ReconnectEvent, now: float, times: ReconnectTimes) -> Step:
-    """What an event makes of a state, and what is to be done."""
+    """The next state after an event, and the actions."""
     if state.state is State.CLOSED:
         return state, ()
     return _TRANSITIONS[type(event)](state, event, now, times)
@@ -109,7 +109,7 @@ def _connected(s: ReconnectState, event: Connected, now: float, t: ReconnectTime
     if s.state is State.EXPECTED:
         s = replace(s, state=State.CONNECTED, at=now + t.heartbeat)
     elif s.state is not State.UNSUBSCRIBED:
-        # It may not know all that was subscribed before.
+        # It may not know everything that was subscribed before.
         at = _not_too_often(s, now, t)
         s = replace(s, state=State.INCOMPLETE, at=at, asked_at=at)
     if lost is None:
@@ -208,19 +208,19 @@ def _forgotten(s: ReconnectState, now: float, t: ReconnectTimes) -> Step:
 
 def _answered_while_expected(s: ReconnectState, event: Answered, now: float, t: ReconnectTimes) -> Step:
     s, warning = _still_expected(s, event, now, t)
-    # It believes that it is connected; the first time, the news of that may be on its way to us.
+    # It believes that it is connected. The first time, its connection may still be on its way to us.
     vanished = event.connected and s.questions > 1
     if event.status is SubscriptionStatus.KNOWN and not vanished:
         return s, warning
     if event.status is SubscriptionStatus.UNKNOWN and s.listening is Listening.NOT_YET and not s.warned:
-        return s, warning  # it may not reach us even when the program listens: look again before saying so
+        return s, warning  # it may not reach us even when the program listens: check again before saying so
     s = replace(s, lost=s.lost or (FORGOTTEN if event.status is SubscriptionStatus.UNKNOWN else LOST))
     s, actions = _subscribe(s, vanished or event.status is SubscriptionStatus.UNKNOWN, now, t)
     return s, (*warning, *actions)
 
 
 def _still_expected(s: ReconnectState, event: Answered, now: float, t: ReconnectTimes) -> Step:
-    """Wait for a connection, and say why there is none when it has been waited for long enough."""
+    """Wait for a connection, and say why there is none after waiting for long enough."""
     unlistened = s.listening is not Listening.NOW and event.silent
     warn_at = NEVER if s.warned or unlistened else s.expected_since + t.warn_after
     at = NEVER if unlistened else min(now + t.patience(s.questions), max(now, warn_at))
@@ -231,7 +231,7 @@ def _still_expected(s: ReconnectState, event: Answered, now: float, t: Reconnect
 
 
 def _subscribe(s: ReconnectState, anew: bool, now: float, t: ReconnectTimes) -> Step:
-    """Subscribe again if the program listens, else when it does."""
+    """Subscribe again if the program listens, otherwise when it does."""
     if s.listening is not Listening.NOW:
         after = State.INCOMPLETE if s.connections else State.LOST
         return replace(s, state=after, at=now), ()
@@ -268,7 +268,7 @@ def _failed(s: ReconnectState, event: Failed, now: float, t: ReconnectTimes) -> 
         failures=s.failures + 1,
         questions=s.questions + 1,
     )
-    # A service that leaves one question unanswered is busy, or is being restarted.
+    # A service that leaves one question unanswered is busy or restarting.
     patient = after is State.CONNECTED and s.questions < t.tries
     if patient or after is State.UNSUBSCRIBED or event.kind == s.complaint:
         return s, ()

@@ -1,1 +1,1 @@
-"""What is subscribed, here and at the service, and who handles it."""
+"""What a subscriber is subscribed to, here and at the service, and its `listen`."""

@@ -9,12 +9,12 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-# How long a `listen` of the program's own is waited for that never gets to ours, in seconds.
+# How long to wait for the program's own `listen` if that does not call ours, in seconds.
 START_TIMEOUT: Final = 5.0
 
 
 class BackgroundListener:
-    """Runs `listen` in a daemon thread. begun: called, or having it called, says that it listens."""
+    """Runs `listen` in a daemon thread, which calls `begun` when it listens."""
 
     def __init__(self, listen: Callable[[], object]) -> None:
         self._listen = listen

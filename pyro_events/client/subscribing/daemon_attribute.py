@@ -2,8 +2,9 @@
 
 Knows: the order of the bases of a class. Must not know: what a daemon does.
 
-Pyro3's programs inherit from Subscriber and from `threading.Thread` at once. There `daemon` is the thread's,
-which says whether the program waits for it. The types say so too, so that mypy accepts such a class.
+Pyro3's programs inherit from both Subscriber and `threading.Thread`. There `daemon` is the thread's
+attribute, which says whether the program waits for the thread. The types say so too, so that mypy accepts
+such a class.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ..daemon.daemon import SubscriberDaemon
 
 
 class DaemonAttribute:
-    """Gives the Pyro5 daemon of a subscriber, or what a base behind its class has under the name."""
+    """Gives the Pyro5 daemon of a subscriber, or the attribute of that name of a later base."""
 
     def __init__(self, doc: str) -> None:
         self.__doc__ = doc
@@ -34,7 +35,7 @@ class DaemonAttribute:
         if instance is None:
             return self
         other = self._other(instance)
-        # The class's method: the object may have an attribute of that name.
+        # The class's method, because the object may have an attribute of that name.
         return self._owner.getDaemon(instance) if other is None else other.__get__(instance)
 
     def __set__(self, instance: threading.Thread, value: bool) -> None:
@@ -47,7 +48,7 @@ class DaemonAttribute:
         other.__set__(instance, value)
 
     def _other(self, instance: object) -> Any:
-        """The attribute of a base behind the subscriber's class, None if there is none."""
+        """The attribute of a base after the subscriber's class, None if there is none."""
         bases = type(instance).__mro__
         behind = bases[bases.index(self._owner) + 1 :]
         return next((vars(base)[self._name] for base in behind if self._name in vars(base)), None)

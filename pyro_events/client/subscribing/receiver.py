@@ -1,7 +1,7 @@
 """The receiver: the subscribing end of a client.
 
-Knows: the daemon, the dispatcher, the reconnection and the remote subscriptions, and what they tell each
-other. Must not know: frames, what the service is told, or how handlers get their threads.
+Knows: the daemon, the dispatcher, the reconnection and the remote subscriptions, and what each tells the
+others. Must not know: frames, what the service is told, or how handlers get their threads.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from .remote_subscriptions import RemoteSubscriptions
 
 log = get_logger("pyro_events.subscriber")
 
-# How long a `listen` after `abort` waits for the one that was aborted to return.
+# How long a `listen` after `abort` waits until the aborted one has returned.
 _CHANGE_OVER: Final = 1.0
 # How long `close` waits for the thread of `listen_in_background`.
 _JOIN_TIMEOUT: Final = 2.0
-# How long `abort` and `close` wait for a lock where its holder may wait for them, in seconds.
+# How long `abort` and `close` wait for a lock whose holder may be waiting for them, in seconds.
 _INSIDE: Final = 0.1
 _LISTENS_ALREADY: Final = (
     "another thread is in listen() of this subscriber: one is enough, because "
@@ -46,7 +46,7 @@ _LISTENS_ALREADY: Final = (
 
 
 class Receiver:
-    """One subscriber's way in."""
+    """The subscribing end of one client."""
 
     def __init__(
         self,
@@ -55,9 +55,9 @@ class Receiver:
         returned: Callable[[str], object],
         wait: float = 0.0,
     ) -> None:
-        """handler: returns what to call with an event. returned: called with a reason when the service
-        has connected again, before any event. wait: seconds for which a service that is not there yet is
-        tried again."""
+        """handler: returns the function to call with an event. returned: called with a reason when the
+        service has connected again, before any event. wait: seconds for which a service that is not there yet
+        is tried again."""
         self._returned = returned
         gate = CallbackCheck(locator.identity) if locator.identity is not None else None
         self.connection = ReconnectingConnection(locator)
@@ -85,7 +85,7 @@ class Receiver:
         self.daemon.deliver_to(proxy._pyroUri.object, self.dispatcher, self)
 
     def subscribe(self, how: str, texts: list[str], options: dict[str, Any]) -> None:
-        """Subscribe to names or patterns. When it raises, nothing has changed."""
+        """Subscribe to names or patterns. If it raises, nothing has changed."""
         if texts:
             self.remote.subscribe(how, texts, options)
             self.reconnection.subscriptions_changed()
@@ -94,7 +94,7 @@ class Receiver:
         """Unsubscribe from names and patterns."""
         try:
             self.remote.unsubscribe(texts)
-        finally:  # they are off the record, whatever the service has heard
+        finally:  # they are removed here, whatever the service has received
             self.reconnection.subscriptions_changed()
 
     def listen(self) -> None:
@@ -110,9 +110,9 @@ class Receiver:
             self._listening.release()
 
     def listen_in_background(self, listen: Callable[[], object]) -> None:
-        """Have a thread of its own call `listen`, which calls ours; return when events come.
+        """Have a separate thread call the program's `listen`, which calls ours. Returns when events can come.
 
-        Raises EventServiceError when closed, and while another thread listens.
+        Raises EventServiceError if closed, or while another thread listens.
         """
         before = self._background
         if before is not None and self.aborted:
@@ -135,7 +135,7 @@ class Receiver:
             self.reconnection.paused()
 
     def abort(self) -> None:
-        """Let no further event start, and the request loop end."""
+        """Start no further event, and end the request loop."""
         if self._disowned:
             return
         self.aborted = True
@@ -145,15 +145,15 @@ class Receiver:
         if server is not None:
             server.stop()
 
-    # What the daemon tells (daemon.Home)
+    # Called by the daemon (daemon.handshake.ConnectionListener).
 
     @property
     def max_message(self) -> int | None:
-        """Bytes of the largest message of the service, as it said when the link connected."""
+        """Bytes of the service's largest message, as it said on the last connection."""
         return self.connection.current.announced
 
     def connected(self, connection: object, notes: GreetingNotes) -> bool:
-        """The service has connected; returns whether events may have been missed before."""
+        """The service has connected. Returns whether events may have been missed before."""
         reason = self.reconnection.connected_by(connection, notes.why, notes.note)
         if reason is None:
             return False
@@ -169,14 +169,14 @@ class Receiver:
         self.reconnection.disconnected(connection)
 
     def is_at(self, address: str) -> bool:
-        """Whether the service is at an address: the one that we last reached it at."""
+        """Whether the service is at an address: the one at which we last reached it."""
         return address == self.connection.current.remote_host
 
     def probed(self) -> None:
-        """The service may have given us up."""
+        """The service may have disconnected us."""
         self.reconnection.hinted()
 
-    # What the reconnector asks (target.ReconnectTarget)
+    # Called by the reconnector (target.ReconnectTarget).
 
     def wanted(self) -> bool:
         """Whether there are subscriptions."""
@@ -187,19 +187,19 @@ class Receiver:
         return self.dispatcher.limits.begun
 
     def address(self) -> str:
-        """Where the service is, or was last."""
+        """The address of the service, or the last one."""
         return self.connection.current.address or ""
 
     def own_address(self) -> str:
-        """Where the service has to connect to."""
+        """The address that the service has to connect to."""
         return self.daemon.locationStr
 
     def reach(self) -> None:
-        """Connect to the service, if need be."""
+        """Connect to the service, if necessary."""
         self.remote.reach()
 
     def subscribe_again(self, anew: bool) -> None:
-        """Tell the service of every subscription, as if for the first time."""
+        """Send every subscription to the service, as if for the first time."""
         self.remote.again(anew)
 
     def ask(self, timeout: float) -> Answered:
@@ -234,12 +234,12 @@ class Receiver:
         )
 
     def wait_until_connected(self, timeout: float | None) -> bool:
-        """Wait until the service has connected to us; returns whether it has."""
+        """Wait until the service has connected to us. Returns whether it has."""
         return self.reconnection.wait_until_connected(timeout)
 
     def _patience(self) -> float:
-        """How long to wait for the dispatcher's lock: hardly, where this thread is in the middle of what
-        others may wait for."""
+        """How long to wait for the dispatcher's lock: hardly at all if this thread is in the middle of
+        something that others may wait for."""
         parts = (self.connection, self.remote, self.dispatcher.limits, self.reconnection, self.daemon)
         inside = any([part.entered for part in parts]) or is_service_thread()
         return _INSIDE if inside else threading.TIMEOUT_MAX
@@ -248,7 +248,7 @@ class Receiver:
         """Unsubscribe from everything, then end connections and threads."""
         if self._disowned:
             return
-        # Once more when an exception of the program's own has ended it in the middle.
+        # Once more if an exception of the program's own has ended it in the middle.
         names = self.remote.end()
         patience = self._patience()
         self.aborted = True
@@ -267,7 +267,7 @@ class Receiver:
                     self._background.join(_JOIN_TIMEOUT)
 
     def forked(self) -> None:
-        """In a forked child: the subscriber is the parent's, and its connections are."""
+        """In a forked child: the subscriber and its connections are the parent's."""
         self._disowned = True
         self._listening = threading.Lock()
         self._background = None
@@ -278,7 +278,8 @@ class Receiver:
 
 
 def _host(local_host: str) -> str:
-    """Where the daemon listens: the address that the service knows us by, or what Pyro5's config says."""
+    """The address that the daemon listens on: the one that the service sees us at, or the one in Pyro5's
+    config."""
     if config.HOST != "localhost" or not local_host:
         return str(config.HOST)
     return local_host

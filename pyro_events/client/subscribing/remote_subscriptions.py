@@ -1,4 +1,4 @@
-"""Remote subscriptions: what the service has been told of one subscriber, and is to be told again.
+"""Remote subscriptions: what the service was told about one subscriber, so that it can be told again.
 
 Knows: what is subscribed with which options, the connection for control calls, and on which of these the
 service was told. Must not know: the daemon, handlers, or when the service has to be told again.
@@ -26,24 +26,24 @@ from .subscriptions import PATTERN, Subscriptions, pieces
 
 log = get_logger("pyro_events.subscriber")
 
-# Unsubscribing when closing is a courtesy: the service would find out by itself.
+# Unsubscribing when closing is a courtesy: the service would notice by itself.
 _FAREWELL: Final = 1.0
-# How long the service is given to answer a subscription that is made again, or taken back.
+# How long the service may take to answer a subscription that is made again or undone.
 ANSWER: Final = 5.0
 
 
 class RemoteSubscriptions:
-    """What one subscriber is subscribed to. `ended`: for good."""
+    """The subscriptions of one subscriber at the service. `ended`: for good."""
 
     def __init__(
         self, connection: ReconnectingConnection, gate: CallbackCheck | None, patience: float = ANSWER
     ) -> None:
-        """gate: admits the service to the subscriber's daemon, by a nonce of the call that asks for it.
-        patience: seconds that the service is given to answer a subscription that is made again."""
+        """gate: checks the service's proof to the subscriber's daemon, which covers a nonce of the
+        subscribing call. patience: seconds for the service to answer a subscription that is made again."""
         self._connection = connection
         self._patience = patience
         self._gate = gate
-        # How the service is told who subscribes.
+        # How the service is told which object subscribes.
         self.subscriber: dict[str, Any] = {}
         self.ended = False
         self._told_on = 0
@@ -68,12 +68,12 @@ class RemoteSubscriptions:
         return self._record.texts()
 
     def subscribe(self, how: str, texts: list[str], options: dict[str, Any]) -> None:
-        """Subscribe to names or patterns, and remember that. When it raises, nothing has changed."""
+        """Subscribe to names or patterns, and remember that. If it raises, nothing has changed."""
         calls = list(pieces(texts))
         if how == PATTERN:
             for text in texts:
-                # The service judges patterns; but one of several calls must not fail when others have
-                # been made, and what is much too long does not even fit into a call.
+                # The service checks patterns. But one of several calls must not fail after others were made,
+                # and a text that is much too long does not even fit into a call.
                 if len(calls) > 1 or len(text) > MAX_SUBJECT:
                     compile_pattern(text)
         with self._calling:
@@ -86,12 +86,12 @@ class RemoteSubscriptions:
             self._options.update(options)
 
     def _subscribe_in_pieces(self, how: str, calls: list[list[str]], options: dict[str, Any]) -> int:
-        """Make the calls; returns which connection the first was made on."""
+        """Make the calls. Returns the connection of the first one."""
         told_on, proof = 0, self._with_call({NAME_KEY: self._connection.name})
         done: list[str] = []
         try:
             for number, some in enumerate(calls, 1):
-                # The options with the last: if it fails, they have not changed.
+                # The options with the last piece: if it fails, they have not changed.
                 wishes = {**proof, **options} if number == len(calls) else proof
                 self._connection.call(how, some, self.subscriber, wishes)
                 if number == 1:
@@ -107,7 +107,7 @@ class RemoteSubscriptions:
         try:
             for some in pieces(self._record.unknown(texts)):
                 self._connection.call("unsubscribe", some, self.subscriber, timeout=self._patience)
-        except Exception as error:  # the error that we are in the middle of is the one to be raised
+        except Exception as error:  # the error that is being handled is the one to raise
             log.debug("taking back a part of a subscription failed: %s", error)
 
     def _with_call(self, options: dict[str, Any], anew: bool = False) -> dict[str, Any]:
@@ -128,24 +128,24 @@ class RemoteSubscriptions:
                 self._connection.call("unsubscribe", some, self.subscriber)
 
     def reach(self) -> None:
-        """Connect, if need be."""
+        """Connect, if necessary."""
         self._connection.connect(quick=True)
 
     def ask(self, timeout: float) -> Answered:
-        """What the service knows about us; a call that changes nothing."""
+        """What the service knows about us, by a call that changes nothing."""
         self.reach()
         on = self._connection.current.reconnects
         try:
             standing = self._connection.call("statistics", {"subscriber": self.subscriber}, timeout=timeout)
         except AccessDeniedError:
             raise
-        except Pyro5.errors.SecurityError:  # we have another address than when we subscribed
+        except Pyro5.errors.SecurityError:  # our address is another one than when we subscribed
             return Answered(SubscriptionStatus.UNKNOWN)
         count, state, why = standing["subscriptions"], standing["state"], str(standing["why"])
         if count == NOT_KNOWN:
             return Answered(SubscriptionStatus.UNKNOWN, why)
-        # It may be another connection than the one that we subscribed on; or the service knows only what the
-        # program has subscribed to since it forgot us.
+        # It may be another connection than the one on which we subscribed; or the service knows only what was
+        # subscribed since it forgot us.
         complete = on == self._told_on and count >= len(self._record)
         status = SubscriptionStatus.KNOWN if complete else SubscriptionStatus.UNSURE
         return Answered(status, why, connected=state == "active", silent=state == "greeting")

@@ -1,4 +1,4 @@
-"""Subscriptions: what one subscriber has subscribed to, so that it can be told again.
+"""Subscriptions: what one subscriber has subscribed to, so that it can be sent again.
 
 Knows: that names are compared folded and patterns by their text, and how many fit into one call.
 Must not know: who is told, or how.
@@ -16,13 +16,13 @@ from ...broker.matching.subjects import fold
 from ...constants import KIB, MAX_SUBJECTS_PER_CALL
 from ...options import Overflow, OverflowName
 
-# The methods of the service, which tell what the texts are.
+# The service's methods, one for names and one for patterns.
 NAME, PATTERN = "subscribe", "subscribeMatch"
 
-# Bytes of names in one call: the service takes 64 KiB in all, and the subscriber's address and the
-# options come on top.
+# The bytes of names in one call: the service accepts 64 KiB in all, and the subscriber's address and the
+# options are added.
 _BYTES_AT_ONCE: Final = 48 * KIB
-# What msgpack adds to a text of up to 64 KiB.
+# The bytes that msgpack adds to a text of up to 64 KiB.
 _ENVELOPE: Final = 3
 
 
@@ -30,9 +30,9 @@ class Subscriptions:
     """The names and the patterns of one subscriber, each in order."""
 
     def __init__(self) -> None:
-        # Folded name -> the name as it was subscribed last.
+        # Folded name -> the name as it was last subscribed.
         self._names: dict[str, str] = {}
-        # A dict for its order.
+        # A dict, because it keeps the order.
         self._patterns: dict[str, None] = {}
 
     def __bool__(self) -> bool:
@@ -49,7 +49,7 @@ class Subscriptions:
             self._patterns.update(dict.fromkeys(texts))
 
     def discard(self, texts: Iterable[str]) -> None:
-        """Forget what is a name or a pattern of that text, or both, as `unsubscribe` does."""
+        """Forget the name and the pattern with that text, as `unsubscribe` does."""
         for text in texts:
             self._names.pop(fold(text), None)
             self._patterns.pop(text, None)
@@ -60,7 +60,7 @@ class Subscriptions:
         self._patterns.clear()
 
     def unknown(self, texts: Iterable[str]) -> list[str]:
-        """Those of the texts that unsubscribing from takes nothing away that is remembered."""
+        """Those of the texts for which unsubscribing removes nothing that is remembered."""
         return [text for text in texts if fold(text) not in self._names and text not in self._patterns]
 
     def known(self, how: str, texts: Iterable[str]) -> list[str]:
@@ -74,7 +74,7 @@ class Subscriptions:
         return (*self._names.values(), *self._patterns)
 
     def calls(self) -> list[tuple[str, list[str]]]:
-        """What to call, and with which texts, to subscribe to all of it."""
+        """The methods to call, and their texts, to subscribe to everything."""
         names, patterns = list(self._names.values()), list(self._patterns)
         calls = [(NAME, piece) for piece in pieces(names)]
         return calls + [(PATTERN, piece) for piece in pieces(patterns)]
@@ -98,7 +98,7 @@ def pieces(texts: list[str]) -> Iterator[list[str]]:
 def given_options(
     backlog: int | None, backlog_bytes: int | None, overflow: Overflow | OverflowName | None
 ) -> dict[str, Any]:
-    """The options that were given, as the service takes them; it sets the bounds, so it judges them."""
+    """The options that were given. The service checks them, because it sets the limits."""
     name = Overflow.parse(overflow).value if overflow is not None else None
     given = {"backlog": backlog, "backlog_bytes": backlog_bytes, "overflow": name}
     return {key: value for key, value in given.items() if value is not None}
