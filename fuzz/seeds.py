@@ -274,11 +274,29 @@ def subscribe() -> Iterator[bytes]:
     yield b"\x42" + msgpack.packb(["Pyro.EventService", "<batch>", made[:4], None])
 
 
+def large() -> Iterator[bytes]:
+    payloads = [b"", b"p", bytes(255), bytes(256), b"text".decode(), None, [b"p"]]
+    rows = [["STOCKQUOTE.SUN", 1.5, 7, 0, payload] for payload in payloads]
+    rows += [["straße", 1700000000, -1, None, b"p"], ["A", True, 2**63, {}, b"p"], ["A", 1.5, 7, b"p"], []]
+    for row in rows:
+        yield b"\0" + msgpack.packb([row])
+        yield b"\0" + msgpack.packb([rows[1], row])
+    yield b"\0" + msgpack.packb(rows[:5] * 4)
+    yield b"\0\xdc\x03\xe9" + msgpack.packb(rows[1]) * 20
+    for subjects in ("A", ["A", "b" * 20], [], 7, {"a": 1}, None, float("nan"), [[["A"]]]):
+        for payload in payloads[:4]:
+            body = ["Pyro.EventService", "publish_encoded", [[[subjects, payload]]], {}]
+            yield b"\x7f" + msgpack.packb(body)
+            yield b"\x2d" + msgpack.packb(body)
+    yield b"\x7f" + msgpack.packb(["Pyro.EventService", "publish", [[["A", b"p"]]], {}])
+    yield b"\x7f" + msgpack.packb(["Pyro.EventService", "publish_encoded", [[["A", b"p"]]], {"a": 1}])
+
+
 def generate() -> dict[str, str]:
     """The text of every corpus file, by target."""
     chance = random.Random(_SEED)
     files = {}
-    for makers in (frames, handshake, codec, subjects, subscribe):
+    for makers in (frames, handshake, codec, subjects, subscribe, large):
         inputs = [each for seed in makers() for each in mutations(seed, chance, 1)]
         files[makers.__name__] = as_text(inputs)
     return files

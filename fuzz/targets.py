@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 from unittest import mock
 
+import msgpack
 import Pyro5.errors
 
 from pyro_events.broker.broker import Broker
@@ -29,6 +30,7 @@ from pyro_events.server.subscribers.callback_address import read_subscriber
 from pyro_events.wire import frames as frames_module
 from pyro_events.wire import large_body
 from pyro_events.wire.event_answers import ANSWER_LIMITS, read_event_batch_answer, read_events_answer
+from pyro_events.wire.event_batch import read_large_rows, read_rows
 from pyro_events.wire.frames import (
     BATCH,
     CONNECT,
@@ -66,7 +68,7 @@ from pyro_events.wire.passphrase import (
     ServiceProof,
 )
 from pyro_events.wire.replies import read_reply
-from pyro_events.wire.requests import read_call
+from pyro_events.wire.requests import read_call, read_large_publication
 
 Target = Callable[[bytes], None]
 
@@ -251,6 +253,28 @@ def _subscribed(broker: Broker, method: str, /, subjects: Any, subscriber: Any, 
         broker.subscribe(callback.uri, subjects, (), options)
 
 
+def large(data: bytes) -> None:
+    """What is read of a large document from its beginning is what msgpack makes of it, or it is refused.
+
+    The first byte chooses: a batch of events, or a publication with a bound for all but its payload.
+    """
+    choice, packed = data[0] if data else 0, data[1:]
+    if choice % 2:
+        with contextlib.suppress(Pyro5.errors.SerializeError):
+            object_id, (subjects, payload) = read_large_publication(memoryview(packed), choice)
+            whole = [object_id, "publish_encoded", [[[subjects, bytes(payload)]]], {}]
+            # By their text, because nan is not equal to itself.
+            assert repr(msgpack.unpackb(packed, strict_map_key=False)) == repr(whole)
+        return
+    try:
+        rows = read_large_rows(packed)
+    except Exception:  # the parser raises a dozen kinds, all of which `read_rows` catches
+        return
+    if rows is not None:
+        *others, (*last, payload) = rows
+        assert repr(read_rows(packed)) == repr((*others, (*last, bytes(payload))))
+
+
 TARGETS: Final[dict[str, Target]] = {
-    target.__name__: target for target in (frames, handshake, codec, subjects, subscribe)
+    target.__name__: target for target in (frames, handshake, codec, subjects, subscribe, large)
 }
