@@ -8,6 +8,7 @@ from test_imports import PACKAGE, ROOT
 
 # Nothing but types and names that others use; and what packaging checks.
 NOTHING_TO_TEST = {
+    "client/reconnect/target.py",
     "server/clients/owner.py",
     "server/subscribers/owner.py",
     "version.py",
@@ -15,7 +16,6 @@ NOTHING_TO_TEST = {
 # Modules that have none yet; the list can only become shorter.
 STILL_WITHOUT: set[str] = {
     "client/reconnect/events.py",
-    "client/reconnect/target.py",
     "client/subscribing/receiver.py",
 }
 
