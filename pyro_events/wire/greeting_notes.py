@@ -27,9 +27,9 @@ class GreetingNotes(NamedTuple):
     def write(self, greeting: dict[str, Any]) -> None:
         """Add the notes, if any, to a handshake."""
         if self.why:
-            greeting[WHY_KEY] = _short(self.why)
+            greeting[WHY_KEY] = shortened(self.why)
         if self.note:
-            greeting[NOTE_KEY] = _short(self.note)
+            greeting[NOTE_KEY] = shortened(self.note)
 
 
 NO_NOTES: Final = GreetingNotes()
@@ -43,8 +43,9 @@ def read_greeting_notes(said: dict[str, Any]) -> GreetingNotes:
 def _text(value: Any) -> str:
     if type(value) is not str:
         return ""
-    return "".join(char if char.isprintable() else "?" for char in _short(value))
+    return "".join(char if char.isprintable() else "?" for char in shortened(value))
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """A text of at most MAX_TEXT characters."""
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."

@@ -15,6 +15,7 @@ from Pyro5.api import Proxy, config
 from waiting import eventually
 
 from pyro_events import Event, Publisher, Subscriber
+from pyro_events.wire.frames import CONNECT_FAIL
 
 
 def hurry(subscriber: Subscriber) -> None:
@@ -141,6 +142,16 @@ class TestWhatTheServiceSays:
             fake.greet("something")
             told = eventually(lambda: standing(es.uri, fake.uri)["why"])
             assert "exposes neither `event` nor `events`" in told
+
+    def test_of_one_whose_daemon_denies_it(self) -> None:
+        with running() as es, fake_subscriber() as fake:
+            subscribe(es.uri, fake.uri, "A")
+            fake.accept()
+            frame = fake.frame()
+            assert frame is not None
+            fake.send(CONNECT_FAIL, frame.seq, "denied")
+            told = eventually(lambda: standing(es.uri, fake.uri)["why"])
+            assert "denied" in told
 
     def test_the_options_are_checked(self) -> None:
         with running() as es, Proxy(es.uri) as proxy:

@@ -136,12 +136,11 @@ class RemoteSubscriptions:
         self.reach()
         on = self._connection.current.reconnects
         try:
-            standing = self._connection.call("statistics", {"subscriber": self.subscriber}, timeout=timeout)
+            count, state, why = self._standing(timeout)
         except AccessDeniedError:
             raise
         except Pyro5.errors.SecurityError:  # our address is another one than when we subscribed
             return Answered(SubscriptionStatus.UNKNOWN)
-        count, state, why = standing["subscriptions"], standing["state"], str(standing["why"])
         if count == NOT_KNOWN:
             return Answered(SubscriptionStatus.UNKNOWN, why)
         # It may be another connection than the one on which we subscribed; or the service knows only what was
@@ -149,6 +148,16 @@ class RemoteSubscriptions:
         complete = on == self._told_on and count >= len(self._record)
         status = SubscriptionStatus.KNOWN if complete else SubscriptionStatus.UNSURE
         return Answered(status, why, connected=state == "active", silent=state == "greeting")
+
+    def _standing(self, timeout: float) -> tuple[int, str, str]:
+        """How many subscriptions the service has of us, the state of its connection to us, and why we get no
+        events."""
+        call = self._connection.call
+        try:
+            standing = call("statistics", {"subscriber": self.subscriber}, timeout=timeout)
+        except TypeError:  # of a service of version 0.1, whose `statistics` takes no argument
+            return call("unsubscribe", [], self.subscriber, timeout=timeout), "", ""
+        return standing["subscriptions"], standing["state"], str(standing["why"])
 
     def again(self, anew: bool) -> None:
         """Tell the service of every subscription, as if for the first time. anew: it has no connection

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
+from ...wire.greeting_notes import shortened
+
 # How many subscribers are remembered, the last ones: a few hundred bytes each.
 MOST: Final = 2_000
 
@@ -33,8 +35,8 @@ class Departures:
     def note(self, subscriber: str, departure: Departure) -> None:
         """A subscriber was disconnected."""
         self._last.pop(subscriber, None)
-        if departure.why:
-            self._last[subscriber] = departure
+        if departure.why:  # which may quote what the subscriber sent
+            self._last[subscriber] = departure._replace(why=shortened(departure.why))
             if len(self._last) > self._most:
                 self._last.popitem(last=False)
 

@@ -179,7 +179,8 @@ def test_once_more_may_be_a_stranger_or_a_service_that_does_not_know_all(connect
     assert connected.waits() == [Ask()]
     assert connected.gets(KNOWN) == [Subscribe(anew=False)]
     connected.gets(Resubscribed(), Disconnected("two"))
-    assert connected.waits() == [Ask()]  # one of two that ends is reason to ask
+    assert connected.state.due <= connected.now + TIMES.hint_every  # one of two that ends is reason to ask
+    assert connected.waits() == [Ask()]
     assert connected.gets(UNKNOWN) == [HangUp(frozenset({"one"})), Subscribe(anew=True)]
     assert connected.gets(Resubscribed(), Connected("three")) == [Report(FORGOTTEN)]
 
@@ -188,6 +189,30 @@ def test_what_was_made_while_it_was_asked_is_not_hung_up(connected: DrivenState)
     connected.waits(TIMES.heartbeat)
     connected.gets(Connected("two"))
     assert connected.gets(UNKNOWN) == [HangUp(frozenset({"one"})), Subscribe(anew=False)]
+
+
+def test_what_nobody_has_asked_is_no_answer(connected: DrivenState) -> None:
+    before = connected.state
+    assert connected.gets(UNKNOWN, REACHED, Resubscribed(), TurnGranted()) == []
+    assert connected.state == before
+
+
+def test_whoever_gives_up_a_connection_tells_that_events_may_be_missing(connected: DrivenState) -> None:
+    """Also when it was told of the loss before, and has unsubscribed and subscribed in between."""
+    connected.gets(Disconnected("one"))
+    connected.waits()
+    connected.gets(REACHED, Connected("two"), Unsubscribed(), Disconnected("two"), Subscribed(), REFUSED)
+    assert connected.state.state is State.LOST
+    connected.waits()
+    assert connected.gets(REACHED) == [Subscribe(anew=True)]
+    assert connected.gets(Resubscribed(), Connected("three")) == [Report(LOST)]
+
+
+def test_a_connection_ends_the_questions(one: DrivenState) -> None:
+    one.waits()
+    one.gets(KNOWN, Connected("one"))
+    one.activity = 1
+    assert one.waits() == []
 
 
 def test_a_quiet_service_is_asked_and_a_busy_one_is_not(connected: DrivenState) -> None:
@@ -252,6 +277,7 @@ def test_between_abort_and_listen_nothing_is_tried(connected: DrivenState) -> No
     connected.gets(Paused(), Disconnected("one"))
     assert connected.state.due == NEVER
     connected.gets(Listened())
+    assert connected.state.due == connected.now
     assert connected.waits() == [Reach()]
 
 

@@ -250,6 +250,18 @@ class TestAsking:
         assert (answered.status, answered.why) == (status, "no answer")
         assert not answered.connected and not answered.silent
 
+    def test_a_service_of_version_0_1_is_asked_in_its_own_way(
+        self, remote: RemoteSubscriptions, connection: Connection
+    ) -> None:
+        def refuse(method: str) -> None:
+            if method == "statistics":
+                raise TypeError("statistics() takes 1 positional argument but 2 were given")
+
+        connection.before = refuse
+        assert remote.ask(1.0).status is SubscriptionStatus.KNOWN
+        connection.knows.clear()
+        assert remote.ask(1.0).status is SubscriptionStatus.UNSURE
+
     def test_how_it_is_connected(self, remote: RemoteSubscriptions, connection: Connection) -> None:
         connection.standing = {"subscriptions": self.COUNT, "state": "active", "why": ""}
         assert remote.ask(1.0).connected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyro_events.server.subscribers.departures import Departure, Departures
+from pyro_events.wire.greeting_notes import MAX_TEXT
 
 WHY = Departure("it was slow", "192.0.2.1", "192.0.2.2")
 
@@ -24,6 +25,13 @@ def test_the_last_one_counts() -> None:
     assert departures.of("a").why == "it left"
     departures.note("a", Departure())
     assert departures.of("a").why == ""
+
+
+def test_a_long_text_is_cut() -> None:
+    """It may quote what the subscriber sent."""
+    departures = Departures()
+    departures.note("a", Departure("w" * 100_000))
+    assert len(departures.of("a").why) == MAX_TEXT
 
 
 def test_the_oldest_are_forgotten() -> None:
