@@ -140,12 +140,12 @@ class ModelBacklog:
             self.lost[self.policy] += 1
 
     def allow_blocking(self, allowed: bool) -> None:
-        """Whoever may not block has drop-oldest in place of it."""
+        """A subscriber that may not block has drop-oldest instead."""
         self.may_block = allowed
         self.configure(self.wanted, self.most_events, self.most_bytes)
 
     def configure(self, policy: str, most_events: int, most_bytes: int) -> None:
-        """What waits stays, but for older events of a subject with latest."""
+        """Waiting events stay, except for older events of a subject with latest."""
         self.wanted, self.most_events, self.most_bytes = policy, most_events, most_bytes
         self.policy = "drop-oldest" if policy == "block" and not self.may_block else policy
         if policy != "latest":

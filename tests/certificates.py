@@ -1,6 +1,6 @@
 """Certificates for tests, made once by the script of examples/tls, and Pyro5's settings for them.
 
-Knows: the example and Pyro5's config. Must not know: who uses TLS.
+Knows: the example and Pyro5's config. Must not know: which programs use TLS.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def one_way(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _source(kind: str, name: str) -> str:
-    # `settings("good")` would make them anew: a cache tells it from `settings()`.
+    # `settings("good")` would make them again: a cache tells it from `settings()`.
     return (settings() if kind == "good" else settings(kind))[name]
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the contract have in common: services with short times, and a look at the books.
+"""The common parts of the contract's tests: services with short times, and the accounts in their statistics.
 
 Knows: the public API and statistics(). Must not know: any single line of the contract.
 """

@@ -122,7 +122,7 @@ def class_faults(cls: type, package: str) -> list[str]:
 
 
 def _attributes(cls: type) -> Iterator[str]:
-    """The public attributes of its instances that it defines and that are no methods or properties."""
+    """The public attributes of its instances that it defines and that are not methods or properties."""
     if dataclasses.is_dataclass(cls):
         yield from (field.name for field in dataclasses.fields(cls))
     for name, value in vars(cls).items():

@@ -45,7 +45,7 @@ class FakeSubscriber:
         self._acknowledgement: list[Any] = []
 
     def accept(self) -> None:
-        """Take the service's connection, without a word."""
+        """Accept the service's connection, without sending anything."""
         self.leave()
         self.sock, _ = self._listener.accept()
         self.sock.settimeout(10)

@@ -1,6 +1,6 @@
 """A stock Pyro5 name server in a thread.
 
-Knows: Pyro5's name server. Must not know: who asks it.
+Knows: Pyro5's name server. Must not know: which programs ask it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What RE2 is given to do when many patterns are matched: for tests that bound the work without a clock.
+"""The work that RE2 gets when many patterns are matched: for tests that bound the work without a clock.
 
-Knows: where sets of patterns are compiled and asked. Must not know: who subscribes, or how sets grow.
+Knows: where sets of patterns are compiled and asked. Must not know: which subscribers there are, or how sets
+grow.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class RawClient:
         self._seq = 0
 
     def send(self, data: bytes) -> None:
-        """Send any bytes; it is no error if the service has closed the connection meanwhile."""
+        """Send any bytes; the service may have closed the connection meanwhile."""
         with contextlib.suppress(ConnectionError):
             self.sock.sendall(data)
 

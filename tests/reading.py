@@ -1,6 +1,6 @@
-"""Reading frames from a blocking socket, for those who play one end of a connection.
+"""Reading frames from a blocking socket, for tests that act as one end of a connection.
 
-Knows: frames. Must not know: who is at either end.
+Knows: frames. Must not know: what is at either end.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def result_of(data: bytes) -> Any:
     return serializers[name].loads(message.data)
 
 
-# Plain values that every serializer keeps, but for tuples, which json and msgpack make lists.
+# Plain values that every serializer keeps, except for tuples, which json and msgpack make lists.
 plain = st.recursive(
     st.one_of(
         st.none(),

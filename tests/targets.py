@@ -59,7 +59,7 @@ class Installation:
 
 
 class Target:
-    """Who is attacked: an address, an object there, and the process behind it."""
+    """What is attacked: an address, an object there, and the process behind it."""
 
     def __init__(self, installation: Installation, name: str) -> None:
         service = name == "service"

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True, scope="module")
 def suite() -> Iterator[None]:
-    """The suite is no part of the package, so it is imported from the clone."""
+    """The suite is not a part of the package, so it is imported from the clone."""
     sys.path.insert(0, str(ROOT))
     yield
     sys.path.remove(str(ROOT))

@@ -1,4 +1,4 @@
-"""The row of an event: whoever makes or reads one has its fields in this order."""
+"""The row of an event: every module that makes or reads one has its fields in this order."""
 
 from __future__ import annotations
 

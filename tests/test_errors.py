@@ -1,4 +1,4 @@
-"""The error tree: whoever catches Pyro5's or Python's class catches ours."""
+"""The error tree: code that catches Pyro5's or Python's class catches ours."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_programs_that_expect_another_class_get_it(
     assert all(issubclass(kind, other) for other in others)
 
 
-def test_whoever_tries_again_after_a_lost_connection_does_not_after_a_denial() -> None:
+def test_code_that_retries_after_a_lost_connection_does_not_after_a_denial() -> None:
     assert not issubclass(errors.AccessDeniedError, Pyro5.errors.CommunicationError)
 
 

@@ -32,7 +32,7 @@ def librarys() -> None:
     socket.create_connection(("127.0.0.1", 1), timeout=5)
 
 
-def test_what_a_library_raises_is_no_programs() -> None:
+def test_exceptions_of_a_library_are_not_the_programs() -> None:
     error = caught(lambda: msgpack.unpackb(b"\xc1"))
     assert isinstance(error, ValueError)
     error = error.with_traceback(None)  # msgpack is compiled: there is no frame of it
@@ -96,5 +96,5 @@ def test_what_a_signals_handler_raises_is_its_own(former: None, handler: Any) ->
     assert not is_signal_handlers(error)
 
 
-def test_an_exception_that_passed_through_nothing_is_no_handlers() -> None:
+def test_an_exception_that_passed_through_nothing_is_not_a_handlers() -> None:
     assert not is_signal_handlers(ValueError("new"))

@@ -40,7 +40,7 @@ def test_the_policies_are_five() -> None:
 @pytest.mark.parametrize(
     "value", ["", "BLOCK", "drop_oldest", None, 1, ["block"], {"block": 1}, b"block", nested(2000)]
 )
-def test_what_is_no_policy(value: Any) -> None:
+def test_an_argument_that_is_not_a_policy(value: Any) -> None:
     with pytest.raises(ValueError, match="overflow must be one of block, drop-oldest, .*, not "):
         Overflow.parse(value)
 
@@ -168,7 +168,7 @@ def test_a_message_is_at_most_256_mib() -> None:
 
 
 @pytest.mark.parametrize("backlog", ["5", 1.5, None, 1000])
-def test_a_backlog_that_is_no_options(backlog: Any) -> None:
+def test_a_backlog_that_is_not_options(backlog: Any) -> None:
     with pytest.raises(TypeError, match="backlog must be BacklogOptions"):
         ServiceOptions(backlog=backlog)
 

@@ -56,7 +56,7 @@ from pyro_events.wire.passphrase import ClientProof, Identity, identity_of, seal
 SECRET = "a very uncommon secret"
 KEY = hashlib.scrypt(SECRET.encode(), salt=b"pyro_events/v1", n=2**14, r=8, p=1, dklen=32)
 LOOPBACK = "127.0.0.1"
-# All ways in which a secret may be spelled by who shows it.
+# All ways in which a secret may be spelled where it is shown.
 SPELLED = (SECRET, repr(SECRET.encode())[2:-1], SECRET.encode().hex(), repr(KEY)[2:-1], KEY.hex())
 
 
@@ -195,7 +195,7 @@ def test_no_error_of_connecting_shows_it(behaviour: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [b"a very uncommon secret", [SECRET], 0, ("", SECRET), {SECRET: SECRET}])
-def test_what_is_no_passphrase_is_not_shown_either(wrong: Any) -> None:
+def test_something_that_is_not_a_passphrase_is_not_shown_either(wrong: Any) -> None:
     for action in (
         lambda: Publisher(wrong, "PYRO:x@y:1"),
         lambda: Subscriber(wrong, "PYRO:x@y:1"),

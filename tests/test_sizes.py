@@ -40,7 +40,7 @@ def long_modules(root: Path) -> dict[str, int]:
 
 
 def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """The lines of a function, from `def` to its end, but for its docstring."""
+    """The lines of a function, from `def` to its end, without its docstring."""
     assert function.end_lineno is not None
     lines = function.end_lineno - function.lineno + 1
     if ast.get_docstring(function) is not None:

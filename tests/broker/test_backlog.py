@@ -337,7 +337,7 @@ def test_the_end_of_a_backlog_with_latest_loses_what_waits() -> None:
     assert len(backlog) == backlog.bytes == 0
 
 
-def test_whoever_may_not_block_loses_the_oldest() -> None:
+def test_a_subscriber_that_may_not_block_loses_the_oldest() -> None:
     backlog = backlog_of("block")
     backlog.allow_blocking(False)
     assert (backlog.overflow, backlog.options.overflow) == (Overflow.DROP_OLDEST, Overflow.BLOCK)

@@ -1,4 +1,4 @@
-"""The broker against a naive one: who gets what, and every event of everybody accounted for."""
+"""The broker compared with a simple one: which subscriber gets which event, and every event accounted for."""
 
 from __future__ import annotations
 
@@ -501,7 +501,7 @@ def test_options_are_a_dictionary() -> None:
         new_broker().subscribe("s", "a", options=options)
 
 
-def test_a_subscriber_that_comes_back_starts_anew() -> None:
+def test_a_subscriber_that_comes_back_starts_again_from_1() -> None:
     broker = new_broker()
     first = broker.subscribe("s", "a")
     publish(broker, "a")
@@ -515,7 +515,7 @@ def test_a_subscriber_that_comes_back_starts_anew() -> None:
     assert_identity(broker.statistics(1.0))
 
 
-def test_removing_what_is_not_there_is_no_error() -> None:
+def test_removing_something_that_is_not_there_is_allowed() -> None:
     broker = new_broker()
     assert broker.unsubscribe("nobody", "a") is None
     backlog = broker.subscribe("s", "a")

@@ -26,13 +26,13 @@ def interrupted(spawn: Spawner, tmp_path: Path, root: Path):
 
 
 @pytest.mark.parametrize("module", ["es", "ns"])
-def test_a_module_that_is_run_ends_without_a_word(interrupted, module: str) -> None:
+def test_a_module_that_is_run_ends_without_output(interrupted, module: str) -> None:
     process = interrupted("-m", f"pyro_events.{module}", "--port", "0")
     assert process.wait() == 130
     assert (process.stdout, process.stderr) == ("", "")
 
 
-def test_the_installed_command_ends_without_a_word(interrupted, tmp_path: Path) -> None:
+def test_the_installed_command_ends_without_output(interrupted, tmp_path: Path) -> None:
     (tmp_path / "pyro-es").write_text(COMMAND, "utf-8")
     process = interrupted(str(tmp_path / "pyro-es"), "-N")
     assert process.wait() == 130

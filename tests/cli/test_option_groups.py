@@ -34,7 +34,7 @@ def test_a_port(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["-1", "65536", "ninety", ""])
-def test_what_is_no_port_is_refused(text: str) -> None:
+def test_an_argument_that_is_not_a_port_is_refused(text: str) -> None:
     with pytest.raises((argparse.ArgumentTypeError, ValueError)):
         port(text)
 

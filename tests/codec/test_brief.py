@@ -64,6 +64,6 @@ def test_the_text_of_an_event_is_never_cut() -> None:
     assert "x" * 5000 in str(Event("S", "x" * 5000))
 
 
-def test_a_message_that_cannot_be_shown_is_no_error() -> None:
+def test_a_message_that_cannot_be_shown_is_shown_as_its_error() -> None:
     assert "ValueError" in repr(Event("S", 10**5000))
     assert "PayloadError" in repr(Event.from_payload("S", 0.0, 1, 0, encode(1)[:-1]))

@@ -1,4 +1,4 @@
-"""Blocks: a large message in two pieces is the same payload, and the same message to whoever reads it."""
+"""Large payloads: a message in two pieces is the same payload, and the same message for every reader."""
 
 from __future__ import annotations
 

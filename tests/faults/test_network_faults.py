@@ -54,7 +54,7 @@ def test_a_line_that_breaks_in_mid_frame_and_then_resets(scenario: MakeStage) ->
     assert scene.verdict(reports) == []
     affected, lost = reports["affected"], scene.server.statistics()["lost"]
     assert len(affected["returns"]) == returns + 1
-    assert affected["unknown"] <= len(affected["returns"])  # a line may break before anything has come
+    assert affected["unknown"] <= len(affected["returns"])  # a connection may break before anything has come
     assert set(lost) <= {"gone", "unconfirmed"}
 
 
@@ -99,7 +99,7 @@ def test_a_half_open_line_is_found_by_its_silence(scenario: MakeStage, lost: dic
 
 
 def fall_silent(scene: Scenario) -> None:
-    """Nothing is published any more, and all of it is acknowledged: who is busy gets no heartbeats."""
+    """Nothing is published any more, and everything is acknowledged: a busy connection gets no heartbeats."""
     scene.affected_publisher.ask("stop")
     eventually(lambda: not scene.books().get("unacknowledged"), LONG, "the last acknowledgement")
 
@@ -116,8 +116,11 @@ def test_an_idle_half_open_line_is_found_by_heartbeats(scenario: MakeStage, lost
 
 
 @pytest.mark.parametrize("talking", [True, False])
-def test_one_who_was_given_up_and_cannot_have_heard_of_it(scenario: MakeStage, talking: bool) -> None:
-    """Its line comes back, but what was said meanwhile does not; and the service answers whatever it asks."""
+def test_a_subscriber_that_cannot_have_learned_that_it_was_disconnected(
+    scenario: MakeStage, talking: bool
+) -> None:
+    """Its network comes back, but what was sent meanwhile does not; and the service answers whatever it
+    asks."""
     scene = scenario(proxied=True, wishes={"backlog": 50})
     if not talking:
         fall_silent(scene)
@@ -134,7 +137,7 @@ def test_one_who_was_given_up_and_cannot_have_heard_of_it(scenario: MakeStage, t
 
 
 def test_what_was_lost_for_good_does_not_hide_the_next_loss(scenario: MakeStage) -> None:
-    """The connection of which nobody has heard the end is no connection to the service that comes back."""
+    """A connection whose end was never reported is not a connection to the service that comes back."""
     scene = scenario(proxied=True, wishes={"backlog": 50})
     scene.strand()
     eventually(lambda: scene.server.clients() == 1, LONG, "the end of the subscription")

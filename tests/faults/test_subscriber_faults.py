@@ -23,7 +23,7 @@ def test_a_killed_subscriber_is_detached_and_its_loss_counted(scenario: MakeStag
     assert set(statistics["lost"]) <= {"gone", "unconfirmed"}
 
 
-def test_a_killed_program_that_is_started_again_begins_anew(scenario: MakeStage) -> None:
+def test_a_killed_program_that_is_started_again_subscribes_again(scenario: MakeStage) -> None:
     scene = scenario()
     scene.affected.kill()
     scene.start_affected()

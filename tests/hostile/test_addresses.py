@@ -1,4 +1,4 @@
-"""Where the service may connect, what it says there, and who may unsubscribe whom."""
+"""Where the service may connect, what it says there, and which client may unsubscribe which subscriber."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[EventServiceStarter]:
 
 
 def proxy(uri: object, methods: object = ("event",), serializer: object = "marshal") -> dict[str, Any]:
-    """What a stock client's serializer makes of a proxy, everything in it chosen by whoever sends it."""
+    """What a stock client's serializer makes of a proxy; the sender chooses everything in it."""
     return {"__class__": "Pyro5.client.Proxy", "state": [uri, ["event"], methods, ["x"], "EVIL", serializer]}
 
 
@@ -112,10 +112,11 @@ def test_what_would_be_looked_up_elsewhere_is_refused(service: EventServiceStart
 @pytest.mark.parametrize(
     "answer", [b"", b"220 mail.example ESMTP\r\n", b"HTTP/1.0 400\r\n\r\n", b"-ERR\r\n" * 20]
 )
-def test_nothing_but_a_handshake_is_said_to_what_is_no_subscriber(
+def test_an_object_that_is_not_a_subscriber_is_sent_only_the_handshake(
     service: EventServiceStarter, answer: bytes
 ) -> None:
-    """Nothing in it is whoever subscribed's but the object's name; no events, whatever is answered."""
+    """The subscribing client has chosen nothing in it but the object's name; there are no events, whatever is
+    answered."""
     with socket.create_server(("127.0.0.1", 0)) as affected, Publisher(es_uri=service.uri) as publisher:
         affected.settimeout(10)
         with raw_client(service.uri) as client:

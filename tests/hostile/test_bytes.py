@@ -103,7 +103,7 @@ def test_a_subscriber_answers_with_marshal(installation: Installation, flags: in
         hostile.batch()
         assert hostile.sock is not None
         hostile.sock.sendall(write_frame(RESULT, flags, MARSHAL, hostile.seq, FATAL))
-        # It ends the link, or counts the batch as lost.
+        # It ends the connection, or counts the batch as lost.
         eventually(lambda: lost_of(installation, hostile) != 0)
 
 
@@ -144,7 +144,7 @@ def test_more_silent_connections_than_there_are_places_for(installation: Install
                 client.send(b"\xff" * 500)
                 client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 client.close()  # a reset
-        with Publisher(es_uri=installation.uri) as publisher:  # whose link is there already
+        with Publisher(es_uri=installation.uri) as publisher:  # which is connected already
             assert publisher.publish("health", "full") == 1
             installation.subscriber.wait_for("^got full$", 3)
         for number, client in enumerate(silent):

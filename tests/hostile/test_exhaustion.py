@@ -48,7 +48,7 @@ def crowd(affected: Target, size: int, stack: contextlib.ExitStack) -> list[RawC
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_a_process_without_a_descriptor_left(spawn: Spawner, loop: str) -> None:
-    """It does not spin, those who are connected are served, and it recovers by itself."""
+    """It does not spin, connected clients are served, and it recovers by itself."""
     installation = Installation(spawn, loop=loop)
     for name in ("service", "subscriber"):
         affected = Target(installation, name)
@@ -68,7 +68,7 @@ def test_a_process_without_a_descriptor_left(spawn: Spawner, loop: str) -> None:
 
 
 def test_the_last_descriptors_are_not_for_clients(spawn: Spawner) -> None:
-    """They are for the links to subscribers; whoever does not get in is told why."""
+    """They are for deliveries to subscribers; a client that is refused is told why."""
     installation = Installation(spawn, "--max-per-host", "10000")
     service = Target(installation, "service")
     limit_descriptors(service.pid, 64)
@@ -159,10 +159,10 @@ def subscribed_with(installation: Installation, how: str, names: object, **optio
 
 
 def test_a_flood_of_subjects(installation: Installation) -> None:
-    """Neither what nobody listens to nor what is dropped stays in memory, nor who listens to what.
+    """Subjects without listeners, and dropped events, leave nothing in memory; neither does the match cache.
 
-    The first flood fills what remembers the latest subjects. The second one would take 60 MiB more if
-    that had no bound.
+    The first flood fills what remembers the latest subjects. The second one would take 60 MiB more if that
+    had no bound.
     """
     service = Target(installation, "service")
     flood(service, 1)
@@ -307,7 +307,7 @@ def test_hostile_patterns_are_refused_and_cost_little(installation: Installation
         assert cpu(installation.service.pid) - used < 1
 
 
-def test_the_name_server_is_no_easier_to_keep_busy(spawn: Spawner, free_port: Callable[[], int]) -> None:
+def test_the_name_server_is_as_hard_to_keep_busy(spawn: Spawner, free_port: Callable[[], int]) -> None:
     port = free_port()
     env = {"PYRO_NS_HOST": "127.0.0.1", "PYRO_NS_PORT": str(port)}
     options = ["-n", "127.0.0.1", "-p", "0", "--embed-ns", "--ns-host", "127.0.0.1", "--ns-port", str(port)]
@@ -401,7 +401,7 @@ def test_a_handler_that_raises_what_ends_a_thread(installation: Installation) ->
         listening.result()
 
 
-def test_no_memory_is_kept_of_those_who_have_gone(installation: Installation) -> None:
+def test_no_memory_is_kept_for_clients_that_have_gone(installation: Installation) -> None:
     for name in ("service", "subscriber"):
         affected = Target(installation, name)
         for measured in (False, True):

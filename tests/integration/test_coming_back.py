@@ -308,7 +308,8 @@ def test_what_is_unsubscribed_from_while_it_is_subscribed_again_does_not_come_ba
 
 
 def test_what_waited_while_nothing_was_subscribed_is_known_to_be_lost() -> None:
-    """C18: the handler unsubscribes from its only subject when 20 events are queued, and the line breaks."""
+    """C18: the handler unsubscribes from its only subject when 20 events are queued, and the connection
+    breaks."""
     go_on = threading.Event()
 
     class Leaving(Collector):
@@ -356,7 +357,7 @@ def test_closing_in_the_hook() -> None:
         assert not thread.is_alive()
 
 
-def test_unsubscribing_and_subscribing_is_no_loss() -> None:
+def test_unsubscribing_and_subscribing_again_loses_nothing() -> None:
     with running(linger=0.01) as es, collecting(es.uri, "A") as collector:
         with Publisher(es_uri=es.uri) as publisher:
             eventually(lambda: connected(collector))
@@ -410,7 +411,7 @@ def answer(connection: Any) -> None:
         connection.answer(seq, None)
 
 
-def test_a_service_that_vanished_without_a_word() -> None:
+def test_a_service_that_vanished_without_a_message() -> None:
     with one_service_then_none(heartbeat=0.1, answer=0.05, arrival=60.0) as (collector, _):
         host, _, port = collector.statistics().uri.rpartition("@")[2].rpartition(":")
         with socket.create_connection((host, int(port))) as service:

@@ -55,7 +55,9 @@ def test_c13_seq_counts_for_each_subscriber(service: EventServiceStarter, publis
         assert [event.seq for event in other.wait(6)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_c13_seq_starts_anew_after_a_reconnection(service: EventServiceStarter, publisher: Publisher) -> None:
+def test_c13_seq_starts_again_after_a_reconnection(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
     with fake_subscriber() as subscriber:
         for _ in range(2):
             subscribe(service.uri, subscriber.uri, "A")
@@ -242,7 +244,7 @@ def test_c15_a_dead_subscriber_delays_nobody_and_is_forgotten(es, spawn: Spawner
     ("overflow", "kept"),
     [("drop-oldest", [(1, 0), (6, 4), (7, 0), (8, 0)]), ("drop-newest", [(1, 0), (2, 0), (3, 0), (4, 0)])],
 )
-def test_c18_what_is_lost_shows_in_seq_in_missed_and_in_the_books(
+def test_c18_lost_events_show_in_seq_in_missed_and_in_statistics(
     service: EventServiceStarter, publisher: Publisher, overflow: str, kept: list[tuple[int, int]]
 ) -> None:
     with fake_subscriber() as subscriber:
@@ -267,7 +269,7 @@ def test_c18_what_is_lost_shows_in_seq_in_missed_and_in_the_books(
         assert sum(row[3] for row in [*rows, row]) == 4
 
 
-def test_c18_the_books_are_exact_for_every_policy_under_load() -> None:
+def test_c18_the_accounts_are_exact_for_every_policy_under_load() -> None:
     """Random bursts, five policies, slow and failing handlers; `statistics` checks the identity."""
 
     class Weary(Collector):
@@ -361,7 +363,7 @@ def test_c18_a_slow_subscriber_is_logged_once_per_episode(
     assert subscriber.uri in caplog.text
 
 
-def test_c18_to_close_a_subscriber_that_never_listened_is_no_warning(
+def test_c18_closing_a_subscriber_that_never_listened_logs_no_warning(
     service: EventServiceStarter, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO", "pyro_events"):
@@ -505,7 +507,7 @@ def test_c20_positions_that_raised_are_counted_once(
         assert statistics(service.uri)["lost"] == {"handler-error": 1}
 
 
-def test_c20_a_handler_that_was_not_overridden_is_no_failure(
+def test_c20_a_handler_that_was_not_overridden_does_not_fail(
     service: EventServiceStarter, publisher: Publisher, capsys: pytest.CaptureFixture[str]
 ) -> None:
     subscriber = Subscriber(es_uri=service.uri)

@@ -51,7 +51,7 @@ from pyro_events.wire.frames import (
 MARSHAL = 2
 # What marshal would read.
 MARSHALLED = marshal.dumps([1, "x"])
-PATIENCE = 1.5  # seconds, in which any decent client has shaken hands
+PATIENCE = 1.5  # seconds; enough for the handshake of any well-behaved client
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def service() -> Iterator[EventServiceStarter]:
 
 
 def assert_healthy(uri: str) -> None:
-    """A new client publishes, a new subscriber receives, the books are right."""
+    """A new client publishes, a new subscriber receives, and the accounts are right."""
     with collecting(uri, "health") as collector, Publisher(es_uri=uri) as publisher, Proxy(uri) as stock:
         assert publisher.publish("health", ("fine",)) == 1
         assert stock.publish("health", "too") == 1
@@ -271,7 +271,7 @@ def drip(client: RawClient, data: bytes, pause: float) -> int:
     return len(data)
 
 
-def test_a_stream_that_always_ends_in_the_middle_of_a_frame_is_no_slow_one(
+def test_a_stream_that_always_ends_in_the_middle_of_a_frame_is_not_slow(
     service: EventServiceStarter,
 ) -> None:
     """The deadline is for each message: a publisher at full speed always has one begun."""
@@ -493,7 +493,9 @@ def test_named_arguments_that_are_no_text(service: EventServiceStarter) -> None:
     ],
     ids=lambda value: repr(value)[:50],
 )
-def test_what_is_no_subscriber_is_refused(service: EventServiceStarter, subscriber: object) -> None:
+def test_an_object_that_is_not_a_subscriber_is_refused(
+    service: EventServiceStarter, subscriber: object
+) -> None:
     with raw_client(service.uri) as client:
         for method in ("subscribe", "subscribeMatch", "unsubscribe"):
             answer = client.call(method, "A", subscriber)

@@ -1,4 +1,4 @@
-"""The contract on coming and going, line by line (docs/contract.md, C25, C26, C28, C29).
+"""The contract on starting and ending, line by line (docs/contract.md, C25, C26, C28, C29).
 
 test_start_script.py has the start script's options and errors.
 """
@@ -93,7 +93,7 @@ def test_c26_a_stale_registration_is_replaced_without_asking(
 
 
 def test_c26_what_is_not_an_event_service_does_not_keep_the_name(name_server) -> None:
-    """A listener without a word, and an object of another kind under the same name."""
+    """A listener that sends nothing, and an object of another kind under the same name."""
 
     @expose
     class Other:

@@ -44,7 +44,7 @@ def logging_to(act: Callable[[logging.LogRecord], None]) -> Iterator[None]:
 
 @pytest.fixture(params=["raises", "exits", "blocks"])
 def bad_log(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A program whose logging handler is of no use to anybody."""
+    """A program with a bad logging handler."""
     free = threading.Event()
 
     def act(record: logging.LogRecord) -> None:
@@ -82,7 +82,7 @@ def test_a_handler_that_raises_has_its_batch_acknowledged_whatever_the_log_does(
         assert statistics(service.uri)["subscribers"][0]["lost"] == {"handler-error": 5}
 
 
-def test_a_dead_subscriber_holds_nobody_up_whatever_the_log_does(bad_log: None) -> None:
+def test_a_dead_subscriber_delays_nobody_whatever_the_log_does(bad_log: None) -> None:
     with running(delivery_deadline=0.5) as service, Publisher(es_uri=service.uri) as publisher:
         with fake_subscriber() as frozen:
             subscribe(service.uri, frozen.uri, "A", backlog=1)

@@ -1,7 +1,7 @@
-"""The contract on full backlogs and on patience, line by line (docs/contract.md, C16, C17, C40a).
+"""The contract on full backlogs and deadlines, line by line (docs/contract.md, C16, C17, C40a).
 
-A FakeSubscriber answers when the test says so; until then the first event is in flight and the
-others fill its backlog.
+A FakeSubscriber answers when the test says so; until then the first event is in flight and the others fill
+its backlog.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pyro_events.wire.frames import INVOKE, MSGPACK, PING, write_frame
 
 @pytest.fixture
 def service() -> Iterator[EventServiceStarter]:
-    """A service whose backlogs are full soon, and that is patient."""
+    """A service whose backlogs are full soon, with long deadlines."""
     with running(backlog=5, delivery_deadline=60) as starter:
         yield starter
 
@@ -235,7 +235,7 @@ def test_c16_and_c17_what_is_taken_into_flight_frees_space_at_once() -> None:
 
 
 @pytest.mark.parametrize("policy", ["drop-oldest", "drop-newest", "latest", "disconnect"])
-def test_c16_the_other_policies_hold_nobody_up(service: EventServiceStarter, policy: str) -> None:
+def test_c16_the_other_policies_block_no_publisher(service: EventServiceStarter, policy: str) -> None:
     with fake_subscriber() as subscriber:
         engaged(service, subscriber, overflow=policy)
         holding(service, 1, 100).result()
@@ -384,7 +384,7 @@ def test_c17_one_that_acknowledges_now_and_then_stays() -> None:
         assert statistics(service.uri)["lost"] == {}
 
 
-def test_c17_a_handler_that_takes_long_is_no_reason_to_lose_a_subscriber() -> None:
+def test_c17_a_subscriber_is_not_disconnected_for_a_handler_that_takes_long() -> None:
     with running(backlog=5, delivery_deadline=0.2, heartbeat=0.1) as service, fake_subscriber() as subscriber:
         engaged(service, subscriber)
         holding(service, 1, 5).result()  # its backlog is full, but nobody is held up
@@ -457,10 +457,10 @@ def test_c17_an_idle_one_that_leaves_heartbeats_unanswered_is_disconnected(
 
 
 @pytest.mark.parametrize(("method", "comes"), [("events", True), ("event", False)])
-def test_c27_one_that_was_given_up_is_looked_for_if_it_can_come_back(
+def test_c27_a_disconnected_subscriber_gets_a_hint_if_it_can_come_back(
     monkeypatch: pytest.MonkeyPatch, method: str, comes: bool
 ) -> None:
-    """Its line may be cut; a plain object, without our base class, would not know what to do."""
+    """Its network may have failed; a plain object, without our base class, would not know what to do."""
     monkeypatch.setattr("pyro_events.server.subscribers.reconnect_hint.HINT_INTERVAL", 0.05)
     with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
@@ -468,7 +468,7 @@ def test_c27_one_that_was_given_up_is_looked_for_if_it_can_come_back(
         subscriber.wait_for_end()
         if comes:
             subscriber.accept()
-            assert subscriber.frame() is None  # and that without a word
+            assert subscriber.frame() is None  # and without sending anything
         else:
             Flag().wait(0.3)
             assert not subscriber.connected()
@@ -525,7 +525,7 @@ def test_c17_the_one_that_holds_most_and_frees_nothing_goes_whatever_its_policy(
         assert found["lost"]["deadline"] >= 3
 
 
-def test_c17_a_trickle_is_no_progress_and_those_who_share_go_one_after_the_other(
+def test_c17_a_trickle_does_not_count_and_those_that_share_go_one_after_the_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Six hold the same events and take one each second: no publisher would ever go on."""
@@ -620,7 +620,7 @@ def test_c40a_the_right_comes_back() -> None:
 
 
 def test_c17_one_that_only_now_got_something_to_do_is_not_to_blame(scarce: EventServiceStarter) -> None:
-    """It has been idle for longer than the frozen one has been frozen, which is no fault."""
+    """It has been idle for longer than the frozen one has been frozen, which is not its fault."""
     with fake_subscriber("busy") as busy, fake_subscriber("frozen") as frozen:
         subscribe(scarce.uri, busy.uri, "B")
         busy.greet()

@@ -124,7 +124,7 @@ def test_c3_publish_returns_when_the_event_is_queued_for_every_subscriber(
         subscribe(service.uri, two.uri, "B")
         assert publisher.publish("A", 1) == 1
         assert publisher.publish(["A", "B"], 2) == 3
-        # Neither subscriber has said a word, but all of it is in the books.
+        # Neither subscriber has answered, but all events are accounted for.
         snapshot = statistics(service.uri)
         assert (snapshot["accepted"], snapshot["waiting"], snapshot["delivered"]) == (4, 4, 0)
         assert [each["accepted"] for each in snapshot["subscribers"]] == [3, 1]
@@ -178,7 +178,7 @@ def test_c4_subscriptions_are_not_stored(start_service, free_port: Callable[[], 
 
 
 @pytest.mark.parametrize("subjects", [[], (), set(), iter([])], ids=("list", "tuple", "set", "iterator"))
-def test_c5_an_empty_sequence_is_no_error_and_publishes_nothing(
+def test_c5_an_empty_sequence_publishes_nothing(
     service: EventServiceStarter, publisher: Publisher, subjects: object
 ) -> None:
     with collecting(service.uri, "A"):

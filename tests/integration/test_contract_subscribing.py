@@ -170,7 +170,7 @@ def test_c9_names_and_patterns_are_removed_in_one_call(
         assert messages(collector, publisher, "A", "B", "C", "D", "E") == ["B", "E"]
 
 
-def test_c9_removing_what_is_not_there_is_no_error(
+def test_c9_removing_something_that_is_not_there_is_allowed(
     service: EventServiceStarter, publisher: Publisher
 ) -> None:
     with collecting(service.uri) as collector, Proxy(service.uri) as es:
@@ -260,7 +260,7 @@ def test_c11_objects_of_one_daemon_are_different_subscribers(
 
 @expose
 class Plain:
-    """An exposed object that is no Subscriber."""
+    """An exposed object that is not a Subscriber."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -497,7 +497,7 @@ def test_c12a_first_contact_has_an_end(caplog: pytest.LogCaptureFixture) -> None
         assert publisher.publish("A", 2) == 0
         assert statistics(service.uri)["lost"] == {"gone": 1}
         eventually(lambda: "listen()" in caplog.text)
-        # A later subscription begins anew.
+        # A later subscription starts again from 1.
         subscriber.accept()
         subscribe(service.uri, subscriber.uri, "A")
         subscriber.greet()
@@ -518,7 +518,7 @@ def test_c12a_nobody_there_at_all_ends_the_subscription(
 def test_c12a_a_listen_that_starts_late_subscribes_again(
     publisher: Publisher, service: EventServiceStarter
 ) -> None:
-    """With a short patience in place of the service's 60 s and the subscriber's 45 s."""
+    """With short times in place of the service's 60 s and the subscriber's 45 s."""
     with running(first_contact=0.3) as impatient, Publisher(es_uri=impatient.uri) as speaker:
         late = Collector(impatient.uri)
         set_times(late, late=0.1)
@@ -646,5 +646,5 @@ def test_the_log_of_a_subscriber_that_ends_normally_is_quiet(
             publisher.publish("A", 1)
             collector.wait(1)
         eventually(lambda: not statistics(service.uri)["subscribers"])
-        # Its link lingers after the unsubscribing; the daemon that closes ends it.
+        # Its delivery lingers after the unsubscribing; the daemon that closes ends it.
         assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []

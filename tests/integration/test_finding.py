@@ -160,7 +160,7 @@ def test_a_service_that_refuses(client: type, names: NameServerDaemon) -> None:
 
 
 @pytest.mark.parametrize("registered", [5, "nonsense", "PYRONAME:other"])
-def test_an_entry_that_is_no_uri(registered: object, names: NameServerDaemon) -> None:
+def test_an_entry_that_is_not_a_uri(registered: object, names: NameServerDaemon) -> None:
     names.nameserver.storage[EVENTSERVER_NAME] = (registered, frozenset())
     assert isinstance(failure(Publisher), ServiceNotFoundError)
 
@@ -400,7 +400,7 @@ def test_what_a_signal_s_handler_raises_ends_the_waiting_as_it_is(
 
 @CLIENTS
 @pytest.mark.parametrize("wait", ["1", None, True, b"1"])
-def test_what_is_no_time_to_wait(client: type, wait: object) -> None:
+def test_a_wait_that_is_not_a_time(client: type, wait: object) -> None:
     with pytest.raises(TypeError, match="wait must be a number of seconds"):
         client(es_uri="lab:1", wait=wait)
 

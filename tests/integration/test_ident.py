@@ -1,4 +1,4 @@
-"""The passphrase, end to end: who gets in, who does not, and who is believed (C30, docs/security.md)."""
+"""The passphrase, end to end: which peers are accepted, refused and trusted (C30, docs/security.md)."""
 
 from __future__ import annotations
 
@@ -336,7 +336,7 @@ def test_stock_peers_on_a_host_that_is_named() -> None:
             with collecting(es.uri, "A") as ours, Publisher(es_uri=es.uri) as publisher:
                 publisher.publish("A", 2)
                 ours.wait(1)
-            with pytest.raises(AccessDeniedError):  # who names a passphrase is held to it
+            with pytest.raises(AccessDeniedError):  # a client that offers a proof must have the right one
                 Publisher("another", es.uri)
             with raw_client(es.uri, greeted=False, source="127.0.0.2") as elsewhere:
                 assert elsewhere.say("hello") == (CONNECT_FAIL, "denied")
@@ -345,7 +345,7 @@ def test_stock_peers_on_a_host_that_is_named() -> None:
             thread.join(10)
 
 
-def test_a_client_that_has_proved_nothing_is_no_way_to_a_proof_for_a_subscriber() -> None:
+def test_a_client_that_has_proved_nothing_cannot_get_a_proof_for_a_subscriber() -> None:
     """Where its host need not prove anything, it might send another subscriber's nonce with its own port."""
     options = ServiceOptions(allow_stock=frozenset({LOOPBACK}))
     with (
@@ -391,7 +391,7 @@ def test_a_proof_for_the_name_server_is_none_for_the_service(free_port: Callable
             assert publisher.statistics().published == 0
 
 
-# Who may change whose subscription, and where the service connects
+# Which clients may change which subscription, and where the service connects
 
 
 def subscribed_at(es: str, fake: FakeSubscriber) -> bool:

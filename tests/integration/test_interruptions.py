@@ -163,7 +163,9 @@ def test_c3_a_timeout_bounds_the_wait_and_the_event_keeps_its_place() -> None:
 @pytest.mark.parametrize(
     "timeout, kind", [("1", TypeError), (True, TypeError), (-1, ValueError), (float("nan"), ValueError)]
 )
-def test_c3_what_is_no_timeout(service: EventServiceStarter, timeout: object, kind: type[Exception]) -> None:
+def test_c3_a_timeout_that_is_not_a_time(
+    service: EventServiceStarter, timeout: object, kind: type[Exception]
+) -> None:
     with Publisher(es_uri=service.uri) as publisher:
         with pytest.raises(kind, match="timeout"):
             publisher.publish("A", 1, timeout=timeout)  # type: ignore[arg-type]

@@ -96,7 +96,7 @@ def test_connections_of_the_service_to_subscribers(tmp_path: Path, caplog: pytes
 def test_files_that_do_not_fit_together_yet(
     half: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who renews them writes one after the other; a program that connects meanwhile has what it had."""
+    """They are written one after the other; a program that connects meanwhile uses the old ones."""
     use(settings())
     with running() as es, renewable(tmp_path, "CLIENT", first="good") as renew:
         with Publisher(es_uri=es.uri) as publisher:

@@ -395,7 +395,7 @@ def test_an_object_without_event_is_refused(proxy: Proxy, serializer: str) -> No
         assert proxy.publish("A", 1) == 0
 
 
-def test_what_is_no_subscriber_is_refused(proxy: Proxy, serializer: str) -> None:
+def test_an_object_that_is_not_a_subscriber_is_refused(proxy: Proxy, serializer: str) -> None:
     for subscriber in (None, 5, {"a": 1}):
         with pytest.raises(TypeError):
             proxy.subscribe("A", subscriber)

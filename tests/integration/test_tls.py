@@ -224,7 +224,7 @@ def test_a_subscriber_whose_certificate_is_not_good_gets_nothing(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Its link to the service is good, so that it can subscribe.
+    # Its connection to the service is good, so that it can subscribe.
     if wrong == "none":
         monkeypatch.setattr(daemon, "server_contexts", lambda: None)
     else:
@@ -240,7 +240,7 @@ def test_a_subscriber_whose_certificate_is_not_good_gets_nothing(
 
 
 def with_server_of(name: str) -> dict[str, str]:
-    """Good settings, but for the server's certificate."""
+    """Good settings, except for the server's certificate."""
     return {**settings(), **{key: value for key, value in settings(name).items() if "SERVER" in key}}
 
 
@@ -262,7 +262,7 @@ def test_a_subscriber_may_be_known_by_the_name_of_its_host(service: EventService
 
 
 @on_both_loops
-def test_whoever_is_silent_in_the_handshake_delays_nobody(service: EventServiceStarter) -> None:
+def test_a_client_that_is_silent_in_the_handshake_delays_nobody(service: EventServiceStarter) -> None:
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
         silent = [stack.enter_context(plain_connection(service.uri)) for _ in range(100)]
@@ -306,7 +306,7 @@ def client_hello() -> bytes:
 CLIENT_HELLO = client_hello()
 
 
-def test_whoever_is_silent_towards_a_subscriber_delays_nobody(
+def test_a_peer_that_is_silent_towards_a_subscriber_delays_nobody(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = functools.partial(SubscriberDaemon, timeouts=ConnectionTimeouts(handshake=PATIENCE))
@@ -351,7 +351,7 @@ def test_plain_text_towards_a_subscriber_is_refused(service: EventServiceStarter
         subscriber.wait(2)
 
 
-def test_stopping_waits_for_no_clients_farewell() -> None:
+def test_stopping_does_not_wait_for_clients_close_messages() -> None:
     """A stock proxy that is idle does not read, so it does not say good-bye to TLS."""
     use(settings())
     with running(linger=60, drain=60) as service:
@@ -382,8 +382,8 @@ either_loop = pytest.mark.parametrize(
 
 
 @on_both_loops
-def test_nobody_is_waited_for_who_has_shaken_hands_and_says_nothing(service: EventServiceStarter) -> None:
-    """Not even for the farewell of TLS, which it leaves unread."""
+def test_a_silent_client_is_not_waited_for_after_its_handshake(service: EventServiceStarter) -> None:
+    """Not even for TLS's close message, which it does not read."""
     secured = client_context().wrap_socket(plain_connection(service.uri), server_hostname="127.0.0.1")
     with socket.socket(fileno=secured.detach()) as raw:
         raw.settimeout(PATIENCE * 6)  # the last answers of others are waited for nearly twice as long
@@ -579,7 +579,7 @@ def test_a_subscriber_that_does_not_accept_the_service_is_logged_once_on_both_si
     assert len(ours) == 1 and "it refuses TLS with us" in ours[0]
 
 
-def test_who_leaves_without_a_word_may_be_a_service_that_has_given_us_up(
+def test_a_peer_that_closes_at_once_may_be_a_service_that_has_disconnected_us(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pyro_events.client.subscribing.receiver import Receiver

@@ -1,4 +1,4 @@
-"""The background log: nobody who logs waits, raises, or is deceived by what strangers wrote."""
+"""The background log: logging never waits or raises, and text from strangers cannot forge lines."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_handler_that_raises_is_complained_about_once_and_the_log_goes_on(
     assert capsys.readouterr().err.count(type(error).__name__) == 1
 
 
-def test_a_handler_that_blocks_holds_nobody_up_and_what_does_not_fit_is_counted(
+def test_a_handler_that_blocks_delays_nothing_and_dropped_lines_are_counted(
     log: BackgroundLogger, target: BackgroundLog, handler: Handler, caplog: pytest.LogCaptureFixture
 ) -> None:
     handler.free.clear()

@@ -1,4 +1,4 @@
-"""A line of the log and the record made of it: what strangers wrote stays on one line, and is cut."""
+"""A line of the log and its record: text from strangers stays on one line, and is cut."""
 
 from __future__ import annotations
 

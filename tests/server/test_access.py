@@ -1,4 +1,4 @@
-"""Who is let in, and what is proved to whom."""
+"""Which clients are accepted, and what is proved to which peer."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_some_hosts_need_not_prove_it(host: str) -> None:
     access = AccessControl(OURS, frozenset({HOST}))
     assert access.authenticate(host, Hello("hello", "es")) == ("hello", False)
     assert proved(access) is True
-    with pytest.raises(DeniedError):  # but who tries is held to it
+    with pytest.raises(DeniedError):  # but a proof that is offered must be right
         access.authenticate(host, Hello("PE1 client", "es"))
     for other in ("192.0.2.2", "", "localhost"):
         with pytest.raises(DeniedError):

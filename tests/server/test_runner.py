@@ -117,7 +117,7 @@ def test_what_blocks_is_done_in_another_thread(result: str | OSError) -> None:
     assert threads != [threading.get_ident()]
 
 
-def test_what_hangs_in_another_thread_keeps_nobody_from_ending() -> None:
+def test_work_that_hangs_in_another_thread_does_not_keep_the_runner_from_ending() -> None:
     may_end, ended = threading.Event(), threading.Event()
 
     def work() -> None:

@@ -152,7 +152,7 @@ def test_on_the_loopback_it_says_nothing(caplog: pytest.LogCaptureFixture) -> No
 
 
 @pytest.mark.parametrize(("ident", "error"), [(1, TypeError), (b"secret", TypeError), ("", ValueError)])
-def test_what_is_no_passphrase(ident: Any, error: type[Exception]) -> None:
+def test_an_argument_that_is_not_a_passphrase(ident: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="ident"):
         EventServiceStarter(ident=ident)
 
@@ -291,6 +291,8 @@ def test_behind_a_router() -> None:
         ({"natport": 77}, ValueError, "natport=77 needs a nathost"),
     ],
 )
-def test_what_is_no_address(arguments: dict[str, Any], kind: type[Exception], advice: str) -> None:
+def test_an_argument_that_is_not_an_address(
+    arguments: dict[str, Any], kind: type[Exception], advice: str
+) -> None:
     with pytest.raises(kind, match=advice):
         EventServiceStarter(**arguments)

@@ -1,4 +1,4 @@
-"""Who must go because of a deadline, and who need not; the time is the test's own."""
+"""What is disconnected because of a deadline, and what is not; the time is the test's own."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class FakeClients(set[Any]):
 
 
 class FakeDelivery:
-    """A link that was last heard of at a time that the test chooses."""
+    """A delivery that was last heard from at a time that the test chooses."""
 
     def __init__(self, events: int = 0, heard: float = 0.0, alive: bool = True) -> None:
         self.backlog = Backlog("PYRO:s@h:1", BacklogOptions(), TotalBytes())
@@ -174,7 +174,7 @@ def test_half_read_messages_go_the_oldest_first_until_there_is_space(held: int, 
 
 
 @pytest.mark.parametrize(("held", "who"), [(0, []), (100, [1]), (500, [1, 2]), (1000, [0, 1, 2])])
-def test_answers_that_nobody_takes_go_the_largest_first_until_there_is_space(
+def test_clients_that_do_not_read_answers_go_the_largest_first_until_there_is_space(
     held: int, who: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     def work() -> None:
@@ -199,7 +199,7 @@ def test_answers_that_nobody_takes_go_the_largest_first_until_there_is_space(
         (1, 5, 11, []),
     ],
 )
-def test_a_link_without_subscriptions_lingers_until_it_has_got_everything(
+def test_a_delivery_without_subscriptions_lingers_until_it_has_sent_everything(
     events: int, heard: float, now: float, closed: list[Loss]
 ) -> None:
     def work() -> None:
@@ -212,12 +212,12 @@ def test_a_link_without_subscriptions_lingers_until_it_has_got_everything(
     in_a_loop(work)
 
 
-def test_whoever_holds_up_a_publisher_must_acknowledge_in_time() -> None:
+def test_a_subscriber_that_blocks_a_publisher_must_acknowledge_in_time() -> None:
     def work() -> None:
         silent, taking, other = FakeDelivery(1), FakeDelivery(1), FakeDelivery(1)
         limits = Limits(silent, taking, other)
         limits.hold_up(silent.backlog, taking.backlog)
-        limits.hold_up(FakeDelivery().backlog)  # of a link that has just closed
+        limits.hold_up(FakeDelivery().backlog)  # of a delivery that has just closed
         limits.timeouts.check(2)
         taking.last_acknowledged = 3
         limits.timeouts.check(9)
@@ -232,7 +232,7 @@ def test_whoever_holds_up_a_publisher_must_acknowledge_in_time() -> None:
 
 
 @pytest.mark.parametrize("acknowledged", [0, 10])
-def test_one_that_holds_nobody_up_since_another_had_to_go_stays(acknowledged: float) -> None:
+def test_one_that_blocks_nobody_after_another_was_disconnected_stays(acknowledged: float) -> None:
     """Both are of one daemon, whose right to block is taken when the first one goes."""
 
     def work() -> None:
@@ -257,7 +257,7 @@ def test_one_that_holds_nobody_up_since_another_had_to_go_stays(acknowledged: fl
     in_a_loop(work)
 
 
-def test_one_that_has_just_acknowledged_is_given_the_deadline_anew() -> None:
+def test_one_that_has_just_acknowledged_gets_the_whole_deadline_again() -> None:
     """Publishers came for a moment each time that it was busy."""
 
     def work() -> None:
@@ -278,12 +278,12 @@ def test_one_that_has_just_acknowledged_is_given_the_deadline_anew() -> None:
 @pytest.mark.parametrize(
     ("events", "acknowledged", "enough", "who"),
     [
-        ((1, 5, 3), (0, 0, 0), 1, [1]),  # who holds most
+        ((1, 5, 3), (0, 0, 0), 1, [1]),  # the one that holds most
         ((1, 5, 3), (0, 0, 0), 2, [1, 2]),  # again and again
         ((4, 5, 3), (0, 3, 0), 1, [0]),  # and has freed least of it
         ((4, 5, 3), (0, 1, 0), 1, [0]),  # a sign of life is not progress
         ((4, 7, 3), (0, 1, 0), 2, [1, 0]),
-        ((4, 5, 3), (2, 3, 2), 3, []),  # whoever frees as much as it holds is not to blame
+        ((4, 5, 3), (2, 3, 2), 3, []),  # one that frees as much as it holds is not a cause
     ],
 )
 def test_when_the_total_is_full_those_go_that_hold_most_and_free_least(
@@ -325,7 +325,7 @@ def test_progress_is_measured_from_when_the_total_began_to_hold_publishers_up() 
     in_a_loop(work)
 
 
-def test_a_full_total_that_nobody_is_to_blame_for_ends_nobody() -> None:
+def test_a_full_total_without_a_cause_disconnects_nobody() -> None:
     def work() -> None:
         idle = FakeDelivery()
         limits = Limits(idle)

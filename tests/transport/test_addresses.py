@@ -73,13 +73,13 @@ def test_other_spellings_of_a_host() -> None:
         ("./u:/run/ns", "cannot be a Unix domain socket"),
     ],
 )
-def test_what_is_no_host(host: str, advice: str) -> None:
+def test_an_argument_that_is_not_a_host(host: str, advice: str) -> None:
     with pytest.raises(ValueError, match=f"h={re.escape(repr(host))} .*{advice}"):
         checked_host("h", host)
 
 
 @pytest.mark.parametrize("host", [1, b"lab", ["lab"], True])
-def test_what_is_no_text(host: object) -> None:
+def test_an_argument_that_is_not_text(host: object) -> None:
     with pytest.raises(TypeError, match="h must be a host's name or IP address"):
         checked_host("h", host)
 
@@ -120,6 +120,6 @@ def test_ports() -> None:
         ("lab:" + "9" * 5000, "ports go from 1"),
     ],
 )
-def test_what_is_no_address(text: str, reason: str) -> None:
+def test_an_argument_that_is_not_an_address(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         split_address(text)

@@ -181,7 +181,7 @@ def test_a_copy_in_another_thread_proves_it_too(guarded: EventServiceStarter) ->
         assert [*answers, proxy.publish("A", 1)] == [0, 0, 0, 0]
 
 
-def test_nobody_chooses_what_it_says(guarded: EventServiceStarter) -> None:
+def test_its_handshake_data_cannot_be_replaced(guarded: EventServiceStarter) -> None:
     with IdentProxy(guarded.uri, SECRET) as proxy:
         proxy._pyroHandshake = "hello"
         assert proxy.publish("A", 1) == 0

@@ -46,7 +46,7 @@ def test_the_remaining_time_is_the_timeout_of_what_was_connected() -> None:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_what_is_said_of_a_place_where_nobody_listens(free_port: Callable[[], int]) -> None:
+def test_the_error_for_an_address_on_which_nothing_listens(free_port: Callable[[], int]) -> None:
     with pytest.raises(ConnectionRefusedError) as caught:
         connecting.connect(LOOPBACK, free_port(), time.monotonic() + 5)
     assert connecting.reason(caught.value) == "nothing listens there (connection refused)"

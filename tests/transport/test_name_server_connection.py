@@ -55,7 +55,7 @@ def greeting(answer: Any = GREETING, kind: int = CONNECT_OK) -> bytes:
         (b"", "it closed the connection"),
     ],
 )
-def test_what_is_no_name_server(fake: FakeNameServer, answer: bytes, reason: str) -> None:
+def test_a_peer_that_is_not_a_name_server(fake: FakeNameServer, answer: bytes, reason: str) -> None:
     fake.answers = [answer]
     with pytest.raises(ServiceNotFoundError, match=f"is not a name server: .*{reason}.*PYRO_NS_HOST"):
         asked(fake)

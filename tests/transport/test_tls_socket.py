@@ -58,7 +58,7 @@ def test_what_is_sent_arrives_and_so_does_the_end(pair: Pair) -> None:
 
 
 def test_nothing_that_can_be_read_hides_behind_an_empty_socket(pair: Pair) -> None:
-    """Whoever polls the socket would not see it."""
+    """Polling the socket would not show it."""
     one, other = pair
     data = bytes(range(256)) * 400
     sending = in_background(lambda: one.sendall(data))
@@ -150,7 +150,7 @@ def test_the_other_side_learns_why_the_handshake_failed() -> None:
             waiting.result()
 
 
-def test_a_handshake_with_what_is_no_tls(ends: Pair) -> None:
+def test_a_handshake_with_a_peer_without_tls(ends: Pair) -> None:
     one, other = ends
     socket.socket.sendall(one, b"no TLS at all, but something else entirely")
     with pytest.raises(ssl.SSLError):

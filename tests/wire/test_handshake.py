@@ -87,7 +87,7 @@ def test_a_handshake_may_bring_nothing_but_the_object() -> None:
 
 @each_serializer
 @pytest.mark.parametrize("hello", [None, "hello", ["object"], {}, {"object": 1}, {"handshake": "hello"}])
-def test_what_is_no_handshake(name: str, hello: Any) -> None:
+def test_a_frame_that_is_not_a_handshake(name: str, hello: Any) -> None:
     with pytest.raises(Pyro5.errors.SerializeError, match="must name the object"):
         read_connect(frame(name, dumped(hello, name)))
 
@@ -138,7 +138,7 @@ def test_what_the_service_says_is_read() -> None:
     assert answer == Welcome("proof", frozenset({"publish", "subscribe"}), 5000)
 
 
-def test_what_is_no_name_is_no_method() -> None:
+def test_something_that_is_not_a_name_is_not_a_method() -> None:
     assert read_connect_ok(welcome(["events", 1, None, ["event"], "ping"])).methods == {"events", "ping"}
 
 

@@ -226,7 +226,7 @@ def test_a_call_is_used_until_a_connection_has_used_it_up() -> None:
 
 
 @pytest.mark.parametrize("call", ["", "x" * 32, "a" * 31, "A" * 32, None, 1])
-def test_a_call_that_is_no_nonce(call: Any) -> None:
+def test_a_call_that_is_not_a_nonce(call: Any) -> None:
     with pytest.raises(ValueError, match="must be a nonce"):
         CallbackProof(OURS, "s", call, fresh())
 

@@ -49,7 +49,7 @@ def test_an_exception_of_the_program_in_the_middle_of_reading_passes(monkeypatch
         read_answer(frame("msgpack", b"\x01"))
 
 
-def test_what_is_no_text_is_shown_in_short() -> None:
+def test_something_that_is_not_text_is_shown_in_short() -> None:
     nested: Any = []
     for _ in range(100_000):
         nested = [nested]

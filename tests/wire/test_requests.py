@@ -156,7 +156,7 @@ def test_classes_stay_dictionaries(name: str, make: Callable[[str], Any], argume
         {"object": 1, "method": "method", "params": [], "kwargs": {}},
     ],
 )
-def test_what_is_no_call(name: str, shape: Any) -> None:
+def test_a_frame_that_is_not_a_call(name: str, shape: Any) -> None:
     with pytest.raises(Pyro5.errors.SerializeError, match="a call must"):
         read_call(frame(name, serializers[name].dumps(shape)))
 
@@ -165,7 +165,7 @@ def test_what_is_no_call(name: str, shape: Any) -> None:
 @pytest.mark.parametrize(
     "batch", [None, 1, "text", {}, [1], [["method", []]], [["method", [], []]], [[1, [], {}]]]
 )
-def test_what_is_no_batch(name: str, batch: Any) -> None:
+def test_a_frame_that_is_not_a_batch(name: str, batch: Any) -> None:
     data = serializers[name].dumpsCall("object", "<batch>", batch, None)
     with pytest.raises(Pyro5.errors.SerializeError, match="a (call|batch) must"):
         read_call(frame(name, data, pyro.FLAGS_BATCH))

@@ -28,7 +28,7 @@ def test_an_escape_is_the_character_that_re_takes_it_for(escape: str) -> None:
 
 
 @given(st.characters(exclude_categories=["L", "N", "Cs"]))
-def test_what_is_no_letter_and_no_digit_stands_for_itself(character: str) -> None:
+def test_other_characters_than_letters_and_digits_stand_for_themselves(character: str) -> None:
     assert read("\\" + character) == (character, 2)
 
 

@@ -109,7 +109,9 @@ def test_one_name_or_any_iterable_of_names(subjects: object, names: list[str]) -
         ([["a"]], "is text, not list"),
     ],
 )
-def test_what_is_no_sequence_of_texts_is_refused_with_advice(subjects: object, said: str) -> None:
+def test_an_argument_that_is_not_a_sequence_of_texts_is_refused_with_advice(
+    subjects: object, said: str
+) -> None:
     for check in check_subjects, check_texts:
         with pytest.raises(TypeError, match=said):
             check(subjects)
@@ -260,6 +262,6 @@ def test_any_text_is_a_pattern_or_a_value_error(text: str) -> None:
         (["a"] * 1001, "more than 1,000 patterns in one call"),
     ],
 )
-def test_what_is_no_pattern_is_called_one(patterns: object, text: str) -> None:
+def test_the_error_about_something_that_is_not_a_pattern_says_pattern(patterns: object, text: str) -> None:
     with pytest.raises((TypeError, ValueError), match=re.escape(text)):
         check_texts(patterns, "pattern")

@@ -89,7 +89,9 @@ def test_what_is_closed_stays_closed(current: CurrentConnection) -> None:
             attempt(current)
 
 
-def test_a_forked_child_lets_go_without_a_word(fake: FakeService, current: CurrentConnection) -> None:
+def test_a_forked_child_lets_go_without_sending_anything(
+    fake: FakeService, current: CurrentConnection
+) -> None:
     connection = usable(current)
     theirs = fake.next()
     copy = connection.sock.dup()  # as the parent's descriptor

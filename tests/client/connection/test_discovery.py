@@ -85,7 +85,7 @@ def test_what_an_address_may_be(given: str, uri: str) -> None:
         ("PYROLOC://host", "not a port|is not a host|brackets"),
     ],
 )
-def test_what_is_no_address_is_refused(bad: str, reason: str) -> None:
+def test_something_that_is_not_an_address_is_refused(bad: str, reason: str) -> None:
     with pytest.raises(ValueError, match="looks like PYRO:Pyro.EventService@hostname:port") as caught:
         ServiceLocator(bad)
     assert re.search(reason, str(caught.value)), caught.value

@@ -56,7 +56,7 @@ def test_a_service_that_answers() -> None:
         connection.close()
 
 
-def test_nobody_listens(free_port: Callable[[], int]) -> None:
+def test_nothing_listens(free_port: Callable[[], int]) -> None:
     port = free_port()
     with pytest.raises(ServiceUnreachableError, match=f"127.0.0.1:{port} cannot be reached: nothing listens"):
         open_connection(attempt(port))

@@ -1,4 +1,4 @@
-"""The link: what is certain when a connection breaks, and that threads may share it."""
+"""The connection of a client: what is certain when it breaks, and that threads may share it."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_sequence_number_wraps(fake: FakeService) -> None:
         assert calling.result() == 5
 
 
-def test_nobody_listens(free_port: Callable[[], int]) -> None:
+def test_nothing_listens(free_port: Callable[[], int]) -> None:
     link = ReconnectingConnection(ServiceLocator(f"PYRO:Pyro.EventService@127.0.0.1:{free_port()}"))
     with pytest.raises(ServiceUnreachableError, match="cannot be reached") as caught:
         link.call("f")
@@ -133,7 +133,7 @@ def test_a_stranger_answers() -> None:
         thread.join()
 
 
-def test_an_object_that_is_no_service() -> None:
+def test_an_object_that_is_not_a_service() -> None:
     @Pyro5.api.expose
     class Other:
         def f(self) -> int:
@@ -400,7 +400,7 @@ def test_a_timeout_ends_the_connection(fake: FakeService) -> None:
         assert not link.current.connected
 
 
-def test_a_keyboard_interrupt_leaves_the_link_in_step(fake: FakeService) -> None:
+def test_a_keyboard_interrupt_leaves_the_connection_in_order(fake: FakeService) -> None:
     with linked(fake) as link:
         link.connect()
         connection = fake.next()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pyro_events.client.daemon.connection_limits import ConnectionLimits
 
 
-def test_the_oldest_of_those_that_say_nothing_gives_way() -> None:
+def test_the_oldest_silent_connection_is_replaced() -> None:
     limits: ConnectionLimits[int] = ConnectionLimits(most=10, ungreeted=3, kept=2)
     assert [limits.add(number, "h") for number in range(5)] == [None, None, None, 0, 1]
     assert 0 not in limits and 4 in limits
@@ -34,7 +34,7 @@ def test_some_places_are_kept_for_the_service() -> None:
     for number in (3, 4):
         assert limits.add(number, "h") is None
         assert limits.greet(number, True)
-    assert limits.add(5, "h") == 5  # all are taken, by some who are at work
+    assert limits.add(5, "h") == 5  # all are taken, by connections in use
     limits.remove(0)
     assert limits.add(6, "h") is None and limits.greet(6, False)
 

@@ -141,7 +141,7 @@ def rows(count: int, payload: bytes = encode("m")) -> list[list[Any]]:
 
 
 class Home:
-    """A home that counts who has knocked."""
+    """A listener that counts hints."""
 
     max_message = None
 
@@ -156,13 +156,13 @@ class Home:
         return False
 
     def disconnected(self, connection: object) -> None:
-        """That is of no concern here."""
+        """Nothing here needs that."""
 
     def probed(self) -> None:
         self.knocks += 1
 
 
-def test_whoever_leaves_without_a_word_has_knocked(daemon: SubscriberDaemon) -> None:
+def test_a_peer_that_closes_without_sending_anything_is_a_hint(daemon: SubscriberDaemon) -> None:
     listener = Home()
     daemon.deliver_to("target", Dispatcher(lambda: lambda event: None), listener)
     guest, publisher, visitor = Stranger(daemon), Stranger(daemon), Stranger(daemon)
@@ -210,7 +210,7 @@ def test_a_batch_with_large_events(stranger: Stranger, target: Target) -> None:
         ["target", "events", [msgpack.ExtType(5, b"")], {}],
     ],
 )
-def test_what_is_no_batch_goes_the_stock_way(stranger: Stranger, target: Target, body: Any) -> None:
+def test_a_call_that_is_not_a_batch_goes_the_stock_way(stranger: Stranger, target: Target, body: Any) -> None:
     stranger.greet()
     stranger.send(write_frame(INVOKE, 0, MSGPACK, 1, msgpack.packb(body)))
     answer = stranger.answer()
@@ -403,8 +403,8 @@ def admitted(daemon: SubscriberDaemon) -> Stranger | None:
     return None
 
 
-def test_those_who_say_nothing_keep_nobody_out(daemon: SubscriberDaemon) -> None:
-    """They give way to each other, and are not taken for a service that knocks."""
+def test_silent_connections_keep_nobody_out(daemon: SubscriberDaemon) -> None:
+    """They replace each other, and are not taken for a service's hint."""
     listener = Home()
     daemon.deliver_to("target", Dispatcher(lambda: lambda event: None), listener)
     with contextlib.ExitStack() as stack:

@@ -127,7 +127,7 @@ def test_another_frame_has_one_once_it_has_begun() -> None:
             pair.connection.read_call()
 
 
-def test_one_who_leaves_is_told_apart_from_one_who_is_slow(pair: Pair) -> None:
+def test_a_peer_that_closes_is_told_apart_from_a_slow_one(pair: Pair) -> None:
     pair.peer.close()
     with pytest.raises(Pyro5.errors.ConnectionClosedError):
         pair.connection.read_hello()
@@ -149,7 +149,7 @@ def test_only_where_batches_are_expected_a_large_call_is_read(greeted: Pair) -> 
     frame = greeted.connection.read_call()
     sending.join(10)
     with pytest.raises(FrameError, match="too large"):
-        greeted.connection.serve(frame)  # it is no batch
+        greeted.connection.serve(frame)  # it is not a batch
     with pytest.raises(FrameError, match="too large"):
         greeted.peer.sendall(call(BATCH_BYTES + 3 * MIB)[:60])
         greeted.connection.read_call()

@@ -1,4 +1,4 @@
-"""Who may connect to a subscriber's daemon, judged by the first frame."""
+"""Which peers may connect to a subscriber's daemon, judged by the first frame."""
 
 from __future__ import annotations
 

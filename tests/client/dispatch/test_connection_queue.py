@@ -115,7 +115,7 @@ def test_a_thread_that_does_not_come_is_wanted_again() -> None:
         assert queue.is_held_up(queue.find_stalled(10.0), nothing)
 
 
-def test_events_that_nobody_starts_are_held_up_at_once() -> None:
+def test_events_that_no_thread_starts_are_held_up_at_once() -> None:
     queue = a_queue(3)
     begun(queue)
     queue.split_off_rest(1.0)  # because of a pause

@@ -115,7 +115,7 @@ def test_one_that_is_set_on_the_object_is_found_when_it_subscribes(
 
 
 @pytest.mark.parametrize("bad", [5, None, "event", ["event"]])
-def test_what_cannot_be_called_is_no_handler(service: EventServiceStarter, bad: object) -> None:
+def test_something_that_cannot_be_called_is_not_a_handler(service: EventServiceStarter, bad: object) -> None:
     for name in ("event", "on_reconnect"):
         with pytest.raises(TypeError, match=rf"Ticker\.{name} must be a function"):
             type("Ticker", (Subscriber,), {name: bad})(es_uri=service.uri)
@@ -158,7 +158,7 @@ def test_a_mock_of_a_coroutine_function_is_none() -> None:
         check_handler("event", AsyncMock())
 
 
-def test_results_that_nobody_runs() -> None:
+def test_results_that_nothing_runs() -> None:
     check_result("event()", MagicMock())
     for fine in (1, "text", [1], iter([1]), object(), threading.Thread(), asyncio.Handle):
         check_result("event()", fine)
@@ -203,7 +203,7 @@ def test_one_that_shows_only_when_it_is_called_is_counted_and_logged(
 
 
 class loopless:
-    """An awaitable that is no coroutine."""
+    """An awaitable that is not a coroutine."""
 
     def __await__(self) -> Iterator[None]:
         return iter(())

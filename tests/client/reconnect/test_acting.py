@@ -105,7 +105,7 @@ def test_a_request_is_made(request_: Request, call: tuple[object, ...], result: 
 
 
 @pytest.mark.parametrize("attribute", ["tls", "temporary"])
-def test_a_failure_that_waiting_does_not_mend(attribute: str) -> None:
+def test_a_failure_that_waiting_does_not_fix(attribute: str) -> None:
     error = ServiceUnreachableError("it speaks TLS")
     setattr(error, attribute, attribute == "tls")
     failed = make_request(Target(error), Reach(), 5.0)

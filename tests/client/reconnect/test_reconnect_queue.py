@@ -24,7 +24,7 @@ def queue() -> ReconnectQueue[One]:
 
 
 def join(queue: ReconnectQueue[One], count: int, address: str = HERE) -> list[One]:
-    """So many, who want to make a request one after the other."""
+    """So many subscribers that want to make a request one after the other."""
     many = [One(number) for number in range(count)]
     for one in many:
         queue.join(one, address)
@@ -32,7 +32,7 @@ def join(queue: ReconnectQueue[One], count: int, address: str = HERE) -> list[On
 
 
 def taken(queue: ReconnectQueue[One], now: float = 0.0) -> list[One]:
-    """All who may make a request now."""
+    """All subscribers that may make a request now."""
     found = []
     while (one := queue.take(now)) is not None:
         found.append(one)
@@ -55,7 +55,7 @@ def test_after_a_failure_one_at_a_time_tries_with_growing_pauses(queue: Reconnec
     many = join(queue, AT_ONCE + 2)
     for one in taken(queue):
         queue.finished(one, 10.0, reached=False)
-        # Those who tried side by side count once.
+        # Simultaneous requests count once.
         assert taken(queue, 10.05) == []
     pauses, now = [], 10.0
     for one in many[AT_ONCE:]:
@@ -122,7 +122,7 @@ def test_addresses_do_not_wait_for_each_other(queue: ReconnectQueue[One]) -> Non
     assert queue.running("nowhere") == []
 
 
-def test_who_leaves_holds_nobody_up(queue: ReconnectQueue[One]) -> None:
+def test_a_subscriber_that_leaves_delays_no_others(queue: ReconnectQueue[One]) -> None:
     many = join(queue, AT_ONCE + 2)
     taken(queue)
     queue.leave(many[0])

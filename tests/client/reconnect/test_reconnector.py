@@ -149,7 +149,7 @@ def test_there_is_one_thread_and_it_ends_with_the_last_subscriber(make: Make) ->
     eventually(lambda: target_of(third).calls == ["reach", True])
 
 
-def test_nobody_who_has_not_subscribed_has_a_thread(reconnector: Reconnector) -> None:
+def test_a_program_without_subscriptions_has_no_thread(reconnector: Reconnector) -> None:
     target = Target()
     target.subscribed = False
     one = Reconnection(target, reconnector)
@@ -210,7 +210,7 @@ def test_one_that_does_not_answer_holds_up_nobody_elsewhere(make: Make) -> None:
     eventually(lambda: all(True in target_of(one).calls for one in stuck))
 
 
-def test_those_who_rest_or_end_hold_nobody_up(many: list[Reconnection]) -> None:
+def test_subscribers_that_pause_or_close_delay_no_others(many: list[Reconnection]) -> None:
     for one in many:
         target_of(one).answer_reach = refuse
         one.disconnected("one")
@@ -342,7 +342,7 @@ def test_a_system_without_threads_left(make: Make, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_child_begins_anew() -> None:
+def test_a_forked_child_begins_with_a_new_reconnector() -> None:
     one = Reconnection(Target(), times=QUICK)
     one.subscriptions_changed()
     try:

@@ -233,7 +233,7 @@ def acts() -> list[Callable[[World], None]]:
 @settings(max_examples=600, deadline=None)
 @given(st.lists(st.sampled_from(acts()), max_size=80))
 def test_whatever_happens_it_is_subscribed_in_the_end(history: list[Callable[[World], None]]) -> None:
-    """And never stuck, never with two requests at once; what has to be given up is told."""
+    """And it is never stuck, never makes two requests at once, and reports what it cannot do."""
     world = World()
     for act in history:
         act(world)

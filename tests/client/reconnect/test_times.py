@@ -13,7 +13,7 @@ def test_delays_grow_and_are_bounded() -> None:
         assert times.most_delay / 2 <= times.backoff(failures) <= times.most_delay
 
 
-def test_what_waiting_will_hardly_mend_is_tried_much_more_rarely() -> None:
+def test_an_error_that_waiting_will_hardly_fix_is_retried_much_more_rarely() -> None:
     times = ReconnectTimes(spread=lambda: 1.0)
     assert times.backoff(9, lasting=True) == times.most_delay * times.lasting
 

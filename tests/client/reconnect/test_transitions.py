@@ -51,7 +51,7 @@ def connected(one: DrivenState) -> DrivenState:
     return one
 
 
-def test_a_first_connection_is_no_return(one: DrivenState) -> None:
+def test_a_first_connection_is_not_a_reconnection(one: DrivenState) -> None:
     assert one.state.state is State.EXPECTED
     assert one.gets(Connected("one")) == []
     assert one.state.state is State.CONNECTED
@@ -225,7 +225,7 @@ def test_a_quiet_service_is_asked_and_a_busy_one_is_not(connected: DrivenState) 
     assert connected.gets(UNSURE) == [Subscribe(anew=False)]
 
 
-def test_silence_is_no_answer(connected: DrivenState) -> None:
+def test_silence_is_not_an_answer(connected: DrivenState) -> None:
     """The connection may be as good as before when the service, or the network, is."""
     connected.waits()
     told = connected.gets(REFUSED)

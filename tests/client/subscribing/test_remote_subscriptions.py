@@ -66,7 +66,7 @@ def remote(connection: Connection) -> RemoteSubscriptions:
     return subscriptions
 
 
-def test_all_of_it_is_told_again_and_once_that_it_is_anew(
+def test_everything_is_sent_again_and_once_with_anew(
     remote: RemoteSubscriptions, connection: Connection
 ) -> None:
     remote.subscribe(PATTERN, ["^B"], {})

@@ -107,13 +107,13 @@ def test_classes_one_by_one_and_all_or_none() -> None:
 
 
 @pytest.mark.parametrize("family", ["lab.readings", b"x", 5, None, [5], ["Reading"]])
-def test_what_is_no_family(family: Any) -> None:
+def test_an_argument_that_is_not_a_family(family: Any) -> None:
     with pytest.raises(TypeError, match="needs a module or classes, not"):
         register_classes(family)
 
 
 @pytest.mark.parametrize("prefix", ["", 5])
-def test_what_is_no_prefix(prefix: Any) -> None:
+def test_an_argument_that_is_not_a_prefix(prefix: Any) -> None:
     with pytest.raises(TypeError, match="prefix must be a non-empty str"):
         register_classes([], prefix=prefix)
 

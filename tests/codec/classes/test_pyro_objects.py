@@ -92,7 +92,7 @@ def test_a_proxy_that_no_reader_would_accept_is_refused_when_it_is_written() -> 
     ],
     ids=repr,
 )
-def test_what_is_no_uri(state: Any) -> None:
+def test_a_state_that_is_not_a_uri(state: Any) -> None:
     with pytest.raises(PayloadError, match="not the state of a URI"):
         PYRO_OBJECTS[URI_NAME]({"state": state})
 
@@ -108,7 +108,7 @@ def test_what_is_no_uri(state: Any) -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_is_no_proxy(state: Any, reason: str) -> None:
+def test_a_state_that_is_not_a_proxy(state: Any, reason: str) -> None:
     with pytest.raises(PayloadError, match=reason):
         PYRO_OBJECTS[PROXY_NAME]({"state": state})
 

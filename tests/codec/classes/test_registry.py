@@ -362,7 +362,7 @@ def test_what_stock_programs_send_of_registered_classes() -> None:
             assert vars(back) == vars(value)
 
 
-def test_a_daemon_is_no_value() -> None:
+def test_a_daemon_cannot_be_sent() -> None:
     assert any(cls.__name__ == "Daemon" for cls in registry._pyro_registries()[0])
     with Pyro5.api.Daemon(host="127.0.0.1") as daemon, pytest.raises(UnsupportedTypeError):
         encode(daemon)
@@ -370,6 +370,6 @@ def test_a_daemon_is_no_value() -> None:
 
 
 @pytest.mark.parametrize("name", ["to_dict", "from_dict"])
-def test_a_converter_that_is_no_function(name: str) -> None:
+def test_a_converter_that_is_not_a_function(name: str) -> None:
     with pytest.raises(TypeError, match=f"{name} must be a function, not int"):
         register_class(type("Odd", (), {}), **{name: 5})

@@ -1,6 +1,6 @@
-"""A program of mistakes, each of which mypy --strict must find in the line that it is in, and no others.
+"""A program of mistakes, each of which mypy --strict must find in its line, and no others.
 
-Behind each stands the code of mypy's error.
+After each stands the code of mypy's error.
 """
 
 from __future__ import annotations

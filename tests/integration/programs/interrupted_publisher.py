@@ -1,4 +1,4 @@
-"""Publishes in a storm of signals whose handlers raise, or publish themselves, and says what it was told.
+"""Publishes while many signals arrive whose handlers raise, or publish themselves, and prints the outcomes.
 
     interrupted_publisher.py URI SECONDS MODE
 

@@ -1,8 +1,8 @@
-"""Many subscribers in one process, as cheap as can be: one listening socket, no Pyro5 daemon.
+"""Many subscribers in one process, as cheap as possible: one listening socket, no Pyro5 daemon.
 
-Usage: many_subscribers.py URI COUNT. Subscribes COUNT objects to "all" and to a subject of their own
-each; prints "connected" when the service has shaken hands with all of them. Then, for each line on
-stdin that says `expect N`, prints "received" when N events have come since.
+Usage: many_subscribers.py URI COUNT. Subscribes COUNT objects to "all" and each to its own subject; prints
+"connected" when the service has done its handshake with all of them. Then, for each line `expect N` on stdin,
+prints "received" when N further events have come.
 """
 
 import asyncio

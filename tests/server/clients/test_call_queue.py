@@ -148,7 +148,7 @@ def test_a_client_that_has_gone_is_not_answered(calls: Calls) -> None:
     assert calls.answers() == [] and calls.client.done == ["hold"]
 
 
-def test_what_nobody_waits_for_is_abandoned(calls: Calls) -> None:
+def test_a_result_that_is_not_wanted_is_abandoned(calls: Calls) -> None:
     calls.queue.abandon()  # nothing is pending
     calls.call("later")
     calls.queue.abandon()

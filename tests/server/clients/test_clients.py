@@ -1,4 +1,4 @@
-"""Clients: who may connect, and what is kept of those who have; on a loop of the test's own."""
+"""Clients: which may connect, and what is kept of those that have; on a loop of the test's own."""
 
 from __future__ import annotations
 

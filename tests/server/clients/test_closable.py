@@ -71,7 +71,7 @@ def test_what_is_not_taken_counts_only_while_the_client_does_not_read() -> None:
     run(work)
 
 
-def test_who_is_too_late_hears_of_it_and_who_is_in_time_does_not() -> None:
+def test_a_late_client_is_told_and_one_in_time_is_not() -> None:
     async def work() -> None:
         late = asyncio.Event()
         heard: list[str] = []

@@ -161,7 +161,7 @@ def test_a_client_that_leaves_while_its_answer_is_written(
     eventually(lambda: statistics(service.uri)["connections"] == 1)
 
 
-def test_answers_that_nobody_takes_count_towards_the_total(caplog: pytest.LogCaptureFixture) -> None:
+def test_answers_that_are_not_read_count_towards_the_total(caplog: pytest.LogCaptureFixture) -> None:
     with (
         running(total_backlog_bytes=1 << 20) as service,
         fake_subscriber() as subscriber,

@@ -77,7 +77,7 @@ def test_those_refused_are_counted_and_said_once(caplog: pytest.LogCaptureFixtur
 
 @needs_addresses
 def test_links_to_invented_subscribers_are_bounded_and_others_find_space() -> None:
-    """They are refused before anything is connected to or compiled, and those who are there stay."""
+    """They are refused before anything is connected to or compiled, and the present ones stay."""
     with (
         running(max_connections=6) as service,
         socket.create_server(("127.0.0.2", 0)) as silent,

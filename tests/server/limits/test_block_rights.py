@@ -1,4 +1,4 @@
-"""Who may hold publishers up, and for how long not; the time is the test's own."""
+"""Which subscribers may block publishers, and for how long not; the time is the test's own."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def backlog(policy: str = "block") -> Backlog:
     ("address", "may"),
     [
         (OFFENDER, False),  # whatever its object is called now
-        (("10.0.0.1", 5001), False),  # a new daemon: nobody can tell who that is
+        (("10.0.0.1", 5001), False),  # a new daemon, which may be anybody's
         (("10.0.0.2", 5000), True),
     ],
 )
-def test_whoever_comes_from_the_host_of_one_that_held_publishers_up_may_not_block_for_a_while(
+def test_subscribers_from_the_host_of_one_that_blocked_publishers_may_not_block_for_a_while(
     address: tuple[str, int], may: bool
 ) -> None:
     rights, comes = BlockRights(60.0), backlog()

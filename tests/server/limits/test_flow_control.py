@@ -58,7 +58,7 @@ def test_a_settled_publication_hands_its_count_over_unless_it_was_abandoned() ->
     assert counts == [4]
 
 
-def test_publishers_that_give_up_and_come_again_do_not_begin_the_time_anew() -> None:
+def test_publishers_that_give_up_and_come_again_do_not_restart_the_time() -> None:
     holding, one = BlockedPublishes(), backlog("one")
     now = 0.0
     for _ in range(10):

@@ -140,7 +140,7 @@ def test_work_that_nobody_wants_any_more_is_neither_done_nor_kept() -> None:
     run(work)
 
 
-def test_a_turn_that_fails_is_no_end_of_the_others() -> None:
+def test_a_turn_that_fails_does_not_end_the_others() -> None:
     async def work() -> None:
         loop, scheduler, done, errors = asyncio.get_running_loop(), Scheduler(), asyncio.Event(), []
         loop.set_exception_handler(lambda loop, context: errors.append(context["exception"]))

@@ -40,7 +40,7 @@ class Model:
         self.now = 0.0
         self.participants: list[Participant[int]] = []
         self.hosts: list[str] = []
-        self.used: list[tuple[int, float, float]] = []  # who, when, how much
+        self.used: list[tuple[int, float, float]] = []  # participant, time, seconds
         self.waiting: set[int] = set()
         self.busy: dict[int, Participant[int]] = {}
 

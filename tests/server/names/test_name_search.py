@@ -58,7 +58,7 @@ def test_one_that_takes_too_long_ends_with_advice() -> None:
     assert "use a simpler regular expression" in str(error)
 
 
-def test_one_for_whom_nobody_waits_goes_on_no_longer() -> None:
+def test_a_search_whose_result_is_not_wanted_ends() -> None:
     async def run() -> int:
         looked = 0
 

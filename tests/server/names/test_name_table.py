@@ -43,7 +43,7 @@ def test_names_are_bounded_in_bytes_with_their_metadata() -> None:
     assert len(table) == 0
 
 
-def test_what_is_counted_is_no_less_than_what_is_taken() -> None:
+def test_no_less_is_counted_than_is_taken() -> None:
     table = NameTable()
     tags = [f"tag{number}" for number in range(100)]
     table.enter("name", URI, tags)

@@ -282,7 +282,7 @@ class Troubled(NameServer):
 
 @contextlib.contextmanager
 def troubled_name_server() -> Iterator[int]:
-    """The port of a name server of that kind; whoever waits for it is answered in the end."""
+    """The port of a name server of that kind; it answers all waiting clients in the end."""
     Troubled.asked = 0
     Troubled.silence.clear()
     daemon = NameServerDaemon(host="127.0.0.1", port=0)

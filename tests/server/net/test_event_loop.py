@@ -1,4 +1,4 @@
-"""The loop's complaints: one line for what cannot be helped, all the rest as ever."""
+"""The loop's errors: one line for those that cannot be helped, all others as usual."""
 
 from __future__ import annotations
 

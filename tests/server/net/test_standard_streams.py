@@ -1,4 +1,4 @@
-"""What is said to whoever started a program, and to nobody."""
+"""What is shown to the user who started a program, if anybody can read it."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_why_a_handshake_failed_is_known_on_both_sides() -> None:
     run(work)
 
 
-def test_who_speaks_no_tls_is_told_from_who_only_looks() -> None:
+def test_a_client_without_tls_is_told_from_one_that_only_connects() -> None:
     async def work() -> None:
         for first, failures in ((b"GET / HTTP/1.1\r\n\r\n", 1), (b"", 0)):
             pair = Pair()

@@ -95,7 +95,7 @@ def test_a_connection_that_is_not_secured_yet_is_cut() -> None:
     run(work)
 
 
-def test_what_is_no_record_ends_a_secured_connection_with_the_error() -> None:
+def test_bytes_that_are_not_a_record_end_a_secured_connection_with_the_error() -> None:
     async def work() -> None:
         pair = Pair()
         pair.carry()

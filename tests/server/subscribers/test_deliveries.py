@@ -1,4 +1,5 @@
-"""Who has a delivery, who may change its subscriptions, and which one lingers; no delivery connects."""
+"""Which subscriber has a delivery, who may change its subscriptions, and which delivery lingers; none
+connects."""
 
 from __future__ import annotations
 
@@ -144,7 +145,7 @@ def test_one_that_has_lost_its_connection_gets_another() -> None:
     run(work)
 
 
-def test_only_who_subscribed_it_or_is_there_may_change_it() -> None:
+def test_only_its_own_host_and_the_one_that_subscribed_it_may_change_it() -> None:
     def work() -> None:
         service = Service()
         service.subscribe("A", caller=ELSEWHERE)

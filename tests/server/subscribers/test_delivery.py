@@ -1,4 +1,4 @@
-"""The link out to one subscriber: what the contract's tests do not reach."""
+"""The delivery to one subscriber: what the contract's tests do not reach."""
 
 from __future__ import annotations
 
@@ -138,7 +138,9 @@ def test_few_do_not_wait_where_the_backlog_is_small(
         assert statistics(service.uri)["lost"] == {}
 
 
-def test_to_subscribe_to_nothing_anew_is_the_end(service: EventServiceStarter, publisher: Publisher) -> None:
+def test_subscribing_again_to_nothing_ends_the_delivery(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
     """And holds nobody up."""
     with fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A", backlog=2)
@@ -174,7 +176,7 @@ def test_an_event_larger_than_a_batch_goes_alone(service: EventServiceStarter, p
 
 
 @pytest.mark.parametrize("kind", [PING, RESULT])
-def test_a_link_that_sends_what_nobody_asked_for_is_closed(
+def test_a_subscriber_that_sends_something_unexpected_is_disconnected(
     service: EventServiceStarter, publisher: Publisher, kind: int
 ) -> None:
     with fake_subscriber() as subscriber:
@@ -201,7 +203,7 @@ def test_signs_of_life_may_come_late_and_together() -> None:
             assert publisher.publish("A", 1) == 1
 
 
-def test_a_link_is_closed_while_it_is_being_made() -> None:
+def test_a_delivery_is_closed_while_it_connects() -> None:
     with running(first_contact=60) as service, fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
     # The service has ended before anybody answered; nothing is left behind.

@@ -1,4 +1,4 @@
-"""Who is called slow in the log, and how often; the time is the test's own."""
+"""Which subscriber the log calls slow, and how often; the time is the test's own."""
 
 from __future__ import annotations
 
