@@ -28,11 +28,11 @@ ANSWER_LIMITS: Final = FrameLimits(types=frozenset({RESULT, PING}), size=MAX_HAN
 
 _NONE_RAISED: Final = b"\x90"
 _WRAPPED: Final = "Pyro5.core._ExceptionWrapper"
-# The answer of Pyro5's daemon if a method has returned a coroutine or a generator.
-_UNRUN: Final = re.compile(
-    r"Pyro5\.errors\.(SerializeError: .*<class '(coroutine|generator|async_generator)'>"
-    r"|ProtocolError: result of call is an iterator)"
-)
+# What Pyro5's daemon says, by the class of the error, if a method has returned a coroutine or a generator.
+_UNRUN: Final = {
+    "Pyro5.errors.SerializeError": re.compile(r".*<class '(coroutine|generator|async_generator)'>"),
+    "Pyro5.errors.ProtocolError": re.compile(r".*: result of call is an iterator"),
+}
 
 
 class CallFailure(enum.Enum):
@@ -48,23 +48,9 @@ class CallFailure(enum.Enum):
 class CallFailedError(Pyro5.errors.ProtocolError):
     """A subscriber answered a call with an exception. failure: what that means for later calls."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, failure: CallFailure) -> None:
         super().__init__(reason)
-        self.failure = _failure(reason)
-
-
-def _failure(reason: str) -> CallFailure:
-    if EVENT_CLASS in reason:
-        return CallFailure.NO_EVENT_CLASS
-    if _UNRUN.match(reason) is not None:
-        return CallFailure.RUNS_NOTHING
-    return _FAILURES.get(reason.partition(":")[0], CallFailure.OTHER)
-
-
-_FAILURES: Final = {
-    "Pyro5.errors.DaemonError": CallFailure.NO_OBJECT,
-    "Pyro5.errors.SerializeError": CallFailure.RESULT_NOT_CARRIED,
-}
+        self.failure = failure
 
 
 def write_events_answer(seq: int, failed: Sequence[int]) -> bytes:
@@ -108,8 +94,28 @@ def read_event_batch_answer(frame: Frame, count: int) -> tuple[int, str | None]:
 def _result(frame: Frame) -> Any:
     data = read_answer(frame)
     if frame.flags & EXCEPTION:
-        raise CallFailedError(_reason(data))
+        reason = _reason(data)
+        raise CallFailedError(reason, _failure(data, reason))
     return data
+
+
+def _failure(description: Any, reason: str) -> CallFailure:
+    """What the exception that a call was answered with means; reason: its text."""
+    if EVENT_CLASS in reason:
+        return CallFailure.NO_EVENT_CLASS
+    name = description.get("__class__") if isinstance(description, dict) else None
+    if not isinstance(name, str):
+        return CallFailure.OTHER
+    unrun = _UNRUN.get(name)
+    if unrun is not None and unrun.match(reason):
+        return CallFailure.RUNS_NOTHING
+    return _FAILURES.get(name, CallFailure.OTHER)
+
+
+_FAILURES: Final = {
+    "Pyro5.errors.DaemonError": CallFailure.NO_OBJECT,
+    "Pyro5.errors.SerializeError": CallFailure.RESULT_NOT_CARRIED,
+}
 
 
 def _reason(description: Any) -> str:
