@@ -36,7 +36,7 @@ def refusal(message: object, error: Exception, write: Write) -> UnsupportedTypeE
         raise error
     found = find(message, write)
     if found is None:  # another thread changed it meanwhile, or converters nest too deep
-        return UnsupportedTypeError(f"cannot carry this message: {error or TOO_DEEP}")
+        return UnsupportedTypeError(f"cannot carry this message: {str(error) or TOO_DEEP}")
     kind, reason, steps = found
     where = "message"
     for step in reversed(steps):

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import enum
 import json
+import types
 from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -373,3 +374,16 @@ def test_a_daemon_cannot_be_sent() -> None:
 def test_a_converter_that_is_not_a_function(name: str) -> None:
     with pytest.raises(TypeError, match=f"{name} must be a function, not int"):
         register_class(type("Odd", (), {}), **{name: 5})
+
+
+@pytest.mark.parametrize("cls", [types.GeneratorType, types.FunctionType, object, type(None)])
+def test_what_cannot_be_made_again_cannot_be_registered(cls: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        register_class(cls)
+
+
+def test_names_that_every_program_knows_are_taken() -> None:
+    for name in ("builtins.ValueError", "ValueError", "Pyro5.core.URI"):
+        with pytest.raises(ValueError, match="every program knows"):
+            register_class(Quote, name=name)
+    register_class(ValueError)

@@ -1,4 +1,4 @@
-"""Instances arrive as they were, and what the reader would refuse the writer refuses."""
+"""Instances arrive as they were, and what the reader would refuse the writer refuses: through the whole codec."""
 
 from __future__ import annotations
 
