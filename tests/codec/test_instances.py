@@ -1,21 +1,18 @@
-"""Instances arrive as they were, and what the reader would refuse the writer refuses: through the whole codec."""
+"""Through the whole codec, instances arrive as they were, and the writer refuses what the reader would."""
 
 from __future__ import annotations
 
 import collections
-import dataclasses
 import math
 import signal
 import struct
 import types
 from typing import Any
 
-import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyro_events.codec import values as M
 from pyro_events.codec.classes.registry import register_class
 from pyro_events.codec.message import decode, encode
 from pyro_events.errors import PayloadError, UnsupportedTypeError
@@ -30,14 +27,6 @@ pytestmark = [
 
 
 MADE = {cls for cls, _ in MAKERS.values()}
-
-
-def arrives(value: Any) -> Any:
-    payload = encode([value])
-    with Decoding():
-        (back,) = decode(payload)
-    assert type(back) is type(value)
-    return back
 
 
 def same(one: Any, other: Any) -> bool:
@@ -142,150 +131,6 @@ def test_what_the_reader_refuses_the_writer_refuses(message: Any) -> None:
     with Decoding():
         back = decode(payload)
     assert same(message, back), (message, back)
-
-
-def test_nothing_is_computed_again() -> None:
-    register_class(strange.Celsius)
-    reading = strange.Celsius(300.0)
-    back = arrives(reading)
-    assert (back.degrees, back.derived) == (reading.degrees, reading.derived)
-    assert vars(arrives(strange.WithInitVar(1, "x"))) == {"a": 1, "kept": "x"}
-
-
-def test_a_field_that_was_never_set_stays_so() -> None:
-    assert not hasattr(arrives(strange.Slots(1)), "late")
-    half = strange.Slots(1)
-    half.late = (1,)
-    assert arrives(half).late == (1,)
-    del half.c
-    with pytest.raises(UnsupportedTypeError, match="its field 'c' is not set"):
-        encode(half)
-
-
-def test_a_class_decides_itself_what_its_state_is() -> None:
-    for cls in (strange.Pickled, strange.OnlyGet, strange.OnlySet):
-        register_class(cls)
-    back = arrives(strange.Pickled({1: "x"}))
-    assert (back.value, back.cache) == ({1: "x"}, "made anew")
-    assert vars(arrives(strange.OnlyGet(5))) == {"value": 5}
-    assert vars(arrives(strange.OnlySet(5))) == {"value": 5, "restored": True}
-    with pytest.raises(
-        UnsupportedTypeError, match=r"'object'> at message\[0\]\.__getstate__\(\)\[1\]\['a'\]"
-    ):
-        encode([strange.Pickled({"a": object()})])
-
-
-def test_states_that_only_their_class_understands() -> None:
-    @register_class
-    class Nothing:
-        def __getstate__(self) -> None:
-            return None
-
-        def __setstate__(self, state: Any) -> None:
-            raise AssertionError("there is no state")
-
-    @register_class
-    class Wrong:
-        def __getstate__(self) -> Any:
-            return 5
-
-    @register_class
-    class Keyed:
-        def __getstate__(self) -> Any:
-            return {1: object()}
-
-        def __setstate__(self, state: Any) -> None:
-            raise AssertionError("not written")
-
-    @register_class
-    class Both:
-        __slots__ = ("__dict__", "slot")
-
-        def __setstate__(self, state: Any) -> None:
-            attributes, slots = state
-            self.__dict__.update(attributes)
-            self.slot = [slots]
-
-    assert type(arrives(Nothing())) is Nothing
-    with pytest.raises(UnsupportedTypeError, match="returned <class 'int'>, and it has no __setstate__"):
-        encode(Wrong())
-    with pytest.raises(UnsupportedTypeError, match=r"at message\[1\]"):
-        encode(Keyed())
-    both = Both()
-    both.slot, both.free = 1, 2  # type: ignore[attr-defined]
-    back = arrives(both)
-    assert (back.slot, back.free) == ([{"slot": 1}], 2)
-    name = f"{__name__}.{Wrong.__qualname__}"
-    with pytest.raises(PayloadError, match="not the state of"):
-        decode(msgpack.packb([M.OBJECT, name, [1, 2, 3]]))
-
-
-@pytest.mark.parametrize("cls", [strange.CachedHash, strange.CachedHashInDict])
-def test_a_cached_hash_is_not_taken_along(cls: Any) -> None:
-    register_class(cls)
-    value = cls("text")
-    assert hash(value) == value._attrs_cached_hash
-    back = arrives(value)
-    assert back._attrs_cached_hash is None
-    assert decode(encode({cls("a"), cls("b")})) == {cls("a"), cls("b")}
-
-
-def test_generic_classes() -> None:
-    back = arrives(strange.Box[int](5))
-    assert (back, vars(back)) == (strange.Box(5), {"content": 5})
-
-
-def test_names_that_python_gives_a_meaning_are_refused_when_written() -> None:
-    value = strange.PlainBox(1)
-    value.__dict__["__doc__"] = "mine"
-    with pytest.raises(UnsupportedTypeError, match=r"PlainBox'> at message\[0\]; its attribute '__doc__'"):
-        encode([value])
-    error = ValueError()
-    error.__dict__["__own__"] = 1
-    with pytest.raises(UnsupportedTypeError, match="its attribute '__own__'"):
-        encode(error)
-
-
-def test_named_tuples_keep_attributes_and_refuse_other_lengths() -> None:
-    value = strange.with_attribute(strange.Labelled(3), ["n"])
-    back = arrives(value)
-    assert (tuple(back), back.note) == ((3, (3, 3)), ["n"])
-    short = tuple.__new__(strange.Point, [1])
-    with pytest.raises(UnsupportedTypeError, match="other items than the fields"):
-        encode(short)
-    name = f"{strange.__name__}.Point"
-    assert decode(msgpack.packb([M.OBJECT, name, {"x": 1}])) == strange.Point(1, None)
-    with pytest.raises(PayloadError, match="its field 'x' is missing"):
-        decode(msgpack.packb([M.OBJECT, name, {"y": 1}]))
-
-    class Stateful(strange.Point):
-        def __getstate__(self) -> Any:
-            return {}
-
-    with pytest.raises(TypeError, match="__getstate__ or __setstate__ of its own"):
-        register_class(Stateful)
-
-
-def test_members_that_an_enum_does_not_have() -> None:
-    stray = object.__new__(strange.Colour)
-    stray._name_, stray._value_ = "RED", 1
-    with pytest.raises(UnsupportedTypeError, match="it is not a member of its Enum"):
-        encode(stray)
-
-
-@dataclasses.dataclass
-class Later:
-    a: int
-    b: list[int] = dataclasses.field(default_factory=list)
-
-
-def test_a_field_that_an_older_publisher_does_not_know_gets_its_default() -> None:
-    register_class(Later, name="lab.Later")
-    assert decode(msgpack.packb([M.OBJECT, "lab.Later", {"a": 1}])) == Later(1)
-    with pytest.raises(PayloadError, match="its field 'a' is missing"):
-        decode(msgpack.packb([M.OBJECT, "lab.Later", {"b": []}]))
-    with pytest.raises(PayloadError, match="not the state of Later"):
-        decode(msgpack.packb([M.OBJECT, "lab.Later", [1]]))
 
 
 class Interrupted:
