@@ -89,7 +89,7 @@ def test_a_named_tuple_that_nobody_registered() -> None:
         encode([Point(1, 2)])
 
 
-def test_a_refusal_is_no_wall_of_text() -> None:
+def test_a_refusal_is_short() -> None:
     itself: list[Any] = []
     itself.append(itself)
     with pytest.raises(UnsupportedTypeError, match="nested deeper") as caught:

@@ -105,7 +105,7 @@ def test_a_member_of_an_enum_arrives_by_its_name(member: Colour) -> None:
     assert functions.from_state(state) is member
 
 
-def test_what_is_no_member_of_an_enum() -> None:
+def test_a_value_that_is_not_a_member_of_an_enum() -> None:
     with pytest.raises(UnsupportedTypeError, match="it is not a member of its Enum"):
         usual(Colour).to_state(Colour(5))
     with pytest.raises(KeyError, match="GREEN"):
@@ -123,7 +123,7 @@ def test_flags_arrive_with_all_their_bits(cls: Any, data: st.DataObject) -> None
     assert functions.from_state(state) is flag
 
 
-def test_what_is_no_member_of_a_flag() -> None:
+def test_a_value_that_is_not_a_member_of_a_flag() -> None:
     stray = object.__new__(Access)
     stray._value_ = 1
     unknown = object.__new__(Access)

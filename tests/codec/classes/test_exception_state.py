@@ -332,7 +332,7 @@ def test_an_exception_that_only_its_publisher_has_registered(args: Any, text: st
 
 
 @pytest.mark.parametrize("state", [None, [], {}, {"__exception__": 1}, {"args": []}])
-def test_what_is_no_exception_has_no_stand_in(state: Any) -> None:
+def test_nothing_stands_in_for_a_state_of_something_else(state: Any) -> None:
     assert remote_error("lab.DeviceError", state) is None
 
 

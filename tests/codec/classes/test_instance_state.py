@@ -201,7 +201,7 @@ def test_what_a_class_does_not_have_is_not_set(cls: type, state: Any) -> None:
 
 
 @pytest.mark.parametrize("state", [[1], None, (1, 2), "x", collections.OrderedDict(a=1)])
-def test_what_is_no_state(state: Any) -> None:
+def test_a_state_of_another_kind(state: Any) -> None:
     with pytest.raises(PayloadError, match="not the state of Celsius"):
         instance_functions(strange.Celsius).from_state(state)
 
