@@ -134,7 +134,7 @@ class Scenario:
         )
         return arrived - since
 
-    def books(self) -> dict[str, Any]:
+    def account(self) -> dict[str, Any]:
         """The statistics of the affected subscriber, in our service; {} if it is not known there."""
         assert isinstance(self.server, Ours)
         return next(

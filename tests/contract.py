@@ -47,7 +47,7 @@ def statistics(uri: str) -> dict[str, Any]:
     return snapshot
 
 
-def books(uri: str, subscriber: str) -> dict[str, Any] | None:
+def account(uri: str, subscriber: str) -> dict[str, Any] | None:
     """What statistics() says of one subscriber, None when it is not known."""
     for one in statistics(uri)["subscribers"]:
         if one["subscriber"] == subscriber:

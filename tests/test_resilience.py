@@ -196,11 +196,11 @@ def test_a_metronome_is_late_when_the_machine_is() -> None:
 
 
 def test_the_judge_finds_each_kind_of_fault() -> None:
-    books = {"subscriber": "s", "accepted": 3, "delivered": 1, "lost": {"gone": 1}, "backlog": 1}
-    good = {**books, "waiting": 1, "subscribers": [{**books, "unacknowledged": 0}]}
+    account = {"subscriber": "s", "accepted": 3, "delivered": 1, "lost": {"gone": 1}, "backlog": 1}
+    good = {**account, "waiting": 1, "subscribers": [{**account, "unacknowledged": 0}]}
     assert invariants.accounting(good) == []
     assert len(invariants.accounting({**good, "accepted": 4})) == 1
-    assert len(invariants.accounting({**good, "subscribers": [{**books, "unacknowledged": 1}]})) == 1
+    assert len(invariants.accounting({**good, "subscribers": [{**account, "unacknowledged": 1}]})) == 1
     before = {"threads": 1, "descriptors": 2, "memory": 1000}
     assert invariants.resources(before, before) == []
     assert len(invariants.resources(before, {"threads": 2, "descriptors": 3, "memory": 99000})) == 3

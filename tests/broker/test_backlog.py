@@ -60,8 +60,8 @@ class BacklogMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.total = TotalBytes()
-        self.neighbour = Backlog("PYRO:other@h:1", BacklogOptions(), self.total)
-        pushed(self.neighbour, self.total, "x", 0.0, b"neighbour")
+        self.other = Backlog("PYRO:other@h:1", BacklogOptions(), self.total)
+        pushed(self.other, self.total, "x", 0.0, b"other")
         self.clock = 1000.0
         self.batches: list[Batch] = []
         self.received: list[tuple[int, int]] = []
@@ -167,7 +167,7 @@ class BacklogMachine(RuleBasedStateMachine):
     def every_byte_is_accounted_for(self) -> None:
         assert self.backlog.bytes == self.model.waiting_bytes
         assert self.backlog.held == sum(event.size for event in self.model.holds)
-        assert self.total.value == total_of([self.model]) + self.neighbour.bytes
+        assert self.total.value == total_of([self.model]) + self.other.bytes
 
     @invariant()
     def numbers_are_consecutive_but_for_what_is_missed(self) -> None:

@@ -91,6 +91,6 @@ def test_an_hour_back_makes_no_event_older_than_it_is(clock: Clock) -> None:
         publisher.publish("A", 1)
         subscriber.batch()
         step(clock, -HOUR)
-        (books,) = statistics(service.uri)["subscribers"]
-        assert books["oldest"] == 0.0
+        (account,) = statistics(service.uri)["subscribers"]
+        assert account["oldest"] == 0.0
         subscriber.answer()

@@ -21,7 +21,7 @@ def test_a_long_sleep_costs_nothing_that_the_backlog_holds(scenario: MakeStage, 
     scene = scenario(quick=False)
     scene.affected.freeze()
     pause(seconds)
-    assert scene.books()["backlog"] > 50 * seconds
+    assert scene.account()["backlog"] > 50 * seconds
     scene.affected.thaw()
     assert scene.recovered(time.monotonic()) < 2.0
     reports = scene.finish()
@@ -35,7 +35,7 @@ def test_a_minute_of_sleep_with_a_small_backlog_ends_the_subscription_once(scena
     scene = scenario(quick=False, wishes={"backlog": 100})
     scene.affected.freeze()
     pause(60)
-    assert scene.books() == {}
+    assert scene.account() == {}
     scene.affected.thaw()
     assert scene.recovered(time.monotonic()) < 3.0
     reports = scene.finish()

@@ -101,7 +101,7 @@ def test_a_half_open_line_is_found_by_its_silence(scenario: MakeStage, lost: dic
 def fall_silent(scene: Scenario) -> None:
     """Nothing is published any more, and everything is acknowledged: a busy connection gets no heartbeats."""
     scene.affected_publisher.ask("stop")
-    eventually(lambda: not scene.books().get("unacknowledged"), LONG, "the last acknowledgement")
+    eventually(lambda: not scene.account().get("unacknowledged"), LONG, "the last acknowledgement")
 
 
 def test_an_idle_half_open_line_is_found_by_heartbeats(scenario: MakeStage, lost: dict[str, bool]) -> None:

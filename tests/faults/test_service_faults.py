@@ -44,7 +44,7 @@ def test_a_killed_service_that_comes_back_finds_its_subscribers_again(scenario: 
 def test_a_service_that_is_told_to_stop_under_load_delivers_what_it_accepted(scenario: MakeStage) -> None:
     """C28: not one accepted event is lost, though the publishers would go on and a subscriber lags."""
     scene = scenario(quick=False, rate=300.0, handler=("--pause", "0.005"))
-    eventually(lambda: scene.books()["backlog"] > 50, LONG)
+    eventually(lambda: scene.account()["backlog"] > 50, LONG)
     scene.server.actor.signal(signal.SIGTERM)
     assert scene.server.actor.wait(LONG) == 0
     talked = scene.affected_publisher.ask("stop"), scene.calm_publisher.ask("stop")

@@ -36,7 +36,7 @@ def test_a_killed_program_that_is_started_again_subscribes_again(scenario: MakeS
 def test_a_second_of_sleep_costs_nothing(scenario: MakeStage) -> None:
     scene = scenario(options={"delivery_deadline": 20.0})
     scene.affected.freeze()
-    eventually(lambda: scene.books()["backlog"] > 50, LONG)
+    eventually(lambda: scene.account()["backlog"] > 50, LONG)
     scene.affected.thaw()
     scene.recovered(time.monotonic(), patience=LONG)
     reports = scene.finish()
@@ -51,17 +51,17 @@ def test_a_frozen_subscriber_is_bounded_and_then_told_what_it_missed(
 ) -> None:
     scene = scenario(wishes={"overflow": "drop-oldest", **bound})
     scene.affected.freeze()
-    eventually(lambda: scene.books()["lost"].get("drop-oldest", 0) > 30, LONG)
-    books = scene.books()
-    assert books["backlog"] <= bound.get("backlog", 100)
-    assert books["backlog_bytes"] <= bound.get("backlog_bytes", 20 * 400)
+    eventually(lambda: scene.account()["lost"].get("drop-oldest", 0) > 30, LONG)
+    account = scene.account()
+    assert account["backlog"] <= bound.get("backlog", 100)
+    assert account["backlog_bytes"] <= bound.get("backlog_bytes", 20 * 400)
     scene.affected.thaw()
     scene.recovered(time.monotonic(), patience=LONG)
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    affected, books = reports["affected"], scene.books()
-    assert affected["received"] == books["delivered"]
-    assert affected["missed"] == books["lost"]["drop-oldest"] == books["accepted"] - books["delivered"]
+    affected, account = reports["affected"], scene.account()
+    assert affected["received"] == account["delivered"]
+    assert affected["missed"] == account["lost"]["drop-oldest"] == account["accepted"] - account["delivered"]
 
 
 def test_a_frozen_subscriber_that_holds_up_its_publisher_is_disconnected_and_comes_back(
@@ -85,14 +85,14 @@ def test_a_frozen_subscriber_that_holds_up_its_publisher_is_disconnected_and_com
 
 def test_a_slow_reader_is_told_and_nobody_else_waits(scenario: MakeStage) -> None:
     scene = scenario(handler=("--pause", "0.05"), wishes={"overflow": "drop-oldest", "backlog": 10})
-    eventually(lambda: scene.books()["lost"].get("drop-oldest", 0) > 30, LONG)
+    eventually(lambda: scene.account()["lost"].get("drop-oldest", 0) > 30, LONG)
     eventually(lambda: "is slow" in scene.server.actor.complaints, LONG)
     reports = scene.finish()
     assert scene.verdict(reports) == []
-    affected, books = reports["affected"], scene.books()
-    assert affected["received"] == books["delivered"]
+    affected, account = reports["affected"], scene.account()
+    assert affected["received"] == account["delivered"]
     # What was dropped behind the last event that came could not be told yet.
-    assert affected["missed"] == books["lost"]["drop-oldest"]
+    assert affected["missed"] == account["lost"]["drop-oldest"]
 
 
 def test_a_slow_reader_with_the_policy_block_holds_up_its_own_publisher_only(scenario: MakeStage) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from contract import books, running
+from contract import account, running
 from fake_subscriber import FakeSubscriber, fake_subscriber
 from listening import collecting
 from raw_client import RawClient, raw_client
@@ -75,7 +75,7 @@ def test_another_host_is_not_connected_to(service: EventServiceStarter, host: st
         subscriber.greet()
         assert client.call("publish", "A", 1) == 1
         subscriber.take(1)
-        assert books(service.uri, f"PYRO:fake@127.0.0.1:{subscriber.port}") is not None
+        assert account(service.uri, f"PYRO:fake@127.0.0.1:{subscriber.port}") is not None
 
 
 @other_host
@@ -153,7 +153,7 @@ def test_nobody_is_unsubscribed_from_another_host(service: EventServiceStarter) 
                 assert stranger.call("unsubscribe", "A", form) == -1
             assert stranger.call("subscribe", "A", subscriber.uri, {"backlog": 1}) is None
             # That is somebody else, at the stranger's address, where nobody listens.
-        eventually(lambda: books(service.uri, f"PYRO:fake@{ELSEWHERE}:{subscriber.port}") is None)
+        eventually(lambda: account(service.uri, f"PYRO:fake@{ELSEWHERE}:{subscriber.port}") is None)
         assert client.call("publish", "A", 1) == 1
         subscriber.take(1)
         assert client.call("unsubscribe", "A", subscriber.uri) == 0
@@ -177,7 +177,7 @@ def test_a_host_that_is_allowed_is_not_unsubscribed_by_another_one(service: Even
         assert gateway.call("subscribe", "A", uri) is None
         with client_at(service.uri, ELSEWHERE) as stranger:
             stranger.call("unsubscribe", "A", uri)
-        assert books(service.uri, uri) is not None
+        assert account(service.uri, uri) is not None
         assert gateway.call("publish", "A", 1) == 1
         with client_at(service.uri, "127.0.0.3") as itself:
             assert itself.call("unsubscribe", "A", uri) == 0

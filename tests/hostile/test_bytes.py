@@ -157,11 +157,11 @@ def test_more_silent_connections_than_there_are_places_for(installation: Install
 def test_all_places_taken_by_connections_that_have_shaken_hands(installation: Installation) -> None:
     target = Target(installation, "subscriber")
     with contextlib.ExitStack() as stack:
-        guests: list[RawClient] = []
+        clients: list[RawClient] = []
         with contextlib.suppress(AssertionError, ConnectionError):
-            while len(guests) <= MAX_PEERS:
-                guests.append(stack.enter_context(target.stranger()))
-        assert len(guests) == MAX_PEERS - 1  # and the service
+            while len(clients) <= MAX_PEERS:
+                clients.append(stack.enter_context(target.stranger()))
+        assert len(clients) == MAX_PEERS - 1  # and the service
         with Publisher(es_uri=installation.uri) as publisher:
             publisher.publish("health", "crowded")
         installation.subscriber.wait_for("^got crowded$", 3)

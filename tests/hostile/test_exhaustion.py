@@ -73,18 +73,18 @@ def test_the_last_descriptors_are_not_for_clients(spawn: Spawner) -> None:
     service = Target(installation, "service")
     limit_descriptors(service.pid, 64)
     with contextlib.ExitStack() as stack:
-        guests = []
+        clients = []
         with pytest.raises(ServiceUnreachableError, match="as many connections as its process may open"):
-            while len(guests) < 64:
-                guests.append(stack.enter_context(Publisher(es_uri=installation.uri)))
-        assert len(guests) > 10
+            while len(clients) < 64:
+                clients.append(stack.enter_context(Publisher(es_uri=installation.uri)))
+        assert len(clients) > 10
         with fake_subscriber() as subscriber, Proxy(installation.uri) as stranger:
             with pytest.raises(Pyro5.errors.CommunicationError):
                 stranger.statistics()
-            assert guests[0].publish("A", 1) == 0
-            guests.pop().close()
+            assert clients[0].publish("A", 1) == 0
+            clients.pop().close()
             eventually(lambda: subscribed(stranger, subscriber.uri))
-            assert guests[0].publish("A", 1) == 1
+            assert clients[0].publish("A", 1) == 1
             subscriber.greet()
             subscriber.take(1)
     eventually(lambda: descriptors(service.pid) < 30)
@@ -112,11 +112,11 @@ def test_connections_over_the_limit_are_refused_soon_while_the_loop_goes_on(spaw
     service = Target(installation, "service")
     with contextlib.ExitStack() as stack:
         publisher = stack.enter_context(Publisher(es_uri=installation.uri))
-        guests = []
+        clients = []
         with contextlib.suppress(AssertionError):
-            while len(guests) < 31:
-                guests.append(stack.enter_context(service.stranger()))
-        assert 25 < len(guests) < 30
+            while len(clients) < 31:
+                clients.append(stack.enter_context(service.stranger()))
+        assert 25 < len(clients) < 30
         used = cpu(service.pid)
         took = []
         for number in range(300):

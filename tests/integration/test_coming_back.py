@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from contract import books, running
+from contract import account, running
 from fake_service import fake_service
 from listening import Collector, collecting, listening, set_times
 from processes import Process, Spawner
@@ -303,7 +303,7 @@ def test_what_is_unsubscribed_from_while_it_is_subscribed_again_does_not_come_ba
             eventually(lambda: leaving.reasons, 10)
             eventually(lambda: reconnection(leaving).state.stage is Stage.NONE)
             assert leaving.statistics().subscriptions == ("A",)
-            known = books(es.uri, leaving.statistics().uri)
+            known = account(es.uri, leaving.statistics().uri)
             assert known is not None and known["subscriptions"] == 1
 
 
@@ -331,7 +331,7 @@ def test_what_waited_while_nothing_was_subscribed_is_known_to_be_lost() -> None:
             eventually(lambda: not leaving.statistics().subscriptions)
             leaving.daemon.disconnect()
             go_on.set()
-            eventually(lambda: books(es.uri, leaving.statistics().uri) is None)
+            eventually(lambda: account(es.uri, leaving.statistics().uri) is None)
             lost = 20 - leaving.statistics().handled
             leaving.subscribe("A")
             back_after(es.uri, [leaving], "A")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract import books, in_background, running, statistics, subscribe
+from contract import account, in_background, running, statistics, subscribe
 from fake_subscriber import fake_subscriber
 from listening import Collector, collecting, listening
 from log_lines import counted
@@ -84,7 +84,7 @@ def test_c13_the_connection_lingers_after_the_last_subscription() -> None:
         publisher.publish("B", 2)
         assert [row[2] for row in subscriber.take(2)] == [1, 2]  # on the same connection
         es.unsubscribe("B", subscriber.uri)
-        assert books(service.uri, subscriber.uri)
+        assert account(service.uri, subscriber.uri)
         subscriber.wait_for_end()
         eventually(lambda: not statistics(service.uri)["subscribers"])
         es.subscribe("A", subscriber.uri)
@@ -254,7 +254,7 @@ def test_c18_lost_events_show_in_seq_in_missed_and_in_statistics(
         rows = subscriber.batch()
         for number in range(2, 9):
             publisher.publish("A", number)
-        found = books(service.uri, subscriber.uri)
+        found = account(service.uri, subscriber.uri)
         assert found is not None
         assert found["lost"] == {overflow: 4}
         assert (found["accepted"], found["backlog"], found["unacknowledged"]) == (8, 3, 1)
@@ -300,7 +300,7 @@ def test_c18_the_accounts_are_exact_for_every_policy_under_load() -> None:
                         statistics(service.uri)
             eventually(lambda: not statistics(service.uri)["waiting"], 20)
             for each, policy, uri in zip(weary[:4], policies, uris, strict=False):
-                found = books(service.uri, uri)
+                found = account(service.uri, uri)
                 assert found is not None, policy
                 assert found["accepted"] == 1500
                 failed = each.statistics().failed
@@ -379,16 +379,16 @@ def test_c18_statistics_tell_the_age_of_the_oldest_event(
 ) -> None:
     with fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
-        found = books(service.uri, subscriber.uri)
+        found = account(service.uri, subscriber.uri)
         assert found is not None
         assert found["oldest"] is None
         publisher.publish("A", 1)
-        found = books(service.uri, subscriber.uri)
+        found = account(service.uri, subscriber.uri)
         assert found is not None
         first = found["oldest"]
         assert 0 <= first < 10
         publisher.publish("A", 2)
-        eventually(lambda: (now := books(service.uri, subscriber.uri)) and now["oldest"] > first)
+        eventually(lambda: (now := account(service.uri, subscriber.uri)) and now["oldest"] > first)
 
 
 def test_c19_the_original_time_stamp_stays(service: EventServiceStarter, publisher: Publisher) -> None:
@@ -467,7 +467,7 @@ def test_c20_a_reply_that_cannot_be_read_counts_its_batch_as_unconfirmed(
         publisher.publish("A", 2)
         assert [row[2] for row in subscriber.take(1)] == [2]  # nothing is sent twice
         eventually(lambda: not statistics(service.uri)["waiting"])
-        found = books(service.uri, subscriber.uri)
+        found = account(service.uri, subscriber.uri)
         assert found is not None
         assert (found["delivered"], found["lost"]) == (1, {"unconfirmed": 1})
     assert "unconfirmed" in caplog.text

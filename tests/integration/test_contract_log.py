@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from contract import books, running, statistics, subscribe
+from contract import account, running, statistics, subscribe
 from fake_subscriber import fake_subscriber
 from listening import Collector, listening
 from log_lines import counted
@@ -143,7 +143,7 @@ def test_a_subscriber_whose_every_event_fails_makes_a_line_a_second(
             rows = hostile.batch()
             hostile.answer(list(range(len(rows))))
             done += len(rows)
-        eventually(lambda: books(service.uri, hostile.uri)["lost"] == {"handler-error": count})
+        eventually(lambda: account(service.uri, hostile.uri)["lost"] == {"handler-error": count})
         eventually(lambda: counted(caplog.records, "its event raised") == count)
     lines = [record for record in caplog.records if "its event raised" in record.getMessage()]
     times = [record.created for record in lines]

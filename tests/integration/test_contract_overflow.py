@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from threading import Event as Flag
 
 import pytest
-from contract import Background, books, in_background, running, statistics, subscribe
+from contract import Background, account, in_background, running, statistics, subscribe
 from fake_subscriber import FakeSubscriber, fake_subscriber
 from listening import collecting, listening
 from Pyro5.api import Proxy
@@ -64,14 +64,14 @@ def holding(service: EventServiceStarter, first: int, last: int) -> Background:
 
 def backlog(service: EventServiceStarter, subscriber: FakeSubscriber) -> int:
     """How many events wait for it."""
-    found = books(service.uri, subscriber.uri)
+    found = account(service.uri, subscriber.uri)
     return found["backlog"] if found else 0
 
 
 def test_c16_block_is_the_default_and_loses_nothing(service: EventServiceStarter) -> None:
     with fake_subscriber() as subscriber:
         engaged(service, subscriber)
-        found = books(service.uri, subscriber.uri)
+        found = account(service.uri, subscriber.uri)
         assert found is not None
         assert found["overflow"] == "block"
         talking = holding(service, 1, 20)
@@ -284,7 +284,7 @@ def test_c16_latest_is_the_latest_whether_the_backlog_is_full_or_not(
             for number in range(newest, newest + 6):  # while one frame is shown
                 publisher.publish("camera", number)
             eventually(lambda: backlog(service, display) == 1)
-            found = books(service.uri, display.uri)
+            found = account(service.uri, display.uri)
             assert found is not None
             assert found["unacknowledged"] == 1
             display.answer()
@@ -389,7 +389,7 @@ def test_c17_a_subscriber_is_not_disconnected_for_a_handler_that_takes_long() ->
         engaged(service, subscriber)
         holding(service, 1, 5).result()  # its backlog is full, but nobody is held up
         Flag().wait(0.8)
-        found = books(service.uri, subscriber.uri)
+        found = account(service.uri, subscriber.uri)
         assert found is not None
         assert found["backlog"] == 5
         subscriber.answer()
@@ -478,7 +478,7 @@ def test_c17_one_that_is_busy_is_not_asked_for_heartbeats() -> None:
     with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
         engaged(service, subscriber)
         Flag().wait(0.8)  # its handler takes eight times as long
-        assert books(service.uri, subscriber.uri)
+        assert account(service.uri, subscriber.uri)
         subscriber.answer()
 
 
@@ -595,7 +595,7 @@ def test_c40a_one_that_held_publishers_up_cannot_do_so_again_at_once(
             subscribe(service.uri, name, "A", overflow="block")
             subscriber.greet("event")
             assert holding(service, 1, 20).result() == [1] * 20  # nobody is held up
-            found = books(service.uri, name)
+            found = account(service.uri, name)
             assert found is not None
             assert found["overflow"] == "drop-oldest"
             assert found["lost"] == {"drop-oldest": 14}
@@ -616,7 +616,7 @@ def test_c40a_the_right_comes_back() -> None:
         holding(service, 1, 10).result()
         subscriber.wait_for_end()
         subscribe(service.uri, subscriber.uri, "A")
-        eventually(lambda: (books(service.uri, subscriber.uri) or {})["overflow"] == "block")
+        eventually(lambda: (account(service.uri, subscriber.uri) or {})["overflow"] == "block")
 
 
 def test_c17_one_that_only_now_got_something_to_do_is_not_to_blame(scarce: EventServiceStarter) -> None:
@@ -633,11 +633,11 @@ def test_c17_one_that_only_now_got_something_to_do_is_not_to_blame(scarce: Event
                 late = in_background(lambda: other.publish("B", 1))
                 assert len(busy.batch()) == 1
                 frozen.wait_for_end()
-                assert books(scarce.uri, busy.uri)
+                assert account(scarce.uri, busy.uri)
                 busy.answer()
                 assert late.result() == 1
             held.result()
-        assert books(scarce.uri, busy.uri)
+        assert account(scarce.uri, busy.uri)
 
 
 def test_c16_and_c17_a_publisher_into_its_own_full_backlog_is_freed_by_the_deadline() -> None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from contract import books, in_background, running, statistics, subscribe
+from contract import account, in_background, running, statistics, subscribe
 from fake_subscriber import fake_subscriber
 from listening import Collector, collecting, listening, set_times
 from log_lines import counted
@@ -325,7 +325,7 @@ def test_c12_and_c20_a_batch_for_a_plain_object_is_resumed_behind_an_exception(
             eventually(lambda end=8 * (round + 1): len(plain.events) >= end)  # type: ignore[misc]
         assert [event.msg for event in plain.events] == sent * 20
         assert [event.seq for event in plain.events] == list(range(1, 161))
-        found = eventually(lambda: (at := books(service.uri, uri)) and not at["unacknowledged"] and at)
+        found = eventually(lambda: (at := account(service.uri, uri)) and not at["unacknowledged"] and at)
         assert found["delivered"] == 80
         assert found["lost"] == {"handler-error": 80}
     eventually(lambda: counted(caplog.records, "raised for subject 'A'") == 80)
@@ -344,7 +344,7 @@ def test_c12_and_c20_a_result_that_cannot_be_serialized_costs_its_batch_alone(
             eventually(lambda: not statistics(service.uri)["waiting"])
         assert [event.msg for event in plain.events] == ["before", "unserializable", "after"]
         assert [(event.seq, event.missed) for event in plain.events] == [(1, 0), (2, 0), (3, 0)]
-        found = books(service.uri, uri)
+        found = account(service.uri, uri)
         assert found is not None
         assert found["delivered"] == 2
         assert found["lost"] == {"unconfirmed": 1}
@@ -447,7 +447,7 @@ def test_c12_the_service_calls_back_the_address_that_the_call_came_from(
         publisher.publish("A", 1)
         subscriber.greet()
         assert subscriber.messages(1) == [1]
-        assert books(service.uri, subscriber.uri)
+        assert account(service.uri, subscriber.uri)
 
 
 def test_c12a_subscribing_in_init_long_before_listen(
@@ -557,13 +557,13 @@ def test_c12b_options_belong_to_the_subscriber_and_the_last_ones_hold() -> None:
         (row,) = subscriber.batch()
         for number in range(1, 6):
             publisher.publish("A", number)
-        found = books(service.uri, subscriber.uri)
+        found = account(service.uri, subscriber.uri)
         assert found is not None
         assert (found["overflow"], found["backlog"]) == ("drop-oldest", 2)
         assert found["lost"] == {"drop-oldest": 3}
         assert sorted(found["subjects"]) == ["A", "B"]
         subscribe(service.uri, subscriber.uri, "C")  # without options nothing changes
-        found = books(service.uri, subscriber.uri)
+        found = account(service.uri, subscriber.uri)
         assert found is not None
         assert found["overflow"] == "drop-oldest"
         subscriber.answer()
@@ -585,7 +585,7 @@ def test_c12b_bad_options_are_refused_and_change_nothing(
         es.subscribe("A", subscriber.uri, {"backlog": 5})
         with pytest.raises((ValueError, TypeError)):
             es.subscribe("B", subscriber.uri, options)
-        found = books(service.uri, subscriber.uri)
+        found = account(service.uri, subscriber.uri)
         assert found is not None
         assert found["subjects"] == ["A"]
         assert publisher.publish(["A", "B"], 1) == 1

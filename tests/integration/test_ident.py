@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from contract import books, running, subscribe
+from contract import account, running, subscribe
 from fake_service import fake_service
 from fake_subscriber import FakeSubscriber, fake_subscriber
 from listening import Collector, collecting, listening
@@ -395,7 +395,7 @@ def test_a_proof_for_the_name_server_is_none_for_the_service(free_port: Callable
 
 
 def subscribed_at(es: str, fake: FakeSubscriber) -> bool:
-    return books(es, f"PYRO:fake@{LOOPBACK}:{fake.port}") is not None
+    return account(es, f"PYRO:fake@{LOOPBACK}:{fake.port}") is not None
 
 
 def test_another_host_cannot_mean_ones_subscriber() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from contract import books, running, subscribe
+from contract import account, running, subscribe
 from fake_subscriber import fake_subscriber
 from listening import Collector, listening, set_times
 from Pyro5.api import Proxy, config
@@ -202,4 +202,4 @@ def test_one_whose_policy_is_to_be_disconnected_hears_that() -> None:
             eventually(lambda: slow.reasons)
             slow.go_on.set()
             assert "has a full backlog" in slow.reasons[0]
-            assert books(es.uri, slow.statistics().uri) is not None
+            assert account(es.uri, slow.statistics().uri) is not None

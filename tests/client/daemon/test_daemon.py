@@ -140,13 +140,13 @@ def rows(count: int, payload: bytes = encode("m")) -> list[list[Any]]:
     return [["S", 1.5, number + 1, 0, payload] for number in range(count)]
 
 
-class Home:
+class CountingListener:
     """A listener that counts hints."""
 
     max_message = None
 
     def __init__(self, service: str = "") -> None:
-        self.knocks = 0
+        self.hints = 0
         self.service = service
 
     def is_at(self, address: str) -> bool:
@@ -159,21 +159,21 @@ class Home:
         """Nothing here needs that."""
 
     def probed(self) -> None:
-        self.knocks += 1
+        self.hints += 1
 
 
 def test_a_peer_that_closes_without_sending_anything_is_a_hint(daemon: SubscriberDaemon) -> None:
-    listener = Home()
+    listener = CountingListener()
     daemon.deliver_to("target", Dispatcher(lambda: lambda event: None), listener)
-    guest, publisher, visitor = Stranger(daemon), Stranger(daemon), Stranger(daemon)
-    guest.greet()
+    client, publisher, silent = Stranger(daemon), Stranger(daemon), Stranger(daemon)
+    client.greet()
     publisher.send(b"this is not Pyro's protocol at all, and is refused")
     assert publisher.answer() is not None
-    for stranger in (guest, publisher, visitor):
+    for stranger in (client, publisher, silent):
         stranger.sock.close()
-    eventually(lambda: listener.knocks == 1)
+    eventually(lambda: listener.hints == 1)
     eventually(lambda: not daemon.connections)
-    assert listener.knocks == 1
+    assert listener.hints == 1
 
 
 def test_a_batch_of_events_takes_the_short_way(stranger: Stranger, target: Target) -> None:
@@ -322,7 +322,7 @@ def test_nonsense_in_a_call_is_answered(stranger: Stranger, serializer: int, bod
 
 def test_a_slow_beginning_has_a_deadline() -> None:
     with (
-        serving(Home(), timeouts=ConnectionTimeouts(handshake=0.05)) as daemon,
+        serving(CountingListener(), timeouts=ConnectionTimeouts(handshake=0.05)) as daemon,
         Stranger(daemon).sock as silent,
         Stranger(daemon).sock as dripping,
     ):
@@ -331,7 +331,7 @@ def test_a_slow_beginning_has_a_deadline() -> None:
 
 
 def test_a_slow_frame_has_a_deadline() -> None:
-    with serving(Home(), timeouts=ConnectionTimeouts(frame=0.05)) as daemon:
+    with serving(CountingListener(), timeouts=ConnectionTimeouts(frame=0.05)) as daemon:
         stranger = Stranger(daemon)
         with stranger.sock:
             stranger.greet()
@@ -351,7 +351,7 @@ def test_a_frame_in_pieces(stranger: Stranger, target: Target) -> None:
 
 
 @contextlib.contextmanager
-def serving(listener: Home, **options: Any) -> Iterator[SubscriberDaemon]:
+def serving(listener: CountingListener, **options: Any) -> Iterator[SubscriberDaemon]:
     """A daemon with other options, in a thread that accepts."""
     with SubscriberDaemon("127.0.0.1", **options) as daemon:
         daemon.register(Target(), "target")
@@ -368,7 +368,7 @@ def serving(listener: Home, **options: Any) -> Iterator[SubscriberDaemon]:
 
 
 def test_connections_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
-    listener = Home()
+    listener = CountingListener()
     with (
         serving(listener, limits=ConnectionLimits(most=3, ungreeted=2, kept=1)) as daemon,
         contextlib.ExitStack() as stack,
@@ -405,7 +405,7 @@ def admitted(daemon: SubscriberDaemon) -> Stranger | None:
 
 def test_silent_connections_keep_nobody_out(daemon: SubscriberDaemon) -> None:
     """They replace each other, and are not taken for a service's hint."""
-    listener = Home()
+    listener = CountingListener()
     daemon.deliver_to("target", Dispatcher(lambda: lambda event: None), listener)
     with contextlib.ExitStack() as stack:
         for _ in range(260):
@@ -416,7 +416,7 @@ def test_silent_connections_keep_nobody_out(daemon: SubscriberDaemon) -> None:
                 answer = read_frame(service, FrameReader(ANSWERS))
                 assert answer is not None and answer.type == CONNECT_OK
         assert daemon.connections <= 40
-        assert listener.knocks == 0
+        assert listener.hints == 0
 
 
 def test_the_loop_ends_at_once() -> None:

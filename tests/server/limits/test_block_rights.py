@@ -43,13 +43,13 @@ def test_subscribers_from_the_host_of_one_that_blocked_publishers_may_not_block_
 
 
 def test_of_those_already_subscribed_only_the_same_daemon_loses_the_right() -> None:
-    rights, sibling, neighbour = BlockRights(60.0), backlog(), backlog()
+    rights, sibling, other = BlockRights(60.0), backlog(), backlog()
     deliveries: Any = {
         sibling: SimpleNamespace(address=OFFENDER),
-        neighbour: SimpleNamespace(address=("10.0.0.1", 5001)),
+        other: SimpleNamespace(address=("10.0.0.1", 5001)),
     }
     rights.suspend(OFFENDER, deliveries, 100.0)
-    assert (sibling.overflow, neighbour.overflow) == (Overflow.DROP_OLDEST, Overflow.BLOCK)
+    assert (sibling.overflow, other.overflow) == (Overflow.DROP_OLDEST, Overflow.BLOCK)
 
 
 def test_the_options_that_it_asks_for_meanwhile_hold_afterwards() -> None:

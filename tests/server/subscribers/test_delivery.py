@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from contract import books, in_background, running, statistics, subscribe
+from contract import account, in_background, running, statistics, subscribe
 from fake_subscriber import fake_subscriber
 from waiting import eventually
 
@@ -43,7 +43,7 @@ def test_a_result_that_could_not_be_serialized_costs_a_connection_and_not_the_su
         (first,) = subscriber.batch()
         assert first[2] == 1
         in_flight = 1 if method == "event" else 2  # whose outcome nobody knows
-        eventually(lambda: (books(service.uri, subscriber.uri) or {})["unacknowledged"] >= in_flight)
+        eventually(lambda: (account(service.uri, subscriber.uri) or {})["unacknowledged"] >= in_flight)
         subscriber.answer(SERIALIZE_ERROR, EXCEPTION)
         if closes:
             subscriber.leave()
@@ -54,7 +54,7 @@ def test_a_result_that_could_not_be_serialized_costs_a_connection_and_not_the_su
         rows = subscriber.take(5 - in_flight)
         assert [row[2] for row in rows] == list(range(in_flight + 1, 6))
         eventually(lambda: not statistics(service.uri)["waiting"])
-        found = books(service.uri, subscriber.uri)
+        found = account(service.uri, subscriber.uri)
         assert found is not None
         assert found["lost"] == {"unconfirmed": in_flight}
         assert found["delivered"] == 5 - in_flight
@@ -146,7 +146,7 @@ def test_subscribing_again_to_nothing_ends_the_delivery(
         subscribe(service.uri, subscriber.uri, "A", backlog=2)
         subscriber.greet("events")
         held = in_background(lambda: [publisher.publish("A", number) for number in range(6)])
-        eventually(lambda: (books(service.uri, subscriber.uri) or {})["backlog"] >= 2)
+        eventually(lambda: (account(service.uri, subscriber.uri) or {})["backlog"] >= 2)
         subscribe(service.uri, subscriber.uri, [], anew=True)
         assert held.result()[-1] == 0
         assert statistics(service.uri)["subscribers"] == []
