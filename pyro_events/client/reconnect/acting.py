@@ -5,6 +5,9 @@ Knows: how each action is carried out on a subscriber. Must not know: when, or w
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from ...log.background import get_logger
 from .events import (
     Answered,
@@ -56,9 +59,18 @@ def make_request(
             return Resubscribed()
         target.reach()
         return Answered(SubscriptionStatus.REACHED)
-    except Exception as error:  # whatever it is, not trying again would be worse
+    except BaseException as error:  # whatever it is, not trying again would be worse
         log.debug("a request to the event service failed: %s", error)
         temporary = getattr(error, "temporary", True)
         # That one side uses TLS now, and the other does not, is another failure than that nothing answers.
         kind = f"{type(error).__name__} {temporary}"
         return Failed(error, kind, getattr(error, "tls", False) or not temporary)
+
+
+@contextlib.contextmanager
+def surviving(target: ReconnectTarget) -> Iterator[None]:
+    """Go on after an error with one subscriber, because the calling thread serves others too."""
+    try:
+        yield
+    except BaseException:
+        log.exception("keeping a subscriber subscribed failed", about=target.own_address())

@@ -118,7 +118,7 @@ class Failed:
     help.
     """
 
-    error: Exception
+    error: BaseException
     kind: str = ""
     lasting: bool = False
 
@@ -199,7 +199,7 @@ class Warn:
 class Complain:
     """Requests fail, for a reason that has not been logged yet."""
 
-    error: Exception
+    error: BaseException
 
 
 Request = Reach | Ask | Subscribe

@@ -10,8 +10,6 @@ service. None of these threads runs code of the program (`on_reconnect`, handler
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import threading
 import time
 from collections import deque
@@ -19,7 +17,7 @@ from typing import Final, Protocol
 
 from ..forks import tell_in_child
 from ..interruptions import owned
-from .acting import act, make_request
+from .acting import act, make_request, surviving
 from .events import (
     Ask,
     Due,
@@ -89,8 +87,8 @@ class Reconnector:
         self._ended = threading.Condition(self._lock)
         self._members: set[Member] = set()
         self._queue: ReconnectQueue[Member] = ReconnectQueue() if queue is None else queue
-        self._timers: list[tuple[float, int, Member]] = []
-        self._numbers = itertools.count()
+        # The subscribers that wait for a time.
+        self._due_at: dict[Member, float] = {}
         self._wakes_at = NEVER
         self._thread: threading.Thread | None = None
         self._workers: set[threading.Thread] = set()
@@ -115,22 +113,20 @@ class Reconnector:
             self._stepping = True
             try:
                 actions = self._step(member, event)
-                done = [(member, action) for action in actions]
-                while self._late:
-                    other, late = self._late.popleft()
-                    done += [(other, action) for action in self._step(other, late)]
             finally:
                 self._stepping = False
-        for who, action in done:
-            act(who.target, action)
+                # Also if a signal's handler has ended the step; it may have closed the subscriber before.
+                while self._late:
+                    self.feed(*self._late.popleft())
+        for action in actions:
+            act(member.target, action)
         return actions
 
     def _step(self, member: Member, event: ReconnectEvent | None) -> tuple[ReconnectAction, ...]:
-        now, before = time.monotonic(), member.state
+        now, state = time.monotonic(), member.state
         actions: tuple[ReconnectAction, ...] = ()
         # Read under the lock, so that the last answer counts.
         wanted = member.target.wanted()
-        state = before
         if wanted != (state.state is not State.UNSUBSCRIBED):
             state, _ = step(state, Subscribed() if wanted else Unsubscribed(), now, member.times)
         if event is not None:
@@ -138,21 +134,23 @@ class Reconnector:
         member.state = state
         if WaitForTurn() in actions:
             self._queue.join(member, member.target.address())
-        self._follow(member, before)
+        self._follow(member)
         return actions
 
-    def _follow(self, member: Member, before: ReconnectState) -> None:
+    def _follow(self, member: Member) -> None:
         """Tell the thread what a state waits for, and the waiting threads what the state is."""
         state = member.state
+        if state.due < NEVER:
+            self._due_at[member] = state.due
+        else:
+            self._due_at.pop(member, None)
         if state.state is State.CLOSED:
+            # Whether or not it was closed before: an exception may have ended that in the middle.
             self._members.discard(member)
-            if state is not before:
-                self._queue.leave(member)
-                self._wake()
+            self._queue.leave(member)
+            self._wake()
         elif state.state is not State.UNSUBSCRIBED:
             self._members.add(member)
-            if state.due != before.due and state.due < NEVER:
-                heapq.heappush(self._timers, (state.due, next(self._numbers), member))
             if min(state.due, self._queue.due()) < self._wakes_at or self._thread is None:
                 self._wake()
         if member.changed is not None and (state.connections or state.state is State.CLOSED):
@@ -163,36 +161,37 @@ class Reconnector:
         if self._thread is not None:
             self._changed.notify_all()
         elif self._members:
-            thread = threading.Thread(target=self._run, name="pyro_events-reconnect", daemon=True)
-            self._thread = thread
+            self._thread = threading.Thread(target=self._run, name="pyro_events-reconnect", daemon=True)
             try:
-                thread.start()
-            except RuntimeError:  # the system allows no more; the next event tries again
-                self._thread = None
+                self._thread.start()
+            except BaseException as error:
+                self._thread = None  # the next event tries again; one that was started nevertheless ends
+                if not isinstance(error, RuntimeError):  # the system allows no more
+                    raise
 
     # The thread.
 
     def _run(self) -> None:
         while True:
             with self._lock:
+                if self._thread is not threading.current_thread():
+                    return  # the start was interrupted, and there may be another thread
                 if not self._members:
                     self._thread = None
-                    self._timers.clear()
                     self._ended.notify_all()
                     return
                 due = self._due(time.monotonic())
                 if not due:
                     self._sleep()
             for member in due:
-                self.feed(member, Due(member.target.activity()))
+                with surviving(member.target):
+                    self.feed(member, Due(member.target.activity()))
 
     def _due(self, now: float) -> list[Member]:
         """The subscribers that have something to do now."""
-        found = []
-        while self._timers and self._timers[0][0] <= now:
-            at, _, member = heapq.heappop(self._timers)
-            if member.state.due == at:  # otherwise something has happened meanwhile
-                found.append(member)
+        found = [member for member, at in self._due_at.items() if at <= now]
+        for member in found:
+            del self._due_at[member]
         return found
 
     def _sleep(self) -> None:
@@ -200,7 +199,7 @@ class Reconnector:
         started = True
         while started and len(self._workers) < self._most_workers and self._queue.due() <= time.monotonic():
             started = self._start_worker()
-        at = self._timers[0][0] if self._timers else NEVER
+        at = min(self._due_at.values(), default=NEVER)
         if not started:
             at = min(at, time.monotonic() + self._retry)
         elif len(self._workers) < self._most_workers:
@@ -263,7 +262,8 @@ class Reconnector:
 
     def _work(self, member: Member | None) -> None:
         while member is not None:
-            self._serve(member)
+            with surviving(member.target):
+                self._serve(member)
             with self._lock:
                 self._working.discard(member)
                 member = self._queue.take(time.monotonic())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -341,6 +343,97 @@ def test_a_system_without_threads_left(make: Make, monkeypatch: pytest.MonkeyPat
     assert len(refused) == 2
 
 
+@pytest.mark.parametrize("started", [False, True])
+def test_a_signal_while_the_thread_is_being_started(
+    make: Make, reconnector: Reconnector, monkeypatch: pytest.MonkeyPatch, started: bool
+) -> None:
+    """Its handler raises. Nobody knows then whether the thread runs; there must be one, and not two."""
+    start, interrupted = threading.Thread.start, []
+
+    def interrupt(thread: threading.Thread) -> None:
+        interrupting = thread.name.startswith("pyro_events-reconnect") and not interrupted
+        if started or not interrupting:
+            start(thread)
+        if interrupting:
+            interrupted.append(thread)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupt)
+    before = threads()
+    first = Reconnection(Target(), reconnector, QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        first.subscriptions_changed()
+    one = make()
+    one.disconnected("one")
+    eventually(lambda: target_of(one).calls == ["reach", True])
+    eventually(lambda: len(threads()) == len(before) + 1)
+    first.closed()
+
+
+def test_a_signal_while_it_is_closed(
+    make: Make, reconnector: Reconnector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its handler raises, and the program closes the subscriber once more."""
+
+    def interrupt(member: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    one = make()
+    monkeypatch.setattr(reconnector._queue, "leave", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        one.closed()
+    one.closed()
+    one.join()
+    assert not reconnector._thread
+
+
+def test_a_signal_whose_handler_closes_another_and_raises(make: Make, reconnector: Reconnector) -> None:
+    one, other = make(), make()
+
+    def wanted() -> bool:
+        del target_of(one).wanted  # type: ignore[method-assign]
+        other.closed()
+        raise KeyboardInterrupt
+
+    target_of(one).wanted = wanted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        one.subscriptions_changed()
+    assert reconnector._members == {one}
+    one.disconnected("one")
+    eventually(lambda: target_of(one).calls == ["reach", True])
+
+
+@pytest.mark.parametrize("method", ["activity", "address", "reach"])
+def test_an_error_with_one_does_not_end_a_thread_that_serves_others(make: Make, method: str) -> None:
+    def leave() -> Any:
+        delattr(target_of(one), method)
+        raise SystemExit
+
+    one, other = make("there"), make()
+    setattr(target_of(one), method, leave)
+    one.disconnected("one")
+    eventually(lambda: method not in vars(target_of(one)))
+    other.disconnected("one")
+    eventually(lambda: target_of(other).calls == ["reach", True])
+    if method == "reach":
+        eventually(lambda: target_of(one).calls == ["reach", True])
+
+
+def test_one_that_was_closed_is_not_kept_in_memory(make: Make, reconnector: Reconnector) -> None:
+    make()
+    target = Target()
+    one = Reconnection(target, reconnector)
+    one.subscriptions_changed()
+    one.connected_by("one")
+    one.closed()
+    one.join()
+    left = weakref.ref(target)
+    del one, target
+    gc.collect()
+    assert left() is None
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_child_begins_with_a_new_reconnector() -> None:
     one = Reconnection(Target(), times=QUICK)
@@ -349,7 +442,7 @@ def test_a_forked_child_begins_with_a_new_reconnector() -> None:
         pid = os.fork()
         if pid == 0:  # pragma: no cover
             shared = module.shared
-            os._exit(1 if shared._members or shared._thread or shared._timers or len(shared._queue) else 0)
+            os._exit(1 if shared._members or shared._thread or shared._due_at or len(shared._queue) else 0)
         assert os.waitpid(pid, 0)[1] == 0
     finally:
         one.closed()
