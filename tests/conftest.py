@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import Pyro5
 import pytest
+from hypothesis import HealthCheck, settings
 from processes import Spawner, spawning
 from waiting import eventually
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SETTLE = 10.0  # seconds that threads and sockets are given to end after a test
 DESCRIPTORS = Path("/proc/self/fd")  # Linux; elsewhere only threads are watched
+
+# Without the deadlines that Hypothesis has by default: how long an example takes says most about the machine.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def _descriptors() -> dict[str, str]:

@@ -61,7 +61,7 @@ ENDS = ["", "\n", "\r\n", "\r", "\n\n", "\nmore\n", "\n\xff"]
 MIDDLES = ["\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\0", "\t", " ", "\ufeff", "ü", "🔑", "\r"]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given_some(
     parts=st.lists(st.sampled_from([*MIDDLES, "secret", "x" * 1000, "x" * 4094]), max_size=5),
     end=st.sampled_from(ENDS),
