@@ -1,7 +1,7 @@
 """A message as bytes, and back: one flat msgpack document.
 
 What msgpack knows travels as it is: None, bool, int up to 64 bits, float, str, bytes, list, dict (in
-order, with keys of any kind). Everything else is a tagged array, see codec_types.py. Types are exact:
+order, with keys of any kind). Everything else is a tagged array, see values.py. Types are exact:
 a subclass that nobody registered is refused, not turned into its base. bytearray and memoryview arrive
 as bytes; msgpack's own ExtType and Timestamp arrive as themselves.
 

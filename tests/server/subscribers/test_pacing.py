@@ -59,7 +59,7 @@ steps = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(steps, min_size=1, max_size=30))
 def test_every_history_is_paced_as_the_model_says(
     history: list[tuple[int, int, int, tuple[bool, bool]]],
