@@ -180,7 +180,7 @@ class Dispatcher:
                 thread.join(max(0.0, deadline - time.monotonic()))
         monitored, self._monitored = self._monitored, False
         if monitored:
-            self._monitor.remove(self)
+            self._monitor.remove(self, wait=patience == threading.TIMEOUT_MAX)
 
 
 def _failing(error: BaseException) -> Callable[[Event], object]:

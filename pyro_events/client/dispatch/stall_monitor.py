@@ -50,16 +50,26 @@ class StallMonitor:
         """Begin to check an object."""
         with self._lock:
             self._monitored.add(monitored)
-            if self._thread is None:
-                self._stop, self._wake = WakeUp(), WakeUp()
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._stop, self._wake), name="pyro_events-monitor", daemon=True
-                )
-                self._thread.start()
         self.wake()
 
-    def remove(self, monitored: Monitored) -> None:
-        """Check it no longer. The thread ends with the last object."""
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is not None or not self._monitored:
+                return
+            self._stop, self._wake = WakeUp(), WakeUp()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._stop, self._wake), name="pyro_events-monitor", daemon=True
+            )
+            try:
+                self._thread.start()
+            except RuntimeError:  # the system allows no more; who has work tries again
+                self._thread, self.asleep = None, True
+
+    def remove(self, monitored: Monitored, wait: bool = True) -> None:
+        """Check it no longer. The thread ends with the last object.
+
+        wait: for that end. A check may wait for a lock, so not where the calling thread may hold one.
+        """
         with self._lock:
             self._monitored.discard(monitored)
             if self._monitored or self._thread is None:
@@ -67,12 +77,14 @@ class StallMonitor:
             thread, self._thread = self._thread, None
             self._stop.set()
             self._wake.set()
-        if thread is not threading.current_thread() and thread.ident is not None:
+        if wait and thread is not threading.current_thread() and thread.ident is not None:
             thread.join()
 
     def wake(self) -> None:
         """There is work; needed only if `asleep`."""
         self.asleep = False
+        if self._thread is None:
+            self._start()
         self._wake.set()
 
     def _run(self, stop: WakeUp, wake: WakeUp) -> None:

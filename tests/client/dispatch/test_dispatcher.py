@@ -294,6 +294,26 @@ def test_closing_from_inside_a_handler(stage: Stage) -> None:
     assert stage.sources[-1].closed.wait(10)
 
 
+def test_closing_while_the_monitor_waits_for_this_thread(stage: Stage) -> None:
+    """As a signal's handler does that runs in the middle of something that the check needs."""
+    checking, go = threading.Event(), threading.Event()
+
+    def is_gone() -> bool:
+        checking.set()
+        return not go.wait(10)
+
+    stage.actions[0] = lambda: go.wait(10)
+    source = stage.connect()
+    source.is_gone = is_gone  # type: ignore[method-assign]
+    source.send(1, 0, 1)
+    assert checking.wait(10)
+    stage.dispatcher.close(patience=0.01)
+    assert not go.is_set() and stage.inside == 1
+    go.set()
+    eventually(lambda: not stage.inside)
+    source.leave()
+
+
 def test_rows_that_came_as_a_stock_call(stage: Stage) -> None:
     stage.actions[1] = lambda: 1 / 0
     assert stage.dispatcher.handle_rows([list(row) for row in rows(0, 1, 2)]) == [1]

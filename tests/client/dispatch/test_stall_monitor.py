@@ -101,3 +101,19 @@ def test_what_it_checks_may_remove_itself(monitor: StallMonitor) -> None:
     monitor.add(Once())
     assert removed.wait(10)
     eventually(lambda: set(threading.enumerate()) == before)
+
+
+def test_where_the_system_allows_no_thread_it_is_tried_again(
+    monitor: StallMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    busy = Busy()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        monitor.add(busy)
+    assert monitor.asleep  # so that it is woken by the next that has work
+    monitor.wake()
+    eventually(lambda: busy.checks > 2)
+    monitor.remove(busy)
