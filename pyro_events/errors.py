@@ -14,12 +14,12 @@ Pyro5.errors.PyroError
       │    └── PipelineOutcomeUnknownError  the same, with some unknown (an OutcomeUnknownError)
       ├── UnsupportedTypeError              a value that cannot be carried (a TypeError)
       ├── RemoteError                       stands for a published exception whose class is not known
-      ├── PayloadError                      bytes that are no message of ours (a ValueError)
+      ├── PayloadError                      bytes that are not an encoded message (a ValueError)
       └── MessageTooLargeError              over the limit (Pyro5's error of that name, a ValueError)
 
-Knows: Pyro5's error classes. Must not know: who raises what.
+Knows: Pyro5's error classes. Must not know: where each is raised.
 
-AccessDeniedError is no CommunicationError: a program that tries again after one of those would try for
+AccessDeniedError is not a CommunicationError: a program that tries again after one of those would try for
 ever. A stock Pyro5 proxy does get a CommunicationError, "rejected: denied", because it knows no other.
 
 What the service answers to a client is always an error class of Python or of Pyro5 itself, because

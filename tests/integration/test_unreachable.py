@@ -91,7 +91,7 @@ def test_a_service_that_is_not_answered_in_time_is_logged(caplog: pytest.LogCapt
         receiver.remote.subscriber["state"][0] = uri.rpartition(":")[0] + f":{other.port}"
         collector.subscribe("A")
         collector.listen_in_background()
-        eventually(lambda: "has not answered a greeting" in str(collector.statistics().unreachable))
+        eventually(lambda: "has not answered the handshake" in str(collector.statistics().unreachable))
     assert caplog.text.count("no event arrives") == 1
 
 
@@ -114,7 +114,7 @@ class TestWhatTheServiceSays:
             told = eventually(
                 lambda: standing(es.uri, fake.uri)["state"] == "greeting" and standing(es.uri, fake.uri)
             )
-            assert f"127.0.0.1:{fake.port} has not answered a greeting" in told["why"]
+            assert f"127.0.0.1:{fake.port} has not answered the handshake" in told["why"]
 
     @pytest.fixture
     def full(self) -> Iterator[int]:

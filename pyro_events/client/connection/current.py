@@ -74,7 +74,7 @@ class CurrentConnection:
                 return connection
             connection.fail("the service closed the connection")
         if connection is not None:
-            connection.fail("it was given up")
+            connection.fail("it could not be used any more")
             self.reader.close(connection)
         if deadline is None:
             return self.reopen(quick)

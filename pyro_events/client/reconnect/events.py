@@ -16,7 +16,7 @@ class SubscriptionStatus(enum.Enum):
     REACHED = "it can be reached; it was not asked"
     KNOWN = "it has subscriptions of this subscriber"
     UNSURE = "the same, but it may be another service, or does not have all of them"
-    UNKNOWN = "it does not know this subscriber: it was started anew, or has disconnected it"
+    UNKNOWN = "it does not know this subscriber: it was restarted, or has disconnected it"
 
 
 # Events that the program causes.

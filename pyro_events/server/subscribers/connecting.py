@@ -165,7 +165,7 @@ def obstacle(address: tuple[str, int], greeting: bool, seconds: float) -> str:
     """Why a subscriber that subscribed so many seconds ago gets no events. greeting: it is connected."""
     host, port = address
     if greeting:
-        return f"what listens at {host}:{port} has not answered a greeting for {seconds:.0f} s"
+        return f"the daemon at {host}:{port} has not answered the handshake for {seconds:.0f} s"
     return f"there is no answer from {host}:{port}, which has been tried for {seconds:.0f} s"
 
 

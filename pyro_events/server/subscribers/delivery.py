@@ -141,7 +141,9 @@ class Delivery(TurnReader):
         """A result could not be serialized: Pyro5's daemon says so in its answer, and ends the connection."""
         assert self._transport is not None
         if self._contact.proved:
-            self.close(Loss.GONE, "closed its connection, and was greeted with a proof that is good once")
+            self.close(
+                Loss.GONE, "closed its connection, and the proof that it was sent is good for one connection"
+            )
             return
         self.state = State.CONNECTING
         while len(self._batches) > 1:  # after the one that is accounted for; there are at most two
@@ -185,7 +187,7 @@ class Delivery(TurnReader):
                 elif not self._heartbeat.answered():
                     raise Pyro5.errors.ProtocolError("it sent what it was not asked for")
         except TlsSpokenError as error:
-            self._close_once(f"cannot be greeted: {error}")
+            self._close_once(f"cannot complete the handshake: {error}")
         except FrameError as error:
             self.close(Loss.GONE, no_answer(error))
         except Pyro5.errors.ProtocolError as error:

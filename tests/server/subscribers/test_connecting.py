@@ -200,5 +200,5 @@ def test_what_the_log_says_of_other_ends() -> None:
     assert connecting.lost(None, greeting=False, secured=False) == "closed its connection"
     assert "SSL" in connecting.lost(OSError("reset"), greeting=True, secured=False)
     assert "(reset)" in connecting.lost(OSError("reset"), greeting=True, secured=True)
-    assert "has not answered a greeting for 3 s" in connecting.obstacle(("host", 1), True, 3.4)
+    assert "has not answered the handshake for 3 s" in connecting.obstacle(("host", 1), True, 3.4)
     assert "tried for 3 s" in connecting.obstacle(("host", 1), False, 3.4)
