@@ -12,6 +12,7 @@ from contract import account, running, subscribe
 from fake_subscriber import fake_subscriber
 from listening import Collector, listening, set_times
 from Pyro5.api import Proxy, config
+from raw_client import raw_client
 from waiting import eventually
 
 from pyro_events import Event, Publisher, Subscriber
@@ -152,6 +153,16 @@ class TestWhatTheServiceSays:
             fake.send(CONNECT_FAIL, frame.seq, "denied")
             told = eventually(lambda: standing(es.uri, fake.uri)["why"])
             assert "denied" in told
+
+    def test_is_told_to_the_subscribers_host_alone(self) -> None:
+        with running() as es, fake_subscriber() as fake:
+            subscribe(es.uri, fake.uri, "A")
+            fake.greet("something")
+            eventually(lambda: standing(es.uri, fake.uri)["why"])
+            with raw_client(es.uri, source="127.0.0.2") as stranger:
+                # What it asks about is a subscriber with that port at its own host.
+                told = stranger.call("statistics", {"subscriber": fake.uri})
+                assert told == {"subscriptions": -1, "state": "", "why": ""}
 
     def test_the_options_are_checked(self) -> None:
         with running() as es, Proxy(es.uri) as proxy:

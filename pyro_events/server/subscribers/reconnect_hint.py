@@ -8,6 +8,11 @@ connection at growing intervals, so that it arrives long after the network is ba
 takes the silence for a time without events. So the service connects to the subscriber's daemon as soon as
 possible, and closes that connection at once. The subscriber then asks the service whether it is still
 subscribed.
+
+A shorter heartbeat of the subscribers would not do the same. To find a loss within the two seconds that are
+promised, each of them would have to ask every second. That costs the service 50 µs each time: half a core for
+10,000 subscribers, while nothing happens. And a question that was sent while the network was away is
+retransmitted at the same growing intervals. The hint costs nothing until a subscriber is disconnected.
 """
 
 from __future__ import annotations
