@@ -58,9 +58,9 @@ def test_it_sleeps_when_there_is_no_work_until_it_is_woken(monitor: StallMonitor
     for _ in range(3):
         checks = busy.checks
         monitor.wake()
-        assert not monitor.asleep
+        eventually(lambda checks=checks: busy.checks > checks)  # type: ignore[misc]
         eventually(lambda: monitor.asleep)
-        assert checks < busy.checks <= checks + 2 * 3 + 1
+        assert busy.checks <= checks + 2 * 3 + 1  # what was left of its last round, and a whole one
 
 
 def test_one_that_is_busy_keeps_it_awake_for_all(monitor: StallMonitor, busy: Busy) -> None:
