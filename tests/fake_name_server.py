@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 
 class FakeNameServer:
     """Answers each frame of a connection with the next of `answers`, and closes when there is none left.
 
-    pause: seconds between two bytes of an answer.
+    answers: bytes, or what makes them of the frame's bytes. pause: seconds between two bytes of an answer.
     """
 
     def __init__(self) -> None:
-        self.answers: list[bytes] = []
+        self.answers: list[bytes | Callable[[bytes], bytes]] = []
         self.pause = 0.0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -39,8 +40,11 @@ class FakeNameServer:
 
     def _serve(self, sock: socket.socket) -> None:
         for answer in list(self.answers):
-            if not sock.recv(65536):
+            asked = sock.recv(65536)
+            if not asked:
                 return
+            if callable(answer):
+                answer = answer(asked)
             if not self.pause:
                 sock.sendall(answer)
                 continue

@@ -20,13 +20,19 @@ needs_signals = pytest.mark.skipif(
 @contextmanager
 def raising(error: BaseException) -> Iterator[Callable[..., Any]]:
     """Yields a function that takes any arguments, and sends this process a signal whose handler raises
-    `error`. To be used in the main thread, and to be put where something may be interrupted."""
+    `error`. To be called in the main thread, where something may be interrupted, and within the block."""
+    within = True
 
     def handler(number: int, frame: object) -> None:
         raise error
 
+    def interrupt(*arguments: object, **named: object) -> None:
+        assert within, "nothing handles the signal any more: it would end the process"
+        signal.raise_signal(signal.SIGUSR1)
+
     before = signal.signal(signal.SIGUSR1, handler)
     try:
-        yield lambda *arguments, **named: signal.raise_signal(signal.SIGUSR1)
+        yield interrupt
     finally:
+        within = False
         signal.signal(signal.SIGUSR1, before)

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import Pyro5
@@ -436,3 +437,34 @@ def test_ipv6_from_end_to_end() -> None:
             collector.wait(1)
             collector.abort()
             thread.join(10)
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix domain sockets here")
+def test_a_unix_domain_socket(tmp_path: Path) -> None:
+    Pyro5.config.POLLTIMEOUT = 0.05
+    path = str(tmp_path / "names")
+    with NameServerDaemon(unixsocket=path) as names:
+        names.nameserver.register("Pyro.EventService", "PYRO:Pyro.EventService@127.0.0.1:1")
+        thread = threading.Thread(target=names.requestLoop)
+        thread.start()
+        for place in ({"ns_host": f"./u:{path}"}, {"es_uri": f"PYRONAME:Pyro.EventService@./u:{path}"}):
+            with pytest.raises(ServiceUnreachableError, match=f"name server at ./u:{path} has it"):
+                Publisher(**place)
+        names.shutdown()
+        thread.join(10)
+    with pytest.raises(ServiceNotFoundError, match="no name server was found at ./u:"):
+        Publisher(ns_host=f"./u:{path}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("NS_HOST", "lab:9090"), ("NS_HOST", "a b"), ("NS_PORT", 70000)]
+)
+def test_a_setting_that_cannot_be(setting: str, value: object) -> None:
+    setattr(Pyro5.config, setting, value)
+    with pytest.raises(ServiceNotFoundError, match=f"Pyro5's setting {setting}="):
+        Publisher(wait=60)
+    with (
+        pytest.raises(ServiceNotFoundError, match=f"Pyro5's setting {setting}="),
+        EventServiceStarter(LOOPBACK, 0),
+    ):
+        raise AssertionError("it has not started")

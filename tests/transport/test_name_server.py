@@ -16,7 +16,6 @@ from name_servers import port_of, stock_name_server
 from Pyro5.core import URI
 
 from pyro_events import (
-    EventServiceStarter,
     ServiceNotFoundError,
 )
 from pyro_events.transport.name_server import NameServer, UnusableEntryError
@@ -91,10 +90,3 @@ def test_answers_that_are_no_address(
         names.find(WANTED, 0)
     assert isinstance(caught.value, ServiceNotFoundError)
     assert caught.value.__cause__ is None
-
-
-def test_a_junk_entry_under_our_name_is_replaced() -> None:
-    with stock_name_server() as names:
-        names.nameserver.storage["Pyro.EventService"] = (5, frozenset())
-        with EventServiceStarter(LOOPBACK, 0, ns_host=LOOPBACK, ns_port=port_of(names)) as es:
-            assert str(names.nameserver.lookup("Pyro.EventService")) == es.uri

@@ -1,27 +1,53 @@
-"""Connecting to what may not be a name server, and what is said about it."""
+"""Connecting to what may not be a name server, calling it, and what is said when either fails."""
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import Pyro5.errors
 import pytest
 import serpent
 from certificates import needs_openssl, settings, use
 from fake_name_server import FakeNameServer
 from name_servers import port_of, stock_name_server
-from Pyro5.core import URI
+from raising_handler import needs_signals, raising
 
-from pyro_events import (
-    EventServiceStarter,
+from pyro_events.errors import (
+    AccessDeniedError,
+    ClocksDifferError,
     NameServerDeniedError,
     ServiceNotFoundError,
 )
-from pyro_events.transport.name_server import NameServer
-from pyro_events.wire.frames import CONNECT_FAIL, CONNECT_OK, SERPENT, write_frame
+from pyro_events.transport import authentication, connecting
+from pyro_events.transport.name_server_connection import (
+    UNGUARDED,
+    NameServerConnection,
+    NameServerFailedError,
+    NobodyThereError,
+    shown,
+)
+from pyro_events.wire.frames import (
+    CONNECT,
+    CONNECT_FAIL,
+    CONNECT_OK,
+    EXCEPTION,
+    INVOKE,
+    RESULT,
+    SERPENT,
+    FrameLimits,
+    FrameReader,
+    write_frame,
+)
+from pyro_events.wire.passphrase import DENIED, MAX_SKEW, NONCE_SIZE, AgainError, Identity, ServiceProof
 
 LOOPBACK = "127.0.0.1"
+NAME = "Pyro.NameServer"
+META = {"methods": ["lookup"], "oneway": [], "attrs": []}
+GREETING = {"handshake": "hello", "meta": META}
 
 
 @pytest.fixture
@@ -30,15 +56,35 @@ def fake() -> Iterator[FakeNameServer]:
         yield fake
 
 
-def asked(fake: FakeNameServer, seconds: float = 5.0) -> NameServer:
-    return NameServer(LOOPBACK, fake.port, None, time.monotonic() + seconds)
-
-
-GREETING = {"handshake": "hello", "meta": {"methods": ["lookup"], "oneway": [], "attrs": []}}
+def asked(fake: FakeNameServer, seconds: float = 5.0, **others: Any) -> NameServerConnection:
+    others.setdefault("identity", None)
+    return NameServerConnection(LOOPBACK, fake.port, deadline=time.monotonic() + seconds, **others)
 
 
 def greeting(answer: Any = GREETING, kind: int = CONNECT_OK) -> bytes:
     return write_frame(kind, 0, SERPENT, 0, serpent.dumps(answer))
+
+
+def result(value: Any, flags: int = 0) -> bytes:
+    return write_frame(RESULT, flags, SERPENT, 1, serpent.dumps(value))
+
+
+def error(name: object, *args: Any) -> bytes:
+    return result({"__class__": name, "__exception__": True, "args": args, "attributes": {}}, EXCEPTION)
+
+
+# Connecting
+
+
+def test_nothing_listens_there(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    with pytest.raises(NobodyThereError, match=f"was found at 127.0.0.1:{port}: nothing listens there"):
+        NameServerConnection(LOOPBACK, port, None, time.monotonic() + 5)
+
+
+def test_connecting_may_have_an_earlier_deadline(fake: FakeNameServer) -> None:
+    with pytest.raises(NobodyThereError, match="no connection in time"):
+        asked(fake, 60, connect_by=time.monotonic() - 1)
 
 
 @pytest.mark.parametrize(
@@ -70,38 +116,201 @@ def test_one_that_answers_in_drops_has_one_deadline(fake: FakeNameServer) -> Non
     assert time.monotonic() - began < 5
 
 
-def test_a_service_is_told_why_it_cannot_be_entered(free_port: Callable[[], int]) -> None:
-    def started(port: int, **arguments: Any) -> None:
-        with EventServiceStarter(LOOPBACK, 0, ns_host=LOOPBACK, ns_port=port, **arguments):
-            raise AssertionError("it has not started")
-
-    with pytest.raises(
-        ServiceNotFoundError, match="refused.*--embed-ns.*PYRO_NS_HOST|PYRO_NS_HOST.*--embed-ns"
-    ):
-        started(free_port())
-    with stock_name_server() as names, pytest.raises(NameServerDeniedError, match="does not prove"):
-        started(port_of(names), ident="secret")
-    with EventServiceStarter(LOOPBACK, 0, embed_ns=True, ns_port=0, ident="secret") as guarded:
-        port = URI(guarded.ns_uri).port
-        for ident, text in ((None, "requires a passphrase"), ("another", "does not accept the passphrase")):
-            with pytest.raises(NameServerDeniedError, match=text):
-                started(port, ident=ident)
+def test_a_unix_domain_socket_has_no_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    near, far = socket.socketpair()
+    monkeypatch.setattr(connecting, "connect", lambda host, port, deadline: near)
+    with far:
+        far.sendall(greeting())
+        with NameServerConnection("./u:names", 0, None, time.monotonic() + 5) as found:
+            assert (found.where, found.local_host, found.peer_host) == ("./u:names", "", "")
 
 
 @needs_openssl
-def test_a_service_is_told_that_tls_is_why() -> None:
-    def started(port: int) -> None:
-        with EventServiceStarter(LOOPBACK, 0, ns_host=LOOPBACK, ns_port=port):
-            raise AssertionError("it has not started")
-
-    with stock_name_server() as names:
-        use(settings())
-        with pytest.raises(ServiceNotFoundError, match="does not speak TLS, and this program does"):
-            started(port_of(names))
-        use({})
+def test_tls_is_named_where_one_side_alone_speaks_it(fake: FakeNameServer) -> None:
+    fake.answers = [greeting()]
     use(settings())
-    with stock_name_server() as names:
-        use({})
-        with pytest.raises(ServiceNotFoundError, match="speaks TLS, and this program does not"):
-            started(port_of(names))
-        use(settings())
+    with pytest.raises(ServiceNotFoundError, match="does not speak TLS, and this program does") as caught:
+        asked(fake)
+    assert not caught.value.temporary
+
+
+@needs_openssl
+def test_a_name_server_behind_tls() -> None:
+    use(settings())
+    with stock_name_server("localhost") as names:
+        until = time.monotonic() + 20
+        with NameServerConnection("localhost", port_of(names), None, until) as found:
+            assert found.call("count") == 1
+
+
+# The passphrase
+
+
+class Guarded:
+    """Answers a greeting as a name server does that asks for a passphrase.
+
+    ahead: seconds by which its clock is ahead of ours.
+    """
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        self.gate = ServiceProof(Identity(b"ours"), os.urandom(NONCE_SIZE))
+        self.ahead = ahead
+
+    def __call__(self, asked: bytes) -> bytes:
+        reader = FrameReader(FrameLimits(types=frozenset({CONNECT}), size=1 << 16))
+        reader.feed(asked)
+        frame = reader.next_frame()
+        assert frame is not None
+        hello = serpent.loads(frame.payload)["handshake"]
+        try:
+            answer = self.gate.verify(hello, NAME, time.time() + self.ahead)
+        except AgainError as error:
+            return greeting(str(error), CONNECT_FAIL)
+        return greeting({"handshake": answer, "meta": META})
+
+
+@pytest.fixture
+def nothing_known() -> None:
+    authentication._runs.clear()
+
+
+def test_the_second_attempt_knows_what_the_first_one_was_told(
+    fake: FakeNameServer, nothing_known: None
+) -> None:
+    fake.answers = [Guarded(), result(5)]
+    with asked(fake, identity=Identity(b"ours")) as found:
+        assert found.call("count") == 5
+
+
+def test_clocks_that_differ(fake: FakeNameServer, nothing_known: None) -> None:
+    fake.answers = [Guarded(ahead=2 * MAX_SKEW)]
+    with pytest.raises(ClocksDifferError, match="ahead of ours"):
+        asked(fake, identity=Identity(b"ours"))
+
+
+def test_one_that_proves_no_passphrase(fake: FakeNameServer) -> None:
+    fake.answers = [greeting()]
+    with pytest.raises(NameServerDeniedError, match="does not prove that it knows") as caught:
+        asked(fake, identity=Identity(b"ours"))
+    assert UNGUARDED in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("identity", "text"),
+    [(None, "requires a passphrase"), (Identity(b"theirs"), "does not accept the passphrase")],
+    ids=["none", "another"],
+)
+def test_a_passphrase_that_is_not_accepted(
+    fake: FakeNameServer, identity: Identity | None, text: str
+) -> None:
+    fake.answers = [greeting(DENIED, CONNECT_FAIL)]
+    with pytest.raises(NameServerDeniedError, match=text):
+        asked(fake, identity=identity)
+
+
+# Calling
+
+
+def test_a_call_returns_plain_data_and_may_have_a_patience_of_its_own() -> None:
+    with (
+        stock_name_server() as names,
+        NameServerConnection(
+            LOOPBACK, port_of(names), None, time.monotonic() + 5, patience=60, connect_by=time.monotonic() + 4
+        ) as found,
+    ):
+        before = time.monotonic()
+        assert found.call("count") == 1
+        assert found.deadline >= before + 60
+        assert found.call("list", prefix := "Pyro.Name") == {NAME: str(names.uriFor(prefix + "Server"))}
+        assert (found.local_host, found.peer_host) == (LOOPBACK, LOOPBACK)
+        with pytest.raises(Pyro5.errors.NamingError, match="unknown name: x"):
+            found.call("lookup", "x")
+        found.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "text"),
+    [
+        (error("Pyro5.errors.NamingError", "no", 5), Pyro5.errors.NamingError, "^no, 5$"),
+        (error("builtins.OSError", "no"), NameServerFailedError, "fails: builtins.OSError: no$"),
+        (error(["x"], "no" * 200), NameServerFailedError, r"fails: \['x'\]: (no){100}$"),
+        (result({"__class__": "x", "args": 5}, EXCEPTION), NameServerFailedError, "fails: x: $"),
+        (result(5, EXCEPTION), NameServerFailedError, "fails: None: $"),
+        (write_frame(INVOKE, 0, SERPENT, 1, b"1"), ServiceNotFoundError, "does not answer: .*type"),
+        (write_frame(RESULT, 0, SERPENT, 1, b"(("), ServiceNotFoundError, "answer that cannot be read"),
+        (b"", ServiceNotFoundError, "does not answer: it closed the connection"),
+    ],
+)
+def test_what_a_call_may_end_in(
+    fake: FakeNameServer, answer: bytes, kind: type[Exception], text: str
+) -> None:
+    fake.answers = [greeting(), answer]
+    with asked(fake) as found, pytest.raises(kind, match=text) as caught:
+        found.call("lookup", "x")
+    assert caught.value.__cause__ is None
+
+
+def test_a_call_after_the_deadline(fake: FakeNameServer) -> None:
+    fake.answers = [greeting(), lambda frame: b""]
+    with asked(fake) as found:
+        found.deadline = time.monotonic() - 1
+        with pytest.raises(ServiceNotFoundError, match="does not answer: no answer in time"):
+            found.call("lookup", "x")
+
+
+# Signals
+
+
+@needs_signals
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        ("pyro_events.transport.connecting.connect", OSError),
+        ("pyro_events.transport.name_server_connection.write_connect", OSError),
+        ("pyro_events.transport.name_server_connection.write_connect", AccessDeniedError),
+        ("pyro_events.transport.name_server_connection.write_connect", KeyboardInterrupt),
+        ("pyro_events.transport.authentication.ClientHandshake.check", AccessDeniedError),
+        ("serpent.loads", ValueError),
+    ],
+)
+def test_what_a_signals_handler_raises_while_connecting_comes_through(
+    fake: FakeNameServer, place: str, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.answers = [greeting()]
+    enough = kind("enough")
+    with raising(enough) as interrupt:
+        monkeypatch.setattr(place, interrupt)
+        with pytest.raises(kind) as caught:
+            asked(fake)
+    assert caught.value is enough
+
+
+@needs_signals
+def test_what_a_signals_handler_raises_during_a_call_comes_through(
+    fake: FakeNameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.answers = [greeting()]
+    enough = TimeoutError("enough")
+    with asked(fake) as found, raising(enough) as interrupt:
+        monkeypatch.setattr(found, "_answer", interrupt)
+        with pytest.raises(TimeoutError) as caught:
+            found.call("lookup", "x")
+    assert caught.value is enough
+
+
+# Text of strangers
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("x" * 300, "x" * 200),
+        (10**5000, "<int>"),
+        ([[[[[[[[1]]]]]]]], "[[[[[[[...]]]]]]]"),
+        (list(range(100)), "[0, 1, 2, 3, 4, 5, ...]"),
+        (None, "None"),
+    ],
+    ids=["text", "number", "depth", "length", "nothing"],
+)
+def test_what_a_stranger_sent_is_shown_in_short(value: object, text: str) -> None:
+    assert shown(value) == text

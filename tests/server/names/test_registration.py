@@ -7,16 +7,19 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import serpent
+from certificates import needs_openssl, settings, use
 from fake_name_server import FakeNameServer
-from Pyro5.api import Daemon, Proxy, expose
+from name_servers import port_of, stock_name_server
+from Pyro5.api import URI, Daemon, Proxy, expose
 from Pyro5.nameserver import NameServer, NameServerDaemon
 from waiting import eventually
 
 from pyro_events import EVENTSERVER_NAME, EventServiceStarter, Publisher
-from pyro_events.errors import ServiceExistsError, ServiceNotFoundError
+from pyro_events.errors import NameServerDeniedError, ServiceExistsError, ServiceNotFoundError
 from pyro_events.server.names.registration import EntryState, NamingTimes, Registration, is_alive
 from pyro_events.wire.frames import CONNECT_OK, EXCEPTION, RESULT, SERPENT, write_frame
 
@@ -327,3 +330,50 @@ def test_a_service_that_is_told_to_stop_waits_for_no_name_server(monkeypatch: py
             monkeypatch.setattr(Troubled, "trouble", TimeoutError())
             eventually(lambda: Troubled.asked >= 1)
         assert not Troubled.silence.is_set()  # it has ended, and is not answered yet
+
+
+# From end to end
+
+
+def test_a_service_is_told_why_it_cannot_be_entered(free_port: Callable[[], int]) -> None:
+    def started(port: int, **arguments: Any) -> None:
+        with EventServiceStarter("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port, **arguments):
+            raise AssertionError("it has not started")
+
+    with pytest.raises(
+        ServiceNotFoundError, match="refused.*--embed-ns.*PYRO_NS_HOST|PYRO_NS_HOST.*--embed-ns"
+    ):
+        started(free_port())
+    with stock_name_server() as names, pytest.raises(NameServerDeniedError, match="does not prove"):
+        started(port_of(names), ident="secret")
+    with EventServiceStarter("127.0.0.1", 0, embed_ns=True, ns_port=0, ident="secret") as guarded:
+        port = URI(guarded.ns_uri).port
+        for ident, text in ((None, "requires a passphrase"), ("another", "does not accept the passphrase")):
+            with pytest.raises(NameServerDeniedError, match=text):
+                started(port, ident=ident)
+
+
+@needs_openssl
+def test_a_service_is_told_that_tls_is_why() -> None:
+    def started(port: int) -> None:
+        with EventServiceStarter("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port):
+            raise AssertionError("it has not started")
+
+    with stock_name_server() as names:
+        use(settings())
+        with pytest.raises(ServiceNotFoundError, match="does not speak TLS, and this program does"):
+            started(port_of(names))
+        use({})
+    use(settings())
+    with stock_name_server() as names:
+        use({})
+        with pytest.raises(ServiceNotFoundError, match="speaks TLS, and this program does not"):
+            started(port_of(names))
+        use(settings())
+
+
+def test_a_junk_entry_under_our_name_is_replaced() -> None:
+    with stock_name_server() as names:
+        names.nameserver.storage["Pyro.EventService"] = (5, frozenset())
+        with EventServiceStarter("127.0.0.1", 0, ns_host="127.0.0.1", ns_port=port_of(names)) as es:
+            assert str(names.nameserver.lookup("Pyro.EventService")) == es.uri
