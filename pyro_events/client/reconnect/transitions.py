@@ -146,11 +146,14 @@ def _lose(s: ReconnectState, reason: str, now: float, t: ReconnectTimes) -> Reco
 def _hinted(s: ReconnectState, event: Hinted, now: float, t: ReconnectTimes) -> Step:
     if s.listening is not Listening.NOW or s.state not in (State.CONNECTED, State.EXPECTED):
         return s, ()
-    if s.stage is Stage.ASK:
-        return s, ((DropLink(),) if now - s.asked_at > t.overdue else ())
-    if s.hinted or s.stage is not Stage.NONE:
+    if s.stage is Stage.ASK and now - s.asked_at > t.overdue:
+        return s, (DropLink(),)
+    if s.hinted or s.stage is Stage.TURN:  # then a question is about to be asked
         return s, ()
     at = _not_too_often(s, now, t)
+    if s.stage is not Stage.NONE:
+        # The service may have read the request under way before it disconnected us, so a question follows it.
+        return replace(s, at=at, hinted=True), ()
     return replace(s, at=min(s.at, at), hinted=True, asked_at=at), ()
 
 
@@ -231,8 +234,12 @@ def _still_expected(s: ReconnectState, event: Answered, now: float, t: Reconnect
 
 
 def _subscribe(s: ReconnectState, anew: bool, now: float, t: ReconnectTimes) -> Step:
-    """Subscribe again if the program listens, otherwise when it does."""
-    if s.listening is not Listening.NOW:
+    """Subscribe again if the program listens, otherwise when it does.
+
+    Before the program listens for the first time, the service may be told what it does not know, but not that
+    it has to connect again: what waits for the subscriber would be lost.
+    """
+    if s.listening is Listening.PAUSED or (s.listening is Listening.NOT_YET and anew):
         after = State.INCOMPLETE if s.connections else State.LOST
         return replace(s, state=after, at=now), ()
     if s.state is State.LOST:

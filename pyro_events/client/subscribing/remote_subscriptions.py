@@ -135,17 +135,24 @@ class RemoteSubscriptions:
         """What the service knows about us, by a call that changes nothing."""
         self.reach()
         on = self._connection.current.reconnects
+        answers: list[tuple[tuple[int, str, str], int]] = []
+
+        def ask() -> None:
+            answers.append((self._standing(timeout), len(self._record)))
+
         try:
-            count, state, why = self._standing(timeout)
+            # Between calls that change subscriptions: what the service knows is compared with the record.
+            self._in_turn(ask, timeout)
         except AccessDeniedError:
             raise
         except Pyro5.errors.SecurityError:  # our address is another one than when we subscribed
             return Answered(SubscriptionStatus.UNKNOWN)
+        (((count, state, why), recorded),) = answers
         if count == NOT_KNOWN:
             return Answered(SubscriptionStatus.UNKNOWN, why)
         # It may be another connection than the one on which we subscribed; or the service knows only what was
         # subscribed since it forgot us.
-        complete = on == self._told_on and count >= len(self._record)
+        complete = on == self._told_on and count >= recorded
         status = SubscriptionStatus.KNOWN if complete else SubscriptionStatus.UNSURE
         return Answered(status, why, connected=state == "active", silent=state == "greeting")
 
@@ -175,13 +182,13 @@ class RemoteSubscriptions:
                 self._told_on = self._connection.current.reconnects
                 later.extend(calls[1:])
 
-        self._in_turn(tell_first)
+        self._in_turn(tell_first, self._patience)
         for how, texts in later:
-            self._in_turn(partial(self._tell_what_is_left, how, texts, proof))
+            self._in_turn(partial(self._tell_what_is_left, how, texts, proof), self._patience)
 
-    def _in_turn(self, tell: Callable[[], None]) -> None:
-        """Make a call when the program makes none. Raises AnswerTimeoutError if it is not answered."""
-        if not within(self._calling, self._patience, tell):
+    def _in_turn(self, call: Callable[[], None], seconds: float) -> None:
+        """Make a call when the program makes none. Raises AnswerTimeoutError if it waits longer for that."""
+        if not within(self._calling, seconds, call):
             self._connection.drop("a call of the program's is not answered")
             raise AnswerTimeoutError("another call to the event service is not answered")
 

@@ -258,6 +258,19 @@ def test_strangers_cannot_make_it_ask_all_the_time(connected: DrivenState) -> No
     assert connected.state.due == connected.now + TIMES.hint_every
 
 
+def test_a_hint_while_the_service_is_asked_or_told_is_not_lost(connected: DrivenState) -> None:
+    """The service may have disconnected it after it had read the request."""
+    connected.waits()
+    connected.gets(Hinted(), KNOWN)
+    assert connected.state.due == connected.now + TIMES.hint_every
+    assert connected.waits() == [Ask()]
+    connected.gets(UNSURE, Hinted(), Hinted(), Resubscribed())
+    assert connected.state.due == connected.now + TIMES.hint_every
+    assert connected.waits() == [Ask()]
+    connected.gets(KNOWN)
+    assert connected.state.due == connected.now + TIMES.heartbeat
+
+
 def test_a_question_is_given_up_when_the_answer_is_overdue(connected: DrivenState) -> None:
     connected.waits()
     assert connected.gets(Hinted()) == []
@@ -376,6 +389,17 @@ class TestAServiceThatDoesNotConnect:
         assert one.state.due == NEVER
         one.gets(Listened())
         assert one.waits() == [Reach()]
+
+    def test_before_the_program_listens_nothing_that_waits_is_given_up(self) -> None:
+        """The service may not know all that is subscribed, and is told; it need not connect again."""
+        one = DrivenState()
+        one.gets(Subscribed())
+        one.waits()
+        assert one.gets(Answered(SubscriptionStatus.UNSURE, silent=True)) == [Subscribe(anew=False)]
+        one.gets(Resubscribed())
+        one.waits()
+        one.gets(self.why("", silent=True))
+        assert one.gets(Listened(), Connected("one")) == [Report(LOST)]
 
     def test_a_listen_that_begins_late_asks_at_once(self) -> None:
         one = DrivenState()

@@ -262,6 +262,35 @@ class TestAsking:
         connection.knows.clear()
         assert remote.ask(1.0).status is SubscriptionStatus.UNSURE
 
+    def test_what_is_subscribed_to_meanwhile_is_not_missing(
+        self, remote: RemoteSubscriptions, connection: Connection
+    ) -> None:
+        subscribing = in_thread(remote.subscribe, NAME, ["B"], {})
+
+        def begin(method: str) -> None:
+            connection.before = lambda method: None
+            connection.standing["subscriptions"] = self.COUNT
+            subscribing.start()
+            subscribing.join(0.05)
+
+        connection.before = begin
+        assert remote.ask(1.0).status is SubscriptionStatus.KNOWN
+        subscribing.join(10)
+        assert "B" in remote.texts()
+
+    def test_a_program_whose_call_is_not_answered_keeps_it_from_asking(
+        self, remote: RemoteSubscriptions, connection: Connection
+    ) -> None:
+        pause = Pause(connection)
+        subscribing = in_thread(remote.subscribe, NAME, ["B"], {})
+        subscribing.start()
+        assert pause.begun.wait(10)
+        with pytest.raises(AnswerTimeoutError, match="another call"):
+            remote.ask(0.01)
+        pause.go_on.set()
+        subscribing.join(10)
+        assert connection.dropped
+
     def test_how_it_is_connected(self, remote: RemoteSubscriptions, connection: Connection) -> None:
         connection.standing = {"subscriptions": self.COUNT, "state": "active", "why": ""}
         assert remote.ask(1.0).connected
