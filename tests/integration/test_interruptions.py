@@ -249,7 +249,7 @@ def test_c23_close_and_abort_in_a_handler_end_listen(service: EventServiceStarte
     "held",
     [
         lambda receiver: receiver.dispatcher.limits.lock,
-        lambda receiver: receiver.remote._lock,
+        lambda receiver: receiver.remote._calling,
         lambda receiver: receiver.reconnection._reconnector._lock,
         lambda receiver: receiver.daemon._lock,
         lambda receiver: receiver.daemon.transportServer._closing,
