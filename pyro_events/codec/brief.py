@@ -1,6 +1,6 @@
 """Brief texts of values of any size.
 
-Knows: how to cut a value before its whole text is made. Must not know: events, or who reads the text.
+Knows: how to cut a value before its whole text is made. Must not know: events, or where the text is shown.
 """
 
 from __future__ import annotations

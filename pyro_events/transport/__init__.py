@@ -1,1 +1,2 @@
-"""What both ends of a connection need: TLS, keepalive, proof of the passphrase, addresses, name server."""
+"""The parts that both ends of a connection need: TLS, keepalive, proof of the passphrase, addresses, name
+server."""

@@ -1,6 +1,6 @@
 """Addresses: how hosts and ports are spelled, in arguments, in options and in URIs.
 
-Knows: names, IP addresses, brackets and ports. Must not know: sockets, or who listens where.
+Knows: names, IP addresses, brackets and ports. Must not know: sockets, or which programs listen.
 """
 
 from __future__ import annotations

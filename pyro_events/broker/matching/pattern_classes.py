@@ -1,7 +1,7 @@
 """Character classes of a pattern: `[a-z]`, `[^\\d_]`.
 
-Knows: the syntax of Python's `re` between brackets, and what of it is refused. Must not know: what stands
-around a class, or what is written for it.
+Knows: the syntax of Python's `re` between brackets, and what of it is refused. Must not know: what is around
+a class, or the expression that is written for it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Pattern text: where reading a pattern stands, and the escapes there.
+"""Pattern text: the position in a pattern that is being read, and the escapes there.
 
-Knows: the escapes of Python's `re` that stand for one character. Must not know: what else a pattern consists
-of, or what is written for it.
+Knows: the escapes of Python's `re` that stand for one character. Must not know: what else a pattern contains,
+or the expression that is written for it.
 """
 
 from __future__ import annotations

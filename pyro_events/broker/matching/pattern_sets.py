@@ -1,6 +1,6 @@
 """PatternSets: which of many patterns match a subject, at a cost that hardly grows with their number.
 
-Knows: patterns, and how RE2 matches a set of them at once. Must not know: who subscribed to them.
+Knows: patterns, and how RE2 matches a set of them at once. Must not know: which subscribers have them.
 
 Compiling a set takes time, and longer the larger the set is; matching is fast, and relatively faster the
 larger the sets are. So new patterns are kept aside until the next subject is matched. Then they become a set,

@@ -1,7 +1,7 @@
-"""TurnReader: takes in what comes over a connection that the service has made, when it is its turn.
+"""TurnReader: reads a connection that the service has made, when it is that connection's turn.
 
-Knows: the transport, the scheduler, and how much may be taken in without a turn. Must not know: what a frame
-means, or who is at the other end.
+Knows: the transport, the scheduler, and how much may be read without a turn. Must not know: what a frame
+means, or which peer has sent it.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ...wire.frames import FrameLimits, FrameReader
 from ..net.sockets import descriptor
 from .scheduler import Scheduler
 
-# What a plain acknowledgement, or two, or an answer to a ping takes. It is taken in at once, because
-# there are no more of them than the service has asked for.
+# The size of a plain acknowledgement, or two, or an answer to a ping. So few bytes are read at once, because
+# there are no more of these than the service has asked for.
 _SMALL: Final = 128
 
 
 class TurnReader(asyncio.Protocol):
-    """Base of such a connection, which says whether it `is_open`, and how to `_take_in` what came."""
+    """Base of such a connection, which says whether it `is_open`, and how to `_take_in` frames."""
 
     __slots__ = ("_party", "_reader", "_resting", "_scheduler", "_transport")
 
     def __init__(self, scheduler: Scheduler, address: str, limits: FrameLimits) -> None:
-        """address: the host whose turns these are. limits: of what may come first."""
+        """address: the host whose turns these are. limits: on the first frames."""
         self._scheduler = scheduler
         self._party = scheduler.join(address, self._take_turn)
         self._resting = False  # it waits for its turn
@@ -35,15 +35,15 @@ class TurnReader(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether anything may still be taken in."""
+        """Whether frames may still be read."""
         raise NotImplementedError
 
     def _take_in(self) -> None:
-        """Take the frames out of the reader, as long as it is open."""
+        """Take the frames out of the reader, as long as the connection is open."""
         raise NotImplementedError
 
     def _connected(self, transport: asyncio.BaseTransport) -> asyncio.Transport:
-        """The connection is there, TLS or not."""
+        """The connection is made, with or without TLS."""
         # uvloop's transports do what asyncio.Transport does, but do not derive from it.
         self._transport = transport = cast(asyncio.Transport, transport)
         keep_alive(transport.get_extra_info("socket"), AT_SERVICE)
@@ -56,11 +56,11 @@ class TurnReader(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
-        if self._resting:  # it sends more than the little that may wait
+        if self._resting:  # it sends more than the few bytes that are read at once
             if self._transport is not None:
                 self._transport.pause_reading()
         elif len(data) <= _SMALL:
-            self._take_in()  # no more than one for each batch: what is not asked for ends the connection
+            self._take_in()  # at most one for each batch: unexpected frames end the connection
         elif self._scheduler.loaded:
             self._resting = True
             self._scheduler.wait(self._party)
@@ -68,7 +68,7 @@ class TurnReader(asyncio.Protocol):
             self._work()
 
     def _take_turn(self) -> None:
-        """It is our turn, which we have waited for."""
+        """The turn has come."""
         self._resting = False
         if self.is_open:
             self._work()
@@ -76,18 +76,18 @@ class TurnReader(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _work(self) -> None:
-        """Take in what has come, and have the time counted that it takes."""
+        """Read what has come, and have its time counted."""
         began = monotonic()
         self._take_in()
         self._scheduler.used(self._party, monotonic() - began)
 
     def _restart(self, limits: FrameLimits) -> None:
-        """Another connection will be made; what came over the last one is nothing to it."""
+        """Another connection will be made; forget what came over the last one."""
         self._transport = None
         self._reader = FrameReader(limits)
 
     def _abort(self) -> None:
-        """End the connection at once, and take part in no turns any more."""
+        """End the connection at once, and take no further turns."""
         if self._transport is not None:
             self._transport.abort()
         self._scheduler.leave(self._party)
