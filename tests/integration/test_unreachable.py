@@ -65,7 +65,7 @@ def test_the_warning_comes_within_seconds_without_any_setting(caplog: pytest.Log
 
 def test_a_subscriber_that_is_reached_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with running() as es, Collector(es.uri) as collector:
-        hurry(collector)
+        set_times(collector, arrival=0.05)
         collector.subscribe("A")
         # Nobody answers the service, which is usual as long as nobody listens.
         state = collector._Subscriber__receiver.reconnection  # type: ignore[attr-defined]
