@@ -211,8 +211,9 @@ def _forgotten(s: ReconnectState, now: float, t: ReconnectTimes) -> Step:
 
 def _answered_while_expected(s: ReconnectState, event: Answered, now: float, t: ReconnectTimes) -> Step:
     s, warning = _still_expected(s, event, now, t)
-    # It believes that it is connected. The first time, its connection may still be on its way to us.
-    vanished = event.connected and s.questions > 1
+    # It believes that it is connected. Its connection may still be on its way to us: with many threads on a slow
+    # machine that takes seconds, and to give the connection up then would make it worse.
+    vanished = event.connected and s.questions > 2
     if event.status is SubscriptionStatus.KNOWN and not vanished:
         return s, warning
     if event.status is SubscriptionStatus.UNKNOWN and s.listening is Listening.NOT_YET and not s.warned:
@@ -225,7 +226,7 @@ def _answered_while_expected(s: ReconnectState, event: Answered, now: float, t: 
 def _still_expected(s: ReconnectState, event: Answered, now: float, t: ReconnectTimes) -> Step:
     """Wait for a connection, and say why there is none after waiting for long enough."""
     unlistened = s.listening is not Listening.NOW and event.silent
-    warn_at = NEVER if s.warned or unlistened else s.expected_since + t.warn_after
+    warn_at = NEVER if s.warned or unlistened or event.connected else s.expected_since + t.warn_after
     at = NEVER if unlistened else min(now + t.patience(s.questions), max(now, warn_at))
     if now < warn_at:
         return replace(s, at=at), ()
