@@ -211,8 +211,8 @@ def _forgotten(s: ReconnectState, now: float, t: ReconnectTimes) -> Step:
 
 def _answered_while_expected(s: ReconnectState, event: Answered, now: float, t: ReconnectTimes) -> Step:
     s, warning = _still_expected(s, event, now, t)
-    # It believes that it is connected. Its connection may still be on its way to us: with many threads on a slow
-    # machine that takes seconds, and to give the connection up then would make it worse.
+    # It believes that it is connected. Its connection may still be on its way to us: with many threads on a
+    # slow machine that takes seconds, and to give the connection up then would make it worse.
     vanished = event.connected and s.questions > 2
     if event.status is SubscriptionStatus.KNOWN and not vanished:
         return s, warning
