@@ -1,14 +1,18 @@
-"""The start script's options, and the starter that is made of them; nothing is started."""
+"""The start script: its options, the starter that is made of them, its output, errors and exit status."""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from pyro_events import es
+from pyro_events import EVENTSERVER_NAME, es
 from pyro_events.options import Overflow, ServiceOptions
+
+LOOPBACK = "127.0.0.1"
 
 
 def parsed(*arguments: str, **environment: str) -> Any:
@@ -39,19 +43,202 @@ def test_what_a_subscriber_has_unless_it_says_otherwise() -> None:
     assert (backlog.backlog, backlog.backlog_bytes, backlog.overflow) == (5, 1000, Overflow.LATEST)
 
 
+def test_a_service_has_its_name_server_or_none(capsys: pytest.CaptureFixture[str]) -> None:
+    for others in (["--embed-ns"], ["--ns-host", LOOPBACK], ["--ns-port", "1"]):
+        with pytest.raises(SystemExit) as caught:
+            parsed("--no-ns", *others)
+        assert caught.value.code == 2
+        assert "--no-ns cannot be combined with --embed-ns, --ns-host or --ns-port" in capsys.readouterr().err
+
+
+# The command
+
+
+@pytest.fixture(autouse=True)
+def file_limits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """For how many connections the command raises the limit of open files, in place of this process's."""
+    asked: list[int] = []
+    monkeypatch.setattr(es, "raise_file_limit", asked.append)
+    return asked
+
+
+def run(*options: str) -> int:
+    """The exit status of the command."""
+    try:
+        return es.main(options)
+    except SystemExit as error:
+        assert isinstance(error.code, int)
+        return error.code
+
+
+def the_error(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """The one line on stderr of a command that refuses to start."""
+    assert run(*options) in (1, 2)
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and said.err.startswith("pyro-es: ")
+    return said.err
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """The handlers of signals as they are now, afterwards: the command leaves those that end it at once."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize(
-    "wrong",
+    ("number", "options", "more"),
     [
-        ("--no-ns", "--embed-ns"),
-        ("-N", "--ns-host", "127.0.0.1"),
-        ("--port", "ninety"),
-        ("--overflow", "never"),
-        ("--no-such-option",),
+        (signal.SIGTERM, ["-N"], []),
+        (
+            signal.SIGINT,
+            ["--embed-ns", "--ns-port", "0"],
+            ["Name server URI = PYRO:Pyro.NameServer@127.0.0.1:"],
+        ),
+    ],
+    ids=["no name server", "its own"],
+)
+def test_it_says_where_it_is_and_ends_at_a_signal(
+    number: signal.Signals,
+    options: list[str],
+    more: list[str],
+    handlers: None,
+    file_limits: list[int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def say(text: str) -> None:
+        print(text)
+        if text == "Event service started.":
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(es, "say", say)
+    assert run("-n", LOOPBACK, "-p", "0", "--max-connections", "77", *options) == 0
+    beginnings = [*more, f"URI = PYRO:{EVENTSERVER_NAME}@{LOOPBACK}:", "Event service started.", "Event ser"]
+    said = capsys.readouterr().out.splitlines()
+    for line, beginning in zip(said, beginnings, strict=True):
+        assert line.startswith(beginning)
+    assert said[-1] == "Event service stopped."
+    assert file_limits == [77]
+
+
+OPTIONS = [
+    "--help",
+    "--host",
+    "--port",
+    "--no-ns",
+    "--ns-host",
+    "--ns-port",
+    "--embed-ns",
+    "--replace",
+    "--backlog",
+    "--backlog-bytes",
+    "--total-backlog-bytes",
+    "--overflow",
+    "--delivery-deadline",
+    "--max-message",
+    "--max-connections",
+    "--max-per-host",
+    "--total-subscription-bytes",
+    "--host-subscription-bytes",
+    "--max-subscriptions",
+    "--max-programs",
+    "--heartbeat",
+    "--heartbeat-answer",
+    "--first-contact",
+    "--linger",
+    "--handshake-timeout",
+    "--frame-timeout",
+    "--drain",
+    "--ident",
+    "--ident-file",
+    "--allow-stock",
+    "--allow-callback",
+    "--nathost",
+    "--natport",
+]
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_names_every_option(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(option) == 0
+    shown = capsys.readouterr().out
+    assert [each for each in [*OPTIONS, "-h", "-n", "-p", "-N", "-v"] if each not in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HOST", "no.such.host.invalid"),
+        ("PORT", "many"),
+        ("PORT", "70000"),
+        ("NO_NS", "perhaps"),
+        ("NS_PORT", "many"),
+        ("EMBED_NS", "perhaps"),
+        ("REPLACE", "perhaps"),
+        ("BACKLOG", "0"),
+        ("BACKLOG_BYTES", "-1"),
+        ("OVERFLOW", "explode"),
+        ("DELIVERY_DEADLINE", "0"),
+        ("MAX_MESSAGE", "large"),
+        ("MAX_CONNECTIONS", "0"),
+    ],
+)
+def test_a_bad_variable_is_named(
+    name: str, value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each, text in {"HOST": LOOPBACK, "PORT": "0", "NO_NS": "1", name: value}.items():
+        monkeypatch.setenv(f"PYROEVENTS_{each}", text)
+    error = the_error(capsys)
+    if value in ("many", "70000", "perhaps", "explode", "large"):  # others are found later, by their name
+        assert f"PYROEVENTS_{name} " in error
+    assert value in error
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--port", "many"],
+        ["--port", "70000"],
+        ["--port", "-1"],
+        ["--ns-port", "many"],
+        ["--backlog", "0"],
+        ["--backlog", "-5"],
+        ["--backlog-bytes", "much"],
+        ["--total-backlog-bytes", "0"],
+        ["--overflow", "explode"],
+        ["--delivery-deadline", "0"],
+        ["--delivery-deadline", "nan"],
+        ["--max-message", "0"],
+        ["--max-connections", "0"],
+        ["--max-subscriptions", "0"],
+        ["--max-programs", "few"],
+        ["--heartbeat", "-1"],
+        ["--heartbeat-answer", "0"],
+        ["--first-contact", "soon"],
+        ["--linger", "inf"],
+        ["--handshake-timeout", "nan"],
+        ["--frame-timeout", "0"],
+        ["--drain", "0"],
+        ["--host", "127.0.0.1:9095"],
+        ["--host", "a b"],
+        ["--nathost", "outside:9095"],
+        ["--nathost", "http://outside"],
+        ["--natport", "77"],
+        ["--natport", "70000"],
+        ["--no-such-option"],
+        ["unexpected"],
     ],
     ids=" ".join,
 )
-def test_a_bad_option_is_exit_status_2(wrong: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        parsed(*wrong)
-    assert caught.value.code == 2
-    assert capsys.readouterr().err.strip()
+def test_a_bad_option_is_one_line(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    error = the_error(capsys, "-N", "-n", LOOPBACK, "-p", "0", *options)
+    assert options[0].lstrip("-") in error.replace("_", "-")
+
+
+def test_an_address_of_another_machine_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    error = the_error(capsys, "-N", "-p", "0", "-n", "192.0.2.1")
+    assert "192.0.2.1 is not an address of this machine" in error

@@ -111,6 +111,40 @@ def test_hosts_are_looked_up_once_at_the_start() -> None:
             addresses([unknown])
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [*((text, True) for text in ("1", "on", "Yes", "TRUE")), *((text, False) for text in ("", "0", "No"))],
+)
+def test_a_switch_in_the_environment(text: str, expected: bool) -> None:
+    assert given(NO_NS=text).no_ns is expected
+    assert given("--no-ns", NO_NS=text).no_ns is True
+
+
+@pytest.mark.parametrize(
+    ("variables", "text"),
+    [
+        ({"NO_NS": "perhaps"}, "PYROEVENTS_NO_NS must be 1 or 0, not 'perhaps'"),
+        ({"PORT": "many"}, "PYROEVENTS_PORT in the environment: argument -p/--port: "),
+    ],
+)
+def test_a_bad_variable_is_named(
+    variables: dict[str, str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        given(**variables)
+    assert caught.value.code == 2
+    assert text in capsys.readouterr().err
+
+
+def test_no_frame_of_a_bad_option_holds_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        given("-i", "secret", "--no-such-option")
+    assert caught.value.__context__ is None
+    frames = [each.frame for each in caught.traceback]
+    assert not [frame for frame in frames if "argparse" in str(frame.code.path)]
+    assert "secret" not in capsys.readouterr().err
+
+
 NUMBERS = [field.name for field in fields(ServiceOptions) if field.type in ("int", "float")]
 
 

@@ -111,3 +111,14 @@ def test_a_hang_up_that_is_ignored_stays_ignored() -> None:
     during: list[Any] = []
     assert started(lambda: FakeRunner(lambda: during.append(signal.getsignal(signal.SIGHUP)))) == 0
     assert during == [signal.SIG_IGN]
+
+
+def test_a_log_that_nobody_reads_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr(module.background, "flush", lambda rest: False)
+    monkeypatch.setattr(module.os, "_exit", ends)
+    with pytest.raises(SystemExit) as caught:
+        started(fail(ValueError("--port is wrong")))
+    assert caught.value.code == 2
