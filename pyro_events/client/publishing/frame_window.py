@@ -20,7 +20,7 @@ from ..connection.connection import PendingReply
 from .sender import Sender
 
 
-class Frame:
+class PipelineFrame:
     """Events that are sent together. reply: of the call that publishes them, after it was sent."""
 
     __slots__ = ("events", "reply")
@@ -37,11 +37,11 @@ class FrameWindow:
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
-        self._outstanding: deque[Frame] = deque()
+        self._outstanding: deque[PipelineFrame] = deque()
         self._published = self._not_published = self._unknown = 0
         # The first error that has yet to be reported.
         self._cause: BaseException | None = None
-        self.sending: Frame | None = None
+        self.sending: PipelineFrame | None = None
         self.queued = 0
         self.trouble = False
 
@@ -50,7 +50,7 @@ class FrameWindow:
         self.queued += queued
         self._published += events
 
-    def transmit(self, frame: Frame, call: PackedCall) -> None:
+    def transmit(self, frame: PipelineFrame, call: PackedCall) -> None:
         """Send the frame that is `sending`. A failure is kept for the pipeline's caller."""
         try:
             frame.reply = self._sender.post(call)

@@ -22,7 +22,7 @@ from ...log.background import get_logger
 from ...wire.requests import Entry, packed_publish
 from ..interruptions import within
 from .entry import checked_entry, checked_timeout
-from .frame_window import Frame, FrameWindow
+from .frame_window import FrameWindow, PipelineFrame
 from .sender import Sender
 
 log = get_logger("pyro_events.publisher")
@@ -229,7 +229,7 @@ class Pipeline:
             self._window.collect(WINDOW - 1)
             call = packed_publish([entry])
             self.frames += 1
-            self._window.sending = frame = Frame(events)
+            self._window.sending = frame = PipelineFrame(events)
             self._window.transmit(frame, call)
 
         self._sender.exclusively(send)
@@ -258,7 +258,7 @@ class Pipeline:
             while len(call[0]) > MAX_STOCK_CALL and len(batch) > 1:  # it was miscounted
                 batch = batch[: len(batch) // 2]
                 call = packed_publish(batch)
-            frame = Frame(_events(batch))
+            frame = PipelineFrame(_events(batch))
             count = len(batch)
             # These steps belong together; no exception can come between them.
             window.sending = frame

@@ -36,11 +36,6 @@ class Reconnection:
         """Whether the calling thread is in the middle of using it."""
         return self._reconnector.entered
 
-    @property
-    def connected(self) -> bool:
-        """Whether the service is connected to us."""
-        return bool(self.state.connections)
-
     def subscriptions_changed(self) -> None:
         """Subscriptions were added or removed."""
         self._reconnector.feed(self, None)

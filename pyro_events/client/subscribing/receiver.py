@@ -200,7 +200,7 @@ class Receiver:
 
     def subscribe_again(self, anew: bool) -> None:
         """Send every subscription to the service, as if for the first time."""
-        self.remote.again(anew)
+        self.remote.resubscribe(anew)
 
     def ask(self, timeout: float) -> Answered:
         """What the service knows about this subscriber."""

@@ -166,7 +166,7 @@ class RemoteSubscriptions:
             return call("unsubscribe", [], self.subscriber, timeout=timeout), "", ""
         return standing["subscriptions"], standing["state"], str(standing["why"])
 
-    def again(self, anew: bool) -> None:
+    def resubscribe(self, anew: bool) -> None:
         """Tell the service of every subscription, as if for the first time. anew: it has no connection
         to us, whatever it may believe."""
         proof = self._with_call({NAME_KEY: self._connection.name}, anew=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyro_events.client.connection.connection import PendingReply
-from pyro_events.client.publishing.frame_window import Frame, FrameWindow
+from pyro_events.client.publishing.frame_window import FrameWindow, PipelineFrame
 from pyro_events.errors import PipelineError, PipelineOutcomeUnknownError
 
 
@@ -53,7 +53,7 @@ def window_of(sender: FakeSender) -> FrameWindow:
 
 def send(window: FrameWindow, events: int) -> None:
     window.recover()
-    window.sending = frame = Frame(events)
+    window.sending = frame = PipelineFrame(events)
     window.transmit(frame, (b"call",))
 
 

@@ -74,7 +74,7 @@ def test_what_the_service_says_is_part_of_the_reason(one: Reconnection) -> None:
         one.connected_by("two", "it was slow", "it may not block")
         == f"{ENDED}: it was slow; it may not block"
     )
-    assert one.connected
+    assert one.state.connections
 
 
 def test_one_that_is_not_this_programs_does_nothing(one: Reconnection) -> None:

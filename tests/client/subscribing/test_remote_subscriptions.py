@@ -71,7 +71,7 @@ def test_everything_is_sent_again_and_once_with_anew(
 ) -> None:
     remote.subscribe(PATTERN, ["^B"], {})
     connection.knows, connection.anew = {"stale"}, []
-    remote.again(anew=True)
+    remote.resubscribe(anew=True)
     assert connection.knows == {"A", *NAMES, "^B"}
     assert connection.anew[0] and not any(connection.anew[1:]) and len(connection.anew) > 3
 
@@ -90,9 +90,9 @@ def test_what_is_unsubscribed_from_meanwhile_does_not_come_back(
             remote.unsubscribe(NAMES[300:])
 
     connection.before = unsubscribe
-    remote.again(anew=False)
+    remote.resubscribe(anew=False)
     connection.before = lambda method: None
-    remote.again(anew=False)
+    remote.resubscribe(anew=False)
     assert remote.texts() == ("A", *NAMES[:300])
     later = connection.knows - {"A", *NAMES[:300]}
     # The call that was interrupted had been made up already; none that came later.
@@ -109,7 +109,7 @@ def test_another_thread_that_unsubscribes_waits_for_the_call_under_way(
         unsubscribing.start()
 
     connection.before = begin
-    remote.again(anew=True)
+    remote.resubscribe(anew=True)
     unsubscribing.join(10)
     assert connection.knows == {"A"} == set(remote.texts())
 
@@ -149,7 +149,7 @@ def test_what_is_subscribed_to_meanwhile_stays(
 ) -> None:
     """With `anew` the service forgets what it has heard before; what follows is told."""
     pause = Pause(connection)
-    pause.while_it_lasts(in_thread(remote.subscribe, NAME, ["B"], {}), in_thread(remote.again, anew))
+    pause.while_it_lasts(in_thread(remote.subscribe, NAME, ["B"], {}), in_thread(remote.resubscribe, anew))
     assert connection.knows == {"A", "B", *NAMES} == set(remote.texts())
 
 
@@ -158,7 +158,7 @@ def test_what_is_subscribed_to_between_two_calls_stays(
     remote: RemoteSubscriptions, connection: Connection, anew: bool
 ) -> None:
     pause = Pause(connection)
-    pause.while_it_lasts(in_thread(remote.again, anew), in_thread(remote.subscribe, NAME, ["B"], {}))
+    pause.while_it_lasts(in_thread(remote.resubscribe, anew), in_thread(remote.subscribe, NAME, ["B"], {}))
     assert connection.knows == {"A", "B", *NAMES} == set(remote.texts())
 
 
@@ -192,7 +192,7 @@ def test_when_nothing_is_left_to_be_told_nothing_is(
 ) -> None:
     remote.unsubscribe(["A", *NAMES])
     connection.anew = []
-    remote.again(anew=True)
+    remote.resubscribe(anew=True)
     assert not connection.anew and not remote
 
 
@@ -212,7 +212,7 @@ def test_a_program_whose_call_is_not_answered_holds_it_up_for_a_while(
     thread.start()
     assert begun.wait(10)
     with pytest.raises(AnswerTimeoutError, match="another call"):
-        remote.again(anew=True)
+        remote.resubscribe(anew=True)
     go_on.set()
     thread.join(10)
     assert connection.dropped
@@ -226,7 +226,7 @@ def test_a_call_that_is_not_answered_gives_the_connection_up(
 
     connection.before = be_silent
     with pytest.raises(Pyro5.errors.TimeoutError):
-        remote.again(anew=True)
+        remote.resubscribe(anew=True)
     assert connection.dropped == ["it did not answer"]
 
 
@@ -304,7 +304,7 @@ class TestAsking:
         connection.reconnects = 1
         remote.subscribe(NAME, ["B"], {})  # which does not stand for all
         assert remote.ask(1.0).status is SubscriptionStatus.UNSURE
-        remote.again(anew=False)
+        remote.resubscribe(anew=False)
         connection.standing["subscriptions"] = self.COUNT + 1
         assert remote.ask(1.0).status is SubscriptionStatus.KNOWN
 
