@@ -64,7 +64,7 @@ def back_after(uri: str | None, collectors: list[Collector], subject: str, ident
 
 def connected(*collectors: Subscriber) -> bool:
     """Whether the service has connected to all of them, and shaken hands."""
-    return all(reconnection(one).connected for one in collectors)
+    return all(reconnection(one).state.connections for one in collectors)
 
 
 def reconnection(subscriber: Subscriber) -> Reconnection:
