@@ -457,7 +457,9 @@ def test_closing_while_the_service_is_away_takes_no_time(free_port: Callable[[],
     assert not [one for one in threading.enumerate() if one.name.startswith("pyro_events-reconnect")]
 
 
-def test_a_windows_loop_comes_back_too() -> None:
+@pytest.mark.parametrize("aborted", [False, True])
+def test_a_windows_loop_comes_back_too(aborted: bool) -> None:
+    """Also after `abort`, which the next turn of the loop ends."""
     stop = threading.Event()
 
     class Window(Collector):
@@ -471,6 +473,9 @@ def test_a_windows_loop_comes_back_too() -> None:
         try:
             window.subscribe("A")
             eventually(lambda: connected(window))
+            if aborted:
+                window.abort()
+                back_after(es.uri, [window], "A")
             window.daemon.disconnect()
             back_after(es.uri, [window], "A")
             assert window.reasons

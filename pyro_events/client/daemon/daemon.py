@@ -215,6 +215,10 @@ class SubscriberDaemon(PolledDaemon):
         """For Pyro5: the answer to a handshake that has been judged already."""
         return connection.greeting
 
+    def _resumed(self) -> None:
+        if self._check.listener is not None:
+            self._check.listener.resumed()
+
     # Used by the connections' readers (batch_reader.ConnectionOwner).
 
     def make_call(self, connection: GuardedConnection, frame: Frame) -> None:

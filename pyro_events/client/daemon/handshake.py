@@ -51,6 +51,9 @@ class ConnectionListener(Protocol):
     def is_at(self, address: str) -> bool:
         """Whether the service is at an address, as far as that is known."""
 
+    def resumed(self) -> None:
+        """The program lets events start again after `abort`, in a loop of its own or the daemon's."""
+
     def probed(self) -> None:
         """A peer has connected and closed without sending anything, as a service does that has disconnected
         us."""

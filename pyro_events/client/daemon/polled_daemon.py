@@ -34,8 +34,7 @@ class PolledDaemon(Pyro5.server.Daemon):
             PyroError: this daemon is closed.
         """
         server = self._begun()
-        if self._dispatcher is not None:
-            self._dispatcher.resume()
+        self._resume()
         server.loop(loopCondition)
 
     def events(self, eventsockets: Any) -> None:
@@ -77,6 +76,10 @@ class PolledDaemon(Pyro5.server.Daemon):
     def _resume(self) -> None:
         if self._dispatcher is not None and self._dispatcher.limits.paused:
             self._dispatcher.resume()
+            self._resumed()
+
+    def _resumed(self) -> None:
+        """Events start again after `abort`, because the program runs a loop again."""
 
     def getServerSockets(self) -> list[socket.socket]:
         """What `sockets` holds; Pyro3's name.

@@ -172,6 +172,10 @@ class Receiver:
         """Whether the service is at an address: the one at which we last reached it."""
         return address == self.connection.current.remote_host
 
+    def resumed(self) -> None:
+        """The program lets events start again after `abort`, without `listen`."""
+        self.reconnection.listened()
+
     def probed(self) -> None:
         """The service may have disconnected us."""
         self.reconnection.hinted()

@@ -161,6 +161,9 @@ class CountingListener:
     def probed(self) -> None:
         self.hints += 1
 
+    def resumed(self) -> None:
+        """Nothing here needs that."""
+
 
 def test_a_peer_that_closes_without_sending_anything_is_a_hint(daemon: SubscriberDaemon) -> None:
     listener = CountingListener()

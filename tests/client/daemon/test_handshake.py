@@ -40,6 +40,9 @@ class Listener:
     def probed(self) -> None:
         raise AssertionError("the daemon tells this, not the check")
 
+    def resumed(self) -> None:
+        raise AssertionError("the daemon tells this, not the check")
+
 
 @pytest.fixture
 def connection() -> Iterator[GuardedConnection]:

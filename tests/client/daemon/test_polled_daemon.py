@@ -33,14 +33,21 @@ class Daemon(PolledDaemon):
     def close(self) -> None:
         self._dispatcher.told.append("closed")
 
+    def _resumed(self) -> None:
+        self._dispatcher.told.append("resumed")
 
-def test_the_request_loop_lets_events_start() -> None:
+
+def test_the_request_loop_lets_events_start_again_after_abort() -> None:
     parts = Recorded()
     Daemon(parts).requestLoop(print)
-    assert parts.told == [("begin",), ("resume",), ("loop", print)]
+    assert parts.told == [("begin",), ("loop", print)]
+    parts.told.clear()
+    parts.limits.paused = True
+    Daemon(parts).requestLoop(print)
+    assert parts.told == [("begin",), ("resume",), "resumed", ("loop", print)]
 
 
-@pytest.mark.parametrize(("paused", "resumed"), [(False, []), (True, [("resume",)])])
+@pytest.mark.parametrize(("paused", "resumed"), [(False, []), (True, [("resume",), "resumed"])])
 def test_events_start_again_after_abort(paused: bool, resumed: list[Any]) -> None:
     parts = Recorded()
     parts.limits.paused = paused
