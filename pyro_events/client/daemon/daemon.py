@@ -177,11 +177,14 @@ class SubscriberDaemon(PolledDaemon):
         if self._dispatcher is None:  # no subscriber uses this daemon, so there will be no events
             self._dispatcher = Dispatcher(lambda: lambda event: None)
         workers = self._dispatcher.add(reader)
-        said = self._check.service_hello(hello)
+        said, listener = self._check.service_hello(hello), self._check.listener
         if workers is not None and said is not None:
             connection.expect_batches(said.max_message)
-            if self._check.listener is not None:
-                reader.gap = self._check.listener.connected(reader, said.notes)
+            try:
+                reader.gap = listener is not None and listener.connected(reader, said.notes)
+            except BaseException:  # nobody knows what the subscriber knows now: it has to connect again
+                log.exception("a connection to this subscriber is closed", about=self.locationStr)
+                reader.shutdown()  # its workers find that, and close it
         return workers
 
     def _greet(self, connection: GuardedConnection, host: str) -> Frame | None:

@@ -179,6 +179,31 @@ def test_a_peer_that_closes_without_sending_anything_is_a_hint(daemon: Subscribe
     assert listener.hints == 1
 
 
+def test_an_error_of_the_subscriber_ends_one_connection(
+    daemon: SubscriberDaemon, target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(CountingListener):
+        def connected(self, connection: object, notes: GreetingNotes) -> bool:
+            self.hints += 1
+            if self.hints == 1:
+                raise SystemExit("on purpose")
+            return False
+
+    dispatcher = Dispatcher(lambda: target.got.append)
+    daemon.deliver_to("target", dispatcher, Failing())
+    failed, later = Stranger(daemon), Stranger(daemon)
+    failed.greet()
+    assert failed.answer() is None
+    later.greet()
+    later.send(write_events("target", 1, rows(3)))
+    assert later.answer() is not None
+    for stranger in (failed, later):
+        stranger.sock.close()
+    eventually(lambda: not daemon.connections and not dispatcher._connections)
+    assert len(target.got) == 3 and "on purpose" in caplog.text
+    dispatcher.close()
+
+
 def test_a_batch_of_events_takes_the_short_way(stranger: Stranger, target: Target) -> None:
     greeting = stranger.greet()
     assert greeting is not None and greeting.type == CONNECT_OK
