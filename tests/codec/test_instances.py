@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import math
-import signal
 import struct
 import types
 from typing import Any
@@ -13,9 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyro_events.codec.classes.registry import register_class
 from pyro_events.codec.message import decode, encode
-from pyro_events.errors import PayloadError, UnsupportedTypeError
+from pyro_events.errors import UnsupportedTypeError
 from tests import strange_classes as strange
 from tests.strange_classes import MAKERS, Decoding, state_of
 
@@ -131,57 +129,3 @@ def test_what_the_reader_refuses_the_writer_refuses(message: Any) -> None:
     with Decoding():
         back = decode(payload)
     assert same(message, back), (message, back)
-
-
-class Interrupted:
-    """A signal comes while it is written, and while it is read."""
-
-    def __getstate__(self) -> Any:
-        if Interrupted.when == "writing":
-            signal.raise_signal(signal.SIGUSR1)
-        return {}
-
-    def __setstate__(self, state: Any) -> None:
-        signal.raise_signal(signal.SIGUSR1)
-
-    when = "writing"
-
-
-class Shouting(Exception):
-    def __str__(self) -> str:
-        signal.raise_signal(signal.SIGUSR1)
-        return "never"
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform has no such signal")
-@pytest.mark.parametrize("kind", [ValueError, TypeError, TimeoutError, PayloadError, UnsupportedTypeError])
-def test_what_a_signals_handler_raises_comes_through(
-    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    error = kind("enough")
-
-    def handler(number: int, frame: object) -> None:
-        raise error
-
-    register_class(Interrupted)
-    before = signal.signal(signal.SIGUSR1, handler)
-    try:
-        monkeypatch.setattr(Interrupted, "when", "reading")
-        payload = encode([Interrupted()])
-        with pytest.raises(kind) as caught:
-            decode(payload)
-        assert caught.value is error
-        monkeypatch.setattr(Interrupted, "when", "writing")
-        for message in (Interrupted(), Shouting()):
-            with pytest.raises(kind) as caught:
-                encode([message])
-            assert caught.value is error
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-
-
-def test_a_dict_with_other_keys_is_read_without_looking_at_the_signals(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(signal, "valid_signals", lambda: pytest.fail("100 µs for each message"))
-    assert decode(encode({1: 2})) == {1: 2}

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime as dt
 import pathlib
+import signal
 import threading
+import traceback
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgpack
+import numpy as np
 import pytest
-from codec_values import arrives, same
+from codec_values import Odd, arrives, same
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgpack import ExtType, Timestamp
+from raising_handler import needs_signals, raising
 
 from pyro_events.codec import values
 from pyro_events.codec.classes import registry
-from pyro_events.codec.message import decode, encode, encode_plain
+from pyro_events.codec.classes.registry import register_class
+from pyro_events.codec.message import decode, encode, encode_plain, encode_shared
+from pyro_events.constants import LARGE
 from pyro_events.errors import PayloadError, UnsupportedTypeError
+from pyro_events.wire.large_payload import SplitPayload
 
 # Hypothesis shows its strategies when it retries, and ours are long.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 ZONES = [ZoneInfo("Europe/Amsterdam"), ZoneInfo("America/New_York"), ZoneInfo("UTC")]
+
+
+@pytest.fixture(autouse=True)
+def own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_by_class", {})
+    monkeypatch.setattr(registry, "_by_name", {})
 
 
 text = st.text(st.characters())  # half surrogate pairs included
@@ -314,3 +329,134 @@ def test_large_bytes_look_as_a_packer_writes_them(size: int) -> None:
     message = bytes(size)
     assert encode(message) == msgpack.packb(message)
     assert decode(encode(message)) == message
+
+
+# What cannot be carried
+
+
+class Name(str):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("message", "where"),
+    [
+        (Odd(), "message"),
+        ([1, 2, {"price": Odd()}], r"message\[2\]\['price'\]"),
+        (["\ud800", Odd()], r"message\[1\]"),
+        ([ValueError(Odd())], r"message\[0\]\.args\[0\]"),
+        (collections.UserDict(a=1), "message"),
+        (Name("x"), "message"),
+        (Fraction(1, 2**9000), "message"),
+        ([np.array([object()])], r"message\[0\]"),
+        (np.zeros(LARGE, [("a", "i1"), ("b", object)]), "message"),
+        ([{1 << 61 * k: None for k in range(65)}], r"message\[0\]"),
+        (["\ud800", {1 << 61 * k: None for k in range(65)}], r"message\[1\]"),
+    ],
+)
+def test_what_cannot_be_carried_is_named_with_its_place(message: Any, where: str) -> None:
+    with pytest.raises(UnsupportedTypeError, match=f"cannot carry <.*> at ({where}); ."):
+        encode(message)
+
+
+def test_a_refusal_inside_a_class_tagged_dict_is_named() -> None:
+    with pytest.raises(UnsupportedTypeError, match=r"at message\['a'\]\['b'\]"):
+        encode_plain({"a": {"__class__": "x", "b": Odd()}})
+
+
+def test_a_refusal_is_short() -> None:
+    itself: list[Any] = []
+    itself.append(itself)
+    with pytest.raises(UnsupportedTypeError, match="nested deeper") as caught:
+        encode(itself)
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+    assert len("".join(traceback.format_exception(caught.value)).splitlines()) < 20
+
+
+def test_what_a_converter_raised_is_shown() -> None:
+    class Broken:
+        pass
+
+    def to_dict(value: object) -> dict[str, Any]:
+        raise LookupError("on purpose")
+
+    register_class(Broken, to_dict=to_dict, from_dict=lambda state: Broken())
+    with pytest.raises(UnsupportedTypeError, match="on purpose") as caught:
+        encode(Broken())
+    assert isinstance(caught.value.__cause__, LookupError)
+
+
+# Each kind of type has its own table
+
+
+@pytest.fixture
+def arrays() -> None:
+    """The codec knows arrays when it has met the first."""
+    encode(np.zeros(1))
+
+
+@pytest.mark.parametrize("count", [3, LARGE])
+def test_arrays_and_scalars(arrays: None, count: int) -> None:
+    array = np.arange(count, dtype="<i2")
+    for payload in (encode(array), bytes(encode_shared(array))):
+        back = decode(payload)
+        assert back.dtype == array.dtype and (back == array).all()
+    assert isinstance(encode_shared(array), SplitPayload) == (count == LARGE)
+    assert type(decode(encode([np.float32(1.5)]))[0]) is np.float32
+
+
+def test_a_large_array_that_cannot_be_carried(arrays: None) -> None:
+    with pytest.raises(UnsupportedTypeError, match="its dtype is object"):
+        encode_shared(np.zeros(LARGE, object))
+
+
+def test_large_bytes_are_shared() -> None:
+    message = bytes(LARGE + 1)
+    payload = encode_shared(message)
+    assert isinstance(payload, SplitPayload) and payload.body is message
+    assert decode(bytes(payload)) == decode(memoryview(bytes(payload))) == message
+    assert encode_shared(message[1:]) == encode(message[1:])
+
+
+def test_class_tagged_dicts() -> None:
+    tagged = {"__class__": "ValueError", "__exception__": True, "args": ["x"], "attributes": {}}
+    unknown = {"__class__": "lab.Reading", "kelvin": 300.0}
+    error, stays = decode(encode_plain([tagged, unknown]))
+    assert repr(error) == "ValueError('x')" and stays == unknown
+    itself: list[Any] = []
+    itself.append(itself)
+    with pytest.raises(UnsupportedTypeError, match="contains itself"):
+        encode_plain(itself)
+
+
+def test_a_message_that_is_nested_too_deep_is_not_read() -> None:
+    with pytest.raises(PayloadError, match="nested deeper than 64 levels"):
+        decode(b"\x91" * 65 + b"\x01")
+
+
+# Signals
+
+
+@needs_signals
+@pytest.mark.parametrize("kind", [ValueError, TypeError, TimeoutError, PayloadError, UnsupportedTypeError])
+def test_what_a_signals_handler_raises_comes_through(kind: type[Exception]) -> None:
+    enough = kind("enough")
+    with raising(enough) as interrupt:
+
+        class Shouting(Exception):
+            __str__ = interrupt
+
+        register_class(Name, name="test.Name", to_dict=lambda name: {}, from_dict=interrupt)
+        payload = encode(Name("x"))
+        register_class(Odd, name="test.Odd", to_dict=interrupt, from_dict=interrupt)
+        for call in (lambda: decode(payload), lambda: encode([Odd()]), lambda: encode([Shouting()])):
+            with pytest.raises(kind) as caught:
+                call()
+            assert caught.value is enough
+
+
+def test_a_dict_with_other_keys_is_read_without_looking_at_the_signals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signal, "valid_signals", lambda: pytest.fail("100 µs for each message"))
+    assert decode(encode({1: 2})) == {1: 2}

@@ -9,21 +9,27 @@ import contextlib
 import dataclasses
 import enum
 import json
+import math
+import queue
+import signal
+import threading
 import types
 from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgpack
+import numpy as np
 import Pyro5.api
 import pytest
 import serpent
 from Pyro5.serializers import JsonSerializer, MsgpackSerializer, SerializerBase, SerpentSerializer
+from raising_handler import needs_signals, raising
 
 from pyro_events.codec.classes import registry
 from pyro_events.codec.classes.registry import register_class
 from pyro_events.codec.message import decode, encode, encode_plain
 from pyro_events.codec.values import OBJECT
-from pyro_events.errors import PayloadError, UnsupportedTypeError
+from pyro_events.errors import PayloadError, RemoteError, UnsupportedTypeError
 
 
 @pytest.fixture(autouse=True)
@@ -387,3 +393,65 @@ def test_names_that_every_program_knows_are_taken() -> None:
         with pytest.raises(ValueError, match="every program knows"):
             register_class(Quote, name=name)
     register_class(ValueError)
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        (print, "publish the data that it stands for"),
+        (math, "publish the data"),
+        (int, "publish the data"),
+        ((number for number in range(3)), "publish the data"),
+        (threading.Lock(), "leave it out of that object's state, by __getstate__"),
+        (threading.Event(), "leave it out of that object's state"),
+        (queue.SimpleQueue(), "leave it out of that object's state"),
+        (queue.Queue(), "leave it out of that object's state"),
+        (Point(1, 2), "register it with pyro_events.register_class$"),
+        (signal.SIGINT, "register it with pyro_events.register_class$"),
+        (Unit("x"), "with to_dict and from_dict: .* keeps its contents in <class 'str'>"),
+        (collections.UserList([1]), "register it with pyro_events.register_class$"),
+        (np.zeros(2).view(np.matrix), "with to_dict and from_dict"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_register_it_is_advised_only_for_what_can_be_registered(value: Any, advice: str) -> None:
+    with pytest.raises(UnsupportedTypeError, match=advice):
+        registry.describe(value)
+
+
+@needs_signals
+def test_what_a_signals_handler_raises_while_an_instance_is_made_comes_through() -> None:
+    enough = ValueError("enough")
+    with raising(enough) as interrupt:
+        register_class(Slotted, name="lab.Slotted", to_dict=vars, from_dict=interrupt)
+        with pytest.raises(ValueError) as caught:
+            registry.restore("lab.Slotted", {})
+    assert caught.value is enough
+
+
+def test_exceptions_that_nobody_registered() -> None:
+    name, state = registry.describe(ValueError("x"))
+    assert name == "builtins.ValueError" and repr(registry.restore(name, state)) == "ValueError('x')"
+    name, state = registry.describe(OwnError("x"))
+    back = registry.restore(str(name), state)
+    assert (type(back), back.type_name, back.text) == (RemoteError, f"{__name__}.OwnError", "x")
+    alone = registry.restore("lab.Broken", {"__exception__": True, "args": ["x"]})
+    assert (type(alone), alone.type_name, alone.text) == (RemoteError, "lab.Broken", "x")
+    with pytest.raises(registry.UnknownClassError, match="class 'lab.Broken' is not known here; register it"):
+        registry.restore("lab.Broken", {})
+
+
+def test_uris_and_proxies_need_no_registration() -> None:
+    name, state = registry.describe(Pyro5.api.URI("PYRO:x@h:1"))
+    assert registry.restore(str(name), state) == Pyro5.api.URI("PYRO:x@h:1")
+
+
+def test_classes_of_a_family_are_registered_together_or_not_at_all() -> None:
+    registry.add_classes([(Slotted, "lab.Slotted"), (Plain, "lab.Plain")])
+    assert not registry.is_registered_alone(Slotted)
+    register_class(Slotted)
+    assert registry.is_registered_alone(Slotted)
+    with pytest.raises(ValueError, match="'lab.Plain' is taken"):
+        registry.add_classes([(Both, "lab.Both"), (Quote, "lab.Plain")])
+    with pytest.raises(UnsupportedTypeError):
+        registry.describe(Both())
