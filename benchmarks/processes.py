@@ -23,7 +23,7 @@ from .tasks import Task, to_line
 
 ROOT = Path(__file__).resolve().parent.parent
 # How long a child has to end when it is asked to, in seconds.
-_FAREWELL = 5.0
+_END_TIMEOUT = 5.0
 
 
 class ChildFailed(Exception):
@@ -113,7 +113,7 @@ class Child:
             self._popen.terminate()
             self._popen.send_signal(signal.SIGCONT)
             try:
-                self._popen.wait(_FAREWELL)
+                self._popen.wait(_END_TIMEOUT)
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait()

@@ -19,9 +19,9 @@ from .servers import Server
 class Member:
     """A listener to one subject, which can be killed and started again.
 
-    wishes: its options when it subscribes, for ours. handler: options of the listener program. proxies: empty
-    unless `proxied`; else the proxy to the server, and for ours also the one back, because our service
-    connects to its subscribers.
+    subscribe_options: its options when it subscribes, for ours. handler: options of the listener program.
+    proxies: empty unless `proxied`; else the proxy to the server, and for ours also the one back, because our
+    service connects to its subscribers.
     """
 
     actor: Actor
@@ -35,12 +35,12 @@ class Member:
         *,
         seed: int = 0,
         proxied: bool = False,
-        wishes: Mapping[str, Any] | None = None,
+        subscribe_options: Mapping[str, Any] | None = None,
         handler: tuple[str, ...] = (),
     ) -> None:
         self.subject = subject
         self._cast, self._system = cast, system
-        self._options = [subject, *handler, "--options", json.dumps(dict(wishes or {}))]
+        self._options = [subject, *handler, "--options", json.dumps(dict(subscribe_options or {}))]
         self.address = server.address
         self.proxies: list[Proxy] = []
         self._env: dict[str, str] | None = None

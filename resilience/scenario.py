@@ -44,14 +44,14 @@ class Scenario:
         ballast: int = 0,
         proxied: bool = False,
         options: Mapping[str, Any] | None = None,
-        wishes: Mapping[str, Any] | None = None,
+        subscribe_options: Mapping[str, Any] | None = None,
         handler: tuple[str, ...] = (),
         before: Callable[[], None] | None = None,
     ) -> None:
         """Args:
         ballast: by how many bytes the events for the affected subscriber are larger.
         options: of the service, for ours.
-        wishes: of the affected subscriber when it subscribes, for ours.
+        subscribe_options: of the affected subscriber when it subscribes, for ours.
         handler: options of the listener program for the affected subscriber.
         before: what the process of the server does first.
         """
@@ -65,7 +65,9 @@ class Scenario:
         else:
             self.server = SERVERS[system](self.cast, folder)
         names = self.cast, self.server, system, "storm"
-        self._member = Member(*names, seed=seed, proxied=proxied, wishes=wishes, handler=handler)
+        self._member = Member(
+            *names, seed=seed, proxied=proxied, subscribe_options=subscribe_options, handler=handler
+        )
         self.usual: dict[str, Any] = {}
         self.at_first: dict[str, int] = {}
 

@@ -98,8 +98,8 @@ class Ours(Server):
 
     def command(self) -> list[str]:
         if self.options:
-            wishes = json.dumps(self.options)
-            return [sys.executable, "-m", "resilience.programs.service", LOOPBACK, str(self.port), wishes]
+            settings = json.dumps(self.options)
+            return [sys.executable, "-m", "resilience.programs.service", LOOPBACK, str(self.port), settings]
         return [sys.executable, "-m", "pyro_events.es", "-N", "-n", LOOPBACK, "-p", str(self.port)]
 
     def start(self, before: Callable[[], None] | None = None) -> None:

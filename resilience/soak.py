@@ -53,8 +53,16 @@ class Soak:
         self.diary: list[tuple[float, float, str]] = []
         self.found: list[str] = []
         self.members = [
-            Member(cast, self.server, "ours", f"storm-{at}", seed=seed + at, proxied=True, wishes=wishes)
-            for at, wishes in enumerate(POLICIES)
+            Member(
+                cast,
+                self.server,
+                "ours",
+                f"storm-{at}",
+                seed=seed + at,
+                proxied=True,
+                subscribe_options=subscribe_options,
+            )
+            for at, subscribe_options in enumerate(POLICIES)
         ]
 
     def begin(self) -> None:
@@ -63,7 +71,10 @@ class Soak:
         audience = Member(self.cast, self.server, "ours", "calm")
         audience.start()
         self.calm = audience.actor
-        self.publishers = [self._talker("calm"), *[self._talker(member.subject) for member in self.members]]
+        self.publishers = [
+            self._start_publisher("calm"),
+            *[self._start_publisher(member.subject) for member in self.members],
+        ]
         for member in self.members:
             member.start()
         for publisher in self.publishers:
@@ -74,13 +85,13 @@ class Soak:
         self.publishers[0].ask("forget_times")
         self.scene = Scene(self.cast, self.server, self.members, self.chance)
 
-    def _talker(self, subject: str) -> Actor:
+    def _start_publisher(self, subject: str) -> Actor:
         arguments = ["ours", self.server.address, subject, str(RATE), subject]
         return self.cast.python(
             "-m", "resilience.programs.publisher", *arguments, name=f"the publisher about {subject}"
         )
 
-    def misbehave(self) -> None:
+    def inject_fault(self) -> None:
         """One fault, from its beginning to its end."""
         name = self.chance.choice(sorted(FAULTS))
         self.faults[name] = self.faults.get(name, 0) + 1
@@ -167,7 +178,7 @@ def run(minutes: float, seed: int) -> list[str]:
                 if now >= 60 * minute:
                     soak.look(f"{minute} min")
                     minute += 1
-                soak.misbehave()
+                soak.inject_fault()
             soak.end()
             soak.compare(first, soak.look("end"))
         finally:

@@ -36,7 +36,7 @@ INTERVAL: Final = 1.0
 MOST_KINDS: Final = 1000
 IDLE: Final = 0.1
 # Seconds that the end of the program waits for the handlers.
-FAREWELL: Final = 1.0
+EXIT_TIMEOUT: Final = 1.0
 
 
 class BackgroundLog:
@@ -164,7 +164,7 @@ class BackgroundLog:
                     print("pyro_events: a logging handler of this program raised:", file=sys.stderr)
                     traceback.print_exception(type(error), error, error.__traceback__)
 
-    def flush(self, timeout: float = FAREWELL, rest: bool = False) -> bool:
+    def flush(self, timeout: float = EXIT_TIMEOUT, rest: bool = False) -> bool:
         """Wait until every line that was put before has been logged; False if that takes longer than
         `timeout`.
 

@@ -17,10 +17,10 @@ from pyro_events.options import BacklogOptions, ServiceOptions
 
 def main() -> None:
     host, port, text = sys.argv[1:]
-    wishes = json.loads(text)
-    bounds = BacklogOptions(**wishes.pop("backlog", {}))
+    settings = json.loads(text)
+    bounds = BacklogOptions(**settings.pop("backlog", {}))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    options = ServiceOptions(backlog=bounds, **wishes)
+    options = ServiceOptions(backlog=bounds, **settings)
     starter = EventServiceStarter(host, int(port), use_ns=False, options=options)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: starter.shutdown())

@@ -23,8 +23,8 @@ def scenario(tmp_path: Path) -> Iterator[Callable[..., Scenario]]:
     """Sets a scene: scenario(proxied=True, options=…), as for Scenario; ended with the test."""
     with ExitStack() as stack:
 
-        def begin(*, quick: bool = True, **wishes: Any) -> Scenario:
-            wishes["options"] = {**(QUICK if quick else {}), **wishes.get("options", {})}
-            return stack.enter_context(Scenario(tmp_path, **wishes))
+        def begin(*, quick: bool = True, **settings: Any) -> Scenario:
+            settings["options"] = {**(QUICK if quick else {}), **settings.get("options", {})}
+            return stack.enter_context(Scenario(tmp_path, **settings))
 
         yield begin

@@ -32,7 +32,7 @@ def test_a_long_sleep_costs_nothing_that_the_backlog_holds(scenario: MakeStage, 
 
 def test_a_minute_of_sleep_with_a_small_backlog_ends_the_subscription_once(scenario: MakeStage) -> None:
     """C17: after ten seconds of holding up its publisher; then nobody waits for it any more."""
-    scene = scenario(quick=False, wishes={"backlog": 100})
+    scene = scenario(quick=False, subscribe_options={"backlog": 100})
     scene.affected.freeze()
     pause(60)
     assert scene.account() == {}

@@ -86,7 +86,7 @@ def lost(request: pytest.FixtureRequest) -> dict[str, bool]:
 
 def test_a_half_open_line_is_found_by_its_silence(scenario: MakeStage, lost: dict[str, bool]) -> None:
     """Nobody hears anything any more, nor that the other side has closed; or one side does not."""
-    scene = scenario(proxied=True, wishes={"backlog": 50})
+    scene = scenario(proxied=True, subscribe_options={"backlog": 50})
     scene.vanish(**lost)
     # Its publisher is held up by the full backlog for the deadline, and by nothing after it.
     eventually(lambda: scene.server.clients() == 1, LONG, "the end of the subscription")
@@ -121,7 +121,7 @@ def test_a_subscriber_that_cannot_have_learned_that_it_was_disconnected(
 ) -> None:
     """Its network comes back, but what was sent meanwhile does not; and the service answers whatever it
     asks."""
-    scene = scenario(proxied=True, wishes={"backlog": 50})
+    scene = scenario(proxied=True, subscribe_options={"backlog": 50})
     if not talking:
         fall_silent(scene)
     scene.strand()
@@ -138,7 +138,7 @@ def test_a_subscriber_that_cannot_have_learned_that_it_was_disconnected(
 
 def test_what_was_lost_for_good_does_not_hide_the_next_loss(scenario: MakeStage) -> None:
     """A connection whose end was never reported is not a connection to the service that comes back."""
-    scene = scenario(proxied=True, wishes={"backlog": 50})
+    scene = scenario(proxied=True, subscribe_options={"backlog": 50})
     scene.strand()
     eventually(lambda: scene.server.clients() == 1, LONG, "the end of the subscription")
     eventually(lambda: scene.server.clients() == 2, LONG, "the subscription made again")
@@ -169,13 +169,19 @@ def test_a_cable_that_is_cut_and_put_back(
     machines: network.Network, tmp_path: Path, cut: Callable[[network.Network], None]
 ) -> None:
     """The service on one machine, a subscriber on another; its publisher beside the service."""
-    wishes = {"heartbeat": 1.0, "heartbeat_answer": 1.0, "delivery_deadline": 1.0}
+    service_options = {"heartbeat": 1.0, "heartbeat_answer": 1.0, "delivery_deadline": 1.0}
     here, there = machines.prefix(0), machines.prefix(1)
     with Cast() as cast:
         port = free_port()
         uri = f"PYRO:Pyro.EventService@{network.ADDRESSES[0]}:{port}"
         service = cast.python(
-            *("-m", "resilience.programs.service", network.ADDRESSES[0], str(port), json.dumps(wishes)),
+            *(
+                "-m",
+                "resilience.programs.service",
+                network.ADDRESSES[0],
+                str(port),
+                json.dumps(service_options),
+            ),
             prefix=here,
             obeys=False,
         )

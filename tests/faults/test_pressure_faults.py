@@ -29,12 +29,12 @@ def test_frozen_subscribers_that_fill_the_total_go_one_by_one_and_come_back(scen
         rate=200.0,
         ballast=BALLAST,
         options={"total_backlog_bytes": TOTAL},
-        wishes={"overflow": "drop-newest"},
+        subscribe_options={"overflow": "drop-newest"},
     )
     server = scene.server
     assert isinstance(server, Ours)
     others = [
-        Member(scene.cast, server, "ours", "storm", wishes={"overflow": policy})
+        Member(scene.cast, server, "ours", "storm", subscribe_options={"overflow": policy})
         for policy in ("block", "drop-oldest")
     ]
     for other in others:

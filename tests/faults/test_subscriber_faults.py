@@ -49,7 +49,7 @@ def test_a_second_of_sleep_costs_nothing(scenario: MakeStage) -> None:
 def test_a_frozen_subscriber_is_bounded_and_then_told_what_it_missed(
     scenario: MakeStage, bound: dict[str, int]
 ) -> None:
-    scene = scenario(wishes={"overflow": "drop-oldest", **bound})
+    scene = scenario(subscribe_options={"overflow": "drop-oldest", **bound})
     scene.affected.freeze()
     eventually(lambda: scene.account()["lost"].get("drop-oldest", 0) > 30, LONG)
     account = scene.account()
@@ -68,7 +68,7 @@ def test_a_frozen_subscriber_that_holds_up_its_publisher_is_disconnected_and_com
     scenario: MakeStage,
 ) -> None:
     """C16, C17, C27: only its own publisher waits, and not longer than the deadline."""
-    scene = scenario(wishes={"backlog": 20})
+    scene = scenario(subscribe_options={"backlog": 20})
     scene.affected.freeze()
     eventually(lambda: scene.server.clients() == 1, LONG, "the disconnection")
     scene.affected.thaw()
@@ -84,7 +84,9 @@ def test_a_frozen_subscriber_that_holds_up_its_publisher_is_disconnected_and_com
 
 
 def test_a_slow_reader_is_told_and_nobody_else_waits(scenario: MakeStage) -> None:
-    scene = scenario(handler=("--pause", "0.05"), wishes={"overflow": "drop-oldest", "backlog": 10})
+    scene = scenario(
+        handler=("--pause", "0.05"), subscribe_options={"overflow": "drop-oldest", "backlog": 10}
+    )
     eventually(lambda: scene.account()["lost"].get("drop-oldest", 0) > 30, LONG)
     eventually(lambda: "is slow" in scene.server.actor.complaints, LONG)
     reports = scene.finish()
@@ -96,7 +98,9 @@ def test_a_slow_reader_is_told_and_nobody_else_waits(scenario: MakeStage) -> Non
 
 
 def test_a_slow_reader_with_the_policy_block_holds_up_its_own_publisher_only(scenario: MakeStage) -> None:
-    scene = scenario(handler=("--pause", "0.03"), wishes={"backlog": 10}, options={"delivery_deadline": 20.0})
+    scene = scenario(
+        handler=("--pause", "0.03"), subscribe_options={"backlog": 10}, options={"delivery_deadline": 20.0}
+    )
     eventually(lambda: scene.affected_publisher.ask("report")["longest"] > 0.02, LONG)
     reports = scene.finish()
     assert scene.verdict(reports) == []

@@ -27,7 +27,7 @@ from .subscriptions import PATTERN, Subscriptions, pieces
 log = get_logger("pyro_events.subscriber")
 
 # Unsubscribing when closing is a courtesy: the service would notice by itself.
-_FAREWELL: Final = 1.0
+_CLOSE_TIMEOUT: Final = 1.0
 # How long the service may take to answer a subscription that is made again or undone.
 ANSWER: Final = 5.0
 
@@ -219,7 +219,7 @@ class RemoteSubscriptions:
         try:
             for some in pieces(names):
                 if self._connection.current.connected:
-                    self._connection.call("unsubscribe", some, self.subscriber, timeout=_FAREWELL)
+                    self._connection.call("unsubscribe", some, self.subscriber, timeout=_CLOSE_TIMEOUT)
         except (Pyro5.errors.PyroError, OSError) as error:
             log.debug("unsubscribing at the end failed: %s", error)
 

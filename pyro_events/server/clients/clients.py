@@ -31,7 +31,7 @@ log = get_logger("pyro_events.engine")
 _ACCEPT_QUEUE: Final = 1024
 _ACCEPT_AT_ONCE: Final = 16
 # How long clients have to read their last answers when the service ends.
-_FAREWELL: Final = 0.5
+_LAST_ANSWERS: Final = 0.5
 
 
 class ClientsOwner(ConnectionOwner[Connection], Protocol):
@@ -114,7 +114,7 @@ class Clients:
         """End all connections. Answers that are not sent yet are sent first, if the client reads them."""
         for connection in list(self._connections):
             connection.refuse("the service stops")
-        deadline = self._loop.time() + _FAREWELL
+        deadline = self._loop.time() + _LAST_ANSWERS
         await asyncio.sleep(0)  # that is enough for most
         while self._connections and self._loop.time() < deadline:
             await asyncio.sleep(0.01)

@@ -15,7 +15,7 @@ from ...transport.addresses import unmapped
 from ..net.sockets import descriptor
 
 # How long a client may take to read its last answers, in seconds.
-_FAREWELL: Final = 5.0
+_LAST_ANSWERS: Final = 5.0
 
 
 class ClosableProtocol(asyncio.BufferedProtocol):
@@ -64,7 +64,7 @@ class ClosableProtocol(asyncio.BufferedProtocol):
         self.closing = True
         self._in_time()
         self._transport.close()
-        self._timer = asyncio.get_running_loop().call_later(_FAREWELL, self.abort)
+        self._timer = asyncio.get_running_loop().call_later(_LAST_ANSWERS, self.abort)
 
     def abort(self) -> None:
         """End the connection at once."""

@@ -93,7 +93,7 @@ def test_a_late_client_is_told_and_one_in_time_is_not() -> None:
 def test_a_client_that_does_not_take_its_last_answers_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(closable, "_FAREWELL", 0.0)
+    monkeypatch.setattr(closable, "_LAST_ANSWERS", 0.0)
 
     async def work() -> None:
         transport = FakeTransport()
