@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="scripts/benchmark",
         description="Compare pyro_events with Redis, NATS, ZeroMQ and MQTT, doing the same work.",
     )
-    parser.add_argument("--rounds", type=_rounds, default=_ROUNDS, help=f"how often (default: {_ROUNDS})")
+    parser.add_argument(
+        "--rounds", type=_rounds, default=_ROUNDS, help=f"number of rounds (default: {_ROUNDS})"
+    )
     parser.add_argument(
         "--cases",
         type=_names(list(CASES), "cases"),
@@ -60,13 +62,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SYSTEM,…",
         help=", ".join(SYSTEMS),
     )
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, which only show that it works")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all values")
+    parser.add_argument("--chart", type=Path, metavar="FILE.svg", help="file for the chart")
     parser.add_argument(
-        "--quick", action="store_true", help="tiny sizes: to see that it works, not to compare"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there")
-    parser.add_argument("--chart", type=Path, metavar="FILE.svg", help="draw the comparison there")
-    parser.add_argument(
-        "--from", type=Path, dest="source", metavar="FILE", help="measure nothing, report a JSON file again"
+        "--from",
+        type=Path,
+        dest="source",
+        metavar="FILE",
+        help="report this JSON file again, and measure nothing",
     )
     return parser
 

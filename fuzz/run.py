@@ -28,9 +28,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="fuzz.run", description=__doc__)
     parser.add_argument("target", choices=list(TARGETS))
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--crashes", type=Path, required=True, help="folder for what crashes the target")
-    parser.add_argument("--scratch", type=Path, required=True, help="a folder that is not there yet")
-    parser.add_argument("--seed", type=int, default=0, help="0: a new one, which is printed")
+    parser.add_argument("--crashes", type=Path, required=True, help="folder for inputs that crash the target")
+    parser.add_argument("--scratch", type=Path, required=True, help="folder that does not exist yet")
+    parser.add_argument("--seed", type=int, default=0, help="seed; 0 chooses a new one, which is printed")
     options = parser.parse_args()
     options.crashes.mkdir(parents=True, exist_ok=True)
     found, seeds = options.scratch / "found", options.scratch / "seeds"

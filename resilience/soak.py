@@ -190,9 +190,12 @@ def run(minutes: float, seed: int) -> list[str]:
 def main() -> None:
     end_in_order()
     parser = argparse.ArgumentParser(prog="scripts/soak", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long (%(default)g)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="duration (default: %(default)g)")
     parser.add_argument(
-        "--seed", type=int, default=None, help="a soak's faults again; new and printed if left out"
+        "--seed",
+        type=int,
+        default=None,
+        help="seed of the faults, to repeat them; without it a new one is chosen and printed",
     )
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed

@@ -150,11 +150,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/faults", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cases", default=",".join(case.name for case in CASES), help="some of: %(default)s")
     parser.add_argument("--systems", default=",".join(TITLES), help="some of: %(default)s")
-    parser.add_argument("--seed", type=int, default=1, help="of the bad lines (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the bad network (default: %(default)s)")
     parser.add_argument(
-        "--output", type=Path, default=ROOT / "docs" / "faults.md", help="instead of docs/faults.md"
+        "--output",
+        type=Path,
+        default=ROOT / "docs" / "faults.md",
+        help="file to write instead of docs/faults.md",
     )
-    parser.add_argument("--json", type=Path, help="keep the figures; those of other cases in it stay")
+    parser.add_argument("--json", type=Path, help="file for the figures; those of other cases in it are kept")
     options = parser.parse_args()
     names, systems = options.cases.split(","), options.systems.split(",")
     unknown = sorted({*names} - {case.name for case in CASES} | {*systems} - {*TITLES})

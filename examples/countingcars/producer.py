@@ -27,7 +27,7 @@ class Crossing(Publisher):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--es-uri", help="address of the event service, when no name server knows it")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time")
     parser.add_argument("--pause", type=float, default=0.05, help="seconds between two cars")
     options = parser.parse_args()
 

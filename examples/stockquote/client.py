@@ -29,9 +29,9 @@ class Ticker(Subscriber):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("symbols", nargs="*", help="for instance: SUN IBM")
+    parser.add_argument("symbols", nargs="*", help="stock symbols, for example SUN IBM")
     parser.add_argument("--es-uri", help="address of the event service, when no name server knows it")
-    parser.add_argument("--count", type=int, help="stop after so many quotes")
+    parser.add_argument("--count", type=int, help="stop after this number of quotes")
     options = parser.parse_args()
 
     symbols = options.symbols or input("Symbols, for instance SUN IBM: ").split()

@@ -93,7 +93,7 @@ def free_port() -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--seconds", type=float, help="end after so long (default: at Ctrl-C)")
+    parser.add_argument("--seconds", type=float, help="stop after this time (default: at Ctrl-C)")
     options = parser.parse_args()
 
     demo = Demo()

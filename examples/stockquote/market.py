@@ -39,7 +39,7 @@ class Exchange(Publisher):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--es-uri", help="address of the event service, when no name server knows it")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time")
     parser.add_argument("--pause", type=float, default=0.1, help="seconds between two quotes")
     options = parser.parse_args()
 

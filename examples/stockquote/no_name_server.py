@@ -16,7 +16,7 @@ from pyro_events import EventServiceStarter
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=20, help="stop after so many quotes")
+    parser.add_argument("--count", type=int, default=20, help="stop after this number of quotes")
     options = parser.parse_args()
 
     with EventServiceStarter(port=0, use_ns=False) as es:

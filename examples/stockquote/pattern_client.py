@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pattern", nargs="?", default=r"^STOCKQUOTE\.S.*$", help="default: %(default)s")
     parser.add_argument("--es-uri", help="address of the event service, when no name server knows it")
-    parser.add_argument("--count", type=int, help="stop after so many quotes")
+    parser.add_argument("--count", type=int, help="stop after this number of quotes")
     options = parser.parse_args()
 
     with Ticker(options.es_uri, options.count) as ticker, contextlib.suppress(KeyboardInterrupt):

@@ -110,7 +110,12 @@ def is_address(host: str) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("directory", nargs="?", type=Path, default=Path("certificates"))
-    parser.add_argument("--host", action="append", default=[], help="also good for this name or address")
+    parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        help="another name or address for the certificates; may be given several times",
+    )
     parser.add_argument("--days", type=int, default=365)
     options = parser.parse_args()
     make(options.directory, [*HOSTS, *options.host], options.days)
