@@ -5,7 +5,7 @@
 In DIRECTORY (default: certificates) are then ca.pem, server.pem and client.pem, each with its key, and
 settings.sh, which sets Pyro5's environment variables for mutual TLS. What is there is replaced.
 
-Keep ca.key where no program needs it. Whoever has it can let anybody in.
+Keep ca.key where no program needs it. With it, anybody can make certificates that are accepted.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def test_one_owner_has_its_bound() -> None:
             broker.subscribe(f"PYRO:x{number % 3}@h:1", f"{number}", owner="10.0.0.1")
     before = counted(broker)
     assert 90_000 < before <= 100_000
-    with pytest.raises(ValueError, match="10.0.0.1"):  # whoever adds to it
+    with pytest.raises(ValueError, match="10.0.0.1"):  # the owner that adds to it
         broker.subscribe("PYRO:x0@h:1", "x" * 250, "y" * 250, owner="10.0.0.2")
     with pytest.raises(ValueError, match="10.0.0.1"):
         broker.subscribe("PYRO:new@h:1", "new", owner="10.0.0.1")
