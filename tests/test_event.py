@@ -144,3 +144,15 @@ def test_a_message_that_cannot_be_encoded_can_be_copied() -> None:
 @pytest.mark.parametrize("moment", [float("nan"), float("inf"), 1e20])
 def test_a_time_that_no_clock_shows(moment: float) -> None:
     assert str(Event("a", 1, moment)) == f"<EVENT SUBJ a ({moment}): 1>"
+
+
+def test_a_large_payload_becomes_bytes_when_it_is_asked_for() -> None:
+    received = encode([1, 2])
+    event = Event.from_payload("a", 1.0, 1, 0, memoryview(received))
+    assert event.msg == event.plain() == [1, 2]
+    assert type(event.payload) is bytes and event.payload == received
+
+
+def test_a_message_that_cannot_be_read_is_shown_as_its_error() -> None:
+    event = Event.from_payload("a", 1.0, 1, 0, encode(1)[:-1])
+    assert "PayloadError" in repr(event) and "PayloadError" in str(event)

@@ -98,3 +98,14 @@ def test_what_a_signals_handler_raises_is_its_own(former: None, handler: Any) ->
 
 def test_an_exception_that_passed_through_nothing_is_not_a_handlers() -> None:
     assert not is_signal_handlers(ValueError("new"))
+
+
+def test_an_exception_of_a_library_alone_is_not_a_handlers() -> None:
+    try:
+        librarys()
+    except OSError as error:
+        assert error.__traceback__ is not None and error.__traceback__.tb_next is not None
+        inside = error.with_traceback(error.__traceback__.tb_next.tb_next)  # the socket module's frames
+        assert not is_signal_handlers(inside)
+    else:
+        raise AssertionError("somebody listens on port 1")

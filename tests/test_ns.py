@@ -106,6 +106,30 @@ def test_a_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"port {port} of {LOOPBACK} is taken" in capsys.readouterr().err
 
 
+def test_it_runs_until_a_signal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def say(text: str) -> None:
+        print(text)
+        if text == "Name server started.":
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ns, "say", say)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        assert ns.main(["-n", LOOPBACK, "-p", "0", "-i", SECRET]) == 0
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    where, *others = capsys.readouterr().out.splitlines()
+    assert where.startswith(f"URI = PYRO:Pyro.NameServer@{LOOPBACK}:")
+    assert others == ["Name server started.", "Name server stopped."]
+
+
+def test_options_are_parsed_without_starting() -> None:
+    options = ns.parse(["-p", "7"], {"PYROEVENTS_NS_HOST": LOOPBACK, "PYROEVENTS_PORT": "9"})
+    assert (options.host, options.port) == (LOOPBACK, 7)
+
+
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     for option, text in (("--help", "--ident-file"), ("--version", __version__)):
         with pytest.raises(SystemExit) as caught:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyro_events import EventService, EventServiceStarter, NameServerStarter, constants
-from pyro_events.options import BacklogOptions, Overflow, ServiceOptions
+from pyro_events.options import BacklogOptions, Overflow, ServiceOptions, chosen_options
 
 NAMES = ["block", "drop-oldest", "drop-newest", "latest", "disconnect"]
 NO_COUNT: list[Any] = [0, -1, 1.0, "1", None, True, [1], float("nan")]
@@ -177,3 +177,11 @@ def test_a_backlog_that_is_not_options(backlog: Any) -> None:
 def test_options_that_are_none(kind: Any) -> None:
     with pytest.raises(TypeError, match="options must be ServiceOptions or None, not int"):
         kind(options=5)
+
+
+def test_options_are_chosen_or_the_usual_ones() -> None:
+    mine = ServiceOptions(drain=1.0)
+    assert chosen_options(mine) is mine
+    assert chosen_options(None) == ServiceOptions()
+    with pytest.raises(TypeError, match="options must be ServiceOptions or None, not dict"):
+        chosen_options({})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import Process, Spawner
 
-from pyro_events.cli.interrupts import is_start_script
+from pyro_events.cli.interrupts import exit_quietly, is_start_script
 
 # What Pyro5 imports, and with it pyro_events: Ctrl-C comes in the middle of that.
 INTERRUPTED = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)\n"
@@ -60,3 +63,37 @@ def test_a_program_that_imports_the_package_gets_its_exception(interrupted) -> N
 )
 def test_what_a_start_script_is(argv: list[str], orig_argv: list[str], expected: bool) -> None:
     assert is_start_script(argv, orig_argv) is expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "handler"),
+    [
+        (["screen.py"], signal.default_int_handler),
+        (["pyro-es"], signal.SIG_IGN),
+        (["pyro-es"], lambda number, frame: None),
+    ],
+    ids=["another program", "ignored", "handled"],
+)
+def test_a_signal_of_another_program_or_with_another_handler_is_left_alone(
+    argv: list[str], handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        exit_quietly()
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_a_start_script_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(sys, "argv", ["pyro-es"])
+    monkeypatch.setattr("os._exit", ended.append)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        exit_quietly()
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended == [130]

@@ -6,6 +6,7 @@ import collections
 import sys
 from typing import Any
 
+import msgpack
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from pyro_events.codec.classes import registry
 from pyro_events.codec.classes.registry import register_class
 from pyro_events.codec.message import decode, encode, encode_plain
 from pyro_events.codec.stock_values import Unknown
+from pyro_events.codec.values import OBJECT
 from pyro_events.errors import PayloadError, RemoteError, UnsupportedTypeError
 from pyro_events.event import Event
 from tests import strange_classes as strange
@@ -127,7 +129,8 @@ def test_arrays_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bytes_that_are_no_message() -> None:
-    for payload in (b"", b"\xc1", b"\x91" * 70, encode(5) + b"x"):
+    nameless = msgpack.packb([OBJECT, 5, {}])
+    for payload in (b"", b"\xc1", b"\x91" * 70, encode(5) + b"x", nameless):
         with pytest.raises(PayloadError):
             event(payload).plain()
     with pytest.raises(UnsupportedTypeError):

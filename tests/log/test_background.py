@@ -298,3 +298,31 @@ def test_modules_log_below_the_name_of_the_package(caplog: pytest.LogCaptureFixt
 
 def test_a_text_that_is_as_long_as_allowed_is_not_cut() -> None:
     assert escaped("x" * 10, 10) == "x" * 10
+
+
+def test_a_logger_of_the_programs_own_may_fail(
+    log: BackgroundLogger, target: BackgroundLog, handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(level: int) -> bool:
+        raise RuntimeError("on purpose")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(logging.getLogger("pyro_events.trial"), "isEnabledFor", failing)
+        log.info("one")
+    log.error("two")
+    assert target.flush()
+    assert "two" in handler.messages
+
+
+def test_lines_are_logged_where_no_thread_can_be_started(
+    log: BackgroundLogger, target: BackgroundLog, handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", failing)
+    log.warning("one")
+    log.warning("two")
+    assert handler.messages == []
+    assert target.flush()
+    assert handler.messages == ["one", "two"]

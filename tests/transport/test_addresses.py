@@ -9,13 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from Pyro5.core import URI
+from raising_handler import needs_signals, raising
 
 from pyro_events.transport.addresses import (
+    MAX_URI,
+    check_uri,
     checked_host,
     checked_port,
     format_address,
     is_ip_address,
     split_address,
+    unmapped,
 )
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z0-9]{1,10})?", fullmatch=True)
@@ -123,3 +127,29 @@ def test_ports() -> None:
 def test_an_argument_that_is_not_an_address(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         split_address(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "bare"),
+    [("::ffff:192.0.2.7", "192.0.2.7"), ("::ffff:1:2", "::ffff:1:2"), ("::1", "::1"), ("192.0.2.7",) * 2],
+)
+def test_an_ipv4_address_in_an_ipv6_one(host: str, bare: str) -> None:
+    assert unmapped(host) == bare
+
+
+def test_a_uri_that_is_too_long_or_not_printable_is_not_parsed() -> None:
+    check_uri("PYRO:x@h:1")
+    check_uri("x" * MAX_URI)
+    for uri in ("x" * (MAX_URI + 1), "PYRO:x@h:1\n"):
+        with pytest.raises(ValueError, match="is not a Pyro URI: it has at most"):
+            check_uri(uri)
+
+
+@needs_signals
+def test_what_a_signals_handler_raises_is_not_a_wrong_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    enough = ValueError("enough")
+    with raising(enough) as interrupt, monkeypatch.context() as patch:
+        patch.setattr(ipaddress, "IPv6Address", interrupt)
+        with pytest.raises(ValueError) as caught:
+            is_ip_address("::1")
+    assert caught.value is enough

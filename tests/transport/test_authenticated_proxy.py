@@ -259,3 +259,14 @@ def test_an_ipv6_host(free_port: Callable[[], int]) -> None:
     for host in ("::1", "[::1]"):
         with pytest.raises(ServiceNotFoundError, match=r"\[::1\]:"):
             locate_ns(SECRET, host, free_port())
+
+
+def test_a_name_server_that_ends_after_it_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(proxy: Proxy) -> None:
+        raise CommunicationError("it has ended")
+
+    with NameServerStarter("127.0.0.1", 0) as starter:
+        port = Pyro5.api.URI(starter.uri).port
+        monkeypatch.setattr(Proxy, "_pyroBind", ended)
+        with pytest.raises(ServiceNotFoundError, match=f"found at 127.0.0.1:{port}: it has ended"):
+            locate_ns(None, "127.0.0.1", port)

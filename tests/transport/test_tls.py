@@ -9,9 +9,17 @@ from pathlib import Path
 import Pyro5
 import pytest
 from certificates import needs_openssl, one_way, settings, use
+from Pyro5 import socketutil
 
 from pyro_events.errors import EventServiceError
-from pyro_events.transport.tls import client_context, failure_of, server_context, server_contexts
+from pyro_events.transport.tls import (
+    client_context,
+    client_contexts,
+    failure_of,
+    server_context,
+    server_contexts,
+    use_renewed_certificates,
+)
 
 pytestmark = needs_openssl
 
@@ -106,3 +114,18 @@ def failure(kind: type[ssl.SSLError], text: str, reason: str) -> ssl.SSLError:
 )
 def test_what_a_failure_is_called(error: Exception | None, first: bytes, text: str) -> None:
     assert text in failure_of(error, first)
+
+
+def test_without_tls_there_are_no_contexts() -> None:
+    assert server_contexts() is None and client_contexts() is None
+    use_renewed_certificates()
+    assert getattr(socketutil, "__ssl_client_context") is None
+
+
+@needs_openssl
+def test_pyros_own_proxies_use_the_files_as_they_are_now() -> None:
+    use(settings())
+    contexts = client_contexts()
+    assert contexts is not None and isinstance(contexts.get(), ssl.SSLContext)
+    use_renewed_certificates()
+    assert getattr(socketutil, "__ssl_client_context") is client_context()
