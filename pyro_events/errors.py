@@ -12,7 +12,7 @@ Pyro5.errors.PyroError
       │    └── AnswerTimeoutError           the answer took longer than the call's timeout (a TimeoutError)
       ├── PipelineError                     not everything in a pipeline was published, and how much was
       │    └── PipelineOutcomeUnknownError  the same, with some unknown (an OutcomeUnknownError)
-      ├── UnsupportedTypeError              a value that cannot be carried (a TypeError)
+      ├── UnsupportedTypeError              a value that cannot be sent (a TypeError)
       ├── RemoteError                       stands for a published exception whose class is not known
       ├── PayloadError                      bytes that are not an encoded message (a ValueError)
       └── MessageTooLargeError              over the limit (Pyro5's error of that name, a ValueError)
@@ -232,14 +232,14 @@ class PipelineOutcomeUnknownError(PipelineError, OutcomeUnknownError):
 
 
 class UnsupportedTypeError(EventServiceError, TypeError):
-    """A value in a message has a type that cannot be carried; the text says which, and where.
+    """A value in a message has a type that cannot be sent; the text says which, and where.
 
     Example:
         >>> try:
         ...     market.publish("STOCKQUOTE.SUN", {"price": object()})
         ... except TypeError as error:
         ...     print(str(error).partition(";")[0])
-        cannot carry <class 'object'> at message['price']
+        cannot send <class 'object'> at message['price']
     """
 
 

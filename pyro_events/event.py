@@ -119,7 +119,7 @@ class Event:
     def payload(self) -> bytes:
         """The encoded message, as bytes.
 
-        Raises UnsupportedTypeError for an event of your own whose message cannot be carried.
+        Raises UnsupportedTypeError for an event of your own whose message cannot be sent.
         """
         payload = self._payload
         if type(payload) is memoryview:  # a large one stays where it was received until it is asked for

@@ -25,7 +25,7 @@ class Overflow(enum.Enum):
     `Subscriber.subscribe` also takes the word, such as "drop-oldest".
 
     Attributes:
-        BLOCK: the event is kept, and its publisher is held up: nothing is lost.
+        BLOCK: the event is kept, and its publisher waits: nothing is lost.
         DROP_OLDEST: the event that has waited longest is dropped.
         DROP_NEWEST: the event that has just come is dropped.
         LATEST: of what waits, only the newest event of each subject is kept, full or not.
@@ -139,29 +139,39 @@ class BacklogOptions:
 
 @dataclass(frozen=True)
 class ServiceOptions:
-    """What an event service may use, and how patient it is. Sizes are in bytes, times in seconds.
+    """The limits and times of an event service. Sizes are in bytes, times in seconds.
 
     Args:
         backlog: the bounds of each subscriber's backlog, which it can narrow for itself.
-        total_backlog_bytes: what the service may hold for others, all backlogs together; 1 GiB by default.
-        max_message: the largest message, 16 MiB by default and 256 MiB at most.
-        max_connections: clients at a time, and as many subscribers; 10,000 by default.
+        total_backlog_bytes: memory for all backlogs together; at the limit all publishers wait. 1 GiB by
+            default.
+        max_message: the largest message; publishing a larger one is an error. 16 MiB by default, 256 MiB at
+            most.
+        max_connections: how many clients, and how many subscribers, there may be; any more are refused with
+            an error. 10,000 by default.
         max_per_host: how many of each one host may have. Default 0: half of `max_connections`.
-        total_subscription_bytes: what all subscriptions may take in memory; 256 MiB by default.
-        host_subscription_bytes: what the subscriptions that one host has made may take; 64 MiB by default.
-        max_subscriptions: names and patterns of one subscriber; 10,000 by default.
-        max_programs: sizes of the RE2 programs of one subscriber's patterns together; 20,000 by default.
-        delivery_deadline: how long a full backlog may hold up a publisher without one acknowledgement, before
-            its subscriber is disconnected; 10 s by default.
-        block_suspension: how long a subscriber disconnected for that has "drop-oldest" in place of "block";
-            60 s by default.
-        first_contact: how long after subscribing a program may begin to listen; 60 s by default.
-        linger: how long a subscriber without subscriptions stays connected; 5 s by default.
-        drain: how long a service that ends goes on delivering; 10 s by default.
-        handshake_timeout: how long a client may take to connect, TLS included; 2 s by default.
-        frame_timeout: how long a message may take once it has begun; 30 s by default.
-        heartbeat: after how long an idle subscriber is asked for a sign of life; 15 s by default.
-        heartbeat_answer: how long each of three such questions waits for the answer; 5 s by default.
+        total_subscription_bytes: memory for all subscriptions; subscribing to more is an error. 256 MiB by
+            default.
+        host_subscription_bytes: the same for the subscriptions that one host makes; 64 MiB by default.
+        max_subscriptions: how many names and patterns one subscriber may have; subscribing to more is an
+            error. 10,000 by default.
+        max_programs: maximum total RE2 program size of one subscriber's patterns; subscribing to more is an
+            error. 20,000 by default.
+        delivery_deadline: how long a full backlog may block a publisher without one acknowledgement; then its
+            subscriber is disconnected. 10 s by default.
+        block_suspension: how long, after that, subscriptions from the same host get "drop-oldest" in place of
+            "block"; 60 s by default.
+        first_contact: how long after subscribing a program may begin to listen; then the service drops the
+            subscriber. 60 s by default.
+        linger: after how long without a subscription a subscriber is disconnected; 5 s by default.
+        drain: how long a service that is told to stop goes on delivering; the rest is lost. 10 s by default.
+        handshake_timeout: how long a client's handshake may take, TLS included; then it is disconnected.
+            2 s by default.
+        frame_timeout: how long a client may take to send the rest of a message; then it is disconnected. 30 s
+            by default.
+        heartbeat: after how long without a delivery a subscriber is sent a heartbeat; 15 s by default.
+        heartbeat_answer: how long it may take to answer; a subscriber that leaves three unanswered is
+            disconnected. 5 s by default.
         allow_callback: IP addresses of hosts that the service may connect to although the subscribing call
             comes from another host; none by default.
         allow_stock: IP addresses of hosts whose clients need not prove `ident`; none by default.

@@ -103,7 +103,7 @@ def _told(system: str, reports: dict[str, Any]) -> str:
 
 
 _HEAD: Final = """\
-| system | detected after | recovered after | lost of acknowledged | told | others held up | |
+| system | detected after | recovered after | lost of acknowledged | told | others waited | |
 |---|--:|--:|--:|---|--:|---|"""
 
 
@@ -120,7 +120,7 @@ def markdown(rows: list[Row], machine: str) -> str:
             continue
         lines += [f"\n### {case.title[0].upper()}{case.title[1:]}\n"]
         lines += [
-            "| system | detected after | recovered after | lost of acknowledged | told | others held up | |"
+            "| system | detected after | recovered after | lost of acknowledged | told | others waited | |"
         ]
         lines += ["|---|--:|--:|--:|---|--:|---|"]
         for row in mine:
@@ -190,7 +190,7 @@ def _line(row: Row) -> str:
     """The line that is printed for each row."""
     return (
         f"{row.case}, {TITLES[row.system]}: detected {_seconds(row.detected)}, recovered "
-        f"{_seconds(row.recovered)}, lost {row.lost} of {row.promised}, told {row.told}, others held up "
+        f"{_seconds(row.recovered)}, lost {row.lost} of {row.promised}, told {row.told}, others waited "
         f"{_seconds(row.held)} {row.note}"
     )
 
@@ -212,7 +212,7 @@ on one machine: {machine}.
 - **told**: what the system tells the programs about that. With pyro_events, the subscriber sees how many
   events are missing (`event.missed`), or, after a reconnection, that some may be missing (`None`, and
   `on_reconnect`); and `publish` returns 0 while nobody listens. The other systems report nothing of the kind.
-- **others held up**: the longest wait for an acknowledgement in the second pair. If the server itself is
+- **others waited**: the longest wait for an acknowledgement in the second pair. If the server itself is
   down, everybody waits for it.
 
 When a connection is silent, a subscriber of pyro_events asks the service after 15 seconds whether it is still

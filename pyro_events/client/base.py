@@ -92,7 +92,7 @@ class ClientBase:
         return IdentProxy(connection.current.address, connection.identity)
 
     def close(self) -> None:
-        """Release the connections and threads; harmless when done already.
+        """Release the connections and threads. Calling it again is harmless.
 
         A subscriber is unsubscribed from everything first, and what a pipeline still buffers is not sent.
         """

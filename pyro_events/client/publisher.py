@@ -20,7 +20,7 @@ from .publishing.sender import Sender
 
 
 class Publisher(ClientBase):
-    """Publishes events. Any thread may use it; it has one connection, made anew when it broke.
+    """Publishes events. Any thread may use it; it has one connection, and makes a new one when that broke.
 
     Use it in a `with` statement, or call `close`.
 
@@ -95,15 +95,15 @@ class Publisher(ClientBase):
     ) -> int:
         """Publish a message under one name, or one event for each of several.
 
-        A full backlog holds the call up, if its subscriber's overflow policy is `block`. An exception of your
+        A full backlog blocks the call, if its subscriber's overflow policy is `block`. An exception of your
         own, such as that of a signal's handler, reaches you as it is; the event is published once or never.
 
         Args:
             subjects: one name or any iterable of names, each of 1 to 255 characters.
-            message: any Python object that can be carried; instances of your classes once `register_class`
+            message: any Python object that can be sent; instances of your classes once `register_class`
                 knows them. No default.
             msg: Pyro3's name for `message`; no default.
-            timeout: seconds that the call may take. Default None: as long as the service holds it up.
+            timeout: seconds that the call may take. Default None: as long as the service blocks it.
 
         Returns:
             How many deliveries the service has queued: 0 when nobody listens.

@@ -61,7 +61,7 @@ class Pyro3Names(ClientBase):
             threaded: Pyro3's name for `threading`; no default.
 
         Raises:
-            TypeError: it is neither True nor False, nor a number that stands for one.
+            TypeError: it is neither a bool nor an int.
 
         Example:
             >>> ticker.setThreading(False)
@@ -75,7 +75,7 @@ class Pyro3Names(ClientBase):
     def abortListen(self) -> bool:
         """Whether `abort` or `close` was called since `listen` began last.
 
-        To set it to true is to call `abort`.
+        Setting it to True calls `abort`.
         """
         return _receiver(self).aborted
 

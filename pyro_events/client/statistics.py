@@ -48,7 +48,7 @@ class SubscriberStatistics:
     Attributes:
         handled: events whose `event` returned, in acknowledged batches.
         failed: events whose `event` raised.
-        running: slices of batches that are being handled now.
+        running: events that are being handled now.
         subscriptions: the names and the patterns that are subscribed.
         uri: the Pyro URI of this subscriber, at which the service connects to it.
         connections: connections to this subscriber that are open now.

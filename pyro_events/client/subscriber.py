@@ -119,7 +119,7 @@ class Subscriber(Pyro3Names):
         """Override this to hear that the service has been lost and found again.
 
         It is called before the first event that comes afterwards, whose `missed` is None: nobody knows
-        how many were missed. All subscriptions are being made again. `seq` starts anew.
+        how many were missed. All subscriptions are being made again. `seq` starts from 1 again.
 
         Args:
             reason: why the service was lost.
@@ -161,7 +161,7 @@ class Subscriber(Pyro3Names):
             backlog: how many events may wait for this subscriber. Default None: as before, or what the
                 service allows (100,000).
             backlog_bytes: the same in bytes. Default None: as before, or what the service allows (64 MiB).
-            overflow: what happens to an event that finds the backlog full: "block" holds its publisher up,
+            overflow: what happens to an event that finds the backlog full: "block" makes its publisher wait,
                 "drop-oldest", "drop-newest", "latest" keeps the newest event of each subject, "disconnect".
                 Default None: as before, or what the service does ("block").
 

@@ -1,4 +1,4 @@
-"""Finds what in a message cannot be carried, and where it is.
+"""Finds what in a message cannot be sent, and where it is.
 
 Knows: how to walk through a message, and how many levels a value takes. Must not know: how a value is
 written: a function that it is given raises for what cannot be written.
@@ -28,7 +28,7 @@ _NATIVE: Final = (type(None), bool, float, str, bytes, bytearray, memoryview, Ex
 
 
 def refusal(message: object, error: Exception, write: Write) -> UnsupportedTypeError:
-    """The error that says what in `message` cannot be carried, and where it is.
+    """The error that says what in `message` cannot be sent, and where it is.
 
     Raises an error that a signal handler raises meanwhile: that says nothing about the message.
     """
@@ -36,12 +36,12 @@ def refusal(message: object, error: Exception, write: Write) -> UnsupportedTypeE
         raise error
     found = find(message, write)
     if found is None:  # another thread changed it meanwhile, or converters nest too deep
-        return UnsupportedTypeError(f"cannot carry this message: {str(error) or TOO_DEEP}")
+        return UnsupportedTypeError(f"cannot send this message: {str(error) or TOO_DEEP}")
     kind, reason, steps = found
     where = "message"
     for step in reversed(steps):
         where = where + step if step[0] in ".[" else f"{step} of {where}"
-    return UnsupportedTypeError(f"cannot carry {kind!r} at {where}; {reason}")
+    return UnsupportedTypeError(f"cannot send {kind!r} at {where}; {reason}")
 
 
 def cause_of(error: Exception) -> Exception | None:
@@ -53,7 +53,7 @@ def cause_of(error: Exception) -> Exception | None:
 
 
 def find(value: Any, write: Write, depth: int = 1) -> tuple[type, str, list[str]] | None:
-    """The first value in `value` that cannot be carried: its type, the reason, and the path to it, in
+    """The first value in `value` that cannot be sent: its type, the reason, and the path to it, in
     reverse."""
     kind = type(value)
     try:

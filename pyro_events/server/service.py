@@ -28,9 +28,9 @@ from .service_methods import REMOTE_METHODS
 class EventService:
     """The event service as a regular Pyro object, for a stock Pyro5 daemon of your own.
 
-    Register it as EVENTSERVER_NAME and announce that to the name server yourself. What a daemon
-    of Pyro5 does not give is not promised: a held-up publisher takes one of its threads, each
-    connected client does, and its limits and defences are Pyro5's. `python -m pyro_events.es` and
+    Register it as EVENTSERVER_NAME and announce that to the name server yourself. That
+    daemon limits the service: each connected client takes one of its threads, and so does each publisher
+    that is blocked, and its limits and defences are Pyro5's. `python -m pyro_events.es` and
     EventServiceStarter have an engine of their own instead.
 
     Example:
@@ -67,7 +67,7 @@ class EventService:
 
         Args:
             subjects: one name or a sequence of names.
-            message: any Python object that can be carried; of a stock client's, what its serializer makes.
+            message: any Python object that can be sent; from a stock client, what its serializer makes of it.
 
         Returns:
             How many deliveries were queued.

@@ -166,7 +166,7 @@ class Timeouts:
             delivery = self._deliveries.table.get(obstacle)
             if delivery is not None:
                 deadline = self._options.delivery_deadline
-                explanation = f"held up a publisher for {deadline:g} s without taking an event"
+                explanation = f"blocked a publisher for {deadline:g} s without taking an event"
                 self._deliveries.disconnect_unresponsive(delivery, Loss.DEADLINE, explanation)
         else:
             self._disconnect_slowest()

@@ -31,8 +31,8 @@ _START_ONE = (
 class IdentProxy(Proxy):
     """A proxy that proves `ident` at every connection, and demands the same of the other side.
 
-    Sent to another program by Pyro5, or logged, it is an ordinary proxy and carries nothing of it. A copy
-    proves as much as the original. One that was pickled carries nothing, and refuses to connect.
+    Sent to another program by Pyro5, or logged, it is an ordinary proxy without the passphrase. A copy
+    proves as much as the original. One that was pickled has lost it, and refuses to connect.
 
     Example:
         >>> with EventServiceStarter(port=0, use_ns=False, ident="secret") as guarded:

@@ -355,7 +355,7 @@ class Name(str):
     ],
 )
 def test_what_cannot_be_carried_is_named_with_its_place(message: Any, where: str) -> None:
-    with pytest.raises(UnsupportedTypeError, match=f"cannot carry <.*> at ({where}); ."):
+    with pytest.raises(UnsupportedTypeError, match=f"cannot send <.*> at ({where}); ."):
         encode(message)
 
 

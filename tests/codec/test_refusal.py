@@ -124,7 +124,7 @@ def test_the_place_leads_to_the_value(path: list[str], before: list[int]) -> Non
 def test_the_text_names_type_place_and_reason() -> None:
     error = refusal([Odd("it is wet")], ValueError(), write)
     assert type(error) is UnsupportedTypeError
-    assert str(error) == f"cannot carry {Odd!r} at message[0]; it is wet"
+    assert str(error) == f"cannot send {Odd!r} at message[0]; it is wet"
     assert str(refusal(Odd(""), ValueError(), write)).endswith("; LookupError")
     assert "at message[0]; memoryview: underlying buffer is not C-contiguous" in str(
         refusal([memoryview(b"abcdef")[::2]], ValueError(), write)
@@ -132,8 +132,8 @@ def test_the_text_names_type_place_and_reason() -> None:
 
 
 def test_a_message_that_has_changed_meanwhile() -> None:
-    assert str(refusal([1], ValueError("it was odd"), write)) == "cannot carry this message: it was odd"
-    assert str(refusal([1], StackError(), write)).startswith("cannot carry this message: nested deeper")
+    assert str(refusal([1], ValueError("it was odd"), write)) == "cannot send this message: it was odd"
+    assert str(refusal([1], StackError(), write)).startswith("cannot send this message: nested deeper")
 
 
 @pytest.mark.parametrize(

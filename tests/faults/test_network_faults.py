@@ -132,7 +132,7 @@ def test_a_subscriber_that_cannot_have_learned_that_it_was_disconnected(
     reports = scene.finish()
     assert scene.verdict(reports) == []
     (reason,) = reports["affected"]["returns"]
-    why = "held up a publisher" if talking else "heartbeats unanswered"
+    why = "blocked a publisher" if talking else "heartbeats unanswered"
     assert reason.startswith("the event service did not know this subscriber any more: ") and why in reason
 
 

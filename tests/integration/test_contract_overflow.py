@@ -353,7 +353,7 @@ def test_c17_a_subscriber_that_holds_up_a_publisher_for_the_deadline_is_disconne
         snapshot = statistics(service.uri)
         assert snapshot["subscribers"] == []
         assert snapshot["lost"] == {"unconfirmed": 1, "deadline": 6}
-        eventually(lambda: "held up a publisher for 0.4 s" in caplog.text)
+        eventually(lambda: "blocked a publisher for 0.4 s" in caplog.text)
         assert subscriber.uri in caplog.text
 
 

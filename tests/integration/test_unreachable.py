@@ -197,7 +197,7 @@ def test_one_that_held_up_publishers_hears_that_when_it_comes_back() -> None:
             eventually(lambda: publisher.publish("A", "more") >= 0 and slow.reasons, 10)
             slow.go_on.set()
             (reason,) = slow.reasons
-        assert "held up a publisher for 0.3 s" in reason and "events that waited for it were lost" in reason
+        assert "blocked a publisher for 0.3 s" in reason and "events that waited for it were lost" in reason
         assert "it has drop-oldest in place of block for" in reason
 
 

@@ -86,7 +86,7 @@ class Pipeline:
 
         Args:
             subjects: one name or any iterable of names.
-            message: any Python object that can be carried.
+            message: any Python object that can be sent.
 
         Raises:
             TypeError, ValueError: a subject or the message cannot be published.
@@ -119,7 +119,7 @@ class Pipeline:
         """Send what is buffered and wait for every acknowledgement.
 
         Args:
-            timeout: seconds for the acknowledgements. Default None: as long as the service holds them up.
+            timeout: seconds for the acknowledgements. Default None: as long as the service blocks them.
 
         Returns:
             The deliveries queued since the last flush, or since the pipeline was made.

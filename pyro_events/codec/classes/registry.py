@@ -128,7 +128,7 @@ def register_class(
 
     Raises:
         TypeError: `cls` is not a class, or one that needs `to_dict` and `from_dict`.
-        ValueError: another class has the name, or instances of the class are carried anyway.
+        ValueError: another class has the name, or instances of the class can be sent without it.
 
     Example:
         >>> @register_class(name="oven.Reading")

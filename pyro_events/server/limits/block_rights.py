@@ -67,7 +67,7 @@ class BlockRights:
         if backlog.options.overflow is Overflow.BLOCK:
             log.warning(
                 "%s has drop-oldest in place of block for %.0f s: a subscriber from its host was "
-                "disconnected because it held up publishers",
+                "disconnected because it blocked publishers",
                 described(backlog.name, backlog.subscriber),
                 until - now,
                 about=backlog.subscriber,

@@ -122,7 +122,7 @@ async def connected(
     except OSError as error:
         return Unreachable(
             f"cannot be connected to at {host}:{port} ({error}); its daemon must listen on the "
-            "address from which it subscribed"
+            "address from which it subscribed (Pyro5's setting HOST there)"
         )
     if refusal:
         return Unreachable(f"cannot be connected to at {host}:{port} over TLS: {refusal}", tls=True)
