@@ -13,7 +13,7 @@ from .events import (
     Answered,
     Ask,
     Complain,
-    DropLink,
+    DropConnection,
     Failed,
     HangUp,
     ReconnectAction,
@@ -32,8 +32,8 @@ def act(target: ReconnectTarget, action: ReconnectAction) -> None:
     """Carry out an action that takes no time; any other action is ignored here."""
     if isinstance(action, HangUp):
         target.hang_up(action.connections)
-    elif isinstance(action, DropLink):
-        target.drop_link("the answer is overdue, though the service can be reached")
+    elif isinstance(action, DropConnection):
+        target.drop_connection("the answer is overdue, though the service can be reached")
     elif isinstance(action, Complain):
         text = "subscribing again failed and will be tried until it succeeds: %s"
         log.warning(text, action.error, about=target.address())

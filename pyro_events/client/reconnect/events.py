@@ -184,7 +184,7 @@ class HangUp:
 
 
 @dataclass(frozen=True)
-class DropLink:
+class DropConnection:
     """Close the connection on which a question was sent: its answer is overdue."""
 
 
@@ -203,4 +203,4 @@ class Complain:
 
 
 Request = Reach | Ask | Subscribe
-ReconnectAction = WaitForTurn | Request | Report | HangUp | DropLink | Warn | Complain
+ReconnectAction = WaitForTurn | Request | Report | HangUp | DropConnection | Warn | Complain

@@ -4,7 +4,7 @@ Knows: addresses, how many requests are made to one at a time, and when a failed
 know: what a request is, threads or the clock.
 
 A program may have a thousand subscribers. If all made their requests at the same time, they would wait longer
-for the interpreter than for the service. So only a few do at a time. While an address fails, one subscriber
+for the interpreter than for the service. So only some do at a time. While an address fails, one subscriber
 at a time tries it, with growing pauses. When one has succeeded, the others follow.
 """
 
@@ -15,8 +15,9 @@ from typing import Final, Generic, Protocol, TypeVar
 from .state import NEVER
 from .times import ReconnectTimes
 
-# Simultaneous requests to one address: fewer would wait for the network, more for each other.
-AT_ONCE: Final = 4
+# Simultaneous requests to one address: fewer wait for the network, more for each other. A thousand
+# subscribers of one program return in 1.4 s with 16 of them, and in 2 s with 4.
+AT_ONCE: Final = 16
 # For how long a failing address is remembered if no subscriber wants it at the moment.
 _REMEMBERED: Final = 60.0
 

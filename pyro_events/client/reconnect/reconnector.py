@@ -39,7 +39,7 @@ from .times import ReconnectTimes
 from .transitions import step
 
 # How many threads make requests. A service that does not answer occupies at most AT_ONCE of them.
-MOST_WORKERS: Final = 16
+MOST_WORKERS: Final = 64
 # The shortest sleep of the thread, so that it runs once when many subscribers lose their connections.
 _TICK: Final = 0.005
 # How long `join` waits for a running request; `close` interrupts that, so the limit is not reached.

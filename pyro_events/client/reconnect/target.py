@@ -36,7 +36,7 @@ class ReconnectTarget(Protocol):
     def subscribe_again(self, anew: bool) -> None:
         """Send every subscription to the service. anew: say that it has no connection to us. May raise."""
 
-    def drop_link(self, reason: str) -> None:
+    def drop_connection(self, reason: str) -> None:
         """Close the connection on which questions are sent; the next one uses another."""
 
     def hang_up(self, connections: Iterable[object]) -> None:

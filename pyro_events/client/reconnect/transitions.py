@@ -16,7 +16,7 @@ from .events import (
     Complain,
     Connected,
     Disconnected,
-    DropLink,
+    DropConnection,
     Due,
     Failed,
     HangUp,
@@ -147,7 +147,7 @@ def _hinted(s: ReconnectState, event: Hinted, now: float, t: ReconnectTimes) -> 
     if s.listening is not Listening.NOW or s.state not in (State.CONNECTED, State.EXPECTED):
         return s, ()
     if s.stage is Stage.ASK and now - s.asked_at > t.overdue:
-        return s, (DropLink(),)
+        return s, (DropConnection(),)
     if s.hinted or s.stage is Stage.TURN:  # then a question is about to be asked
         return s, ()
     at = _not_too_often(s, now, t)

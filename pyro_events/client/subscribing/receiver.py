@@ -210,7 +210,7 @@ class Receiver:
         """What the service knows about this subscriber."""
         return self.remote.ask(timeout)
 
-    def drop_link(self, reason: str) -> None:
+    def drop_connection(self, reason: str) -> None:
         """Use another connection for control calls."""
         self.connection.drop(reason)
 

@@ -12,7 +12,7 @@ from pyro_events.client.reconnect.events import (
     Answered,
     Ask,
     Complain,
-    DropLink,
+    DropConnection,
     Failed,
     HangUp,
     Reach,
@@ -62,7 +62,7 @@ class Target:
     def subscribe_again(self, anew: bool) -> None:
         self._called("subscribe", anew)
 
-    def drop_link(self, reason: str) -> None:
+    def drop_connection(self, reason: str) -> None:
         self.calls.append("drop")
 
     def hang_up(self, connections: Iterable[object]) -> None:
@@ -71,7 +71,7 @@ class Target:
 
 def test_what_takes_no_time_is_done(caplog: pytest.LogCaptureFixture) -> None:
     target = Target()
-    for action in (DropLink(), HangUp(frozenset({1})), Report("for somebody else"), Ask()):
+    for action in (DropConnection(), HangUp(frozenset({1})), Report("for somebody else"), Ask()):
         act(target, action)
     assert target.calls == ["drop", {1}]
     assert not caplog.text

@@ -38,7 +38,7 @@ class Target:
     def subscribe_again(self, anew: bool) -> None:
         pass
 
-    def drop_link(self, reason: str) -> None:
+    def drop_connection(self, reason: str) -> None:
         pass
 
     def hang_up(self, connections: Iterable[object]) -> None:

@@ -63,7 +63,7 @@ class Target:
         self.calls.append(anew)
         self.answer_subscribe()
 
-    def drop_link(self, reason: str) -> None:
+    def drop_connection(self, reason: str) -> None:
         self.calls.append("drop")
 
     def hang_up(self, connections: Iterable[object]) -> None:

@@ -14,7 +14,7 @@ from pyro_events.client.reconnect.events import (
     Complain,
     Connected,
     Disconnected,
-    DropLink,
+    DropConnection,
     Due,
     Failed,
     HangUp,
@@ -275,7 +275,7 @@ def test_a_question_is_given_up_when_the_answer_is_overdue(connected: DrivenStat
     connected.waits()
     assert connected.gets(Hinted()) == []
     connected.now += TIMES.overdue + 0.1
-    assert connected.gets(Hinted()) == [DropLink()]
+    assert connected.gets(Hinted()) == [DropConnection()]
 
 
 @pytest.mark.parametrize("event", [Paused(), Closed(), Unsubscribed(), Disconnected("one")])
