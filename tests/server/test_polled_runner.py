@@ -138,6 +138,8 @@ def test_ctrl_c_ends_a_start_in_the_main_thread_in_order(
     port = free_port()
     spawn("-m", "Pyro5.nameserver", "--host", "127.0.0.1", "--port", str(port), "--nobc", ready="URI =")
     program = spawn("-c", INTERRUPTED, str(port), ready="started")
+    with Publisher(ns_host="127.0.0.1", ns_port=port) as publisher:
+        assert publisher.publish("A", 1) == 0  # it is not interrupted in the middle of its start
     program.send(signal.SIGINT)
     assert program.wait(20) == 0, program
     assert program.stdout.splitlines()[-1] == "['Pyro.NameServer']"  # the service's own entry is gone
