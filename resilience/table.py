@@ -25,7 +25,7 @@ from .servers import program
 TITLES: Final = {
     "ours": "pyro_events",
     "mqtt": "mosquitto, clean session",
-    "mqtt-kept": "mosquitto, kept session",
+    "mqtt-kept": "mosquitto, persistent session",
     "nats": "nats-server",
 }
 _PROGRAMS: Final = {"mqtt": "mosquitto", "mqtt-kept": "mosquitto", "nats": "nats-server"}
@@ -220,7 +220,7 @@ subscribed, and keeps the connection for two minutes. If the connection works ag
 gets what is in its backlog, unless the service has disconnected it meanwhile; then it is told that events are
 missing. paho-mqtt gives up a silent connection after a minute and a half, nats-py after four minutes.
 pyro_events stores nothing: to get events that were published while a subscriber was away, use a broker that
-stores events, with a session that is kept.
+stores events, with a persistent session.
 """
 _END: Final = """
 ## How tests hold this
