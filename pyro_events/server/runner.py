@@ -18,6 +18,7 @@ from ..errors import EventServiceError
 from ..log.background import get_logger
 from .net.event_loop import new_event_loop
 from .net.forking import abandon, tell_in_child
+from .net.interrupts import Interrupts
 
 log = get_logger("pyro_events.service")
 
@@ -84,12 +85,15 @@ class Runner:
         self._in_main_thread = threading.current_thread() is threading.main_thread()
         tell_in_child(self)
         service_threads.enter()
+        interrupts = Interrupts(lambda: loop.call_soon_threadsafe(self._stop))
         try:
             main = loop.create_task(self._run(announce))
-            loop.run_until_complete(main)
+            with interrupts:
+                loop.run_until_complete(main)
         except BaseException as error:
             self._error = error
-            if not main.done():  # interrupted: end in order, unless it is interrupted once more
+            # Interrupted by a handler of the program's: end in order, unless it is interrupted once more.
+            if not main.done() and interrupts.count < 2:
                 self._stop()
                 loop.run_until_complete(main)
             raise
