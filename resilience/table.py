@@ -214,11 +214,12 @@ on one machine: {machine}.
   `on_reconnect`); and `publish` returns 0 while nobody listens. The other systems report nothing of the kind.
 - **others waited**: the longest wait for an acknowledgement in the second pair. If the server itself is
   down, everybody waits for it.
+- **half-open connection**: nothing arrives in either direction any more, and neither program is told.
 
 When a connection is silent, a subscriber of pyro_events asks the service after 15 seconds whether it is still
 subscribed, and keeps the connection for two minutes. If the connection works again by then, the subscriber
-gets what is in its backlog, unless the service has disconnected it meanwhile; then it is told that events are
-missing. paho-mqtt gives up a silent connection after a minute and a half, nats-py after four minutes.
+gets what is in its backlog, unless the service has disconnected it meanwhile: then the subscriber is told
+that events are missing. paho-mqtt gives up a silent connection after a minute and a half, nats-py after four minutes.
 pyro_events stores nothing: to get events that were published while a subscriber was away, use a broker that
 stores events, with a persistent session.
 """

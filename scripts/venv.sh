@@ -18,7 +18,7 @@ find_python() {
             printf '%s\n' "$PYTHON"
             return 0
         fi
-        echo "PYTHON=$PYTHON is no Python 3.10 or newer with venv; set PYTHON to one, or unset it." >&2
+        echo "PYTHON=$PYTHON is not Python 3.10 or newer with venv; set PYTHON to one that is, or unset it." >&2
         return 1
     fi
     for candidate in python3 python3.13 python3.12 python3.11 python3.10 python; do
