@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ...log.background import get_logger
 from .events import (
+    UNEXPLAINED,
     Answered,
     Ask,
     Complain,
@@ -42,7 +43,7 @@ def act(target: ReconnectTarget, action: ReconnectAction) -> None:
             "no event arrives: the event service at %s does not reach this subscriber at %s: %s",
             target.address(),
             target.own_address(),
-            action.why or "it does not say why",
+            action.why or UNEXPLAINED,
             about=target.own_address(),
         )
 

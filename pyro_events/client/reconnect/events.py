@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Final
+
+# Why the service does not reach a subscriber, where it does not say so.
+UNEXPLAINED: Final = "it does not say why"
 
 
 class SubscriptionStatus(enum.Enum):

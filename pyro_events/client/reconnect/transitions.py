@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from .events import (
+    UNEXPLAINED,
     Answered,
     Ask,
     Closed,
@@ -44,7 +45,6 @@ ENDED: Final = "the connection from the event service ended"
 LOST: Final = "the connection to the event service was lost"
 FORGOTTEN: Final = "the event service did not know this subscriber any more"
 ONCE_MORE: Final = "the event service connected once more"
-
 
 Step = tuple[ReconnectState, tuple[ReconnectAction, ...]]
 
@@ -229,8 +229,8 @@ def _still_expected(s: ReconnectState, event: Answered, now: float, t: Reconnect
     warn_at = NEVER if s.warned or unlistened or event.connected else s.expected_since + t.warn_after
     at = NEVER if unlistened else min(now + t.patience(s.questions), max(now, warn_at))
     if now < warn_at:
-        return replace(s, at=at), ()
-    warned = replace(s, at=now + t.patience(s.questions), warned=True, problem=event.why or None)
+        return replace(s, at=at, problem=event.why or s.problem if s.warned else None), ()
+    warned = replace(s, at=now + t.patience(s.questions), warned=True, problem=event.why or UNEXPLAINED)
     return warned, (Warn(event.why),)
 
 

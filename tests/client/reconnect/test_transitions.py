@@ -8,6 +8,7 @@ import pytest
 from driven_state import KNOWN, REACHED, REFUSED, TIMES, UNKNOWN, UNSURE, DrivenState
 
 from pyro_events.client.reconnect.events import (
+    UNEXPLAINED,
     Answered,
     Ask,
     Closed,
@@ -296,6 +297,8 @@ def test_between_abort_and_listen_nothing_is_tried(connected: DrivenState) -> No
 
 def test_what_was_connected_meanwhile_is_asked_about(connected: DrivenState) -> None:
     connected.gets(Paused(), Listened())
+    connected.activity = 5  # at once, whatever comes by the connection
+    assert connected.state.due == connected.now
     assert connected.waits() == [Ask()]
 
 
@@ -356,12 +359,34 @@ class TestAServiceThatDoesNotConnect:
 
     def test_one_that_has_given_up_is_told_again(self, one: DrivenState) -> None:
         refused = Answered(SubscriptionStatus.UNKNOWN, "refused")
+        began = one.now
         one.waits()
         assert one.gets(refused) == [Subscribe(anew=True)]
         one.gets(Resubscribed())
+        assert one.state.due == began + TIMES.warn_after
         one.waits()
         assert one.gets(refused) == [Warn("refused"), Subscribe(anew=True)]
-        assert one.gets(Resubscribed(), Connected("one")) == [Report(FORGOTTEN)]
+        one.gets(Resubscribed())
+        assert one.state.due == one.now + TIMES.patience(2)
+        assert one.gets(Connected("one")) == [Report(FORGOTTEN)]
+
+    def test_a_service_that_does_not_say_why(self, one: DrivenState) -> None:
+        one.waits()
+        one.gets(self.why(""))
+        one.waits()
+        assert one.gets(self.why("")) == [Warn("")]
+        assert one.state.problem == UNEXPLAINED
+        for why, problem in [
+            ("", UNEXPLAINED),
+            ("no answer", "no answer"),
+            ("refused", "refused"),
+            ("", "refused"),
+        ]:
+            one.waits()
+            assert one.gets(self.why(why)) == []
+            assert one.state.problem == problem
+        one.gets(Connected("one"))
+        assert one.state.problem is None
 
     def test_before_the_program_listens_silence_is_no_fault(self) -> None:
         one = DrivenState()
