@@ -219,9 +219,9 @@ on one machine: {machine}.
 When a connection is silent, a subscriber of pyro_events asks the service after 15 seconds whether it is still
 subscribed, and keeps the connection for two minutes. If the connection works again by then, the subscriber
 gets what is in its backlog, unless the service has disconnected it meanwhile: then the subscriber is told
-that events are missing. paho-mqtt gives up a silent connection after a minute and a half, nats-py after four minutes.
-pyro_events stores nothing: to get events that were published while a subscriber was away, use a broker that
-stores events, with a persistent session.
+that events are missing. paho-mqtt gives up a silent connection after a minute and a half, nats-py after four
+minutes. pyro_events stores nothing: to get events that were published while a subscriber was away, use a
+broker that stores events, with a persistent session.
 """
 _END: Final = """
 ## How tests hold this

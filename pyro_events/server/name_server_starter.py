@@ -40,7 +40,7 @@ class NameServerStarter(Runner):
         options: ServiceOptions | None = None,
         ident: Ident = None,
     ) -> None:
-        """Say what is to be started; nothing is yet.
+        """Say what will be started; `start` or `with` starts it.
 
         Args:
             host: where to listen. Default None: Pyro5's setting HOST, which is the loopback interface.

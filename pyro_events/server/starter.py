@@ -59,7 +59,7 @@ class EventServiceStarter(PolledRunner):
         nathost: str | None = None,
         natport: int | None = None,
     ) -> None:
-        """Say what is to be started; nothing is yet.
+        """Say what will be started; `start` or `with` starts it.
 
         Args:
             host: where to listen. Default None: Pyro5's setting HOST, which is the loopback interface.
@@ -75,9 +75,9 @@ class EventServiceStarter(PolledRunner):
             ident: the passphrase that clients, subscribers and the name server must prove, and that is proved
                 to them. Default None: there is none.
             identification: Pyro3's name for `ident`; None by default.
-            nathost: the host that others reach it at, where that is not the one it listens on. Default None:
+            nathost: the host at which clients reach it, if that is not the one it listens on. Default None:
                 Pyro5's setting NATHOST.
-            natport: the port for that. Default None: Pyro5's setting NATPORT.
+            natport: the same for the port. Default None: Pyro5's setting NATPORT.
 
         Raises:
             TypeError, ValueError: an argument is not one of the above; the text says what to write.
