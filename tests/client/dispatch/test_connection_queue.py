@@ -131,7 +131,7 @@ def test_a_thread_that_comes_back_from_a_long_event_takes_over() -> None:
     begun(queue, 10.0)
     queue.finish(long)
     queue.take_over(long, 11.0)
-    assert numbers(queue.start_next(11.0)) == [2, 3]
+    assert queue.has_next and numbers(queue.start_next(11.0)) == [2, 3]
 
 
 def test_a_thread_that_comes_back_from_a_short_event_does_not() -> None:
@@ -153,7 +153,7 @@ def test_a_thread_that_comes_back_from_reading_takes_over_from_a_long_event_alon
     queue.take_over(None, 9.0)
     assert not queue.has_next
     queue.take_over(None, 10.0)
-    assert numbers(queue.start_next(10.0)) == [1]
+    assert queue.has_next and numbers(queue.start_next(10.0)) == [1]
 
 
 def test_nothing_starts_after_the_end_and_nothing_is_done() -> None:
