@@ -62,7 +62,8 @@ class Overflow(enum.Enum):
         raise ValueError(f"overflow must be one of {names}, not {reprlib.repr(value)}")
 
 
-def _check_count(name: str, value: object, least: int) -> None:
+def check_count(name: str, value: object, least: int) -> None:
+    """Raise ValueError unless `value` is a whole number of at least `least`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {reprlib.repr(value)}")
 
@@ -105,8 +106,8 @@ class BacklogOptions:
     overflow: Overflow = Overflow.BLOCK
 
     def __post_init__(self) -> None:
-        _check_count("backlog", self.backlog, 1)
-        _check_count("backlog_bytes", self.backlog_bytes, 1)
+        check_count("backlog", self.backlog, 1)
+        check_count("backlog_bytes", self.backlog_bytes, 1)
         object.__setattr__(self, "overflow", Overflow.parse(self.overflow))
 
     def narrowed(self, wanted: Mapping[str, Any], current: BacklogOptions | None = None) -> BacklogOptions:
@@ -127,7 +128,7 @@ class BacklogOptions:
             if name not in known:
                 raise ValueError(f"unknown option {reprlib.repr(name)}; there are {', '.join(sorted(known))}")
             if name != "overflow":
-                _check_count(name, value, 1)
+                check_count(name, value, 1)
                 if value > getattr(self, name):
                     raise ValueError(
                         f"{name}={value} is more than the service allows ({getattr(self, name)}); "
@@ -223,8 +224,8 @@ class ServiceOptions:
             "total_subscription_bytes",
             "host_subscription_bytes",
         ):
-            _check_count(name, getattr(self, name), 1)
-        _check_count("max_per_host", self.max_per_host, 0)
+            check_count(name, getattr(self, name), 1)
+        check_count("max_per_host", self.max_per_host, 0)
         if self.max_message > c.LARGEST_MESSAGE:
             raise ValueError(
                 f"max_message can be at most {c.LARGEST_MESSAGE}, not {self.max_message}: "

@@ -11,6 +11,7 @@ class is needed here, it is never taken from the object, and private names begin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, NoReturn, Protocol, TypeVar, cast, overload
@@ -245,4 +246,4 @@ def checked_wait(wait: Any) -> float:
         raise ValueError(
             f"wait={wait} is not allowed: give seconds, 0 to not wait, or math.inf to wait for ever"
         )
-    return float(wait)
+    return float(wait) if wait < 1e9 else math.inf

@@ -132,6 +132,11 @@ def test_seconds_to_wait(wait: float) -> None:
     assert checked_wait(wait) == wait
 
 
+@pytest.mark.parametrize("wait", [10**400, 10**10, 1e300])
+def test_more_seconds_than_can_be_waited(wait: float) -> None:
+    assert checked_wait(wait) == math.inf
+
+
 @pytest.mark.parametrize(
     ("wait", "error"), [(True, TypeError), ("1", TypeError), (-1, ValueError), (math.nan, ValueError)]
 )

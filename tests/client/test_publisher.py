@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -40,6 +41,17 @@ def test_no_subject_publishes_nothing(service: EventServiceStarter) -> None:
     with Publisher(None, service.uri) as publisher:
         assert publisher.publish([], 1) == 0
         assert publisher.statistics().published == 0
+
+
+@pytest.mark.parametrize("timeout", [math.inf, 10**400, 3_000_000])
+def test_a_timeout_that_is_longer_than_the_system_can_wait(
+    service: EventServiceStarter, timeout: float
+) -> None:
+    with Publisher(es_uri=service.uri) as publisher, publisher.pipeline() as fast:
+        assert publisher.publish("A", 1, timeout=timeout) == 0
+        fast.publish("A", 2)
+        assert fast.flush(timeout) == 0
+        assert publisher.statistics().reconnects == 0
 
 
 def test_what_cannot_be_published(service: EventServiceStarter) -> None:

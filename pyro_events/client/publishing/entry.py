@@ -21,6 +21,9 @@ _ENVELOPE: Final = 16
 # first 64 KiB of a call, which also contain the object's and the method's names.
 _NAMES: Final = MAX_STOCK_CALL - 256
 
+# `poll` takes 24 days at most, so a timeout of this many seconds or more, such as `math.inf`, is none.
+_LONGEST: Final = 1_000_000.0
+
 
 def checked_entry(subjects: Any, payload: bytes | SplitPayload) -> tuple[Entry, int, int]:
     """The entry for one name or any iterable of names, its number of events, and its size in bytes.
@@ -42,11 +45,14 @@ def checked_entry(subjects: Any, payload: bytes | SplitPayload) -> tuple[Entry, 
 
 
 def checked_timeout(timeout: float | None) -> float | None:
-    """A timeout in seconds, or None. Raises TypeError or ValueError for anything else."""
+    """A timeout in seconds; None for none, and for one that is longer than the system's calls take.
+
+    Raises TypeError or ValueError for anything else.
+    """
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
     if not timeout >= 0:
         raise ValueError(f"timeout is {timeout!r}; it must be a number of seconds, 0 or more, or None")
-    return float(timeout)
+    return float(timeout) if timeout < _LONGEST else None

@@ -129,7 +129,8 @@ class Pipeline:
             AnswerTimeoutError: the time is up. The events stay in the pipeline; `flush` may be called again.
         """
         self._refuse_inside()
-        deadline = None if timeout is None else time.monotonic() + (checked_timeout(timeout) or 0.0)
+        timeout = checked_timeout(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
         done: list[bool] = []
 
         def settle() -> None:

@@ -39,9 +39,14 @@ def test_more_names_than_a_call_holds() -> None:
         checked_entry(names, b"")
 
 
-@pytest.mark.parametrize(("timeout", "seconds"), [(None, None), (0, 0.0), (1.5, 1.5), (math.inf, math.inf)])
+@pytest.mark.parametrize(("timeout", "seconds"), [(None, None), (0, 0.0), (1.5, 1.5), (864_000, 864_000.0)])
 def test_a_timeout(timeout: float | None, seconds: float | None) -> None:
     assert checked_timeout(timeout) == seconds
+
+
+@pytest.mark.parametrize("timeout", [math.inf, 1e300, 10**30, 10**400, 1_000_000])
+def test_a_timeout_that_is_longer_than_the_system_can_wait(timeout: float) -> None:
+    assert checked_timeout(timeout) is None
 
 
 @pytest.mark.parametrize("timeout", [True, "1", b"1", [1]])

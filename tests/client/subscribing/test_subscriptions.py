@@ -81,6 +81,14 @@ def test_only_given_options_are_sent() -> None:
     assert given_options(None, 7, Overflow.BLOCK) == {"backlog_bytes": 7, "overflow": "block"}
 
 
+@pytest.mark.parametrize("bound", [0, -1, 2**64, -(10**30), 10**30, 1.5, True, "5", "5" * 100_000, b"5"])
+def test_a_bound_that_no_service_accepts(bound: Any) -> None:
+    for bounds in ((bound, None), (None, bound)):
+        with pytest.raises(ValueError, match="backlog") as caught:
+            given_options(*bounds, None)
+        assert len(str(caught.value)) < 200
+
+
 @pytest.mark.parametrize("overflow", ["latst", 5, b"latest"])
 def test_a_policy_that_is_unknown(overflow: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="overflow"):
