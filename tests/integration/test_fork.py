@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,14 @@ from Pyro5.api import Proxy
 from Pyro5.server import Daemon
 from waiting import eventually
 
-from pyro_events import EventService, EventServiceError, EventServiceStarter, Publisher
+from pyro_events import (
+    Event,
+    EventService,
+    EventServiceError,
+    EventServiceStarter,
+    Publisher,
+    Subscriber,
+)
 from pyro_events.constants import EVENTSERVER_NAME
 from pyro_events.server import runner
 
@@ -133,6 +141,36 @@ def test_c23a_a_child_opens_its_own(service: EventServiceStarter) -> None:
             publisher.publish("A", "after")
             assert [event.msg for event in collector.wait(3)] == ["before", "child", "after"]
             assert publisher.statistics().reconnects == 0
+
+
+def test_c23a_a_child_of_a_handler_that_goes_on_handles_no_other_event(service: EventServiceStarter) -> None:
+    parent = os.getpid()
+    children: list[int] = []
+    heard: list[int] = []
+
+    class Forking(Subscriber):
+        def event(self, event: Event) -> None:
+            if os.getpid() != parent:
+                os._exit(1)
+            heard.append(event.msg)
+            if event.msg == 100:
+                child = os.fork()
+                if child == 0:
+                    signal.alarm(20)  # ends it should it not end by itself
+                else:
+                    children.append(child)
+
+    with Forking(es_uri=service.uri) as forking, Publisher(es_uri=service.uri) as publisher:
+        forking.subscribe("A")
+        for number in range(200):
+            publisher.publish("A", number)
+        forking.listen_in_background()
+        eventually(lambda: heard == list(range(200)))
+        (child,) = children
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        publisher.publish("A", 200)
+        eventually(lambda: heard == list(range(201)))
+        assert forking.statistics().reconnects == 0
 
 
 def test_c23a_a_service_in_a_stock_daemon_is_closed_in_the_child() -> None:

@@ -182,6 +182,12 @@ class Dispatcher:
         if monitored:
             self._monitor.remove(self, wait=patience == threading.TIMEOUT_MAX)
 
+    def disown(self) -> None:
+        """In a forked child: start no event, because all of them are the parent's."""
+        self.limits.disown()
+        for connection in list(self._connections):
+            connection.disown()
+
 
 def _failing(error: BaseException) -> Callable[[Event], object]:
     """A function that raises, in place of a handler that could not be obtained."""

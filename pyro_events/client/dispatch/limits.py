@@ -40,9 +40,7 @@ class DispatchLimits:
     """
 
     def __init__(self, max_threads: int) -> None:
-        # Reentrant, because code that interrupts a thread which holds it may abort or close the subscriber.
-        self.lock = threading.RLock()
-        self.changed = threading.Condition(self.lock)
+        self._make_lock()
         self._max_threads = max_threads
         # Whether an event may start while the previous one is being handled.
         self.threading = True
@@ -53,6 +51,16 @@ class DispatchLimits:
         self.begun = 0
         # Events of finished batches: those whose handler returned, and those whose handler raised.
         self.handled = self.failed = 0
+
+    def _make_lock(self) -> None:
+        # Reentrant, because code that interrupts a thread which holds it may abort or close the subscriber.
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+
+    def disown(self) -> None:
+        """In a forked child, where another thread of the parent's may have held the lock."""
+        self._make_lock()
+        self.closed = True
 
     @property
     def entered(self) -> bool:

@@ -188,6 +188,13 @@ class ConnectionWorkers:
             self._source.shutdown()
             self._limits.changed.notify_all()
 
+    def disown(self) -> None:
+        """In a forked child: the events are the parent's. A child that was forked in the middle of one starts
+        none of those behind it, and acknowledges nothing."""
+        self._acknowledging = threading.Lock()
+        self._done.clear()
+        self._queue.end(time.monotonic())
+
     def _start_thread(self) -> bool:
         """Start another thread. Returns whether the system allowed it."""
         thread = threading.Thread(target=self.run, name="pyro_events-handler", daemon=True)

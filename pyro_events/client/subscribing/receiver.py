@@ -279,6 +279,7 @@ class Receiver:
         self.remote.disown()
         self.connection.disown()
         self.daemon.disown()
+        self.dispatcher.disown()
 
 
 def _host(local_host: str) -> str:

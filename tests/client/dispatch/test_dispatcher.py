@@ -97,6 +97,36 @@ def test_an_empty_batch_is_acknowledged(stage: Stage) -> None:
     assert source.acknowledged() == (7, [])
 
 
+def test_a_child_that_is_forked_by_a_handler_starts_no_other_event(stage: Stage) -> None:
+    """Whatever the other threads of the parent held."""
+
+    def fork() -> None:
+        held = threading.Event()
+        leave = threading.Event()
+
+        def hold() -> None:
+            with stage.dispatcher.limits.lock, workers._acknowledging:
+                held.set()
+                leave.wait(10)
+
+        other = threading.Thread(target=hold)
+        other.start()
+        assert held.wait(10)
+        stage.dispatcher.disown()
+        leave.set()
+        other.join()
+
+    stage.actions[2] = fork
+    source = stage.connect()
+    (workers,) = stage.dispatcher._connections
+    source.send(1, 1, 2, 3)
+    source.send(2, 4)
+    assert source.closed.wait(10)
+    assert stage.started == [1, 2] and source.replied.empty()
+    assert not source.ended.is_set(), "the connection is the parent's"
+    assert stage.dispatcher.handle_rows([]) == []
+
+
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
 def test_what_raises_is_reported_and_logged(
     stage: Stage, error: type[BaseException], caplog: pytest.LogCaptureFixture
