@@ -132,6 +132,19 @@ def test_what_waits_on_the_connection_too(connection: Connection) -> None:
     eventually(lambda: connection.started == [0, 1])
 
 
+def test_a_thread_that_has_read_meanwhile_goes_on_by_itself(connection: Connection) -> None:
+    """Beside a long event, without a check."""
+    connection.hold(0, 1)
+    connection.source.send(1, 0, 1)
+    eventually(lambda: connection.started == [0])
+    connection.check()
+    eventually(lambda: connection.started == [0, 1])
+    connection.held[0].set()
+    connection.source.send(2, 2)
+    eventually(lambda: connection.started == [0, 1, 2])
+    assert connection.source.replied.empty()
+
+
 def test_threads_are_bounded(connection: Connection) -> None:
     connection.hold(*range(10))
     connection.source.send(1, *range(10))
