@@ -80,7 +80,7 @@ class Engine:
         self.received = memoryview(bytearray(_RECEIVE))
         self.client_tls = client_contexts()
         self.tls_memory = TlsMemory(self.received, options.total_backlog_bytes * 3 // 4, self._reserve)
-        self.tls_failures = Failures()
+        self.failures = Failures()
         self.scheduler = Scheduler()
         self._now = now
         self._loop = asyncio.get_running_loop()

@@ -55,6 +55,17 @@ def test_a_subscriber_that_listens_elsewhere_hears_why_no_event_comes(
 
 
 @pytest.mark.usefixtures("elsewhere")
+def test_the_service_logs_the_reason_once(caplog: pytest.LogCaptureFixture) -> None:
+    with running() as es, Collector(es.uri) as collector:
+        set_times(collector, arrival=0.02, most_arrival=0.02)
+        collector.subscribe("A")
+        collector.listen_in_background()
+        state = collector._Subscriber__receiver.reconnection  # type: ignore[attr-defined]
+        eventually(lambda: state.state.questions > 5)  # so it was tried as often
+    assert caplog.text.count("cannot be connected to at") - caplog.text.count("no event arrives") == 1
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_the_warning_comes_within_seconds_without_any_setting(caplog: pytest.LogCaptureFixture) -> None:
     with running() as es, Collector(es.uri) as collector:
         collector.listen_in_background()

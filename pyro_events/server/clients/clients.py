@@ -36,11 +36,11 @@ _LAST_ANSWERS: Final = 0.5
 
 class ClientsOwner(ConnectionOwner[Connection], Protocol):
     """The parts of the engine that clients use. draining: whether the service accepts no more clients.
-    tls_memory: counts the memory of TLS. tls_failures: those that were logged."""
+    tls_memory: counts the memory of TLS. failures: those that were logged."""
 
     draining: bool
     tls_memory: TlsMemory
-    tls_failures: Failures
+    failures: Failures
 
 
 class Clients:
@@ -143,7 +143,7 @@ class Clients:
 
     def tls_failed(self, peer: str, reason: str) -> None:
         """A client was refused because of TLS, before it could send anything."""
-        if self._owner.tls_failures.is_new(peer, reason):
+        if self._owner.failures.is_new(peer, reason):
             log.warning("a client from %s was refused: %s", peer, reason, about=reason)
 
     def disconnected(self, connection: Connection) -> None:

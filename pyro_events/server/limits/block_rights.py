@@ -44,8 +44,8 @@ class BlockRights:
         """The subscriber whose daemon has that address was disconnected because it blocked publishers."""
         until = now + self._suspension
         self._hosts[host_of(address[0])] = until
-        for backlog, link in deliveries.items():
-            if link.address == address:
+        for backlog, delivery in deliveries.items():
+            if delivery.address == address:
                 self._take(backlog, until, now)
 
     def apply(self, backlog: Backlog, address: Address, now: float) -> str:

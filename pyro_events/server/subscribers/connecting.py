@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
 
 import Pyro5.errors
 
@@ -28,13 +27,6 @@ from .callback_address import Callback
 from .owner import ContactOwner
 
 log = get_logger("pyro_events.delivery")
-
-
-class Unreachable(NamedTuple):
-    """Why the service cannot connect to a subscriber. tls: the reason is TLS, so it will not change."""
-
-    reason: str
-    tls: bool = False
 
 
 class Contact:
@@ -60,11 +52,11 @@ class Contact:
         self.notes = NO_NOTES
         self.proved = proof is not None
 
-    def connect(self, protocol: asyncio.Protocol, failed: Callable[[Unreachable], None]) -> None:
+    def connect(self, protocol: asyncio.Protocol, failed: Callable[[str], None]) -> None:
         """Begin to connect a protocol; `failed` is called with the reason if that fails."""
         self._task = asyncio.get_running_loop().create_task(self._connect(protocol, failed))
 
-    async def _connect(self, protocol: asyncio.Protocol, failed: Callable[[Unreachable], None]) -> None:
+    async def _connect(self, protocol: asyncio.Protocol, failed: Callable[[str], None]) -> None:
         contexts, layer = self._owner.client_tls, None
         if contexts is not None:
             certified_name = self._callback.certified_name
@@ -108,7 +100,7 @@ async def connected(
     address: tuple[str, int],
     layer: OutgoingTls | None,
     patience: float,
-) -> Unreachable | None:
+) -> str | None:
     """Connect a protocol to a subscriber's daemon. Returns why that failed, or None.
 
     layer: TLS for it. patience: seconds in all.
@@ -118,14 +110,14 @@ async def connected(
         # A daemon that does not run yet answers neither TLS nor the handshake.
         refusal = await asyncio.wait_for(_made(protocol, address, layer), patience)
     except asyncio.TimeoutError:
-        return Unreachable(f"could not be reached within {patience:g} s")
+        return f"could not be reached within {patience:g} s"
     except OSError as error:
-        return Unreachable(
+        return (
             f"cannot be connected to at {host}:{port} ({error}); its daemon must listen on the "
             "address from which it subscribed (Pyro5's setting HOST there)"
         )
     if refusal:
-        return Unreachable(f"cannot be connected to at {host}:{port} over TLS: {refusal}", tls=True)
+        return f"cannot be connected to at {host}:{port} over TLS: {refusal}"
     return None
 
 

@@ -83,18 +83,18 @@ class Deliveries:
         if self._owner.draining:
             raise ValueError("the event service is stopping; subscribe again when it is back")
         broker = self._broker
-        link = self._checked_link(caller, callback.uri)
-        reason_to_refuse = self.admission.reason_to_refuse(caller.host) if link is None else None
-        if link is None and self._owner.client_tls is not None and self._owner.tls_memory.full:
+        existing = self._checked(caller, callback.uri)
+        reason_to_refuse = self.admission.reason_to_refuse(caller.host) if existing is None else None
+        if existing is None and self._owner.client_tls is not None and self._owner.tls_memory.full:
             reason_to_refuse = TLS_FULL
         if reason_to_refuse is not None:
             raise ValueError(reason_to_refuse)
         proof = self._access.proof_for(caller, callback.address[0], callback.object_id, wanted.call)
         backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
-        if link is not None and wanted.anew:
+        if existing is not None and wanted.anew:
             # It has lost our connection, which the service might notice only minutes later.
             explanation = "subscribed again, because it had lost its connection"
-            link.close(Loss.GONE, explanation, hung_up=True)
+            existing.close(Loss.GONE, explanation, hung_up=True)
             backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
         if wanted.name:
             backlog.name = wanted.name
@@ -117,7 +117,7 @@ class Deliveries:
         uris: the names that the subscriber may have. Raises TypeError, ValueError or SecurityError.
         """
         uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
-        self._checked_link(caller, uri)
+        self._checked(caller, uri)
         backlog = self._broker.unsubscribe(uri, texts)
         if backlog is None:
             return NOT_KNOWN
@@ -127,24 +127,24 @@ class Deliveries:
     def standing(self, caller: Caller, uris: Sequence[str]) -> Standing:
         """The state of a subscriber at the service; arguments and errors as for `unsubscribe`."""
         uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
-        link, departure = self._checked_link(caller, uri), self.departures.of(uri)
-        if link is None:
+        existing, departure = self._checked(caller, uri), self.departures.of(uri)
+        if existing is None:
             if departure.why:
                 self._access.check_rights(caller, departure.host, departure.subscribed_from)
             return Standing(NOT_KNOWN, "", departure.why)
-        why = link.obstacle
+        why = existing.obstacle
         if why and departure.why:
             why = f"{departure.why}; now {why}"
-        return Standing(self._broker.subscriptions(link.backlog), link.state.value, why)
+        return Standing(self._broker.subscriptions(existing.backlog), existing.state.value, why)
 
-    def _checked_link(self, caller: Caller, uri: str) -> Delivery | None:
+    def _checked(self, caller: Caller, uri: str) -> Delivery | None:
         """The delivery to a subscriber, None if there is none. Raises SecurityError if the caller may not
         change it."""
         backlog = self._broker.find(uri)
-        link = self.table.get(backlog) if backlog is not None else None
-        if link is not None:
-            self._access.check_rights(caller, link.address[0], link.subscribed_from)
-        return link
+        existing = self.table.get(backlog) if backlog is not None else None
+        if existing is not None:
+            self._access.check_rights(caller, existing.address[0], existing.subscribed_from)
+        return existing
 
     def _note_lingering(self, backlog: Backlog) -> None:
         """If a subscriber has no subscription left, remember since when."""

@@ -39,7 +39,7 @@ from ..limits.turn_reader import TurnReader
 from .acknowledgement import Outcome, settle_answer
 from .callback_address import Callback
 from .coalescing import FEW, FEW_BYTES, Coalescer
-from .connecting import Contact, Unreachable, log_end, lost, no_answer, obstacle, parting_words, refused
+from .connecting import Contact, log_end, lost, no_answer, obstacle, parting_words, refused
 from .heartbeat import Beat, Heartbeat
 from .owner import DeliveryOwner
 from .pacing import BatchPacer
@@ -114,10 +114,7 @@ class Delivery(TurnReader):
     def start(self, notes: GreetingNotes) -> None:
         """Connect and do the handshake. notes: what the subscriber is told in the handshake."""
         self._contact.notes = notes
-        self._contact.connect(self, self._unreachable)
-
-    def _unreachable(self, failure: Unreachable) -> None:
-        self._close_once(failure.reason) if failure.tls else self.close(Loss.GONE, failure.reason)
+        self._contact.connect(self, self._close_once)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         connected = self._connected(transport)
@@ -132,6 +129,7 @@ class Delivery(TurnReader):
         self.configured()
         self._reader.limits = ANSWER_LIMITS
         self.state = State.ACTIVE
+        self._owner.failures.remove(self.backlog.subscriber)
         self.last_acknowledged = self._loop.time()
         self._owner.greeted(self)
         self.flush()
@@ -156,7 +154,7 @@ class Delivery(TurnReader):
         if self.state is State.CONNECTING:  # because of `_connect_again`
             self._restart(_GREETING_LIMITS)
             self._heartbeat.restart()
-            self._contact.connect(self, self._unreachable)
+            self._contact.connect(self, self._close_once)
         elif isinstance(error, ssl.SSLError):
             self._close_once(f"does not accept our connection: {failure_of(error, b'')}")
         else:
@@ -272,8 +270,8 @@ class Delivery(TurnReader):
             self._transport.write(write_events(self._object_id, self._seq, rows))
 
     def _close_once(self, failure: str) -> None:
-        """End the delivery because of TLS, which would fail again for the same reason: log it only once."""
-        self.close(Loss.GONE, failure, not self._owner.tls_failures.is_new(self.backlog.subscriber, failure))
+        """End a delivery that never began: the subscriber comes back, and the reason is logged only once."""
+        self.close(Loss.GONE, failure, not self._owner.failures.is_new(self.backlog.subscriber, failure))
 
     def close(self, reason: Loss, explanation: str = "", known: bool = False, hung_up: bool = False) -> None:
         """End the delivery, log the explanation if there is one, and tell the engine.

@@ -29,10 +29,10 @@ class ContactOwner(Protocol):
 class DeliveryOwner(ContactOwner, Protocol[D]):
     """The parts that a delivery (D) needs.
 
-    tls_failures: those that were logged. scheduler: gives the deliveries their turns.
+    failures: those that were logged. scheduler: gives the deliveries their turns.
     """
 
-    tls_failures: Failures
+    failures: Failures
     scheduler: Scheduler
 
     def acknowledged(self, delivery: D) -> None:

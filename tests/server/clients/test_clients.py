@@ -46,7 +46,7 @@ class Service:
     def __init__(self, **options: Any) -> None:
         self.draining = False
         self.tls_memory = SimpleNamespace(full=False)
-        self.tls_failures = Failures()
+        self.failures = Failures()
         self.clients: Any = Clients(self, ServiceOptions(**options))  # type: ignore[arg-type]
 
 
