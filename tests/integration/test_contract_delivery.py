@@ -331,17 +331,17 @@ def test_c18_what_a_subscriber_that_is_gone_did_not_get_is_counted(
         assert snapshot["lost"] == {"unconfirmed": 1, "gone": 9}
 
 
-def test_c18_a_slow_subscriber_is_logged_once_per_episode(
-    service: EventServiceStarter,
-    publisher: Publisher,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_c18_a_slow_subscriber_is_logged_once_per_episode(caplog: pytest.LogCaptureFixture) -> None:
     """A display with a backlog of one behind a camera, whose backlog is full again and again."""
 
     def lines(text: str) -> int:
         return sum(text in record.getMessage() for record in caplog.records)
 
-    with fake_subscriber() as subscriber:
+    with (
+        running(heartbeat_answer=0.2) as service,  # which looks twenty times a second, too
+        Publisher(es_uri=service.uri) as publisher,
+        fake_subscriber() as subscriber,
+    ):
         subscribe(service.uri, subscriber.uri, "A", backlog=1, overflow="latest")
         subscriber.greet("event")
         publisher.publish("A", 0)
