@@ -353,7 +353,7 @@ def test_c18_a_slow_subscriber_is_logged_once_per_episode(caplog: pytest.LogCapt
             subscriber.answer()
             return lines("is slow") > 0
 
-        eventually(one_more_frame)
+        eventually(one_more_frame, 60)
         for _ in range(50):
             one_more_frame()
         assert (lines("is slow"), lines("caught up")) == (1, 0)
