@@ -240,13 +240,13 @@ class Reconnector:
 
     def wait(self, member: Member, timeout: float | None) -> bool:
         """Wait until the service is connected to a subscriber, or the subscriber is closed. Returns whether
-        it is connected."""
+        it is connected; at once in the middle of an event, because the next is handled after that."""
         with self._lock:
-            if member.changed is None:
-                member.changed = threading.Condition(self._lock)
-            member.changed.wait_for(
-                lambda: bool(member.state.connections) or member.state.state is State.CLOSED, timeout
-            )
+            member.changed = member.changed or threading.Condition(self._lock)
+            if not self._stepping:
+                member.changed.wait_for(
+                    lambda: bool(member.state.connections) or member.state.state is State.CLOSED, timeout
+                )
             return bool(member.state.connections)
 
     def hinted(self, member: Member) -> None:

@@ -327,6 +327,24 @@ def test_one_that_is_used_in_the_middle_of_itself(make: Make, reconnector: Recon
     eventually(lambda: target_of(other).calls == ["reach", True])
 
 
+def test_one_that_waits_for_a_connection_in_the_middle_of_itself(make: Make) -> None:
+    one = make()
+    answers: list[bool] = []
+
+    def wanted() -> bool:
+        del target_of(one).wanted  # type: ignore[method-assign]
+        answers.append(one.wait_until_connected(None))
+        return True
+
+    one.disconnected("one")
+    eventually(lambda: target_of(one).calls == ["reach", True])
+    target_of(one).wanted = wanted  # type: ignore[method-assign]
+    changing = threading.Thread(target=one.subscriptions_changed, daemon=True)
+    changing.start()
+    changing.join(10)
+    assert answers == [False]
+
+
 def test_a_system_without_threads_left(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     start, refused = threading.Thread.start, []
 
