@@ -120,7 +120,8 @@ def passphrase(options: argparse.Namespace) -> Passphrase | None:
     found = _first_line(options.ident_file)
     if isinstance(found, Passphrase):
         return found
-    raise ValueError(f"the passphrase cannot be read from {options.ident_file}: {found}")
+    path = options.ident_file if options.ident_file.isprintable() else ascii(options.ident_file)
+    raise ValueError(f"the passphrase cannot be read from {path}: {found}")
 
 
 def _first_line(path: str) -> Passphrase | str:

@@ -16,6 +16,8 @@ UNIX: Final = "./u:"
 MAX_URI: Final = 1000
 # An IPv4 address. `ipaddress` is not used: it would mistake a ValueError of a signal handler for its own.
 _IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
+# The longest name of a host, in characters.
+_MAX_HOST: Final = 255
 # Characters that no host name contains, in any alphabet.
 _NOT_IN_A_NAME: Final = re.compile(r"[\s@/\\\[\](){}<>\"',;:?#]|[\x00-\x1f\x7f]")
 
@@ -54,10 +56,12 @@ def checked_host(name: str, value: object, unix: bool = False) -> str | None:
     """
     if isinstance(value, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
         value = str(value)
-    if value is None or value == "":
+    if value is None:
         return None
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a host's name or IP address, a str, not {type(value).__name__}")
+    if value == "":
+        return None
     if value.startswith(UNIX):
         if unix and len(value) > len(UNIX):
             return value
@@ -68,12 +72,18 @@ def checked_host(name: str, value: object, unix: bool = False) -> str | None:
     host, _, port = value.rpartition(":")
     if port.isdecimal() and host and not _NOT_IN_A_NAME.search(host.strip("[]").replace(":", "")):
         raise ValueError(f"{name}={value!r} contains a port: give {name}={host!r} and the port by itself")
-    if _NOT_IN_A_NAME.search(value):
+    if not _is_name(value):
+        shown = repr(value) if len(value) <= _MAX_HOST else f"{value[:60]!r}..."
         raise ValueError(
-            f"{name}={value!r} is not a host: give a name or an IP address, such as lab-server, 192.0.2.7 or "
+            f"{name}={shown} is not a host: give a name or an IP address, such as lab-server, 192.0.2.7 or "
             "::1"
         )
     return value
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text may be the name of a host, or an IPv4 address."""
+    return len(text) <= _MAX_HOST and text.isprintable() and not _NOT_IN_A_NAME.search(text)
 
 
 def checked_port(name: str, value: object, least: int = 1) -> int | None:
@@ -110,7 +120,7 @@ def split_address(text: str) -> tuple[str, int]:
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if ":" in bare and (bare == host or not is_ip_address(bare)):
         raise ValueError("an IPv6 address must be in brackets, followed by the port")
-    if not bare or (bare != host and ":" not in bare) or (":" not in bare and _NOT_IN_A_NAME.search(bare)):
+    if not bare or (bare != host and ":" not in bare) or (":" not in bare and not _is_name(bare)):
         raise ValueError(f"{host!r} is not a host")
     if not (port.isascii() and port.isdecimal()):
         raise ValueError(f"{port!r} is not a port")

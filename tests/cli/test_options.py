@@ -93,6 +93,13 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
             passphrase(given("--ident-file", str(path)))
 
 
+@pytest.mark.parametrize("path", ["a\nb", "\x1b[31m", "\ud800"])
+def test_an_error_is_one_line_whatever_the_file_is_called(path: str) -> None:
+    with pytest.raises(ValueError, match="cannot be read from") as caught:
+        passphrase(given("--ident-file", path))
+    assert str(caught.value).isprintable()
+
+
 def test_hosts_may_be_repeated() -> None:
     assert given().allow_callback is None
     options = given("--allow-callback", "127.0.0.1", "--allow-callback", "::1", ALLOW_STOCK="a, b c,d")
@@ -106,7 +113,7 @@ def test_hosts_are_looked_up_once_at_the_start() -> None:
     assert addresses(None) == addresses([]) == frozenset()
     assert addresses(["127.0.0.1", "::1"]) == frozenset({"127.0.0.1", "::1"})
     assert "127.0.0.1" in addresses(["localhost"])
-    for unknown in ("no.such.host.invalid", "." * 300):
+    for unknown in ("no.such.host.invalid", "." * 200):
         with pytest.raises(ValueError, match="cannot be looked up"):
             addresses([unknown])
 

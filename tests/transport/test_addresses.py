@@ -74,6 +74,8 @@ def test_other_spellings_of_a_host() -> None:
         ("PYRO:x@lab:1", "is not a host"),
         ("http://lab", "is not a host"),
         ("[lab]", "is not a host"),
+        ("\ud800", "is not a host"),
+        ("lab\u202e", "is not a host"),
         ("./u:/run/ns", "cannot be a Unix domain socket"),
     ],
 )
@@ -82,7 +84,19 @@ def test_an_argument_that_is_not_a_host(host: str, advice: str) -> None:
         checked_host("h", host)
 
 
-@pytest.mark.parametrize("host", [1, b"lab", ["lab"], True])
+def test_a_host_that_is_too_long_is_not_shown_whole() -> None:
+    assert checked_host("h", "x" * 255) == "x" * 255
+    with pytest.raises(ValueError, match=r"h='x{60}'\.\.\. is not a host: give a name") as caught:
+        checked_host("h", "x" * 100_000)
+    assert len(str(caught.value)) < 300
+
+
+class Uncomparable:
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("it cannot be compared")
+
+
+@pytest.mark.parametrize("host", [1, b"lab", ["lab"], True, Uncomparable()])
 def test_an_argument_that_is_not_text(host: object) -> None:
     with pytest.raises(TypeError, match="h must be a host's name or IP address"):
         checked_host("h", host)
@@ -114,6 +128,8 @@ def test_ports() -> None:
         (":9095", "'' is not a host"),
         ("[lab]:1", "is not a host"),
         ("a b:1", "is not a host"),
+        ("\ud800:1", "is not a host"),
+        ("x" * 300 + ":1", "is not a host"),
         ("lab:", "'' is not a port"),
         ("lab:x", "'x' is not a port"),
         ("lab:9095 ", "is not a port"),

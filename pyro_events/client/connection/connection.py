@@ -18,6 +18,7 @@ import Pyro5.errors
 from ...constants import MAX_REPLY
 from ...errors import ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
+from ...log.line import escaped
 from ...transport.authentication import ClientHandshake
 from ...wire.frames import (
     CONNECT_FAIL,
@@ -36,6 +37,9 @@ _PIECE: Final = 4 * 1024
 # A reply to a publish takes 41 bytes, so this is enough for many. A larger buffer would need a memory mapping
 # for each read.
 RECEIVE_SIZE: Final = 64 * 1024
+
+# How many characters of a refusal are shown.
+_LONGEST_REASON: Final = 1000
 
 _GREETING_LIMITS: Final = answer_limits(frozenset({MSGPACK}))
 # The largest reply is the statistics of a service with thousands of subscribers.
@@ -116,8 +120,11 @@ class Connection:
             answer = read_connect_fail(frame)
             if introduction.may_retry(answer, tried):
                 return False
-            reason = f"the event service at {self.address} refused the connection: {answer}"
-            raise ServiceUnreachableError(reason)
+            # It may be any program, and this is shown on a terminal.
+            reason = escaped(answer, _LONGEST_REASON)
+            raise ServiceUnreachableError(
+                f"the event service at {self.address} refused the connection: {reason}"
+            )
         welcome = read_connect_ok(frame)
         introduction.check(welcome.handshake)
         if welcome.methods is not None and "publish_encoded" not in welcome.methods:

@@ -20,6 +20,7 @@ from ...constants import EVENTSERVER_NAME
 from ...errors import ServiceNotFoundError
 from ...foreign_exceptions import is_foreign
 from ...transport.addresses import (
+    MAX_URI,
     UNIX,
     checked_host,
     checked_port,
@@ -54,6 +55,11 @@ def parse_uri(es_uri: object) -> Pyro5.core.URI:
     if not isinstance(es_uri, (str, Pyro5.core.URI)):
         raise TypeError(f"es_uri must be a str or a Pyro5 URI, not {type(es_uri).__name__}; {_WRITE}")
     text = str(es_uri)
+    if len(text) > MAX_URI:
+        raise ValueError(
+            f"es_uri={text[:60]!r}... is not the address of an event service: it is longer than {MAX_URI} "
+            f"characters; {_WRITE}"
+        )
     try:
         if not _PROTOCOL.match(text):
             return Pyro5.core.URI(f"PYRO:{EVENTSERVER_NAME}@{_location(text)}")

@@ -93,6 +93,14 @@ def test_something_that_is_not_an_address_is_refused(bad: str, reason: str) -> N
     assert caught.value.__suppress_context__
 
 
+def test_an_address_that_is_too_long_is_not_shown_whole() -> None:
+    with pytest.raises(
+        ValueError, match=r"es_uri='x{60}'\.\.\. .* longer than 1000 characters; write"
+    ) as caught:
+        parse_uri("x" * 100_000 + ":1")
+    assert len(str(caught.value)) < 400
+
+
 def test_two_places_to_look_contradict_each_other() -> None:
     for address in (SERVICE, "lab:9095", "PYRONAME:x@lab", "PYROMETA:x@lab"):
         with pytest.raises(

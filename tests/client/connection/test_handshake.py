@@ -66,6 +66,11 @@ def test_nothing_listens(free_port: Callable[[], int]) -> None:
     ("type_", "answer", "reason"),
     [
         (CONNECT_FAIL, "too many connections", "refused the connection: too many connections"),
+        (
+            CONNECT_FAIL,
+            "\x1b[2J\nA" + "B" * 9000,
+            r"connection: \\x1b\[2J\\nAB{994}… \(8,006 more characters\)$",
+        ),
         (CONNECT_OK, {"handshake": "hello", "meta": {"methods": ["lookup"]}}, "is not an event service"),
     ],
 )
