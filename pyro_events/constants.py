@@ -151,6 +151,9 @@ EVENT_FIELDS: Final = ("subject", "time", "seq", "missed", "payload")
 Payload = bytes | memoryview
 EventRow = tuple[str, float, int, int | None, Payload]
 
+# `poll` waits 24 days at most, so a wait of this many seconds or more, such as `math.inf`, has no limit.
+LONGEST_WAIT: Final = 1_000_000.0
+
 # The key in a handshake, and the option of a subscribing call, by which a client gives its name.
 NAME_KEY: Final = "name"
 # How many clients' names statistics shows: a page for a person, and at most 120 KiB of the answer.

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from Pyro5 import config, socketutil
 
+from ...constants import LONGEST_WAIT
 from ...log.background import get_logger
 from ...transport.keepalive import FROM_SERVICE, keep_alive
 
@@ -126,7 +127,7 @@ class AcceptLoop:
         called."""
         self.begun()
         if self.sock is not None:
-            self._step(timeout)
+            self._step(None if timeout is None or timeout >= LONGEST_WAIT else timeout)
 
     def _step(self, timeout: float | None) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ...broker.matching.subjects import check_subject, check_subjects
-from ...constants import MAX_STOCK_CALL
+from ...constants import LONGEST_WAIT, MAX_STOCK_CALL
 from ...errors import MessageTooLargeError
 from ...wire.large_payload import SplitPayload
 from ...wire.requests import Entry, packed_size
@@ -20,9 +20,6 @@ _ENVELOPE: Final = 16
 # How many bytes the names of one event may take: the service reads everything except the payload from the
 # first 64 KiB of a call, which also contain the object's and the method's names.
 _NAMES: Final = MAX_STOCK_CALL - 256
-
-# `poll` takes 24 days at most, so a timeout of this many seconds or more, such as `math.inf`, is none.
-_LONGEST: Final = 1_000_000.0
 
 
 def checked_entry(subjects: Any, payload: bytes | SplitPayload) -> tuple[Entry, int, int]:
@@ -55,4 +52,4 @@ def checked_timeout(timeout: float | None) -> float | None:
         raise TypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
     if not timeout >= 0:
         raise ValueError(f"timeout is {timeout!r}; it must be a number of seconds, 0 or more, or None")
-    return float(timeout) if timeout < _LONGEST else None
+    return float(timeout) if timeout < LONGEST_WAIT else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 from collections.abc import Iterator
@@ -58,6 +59,15 @@ def server(served: list[socket.socket]) -> Iterator[AcceptLoop]:
 def connect(server: AcceptLoop) -> socket.socket:
     host, port = server.locationStr.split(":")
     return socket.create_connection((host, int(port)), 10)
+
+
+@pytest.mark.parametrize("timeout", [math.inf, 10**400, 3_000_000])
+def test_a_wait_that_is_longer_than_the_system_allows(
+    server: AcceptLoop, served: list[socket.socket], timeout: float
+) -> None:
+    with connect(server):
+        server.wait(timeout)
+        eventually(lambda: served)
 
 
 def test_out_of_descriptors_is_survived(
