@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 
 import pytest
@@ -12,8 +13,8 @@ from pyro_events.client.statistics import ClientStatistics, PublisherStatistics,
 
 @pytest.mark.parametrize("kind", [PublisherStatistics, SubscriberStatistics, ClientStatistics])
 def test_each_figure_is_described_in_order(kind: type) -> None:
-    section = (kind.__doc__ or "").split("Attributes:")[1].split("Example:")[0]
-    assert re.findall(r"^        (\w+):", section, re.MULTILINE) == [
+    section = inspect.cleandoc(kind.__doc__ or "").split("Attributes:")[1].split("Example:")[0]
+    assert re.findall(r"^    (\w+):", section, re.MULTILINE) == [
         each.name for each in dataclasses.fields(kind)
     ]
 

@@ -62,7 +62,9 @@ def failure(client: type, **arguments: Any) -> EventServiceError:
     assert time.monotonic() - began < arguments.get("wait", 60) / 2
     shown = "".join(traceback.format_exception(caught.type, caught.value, caught.tb))
     assert shown.count("Traceback (most recent call last)") == 1
-    assert len(shown.splitlines()) < 20, shown
+    # Python 3.13 marks the call below each line of a frame.
+    lines = [line for line in shown.splitlines() if line.strip(" ~^")]
+    assert len(lines) < 20, shown
     return caught.value
 
 

@@ -23,7 +23,9 @@ from pyro_events.transport.addresses import (
 )
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z0-9]{1,10})?", fullmatch=True)
-HOSTS = st.one_of(NAMES, st.ip_addresses().map(str))
+# Without `::ffff:1.2.3.4`, as Python 3.13 writes it: Pyro5's URIs do not take it, and we write 1.2.3.4.
+ADDRESSES = st.ip_addresses().map(str).filter(lambda text: "." not in text or ":" not in text)
+HOSTS = st.one_of(NAMES, ADDRESSES)
 PORTS = st.integers(1, 65535)
 
 
