@@ -28,6 +28,8 @@ class Connection:
         self.reconnects = 0
         self.knows: set[str] = set()
         self.anew: list[bool] = []
+        self.options: list[dict[str, Any]] = []
+        self.connected = True
         self.dropped: list[str] = []
         self.before: Callable[[str], object] = lambda method: None
         self.standing: dict[str, Any] = {"subscriptions": 0, "state": "active", "why": ""}
@@ -46,6 +48,7 @@ class Connection:
             self.knows -= set(arguments[0])
             return len(self.knows)
         self.anew.append(arguments[2].get("anew", False))
+        self.options.append(arguments[2])
         if self.anew[-1]:
             self.knows.clear()
         self.knows |= set(arguments[0])
@@ -326,3 +329,76 @@ class TestAsking:
         connection.before = deny
         with pytest.raises(AccessDeniedError):
             remote.ask(1.0)
+
+
+class TestSubscribing:
+    """In several calls."""
+
+    def test_the_options_come_with_the_last_call(
+        self, remote: RemoteSubscriptions, connection: Connection
+    ) -> None:
+        connection.options = []
+        remote.subscribe(NAME, NAMES, {"backlog": 7})
+        assert len(connection.options) > 2
+        assert ["backlog" in options for options in connection.options[-2:]] == [False, True]
+
+    def test_a_bad_pattern_among_many_is_found_before_any_call(
+        self, remote: RemoteSubscriptions, connection: Connection
+    ) -> None:
+        before = set(connection.knows)
+        for patterns in ([*NAMES, "("], ["a" * 300]):
+            with pytest.raises(ValueError, match="pattern"):
+                remote.subscribe(PATTERN, patterns, {})
+        assert connection.knows == before
+        remote.subscribe(PATTERN, ["("], {})  # of a single call the service is the judge
+        remote.subscribe(NAME, [*NAMES, "(" * 3], {})  # and these are names
+        assert connection.knows == before | {"(", "(" * 3}
+
+    def test_the_first_call_says_which_connection_it_was(self, connection: Connection) -> None:
+        """A connection that is made later may be to a service that knows only what follows."""
+        remote = RemoteSubscriptions(connection, None)  # type: ignore[arg-type]
+        connection.reconnects = 2
+        connection.standing["subscriptions"] = len(NAMES) + 1
+        remote.subscribe(NAME, ["A"], {})
+        assert remote.ask(1.0).status is SubscriptionStatus.KNOWN
+        remote.unsubscribe(["A"])
+
+        def reconnect(method: str) -> None:
+            connection.reconnects += len(connection.options) == 3
+
+        connection.before = reconnect
+        remote.subscribe(NAME, NAMES, {})
+        assert connection.reconnects == 3
+        connection.before = lambda method: None
+        assert remote.ask(1.0).status is SubscriptionStatus.UNSURE
+
+
+class TestTheEnd:
+    def test_it_is_one_and_for_good(self, remote: RemoteSubscriptions, connection: Connection) -> None:
+        assert remote
+        assert remote.end() == ["A", *NAMES]
+        assert remote.end() is None and not remote
+        connection.anew = []
+        remote._record.add(NAME, ["late"])
+        remote.resubscribe(anew=True)
+        assert not connection.anew and not remote
+
+    @pytest.mark.parametrize("connected", [False, True])
+    def test_what_was_subscribed_is_unsubscribed_where_that_takes_no_time(
+        self, remote: RemoteSubscriptions, connection: Connection, connected: bool
+    ) -> None:
+        names = remote.end()
+        assert names is not None
+        connection.connected = connected
+        remote.unsubscribe_all(names)
+        assert bool(connection.knows) is not connected
+
+    def test_a_service_that_does_not_answer_any_more(
+        self, remote: RemoteSubscriptions, connection: Connection
+    ) -> None:
+        def be_silent(method: str) -> None:
+            raise Pyro5.errors.TimeoutError("no answer")
+
+        connection.before = be_silent
+        remote.unsubscribe_all(["A"])
+        assert "A" in connection.knows
