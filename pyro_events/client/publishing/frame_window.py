@@ -69,10 +69,13 @@ class FrameWindow:
         frame = self.sending
         if frame is None:
             return
-        if not self._outstanding or self._outstanding[-1] is not frame:
+        lost = not self._outstanding or self._outstanding[-1] is not frame
+        if lost:
             self.trouble = True
             self._unknown += frame.events
         self.sending = None
+        if lost:
+            self._sender.count(unknown=frame.events)
 
     def collect(self, most: int, deadline: float | None = None) -> bool:
         """Read acknowledgements until at most `most` frames are unacknowledged. False if that takes too long.

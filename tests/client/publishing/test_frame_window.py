@@ -112,6 +112,7 @@ def test_an_error_is_brought_up_to_date() -> None:
     window.collect(0)
     window.update(failure, buffered=3)
     assert numbers(failure) == (2, 0, 1, 3) and "2 were published" in str(failure)
+    assert sender.counted == [2, 2, 1], "the publisher's statistics say the same"
 
 
 def test_a_forked_child_drops_everything() -> None:
