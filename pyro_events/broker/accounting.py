@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Final
 
-from ..constants import EVENT_OVERHEAD, HOLDER_OVERHEAD, TEXT_OVERHEAD, EventRow, Payload
+from ..constants import (
+    EVENT_OVERHEAD,
+    HOLDER_OVERHEAD,
+    LATEST_OVERHEAD,
+    MAX_SUBJECT,
+    TEXT_OVERHEAD,
+    EventRow,
+    Payload,
+)
 
 
 class Loss(enum.Enum):
@@ -43,6 +51,10 @@ QueuedEvent = tuple[str, float, Payload, int, Shares]
 def text_size(text: str) -> int:
     """The memory that a text may take, in bytes, including the UTF-8 that Python keeps beside it."""
     return TEXT_OVERHEAD + (len(text) if text.isascii() else 8 * len(text))
+
+
+# The most that the index of a backlog with `latest` takes for one event, in bytes.
+INDEX_MOST: Final = LATEST_OVERHEAD + TEXT_OVERHEAD + 8 * MAX_SUBJECT
 
 
 def base_size(subject: str) -> int:

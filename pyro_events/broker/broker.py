@@ -20,8 +20,8 @@ from ..constants import (
     TOTAL_SUBSCRIPTION_BYTES,
     Payload,
 )
-from ..options import BacklogOptions
-from .accounting import Loss, QueuedEvent, TotalBytes, base_size, shares_of
+from ..options import BacklogOptions, Overflow
+from .accounting import INDEX_MOST, Loss, QueuedEvent, TotalBytes, base_size, shares_of
 from .backlog import Backlog, Outcome
 from .matching.routing import RoutingTable
 from .matching.subjects import check_subjects, check_texts
@@ -170,8 +170,13 @@ class Broker:
     def _free(self, targets: tuple[Backlog, ...]) -> tuple[int, int]:
         """How many events, and how many bytes, can come for all the targets before a publisher is blocked."""
         free = [backlog.free for backlog in targets]
-        total = (self._most_bytes - self._total.value) // len(targets)
-        return min([events for events, _ in free]), min(total, min([size for _, size in free]))
+        left = (self._most_bytes - self._total.value) // len(targets)
+        most, bytes_left = min([events for events, _ in free]), min(left, min([size for _, size in free]))
+        if Overflow.LATEST in [backlog.overflow for backlog in targets]:
+            # Half of what is left is for the index, which also gets the event that waits already.
+            half = left // 2
+            return min(most, half // INDEX_MOST - 1), min(bytes_left, half)
+        return most, bytes_left
 
     def _extend(self, targets: tuple[Backlog, ...], run: list[QueuedEvent], size: int) -> int:
         """Queue events of `size` bytes together, within `_free`. Returns the deliveries queued."""

@@ -577,6 +577,21 @@ def test_a_new_subscriber_whose_first_call_fails_is_none() -> None:
     assert publish(broker, "a") == 0
 
 
+def test_the_index_of_latest_counts_towards_the_total_between_two_entries() -> None:
+    """Events for the same subscribers are queued together, but not so many that they exceed the total."""
+    names = "stock.sun", "cars.left", "stock.ibm", "Straße"
+    for total in range(900, 3200, 10):
+        broker, one_by_one = new_broker(total=total), new_broker(total=total)
+        for each in broker, one_by_one:
+            each.subscribe("s", [], [".*"], {"overflow": "latest"})
+        rest = iter([(names, b""), (names[:1], b"")])
+        queued = broker.publish(rest, 1.0)
+        for name in names:
+            one_by_one.publish(iter([((name,), b"")]), 1.0)
+        # The second entry is left where the first one has exceeded the total.
+        assert (queued == 4) == one_by_one.overloaded == (next(rest, None) is not None), total
+
+
 def test_what_is_reserved_is_left_out_of_the_total() -> None:
     broker = Broker(BacklogOptions(), 10_000)
     broker.subscribe("s", "a")
