@@ -23,6 +23,7 @@ from ...errors import (
 )
 from ...service_threads import refuse_in_service_thread, running
 from ...wire.passphrase import Identity
+from ...wire.replies import read_reply
 from ...wire.requests import PackedCall, packed_call
 from ..forks import tell_in_child
 from ..interruptions import owned, within
@@ -135,7 +136,7 @@ class ReconnectingConnection:
                     break
                 self._writing = True
                 try:
-                    usable = current.usable(deadline=deadline)
+                    usable = current.usable(False, deadline)
                     if len(call) > 1 and len(call[1]) > current.max_message:
                         raise too_large(len(call[1]), current.max_message, usable.address)
                     connection = usable
@@ -196,6 +197,8 @@ class ReconnectingConnection:
         """
         if not self.settled(reply, deadline):
             raise answered_too_late(reply)
+        if reply.frame is not None:  # as nearly always
+            return read_reply(reply.frame)
         return outcome(reply, deadline is None or time.monotonic() < deadline)
 
     def settled(self, reply: PendingReply, deadline: float | None) -> bool:
@@ -204,7 +207,12 @@ class ReconnectingConnection:
             return True
         if running:
             refuse_in_service_thread()
-        self.current.reader.settle(reply, deadline)
+        reader = self.current.reader
+        if deadline is None:
+            with reader.lock:
+                reader.receive(reply, None)
+        else:
+            reader.settle(reply, deadline)
         if reply.connection.dead:
             self.current.retire(reply.connection, "")
         return reply.frame is not None or reply.lost is not None

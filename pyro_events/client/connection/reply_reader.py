@@ -33,11 +33,12 @@ class ReplyReader:
         """Receive until a call has its reply, or will have none, or until the deadline (monotonic clock)."""
         if deadline is None:
             with self.lock:
-                self._receive(reply, None)
+                self.receive(reply, None)
         else:
-            within(self.lock, deadline - time.monotonic(), lambda: self._receive(reply, deadline))
+            within(self.lock, deadline - time.monotonic(), lambda: self.receive(reply, deadline))
 
-    def _receive(self, reply: PendingReply, deadline: float | None) -> None:
+    def receive(self, reply: PendingReply, deadline: float | None) -> None:
+        """The same; `lock` is held."""
         connection = reply.connection
         self.reading = True
         try:

@@ -34,6 +34,7 @@ class Outcome(enum.Enum):
     RECONNECT = "reconnect"  # done, but Pyro5's daemon ends the connection after such an answer
 
 
+_DONE: Final = Outcome.DONE  # a lookup in an enum takes a while
 # After these, later events would fail too: the object is gone, or does not know or handle events.
 _FINAL: Final = frozenset({CallFailure.NO_OBJECT, CallFailure.NO_EVENT_CLASS, CallFailure.RUNS_NOTHING})
 
@@ -45,8 +46,7 @@ def settle_answer(frame: Frame, batch: Batch, backlog: Backlog, event_only: bool
     no event can be delivered; then nothing is accounted for.
     """
     try:
-        done = _apply_answer(frame, batch, backlog, event_only)
-        return Outcome.DONE if done else Outcome.PARTLY_DONE
+        return _DONE if _apply_answer(frame, batch, backlog, event_only) else Outcome.PARTLY_DONE
     except Pyro5.errors.ProtocolError as error:
         failure = error.failure if isinstance(error, CallFailedError) else CallFailure.OTHER
         if failure in _FINAL:

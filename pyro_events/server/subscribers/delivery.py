@@ -56,6 +56,11 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
+# Module constants, because a lookup in an enum takes a while.
+_GREETING, _ACTIVE, _CLOSED = State.GREETING, State.ACTIVE, State.CLOSED
+_DONE, _PARTLY_DONE = Outcome.DONE, Outcome.PARTLY_DONE
+
+
 class Delivery(TurnReader):
     """The connection to one subscriber: sends batches from its backlog as long as it acknowledges them.
 
@@ -176,9 +181,9 @@ class Delivery(TurnReader):
 
     def _take_in(self) -> None:
         try:
-            while self.state is not State.CLOSED and (frame := self._reader.next_frame()) is not None:
+            while self.state is not _CLOSED and (frame := self._reader.next_frame()) is not None:
                 self._heartbeat.heard(self._loop.time())
-                if self.state is State.GREETING:
+                if self.state is _GREETING:
                     self._greeted(frame)
                 elif frame.type != PING:
                     self._answered(frame)
@@ -200,11 +205,11 @@ class Delivery(TurnReader):
             raise Pyro5.errors.ProtocolError(f"it answered call {frame.seq} instead of {expected}")
         count = len(batch.rows)
         outcome = settle_answer(frame, batch, self.backlog, self._event_only)
-        if outcome is Outcome.RECONNECT:
-            self._connect_again()
-        if outcome is Outcome.PARTLY_DONE:
+        if outcome is _PARTLY_DONE:
             self._send(batch)
         else:
+            if outcome is not _DONE:
+                self._connect_again()
             del self._batches[:1]  # none are left if it was closed meanwhile
         self.last_acknowledged = now = self._loop.time()
         self._pacer.acknowledged(count, now)
@@ -238,7 +243,7 @@ class Delivery(TurnReader):
         """
         batches, backlog, pacer = self._batches, self.backlog, self._pacer
         while len(backlog):
-            if len(batches) >= pacer.window or self.state is not State.ACTIVE:
+            if len(batches) >= pacer.window or self.state is not _ACTIVE:
                 return False
             if patient and len(backlog) < FEW and backlog.bytes < FEW_BYTES and self._wait():
                 return False
