@@ -45,6 +45,8 @@ log = get_logger("pyro_events.engine")
 _RECEIVE = 256 * KIB
 # How many threads there are for work that takes long.
 _POOL = 2
+# What the log, and the subscriber, are told of the policy `disconnect`.
+_FULL_POLICY = "had a full backlog, and its overflow policy is disconnect"
 
 
 class Engine:
@@ -231,4 +233,4 @@ class Engine:
         for backlog in self.broker.take_failing():
             delivery = self.deliveries.table.get(backlog)
             if delivery is not None:
-                self.deliveries.disconnect_unresponsive(delivery, Loss.DISCONNECT, "has a full backlog")
+                self.deliveries.disconnect_unresponsive(delivery, Loss.DISCONNECT, _FULL_POLICY)

@@ -223,5 +223,5 @@ def test_one_whose_policy_is_to_be_disconnected_hears_that() -> None:
             eventually(lambda: publisher.publish("A", "more") == 0)
             eventually(lambda: slow.reasons)
             slow.go_on.set()
-            assert "has a full backlog" in slow.reasons[0]
+            assert "had a full backlog, and its overflow policy is disconnect" in slow.reasons[0]
             assert account(es.uri, slow.statistics().uri) is not None
