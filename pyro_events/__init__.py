@@ -39,6 +39,7 @@ except ValueError as error:
         raise
     sys.exit(f"pyro_events: {error}")
 
+from .broker.matching.shell_patterns import glob
 from .client.daemon.daemon import SubscriberDaemon
 from .client.publisher import Publisher
 from .client.publishing.pipeline import Pipeline
@@ -109,6 +110,7 @@ __all__ = [
     "Unknown",
     "UnsupportedTypeError",
     "__version__",
+    "glob",
     "locate_ns",
     "register_class",
     "register_classes",
