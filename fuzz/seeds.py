@@ -36,7 +36,7 @@ from pyro_events.wire.frames import (
     RESULT,
     write_frame,
 )
-from pyro_events.wire.passphrase import (
+from pyro_events.wire.handshake.passphrase import (
     NONCE_SIZE,
     UNKNOWN_RUN,
     AgainError,

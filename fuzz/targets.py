@@ -48,7 +48,7 @@ from pyro_events.wire.frames import (
     FrameLimits,
     FrameReader,
 )
-from pyro_events.wire.handshake import (
+from pyro_events.wire.handshake.messages import (
     HELLO_LIMITS,
     Hello,
     Welcome,
@@ -57,7 +57,7 @@ from pyro_events.wire.handshake import (
     read_connect_fail,
     read_connect_ok,
 )
-from pyro_events.wire.passphrase import (
+from pyro_events.wire.handshake.passphrase import (
     NONCE_SIZE,
     UNKNOWN_RUN,
     CallbackCheck,

@@ -18,7 +18,7 @@ from raw_client import RawClient
 
 from pyro_events import Publisher
 from pyro_events.wire.frames import CONNECT_OK
-from pyro_events.wire.handshake import write_connect
+from pyro_events.wire.handshake.messages import write_connect
 
 ROOT = Path(__file__).resolve().parent.parent
 WATCHED = str(ROOT / "tests" / "hostile" / "programs" / "watched.py")

@@ -51,7 +51,7 @@ from pyro_events.wire.frames import (
     FrameReader,
     write_frame,
 )
-from pyro_events.wire.passphrase import ClientProof, Identity, identity_of, sealed
+from pyro_events.wire.handshake.passphrase import ClientProof, Identity, identity_of, sealed
 
 SECRET = "a very uncommon secret"
 KEY = hashlib.scrypt(SECRET.encode(), salt=b"pyro_events/v1", n=2**14, r=8, p=1, dklen=32)
@@ -255,7 +255,7 @@ def test_an_interruption_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> No
     previous = signal.signal(signal.SIGALRM, interrupt)
     try:
         for moment in (0.005, 0.01, 0.02, 0.03, 0.04):
-            from pyro_events.wire.passphrase import _identity
+            from pyro_events.wire.handshake.passphrase import _identity
 
             _identity.cache_clear()
             signal.setitimer(signal.ITIMER_REAL, moment)

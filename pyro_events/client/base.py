@@ -21,7 +21,7 @@ from Pyro5.client import Proxy
 from ..client_name import chosen_client_name
 from ..errors import EventServiceError
 from ..transport.authenticated_proxy import IdentProxy
-from ..wire.passphrase import identity_of, sealed
+from ..wire.handshake.passphrase import identity_of, sealed
 from .connection.discovery import ServiceLocator
 from .connection.reconnecting import ReconnectingConnection
 from .statistics import (

@@ -19,7 +19,7 @@ import types
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from ..wire.passphrase import sealed
+from ..wire.handshake.passphrase import sealed
 
 Init = TypeVar("Init", bound=Callable[..., None])
 

@@ -11,7 +11,7 @@ from typing import cast, overload
 from Pyro5.core import URI
 
 from ..codec.message import encode_shared
-from ..wire.passphrase import Ident, sealed
+from ..wire.handshake.passphrase import Ident, sealed
 from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_locator, either
 from .constructors import cooperative
 from .publishing.entry import checked_entry, checked_timeout

@@ -15,7 +15,7 @@ from Pyro5.server import expose
 from ..broker.matching.subjects import check_subjects, check_texts
 from ..event import Event
 from ..options import Overflow, OverflowName
-from ..wire.passphrase import Ident, sealed
+from ..wire.handshake.passphrase import Ident, sealed
 from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_locator, either
 from .constructors import cooperative
 from .dispatch.handlers import check_class, check_own_handlers

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import Pyro5.errors
 
 from ..transport.authentication import STOCK_HELLO
-from ..wire.handshake import Hello
-from ..wire.passphrase import CALL_OPTION, NONCE_SIZE, CallbackProof, Identity, ServiceProof
+from ..wire.handshake.messages import Hello
+from ..wire.handshake.passphrase import CALL_OPTION, NONCE_SIZE, CallbackProof, Identity, ServiceProof
 from .objects import Caller
 
 

@@ -27,7 +27,7 @@ from ..log.background import get_logger
 from ..log.failures import Failures
 from ..options import Overflow, ServiceOptions
 from ..transport.tls import client_contexts
-from ..wire.passphrase import Identity
+from ..wire.handshake.passphrase import Identity
 from .access import AccessControl
 from .clients.clients import Clients
 from .clients.long_result import LongResult

@@ -12,7 +12,7 @@ from Pyro5.core import DAEMON_NAME, NAMESERVER_NAME
 
 from ..options import ServiceOptions, chosen_options
 from ..transport.addresses import checked_host, checked_port
-from ..wire.passphrase import Ident, identity_of, sealed
+from ..wire.handshake.passphrase import Ident, identity_of, sealed
 from .engine import Engine
 from .names.nameserver import DaemonMethods, EmbeddedNameServer
 from .net.listening import bind, location, nat_address, warn_if_open

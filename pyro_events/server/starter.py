@@ -16,7 +16,7 @@ from ..errors import ServiceNotFoundError
 from ..log.background import get_logger
 from ..options import ServiceOptions, chosen_options
 from ..transport.addresses import checked_host, checked_port
-from ..wire.passphrase import Ident, identity_of, sealed
+from ..wire.handshake.passphrase import Ident, identity_of, sealed
 from .engine import Engine
 from .name_server_starter import serve_names
 from .names.nameserver import DaemonMethods

@@ -15,7 +15,7 @@ import Pyro5.errors
 from Pyro5.client import Proxy
 
 from ..errors import AccessDeniedError, ServiceNotFoundError
-from ..wire.passphrase import Ident, Identity, identity_of, sealed
+from ..wire.handshake.passphrase import Ident, Identity, identity_of, sealed
 from .addresses import checked_host, checked_port
 from .authentication import STOCK_HELLO, ClientHandshake
 from .name_server_connection import UNGUARDED

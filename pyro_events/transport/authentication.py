@@ -12,7 +12,7 @@ from collections import OrderedDict
 from typing import Any, Final
 
 from ..errors import AccessDeniedError, ClocksDifferError
-from ..wire.passphrase import DENIED, MAX_SKEW, NONCE_SIZE, UNKNOWN_RUN, ClientProof, Identity
+from ..wire.handshake.passphrase import DENIED, MAX_SKEW, NONCE_SIZE, UNKNOWN_RUN, ClientProof, Identity
 
 # The handshake data of every stock Pyro5 client.
 STOCK_HELLO: Final = "hello"

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from Pyro5 import config
 
 from ..foreign_exceptions import is_foreign
-from ..wire.handshake import write_connect
+from ..wire.handshake.messages import write_connect
 from .addresses import UNIX, is_ip_address
 from .authentication import STOCK_HELLO
 from .tls_socket import TlsSocket

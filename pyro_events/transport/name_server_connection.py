@@ -31,8 +31,8 @@ from ..wire.frames import (
     FrameLimits,
     FrameReader,
 )
-from ..wire.handshake import answer_limits, write_connect
-from ..wire.passphrase import Identity
+from ..wire.handshake.messages import answer_limits, write_connect
+from ..wire.handshake.passphrase import Identity
 from ..wire.requests import write_plain_call
 from . import connecting
 from .addresses import UNIX, format_address

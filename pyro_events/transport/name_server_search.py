@@ -17,7 +17,7 @@ from Pyro5 import config
 
 from ..errors import ServiceNotFoundError
 from ..foreign_exceptions import is_foreign
-from ..wire.passphrase import Identity
+from ..wire.handshake.passphrase import Identity
 from .addresses import checked_host, checked_port
 from .name_server import NameServer
 from .name_server_connection import NobodyThereError

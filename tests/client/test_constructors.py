@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyro_events.client.constructors import cooperative
-from pyro_events.wire.passphrase import sealed
+from pyro_events.wire.handshake.passphrase import sealed
 
 made: list[tuple[str, Any]] = []
 abandoned: list[Any] = []

@@ -42,7 +42,7 @@ from pyro_events.wire.frames import (
     SERPENT,
     write_frame,
 )
-from pyro_events.wire.handshake import write_connect
+from pyro_events.wire.handshake.messages import write_connect
 
 MARSHAL = 2
 # Nested so deeply that reading it ends the interpreter.

@@ -431,7 +431,7 @@ def looked_for(collector: Collector) -> bool:
 
 def greet(sock: socket.socket, uri: str) -> None:
     """Shake hands as the service does."""
-    from pyro_events.wire.handshake import write_connect
+    from pyro_events.wire.handshake.messages import write_connect
 
     object_id = uri.partition(":")[2].partition("@")[0]
     sock.sendall(write_connect(object_id, "hello"))

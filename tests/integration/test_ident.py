@@ -36,7 +36,7 @@ from pyro_events import (
 )
 from pyro_events.options import ServiceOptions
 from pyro_events.wire.frames import CONNECT_FAIL, CONNECT_OK
-from pyro_events.wire.passphrase import CALL_OPTION, CallbackCheck, ClientProof, identity_of
+from pyro_events.wire.handshake.passphrase import CALL_OPTION, CallbackCheck, ClientProof, identity_of
 
 SECRET = "correct horse battery staple"
 LOOPBACK = "127.0.0.1"

@@ -18,7 +18,7 @@ from pyro_events import BacklogOptions, EventServiceStarter, MessageTooLargeErro
 from pyro_events.client.daemon.guarded_connection import GuardedConnection
 from pyro_events.constants import MAX_STOCK_CALL, MIB
 from pyro_events.wire.frames import INVOKE, MSGPACK, FrameReader, write_header
-from pyro_events.wire.handshake import answer_limits, write_connect
+from pyro_events.wire.handshake.messages import answer_limits, write_connect
 from pyro_events.wire.msgpack_pool import pack
 
 

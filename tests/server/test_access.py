@@ -11,8 +11,8 @@ from Pyro5.errors import SecurityError
 
 from pyro_events.server.access import AccessControl
 from pyro_events.server.objects import Caller
-from pyro_events.wire.handshake import Hello
-from pyro_events.wire.passphrase import (
+from pyro_events.wire.handshake.messages import Hello
+from pyro_events.wire.handshake.passphrase import (
     NONCE_SIZE,
     AgainError,
     CallbackCheck,

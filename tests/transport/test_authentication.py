@@ -10,7 +10,14 @@ import pytest
 from pyro_events.errors import AccessDeniedError, ClocksDifferError
 from pyro_events.transport import authentication as module
 from pyro_events.transport.authentication import ClientHandshake
-from pyro_events.wire.passphrase import DENIED, NONCE_SIZE, AgainError, DeniedError, Identity, ServiceProof
+from pyro_events.wire.handshake.passphrase import (
+    DENIED,
+    NONCE_SIZE,
+    AgainError,
+    DeniedError,
+    Identity,
+    ServiceProof,
+)
 
 OURS = Identity(b"ours")
 WHERE = "somewhere:1"

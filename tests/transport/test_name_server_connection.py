@@ -42,7 +42,14 @@ from pyro_events.wire.frames import (
     FrameReader,
     write_frame,
 )
-from pyro_events.wire.passphrase import DENIED, MAX_SKEW, NONCE_SIZE, AgainError, Identity, ServiceProof
+from pyro_events.wire.handshake.passphrase import (
+    DENIED,
+    MAX_SKEW,
+    NONCE_SIZE,
+    AgainError,
+    Identity,
+    ServiceProof,
+)
 
 LOOPBACK = "127.0.0.1"
 NAME = "Pyro.NameServer"

@@ -18,7 +18,7 @@ from raising_handler import needs_signals, raising
 
 from pyro_events.errors import ServiceNotFoundError
 from pyro_events.transport.name_server_search import CLIENT_REMEDY, find_name_server
-from pyro_events.wire.passphrase import identity_of
+from pyro_events.wire.handshake.passphrase import identity_of
 
 LOOPBACK = "127.0.0.1"
 

@@ -27,7 +27,7 @@ from stock_wire import IDS, MARSHAL, each_serializer, frame, plain, received, th
 
 from pyro_events.constants import LARGE, MAX_STOCK_CALL
 from pyro_events.wire.frames import Frame
-from pyro_events.wire.handshake import read_connect
+from pyro_events.wire.handshake.messages import read_connect
 from pyro_events.wire.large_payload import SplitPayload
 from pyro_events.wire.plain_data import read_plain
 from pyro_events.wire.requests import (

@@ -29,7 +29,7 @@ from ...wire.frames import (
     FrameLimits,
     FrameReader,
 )
-from ...wire.handshake import answer_limits, read_connect_fail, read_connect_ok, write_connect
+from ...wire.handshake.messages import answer_limits, read_connect_fail, read_connect_ok, write_connect
 from ...wire.requests import PackedCall, call_opening, write_call
 
 # How many bytes are sent at a time when sending must end in time: less than the space that `poll` waits for.

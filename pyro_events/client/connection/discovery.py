@@ -30,7 +30,7 @@ from ...transport.addresses import (
 )
 from ...transport.name_server import NameServer
 from ...transport.name_server_search import LOOKUP, find_name_server
-from ...wire.passphrase import Identity
+from ...wire.handshake.passphrase import Identity
 
 # While a lost service is looked for, asking the name server may take this many seconds; no more, so that the
 # last address is tried again soon.

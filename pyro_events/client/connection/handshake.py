@@ -24,7 +24,7 @@ from ...transport.keepalive import TO_SERVICE, keep_alive
 from ...transport.tls import client_context
 from ...transport.tls_socket import TlsSocket
 from ...wire.frames import TlsSpokenError
-from ...wire.passphrase import Identity
+from ...wire.handshake.passphrase import Identity
 from .connection import Connection
 
 

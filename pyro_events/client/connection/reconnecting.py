@@ -22,7 +22,7 @@ from ...errors import (
     ServiceUnreachableError,
 )
 from ...service_threads import refuse_in_service_thread, running
-from ...wire.passphrase import Identity
+from ...wire.handshake.passphrase import Identity
 from ...wire.replies import read_reply
 from ...wire.requests import PackedCall, packed_call
 from ..forks import tell_in_child

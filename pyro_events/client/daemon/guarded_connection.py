@@ -38,7 +38,7 @@ from ...wire.frames import (
     TlsSpokenError,
     write_again,
 )
-from ...wire.handshake import HELLO_LIMITS, write_connect_fail
+from ...wire.handshake.messages import HELLO_LIMITS, write_connect_fail
 
 # One read is enough for a batch of a few thousand small events. With more, the memory allocator would map and
 # unmap memory each time.

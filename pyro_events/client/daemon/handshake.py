@@ -16,9 +16,9 @@ from ...constants import MAX_MESSAGE
 from ...log.background import get_logger
 from ...log.failures import Failures
 from ...wire.frames import MSGPACK, Frame
-from ...wire.greeting_notes import GreetingNotes
-from ...wire.handshake import read_connect
-from ...wire.passphrase import CallbackCheck, DeniedError
+from ...wire.handshake.greeting_notes import GreetingNotes
+from ...wire.handshake.messages import read_connect
+from ...wire.handshake.passphrase import CallbackCheck, DeniedError
 from .guarded_connection import GuardedConnection
 
 log = get_logger("pyro_events.daemon")

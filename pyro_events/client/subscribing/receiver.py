@@ -16,8 +16,8 @@ from ...errors import EventServiceError
 from ...event import Event
 from ...log.background import get_logger
 from ...service_threads import is_service_thread
-from ...wire.greeting_notes import GreetingNotes
-from ...wire.passphrase import CallbackCheck
+from ...wire.handshake.greeting_notes import GreetingNotes
+from ...wire.handshake.passphrase import CallbackCheck
 from ..connection.discovery import ServiceLocator
 from ..connection.reconnecting import ReconnectingConnection
 from ..daemon.batch_reader import BatchReader

@@ -18,7 +18,7 @@ from ...broker.matching.subjects import compile_pattern
 from ...constants import MAX_SUBJECT, NAME_KEY, NOT_KNOWN
 from ...errors import AccessDeniedError, AnswerTimeoutError
 from ...log.background import get_logger
-from ...wire.passphrase import CALL_OPTION, NONCE_SIZE, CallbackCheck
+from ...wire.handshake.passphrase import CALL_OPTION, NONCE_SIZE, CallbackCheck
 from ..connection.reconnecting import ReconnectingConnection
 from ..interruptions import owned, within
 from ..reconnect.events import Answered, SubscriptionStatus

@@ -18,7 +18,7 @@ from ...constants import KIB
 from ...log.background import get_logger
 from ...transport.keepalive import AT_SERVICE, keep_alive
 from ...wire.frames import INVOKE, MSGPACK, PING, Frame, FrameError, FrameReader, TlsSpokenError
-from ...wire.handshake import HELLO_LIMITS, write_connect_fail
+from ...wire.handshake.messages import HELLO_LIMITS, write_connect_fail
 from ...wire.replies import write_pong
 from ..limits.scheduler import NEGLIGIBLE, LoopParticipant
 from ..limits.turns import TURN

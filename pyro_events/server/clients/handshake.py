@@ -26,8 +26,8 @@ from ...wire.frames import (
     FrameLimits,
     FrameTooLargeError,
 )
-from ...wire.handshake import Hello, read_connect, write_connect_fail, write_connect_ok
-from ...wire.passphrase import AgainError
+from ...wire.handshake.messages import Hello, read_connect, write_connect_fail, write_connect_ok
+from ...wire.handshake.passphrase import AgainError
 from ...wire.replies import write_error
 from ..access import AccessControl
 from ..objects import Caller, RemoteObject, remote_names

@@ -19,9 +19,9 @@ from ...options import ServiceOptions
 from ...transport.authentication import STOCK_HELLO
 from ...wire.event_answers import CallFailedError, CallFailure
 from ...wire.frames import CONNECT_FAIL, Frame, FrameError
-from ...wire.greeting_notes import NO_NOTES
-from ...wire.handshake import read_connect_fail, read_connect_ok, write_connect
-from ...wire.passphrase import CallbackProof
+from ...wire.handshake.greeting_notes import NO_NOTES
+from ...wire.handshake.messages import read_connect_fail, read_connect_ok, write_connect
+from ...wire.handshake.passphrase import CallbackProof
 from ..net.tls_connections import OutgoingTls
 from .callback_address import Callback
 from .owner import ContactOwner

@@ -15,7 +15,7 @@ from ...broker.backlog import Backlog
 from ...broker.broker import Broker
 from ...constants import NOT_KNOWN
 from ...options import ServiceOptions
-from ...wire.greeting_notes import GreetingNotes
+from ...wire.handshake.greeting_notes import GreetingNotes
 from ..access import AccessControl
 from ..limits.admission import Admission
 from ..limits.block_rights import BlockRights

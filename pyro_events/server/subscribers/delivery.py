@@ -31,9 +31,9 @@ from ...transport.tls import failure_of
 from ...wire.event_answers import ANSWER_LIMITS
 from ...wire.event_batch import write_event_batch, write_events, write_large_event
 from ...wire.frames import PING, Frame, FrameError, TlsSpokenError
-from ...wire.greeting_notes import GreetingNotes
-from ...wire.handshake import answer_limits
-from ...wire.passphrase import CallbackProof
+from ...wire.handshake.greeting_notes import GreetingNotes
+from ...wire.handshake.messages import answer_limits
+from ...wire.handshake.passphrase import CallbackProof
 from ...wire.requests import write_ping
 from ..limits.turn_reader import TurnReader
 from .acknowledgement import Outcome, settle_answer

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
-from ...wire.greeting_notes import shortened
+from ...wire.handshake.greeting_notes import shortened
 
 # How many subscribers are remembered, the last ones: a few hundred bytes each.
 MOST: Final = 2_000

@@ -28,7 +28,7 @@ from pyro_events.wire.frames import (
     FrameReader,
     write_frame,
 )
-from pyro_events.wire.handshake import write_connect
+from pyro_events.wire.handshake.messages import write_connect
 
 ANSWERS = FrameLimits(types=frozenset({RESULT}), size=MIB)
 

@@ -46,8 +46,8 @@ from pyro_events.wire.frames import (
     FrameReader,
     write_frame,
 )
-from pyro_events.wire.greeting_notes import GreetingNotes
-from pyro_events.wire.handshake import read_connect_ok, write_connect
+from pyro_events.wire.handshake.greeting_notes import GreetingNotes
+from pyro_events.wire.handshake.messages import read_connect_ok, write_connect
 from pyro_events.wire.requests import write_ping
 
 ANSWERS = FrameLimits(types=frozenset({CONNECT_OK, CONNECT_FAIL, RESULT, PING}), size=MIB)

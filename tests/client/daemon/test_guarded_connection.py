@@ -34,7 +34,7 @@ from pyro_events.wire.frames import (
     FrameReader,
     write_frame,
 )
-from pyro_events.wire.handshake import read_connect_fail, write_connect
+from pyro_events.wire.handshake.messages import read_connect_fail, write_connect
 
 ANSWERS = FrameLimits(types=frozenset({CONNECT_FAIL, RESULT}), size=MIB)
 HELLO = write_connect("target", "hello")

@@ -13,9 +13,9 @@ from pyro_events.client.daemon.handshake import HandshakeCheck
 from pyro_events.constants import MAX_HANDSHAKE, MAX_MESSAGE, MIB
 from pyro_events.transport.authentication import STOCK_HELLO
 from pyro_events.wire.frames import CONNECT, JSON, MSGPACK, Frame, FrameLimits, FrameReader
-from pyro_events.wire.greeting_notes import GreetingNotes
-from pyro_events.wire.handshake import write_connect
-from pyro_events.wire.passphrase import NONCE_SIZE, CallbackCheck, CallbackProof, Identity
+from pyro_events.wire.handshake.greeting_notes import GreetingNotes
+from pyro_events.wire.handshake.messages import write_connect
+from pyro_events.wire.handshake.passphrase import NONCE_SIZE, CallbackCheck, CallbackProof, Identity
 
 OURS = Identity(b"ours")
 SERVICE = "192.0.2.1"

@@ -18,7 +18,7 @@ from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher, Subscriber
 from pyro_events.client.dispatch.handlers import check_handler, check_result
-from pyro_events.wire.greeting_notes import NO_NOTES
+from pyro_events.wire.handshake.greeting_notes import NO_NOTES
 
 
 async def coroutine(*_: Any) -> None: ...

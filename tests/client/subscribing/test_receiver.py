@@ -16,7 +16,7 @@ from pyro_events.client.connection.discovery import ServiceLocator
 from pyro_events.client.subscribing.receiver import Receiver
 from pyro_events.client.subscribing.subscriptions import NAME, PATTERN
 from pyro_events.errors import EventServiceError
-from pyro_events.wire.greeting_notes import GreetingNotes
+from pyro_events.wire.handshake.greeting_notes import GreetingNotes
 
 
 @Pyro5.api.expose

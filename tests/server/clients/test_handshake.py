@@ -28,8 +28,8 @@ from pyro_events.wire.frames import (
     FrameReader,
     FrameTooLargeError,
 )
-from pyro_events.wire.handshake import read_connect_fail, read_connect_ok, write_connect
-from pyro_events.wire.passphrase import identity_of
+from pyro_events.wire.handshake.messages import read_connect_fail, read_connect_ok, write_connect
+from pyro_events.wire.handshake.passphrase import identity_of
 
 ANSWERS = FrameLimits(types=frozenset({CONNECT_OK, CONNECT_FAIL, RESULT}), size=1 << 16)
 HELLOS = FrameLimits(types=frozenset({CONNECT}), size=1 << 16)

@@ -18,9 +18,9 @@ from pyro_events.server.subscribers.callback_address import Callback
 from pyro_events.server.subscribers.connecting import Contact, takes_event_only
 from pyro_events.wire.event_answers import CallFailedError, CallFailure
 from pyro_events.wire.frames import CONNECT_FAIL, CONNECT_OK, MSGPACK, Frame, FrameError
-from pyro_events.wire.greeting_notes import NO_NOTES, GreetingNotes
-from pyro_events.wire.handshake import read_connect
-from pyro_events.wire.passphrase import NONCE_SIZE, CallbackCheck, CallbackProof, Identity
+from pyro_events.wire.handshake.greeting_notes import NO_NOTES, GreetingNotes
+from pyro_events.wire.handshake.messages import read_connect
+from pyro_events.wire.handshake.passphrase import NONCE_SIZE, CallbackCheck, CallbackProof, Identity
 
 
 class Owner:

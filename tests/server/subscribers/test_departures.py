@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyro_events.server.subscribers.departures import Departure, Departures
-from pyro_events.wire.greeting_notes import MAX_TEXT
+from pyro_events.wire.handshake.greeting_notes import MAX_TEXT
 
 WHY = Departure("it was slow", "192.0.2.1", "192.0.2.2")
 

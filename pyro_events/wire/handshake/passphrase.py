@@ -39,7 +39,7 @@ from typing import Any, Final, NamedTuple
 
 import Pyro5.errors
 
-from ..secret import Passphrase, Secret
+from ...secret import Passphrase, Secret
 
 # The clocks of the two sides may differ by this many seconds; a proof is remembered that long.
 MAX_SKEW: Final = 30.0

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import Pyro5.errors
 
-from ..constants import LARGEST_MESSAGE, MAX_HANDSHAKE, MAX_HANDSHAKE_REPLY, NAME_KEY
-from .frames import (
+from ...constants import LARGEST_MESSAGE, MAX_HANDSHAKE, MAX_HANDSHAKE_REPLY, NAME_KEY
+from ..frames import (
     CONNECT,
     CONNECT_FAIL,
     CONNECT_OK,
@@ -25,8 +25,8 @@ from .frames import (
     FrameLimits,
     write_frame,
 )
+from ..plain_data import as_text, read_answer, read_plain, writable, write_plain
 from .greeting_notes import NO_NOTES, GreetingNotes, read_greeting_notes
-from .plain_data import as_text, read_answer, read_plain, writable, write_plain
 
 MAX_MESSAGE_KEY: Final = "max_message"
 

@@ -18,8 +18,8 @@ from stock_wire import IDS, MARSHAL, dumped, each_serializer, frame, received, r
 
 from pyro_events.constants import LARGEST_MESSAGE, MAX_HANDSHAKE, MAX_HANDSHAKE_REPLY, MIB
 from pyro_events.wire.frames import MSGPACK, Frame, FrameError, FrameLimits, FrameReader, write_frame
-from pyro_events.wire.greeting_notes import GreetingNotes
-from pyro_events.wire.handshake import (
+from pyro_events.wire.handshake.greeting_notes import GreetingNotes
+from pyro_events.wire.handshake.messages import (
     HELLO_LIMITS,
     Hello,
     Welcome,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyro_events.wire import passphrase as module
-from pyro_events.wire.passphrase import (
+from pyro_events.wire.handshake.passphrase import (
     DENIED,
     MAX_CALLS,
     MAX_SKEW,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyro_events.wire.greeting_notes import MAX_TEXT, GreetingNotes, read_greeting_notes
+from pyro_events.wire.handshake.greeting_notes import MAX_TEXT, GreetingNotes, read_greeting_notes
 
 
 @pytest.mark.parametrize("notes", [GreetingNotes(), GreetingNotes("it was slow"), GreetingNotes("a", "b")])

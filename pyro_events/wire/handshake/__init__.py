@@ -1,0 +1,1 @@
+"""The handshake: what the two sides of a connection say first, and how they prove the passphrase."""
