@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_events.wire import passphrase as module
+from pyro_events.wire.handshake import passphrase as module
 from pyro_events.wire.handshake.passphrase import (
     DENIED,
     MAX_CALLS,
