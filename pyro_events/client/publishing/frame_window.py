@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from ...errors import PipelineError, PipelineOutcomeUnknownError
 from ...foreign_exceptions import is_foreign
 from ...wire.requests import PackedCall
 from ..connection.connection import PendingReply
+from .pipeline_account import PipelineAccount
 from .sender import Sender
 
 
@@ -31,24 +31,19 @@ class PipelineFrame:
 
 
 class FrameWindow:
-    """sending: the frame that is being sent. queued: deliveries queued by the service, according to the
-    acknowledgements read so far. trouble: whether a failure has yet to be reported to the pipeline's
-    caller."""
+    """sending: the frame that is being sent. account: the outcome of the events, according to the
+    acknowledgements read so far."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._outstanding: deque[PipelineFrame] = deque()
-        self._published = self._not_published = self._unknown = 0
-        # The first error that has yet to be reported.
-        self._cause: BaseException | None = None
+        self.account = PipelineAccount()
         self.sending: PipelineFrame | None = None
-        self.queued = 0
-        self.trouble = False
 
     def published(self, events: int, queued: int) -> None:
         """Count events that were published without a frame."""
-        self.queued += queued
-        self._published += events
+        self.account.queued += queued
+        self.account.published += events
 
     def transmit(self, frame: PipelineFrame, call: PackedCall) -> None:
         """Send the frame that is `sending`. A failure is kept for the pipeline's caller."""
@@ -59,9 +54,8 @@ class FrameWindow:
             if is_foreign(error, Exception):
                 self.recover()
                 raise
-            self._cause = self._cause or error
-            self.trouble = True
-            self._not_published += frame.events
+            self.account.failed(error)
+            self.account.not_published += frame.events
         self.sending = None
 
     def recover(self) -> None:
@@ -71,8 +65,8 @@ class FrameWindow:
             return
         lost = not self._outstanding or self._outstanding[-1] is not frame
         if lost:
-            self.trouble = True
-            self._unknown += frame.events
+            self.account.trouble = True
+            self.account.unknown += frame.events
         self.sending = None
         if lost:
             self._sender.count(unknown=frame.events)
@@ -83,7 +77,7 @@ class FrameWindow:
         A failure is kept for the caller, because it concerns earlier events. deadline: on the monotonic
         clock.
         """
-        connection, outstanding = self._sender.connection, self._outstanding
+        connection, outstanding, account = self._sender.connection, self._outstanding, self.account
         while len(outstanding) > most:
             frame = outstanding[0]
             reply = frame.reply
@@ -95,18 +89,17 @@ class FrameWindow:
             except BaseException as error:
                 if is_foreign(error, Exception):
                     raise
-                self._cause = self._cause or error
-                self.trouble = True
+                account.failed(error)
                 if reply.frame is None:
-                    self._unknown += frame.events
+                    account.unknown += frame.events
                     del outstanding[0]
                     self._sender.count(unknown=frame.events)
                 else:
-                    self._not_published += frame.events
+                    account.not_published += frame.events
                     del outstanding[0]
                 continue
-            self.queued += queued
-            self._published += frame.events
+            account.queued += queued
+            account.published += frame.events
             del outstanding[0]
             self._sender.count(frame.events, queued)
         return True
@@ -116,28 +109,6 @@ class FrameWindow:
         """Events that were sent and whose outcome will be known later."""
         sending = self.sending.events if self.sending is not None else 0
         return sending + sum([frame.events for frame in list(self._outstanding)])
-
-    def failure(self, buffered: int) -> PipelineError:
-        """The error that says what happened to all events so far. buffered: events that were not sent yet."""
-        failure = PipelineOutcomeUnknownError() if self._unknown else PipelineError()
-        failure.__cause__ = self._cause
-        self.update(failure, buffered)
-        return failure
-
-    def told(self) -> None:
-        """The caller has got a `failure`."""
-        self.trouble, self._cause = False, None
-
-    def update(self, failure: PipelineError, buffered: int) -> None:
-        """Bring the numbers of an error up to date."""
-        failure.published, failure.not_published = self._published, self._not_published
-        failure.unknown, failure.pending = self._unknown, buffered + self.pending
-        pending = f", {failure.pending} are pending" if failure.pending else ""
-        failure.args = (
-            f"of the events of a pipeline {failure.published} were published, {failure.not_published} were "
-            f"not published, and of {failure.unknown} it is unknown{pending}: "
-            f"{failure.__cause__ or 'sending was interrupted'}",
-        )
 
     def discard(self) -> None:
         """Drop everything: this is a forked child's copy of its parent's pipeline."""

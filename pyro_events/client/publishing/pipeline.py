@@ -13,28 +13,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from ...codec.message import encode_shared
-from ...constants import MAX_STOCK_CALL
 from ...errors import AnswerTimeoutError, EventServiceError, PipelineError
 from ...log.background import get_logger
 from ...wire.requests import Entry, packed_publish
 from ..interruptions import within
 from .entry import checked_entry, checked_timeout
 from .frame_window import FrameWindow, PipelineFrame
+from .frames import ALONE_BYTES, FRAME_BYTES, FRAME_EVENTS, WINDOW, count_events, first_frame
 from .sender import Sender
 
 log = get_logger("pyro_events.publisher")
-
-# A frame is sent when it has this many bytes: less than the 64 KiB that the service accepts in one call of
-# several events. With more than 512 small events, the cost of a call is less than a hundredth of theirs.
-FRAME_BYTES: Final = 60 * 1024
-FRAME_EVENTS: Final = 512
-# A payload of this size gains nothing from being sent with others.
-ALONE_BYTES: Final = 32 * 1024
-# How many frames may be unacknowledged: one being sent, one being handled, one being acknowledged, one spare.
-WINDOW: Final = 4
 
 
 class Pipeline:
@@ -65,6 +56,7 @@ class Pipeline:
         # made.
         self._size = 0
         self._window = FrameWindow(sender)
+        self._account = self._window.account
         self._reported = 0
         # The error that the caller got last.
         self._raised: PipelineError | None = None
@@ -79,7 +71,7 @@ class Pipeline:
     @property
     def queued(self) -> int:
         """Deliveries queued by the service so far, as far as we have read its acknowledgements."""
-        return self._window.queued
+        return self._account.queued
 
     def publish(self, subjects: str | Iterable[str], message: object) -> None:
         """Publish a message under one name or several; returns before the service has it.
@@ -98,7 +90,7 @@ class Pipeline:
         if len(payload) > sender.connection.current.max_message:
             sender.connection.check_size(len(payload))
         entry, events, size = checked_entry(subjects, payload)
-        if sender.current is not self or self._window.trouble:
+        if sender.current is not self or self._account.trouble:
             sender = self._take_over()
         if not events:
             return
@@ -141,20 +133,20 @@ class Pipeline:
         else:
             within(self._sender.lock, deadline - time.monotonic(), lambda: self._sender.exclusively(settle))
         if True not in done:
-            pending = self._buffered_events() + self._window.pending
+            pending = self._pending
             raise AnswerTimeoutError(
                 f"{pending} events of a pipeline were not acknowledged within {timeout:g} s; they "
                 "stay in it, and flush() may be called again"
             )
         self._raise_trouble()
-        queued = self._window.queued
+        queued = self._account.queued
         fresh, self._reported = queued - self._reported, queued
         return fresh
 
     def __repr__(self) -> str:
         connection = self._sender.connection
         state = "finished" if self._left else "open"
-        pending = self._buffered_events() + self._window.pending
+        pending = self._pending
         to = f"{connection.name!r} to {connection.current.address}"
         return f"<Pipeline of {to}, {state}, {pending} events pending, {self.queued} deliveries queued>"
 
@@ -178,11 +170,11 @@ class Pipeline:
         if error is None:
             self._raise_trouble()
         elif isinstance(error, PipelineError) and error is self._raised:
-            self._window.update(error, self._buffered_events())
-        elif self._window.trouble:
+            self._account.update(error, self._pending)
+        elif self._account.trouble:
             log.warning(
                 "a pipeline left by an exception could not send everything: %s",
-                self._window.failure(self._buffered_events()),
+                self._account.failure(self._pending),
             )
 
     def _finish(self) -> None:
@@ -209,6 +201,7 @@ class Pipeline:
         elif not self._used:
             self._sender = sender.beside()
             self._window = FrameWindow(self._sender)
+            self._account = self._window.account
             return self._take_over()
         return sender
 
@@ -254,12 +247,8 @@ class Pipeline:
         while entries:
             if not self._window.collect(WINDOW - 1, deadline):
                 return False
-            batch = entries[:FRAME_EVENTS]
-            call = packed_publish(batch)
-            while len(call[0]) > MAX_STOCK_CALL and len(batch) > 1:  # it was miscounted
-                batch = batch[: len(batch) // 2]
-                call = packed_publish(batch)
-            frame = PipelineFrame(_events(batch))
+            call, batch = first_frame(entries)
+            frame = PipelineFrame(count_events(batch))
             count = len(batch)
             # These steps belong together; no exception can come between them.
             window.sending = frame
@@ -269,15 +258,17 @@ class Pipeline:
             window.transmit(frame, call)
         return True
 
-    def _buffered_events(self) -> int:
-        return _events(list(self._entries))
+    @property
+    def _pending(self) -> int:
+        """Events whose outcome will be known later."""
+        return count_events(list(self._entries)) + self._window.pending
 
     def _raise_trouble(self) -> None:
-        window = self._window
-        if window.trouble:
-            failure = window.failure(self._buffered_events())
+        account = self._account
+        if account.trouble:
+            failure = account.failure(self._pending)
             cause = failure.__cause__
-            window.told()
+            account.told()
             self._raised = failure
             raise failure from cause
 
@@ -285,10 +276,6 @@ class Pipeline:
         """Drop everything: this is a forked child's copy of its parent's pipeline."""
         self._entries, self._size = [], 0
         self._window.discard()
-
-
-def _events(batch: list[Entry]) -> int:
-    return sum([1 if type(names) is str else len(names) for names, _ in batch])
 
 
 def _finished() -> EventServiceError:

@@ -68,12 +68,12 @@ def test_acknowledged_frames_are_counted_in_order() -> None:
         send(window, events)
     assert window.pending == 7
     sender.answering = [6]
-    assert window.collect(1) and window.pending == 4 and window.queued == 6
+    assert window.collect(1) and window.pending == 4 and window.account.queued == 6
     sender.answering = [None]
     assert not window.collect(0, deadline=0.0)
     sender.answering = [8]
-    assert window.collect(0) and window.queued == 14 and window.pending == 0
-    assert not window.trouble and sender.counted == [7, 14, 0]
+    assert window.collect(0) and window.account.queued == 14 and window.pending == 0
+    assert not window.account.trouble and sender.counted == [7, 14, 0]
 
 
 def test_an_interruption_before_it_has_left_is_unknown_and_goes_on() -> None:
@@ -82,12 +82,12 @@ def test_an_interruption_before_it_has_left_is_unknown_and_goes_on() -> None:
     sender.sending = [Interruption()]
     with pytest.raises(Interruption):
         send(window, 5)
-    assert window.trouble and window.sending is None
-    failure = window.failure(buffered=2)
+    assert window.account.trouble and window.sending is None
+    failure = window.account.failure(window.pending + 2)
     assert isinstance(failure, PipelineOutcomeUnknownError) and numbers(failure) == (0, 0, 5, 2)
     assert "sending was interrupted" in str(failure) and "2 are pending" in str(failure)
-    window.told()
-    assert not window.trouble
+    window.account.told()
+    assert not window.account.trouble
 
 
 def test_an_interruption_after_it_has_left_costs_nothing() -> None:
@@ -97,7 +97,7 @@ def test_an_interruption_after_it_has_left_costs_nothing() -> None:
     window.sending = window._outstanding[-1]  # as if the exception had come just after it was noted
     window.recover()
     sender.answering = [5]
-    assert window.collect(0) and not window.trouble and window.queued == 5
+    assert window.collect(0) and not window.account.trouble and window.account.queued == 5
 
 
 def test_an_error_is_brought_up_to_date() -> None:
@@ -106,11 +106,11 @@ def test_an_error_is_brought_up_to_date() -> None:
     sender.sending = [Interruption()]
     with pytest.raises(Interruption):
         send(window, 1)
-    failure = window.failure(0)
+    failure = window.account.failure(window.pending)
     send(window, 2)
     sender.answering = [2]
     window.collect(0)
-    window.update(failure, buffered=3)
+    window.account.update(failure, window.pending + 3)
     assert numbers(failure) == (2, 0, 1, 3) and "2 were published" in str(failure)
     assert sender.counted == [2, 2, 1], "the publisher's statistics say the same"
 
@@ -148,6 +148,7 @@ def test_every_event_is_in_one_place(history: list[tuple[int, str, int]]) -> Non
                 send(window, events)
         sender.answering = [1] * max(0, len(window._outstanding) - most)
         assert window.collect(most)
-        failure = window.failure(0)
+        failure = window.account.failure(window.pending)
         assert sum(numbers(failure)) == given_to_it
-        assert (failure.not_published, failure.unknown) == (0, unknown) and window.trouble == bool(unknown)
+        assert (failure.not_published, failure.unknown) == (0, unknown)
+        assert window.account.trouble == bool(unknown)

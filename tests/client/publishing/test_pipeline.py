@@ -11,8 +11,8 @@ from fake_service import Answering, FakeConnection, FakeService, fake_service
 from waiting import eventually
 
 from pyro_events.client.publisher import Publisher
-from pyro_events.client.publishing import pipeline as module
 from pyro_events.client.publishing import sender
+from pyro_events.client.publishing.frames import FRAME_BYTES, FRAME_EVENTS, WINDOW
 from pyro_events.codec.message import decode, encode
 from pyro_events.constants import MAX_MESSAGE, MAX_STOCK_CALL
 from pyro_events.errors import (
@@ -72,7 +72,7 @@ def test_everything_arrives_in_order(fake: FakeService, publisher: Publisher) ->
             fast.publish("S", number)
     assert fast.queued == 2000
     assert contents(service.batches) == [("S", number) for number in range(2000)]
-    assert len(service.batches) < 200 and max(map(len, service.batches)) <= module.FRAME_EVENTS
+    assert len(service.batches) < 200 and max(map(len, service.batches)) <= FRAME_EVENTS
     statistics = publisher.statistics()
     assert (statistics.published, statistics.queued, statistics.unknown) == (2000, 2000, 0)
     publisher.close()
@@ -104,7 +104,7 @@ def test_frames_keep_below_the_limit_of_a_call(fake: FakeService, publisher: Pub
         fast.publish("S", large)
         fast.publish("S", b"last")
     sizes = [[len(decode(payload)) for _, payload in batch] for batch in service.batches]
-    assert all(sum(batch) < module.FRAME_BYTES for batch in sizes)
+    assert all(sum(batch) < FRAME_BYTES for batch in sizes)
     assert sizes[-2:] == [[40_000], [4]] and sum(sizes, []) == [25_000] * 10 + [40_000, 4]
     publisher.close()
     service.join()
@@ -144,21 +144,21 @@ def test_the_window_bounds_what_is_unacknowledged(
 
     def publish() -> None:
         with publisher.pipeline() as fast:
-            for _ in range(module.FRAME_EVENTS * (module.WINDOW + 1)):
+            for _ in range(FRAME_EVENTS * (WINDOW + 1)):
                 fast.publish("S", 1)
             sent.set()
 
     thread = threading.Thread(target=publish)
     thread.start()
-    calls = [connection.call() for _ in range(module.WINDOW)]
+    calls = [connection.call() for _ in range(WINDOW)]
     assert not sent.is_set()
-    connection.answer(calls[0][0], module.FRAME_EVENTS)
+    connection.answer(calls[0][0], FRAME_EVENTS)
     calls.append(connection.call())
     assert sent.wait(10)
     for seq, _, _ in calls[1:]:
-        connection.answer(seq, module.FRAME_EVENTS)
+        connection.answer(seq, FRAME_EVENTS)
     thread.join(10)
-    assert publisher.statistics().published == module.FRAME_EVENTS * (module.WINDOW + 1)
+    assert publisher.statistics().published == FRAME_EVENTS * (WINDOW + 1)
 
 
 def test_a_bad_message_or_subject_concerns_itself_alone(fake: FakeService, publisher: Publisher) -> None:
@@ -183,7 +183,7 @@ def test_a_broken_connection_says_how_many_events_it_concerns(
     connection = fake.next()
     broken = pytest.raises(OutcomeUnknownError, match="of 513 it is unknown")
     with broken as caught, publisher.pipeline() as fast:
-        for _ in range(module.FRAME_EVENTS):
+        for _ in range(FRAME_EVENTS):
             fast.publish("S", 1)
         connection.call()
         fast.publish("S", 2)
@@ -238,19 +238,19 @@ def test_what_went_wrong_is_told_when_the_rest_is_known(
 
     def serve() -> None:
         connection.answer(connection.call()[0], REFUSAL, 1)
-        for _ in range(module.WINDOW):
+        for _ in range(WINDOW):
             seq, _, (batch,) = connection.call()
             connection.answer(seq, len(batch))
 
     thread = threading.Thread(target=serve)
     thread.start()
     with pytest.raises(PipelineError) as caught, publisher.pipeline() as fast:
-        for _ in range(module.FRAME_EVENTS * (module.WINDOW + 1)):
+        for _ in range(FRAME_EVENTS * (WINDOW + 1)):
             fast.publish("S", 1)
         if raises:
             fast.publish("S", "is not accepted")
     thread.join(10)
-    assert numbers(caught.value) == (module.FRAME_EVENTS * module.WINDOW, module.FRAME_EVENTS, 0, 0)
+    assert numbers(caught.value) == (FRAME_EVENTS * WINDOW, FRAME_EVENTS, 0, 0)
     assert type(caught.value) is PipelineError
 
 

@@ -134,7 +134,7 @@ class Storm:
         except PipelineError as error:
             told = error
         if told is not None:
-            fast._window.update(told, fast._buffered_events())
+            fast._account.update(told, fast._pending)
             total = told.published + told.not_published + told.unknown + told.pending
             lines = f"{told.published} {told.not_published} {told.unknown} {told.pending}"
             if told.pending or not accepted <= total <= accepted + open_calls:
