@@ -37,6 +37,7 @@ from ..wire.requests import write_plain_call
 from . import connecting
 from .addresses import UNIX, format_address
 from .authentication import ClientHandshake
+from .failures import reason
 from .tls import client_context
 
 Self = TypeVar("Self", bound="NameServerConnection")
@@ -97,9 +98,7 @@ class NameServerConnection:
         except OSError as error:
             if is_foreign(error, OSError):
                 raise
-            raise NobodyThereError(
-                f"no name server was found at {self.where}: {connecting.reason(error)}"
-            ) from None
+            raise NobodyThereError(f"no name server was found at {self.where}: {reason(error)}") from None
         self._reader = FrameReader(_GREETING_LIMITS)
         try:
             if context is not None:
@@ -155,7 +154,7 @@ class NameServerConnection:
         if isinstance(error, TimeoutError):
             text = f"what listens at {self.where}, where the name server should be, does not answer"
         else:
-            text = f"what listens at {self.where} is not a name server: {connecting.reason(error)}"
+            text = f"what listens at {self.where} is not a name server: {reason(error)}"
         return ServiceNotFoundError(f"{text}; PYRO_NS_HOST and PYRO_NS_PORT name another")
 
     def _answer(self) -> Frame:
@@ -186,7 +185,7 @@ class NameServerConnection:
             if is_foreign(error, OSError, FrameError):
                 raise
             raise ServiceNotFoundError(
-                f"the name server at {self.where} does not answer: {connecting.reason(error)}"
+                f"the name server at {self.where} does not answer: {reason(error)}"
             ) from None
         if frame.flags & EXCEPTION:
             described = value if isinstance(value, dict) else {}

@@ -17,7 +17,7 @@ from certificates import needs_openssl, settings, use
 from contract import in_background
 from raising_handler import needs_signals, raising
 
-from pyro_events.transport import connecting
+from pyro_events.transport import connecting, failures
 from pyro_events.transport.tls import client_context, server_context
 from pyro_events.transport.tls_socket import TlsSocket
 
@@ -58,7 +58,7 @@ def test_the_remaining_time_is_the_timeout_of_what_was_connected() -> None:
 def test_the_error_for_an_address_on_which_nothing_listens(free_port: Callable[[], int]) -> None:
     with pytest.raises(ConnectionRefusedError) as caught:
         connecting.connect(LOOPBACK, free_port(), time.monotonic() + 5)
-    assert connecting.reason(caught.value) == "nothing listens there (connection refused)"
+    assert failures.reason(caught.value) == "nothing listens there (connection refused)"
     with pytest.raises(OSError, match="host 'no-such-host.invalid' cannot be looked up"):
         connecting.connect("no-such-host.invalid", 1, time.monotonic() + 5)
     with pytest.raises(TimeoutError, match="no connection in time"):
@@ -92,6 +92,10 @@ def test_a_unix_domain_socket(tmp_path: Path) -> None:
             assert (sock.family, sock.getpeername()) == (socket.AF_UNIX, path)
 
 
+def asking(host: str, port: int, deadline: float) -> object:
+    return connecting.tls_trouble(ConnectionError("gone"), True, host, port, deadline)
+
+
 @needs_signals
 @pytest.mark.parametrize(
     "error",
@@ -108,7 +112,7 @@ def test_what_a_signals_handler_raises_comes_through(
 ) -> None:
     with raising(error) as interrupt:
         monkeypatch.setattr(connecting.socket.socket, "connect", interrupt)
-        for call in (connecting.connect, connecting.speaks_plainly):
+        for call in (connecting.connect, asking):
             with pytest.raises(type(error)) as caught:
                 call(LOOPBACK, 1, time.monotonic() + 5)
             assert caught.value is error
@@ -161,20 +165,6 @@ def test_a_socket_that_cannot_be_secured_is_closed() -> None:
     assert near.fileno() == -1
 
 
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (OSError(5, "Input/output error"), "Input/output error"),
-        (ValueError("bad answer"), "bad answer"),
-        (TimeoutError(), "no answer in time"),
-        (EOFError(), "EOFError"),
-    ],
-    ids=("number", "text", "timeout", "nothing"),
-)
-def test_a_reason_has_no_numbers_and_no_class(error: Exception, text: str) -> None:
-    assert connecting.reason(error) == text
-
-
 @contextlib.contextmanager
 def answering(first: bytes) -> Iterator[int]:
     """The port of something that answers whatever comes with these bytes, twice at most."""
@@ -199,22 +189,6 @@ def answering(first: bytes) -> Iterator[int]:
             thread.join(10)
 
 
-@pytest.mark.parametrize(
-    ("answer", "tls", "plain"),
-    [
-        (b"\x15\x03\x03\x00\x02", True, False),
-        (b"PYRO", False, True),
-        (b"SSH-2.0", False, False),
-        (b"", False, False),
-    ],
-    ids=("TLS", "Pyro", "other", "nothing"),
-)
-def test_what_a_peer_speaks_shows_in_its_first_bytes(answer: bytes, tls: bool, plain: bool) -> None:
-    with answering(answer) as port:
-        assert connecting.speaks_tls(LOOPBACK, port, time.monotonic() + 10) == tls
-        assert connecting.speaks_plainly(LOOPBACK, port, time.monotonic() + 10) == plain
-
-
 def test_tls_is_not_why_where_nothing_says_so(free_port: Callable[[], int]) -> None:
     until = time.monotonic() + 5
     for error, secured, host in (
@@ -229,10 +203,10 @@ def test_tls_is_not_why_where_nothing_says_so(free_port: Callable[[], int]) -> N
 def test_tls_is_why_when_one_side_alone_speaks_it() -> None:
     with answering(b"PYRO") as port:
         found = connecting.tls_trouble(ConnectionError("gone"), True, LOOPBACK, port, time.monotonic() + 10)
-        assert found == (connecting.SWITCH_OFF, True)
+        assert found == (failures.SWITCH_OFF, True)
     with answering(b"\x16\x03") as port:
         found = connecting.tls_trouble(ConnectionError("gone"), False, LOOPBACK, port, time.monotonic() + 10)
-        assert found == (connecting.SWITCH_ON, True)
+        assert found == (failures.SWITCH_ON, True)
 
 
 def test_a_certificate_that_is_not_accepted_here_is_known_to_be_why() -> None:

@@ -15,37 +15,16 @@ from typing import Final
 import Pyro5.core
 import Pyro5.errors
 
-from ...constants import MAX_REPLY
-from ...errors import ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
-from ...log.line import escaped
-from ...transport.authentication import ClientHandshake
-from ...wire.frames import (
-    CONNECT_FAIL,
-    MSGPACK,
-    RESULT,
-    Frame,
-    FrameError,
-    FrameLimits,
-    FrameReader,
-)
-from ...wire.handshake.messages import answer_limits, read_connect_fail, read_connect_ok, write_connect
+from ...wire.frames import Frame, FrameError, FrameReader
 from ...wire.requests import PackedCall, call_opening, write_call
+from .greeting import GREETING_LIMITS, REPLY_LIMITS, Greeting
 
 # How many bytes are sent at a time when sending must end in time: less than the space that `poll` waits for.
 _PIECE: Final = 4 * 1024
 # A reply to a publish takes 41 bytes, so this is enough for many. A larger buffer would need a memory mapping
 # for each read.
 RECEIVE_SIZE: Final = 64 * 1024
-
-# How many characters of a refusal are shown.
-_LONGEST_REASON: Final = 1000
-
-_GREETING_LIMITS: Final = answer_limits(frozenset({MSGPACK}))
-# The largest reply is the statistics of a service with thousands of subscribers.
-_REPLY_LIMITS: Final = FrameLimits(
-    types=frozenset({RESULT}), size=MAX_REPLY, serializers=frozenset({MSGPACK})
-)
 
 
 class PendingReply:
@@ -68,8 +47,6 @@ class Connection:
     """
 
     __slots__ = (
-        "_name",
-        "_object_id",
         "_opening",
         "_pending",
         "_reader",
@@ -83,9 +60,8 @@ class Connection:
         "sock",
     )
 
-    def __init__(self, sock: socket.socket, uri: Pyro5.core.URI, name: str = "") -> None:
+    def __init__(self, sock: socket.socket, uri: Pyro5.core.URI) -> None:
         self.sock = sock
-        self._name = name
         self.dead = False
         self.reason: str | None = None
         self.address = str(uri)
@@ -95,18 +71,17 @@ class Connection:
         self.local_host = "" if uri.sockname else str(sock.getsockname()[0])
         # The service's address, if it is known.
         self.remote_host = "" if uri.sockname else _remote_host(sock)
-        self._object_id = uri.object
         self._opening = call_opening(uri.object)
         self._pending: deque[PendingReply] = deque()
-        self._reader = FrameReader(_GREETING_LIMITS)
+        self._reader = FrameReader(GREETING_LIMITS)
         self._seq = 0
 
-    def greet(self, deadline: float, introduction: ClientHandshake, tried: bool) -> bool:
+    def greet(self, deadline: float, greeting: Greeting, tried: bool) -> bool:
         """Do the handshake. False if the service wants a second attempt.
 
         deadline: on the monotonic clock. tried: whether this is the second attempt.
         """
-        self.sock.sendall(write_connect(self._object_id, introduction.hello, name=self._name))
+        self.sock.sendall(greeting.hello)
         while (frame := self._reader.next_frame()) is None:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -116,21 +91,11 @@ class Connection:
             if not data:
                 raise ConnectionError("it closed the connection")
             self._reader.feed(data)
-        if frame.type == CONNECT_FAIL:
-            answer = read_connect_fail(frame)
-            if introduction.may_retry(answer, tried):
-                return False
-            # It may be any program, and this is shown on a terminal.
-            reason = escaped(answer, _LONGEST_REASON)
-            raise ServiceUnreachableError(
-                f"the event service at {self.address} refused the connection: {reason}"
-            )
-        welcome = read_connect_ok(frame)
-        introduction.check(welcome.handshake)
-        if welcome.methods is not None and "publish_encoded" not in welcome.methods:
-            raise ServiceUnreachableError(f"the object at {self.address} is not an event service")
+        welcome = greeting.accepted(frame, tried)
+        if welcome is None:
+            return False
         self.announced = welcome.max_message
-        self._reader.limits = _REPLY_LIMITS
+        self._reader.limits = REPLY_LIMITS
         self.sock.settimeout(None)
         return True
 

@@ -123,24 +123,33 @@ class ServiceLocator:
         self.name = name
 
     def candidates(self, quick: bool = False) -> Iterator[Pyro5.core.URI]:
-        """First the last address that worked, then the one in the name server if it is another.
+        """First the address that is known, then the one in the name server if it is another.
 
-        quick: ask the name server only where it was found before, within QUICK_LOOKUP, and only once. Raises
-        ServiceNotFoundError if the name server is needed and does not have the service, or AccessDeniedError.
+        quick: as for `look_up`. Raises as `look_up`.
         """
-        last = self._last
-        if last is not None:
-            yield last
-        if last is None or self._wanted.protocol != "PYRO":
-            fresh = self._resolved(quick)
-            if fresh != last:
+        known = self.known
+        if known is not None:
+            yield known
+        if self.asks:
+            fresh = self.look_up(quick)
+            if fresh != known:
                 yield fresh
+
+    @property
+    def known(self) -> Pyro5.core.URI | None:
+        """An address that needs no look-up: the last one that worked, or the one that the program gave."""
+        return self._last if self.asks else self._wanted
+
+    @property
+    def asks(self) -> bool:
+        """Whether the name server knows the address."""
+        return bool(self._wanted.protocol != "PYRO")
 
     @property
     def delay(self) -> float:
         """For how many seconds Pyro5's NS_LOOKUP_DELAY allows to wait for a name that is not registered
         yet."""
-        return 0.0 if self._wanted.protocol == "PYRO" else float(config.NS_LOOKUP_DELAY)
+        return float(config.NS_LOOKUP_DELAY) if self.asks else 0.0
 
     def was_good(self, uri: Pyro5.core.URI) -> None:
         """Remember an address to which a connection was made."""
@@ -148,7 +157,7 @@ class ServiceLocator:
 
     def source(self, uri: Pyro5.core.URI) -> str:
         """Where an address of `candidates` came from, for an error about it; "" if the program gave it."""
-        if self._wanted.protocol == "PYRO" or self._name_server is None:
+        if not self.asks or self._name_server is None:
             return ""
         host = self._name_server[0]
         text = f" (the name server at {format_address(*self._name_server)} has it registered there"
@@ -159,10 +168,12 @@ class ServiceLocator:
             text += ": is it running, and can it be reached from here?"
         return text + ")"
 
-    def _resolved(self, quick: bool) -> Pyro5.core.URI:
-        """The PYRO URI of the wanted service."""
-        if self._wanted.protocol == "PYRO":
-            return self._wanted
+    def look_up(self, quick: bool = False) -> Pyro5.core.URI:
+        """The address of the service in the name server.
+
+        quick: ask the name server only where it was found before, within QUICK_LOOKUP, and only once. Raises
+        AccessDeniedError, or ServiceNotFoundError if there is no name server or it does not have the service.
+        """
         with self._asked(quick) as names:
             found = names.find(self._wanted, 0.0 if quick else self.delay)
             self._name_server = names.host, names.port

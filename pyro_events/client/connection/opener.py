@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
 from typing import Final
 
-from ...errors import AccessDeniedError, EventServiceError, ServiceNotFoundError, ServiceUnreachableError
+from ...errors import AccessDeniedError, EventServiceError, ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
 from .connection import Connection, shut_down
 from .discovery import ServiceLocator
@@ -86,38 +85,3 @@ class ConnectionOpener:
         opening, self._socket = self._socket, None
         if opening is not None:
             opening.close()
-
-
-def connect_first(attempt: Callable[[float], object], wait: float, delay: float, times: ConnectTimes) -> None:
-    """Connect for a constructor, whose caller gets an answer within two seconds.
-
-    Args:
-        attempt: makes one attempt, which ends at the given time on the monotonic clock.
-        wait: seconds for which a service, or a name server, that is not there yet is tried again.
-        delay: seconds that each attempt may take longer, because Pyro5's settings give the look-up more time.
-        times: how long an attempt may take, and the pauses between two.
-
-    Raises:
-        EventServiceError: as the last attempt did; at once if waiting cannot help.
-    """
-    until = time.monotonic() + wait
-    pause = times.first_pause
-    waited = ""
-    while True:
-        try:
-            attempt(time.monotonic() + times.first + delay)
-            return
-        except (ServiceNotFoundError, ServiceUnreachableError) as error:
-            if is_foreign(error, EventServiceError):
-                raise
-            left = until - time.monotonic()
-            if not error.temporary or left <= 0:
-                error.args = (f"{error}{waited}",)
-                raise error.with_traceback(None) from None  # only the caller's own frames help
-        except EventServiceError as error:
-            if is_foreign(error, EventServiceError):
-                raise
-            raise error.with_traceback(None) from None
-        time.sleep(min(pause, left))
-        waited = f" (after waiting {wait:g} s)"
-        pause = min(2 * pause, times.last_pause)

@@ -24,17 +24,22 @@ def outcome(reply: PendingReply, in_time: bool = True) -> Any:
     if reply.frame is not None:
         return read_reply(reply.frame)
     if not in_time:
-        raise answered_too_late(reply, f" ({reply.lost})")
-    raise OutcomeUnknownError(
-        f"the connection to the event service at {reply.connection.address} broke before it had "
-        f"answered ({reply.lost}); whether the call has taken effect is unknown, and it was not repeated"
+        raise answered_too_late(reply.connection.address, f" ({reply.lost})")
+    raise broken(reply.connection.address, reply.lost)
+
+
+def broken(address: str, lost: str | None) -> OutcomeUnknownError:
+    """The error for a call that was sent on a connection that broke. lost: why it broke."""
+    return OutcomeUnknownError(
+        f"the connection to the event service at {address} broke before it had answered ({lost}); whether "
+        "the call has taken effect is unknown, and it was not repeated"
     )
 
 
-def answered_too_late(reply: PendingReply, more: str = "") -> AnswerTimeoutError:
+def answered_too_late(address: str, more: str = "") -> AnswerTimeoutError:
     """The error for a call that was sent and whose reply did not come in time."""
     return AnswerTimeoutError(
-        f"the event service at {reply.connection.address} did not answer within the time given{more}; "
+        f"the event service at {address} did not answer within the time given{more}; "
         "whether the call has taken effect, or still will, is unknown"
     )
 

@@ -30,7 +30,7 @@ from ..interruptions import owned, within
 from .connection import Connection, PendingReply
 from .current import CurrentConnection
 from .discovery import ServiceLocator
-from .opener import connect_first
+from .first_attempts import connect_first
 from .outcome import answered_too_late, not_sent_in_time, outcome, too_large
 from .times import ConnectTimes
 
@@ -116,7 +116,7 @@ class ReconnectingConnection:
         reply = self.post(packed_call(method, *arguments), deadline)
         if not self.settled(reply, deadline):
             self.current.retire(reply.connection, "it did not answer in time")
-            raise answered_too_late(reply)
+            raise answered_too_late(reply.connection.address)
         return self.wait(reply)
 
     def post(self, call: PackedCall, deadline: float | None = None, looked: bool = False) -> PendingReply:
@@ -186,7 +186,7 @@ class ReconnectingConnection:
             beside.close()
         reply = beside.post(call, deadline)
         if not beside.settled(reply, deadline):
-            raise answered_too_late(reply)
+            raise answered_too_late(reply.connection.address)
         return reply
 
     def wait(self, reply: PendingReply, deadline: float | None = None) -> Any:
@@ -196,7 +196,7 @@ class ReconnectingConnection:
         still come, and the call may be waited for again.
         """
         if not self.settled(reply, deadline):
-            raise answered_too_late(reply)
+            raise answered_too_late(reply.connection.address)
         if reply.frame is not None:  # as nearly always
             return read_reply(reply.frame)
         return outcome(reply, deadline is None or time.monotonic() < deadline)

@@ -14,9 +14,9 @@ from reading import read_frame
 from waiting import eventually
 
 from pyro_events.client.connection.connection import Connection, shut_down
+from pyro_events.client.connection.greeting import Greeting
 from pyro_events.client.connection.outcome import outcome
 from pyro_events.constants import MAX_REPLY
-from pyro_events.transport.authentication import ClientHandshake
 from pyro_events.wire.frames import (
     CONNECT,
     CONNECT_OK,
@@ -41,13 +41,12 @@ class Service:
             self.sock, _ = listener.accept()
         self.sock.settimeout(10)
         self.reader = FrameReader(FrameLimits(types=frozenset({CONNECT, INVOKE}), size=1 << 24))
-        self.connection = Connection(ours, URI, "a test")
+        self.connection = Connection(ours, URI)
 
     def greet(self) -> None:
         greeting = {"handshake": "hello", "meta": {"methods": ["publish_encoded"]}}
         self.sock.sendall(write_frame(CONNECT_OK, 0, MSGPACK, 0, msgpack.packb(greeting)))
-        introduction = ClientHandshake(None, URI.object, URI.location)
-        assert self.connection.greet(time.monotonic() + 10, introduction, tried=False)
+        assert self.connection.greet(time.monotonic() + 10, Greeting(None, URI, "a test"), tried=False)
         hello = read_frame(self.sock, self.reader)
         assert hello is not None and hello.type == CONNECT
 
@@ -154,8 +153,7 @@ def test_a_greeting_that_never_comes() -> None:
         contextlib.closing(service.connection),
         pytest.raises(TimeoutError),
     ):
-        introduction = ClientHandshake(None, URI.object, URI.location)
-        service.connection.greet(time.monotonic(), introduction, tried=False)
+        service.connection.greet(time.monotonic(), Greeting(None, URI, "a test"), tried=False)
 
 
 def test_shutting_down_twice_is_harmless(service: Service) -> None:

@@ -9,7 +9,13 @@ import msgpack
 import pytest
 
 from pyro_events.client.connection.connection import PendingReply
-from pyro_events.client.connection.outcome import answered_too_late, not_sent_in_time, outcome, too_large
+from pyro_events.client.connection.outcome import (
+    answered_too_late,
+    broken,
+    not_sent_in_time,
+    outcome,
+    too_large,
+)
 from pyro_events.errors import AnswerTimeoutError, MessageTooLargeError, OutcomeUnknownError
 from pyro_events.wire.frames import EXCEPTION, MSGPACK, RESULT, FrameLimits, FrameReader, write_frame
 
@@ -53,8 +59,14 @@ def test_a_connection_that_broke() -> None:
 
 
 def test_what_is_certain_is_said() -> None:
-    assert "unknown" in str(answered_too_late(pending()))
+    assert "unknown" in str(answered_too_late("PYRO:es@example:1"))
     assert "it was not made" in str(not_sent_in_time("PYRO:es@example:1"))
-    assert isinstance(answered_too_late(pending()), TimeoutError)
+    assert isinstance(answered_too_late("PYRO:es@example:1"), TimeoutError)
     error = too_large(2_000_000, 1_000_000, "PYRO:es@example:1")
     assert isinstance(error, MessageTooLargeError) and "2,000,000" in str(error) and "1,000,000" in str(error)
+
+
+def test_a_broken_connection_says_which_and_why() -> None:
+    error = broken("PYRO:es@example:1", "it closed the connection")
+    assert isinstance(error, OutcomeUnknownError) and not isinstance(error, TimeoutError)
+    assert "PYRO:es@example:1 broke" in str(error) and "(it closed the connection)" in str(error)
