@@ -26,7 +26,7 @@ from pyro_events.codec.message import decode, encode
 from pyro_events.constants import KIB
 from pyro_events.errors import PayloadError, UnsupportedTypeError
 from pyro_events.options import BacklogOptions
-from pyro_events.server.subscribers.callback_address import read_subscriber
+from pyro_events.server.subscribers.callbacks.callback_address import read_subscriber
 from pyro_events.wire import frames as frames_module
 from pyro_events.wire import large_body
 from pyro_events.wire.event_answers import ANSWER_LIMITS, read_event_batch_answer, read_events_answer

@@ -29,7 +29,7 @@ from pyro_events.wire.frames import (
     write_frame,
 )
 
-LIMITS = FrameLimits(types=frozenset({CONNECT_OK, CONNECT_FAIL, RESULT, PING}), size=1 << 26)
+LIMITS = FrameLimits(types=frozenset({CONNECT_OK, CONNECT_FAIL, RESULT, INVOKE, PING}), size=1 << 26)
 CONNECT_BODY = msgpack.packb({"handshake": "hello", "object": EVENTSERVER_NAME})
 
 
@@ -73,6 +73,16 @@ class RawClient:
         assert frame is not None and frame.type == CONNECT_OK
         return frame
 
+    def packed(self, method: str, *args: Any) -> bytes:
+        """The frame of a call, to be sent later, by any client."""
+        self._seq += 1
+        return write_frame(INVOKE, 0, MSGPACK, self._seq, call_body(method, *args))
+
+    def send_packed(self, kind: int, flags: int, body: Any) -> None:
+        """Send a frame with any body."""
+        self._seq += 1
+        self.send(write_frame(kind, flags, MSGPACK, self._seq, msgpack.packb(body)))
+
     def send_call(self, method: str, *args: Any, flags: int = 0, **kwargs: Any) -> int:
         """Send a call; returns its sequence number."""
         self._seq += 1
@@ -85,6 +95,32 @@ class RawClient:
         frame = self.frame()
         assert frame is not None and frame.type == RESULT and frame.seq == seq, frame
         return msgpack.unpackb(frame.payload, strict_map_key=False)
+
+    def attach(self, **options: Any) -> dict[str, str]:
+        """Swap the roles on this connection; returns what stands for it in place of a proxy."""
+        answer = self.call("attach", options)
+        return {"key": answer["key"]}
+
+    def batch(self) -> tuple[int, list[list[Any]]]:
+        """After `attach`: the number of the next call of `events`, and its rows."""
+        frame = self.frame()
+        assert frame is not None and frame.type == INVOKE, frame
+        object_id, method, (rows,), _ = msgpack.unpackb(frame.payload, strict_map_key=False)
+        assert (object_id, method) == ("own-connection", "events")
+        return frame.seq, rows
+
+    def acknowledge(self, seq: int, failed: Any = ()) -> None:
+        """Answer a call of `events`."""
+        self.send(write_frame(RESULT, 0, MSGPACK, seq, msgpack.packb(failed)))
+
+    def take(self, count: int) -> list[list[Any]]:
+        """At least so many rows, each batch acknowledged."""
+        rows: list[list[Any]] = []
+        while len(rows) < count:
+            seq, some = self.batch()
+            self.acknowledge(seq)
+            rows += some
+        return rows
 
     def wait_for_end(self) -> None:
         """Read until the service closes the connection; raises TimeoutError after 10 s."""

@@ -37,6 +37,7 @@ from .net.tls_memory import TlsMemory
 from .objects import DeferredResult, RemoteObject
 from .subscribers.deliveries import Deliveries
 from .subscribers.delivery import Delivery
+from .subscribers.own_connections import OwnConnections
 from .timeouts import Timeouts
 
 log = get_logger("pyro_events.engine")
@@ -53,7 +54,8 @@ class Engine:
     """One running event service.
 
     objects: what its clients can call, by object id. clients: accepts and ends connections. deliveries:
-    subscribes, and ends subscriptions. pool: does work that takes long, in other threads.
+    subscribes, and ends subscriptions. own_connections: the same for listeners that connect themselves.
+    pool: does work that takes long, in other threads.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Engine:
         self.clients = Clients(self, options)
         self._blocked = BlockedPublishes()
         self.deliveries = Deliveries(self, self.broker, self.access, options)
+        self.own_connections = OwnConnections(self, self.broker, self.deliveries, options)
         self._timeouts = Timeouts(options, self.broker, self._blocked, self.deliveries, self.clients)
         self._resumable: deque[BlockedPublish] = deque()
 
@@ -203,7 +206,7 @@ class Engine:
 
     def greeted(self, delivery: Delivery) -> None:
         """A subscriber has answered the handshake: it now knows why it had been disconnected."""
-        self.deliveries.departures.forget(delivery.backlog.subscriber)
+        self.deliveries.departures.forget(delivery.known_as)
 
     def ended(self, delivery: Delivery, reason: Loss, why: str) -> None:
         """A delivery has ended: forget its subscriber, and release the publishers that wait for it."""

@@ -6,6 +6,7 @@ method does, or how a call arrives.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -40,6 +41,27 @@ class DeferredResult:
         """Give the result to the callback."""
         if self._callback is not None and not self.abandoned:
             self._callback(value)
+
+
+class RoleSwap:
+    """The result of a call after which its connection belongs to somebody else.
+
+    answer: what the call returns. take_over: is given the transport, which is not read any more, when the
+    answer is sent; and whether the client has sent nothing after the call. abandon: is called instead if the
+    connection has ended.
+    """
+
+    __slots__ = ("abandon", "answer", "take_over")
+
+    def __init__(
+        self,
+        answer: Any,
+        take_over: Callable[[asyncio.Transport, bool], None],
+        abandon: Callable[[], None],
+    ) -> None:
+        self.answer = answer
+        self.take_over = take_over
+        self.abandon = abandon
 
 
 class Caller:

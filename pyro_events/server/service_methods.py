@@ -17,11 +17,12 @@ from ..broker.statistics import BrokerStatistics
 from ..codec.message import encode_plain
 from ..constants import MIB, Payload
 from ..wire.frames import SERPENT
+from ..wire.own_connection import ATTACH, key_in
 from ..wire.requests import Publication
 from .engine import Engine
 from .limits.flow_control import BlockedPublish
-from .objects import LARGE, Caller, DeferredResult
-from .subscribers.callback_address import names_of, read_options, read_subscriber
+from .objects import LARGE, Caller, DeferredResult, RoleSwap
+from .subscribers.callbacks.callback_address import names_of, read_options, read_subscriber
 
 # Names that a stock client may call. `publish_encoded` is for our own Publisher.
 REMOTE_METHODS = (
@@ -44,6 +45,7 @@ class ServiceMethods:
         self._engine = engine
         self.methods: Mapping[str, Callable[..., Any]] = {
             **{name: getattr(self, name) for name in REMOTE_METHODS},
+            ATTACH: self.attach,
             LARGE: self.publish_large,
         }
 
@@ -98,17 +100,32 @@ class ServiceMethods:
                 f"a message of {len(payload)} bytes is over the service's limit of {most}"
             )
 
-    def subscribe(self, caller: Caller, subjects: Any, subscriber: Any, options: Any = None) -> None:
-        """Subscribe to one name or several."""
-        self._subscribe(caller, subjects, (), subscriber, options)
+    def attach(self, caller: Caller, options: Any = None) -> RoleSwap:
+        """Swap the roles on the caller's connection: it gets events over it. See wire/own_connection.py."""
+        return self._engine.own_connections.attach(caller, options)
 
-    def subscribeMatch(self, caller: Caller, subjects: Any, subscriber: Any, options: Any = None) -> None:
-        """Subscribe to one pattern or several."""
-        self._subscribe(caller, (), subjects, subscriber, options)
+    def subscribe(self, caller: Caller, subjects: Any, subscriber: Any, options: Any = None) -> int | None:
+        """Subscribe to one name or several.
 
-    def _subscribe(self, caller: Caller, names: Any, patterns: Any, subscriber: Any, options: Any) -> None:
+        For a listener, by its key, returns how many subscriptions it has, -1 if it is not known here.
+        """
+        return self._subscribe(caller, subjects, (), subscriber, options)
+
+    def subscribeMatch(
+        self, caller: Caller, subjects: Any, subscriber: Any, options: Any = None
+    ) -> int | None:
+        """Subscribe to one pattern or several; as `subscribe`."""
+        return self._subscribe(caller, (), subjects, subscriber, options)
+
+    def _subscribe(
+        self, caller: Caller, names: Any, patterns: Any, subscriber: Any, options: Any
+    ) -> int | None:
+        key = key_in(subscriber)
+        if key is not None:
+            return self._engine.own_connections.subscribe(caller, key, names, patterns, options)
         callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
         self._engine.deliveries.subscribe(caller, callback, names, patterns, read_options(options))
+        return None
 
     def unsubscribe(self, caller: Caller, subjects: Any, subscriber: Any) -> int:
         """Remove names and patterns, in any mixture; those that are not there are ignored.
@@ -116,6 +133,9 @@ class ServiceMethods:
         Returns how many are left, -1 if the subscriber is not known here. A call without subjects asks only
         that.
         """
+        key = key_in(subscriber)
+        if key is not None:
+            return self._engine.own_connections.unsubscribe(key, subjects)
         names = names_of(subscriber, caller, self._engine.options.allow_callback)
         return self._engine.deliveries.unsubscribe(caller, names, subjects)
 
@@ -128,6 +148,9 @@ class ServiceMethods:
         """
         if options is not None:
             subscriber = _only_subscriber(options)
+            key = key_in(subscriber)
+            if key is not None:
+                return self._engine.own_connections.standing(key)._asdict()
             names = names_of(subscriber, caller, self._engine.options.allow_callback)
             return self._engine.deliveries.standing(caller, names)._asdict()
         if len(self._engine.deliveries.table) <= _FEW:

@@ -26,8 +26,10 @@ from .requests import NO_NAMED_ARGUMENTS, one_argument_call
 EVENT_CLASS: Final = "pyro_events.event.Event"
 _STATE: Final = ("__class__", *EVENT_FIELDS)
 
-# The event that takes a batch over BATCH_BYTES is its last; numbers and lengths are added.
-_USUAL: Final = BATCH_BYTES + 64 * KIB
+# The event that takes a batch over BATCH_BYTES is its last; numbers and lengths are added. This much may come
+# beside the message of that event.
+BESIDE_MESSAGE: Final = BATCH_BYTES + 64 * KIB
+_USUAL: Final = BESIDE_MESSAGE
 # What comes before the payload in a row: its subject, and three numbers.
 _ROW_HEAD: Final = 64 * KIB + 64
 _ONE_ROW: Final = 0x91

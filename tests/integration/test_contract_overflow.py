@@ -461,7 +461,7 @@ def test_c27_a_disconnected_subscriber_gets_a_hint_if_it_can_come_back(
     monkeypatch: pytest.MonkeyPatch, method: str, comes: bool
 ) -> None:
     """Its network may have failed; a plain object, without our base class, would not know what to do."""
-    monkeypatch.setattr("pyro_events.server.subscribers.reconnect_hint.HINT_INTERVAL", 0.05)
+    monkeypatch.setattr("pyro_events.server.subscribers.callbacks.reconnect_hint.HINT_INTERVAL", 0.05)
     with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
         subscriber.greet(method)

@@ -20,7 +20,7 @@ from pyro_events import (
     ServiceNotFoundError,
 )
 from pyro_events.server.names.registration import NamingTimes
-from pyro_events.server.subscribers.callback_address import read_subscriber
+from pyro_events.server.subscribers.callbacks.callback_address import read_subscriber
 from pyro_events.transport.addresses import MAX_URI
 
 

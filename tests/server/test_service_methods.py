@@ -18,6 +18,7 @@ from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.objects import LARGE, Caller
 from pyro_events.server.service_methods import REMOTE_METHODS, ServiceMethods
 from pyro_events.wire.frames import MSGPACK, SERPENT
+from pyro_events.wire.own_connection import ATTACH
 
 CALLER = Caller("192.0.2.1", MSGPACK)
 SUBSCRIBER = "PYRO:s@192.0.2.1:5000"
@@ -68,7 +69,7 @@ def service(engine: FakeEngine) -> ServiceMethods:
 
 
 def test_exactly_these_can_be_called(service: ServiceMethods) -> None:
-    assert set(service.methods) == {*REMOTE_METHODS, LARGE}
+    assert set(service.methods) == {*REMOTE_METHODS, ATTACH, LARGE}
 
 
 def test_a_batch_becomes_entries_in_order(service: ServiceMethods, engine: FakeEngine) -> None:

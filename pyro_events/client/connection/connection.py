@@ -17,6 +17,7 @@ import Pyro5.errors
 
 from ...foreign_exceptions import is_foreign
 from ...wire.frames import Frame, FrameError, FrameReader
+from ...wire.handshake.capabilities import NOTHING_SAID
 from ...wire.requests import PackedCall, call_opening, write_call
 from .greeting import GREETING_LIMITS, REPLY_LIMITS, Greeting
 
@@ -55,6 +56,7 @@ class Connection:
         "announced",
         "dead",
         "local_host",
+        "peer",
         "reason",
         "remote_host",
         "sock",
@@ -67,6 +69,8 @@ class Connection:
         self.address = str(uri)
         # The largest message in bytes, if the service has said it.
         self.announced: int | None = None
+        # What the service says about itself.
+        self.peer = NOTHING_SAID
         # This program's address, as the service sees it; a Unix domain socket has none.
         self.local_host = "" if uri.sockname else str(sock.getsockname()[0])
         # The service's address, if it is known.
@@ -95,6 +99,7 @@ class Connection:
         if welcome is None:
             return False
         self.announced = welcome.max_message
+        self.peer = welcome.peer
         self._reader.limits = REPLY_LIMITS
         self.sock.settimeout(None)
         return True

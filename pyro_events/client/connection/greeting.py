@@ -18,6 +18,7 @@ from ...transport.addresses import UNIX
 from ...transport.authentication import ClientHandshake
 from ...transport.failures import Trouble, reason
 from ...wire.frames import CONNECT_FAIL, MSGPACK, RESULT, Frame, FrameLimits, TlsSpokenError
+from ...wire.handshake.capabilities import OURS
 from ...wire.handshake.messages import (
     Welcome,
     answer_limits,
@@ -43,7 +44,7 @@ class Greeting:
         for the service."""
         self._address = str(uri)
         self._handshake = ClientHandshake(identity, uri.object, uri.location)
-        self.hello = write_connect(uri.object, self._handshake.hello, name=name)
+        self.hello = write_connect(uri.object, self._handshake.hello, name=name, peer=OURS)
 
     def accepted(self, answer: Frame, tried: bool) -> Welcome | None:
         """What the service says when it accepts us. None if it wants a second attempt, on a new connection.

@@ -20,10 +20,11 @@ from typing import Final
 import Pyro5.errors
 from Pyro5.socketutil import SocketConnection
 
-from ...constants import BATCH_BYTES, FRAME_TIMEOUT, HANDSHAKE_TIMEOUT, KIB, MAX_STOCK_CALL
+from ...constants import FRAME_TIMEOUT, HANDSHAKE_TIMEOUT, KIB, MAX_STOCK_CALL
 from ...transport.authentication import STOCK_HELLO
 from ...transport.tls import failure_of
 from ...transport.tls_socket import TlsSocket
+from ...wire.event_batch import BESIDE_MESSAGE
 from ...wire.frames import (
     CORRELATED,
     INVOKE,
@@ -43,8 +44,6 @@ from ...wire.handshake.messages import HELLO_LIMITS, write_connect_fail
 # One read is enough for a batch of a few thousand small events. With more, the memory allocator would map and
 # unmap memory each time.
 RECEIVE_SIZE: Final = 64 * KIB
-# The event that takes a batch over BATCH_BYTES is its last; subjects and numbers are added.
-_BESIDE_MESSAGE: Final = BATCH_BYTES + 64 * KIB
 
 _CALL_LIMITS: Final = FrameLimits(types=frozenset({INVOKE, PING}), size=MAX_STOCK_CALL, compressed=False)
 
@@ -119,7 +118,7 @@ class GuardedConnection(SocketConnection):
 
     def expect_batches(self, max_message: int) -> None:
         """From now on batches of events may come, whose last message may have so many bytes."""
-        self._reader.limits = replace(_CALL_LIMITS, large=_BESIDE_MESSAGE + max_message)
+        self._reader.limits = replace(_CALL_LIMITS, large=BESIDE_MESSAGE + max_message)
 
     def refuse(self, seq: int, reason: str) -> None:
         """Answer the first frame with a refusal."""

@@ -14,7 +14,7 @@ from ... import constants as c
 from ...log.background import get_logger
 from ...wire.frames import MSGPACK, ONEWAY, Frame
 from ...wire.requests import Call, read_call, read_large_publication
-from ..objects import LARGE, Caller, DeferredResult
+from ..objects import LARGE, Caller, DeferredResult, RoleSwap
 from .invoke import invoke, is_larger, written
 from .owner import CallQueueOwner
 
@@ -55,6 +55,9 @@ class Client(Protocol):
 
     def refuse(self, reason: str) -> None:
         """End the connection."""
+
+    def swap_roles(self, swap: RoleSwap) -> None:
+        """Give the connection away; the answer to the call that asks for it is pending."""
 
 
 class CallQueue:
@@ -121,7 +124,10 @@ class CallQueue:
 
     def _finish(self, client: Client, frame: Frame, result: Any) -> None:
         """Answer a call with its result or its exception."""
-        if frame.flags & ONEWAY:
+        if isinstance(result, RoleSwap):
+            self._answer(client, written(frame, result.answer, client.peer))
+            client.swap_roles(result)
+        elif frame.flags & ONEWAY:
             if isinstance(result, Exception):
                 log.warning("a oneway call by %s failed: %s", client.label, result, about=client.peer)
         elif isinstance(result, (dict, list)) and is_larger(

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from ...transport.addresses import unmapped
 from ..net.sockets import descriptor
+from ..objects import RoleSwap
 
 # How long a client may take to read its last answers, in seconds.
 _LAST_ANSWERS: Final = 5.0
@@ -21,11 +22,12 @@ _LAST_ANSWERS: Final = 5.0
 class ClosableProtocol(asyncio.BufferedProtocol):
     """Base of a client's connection. peer: its host. closing: whether it is closed or being closed."""
 
-    __slots__ = ("_began", "_blocked", "_timer", "_transport", "closing", "peer")
+    __slots__ = ("_began", "_blocked", "_swap", "_timer", "_transport", "closing", "peer")
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport
         self._blocked = False  # the client does not read our answers
+        self._swap: RoleSwap | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._began = asyncio.get_running_loop().time()  # before TLS
         self.closing = False
@@ -63,8 +65,32 @@ class ClosableProtocol(asyncio.BufferedProtocol):
         """Close after everything is sent, but do not wait for a client that does not read."""
         self.closing = True
         self._in_time()
+        swap, self._swap = self._swap, None
+        if swap is not None:
+            swap.abandon()
         self._transport.close()
         self._timer = asyncio.get_running_loop().call_later(_LAST_ANSWERS, self.abort)
+
+    def send(self) -> None:
+        """Send the pending answers."""
+        raise NotImplementedError
+
+    def _leave(self) -> bool:
+        """The client is gone from here. Returns whether it has sent nothing that was not read."""
+        raise NotImplementedError
+
+    def swap_roles(self, swap: RoleSwap) -> None:
+        """Send the pending answers, then give the connection away; not within the call that reads from it."""
+        self._swap = swap
+        self._transport.pause_reading()
+        self.send()
+        asyncio.get_running_loop().call_soon(self._swap_now)
+
+    def _swap_now(self) -> None:
+        swap, self._swap = self._swap, None
+        if swap is not None:  # otherwise the connection has ended
+            self.closing = True
+            swap.take_over(self._transport, self._leave())
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -73,3 +99,6 @@ class ClosableProtocol(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.closing = True
         self._in_time()
+        swap, self._swap = self._swap, None
+        if swap is not None:
+            swap.abandon()

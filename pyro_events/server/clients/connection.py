@@ -86,9 +86,13 @@ class Connection(ClosableProtocol):
         super().connection_lost(error)
         self._space = None
         self._calls.abandon()
+        self._leave()
+
+    def _leave(self) -> bool:
         if self._participant is not None:
             self._scheduler.leave(self._participant)
         self._owner.clients.disconnected(self)
+        return not self._reader.buffered
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -122,7 +126,8 @@ class Connection(ClosableProtocol):
     @property
     def _pauses(self) -> bool:
         """Whether no call may be made now."""
-        return self._calls.pending is not None or self._blocked or self._resting or self.closing
+        waits = self._calls.pending is not None or self._resting or self._swap is not None
+        return waits or self._blocked or self.closing
 
     def go_on(self) -> None:
         """Go on after a pause, or after a call that has been made meanwhile."""

@@ -26,6 +26,7 @@ from ...wire.frames import (
     FrameLimits,
     FrameTooLargeError,
 )
+from ...wire.handshake.capabilities import OURS
 from ...wire.handshake.messages import Hello, read_connect, write_connect_fail, write_connect_ok
 from ...wire.handshake.passphrase import AgainError
 from ...wire.replies import write_error
@@ -62,7 +63,9 @@ def accept_hello(
         if not isinstance(error, AgainError):
             log.info("a client from %s was refused: %s", peer, error, about=peer)
         return None, write_connect_fail(frame.serializer_id, frame.seq, str(error))
-    answer = write_connect_ok(frame.serializer_id, frame.seq, greeting, remote_names(served), max_message)
+    answer = write_connect_ok(
+        frame.serializer_id, frame.seq, greeting, remote_names(served), max_message, OURS
+    )
     if proved:
         # A proof is for one object: somebody who passes on what a client proves to the name server must not
         # reach the service with it. Pyro5's proxies ask the daemon what an object can do.

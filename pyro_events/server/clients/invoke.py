@@ -14,7 +14,8 @@ import Pyro5.errors
 
 from ... import constants as c
 from ...log.background import get_logger
-from ...wire.frames import BATCH, Frame
+from ...wire.frames import BATCH, ONEWAY, Frame
+from ...wire.own_connection import ATTACH
 from ...wire.replies import wrapped_error, write_error, write_result, written_size
 from ...wire.requests import Call
 from ..limits.turns import TURN
@@ -48,6 +49,8 @@ def invoke(
     method = served.methods.get(name)
     if method is None or (name == LARGE and len(frame.payload) <= c.MAX_STOCK_CALL):
         return AttributeError(f"there is no method {name!r}; there are {', '.join(sorted(served.methods))}")
+    if name == ATTACH and frame.flags & (BATCH | ONEWAY):
+        return ValueError(f"{name} has to be a call by itself, whose answer is waited for")
     caller.serializer_id = frame.serializer_id
     try:
         return method(caller, *call.args, **call.kwargs)

@@ -203,6 +203,11 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         for data in list_of_data:
             self.write(data)
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Give what comes from now on to another protocol; reading is paused."""
+        assert isinstance(protocol, (asyncio.Protocol, asyncio.BufferedProtocol))
+        self._protocol = protocol
+
     def close(self) -> None:
         """Send what has been written and end the connection, without waiting for the other side's
         close_notify."""

@@ -23,11 +23,12 @@ from ..limits.turns import host_of
 from ..net.sockets import files_for_each
 from ..net.tls_memory import TLS_FULL
 from ..objects import Caller
-from .callback_address import Callback, SubscribeOptions
+from .callbacks.callback_address import Callback, SubscribeOptions
+from .callbacks.callback_delivery import CallbackDelivery
+from .callbacks.reconnect_hint import ReconnectHint
 from .delivery import Delivery
 from .departures import Departure, Departures
 from .owner import DeliveryOwner
-from .reconnect_hint import ReconnectHint
 
 
 class Standing(NamedTuple):
@@ -80,15 +81,9 @@ class Deliveries:
 
         Raises TypeError, ValueError or SecurityError.
         """
-        if self._owner.draining:
-            raise ValueError("the event service is stopping; subscribe again when it is back")
         broker = self._broker
-        existing = self._checked(caller, callback.uri)
-        reason_to_refuse = self.admission.reason_to_refuse(caller.host) if existing is None else None
-        if existing is None and self._owner.client_tls is not None and self._owner.tls_memory.full:
-            reason_to_refuse = TLS_FULL
-        if reason_to_refuse is not None:
-            raise ValueError(reason_to_refuse)
+        existing = self.checked(caller, callback.uri)
+        self.admit(caller, existing)
         proof = self._access.proof_for(caller, callback.address[0], callback.object_id, wanted.call)
         backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
         if existing is not None and wanted.anew:
@@ -104,11 +99,33 @@ class Deliveries:
         elif not broker.subscriptions(backlog):
             broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is allowed
         else:
-            note = self._rights.apply(backlog, callback.address, self._time())
-            delivery = Delivery(self._owner, backlog, callback, self._options, proof, caller.host)
-            self.table[backlog] = delivery
-            self.admission.add(caller.host)
-            delivery.start(GreetingNotes(self.departures.of(callback.uri).why, note))
+            delivery = CallbackDelivery(
+                self._owner, backlog, callback, self._options, proof, caller.host, wanted.falls_back
+            )
+            delivery.start(self.begin(delivery))
+
+    def admit(self, caller: Caller, existing: Delivery | None) -> None:
+        """Raise ValueError if a caller can have no other delivery. existing: the one that it has."""
+        if self._owner.draining:
+            raise ValueError("the event service is stopping; subscribe again when it is back")
+        reason_to_refuse = self.admission.reason_to_refuse(caller.host) if existing is None else None
+        if existing is None and self._owner.client_tls is not None and self._owner.tls_memory.full:
+            reason_to_refuse = TLS_FULL
+        if reason_to_refuse is not None:
+            raise ValueError(reason_to_refuse)
+
+    def begin(self, delivery: Delivery, before: Delivery | None = None) -> GreetingNotes:
+        """Add a delivery. before: the one whose backlog it goes on with. Returns what the subscriber is to be
+        told."""
+        if before is not None:
+            before.surrender()
+            self.lingering.pop(before, None)
+            self.admission.leave(before.subscribed_from)
+        backlog = delivery.backlog
+        note = self._rights.apply(backlog, delivery.address, self._time())
+        self.table[backlog] = delivery
+        self.admission.add(delivery.subscribed_from)
+        return GreetingNotes(self.departures.of(delivery.known_as).why, note)
 
     def unsubscribe(self, caller: Caller, uris: Sequence[str], texts: object) -> int:
         """Remove subscriptions; the delivery lingers for a while after the last one. Returns how many are
@@ -117,7 +134,7 @@ class Deliveries:
         uris: the names that the subscriber may have. Raises TypeError, ValueError or SecurityError.
         """
         uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
-        self._checked(caller, uri)
+        self.checked(caller, uri)
         backlog = self._broker.unsubscribe(uri, texts)
         if backlog is None:
             return NOT_KNOWN
@@ -127,7 +144,7 @@ class Deliveries:
     def standing(self, caller: Caller, uris: Sequence[str]) -> Standing:
         """The state of a subscriber at the service; arguments and errors as for `unsubscribe`."""
         uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
-        existing, departure = self._checked(caller, uri), self.departures.of(uri)
+        existing, departure = self.checked(caller, uri), self.departures.of(uri)
         if existing is None:
             if departure.why:
                 self._access.check_rights(caller, departure.host, departure.subscribed_from)
@@ -137,7 +154,7 @@ class Deliveries:
             why = f"{departure.why}; now {why}"
         return Standing(self._broker.subscriptions(existing.backlog), existing.state.value, why)
 
-    def _checked(self, caller: Caller, uri: str) -> Delivery | None:
+    def checked(self, caller: Caller, uri: str) -> Delivery | None:
         """The delivery to a subscriber, None if there is none. Raises SecurityError if the caller may not
         change it."""
         backlog = self._broker.find(uri)
@@ -149,7 +166,7 @@ class Deliveries:
     def _note_lingering(self, backlog: Backlog) -> None:
         """If a subscriber has no subscription left, remember since when."""
         delivery = self.table[backlog]
-        delivery.lingering = not self._broker.subscriptions(backlog)
+        delivery.lingering = delivery.lingers and not self._broker.subscriptions(backlog)
         if not delivery.lingering:
             self.lingering.pop(delivery, None)
         else:
@@ -158,7 +175,9 @@ class Deliveries:
     def disconnect_unresponsive(self, delivery: Delivery, reason: Loss, explanation: str) -> None:
         """End a delivery because its subscriber does not answer; the subscriber may not learn of it."""
         # A plain object, which has only `event`, would not reconnect by itself.
-        comes_back = delivery.takes_batches and not delivery.lingering
+        comes_back = (
+            isinstance(delivery, CallbackDelivery) and delivery.takes_batches and not delivery.lingering
+        )
         delivery.close(reason, explanation)
         if reason is Loss.DEADLINE:
             self._suspend(delivery)
@@ -188,7 +207,7 @@ class Deliveries:
         why: what the subscriber is told when it asks or reconnects, "" for nothing.
         """
         departure = Departure(why, delivery.address[0], delivery.subscribed_from)
-        self.departures.note(delivery.backlog.subscriber, departure)
+        self.departures.note(delivery.known_as, departure)
         if self.table.pop(delivery.backlog, None) is not None:
             self.admission.leave(delivery.subscribed_from)
         self.lingering.pop(delivery, None)

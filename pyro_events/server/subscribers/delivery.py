@@ -1,25 +1,24 @@
-"""Delivery: the connection to one subscriber.
+"""Delivery: the events of one subscriber, sent over one connection.
 
-Knows: one subscriber's backlog, its connection, and the state of that connection. Must not know: what an
-answer or a handshake must look like, how large a batch may be, other subscribers, routing, or who published.
+Knows: one subscriber's backlog, and which batches of it are unacknowledged. Must not know: how the connection
+was made (CallbackDelivery and OwnDelivery do), what an answer must look like, how large a batch may be, other
+subscribers, routing, or who published.
 
-A delivery is first connecting, then greeting (it sends nothing but the handshake until the object has shown
-`event` or `events`), then active, and at last closed. Whatever comes from the subscriber is bounded and read
-to plain data; anything unexpected closes the connection::
+Whatever comes from the subscriber is bounded and read to plain data; anything unexpected closes the
+connection. A delivery sends events while it is ACTIVE::
 
     CONNECTING --- connected ---> GREETING --- answered ---> ACTIVE
-        ^                                                      |
-        +------ its daemon ended the connection after ---------+
-                a result that it could not send
+        |                             |                        |
+        +--- refused, lost, silent, or disconnected -----------+---> CLOSED
 
-    any of them --- refused, lost, silent, or disconnected ---> CLOSED
+It begins CONNECTING if the service makes the connection (callbacks/callback_delivery.py draws that in full),
+and ACTIVE if the subscriber has made it (own_connection.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import enum
-import ssl
 
 import Pyro5.errors
 
@@ -27,24 +26,17 @@ from ... import constants as c
 from ...broker.accounting import Batch, Loss
 from ...broker.backlog import Backlog
 from ...options import Overflow, ServiceOptions
-from ...transport.tls import failure_of
 from ...wire.event_answers import ANSWER_LIMITS
 from ...wire.event_batch import write_event_batch, write_events, write_large_event
-from ...wire.frames import PING, Frame, FrameError, TlsSpokenError
-from ...wire.handshake.greeting_notes import GreetingNotes
-from ...wire.handshake.messages import answer_limits
-from ...wire.handshake.passphrase import CallbackProof
+from ...wire.frames import PING, Frame, FrameError, FrameLimits, TlsSpokenError
 from ...wire.requests import write_ping
 from ..limits.turn_reader import TurnReader
 from .acknowledgement import Outcome, settle_answer
-from .callback_address import Callback
 from .coalescing import FEW, FEW_BYTES, Coalescer
-from .connecting import Contact, log_end, lost, no_answer, obstacle, parting_words, refused
+from .explanations import log_end, lost, no_answer, parting_words, refused
 from .heartbeat import Beat, Heartbeat
 from .owner import DeliveryOwner
 from .pacing import BatchPacer
-
-_GREETING_LIMITS = answer_limits()
 
 
 class State(enum.Enum):
@@ -52,6 +44,7 @@ class State(enum.Enum):
 
     CONNECTING = "connecting"
     GREETING = "greeting"
+    UNREACHABLE = "unreachable"
     ACTIVE = "active"
     CLOSED = "closed"
 
@@ -64,14 +57,15 @@ _DONE, _PARTLY_DONE = Outcome.DONE, Outcome.PARTLY_DONE
 class Delivery(TurnReader):
     """The connection to one subscriber: sends batches from its backlog as long as it acknowledges them.
 
-    last_acknowledged: when it last acknowledged events, on the loop's clock. lingering: whether its
-    subscriber has no subscription left.
+    address: of the subscriber. last_acknowledged: when it last acknowledged events, on the loop's clock.
+    lingering: whether its subscriber has no subscription left. lingers: whether that ends it after a while.
+    subscribed_from: the host of the call that subscribed it. known_as: what its departure is remembered by.
+    obstacle: why the subscriber gets no events now, "" if it does.
     """
 
     __slots__ = (
         "_batches",
         "_coalescer",
-        "_contact",
         "_event_only",
         "_heartbeat",
         "_loop",
@@ -87,28 +81,29 @@ class Delivery(TurnReader):
         "subscribed_from",
     )
 
+    lingers = True
+
     def __init__(
         self,
         owner: DeliveryOwner[Delivery],
         backlog: Backlog,
-        callback: Callback,
+        address: tuple[str, int],
+        object_id: str,
         options: ServiceOptions,
-        proof: CallbackProof | None = None,
+        limits: FrameLimits = ANSWER_LIMITS,
         subscribed_from: str = "",
     ) -> None:
-        """callback: where the subscriber is. proof: for the handshake; the subscriber must match it. It is
-        good once. subscribed_from: the host of the call that subscribed it."""
-        super().__init__(owner.scheduler, callback.address[0], _GREETING_LIMITS)
+        """object_id: of the subscriber, in calls of its `events`. limits: on what comes first."""
+        super().__init__(owner.scheduler, address[0], limits)
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._object_id = callback.object_id
-        self._contact = Contact(owner, callback, options, proof)
+        self._object_id = object_id
         self._batches: list[Batch] = []  # a deque costs a small one ten times the memory
         self._event_only = False
         self._coalescer = Coalescer(self._waited)
         self._pacer = BatchPacer()
         self._seq = 0
-        self.address = callback.address
+        self.address = address
         self.backlog = backlog
         self.last_acknowledged = now = self._loop.time()
         self._heartbeat = Heartbeat(options.heartbeat, options.heartbeat_answer, now)
@@ -116,63 +111,42 @@ class Delivery(TurnReader):
         self.state = State.CONNECTING
         self.subscribed_from = subscribed_from
 
-    def start(self, notes: GreetingNotes) -> None:
-        """Connect and do the handshake. notes: what the subscriber is told in the handshake."""
-        self._contact.notes = notes
-        self._contact.connect(self, self._close_once)
+    # What differs between the two kinds of connection
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        connected = self._connected(transport)
-        if self.state is State.CLOSED:
-            connected.abort()
-            return
-        self.state = State.GREETING
-        self._contact.greet(connected, lambda reason: self.close(Loss.GONE, reason))
+    @property
+    def known_as(self) -> str:
+        return self.backlog.subscriber
+
+    @property
+    def obstacle(self) -> str:
+        return ""
 
     def _greeted(self, frame: Frame) -> None:
-        self._event_only = self._contact.answered(frame)
-        self.configured()
-        self._reader.limits = ANSWER_LIMITS
-        self.state = State.ACTIVE
-        self._owner.failures.remove(self.backlog.subscriber)
-        self.last_acknowledged = self._loop.time()
-        self._owner.greeted(self)
-        self.flush()
-        self._owner.acknowledged(self)
+        """The answer to a handshake has come. Raises ProtocolError."""
+        raise NotImplementedError
 
-    def _connect_again(self) -> None:
-        """A result could not be serialized: Pyro5's daemon says so in its answer, and ends the connection."""
-        assert self._transport is not None
-        if self._contact.proved:
-            self.close(
-                Loss.GONE, "closed its connection, and the proof that it was sent is good for one connection"
-            )
-            return
-        self.state = State.CONNECTING
-        while len(self._batches) > 1:  # after the one that is accounted for; there are at most two
-            self.backlog.lose_batch(self._batches.pop())
-        self._transport.close()
+    def _result_not_carried(self) -> None:
+        """The subscriber's answer was that it cannot answer."""
+
+    def _end_contact(self) -> None:
+        """Wait no longer for a connection or an answer to a handshake."""
+
+    def _fail(self, reason: Loss, explanation: str, known: bool = False, hung_up: bool = False) -> None:
+        """The connection cannot be made or used; arguments as for `close`."""
+        self.close(reason, explanation, known, hung_up)
+
+    def _fail_once(self, explanation: str) -> None:
+        """The same. The subscriber may come back at once, so one that is new is logged."""
+        known = not self._owner.failures.is_new(self.backlog.subscriber, explanation)
+        self._fail(Loss.GONE, explanation, known)
+
+    # Reading
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._resting and self.state is State.ACTIVE:  # its last answers count
             self._work()
-        if self.state is State.CONNECTING:  # because of `_connect_again`
-            self._restart(_GREETING_LIMITS)
-            self._heartbeat.restart()
-            self._contact.connect(self, self._close_once)
-        elif isinstance(error, ssl.SSLError):
-            self._close_once(f"does not accept our connection: {failure_of(error, b'')}")
-        else:
-            greeting, secured = self.state is State.GREETING, self._owner.client_tls is not None
-            self.close(Loss.GONE, lost(error, greeting, secured), hung_up=error is None and not greeting)
-
-    @property
-    def obstacle(self) -> str:
-        """Why the subscriber gets no events now, "" if it does."""
-        if self.state not in (State.CONNECTING, State.GREETING):
-            return ""
-        seconds = self._loop.time() - self.last_acknowledged
-        return obstacle(self.address, self.state is State.GREETING, seconds)
+        greeting, secured = self.state is State.GREETING, self._owner.client_tls is not None
+        self._fail(Loss.GONE, lost(error, greeting, secured), hung_up=error is None and not greeting)
 
     @property
     def is_open(self) -> bool:
@@ -190,11 +164,11 @@ class Delivery(TurnReader):
                 elif not self._heartbeat.answered():
                     raise Pyro5.errors.ProtocolError("it sent what it was not asked for")
         except TlsSpokenError as error:
-            self._close_once(f"cannot complete the handshake: {error}")
+            self._fail_once(f"cannot complete the handshake: {error}")
         except FrameError as error:
-            self.close(Loss.GONE, no_answer(error))
+            self._fail(Loss.GONE, no_answer(error))
         except Pyro5.errors.ProtocolError as error:
-            self.close(Loss.REFUSED, refused(error))
+            self._fail(Loss.REFUSED, refused(error))
 
     def _answered(self, frame: Frame) -> None:
         if not self._batches:
@@ -209,7 +183,7 @@ class Delivery(TurnReader):
             self._send(batch)
         else:
             if outcome is not _DONE:
-                self._connect_again()
+                self._result_not_carried()
             del self._batches[:1]  # none are left if it was closed meanwhile
         self.last_acknowledged = now = self._loop.time()
         self._pacer.acknowledged(count, now)
@@ -274,22 +248,28 @@ class Delivery(TurnReader):
         else:
             self._transport.write(write_events(self._object_id, self._seq, rows))
 
-    def _close_once(self, failure: str) -> None:
-        """End a delivery that never began: the subscriber comes back, and the reason is logged only once."""
-        self.close(Loss.GONE, failure, not self._owner.failures.is_new(self.backlog.subscriber, failure))
+    def surrender(self) -> None:
+        """Another delivery goes on with the backlog. What is unacknowledged is lost."""
+        for batch in self._batches:
+            self.backlog.lose_batch(batch)
+        self._stop()
+
+    def _stop(self) -> None:
+        self.state = State.CLOSED
+        self._end_contact()
+        self._coalescer.end()
+        self._abort()
+        self._batches.clear()
 
     def close(self, reason: Loss, explanation: str = "", known: bool = False, hung_up: bool = False) -> None:
         """End the delivery, log the explanation if there is one, and tell the engine.
 
         known: the log has said so before. hung_up: the subscriber has ended the connection, and knows that.
         """
-        if self.state is State.CLOSED:
+        was = self.state
+        if was is State.CLOSED:
             return
-        was, self.state = self.state, State.CLOSED
-        self._contact.end()
-        self._coalescer.end()
-        self._abort()
-        self._batches.clear()
+        self._stop()
         lost = len(self.backlog) + self.backlog.unacknowledged
         if explanation:
             # A program that ends after it has unsubscribed, before it listened, or with all its events, needs

@@ -4,8 +4,8 @@ Knows: the three messages of Pyro5's handshake, and what this package adds to th
 passphrase is proved (passphrase.py does), sockets, or which peers may connect.
 
 Clients use it with the service, and the service with a subscriber's daemon. A service adds the largest
-message that it accepts and sends, and a client adds its name; stock peers ignore these. An event service on a
-stock Pyro5 daemon adds nothing.
+message that it accepts and sends, a client adds its name, and both say their version and capabilities; stock
+peers ignore these. An event service on a stock Pyro5 daemon adds nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ..frames import (
     write_frame,
 )
 from ..plain_data import as_text, read_answer, read_plain, writable, write_plain
+from .capabilities import NOTHING_SAID, PeerInfo, read_peer_info
 from .greeting_notes import NO_NOTES, GreetingNotes, read_greeting_notes
 
 MAX_MESSAGE_KEY: Final = "max_message"
@@ -41,25 +42,29 @@ def answer_limits(serializers: frozenset[int] = SERIALIZERS) -> FrameLimits:
 
 class Hello(NamedTuple):
     """A client's first message: its handshake data, the object that it wants, and perhaps its name, which is
-    not checked yet. A service that connects to a subscriber adds the largest message, and notes."""
+    not checked yet. A service that connects to a subscriber adds the largest message, and notes. peer: the
+    version and the capabilities of either."""
 
     handshake: Any
     object_id: str
     name: Any = None
     max_message: int | None = None
     notes: GreetingNotes = NO_NOTES
+    peer: PeerInfo = NOTHING_SAID
 
 
 class Welcome(NamedTuple):
     """The answer that accepts us: the answer to our handshake data, and the object's methods, None if they
     are missing.
 
-    max_message: bytes of the largest message, if the other side has said it.
+    max_message: bytes of the largest message, if the other side has said it. peer: its version and its
+    capabilities.
     """
 
     handshake: Any
     methods: frozenset[str] | None
     max_message: int | None
+    peer: PeerInfo = NOTHING_SAID
 
 
 def announced_max_message(said: Any) -> int | None:
@@ -76,14 +81,16 @@ def write_connect(
     name: str | None = None,
     max_message: int | None = None,
     notes: GreetingNotes = NO_NOTES,
+    peer: PeerInfo = NOTHING_SAID,
     serializer_id: int = MSGPACK,
 ) -> bytes:
     """The first frame of a connection. name: of a client. max_message: bytes that a message may have. notes:
-    of a service, to a subscriber."""
+    of a service, to a subscriber. peer: our version and capabilities."""
     hello = {"handshake": handshake, "object": object_id}
     if name is not None:
         hello[NAME_KEY] = name
     notes.write(hello)
+    peer.write(hello)
     if max_message is not None:
         hello[MAX_MESSAGE_KEY] = max_message
     return write_frame(CONNECT, 0, serializer_id, 0, write_plain(serializer_id, hello))
@@ -95,15 +102,23 @@ def read_connect(frame: Frame) -> Hello:
     if not isinstance(data, dict) or not isinstance(data.get("object"), str):
         raise Pyro5.errors.SerializeError("a handshake must name the object that it is for")
     bound, notes = announced_max_message(data), read_greeting_notes(data)
-    return Hello(data.get("handshake"), data["object"], data.get(NAME_KEY), bound, notes)
+    name, peer = data.get(NAME_KEY), read_peer_info(data)
+    return Hello(data.get("handshake"), data["object"], name, bound, notes, peer)
 
 
 def write_connect_ok(
-    serializer_id: int, seq: int, handshake: Any, methods: list[str], max_message: int
+    serializer_id: int,
+    seq: int,
+    handshake: Any,
+    methods: list[str],
+    max_message: int,
+    peer: PeerInfo = NOTHING_SAID,
 ) -> bytes:
-    """The frame that accepts a client: the answer, the methods that it may call, and the largest message."""
+    """The frame that accepts a client: the answer, the methods that it may call, the largest message, and our
+    version and capabilities."""
     metadata = {"methods": methods, "oneway": [], "attrs": []}
     answer = {"handshake": handshake, "meta": metadata, MAX_MESSAGE_KEY: max_message}
+    peer.write(answer)
     return write_frame(CONNECT_OK, 0, serializer_id, seq, write_plain(serializer_id, answer))
 
 
@@ -116,7 +131,7 @@ def read_connect_ok(frame: Frame) -> Welcome:
     names = (
         frozenset(name for name in methods if isinstance(name, str)) if isinstance(methods, list) else None
     )
-    return Welcome(said.get("handshake"), names, announced_max_message(said))
+    return Welcome(said.get("handshake"), names, announced_max_message(said), read_peer_info(said))
 
 
 def write_connect_fail(serializer_id: int, seq: int, reason: str) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 
 from pyro_events.server.clients import closable
 from pyro_events.server.clients.closable import ClosableProtocol
+from pyro_events.server.objects import RoleSwap
 
 
 class FakeTransport:
@@ -25,6 +26,9 @@ class FakeTransport:
 
     def get_write_buffer_size(self) -> int:
         return self._waiting
+
+    def pause_reading(self) -> None:
+        self.ended.append("pause")
 
     def close(self) -> None:
         self.ended.append("close")
@@ -118,5 +122,49 @@ def test_nothing_comes_after_the_connection_is_lost() -> None:
         timer = protocol._timer
         protocol.connection_lost(None)
         assert timer.cancelled() and protocol.closing and transport.ended == ["close"]
+
+    run(work)
+
+
+class Given(ClosableProtocol):
+    """A connection that can be given away. done: in which order that happens."""
+
+    def __init__(self, done: list[Any]) -> None:
+        super().__init__()
+        self.done = done
+
+    def send(self) -> None:
+        self.done.append("send")
+
+    def _leave(self) -> bool:
+        self.done.append("leave")
+        return True
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=("alive", "lost"))
+def test_a_connection_is_given_away_after_its_last_answer(lost: bool) -> None:
+    async def work() -> None:
+        done: list[Any] = []
+        protocol, transport = Given(done), FakeTransport()
+        protocol._connected(transport)  # type: ignore[arg-type]
+        protocol.swap_roles(
+            RoleSwap("answer", lambda *taken: done.append(taken), lambda: done.append("abandon"))
+        )
+        assert done == ["send"] and transport.ended == ["pause"] and not protocol.closing
+        if lost:
+            protocol.connection_lost(None)
+        await asyncio.sleep(0)
+        assert done == (["send", "abandon"] if lost else ["send", "leave", (transport, True)])
+        assert protocol.closing and transport.ended == ["pause"]
+
+    run(work)
+
+
+def test_what_differs_between_connections_is_said_by_each() -> None:
+    async def work() -> None:
+        protocol = connected(FakeTransport())
+        for ask in (protocol.send, protocol._leave):
+            with pytest.raises(NotImplementedError):
+                ask()
 
     run(work)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from certificates import needs_openssl
-from tls_pair import Pair
+from tls_pair import Pair, Received
 
 from pyro_events.server.net.tls_memory import COST
 
@@ -62,6 +62,25 @@ def test_who_does_not_read_gets_the_rest_when_it_reads_again() -> None:
         pair.carry()
         await asyncio.sleep(0)
         assert pair.accepted.data == b"firstsecond"
+
+    run(work)
+
+
+def test_another_protocol_gets_what_comes_from_then_on() -> None:
+    async def work() -> None:
+        pair = Pair()
+        pair.carry()
+        pair.far.write(b"first")
+        pair.carry()
+        other = Received()
+        pair.near.pause_reading()
+        pair.near.set_protocol(other)
+        pair.far.write(b"second")
+        pair.carry()
+        pair.near.resume_reading()
+        pair.carry()
+        await asyncio.sleep(0)
+        assert (pair.accepted.data, other.data) == (b"first", b"second")
 
     run(work)
 

@@ -19,7 +19,7 @@ from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.access import AccessControl
 from pyro_events.server.objects import Caller
 from pyro_events.server.subscribers import deliveries as module
-from pyro_events.server.subscribers.callback_address import Callback, SubscribeOptions
+from pyro_events.server.subscribers.callbacks.callback_address import Callback, SubscribeOptions
 from pyro_events.server.subscribers.deliveries import Deliveries
 
 HERE, ELSEWHERE = Caller("192.0.2.1", 1), Caller("192.0.2.99", 1)
@@ -29,11 +29,19 @@ class FakeDelivery:
     """A delivery that connects to nobody."""
 
     takes_batches = False
+    lingers = True
     obstacle = ""
     state = SimpleNamespace(value="active")
 
     def __init__(
-        self, owner: Service, backlog: Backlog, callback: Callback, options: Any, proof: Any, host: str
+        self,
+        owner: Service,
+        backlog: Backlog,
+        callback: Callback,
+        options: Any,
+        proof: Any,
+        host: str,
+        falls_back: bool,
     ) -> None:
         self._owner = owner
         self.backlog = backlog
@@ -41,6 +49,8 @@ class FakeDelivery:
         self.subscribed_from = host
         self.lingering = False
         self.notes: Any = None
+        self.falls_back = falls_back
+        self.known_as = backlog.subscriber
         self.closed: list[Loss] = []
 
     def start(self, notes: Any) -> None:
@@ -82,7 +92,7 @@ def callback(number: int = 1) -> Callback:
 
 @pytest.fixture(autouse=True)
 def no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "Delivery", FakeDelivery)
+    monkeypatch.setattr(module, "CallbackDelivery", FakeDelivery)
 
 
 def run(work: Callable[[], None]) -> None:

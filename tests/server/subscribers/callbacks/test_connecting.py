@@ -13,11 +13,9 @@ import pytest
 from fake_subscriber import FakeSubscriber, fake_subscriber
 
 from pyro_events.options import ServiceOptions
-from pyro_events.server.subscribers import connecting
-from pyro_events.server.subscribers.callback_address import Callback
-from pyro_events.server.subscribers.connecting import Contact, takes_event_only
-from pyro_events.wire.event_answers import CallFailedError, CallFailure
-from pyro_events.wire.frames import CONNECT_FAIL, CONNECT_OK, MSGPACK, Frame, FrameError
+from pyro_events.server.subscribers.callbacks.callback_address import Callback
+from pyro_events.server.subscribers.callbacks.connecting import Contact, takes_event_only
+from pyro_events.wire.frames import CONNECT_FAIL, CONNECT_OK, MSGPACK, Frame
 from pyro_events.wire.handshake.greeting_notes import NO_NOTES, GreetingNotes
 from pyro_events.wire.handshake.messages import read_connect
 from pyro_events.wire.handshake.passphrase import NONCE_SIZE, CallbackCheck, CallbackProof, Identity
@@ -162,42 +160,3 @@ def test_the_passphrase_must_be_proved_if_it_was_demanded() -> None:
     assert not takes_event_only(answer(["events"], check.verify(proof.hello, "fake")), proof)
     with pytest.raises(Pyro5.errors.ProtocolError, match="does not prove"):
         takes_event_only(answer(["events"]), proof)
-
-
-@pytest.mark.parametrize(
-    ("failure", "text"),
-    [
-        (CallFailure.NO_EVENT_CLASS, "must import pyro_events to know events (why)"),
-        (CallFailure.RUNS_NOTHING, "make it a plain function (why)"),
-        (CallFailure.NO_OBJECT, "cannot be delivered to: why"),
-    ],
-)
-def test_what_the_log_says_of_one_that_cannot_be_delivered_to(failure: CallFailure, text: str) -> None:
-    assert connecting.refused(CallFailedError("why", failure)).endswith(text)
-
-
-@pytest.mark.parametrize(
-    ("explanation", "lost", "words"),
-    [
-        ("", 0, ""),
-        ("was slow", 0, "was slow"),
-        ("", 2, "2 events that waited for it were lost"),
-        ("was slow", 2, "was slow; 2 events that waited for it were lost"),
-    ],
-)
-def test_what_a_subscriber_is_told_when_it_comes_back(explanation: str, lost: int, words: str) -> None:
-    assert connecting.parting_words(explanation, lost) == words
-
-
-def test_what_the_log_says_of_other_ends() -> None:
-    assert "cannot be delivered to: other" in connecting.refused(Pyro5.errors.ProtocolError("other"))
-    refusal = FrameError("message too large", Frame(CONNECT_FAIL, 0, MSGPACK, 0, b"", b""))
-    assert "THREADPOOL_SIZE" in connecting.no_answer(refusal)
-    assert "sent an invalid frame (not a Pyro message)" in connecting.no_answer(
-        FrameError("not a Pyro message")
-    )
-    assert connecting.lost(None, greeting=False, secured=False) == "closed its connection"
-    assert "SSL" in connecting.lost(OSError("reset"), greeting=True, secured=False)
-    assert "(reset)" in connecting.lost(OSError("reset"), greeting=True, secured=True)
-    assert "has not answered the handshake for 3 s" in connecting.obstacle(("host", 1), True, 3.4)
-    assert "tried for 3 s" in connecting.obstacle(("host", 1), False, 3.4)

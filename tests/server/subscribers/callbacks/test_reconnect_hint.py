@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pyro_events.server.subscribers import reconnect_hint as module
-from pyro_events.server.subscribers.reconnect_hint import ReconnectHint
+from pyro_events.server.subscribers.callbacks import reconnect_hint as module
+from pyro_events.server.subscribers.callbacks.reconnect_hint import ReconnectHint
 from resilience.ports import free_port
 
 

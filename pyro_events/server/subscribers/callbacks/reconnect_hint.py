@@ -22,8 +22,8 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-from ...constants import HINT_DURATION, HINT_INTERVAL
-from ...log.background import get_logger
+from ....constants import HINT_DURATION, HINT_INTERVAL
+from ....log.background import get_logger
 
 log = get_logger("pyro_events.delivery")
 

@@ -1,32 +1,27 @@
-"""Contact: connects to a subscriber and does the handshake, and says in words why that failed.
+"""Contact: connects to a subscriber and does the handshake.
 
-Knows: how to connect to a subscriber, what to send and what its answer must show, and what the log says of a
-subscriber that cannot be delivered to. Must not know: events, backlogs, or when the service connects again.
+Knows: how to connect to a subscriber, what to send and what its answer must show. Must not know: events,
+backlogs, or when the service connects again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 import Pyro5.errors
 
-from ...broker.backlog import Backlog
-from ...client_name import described
-from ...log.background import get_logger
-from ...options import ServiceOptions
-from ...transport.authentication import STOCK_HELLO
-from ...wire.event_answers import CallFailedError, CallFailure
-from ...wire.frames import CONNECT_FAIL, Frame, FrameError
-from ...wire.handshake.greeting_notes import NO_NOTES
-from ...wire.handshake.messages import read_connect_fail, read_connect_ok, write_connect
-from ...wire.handshake.passphrase import CallbackProof
-from ..net.tls_connections import OutgoingTls
+from ....options import ServiceOptions
+from ....transport.authentication import STOCK_HELLO
+from ....wire.frames import CONNECT_FAIL, Frame
+from ....wire.handshake.capabilities import OURS
+from ....wire.handshake.greeting_notes import NO_NOTES
+from ....wire.handshake.messages import read_connect_fail, read_connect_ok, write_connect
+from ....wire.handshake.passphrase import CallbackProof
+from ...net.tls_connections import OutgoingTls
+from ..explanations import unanswered
+from ..owner import ContactOwner
 from .callback_address import Callback
-from .owner import ContactOwner
-
-log = get_logger("pyro_events.delivery")
 
 
 class Contact:
@@ -73,7 +68,9 @@ class Contact:
         self._timer = loop.call_later(patience, too_late, unanswered(patience))
         hello = self._proof.hello if self._proof is not None else STOCK_HELLO
         bound = self._options.max_message
-        transport.write(write_connect(self._callback.object_id, hello, max_message=bound, notes=self.notes))
+        transport.write(
+            write_connect(self._callback.object_id, hello, max_message=bound, notes=self.notes, peer=OURS)
+        )
 
     def answered(self, frame: Frame) -> bool:
         """Read the answer. Returns whether the object has only `event`, not `events`. Raises
@@ -151,66 +148,3 @@ def takes_event_only(frame: Frame, proof: CallbackProof | None) -> bool:
     if welcome.methods.isdisjoint(("event", "events")):
         raise Pyro5.errors.ProtocolError("its object exposes neither `event` nor `events`")
     return "events" not in welcome.methods
-
-
-def obstacle(address: tuple[str, int], greeting: bool, seconds: float) -> str:
-    """Why a subscriber that subscribed so many seconds ago gets no events. greeting: it is connected."""
-    host, port = address
-    if greeting:
-        return f"the daemon at {host}:{port} has not answered the handshake for {seconds:.0f} s"
-    return f"there is no answer from {host}:{port}, which has been tried for {seconds:.0f} s"
-
-
-def log_end(backlog: Backlog, explanation: str, lost: int, quiet: bool, known: bool) -> None:
-    """Log why a subscriber was disconnected. lost: how many events were lost by that. quiet: it is no reason
-    to warn anybody. known: the log has said so before."""
-    level = logging.DEBUG if known else logging.INFO if quiet else logging.WARNING
-    name = described(backlog.name, backlog.subscriber)
-    log.log(level, "%s %s; disconnected, %d events lost", name, explanation, lost, about=name)
-
-
-def parting_words(explanation: str, lost: int) -> str:
-    """What a subscriber is told when it comes back. lost: how many events its disconnection cost."""
-    if not lost:
-        return explanation
-    return f"{explanation and f'{explanation}; '}{lost} events that waited for it were lost"
-
-
-def unanswered(patience: float) -> str:
-    """What the log says of a subscriber whose daemon has not answered the handshake."""
-    return f"did not answer within {patience:g} s; it must call listen() or run its daemon's request loop"
-
-
-def lost(error: Exception | None, greeting: bool, secured: bool) -> str:
-    """What the log says of a subscriber that has closed the connection.
-
-    greeting: it had not answered the handshake yet. secured: the connection used TLS.
-    """
-    text = f"closed its connection{f' ({error})' if error else ''}"
-    if greeting and not secured:  # a peer with TLS closes a connection without it, often without a message
-        text += " instead of answering; if its program speaks TLS (Pyro5's SSL), the service has to"
-    return text
-
-
-def refused(error: Pyro5.errors.ProtocolError) -> str:
-    """What the log says of a subscriber whose answer makes it impossible to deliver."""
-    failure = error.failure if isinstance(error, CallFailedError) else CallFailure.OTHER
-    if failure is CallFailure.NO_EVENT_CLASS:
-        return f"runs a program that must import pyro_events to know events ({error})"
-    if failure is CallFailure.RUNS_NOTHING:
-        return (
-            "has an `event` that is a coroutine function or a generator, so that calling it runs nothing; "
-            f"make it a plain function ({error})"
-        )
-    return f"cannot be delivered to: {error}"
-
-
-def no_answer(error: FrameError) -> str:
-    """What the log says of a subscriber that sent bytes that are not an acceptable frame."""
-    header = error.header
-    if header is not None and header.type == CONNECT_FAIL:
-        return (
-            "has a daemon that refused the connection; perhaps all its threads are in use: raise "
-            "Pyro5's THREADPOOL_SIZE there, or use the daemon of a pyro_events.Subscriber"
-        )
-    return f"sent an invalid frame ({error})"

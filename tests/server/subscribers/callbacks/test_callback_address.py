@@ -12,7 +12,7 @@ from Pyro5.api import URI, Proxy
 from Pyro5.serializers import serializers
 
 from pyro_events.server.objects import Caller
-from pyro_events.server.subscribers.callback_address import (
+from pyro_events.server.subscribers.callbacks.callback_address import (
     SubscribeOptions,
     names_of,
     read_options,

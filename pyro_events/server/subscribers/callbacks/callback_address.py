@@ -18,11 +18,12 @@ import Pyro5.errors
 from Pyro5.client import Proxy
 from Pyro5.core import URI
 
-from ...client_name import checked_client_name
-from ...constants import NAME_KEY
-from ...transport.addresses import check_uri, format_address
-from ...wire.handshake.passphrase import CALL_OPTION
-from ..objects import Caller
+from ....client_name import checked_client_name
+from ....constants import NAME_KEY
+from ....transport.addresses import check_uri, format_address
+from ....wire.handshake.passphrase import CALL_OPTION
+from ....wire.own_connection import FALLS_BACK
+from ...objects import Caller
 
 _HOST_NAME: Final = re.compile(
     r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.I | re.A
@@ -34,12 +35,13 @@ ANEW_OPTION: Final = "anew"
 class SubscribeOptions(NamedTuple):
     """The options of a subscribing call. options: for its backlog, not checked yet. call: the nonce of the
     call, None if it had none. anew: whether to connect even if there is a delivery. name: what the subscriber
-    calls itself, "" if it did not say."""
+    calls itself, "" if it did not say. falls_back: whether it connects itself if the service cannot."""
 
     options: Any
     call: Any = None
     anew: bool = False
     name: str = ""
+    falls_back: bool = False
 
 
 class Callback(NamedTuple):
@@ -104,11 +106,12 @@ def read_options(options: Any) -> SubscribeOptions:
     """
     if not isinstance(options, Mapping):
         return SubscribeOptions(options)
-    ours = {CALL_OPTION, ANEW_OPTION, NAME_KEY}
+    ours = {CALL_OPTION, ANEW_OPTION, NAME_KEY, FALLS_BACK}
     rest = {name: value for name, value in options.items() if name not in ours}
     given = options.get(NAME_KEY)
     name = "" if given is None else checked_client_name(given)
-    return SubscribeOptions(rest, options.get(CALL_OPTION), bool(options.get(ANEW_OPTION)), name)
+    anew, falls_back = bool(options.get(ANEW_OPTION)), bool(options.get(FALLS_BACK))
+    return SubscribeOptions(rest, options.get(CALL_OPTION), anew, name, falls_back)
 
 
 def names_of(subscriber: Any, caller: Caller, allowed: frozenset[str]) -> list[str]:

@@ -1,0 +1,133 @@
+"""Listeners that have made a connection of their own (C31): who has which key, and what a key may change.
+
+Knows: the delivery of each listener, by its public id. Must not know: how events are sent, how a call
+arrives, or how the roles on a connection are swapped.
+
+wire/own_connection.py draws the protocol. A key is never stored: its id, which is a digest, finds the
+delivery. An id is not a secret, and nothing can be done with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+from ...broker.accounting import Loss
+from ...broker.backlog import Backlog
+from ...broker.broker import Broker
+from ...constants import NOT_KNOWN
+from ...options import ServiceOptions
+from ...wire.own_connection import INSTEAD_OF, KEY, KEY_BYTES, Attached, id_of, is_key
+from ..limits.turns import host_of
+from ..objects import Caller, RoleSwap
+from .callbacks.callback_address import Callback, SubscribeOptions, read_options, read_subscriber
+from .deliveries import Deliveries, DeliveriesOwner, Standing
+from .delivery import Delivery, State
+from .own_delivery import OwnDelivery
+
+
+class AttachOptions(NamedTuple):
+    """The options of `attach`. wanted: those of a subscribing call. key: the one that the listener has, ""
+    for none. callback: what it was subscribed as, None for nothing."""
+
+    wanted: SubscribeOptions
+    key: str
+    callback: Callback | None
+
+
+def read_attach_options(options: Any, caller_host: str, allowed: frozenset[str]) -> AttachOptions:
+    """The options of `attach`. Raises TypeError or ValueError."""
+    if options is None:
+        options = {}
+    if not isinstance(options, Mapping):
+        raise TypeError(f"options must be a dictionary, not {type(options).__name__}")
+    rest = {name: value for name, value in options.items() if name not in (KEY, INSTEAD_OF)}
+    wanted, key, subscriber = read_options(rest), options.get(KEY, ""), options.get(INSTEAD_OF)
+    if key and not is_key(key):
+        raise ValueError(f"a listener's key has {2 * KEY_BYTES} digits and letters from a to f")
+    callback = None if subscriber is None else read_subscriber(subscriber, caller_host, allowed)
+    return AttachOptions(wanted, key, callback)
+
+
+class OwnConnections:
+    """All listeners of one service that have made a connection of their own."""
+
+    def __init__(
+        self,
+        owner: DeliveriesOwner,
+        broker: Broker,
+        deliveries: Deliveries,
+        options: ServiceOptions,
+    ) -> None:
+        self._owner = owner
+        self._broker = broker
+        self._deliveries = deliveries
+        self._options = options
+        # By id. A delivery that has ended is in no other table, and leaves this one by itself.
+        self._by_id: WeakValueDictionary[str, OwnDelivery] = WeakValueDictionary()
+
+    def attach(self, caller: Caller, options: Any) -> RoleSwap:
+        """A client wants to get events over the connection on which it calls.
+
+        Raises TypeError, ValueError or SecurityError, and then nothing has changed.
+        """
+        wanted = read_attach_options(options, caller.host, self._options.allow_callback)
+        key = wanted.key or os.urandom(KEY_BYTES).hex()
+        known_as = id_of(key)
+        subscriber = wanted.callback.uri if wanted.callback is not None else f"OWN:{known_as}@{caller.host}"
+        before: Delivery | None = self._find(known_as)
+        if before is None:
+            before = self._deliveries.checked(caller, subscriber)
+        else:
+            subscriber = before.backlog.subscriber
+        self._deliveries.admit(caller, before)
+        backlog = self._subscribe(subscriber, (), (), wanted.wanted, caller)
+        if before is not None and before.state is State.ACTIVE:
+            before.close(Loss.GONE, "connected again, because it had lost its connection", hung_up=True)
+            backlog, before = self._subscribe(subscriber, (), (), wanted.wanted, caller), None
+        delivery = OwnDelivery(self._owner, backlog, caller.host, known_as, self._options)
+        notes = self._deliveries.begin(delivery, before)
+        self._by_id[known_as] = delivery
+        answer = Attached(key, known_as, self._broker.subscriptions(backlog), notes)
+        return RoleSwap(answer.plain(), delivery.take_over, delivery.abandon)
+
+    def subscribe(self, caller: Caller, key: str, names: object, patterns: object, options: Any) -> int:
+        """Subscribe a listener. Returns how many subscriptions it has, NOT_KNOWN if there is no such
+        listener. Raises TypeError or ValueError."""
+        delivery = self._find(id_of(key))
+        if delivery is None:
+            return NOT_KNOWN
+        subscriber = delivery.backlog.subscriber
+        backlog = self._subscribe(subscriber, names, patterns, read_options(options), caller)
+        self._owner.configured(backlog)
+        return self._broker.subscriptions(backlog)
+
+    def _subscribe(
+        self, subscriber: str, names: object, patterns: object, wanted: SubscribeOptions, caller: Caller
+    ) -> Backlog:
+        owner = host_of(caller.host)
+        backlog = self._broker.subscribe(subscriber, names, patterns, wanted.options, owner)
+        if wanted.name:
+            backlog.name = wanted.name
+        return backlog
+
+    def unsubscribe(self, key: str, texts: object) -> int:
+        """Remove subscriptions. Returns how many are left, NOT_KNOWN as above."""
+        delivery = self._find(id_of(key))
+        if delivery is None:
+            return NOT_KNOWN
+        self._broker.unsubscribe(delivery.backlog.subscriber, texts)
+        return self._broker.subscriptions(delivery.backlog)
+
+    def standing(self, key: str) -> Standing:
+        """The state of a listener at the service."""
+        delivery = self._find(id_of(key))
+        if delivery is None:
+            return Standing(NOT_KNOWN, "", self._deliveries.departures.of(id_of(key)).why)
+        return Standing(self._broker.subscriptions(delivery.backlog), delivery.state.value, "")
+
+    def _find(self, known_as: str) -> OwnDelivery | None:
+        delivery = self._by_id.get(known_as)
+        return None if delivery is None or delivery.state is State.CLOSED else delivery

@@ -1,0 +1,61 @@
+"""OwnDelivery: a delivery over a connection that the subscriber has made.
+
+Knows: when such a connection begins to carry events. Must not know: how the subscriber asked for it
+(own_connections.py), or how events are sent and acknowledged (Delivery does that).
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from ...broker.accounting import Loss
+from ...broker.backlog import Backlog
+from ...options import ServiceOptions
+from ...wire.own_connection import OBJECT_ID
+from .delivery import Delivery, State
+from .owner import DeliveryOwner
+
+
+class OwnDelivery(Delivery):
+    """The delivery to a listener over its own connection. known_as: the listener's id."""
+
+    __slots__ = ("__weakref__", "_id")
+
+    lingers = False  # the connection is the subscriber's
+
+    def __init__(
+        self,
+        owner: DeliveryOwner[Delivery],
+        backlog: Backlog,
+        host: str,
+        known_as: str,
+        options: ServiceOptions,
+    ) -> None:
+        super().__init__(owner, backlog, (host, 0), OBJECT_ID, options, subscribed_from=host)
+        self._id = known_as
+
+    @property
+    def known_as(self) -> str:
+        return self._id
+
+    def take_over(self, transport: asyncio.Transport, clean: bool) -> None:
+        """The roles are swapped. clean: the subscriber has sent nothing after it had asked for that."""
+        self._transport = transport
+        name = transport.get_extra_info("peername")
+        self.address = (self.address[0], name[1] if name else 0)
+        transport.set_protocol(self)
+        if self.state is State.CLOSED:
+            transport.abort()
+        elif not clean:
+            self.close(Loss.REFUSED, "sent more, instead of waiting until it is called")
+        else:
+            self.state = State.ACTIVE
+            self.configured()
+            self._owner.greeted(self)
+            transport.resume_reading()
+            self.flush()
+            self._owner.acknowledged(self)
+
+    def abandon(self) -> None:
+        """The connection has ended before the roles were swapped."""
+        self.close(Loss.GONE, "closed its connection")

@@ -1,0 +1,264 @@
+"""Listeners that have made a connection of their own (C31): what a key may do, and what strangers may not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from contract import account, in_background, running, statistics
+from fake_subscriber import fake_subscriber
+from raw_client import RawClient, raw_client
+from waiting import eventually
+
+from pyro_events import EventServiceStarter, Publisher
+from pyro_events.codec.message import decode
+from pyro_events.constants import NOT_KNOWN
+from pyro_events.wire.frames import BATCH, INVOKE, ONEWAY
+from pyro_events.wire.own_connection import id_of
+
+KEY = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def publisher(service: EventServiceStarter) -> Iterator[Publisher]:
+    with Publisher(es_uri=service.uri) as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def control(service: EventServiceStarter) -> Iterator[RawClient]:
+    """The connection on which subscriptions are changed."""
+    with raw_client(service.uri) as client:
+        yield client
+
+
+@pytest.fixture
+def listener(service: EventServiceStarter) -> Iterator[RawClient]:
+    with raw_client(service.uri) as client:
+        yield client
+
+
+def uri_of(subscriber: dict[str, str]) -> str:
+    return f"OWN:{id_of(subscriber['key'])}@127.0.0.1"
+
+
+def test_events_come_over_the_listeners_own_connection(
+    service: EventServiceStarter, publisher: Publisher, control: RawClient, listener: RawClient
+) -> None:
+    subscriber = listener.attach(name="plotter", backlog=500)
+    assert control.call("subscribe", ["A", "B"], subscriber) == 2
+    assert control.call("subscribeMatch", "^N", subscriber, {"overflow": "drop-oldest"}) == 3
+    assert publisher.publish(["A", "NEWS", "C"], "hello") == 2
+    rows = listener.take(2)
+    assert [(row[0], row[2], row[3], decode(row[4])) for row in rows] == [
+        ("A", 1, 0, "hello"),
+        ("NEWS", 2, 0, "hello"),
+    ]
+    found = eventually(lambda: _delivered(service.uri, uri_of(subscriber), 2))
+    assert (found["name"], found["overflow"], found["unacknowledged"]) == ("plotter", "drop-oldest", 0)
+    assert control.call("unsubscribe", ["A", "^N"], subscriber) == 1
+    assert publisher.publish(["A", "NEWS"], "no") == 0
+
+
+def _delivered(uri: str, subscriber: str, count: int) -> dict[str, Any] | None:
+    found = account(uri, subscriber)
+    return found if found is not None and found["delivered"] == count else None
+
+
+def test_it_counts_as_a_subscriber_and_not_as_a_client(
+    service: EventServiceStarter, control: RawClient, listener: RawClient
+) -> None:
+    assert statistics(service.uri)["connections"] == 3
+    listener.attach()
+    found = statistics(service.uri)
+    assert (found["connections"], len(found["subscribers"])) == (2, 1)
+    listener.close()
+    eventually(lambda: not statistics(service.uri)["subscribers"])
+
+
+def test_it_stays_when_it_has_unsubscribed_from_everything(
+    publisher: Publisher, control: RawClient, listener: RawClient
+) -> None:
+    subscriber = listener.attach()
+    control.call("subscribe", "A", subscriber)
+    assert control.call("unsubscribe", "A", subscriber) == 0
+    assert control.call("subscribe", "A", subscriber) == 1
+    publisher.publish("A", 1)
+    assert len(listener.batch()[1]) == 1
+
+
+@pytest.mark.parametrize("method", ["subscribe", "subscribeMatch", "unsubscribe"])
+def test_a_key_that_nobody_has_changes_nothing(
+    service: EventServiceStarter, control: RawClient, listener: RawClient, method: str
+) -> None:
+    listener.attach()
+    assert control.call(method, "A", {"key": KEY}) == NOT_KNOWN
+    assert control.call("statistics", {"subscriber": {"key": KEY}}) == {
+        "subscriptions": NOT_KNOWN,
+        "state": "",
+        "why": "",
+    }
+    assert [each["subjects"] for each in statistics(service.uri)["subscribers"]] == [[]]
+
+
+@pytest.mark.parametrize("key", ["", "x", 5, KEY.upper()])
+def test_what_is_no_key_is_refused(control: RawClient, key: Any) -> None:
+    answer = control.call("subscribe", "A", {"key": key})
+    assert answer["__class__"] == "builtins.ValueError" and "32 digits" in answer["args"][0]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "text"),
+    [
+        (5, "TypeError", "options must be a dictionary, not int"),
+        ({"key": "x"}, "ValueError", "32 digits and letters"),
+        ({"name": ""}, "ValueError", "name is empty"),
+        ({"backlog": 0}, "ValueError", "backlog"),
+        ({"nonsense": 1}, "ValueError", "nonsense"),
+        ({"subscriber": 5}, "TypeError", "must be a Pyro proxy"),
+    ],
+)
+def test_wrong_options_are_refused_and_the_connection_goes_on(
+    service: EventServiceStarter, listener: RawClient, options: Any, kind: str, text: str
+) -> None:
+    answer = listener.call("attach", options)
+    assert answer["__class__"] == f"builtins.{kind}" and text in answer["args"][0]
+    assert not statistics(service.uri)["subscribers"]
+    assert listener.call("attach")["key"]
+
+
+def test_it_must_be_a_call_by_itself(service: EventServiceStarter, listener: RawClient, caplog: Any) -> None:
+    listener.send_call("attach", flags=ONEWAY)
+    eventually(lambda: "has to be a call by itself" in caplog.text)
+    body = ["Pyro.EventService", "<batch>", [["attach", [], {}]], {}]
+    listener.send_packed(INVOKE, BATCH, body)
+    frame = listener.frame()
+    assert frame is not None and b"has to be a call by itself" in frame.payload
+    assert not statistics(service.uri)["subscribers"]
+
+
+def test_whoever_sends_more_before_the_answer_is_refused(
+    service: EventServiceStarter, listener: RawClient
+) -> None:
+    with raw_client(service.uri) as other:
+        other.send(listener.packed("attach") + listener.packed("statistics"))
+        other.wait_for_end()
+    eventually(lambda: not statistics(service.uri)["subscribers"])
+
+
+def test_one_that_calls_on_the_swapped_connection_is_disconnected(
+    service: EventServiceStarter, control: RawClient, listener: RawClient
+) -> None:
+    subscriber = listener.attach()
+    control.call("subscribe", "A", subscriber)
+    listener.send_call("publish", "A", 1)
+    listener.wait_for_end()
+    assert control.call("subscribe", "A", subscriber) == NOT_KNOWN
+    why = control.call("statistics", {"subscriber": subscriber})["why"]
+    assert "a message of type 4 is not expected here" in why
+
+
+def test_it_keeps_its_id_when_it_connects_again_and_hears_what_it_has_lost(
+    service: EventServiceStarter, publisher: Publisher, control: RawClient, listener: RawClient
+) -> None:
+    subscriber = listener.attach()
+    control.call("subscribe", "A", subscriber)
+    publisher.publish("A", 1)
+    listener.batch()  # and is not acknowledged
+    with raw_client(service.uri) as again:  # the service has not noticed any loss
+        answer = again.call("attach", {"key": subscriber["key"]})
+        assert answer["key"] == subscriber["key"] and answer["id"] == id_of(subscriber["key"])
+        assert answer["subscriptions"] == 0
+        assert answer["disconnected"] == "1 events that waited for it were lost"
+        listener.wait_for_end()
+        assert control.call("subscribe", "A", subscriber) == 1
+        publisher.publish("A", 2)
+        ((_, _, number, missed, _),) = again.take(1)
+        assert (number, missed) == (1, 0)
+        assert statistics(service.uri)["lost"] == {"unconfirmed": 1}
+
+
+def test_what_waits_for_a_daemon_that_cannot_be_reached_waits_for_the_own_connection(
+    service: EventServiceStarter,
+    publisher: Publisher,
+    control: RawClient,
+    listener: RawClient,
+    free_port: Any,
+) -> None:
+    proxy = f"PYRO:nobody@127.0.0.1:{free_port()}"
+    control.call("subscribe", "A", proxy, {"falls_back": True})
+    assert publisher.publish("A", 1) == 1
+    found = eventually(lambda: _standing(control, proxy, "unreachable"))
+    assert found["subscriptions"] == 1 and "cannot be connected to" in found["why"]
+    answer = listener.call("attach", {"subscriber": proxy})
+    assert answer["subscriptions"] == 1
+    ((subject, _, number, missed, payload),) = listener.batch()[1]
+    assert (subject, number, missed, decode(payload)) == ("A", 1, 0, 1)
+    assert [each["subscriber"] for each in statistics(service.uri)["subscribers"]] == [proxy]
+    assert control.call("unsubscribe", "A", proxy) == 0  # the proxy still means it
+
+
+def test_the_same_for_a_daemon_that_accepts_and_does_not_answer(
+    service: EventServiceStarter, publisher: Publisher, control: RawClient, listener: RawClient
+) -> None:
+    with fake_subscriber() as silent:
+        control.call("subscribe", "A", silent.uri, {"falls_back": True})
+        silent.accept()
+        publisher.publish("A", 1)
+        assert listener.call("attach", {"subscriber": silent.uri})["subscriptions"] == 1
+        assert len(listener.batch()[1]) == 1
+        while silent.frame() is not None:  # the service has left it
+            pass
+
+
+def test_one_that_does_not_come_is_given_up_after_the_time_of_a_first_contact(free_port: Any) -> None:
+    with running(first_contact=0.2) as service, raw_client(service.uri) as control:
+        proxy = f"PYRO:nobody@127.0.0.1:{free_port()}"
+        control.call("subscribe", "A", proxy, {"falls_back": True})
+        eventually(lambda: not statistics(service.uri)["subscribers"])
+        assert "cannot be connected to" in _standing(control, proxy)["why"]
+
+
+def _standing(control: RawClient, subscriber: Any, state: str = "") -> Any:
+    found = control.call("statistics", {"subscriber": subscriber})
+    return found if found["state"] == state else None
+
+
+def test_another_host_cannot_take_over_a_subscription(service: EventServiceStarter, free_port: Any) -> None:
+    proxy = f"PYRO:nobody@127.0.0.1:{free_port()}"
+    with raw_client(service.uri) as control, raw_client(service.uri, source="127.0.0.2") as stranger:
+        control.call("subscribe", "A", proxy, {"falls_back": True})
+        # From there it means the object at its own host, which has no subscription.
+        assert stranger.attach(subscriber=proxy)
+        assert {each["subscriber"] for each in statistics(service.uri)["subscribers"]} == {
+            proxy,
+            proxy.replace("127.0.0.1", "127.0.0.2"),
+        }
+
+
+def test_as_many_as_there_may_be_subscribers() -> None:
+    with running(max_connections=2, max_per_host=2) as service, raw_client(service.uri) as first:
+        first.attach()
+        with raw_client(service.uri) as second:
+            second.attach()
+            with raw_client(service.uri) as third:
+                answer = third.call("attach")
+                assert "limit" in answer["args"][0]
+            second.close()
+            eventually(lambda: len(statistics(service.uri)["subscribers"]) == 1)
+            with raw_client(service.uri) as third:
+                assert third.attach()
+
+
+def test_a_service_that_stops_delivers_what_is_queued() -> None:
+    with running(drain=5.0) as service, raw_client(service.uri) as first, raw_client(service.uri) as control:
+        subscriber = first.attach(key=os.urandom(16).hex())
+        control.call("subscribe", "A", subscriber)
+        with Publisher(es_uri=service.uri) as publisher:
+            publisher.publish("A", 1)
+        stopping = in_background(service.shutdown)
+        assert len(first.take(1)) == 1
+        first.wait_for_end()
+        stopping.result()
