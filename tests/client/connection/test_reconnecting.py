@@ -121,7 +121,7 @@ def test_a_stranger_answers() -> None:
             ):
                 sock, _ = listener.accept()
                 with sock:
-                    sock.recv(100)
+                    sock.recv(4096)  # everything, or closing would reset the connection
                     sock.sendall(answer)
 
         listener.accept()[0].close()  # the silent one of before
