@@ -69,6 +69,13 @@ class RoutingTable(Generic[T]):
         found = self._cache.recent.get(subject)
         return self._find(subject) if found is None else found
 
+    def recall(self, subject: str) -> tuple[T, ...] | None:
+        """What `match` returned for `subject` if it is remembered from lately, else None.
+
+        Unlike the other methods, it may be called while another thread is in the middle of one of them.
+        """
+        return self._cache.recent.get(subject)
+
     def _find(self, subject: str) -> tuple[T, ...]:
         folded = fold(subject)
         result = self._cache.recall(subject, folded)
@@ -121,14 +128,17 @@ class RoutingTable(Generic[T]):
             entry = self._targets[target] = _Target(next(self._numbers))
         return entry
 
-    def remove(self, name_or_pattern: str, target: T) -> bool:
+    def remove(self, name_or_pattern: str, target: T, names: bool = True, patterns: bool = True) -> bool:
         """End the subscription of `target` to that name, to that pattern, or to both. False if there was
-        none."""
+        none.
+
+        names, patterns: whether a name, and whether a pattern, is meant.
+        """
         entry = self._targets.get(target)
         if entry is None:
             return False
-        by_name = self._remove_name(fold(name_or_pattern), entry)
-        by_pattern = self._remove_pattern(name_or_pattern, entry)
+        by_name = names and self._remove_name(fold(name_or_pattern), entry)
+        by_pattern = patterns and self._remove_pattern(name_or_pattern, entry)
         if not entry.names and not entry.patterns:
             del self._targets[target]
         return by_name or by_pattern

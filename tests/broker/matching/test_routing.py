@@ -42,10 +42,10 @@ class Naive:
             patterns.append(text)
         return new
 
-    def remove(self, text: str, target: str) -> bool:
+    def remove(self, text: str, target: str, by_name: bool, by_pattern: bool) -> bool:
         names, patterns = self.targets.get(target, ({}, []))
-        removed = names.pop(fold(text), None) is not None
-        if text in patterns:
+        removed = by_name and names.pop(fold(text), None) is not None
+        if by_pattern and text in patterns:
             patterns.remove(text)
             removed = True
         if target in self.targets and not names and not patterns:
@@ -112,9 +112,9 @@ class Routing(RuleBasedStateMachine):
     def add_pattern(self, text: str, who: str) -> None:
         assert self.table.add_pattern(compiled(text), who) == self.naive.add_pattern(text, who)
 
-    @rule(text=names | texts, who=targets)
-    def remove(self, text: str, who: str) -> None:
-        assert self.table.remove(text, who) == self.naive.remove(text, who)
+    @rule(text=names | texts, who=targets, kinds=st.tuples(st.booleans(), st.booleans()))
+    def remove(self, text: str, who: str, kinds: tuple[bool, bool]) -> None:
+        assert self.table.remove(text, who, *kinds) == self.naive.remove(text, who, *kinds)
 
     @rule(who=targets)
     def remove_target(self, who: str) -> None:
@@ -123,6 +123,7 @@ class Routing(RuleBasedStateMachine):
 
     @rule(subject=subjects)
     def match(self, subject: str) -> None:
+        assert self.table.recall(subject) in (None, self.naive.match(subject))
         assert self.table.match(subject) == self.naive.match(subject)
 
     @rule(who=targets, some_names=st.lists(names, max_size=3), some_texts=st.lists(texts, max_size=3))
@@ -302,6 +303,15 @@ def test_results_given_out_do_not_change(table: RoutingTable[str]) -> None:
     table.add_name("A", "y")
     assert before == ("x",)
     assert table.match("a") == ("x", "y")
+
+
+def test_what_was_asked_for_lately_is_recalled_until_it_changes() -> None:
+    table: RoutingTable[str] = RoutingTable()
+    table.add_name("a", "x")
+    assert table.recall("a") is None
+    assert table.match("a") == ("x",) == table.recall("a")
+    table.add_name("A", "y")
+    assert table.recall("a") is None
 
 
 def test_what_was_not_asked_for_lately_is_still_remembered() -> None:
