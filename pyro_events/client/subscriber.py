@@ -19,6 +19,7 @@ from ..wire.handshake.passphrase import Ident, sealed
 from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_locator, either
 from .constructors import cooperative
 from .dispatch.handlers import check_class, check_own_handlers
+from .event_functions import EventFunctions
 from .publishing.entry import checked_timeout
 from .pyro3_names import Pyro3Names
 from .subscribing.receiver import Receiver
@@ -27,7 +28,7 @@ from .subscribing.subscriptions import NAME, PATTERN, given_options
 Self = TypeVar("Self", bound="Subscriber")
 
 
-class Subscriber(Pyro3Names):
+class Subscriber(EventFunctions, Pyro3Names):
     """Derive from it and override `event`; no decorator is needed.
 
     Subscribing works from `__init__` on, in any thread, inside `event` too; events come when
@@ -176,7 +177,7 @@ class Subscriber(Pyro3Names):
         """
         check_own_handlers(self, _HANDLERS)
         options = given_options(backlog, backlog_bytes, overflow)
-        self.__receiver.subscribe(NAME, check_subjects(subjects), options)
+        self.__receiver.subscriptions.subscribe(NAME, check_subjects(subjects), options)
 
     def subscribeMatch(
         self,
@@ -207,7 +208,7 @@ class Subscriber(Pyro3Names):
         patterns = either("subscribeMatch()", "patterns", patterns, "subjectPatterns", subjectPatterns)
         check_own_handlers(self, _HANDLERS)
         options = given_options(backlog, backlog_bytes, overflow)
-        self.__receiver.subscribe(PATTERN, check_texts(patterns, "pattern"), options)
+        self.__receiver.subscriptions.subscribe(PATTERN, check_texts(patterns, "pattern"), options)
 
     def unsubscribe(self, subjects: str | Iterable[str]) -> None:
         """Remove names and patterns; what is not there is no error.
@@ -221,7 +222,7 @@ class Subscriber(Pyro3Names):
             TypeError, ValueError: they are not text.
             EventServiceError: one of those that `subscribe` raises.
         """
-        self.__receiver.unsubscribe(check_texts(subjects))
+        self.__receiver.subscriptions.unsubscribe(check_texts(subjects))
 
     def listen(self) -> None:
         """Let events come, until `abort` or `close`. May be called again after `abort`.

@@ -339,7 +339,7 @@ def test_dir_shows_what_is_for_users(uri: str) -> None:
         shown = [name for name in dir(subscriber) if not name.startswith("__")]
         assert " ".join(shown) == (
             "abort abortListen close daemon event getDaemon getES getProxy listen listen_in_background "
-            "on_reconnect setThreading statistics subscribe subscribeMatch unsubscribe "
+            "off on on_reconnect setThreading statistics subscribe subscribeMatch unsubscribe "
             "wait_until_connected"
         )
         shown = [name for name in dir(publisher) if not name.startswith("__")]

@@ -16,7 +16,8 @@ from ...event import Event
 from ...log.background import get_logger
 from ..interruptions import within
 from .batch import ReceivedBatch, Slice
-from .handlers import check_result
+from .handlers import FailureLoggedError, check_result
+from .handover import Handovers
 from .limits import DEFAULT_OPTIONS, DispatchLimits, DispatchOptions
 from .stall_monitor import StallMonitor, monitor
 from .workers import BatchSource, ConnectionWorkers
@@ -38,9 +39,14 @@ class Dispatcher:
         self._options = options
         self._monitor = stall_monitor
         self.limits = DispatchLimits(options.max_threads)
+        self.handovers = Handovers(self.limits)
         self._connections: set[ConnectionWorkers] = set()
         self._monitored = False
         self._begun_at_check = 0
+
+    def use(self, handler: Callable[[], Callable[[Event], object]]) -> None:
+        """Ask another function for the function to call, from the next slice on."""
+        self._handler = handler
 
     def add(self, source: BatchSource) -> ConnectionWorkers | None:
         """Begin with a new connection, whose first thread is the calling one. None if closed."""
@@ -85,6 +91,8 @@ class Dispatcher:
         self._monitor.wake()
 
     def _log_failure(self, row: EventRow, error: BaseException) -> None:
+        if isinstance(error, FailureLoggedError):
+            return
         subject = row[0] if isinstance(row, (tuple, list)) and row else None
         name = type(error).__name__
         log.error("event() raised %s for subject %r", name, subject, about=(id(self), name), error=error)
@@ -134,7 +142,8 @@ class Dispatcher:
             self.limits.changed.notify_all()
 
     def pause(self, patience: float = threading.TIMEOUT_MAX) -> None:
-        """Start no further event. Running handlers go on, and are not waited for.
+        """Start no further event. Running handlers go on, and are not waited for. Calls that were handed over
+        and have not begun never do.
 
         patience: seconds to wait for the lock, if its holder may be waiting for this thread.
         """
@@ -145,6 +154,8 @@ class Dispatcher:
             self._split_off_rest()
 
         within(self.limits.lock, patience, pause)
+        # Only now: a thread that waits for a call would otherwise go on with the next event.
+        self.handovers.stop()
 
     def _split_off_rest(self) -> None:
         for connection in list(self._connections):
@@ -174,6 +185,7 @@ class Dispatcher:
             self.limits.changed.notify_all()
 
         within(self.limits.lock, patience, end)
+        self.handovers.stop(release=True)
         if patience == threading.TIMEOUT_MAX:
             deadline = time.monotonic() + self._options.close_timeout
             for thread in threads - {threading.current_thread()}:
@@ -187,6 +199,7 @@ class Dispatcher:
         self.limits.disown()
         for connection in list(self._connections):
             connection.disown()
+        self.handovers.disown()
 
 
 def _failing(error: BaseException) -> Callable[[Event], object]:

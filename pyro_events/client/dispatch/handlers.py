@@ -19,8 +19,8 @@ from typing import Any, Final
 _MOST_LAYERS: Final = 100
 
 _REMEDY: Final = (
-    "make it a plain function; to run a coroutine, hand over to its loop, for instance with "
-    "loop.call_soon_threadsafe(queue.put_nowait, event)"
+    "make it a plain function; asyncio programs have pyro_events.aio, or hand over to their loop, for "
+    "instance with loop.call_soon_threadsafe(queue.put_nowait, event)"
 )
 _KINDS: Final[tuple[tuple[Callable[[Any], bool], str], ...]] = (
     (inspect.iscoroutinefunction, "a coroutine function (async def)"),
@@ -33,6 +33,10 @@ _RESULTS: Final[tuple[tuple[type, str], ...]] = (
     (Generator, "a generator"),
     (Awaitable, "an awaitable"),
 )
+
+
+class FailureLoggedError(Exception):
+    """An event has failed, and the log says why already."""
 
 
 def check_class(cls: type, base: type, handlers: tuple[str, ...]) -> None:
@@ -68,12 +72,15 @@ def check_handler(name: str, handler: object) -> None:
     _check(name, handler)
 
 
-def check_result(name: str, result: object) -> None:
-    """Raise TypeError if a handler returned something that must be run. name: its name in errors."""
+def check_result(name: str, result: object, awaitable: bool = True) -> None:
+    """Raise TypeError if a handler returned something that must be run.
+
+    name: its name in errors. awaitable: whether that holds for any awaitable. A future may run already.
+    """
     if isinstance(result, types.CoroutineType) and inspect.getcoroutinestate(result) == inspect.CORO_CREATED:
         result.close()  # otherwise Python warns that it was never awaited, which the error says already
     for kind, what in _RESULTS:
-        if isinstance(result, kind):
+        if isinstance(result, kind) and (awaitable or kind is not Awaitable):
             raise TypeError(f"{name} returned {what}, which nothing runs: {_REMEDY}")
 
 

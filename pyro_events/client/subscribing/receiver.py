@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 from Pyro5 import config
 
@@ -29,6 +29,7 @@ from ..reconnect.events import Answered
 from ..reconnect.reconnection import Reconnection
 from ..statistics import SubscriberStatistics
 from .background_listener import BackgroundListener
+from .function_subscriptions import FunctionSubscriptions
 from .remote_subscriptions import RemoteSubscriptions
 
 log = get_logger("pyro_events.subscriber")
@@ -70,6 +71,9 @@ class Receiver:
         self.remote = RemoteSubscriptions(self.connection, gate)
         self.dispatcher = Dispatcher(handler)
         self.reconnection = Reconnection(self)
+        self.subscriptions = FunctionSubscriptions(
+            self.remote, self.dispatcher, handler, self.reconnection.subscriptions_changed
+        )
         self._listening = threading.Lock()
         self._background: BackgroundListener | None = None
         self.aborted = False
@@ -83,19 +87,6 @@ class Receiver:
         state = [list(part) if isinstance(part, (tuple, set)) else part for part in proxy.__getstate__()]
         self.remote.subscriber = {"__class__": "Pyro5.client.Proxy", "state": state}
         self.daemon.deliver_to(proxy._pyroUri.object, self.dispatcher, self)
-
-    def subscribe(self, how: str, texts: list[str], options: dict[str, Any]) -> None:
-        """Subscribe to names or patterns. If it raises, nothing has changed."""
-        if texts:
-            self.remote.subscribe(how, texts, options)
-            self.reconnection.subscriptions_changed()
-
-    def unsubscribe(self, texts: list[str]) -> None:
-        """Unsubscribe from names and patterns."""
-        try:
-            self.remote.unsubscribe(texts)
-        finally:  # they are removed here, whatever the service has received
-            self.reconnection.subscriptions_changed()
 
     def listen(self) -> None:
         """Run the daemon's request loop. Raises EventServiceError while another thread does."""

@@ -67,30 +67,39 @@ class RemoteSubscriptions:
         """All names and patterns."""
         return self._record.texts()
 
+    @property
+    def changing(self) -> threading.RLock:
+        """To be held by a thread that changes something together with the subscriptions."""
+        return self._calling
+
     def subscribe(self, how: str, texts: list[str], options: dict[str, Any]) -> None:
         """Subscribe to names or patterns, and remember that. If it raises, nothing has changed."""
-        calls = list(pieces(texts))
-        if how == PATTERN:
-            for text in texts:
-                # The service checks patterns. But one of several calls must not fail after others were made,
-                # and a text that is much too long does not even fit into a call.
-                if len(calls) > 1 or len(text) > MAX_SUBJECT:
-                    compile_pattern(text)
+        self.subscribe_to([(how, texts)], options)
+
+    def subscribe_to(self, wanted: list[tuple[str, list[str]]], options: dict[str, Any]) -> None:
+        """Subscribe to names and to patterns, and remember that. If it raises, nothing has changed."""
+        calls = [(how, piece) for how, texts in wanted for piece in pieces(texts)]
+        for text in [text for how, texts in wanted if how == PATTERN for text in texts]:
+            # The service checks patterns. But one of several calls must not fail after others were made, and
+            # a text that is much too long does not even fit into a call.
+            if len(calls) > 1 or len(text) > MAX_SUBJECT:
+                compile_pattern(text)
         with self._calling:
-            told_on = self._subscribe_in_pieces(how, calls, options)
+            told_on = self._subscribe_in_pieces(calls, options)
             # A connection made since the first subscription, or between two pieces, may be to a service that
             # knows only the later ones.
             if not self._record:
                 self._told_on = told_on
-            self._record.add(how, texts)
+            for how, texts in wanted:
+                self._record.add(how, texts)
             self._options.update(options)
 
-    def _subscribe_in_pieces(self, how: str, calls: list[list[str]], options: dict[str, Any]) -> int:
+    def _subscribe_in_pieces(self, calls: list[tuple[str, list[str]]], options: dict[str, Any]) -> int:
         """Make the calls. Returns the connection of the first one."""
         told_on, proof = 0, self._with_call({NAME_KEY: self._connection.name})
         done: list[str] = []
         try:
-            for number, some in enumerate(calls, 1):
+            for number, (how, some) in enumerate(calls, 1):
                 # The options with the last piece: if it fails, they have not changed.
                 wishes = {**proof, **options} if number == len(calls) else proof
                 self._connection.call(how, some, self.subscriber, wishes)
@@ -123,9 +132,29 @@ class RemoteSubscriptions:
         self._record.discard(texts)
         with self._calling:
             self._record.discard(texts)
-            # Nothing longer can have been subscribed.
-            for some in pieces([text for text in texts if len(text) <= MAX_SUBJECT]):
-                self._connection.call("unsubscribe", some, self.subscriber)
+            self._call_unsubscribe(texts)
+
+    def unsubscribe_from(self, names: list[str], patterns: list[str]) -> None:
+        """Unsubscribe from names, and from patterns, that nobody here wants any more."""
+        with self._calling:
+            self._record.discard(names, patterns=False)
+            self._record.discard(patterns, names=False)
+            # The service would end the pattern that has the text of a name too, and the name of a pattern.
+            # Where the other one is still wanted, it keeps both: what it sends in vain nobody gets here.
+            self._call_unsubscribe(self._record.unknown([*names, *patterns]))
+
+    def _call_unsubscribe(self, texts: list[str]) -> None:
+        # Nothing longer can have been subscribed.
+        for some in pieces([text for text in texts if len(text) <= MAX_SUBJECT]):
+            self._connection.call("unsubscribe", some, self.subscriber)
+
+    def discard(self, texts: list[str]) -> None:
+        """Make sure that names and patterns are not subscribed to again, before `unsubscribe` ends them."""
+        self._record.discard(texts)
+
+    def recorded(self, how: str) -> list[str]:
+        """The names or the patterns that are subscribed."""
+        return [text for kind, texts in self._record.calls() if kind == how for text in texts]
 
     def reach(self) -> None:
         """Connect, if necessary."""

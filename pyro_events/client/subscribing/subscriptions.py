@@ -50,11 +50,16 @@ class Subscriptions:
         else:
             self._patterns.update(dict.fromkeys(texts))
 
-    def discard(self, texts: Iterable[str]) -> None:
-        """Forget the name and the pattern with that text, as `unsubscribe` does."""
+    def discard(self, texts: Iterable[str], names: bool = True, patterns: bool = True) -> None:
+        """Forget the name and the pattern with that text, as `unsubscribe` does.
+
+        names, patterns: whether names, and whether patterns, are meant.
+        """
         for text in texts:
-            self._names.pop(fold(text), None)
-            self._patterns.pop(text, None)
+            if names:
+                self._names.pop(fold(text), None)
+            if patterns:
+                self._patterns.pop(text, None)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +15,8 @@ from waiting import eventually
 
 from pyro_events.client.dispatch.batch import ReceivedBatch
 from pyro_events.client.dispatch.dispatcher import Dispatcher
+from pyro_events.client.dispatch.handlers import FailureLoggedError
+from pyro_events.client.dispatch.handover import Call
 from pyro_events.client.dispatch.limits import DEFAULT_OPTIONS, DispatchOptions
 from pyro_events.client.dispatch.stall_monitor import StallMonitor
 from pyro_events.event import Event
@@ -156,6 +160,81 @@ def test_a_handler_that_cannot_be_had_has_raised(stage: Stage, caplog: pytest.Lo
     stage.dispatcher._handler = lambda: stage.event
     source.send(2, 3)
     assert source.acknowledged() == (2, [])
+
+
+def test_another_handler_is_used_from_the_next_slice_on(stage: Stage) -> None:
+    source = stage.connect()
+    source.send(1, 1)
+    assert source.acknowledged() == (1, [])
+    others: list[Any] = []
+    stage.dispatcher.use(lambda: lambda event: others.append(event.msg))
+    source.send(2, 2)
+    assert source.acknowledged() == (2, [])
+    assert (stage.started, others) == ([1], [2])
+
+
+def test_a_failure_that_was_logged_is_counted_only(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise FailureLoggedError
+
+    stage.actions[2] = fail
+    source = stage.connect()
+    source.send(1, 1, 2)
+    assert source.acknowledged() == (1, [1])
+    assert (stage.dispatcher.limits.failed, caplog.text) == (1, "")
+
+
+def handing_over(stage: Stage) -> queue.SimpleQueue[Call]:
+    """Have the stage's events handed over; returns what is handed over."""
+    calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
+    run = stage.dispatcher.handovers.run
+
+    def hand_over(event: Event) -> None:
+        run(lambda call: calls.put(call), Call("event()", functools.partial(stage.event, event)))  # type: ignore[arg-type]
+
+    stage.dispatcher.use(lambda: hand_over)
+    return calls
+
+
+def test_abort_ends_the_wait_for_what_was_handed_over_and_starts_nothing_else() -> None:
+    """C21a: the events behind it start when the program listens again."""
+    with a_stage(max_threads=1) as stage:
+        calls = handing_over(stage)
+        source = stage.connect()
+        source.send(1, 1, 2, 3)
+        first = calls.get(timeout=10)
+        stage.dispatcher.pause()
+        eventually(lambda: not stage.dispatcher.limits.running)
+        first()
+        assert stage.started == [] and calls.empty()
+        stage.dispatcher.resume()
+        for _ in range(2):
+            calls.get(timeout=10)()
+        assert source.acknowledged() == (1, [0])
+        assert stage.started == [2, 3]
+
+
+def test_the_thread_that_runs_calls_may_close(stage: Stage) -> None:
+    """In the middle of a call, and while others wait for it: none of them keeps `close` waiting."""
+    calls = handing_over(stage)
+    source = stage.connect()
+    source.send(1, *range(5))
+    first, second = calls.get(timeout=10), calls.get(timeout=10)
+    stage.actions[0] = stage.dispatcher.close
+    before = threading.active_count()
+    first()
+    assert threading.active_count() <= before - 2, "it has waited in vain, or not at all"
+    second()
+    assert stage.started == [0]
+
+
+def test_a_call_of_the_parents_does_not_run_in_a_forked_child(stage: Stage) -> None:
+    calls = handing_over(stage)
+    stage.connect().send(1, 1)
+    call = calls.get(timeout=10)
+    stage.dispatcher.disown()
+    call()
+    assert stage.started == []
 
 
 @pytest.mark.parametrize("split", [True, False], ids=["next batch", "same batch"])

@@ -69,17 +69,17 @@ def receiver(answers: Answers, returned: list[str]) -> Iterator[Receiver]:
 
 
 def test_subscribing_and_unsubscribing_are_calls(receiver: Receiver, answers: Answers) -> None:
-    receiver.subscribe(NAME, ["A", "B"], {})
-    receiver.subscribe(PATTERN, ["^C"], {})
-    receiver.subscribe(NAME, [], {})  # which is none
+    receiver.subscriptions.subscribe(NAME, ["A", "B"], {})
+    receiver.subscriptions.subscribe(PATTERN, ["^C"], {})
+    receiver.subscriptions.subscribe(NAME, [], {})  # which is none
     assert receiver.wanted() and receiver.statistics().subscriptions == ("A", "B", "^C")
-    receiver.unsubscribe(["a", "^C"])
+    receiver.subscriptions.unsubscribe(["a", "^C"])
     assert receiver.statistics().subscriptions == ("B",)
     assert answers.calls == [(NAME, ["A", "B"]), (PATTERN, ["^C"]), ("unsubscribe", ["a", "^C"])]
 
 
 def test_closing_unsubscribes_from_the_rest_once(receiver: Receiver, answers: Answers) -> None:
-    receiver.subscribe(NAME, ["A"], {})
+    receiver.subscriptions.subscribe(NAME, ["A"], {})
     receiver.close()
     receiver.close()
     assert [method for method, _ in answers.calls] == [NAME, "unsubscribe"]
@@ -100,7 +100,7 @@ def test_one_thread_listens(receiver: Receiver) -> None:
 
 
 def test_a_first_connection_is_not_a_return(receiver: Receiver, returned: list[str]) -> None:
-    receiver.subscribe(NAME, ["A"], {})
+    receiver.subscriptions.subscribe(NAME, ["A"], {})
     assert not receiver.connected("one", GreetingNotes("", ""))
     assert receiver.connected("two", GreetingNotes("it was slow", ""))
     assert len(returned) == 1 and "it was slow" in returned[0]
@@ -112,7 +112,7 @@ def test_what_on_reconnect_raises_is_logged(answers: Answers, caplog: pytest.Log
 
     receiver = Receiver(ServiceLocator(answers.fake.uri, name="a test"), lambda: lambda event: None, fail)
     receiver.announce(Exposed())
-    receiver.subscribe(NAME, ["A"], {})
+    receiver.subscriptions.subscribe(NAME, ["A"], {})
     receiver.connected("one", GreetingNotes("", ""))
     assert receiver.connected("two", GreetingNotes("", ""))
     eventually(lambda: "on_reconnect() failed" in caplog.text)
@@ -126,7 +126,7 @@ def test_where_the_service_is(receiver: Receiver, answers: Answers) -> None:
 
 
 def test_a_forked_child_does_nothing(receiver: Receiver, answers: Answers) -> None:
-    receiver.subscribe(NAME, ["A"], {})
+    receiver.subscriptions.subscribe(NAME, ["A"], {})
     receiver.forked()
     receiver.abort()
     receiver.close()

@@ -93,3 +93,12 @@ def test_a_bound_that_no_service_accepts(bound: Any) -> None:
 def test_a_policy_that_is_unknown(overflow: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="overflow"):
         given_options(None, None, overflow)
+
+
+def test_names_and_patterns_are_forgotten_by_kind() -> None:
+    subscriptions = Subscriptions()
+    for kinds, left in (({"patterns": False}, [PATTERN]), ({"names": False}, [NAME])):
+        subscriptions.add(NAME, ["A.B"])
+        subscriptions.add(PATTERN, ["A.B"])
+        subscriptions.discard(["A.B"], **kinds)
+        assert [how for how, _ in subscriptions.calls()] == left

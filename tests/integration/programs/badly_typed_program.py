@@ -56,6 +56,35 @@ def subscribe(subscriber: Subscriber, names: Iterable[int]) -> None:
     print(number)
 
 
+def functions(subscriber: Subscriber) -> None:
+    @subscriber.on("A")
+    def show(event: Event) -> int:
+        return len(event.subject)
+
+    @subscriber.on("A")  # type-var
+    def number(event: int) -> None:
+        print(event)
+
+    @subscriber.on("A")  # type-var
+    def nothing() -> None:
+        pass
+
+    print(show("A"))  # arg-type
+    text: str = show(Event("A"))  # assignment
+    subscriber.on(5)  # arg-type
+    subscriber.on(["A", "B"])  # arg-type
+    subscriber.on(show)  # arg-type
+    subscriber.on("A", match=5)  # arg-type
+    subscriber.on("A", via=5)  # arg-type
+    subscriber.on("A", via=show)  # arg-type
+    subscriber.on("A", overflow="latst")  # arg-type
+    subscriber.on("A", backlogs=5)  # call-arg
+    subscriber.on("A")(5)  # type-var
+    subscriber.off("A")  # arg-type
+    subscriber.off(show, 5)  # arg-type
+    print(text)
+
+
 def both(both: Both, listening: Listening) -> None:
     print(both.statistics().published)  # attr-defined
     print(both.statistics().publisher.handled)  # attr-defined

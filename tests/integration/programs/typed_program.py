@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import queue
 import socket
 import threading
+from collections.abc import Callable
 
 from Pyro5.api import URI, Proxy
 
@@ -87,6 +90,25 @@ def subscribe(subscriber: Subscriber, policy: Overflow) -> tuple[str, ...]:
     return figures.subscriptions
 
 
+def functions(subscriber: Subscriber, calls: queue.SimpleQueue[Callable[[], object]]) -> str:
+    @subscriber.on("A", "B", match=["^C"], via=calls.put, overflow="latest")
+    def show(event: Event, width: int = 80) -> str:
+        return f"{event.subject:{width}}"
+
+    class Screen:
+        def show(self, event: Event) -> None:
+            print(event)
+
+    screen = Screen()
+    subscriber.on(match="^A", via=asyncio.new_event_loop().call_soon_threadsafe)(screen.show)
+    subscriber.on("A")(print)
+    subscriber.off(screen.show)
+    subscriber.off(show, "A", "^C")
+    subscriber.off(print)
+    text: str = show(Event("A"), width=20)  # it has kept its type
+    return text
+
+
 def use(es_uri: str) -> int:
     with Ticker(es_uri).listen_in_background() as ticker, Both(es_uri=URI(es_uri)) as both:
         proxy: Proxy = ticker.getProxy()
@@ -98,6 +120,7 @@ def use(es_uri: str) -> int:
         print(both.statistics().publisher.published, both.statistics().subscriber.handled)
         with Publisher(es_uri=es_uri) as publisher:
             print(publish(publisher, ["A"]))
+        print(functions(ticker, queue.SimpleQueue()))
         print(subscribe(ticker, Overflow.LATEST), threads(Listening(es_uri=es_uri)))
         return both.publish("A", msg=1) + both.publish(subjects=["A"], message=None)
 
