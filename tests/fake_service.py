@@ -9,7 +9,7 @@ import contextlib
 import queue
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgpack
@@ -28,16 +28,18 @@ from pyro_events.wire.frames import (
 )
 
 LIMITS = FrameLimits(types=frozenset({CONNECT, INVOKE}), size=1 << 24)
-HELLO = msgpack.packb(
-    {"handshake": "hello", "meta": {"methods": ["publish_encoded"], "oneway": [], "attrs": []}}
-)
+SAID: dict[str, Any] = {
+    "handshake": "hello",
+    "meta": {"methods": ["publish_encoded"], "oneway": [], "attrs": []},
+}
 
 
 class FakeConnection:
     """One accepted connection: read its calls, answer them as the test likes."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, hello: bytes) -> None:
         self.sock = sock
+        self._hello = hello
         self.reader = FrameReader(LIMITS)
         sock.settimeout(10)
 
@@ -58,7 +60,7 @@ class FakeConnection:
     def greet(self) -> None:
         frame = self.frame()
         assert frame is not None and frame.type == CONNECT
-        self.sock.sendall(write_frame(CONNECT_OK, 0, MSGPACK, frame.seq, HELLO))
+        self.sock.sendall(write_frame(CONNECT_OK, 0, MSGPACK, frame.seq, self._hello))
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -69,7 +71,8 @@ class FakeConnection:
 class FakeService:
     """Accepts and greets; the test takes each connection from `next()` and plays the service."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, capabilities: Sequence[str] = ()) -> None:
+        self._hello = msgpack.packb({**SAID, "capabilities": list(capabilities)})
         self.listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self.listener.getsockname()[1]
         self.uri = f"PYRO:Pyro.EventService@127.0.0.1:{self.port}"
@@ -84,7 +87,7 @@ class FakeService:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            connection = FakeConnection(sock)
+            connection = FakeConnection(sock, self._hello)
             self.connections.append(connection)
             try:
                 connection.greet()
@@ -107,9 +110,9 @@ class FakeService:
 
 
 @contextlib.contextmanager
-def fake_service(port: int = 0) -> Iterator[FakeService]:
+def fake_service(port: int = 0, capabilities: Sequence[str] = ()) -> Iterator[FakeService]:
     """A FakeService, closed at the end of the block."""
-    service = FakeService(port)
+    service = FakeService(port, capabilities)
     try:
         yield service
     finally:

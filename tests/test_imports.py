@@ -26,7 +26,7 @@ LAYERS = (
     ("event",),
     ("serializers", "client.connection", "server.net", "server.objects"),
     ("client.dispatch", "client.publishing", "client.reconnect", "server.access", "server.limits"),
-    ("client.daemon", "server.clients", "server.names", "server.subscribers"),
+    ("client.daemon", "client.own_connection", "server.clients", "server.names", "server.subscribers"),
     ("client.subscribing",),
     ("client", "server"),
     ("cli",),

@@ -50,13 +50,13 @@ class Connection:
     __slots__ = (
         "_opening",
         "_pending",
-        "_reader",
         "_seq",
         "address",
         "announced",
         "dead",
         "local_host",
         "peer",
+        "reader",
         "reason",
         "remote_host",
         "sock",
@@ -77,7 +77,8 @@ class Connection:
         self.remote_host = "" if uri.sockname else _remote_host(sock)
         self._opening = call_opening(uri.object)
         self._pending: deque[PendingReply] = deque()
-        self._reader = FrameReader(GREETING_LIMITS)
+        # Cuts what comes into frames.
+        self.reader = FrameReader(GREETING_LIMITS)
         self._seq = 0
 
     def greet(self, deadline: float, greeting: Greeting, tried: bool) -> bool:
@@ -86,7 +87,33 @@ class Connection:
         deadline: on the monotonic clock. tried: whether this is the second attempt.
         """
         self.sock.sendall(greeting.hello)
-        while (frame := self._reader.next_frame()) is None:
+        welcome = greeting.accepted(self._next_frame(deadline), tried)
+        if welcome is None:
+            return False
+        self.announced = welcome.max_message
+        self.peer = welcome.peer
+        self.reader.limits = REPLY_LIMITS
+        self.sock.settimeout(None)
+        return True
+
+    def last_call(self, call: PackedCall, deadline: float) -> Frame:
+        """Make a call by which the roles are swapped, and return its reply. The other methods are of no use
+        afterwards: what follows is not a reply, and is left to `reader`.
+
+        deadline: on the monotonic clock. Raises OSError or ProtocolError.
+        """
+        self._seq = seq = (self._seq + 1) & 0xFFFF
+        self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        self.sock.sendall(write_call(self._opening, seq, call))
+        frame = self._next_frame(deadline)
+        if frame.seq != seq:
+            raise FrameError(f"reply {frame.seq} instead of {seq}")
+        self.sock.settimeout(None)
+        return frame
+
+    def _next_frame(self, deadline: float) -> Frame:
+        """The next frame, no later than the deadline. Raises OSError or FrameError."""
+        while (frame := self.reader.next_frame()) is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
@@ -94,15 +121,8 @@ class Connection:
             data = self.sock.recv(RECEIVE_SIZE)
             if not data:
                 raise ConnectionError("it closed the connection")
-            self._reader.feed(data)
-        welcome = greeting.accepted(frame, tried)
-        if welcome is None:
-            return False
-        self.announced = welcome.max_message
-        self.peer = welcome.peer
-        self._reader.limits = REPLY_LIMITS
-        self.sock.settimeout(None)
-        return True
+            self.reader.feed(data)
+        return frame
 
     def send(self, call: PackedCall, deadline: float | None = None) -> PendingReply | None:
         """Send a call. None if this connection has ended before all of the call was sent.
@@ -153,7 +173,7 @@ class Connection:
         if not data:
             self.fail("it closed the connection")
             return
-        reader = self._reader
+        reader = self.reader
         try:
             reader.feed(data)
             while (frame := reader.next_frame()) is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from typing import Final
 
 from ...errors import AccessDeniedError, EventServiceError, ServiceUnreachableError
@@ -29,7 +30,13 @@ class ConnectionOpener:
         self._socket: socket.socket | None = None
         self._closed = False
 
-    def open(self, quick: bool, times: ConnectTimes, deadline: float | None = None) -> Connection:
+    def open(
+        self,
+        quick: bool,
+        times: ConnectTimes,
+        deadline: float | None = None,
+        prepare: Callable[[Connection, float], object] | None = None,
+    ) -> Connection:
         """Try the addresses in turn, and return the first connection that is made.
 
         Args:
@@ -37,6 +44,8 @@ class ConnectionOpener:
             times: how long connecting may take.
             deadline: end of all attempts, on the monotonic clock, the look-up included; None gives each
                 address its own time.
+            prepare: called with a connection that is made, and with the deadline, before an address counts as
+                good. What it raises closes the connection; of the errors below, it leads to the next address.
 
         Raises:
             ServiceNotFoundError: there is no address to try.
@@ -50,7 +59,7 @@ class ConnectionOpener:
             until = time.monotonic() + times.connect if deadline is None else deadline
             attempt = Attempt(uri, locator.identity, locator.name, patience, until, self._begin)
             try:
-                connection = open_connection(attempt)
+                connection = _prepared(attempt, prepare)
             except (ServiceUnreachableError, AccessDeniedError) as error:
                 if is_foreign(error, ServiceUnreachableError, AccessDeniedError):
                     raise
@@ -85,3 +94,15 @@ class ConnectionOpener:
         opening, self._socket = self._socket, None
         if opening is not None:
             opening.close()
+
+
+def _prepared(attempt: Attempt, prepare: Callable[[Connection, float], object] | None) -> Connection:
+    """A connection, when `prepare` is done with it."""
+    connection = open_connection(attempt)
+    if prepare is not None:
+        try:
+            prepare(connection, attempt.deadline)
+        except BaseException:
+            connection.close()
+            raise
+    return connection

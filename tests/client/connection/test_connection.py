@@ -23,6 +23,7 @@ from pyro_events.wire.frames import (
     INVOKE,
     MSGPACK,
     RESULT,
+    FrameError,
     FrameLimits,
     FrameReader,
     write_frame,
@@ -154,6 +155,30 @@ def test_a_greeting_that_never_comes() -> None:
         pytest.raises(TimeoutError),
     ):
         service.connection.greet(time.monotonic(), Greeting(None, URI, "a test"), tried=False)
+
+
+def test_a_last_call_leaves_what_follows_its_reply(service: Service) -> None:
+    service.answer(1, "the reply")
+    follows = write_frame(INVOKE, 0, MSGPACK, 1, b"a call")
+    service.sock.sendall(follows)
+    frame = service.connection.last_call(CALL, time.monotonic() + 10)
+    assert msgpack.unpackb(frame.payload) == "the reply" and service.call()[0] == 1
+    reader = service.connection.reader
+    reader.limits = FrameLimits(types=frozenset({INVOKE}), size=1 << 20)
+    later = read_frame(service.connection.sock, reader)
+    assert later is not None and later.payload == b"a call"
+    assert service.connection.sock.gettimeout() is None
+
+
+def test_a_last_call_gets_no_other_reply(service: Service) -> None:
+    service.answer(7, "another")
+    with pytest.raises(FrameError, match="reply 7 instead of 1"):
+        service.connection.last_call(CALL, time.monotonic() + 10)
+
+
+def test_a_last_call_has_a_deadline(service: Service) -> None:
+    with pytest.raises(TimeoutError):
+        service.connection.last_call(CALL, time.monotonic())
 
 
 def test_shutting_down_twice_is_harmless(service: Service) -> None:

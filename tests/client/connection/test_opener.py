@@ -13,6 +13,7 @@ from fake_locator import FakeLocator
 from fake_service import fake_service
 from waiting import eventually
 
+from pyro_events.client.connection.connection import Connection
 from pyro_events.client.connection.opener import CLOSED, ConnectionOpener
 from pyro_events.client.connection.times import ConnectTimes
 from pyro_events.errors import EventServiceError, ServiceUnreachableError
@@ -39,6 +40,33 @@ def test_no_address_that_answers_is_the_last_ones_error(free_port: Callable[[], 
     with pytest.raises(ServiceUnreachableError, match=rf"127.0.0.1:{second} .* \(as the name server says\)$"):
         opening.open(True, TIMES)
     assert locator.good == []
+
+
+def test_an_address_is_good_when_what_prepares_the_connection_is_done() -> None:
+    with fake_service() as fake:
+        opening, locator = opener(fake.uri)
+        prepared: list[tuple[Connection, float]] = []
+
+        def prepare(connection: Connection, deadline: float) -> None:
+            assert locator.good == []
+            prepared.append((connection, deadline))
+
+        until = time.monotonic() + 60
+        connection = opening.open(False, TIMES, until, prepare)
+        assert prepared == [(connection, until)] and locator.good == [fake.uri]
+        connection.close()
+
+
+def test_what_else_it_raises_closes_the_connection() -> None:
+    with fake_service() as fake:
+        opening, locator = opener(fake.uri, fake.uri)
+
+        def prepare(connection: Connection, deadline: float) -> None:
+            raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            opening.open(False, TIMES, None, prepare)
+        assert locator.good == [] and fake.next().frame() is None
 
 
 def test_close_interrupts_an_attempt() -> None:

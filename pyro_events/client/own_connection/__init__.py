@@ -1,0 +1,1 @@
+"""A listener's own connection to the service, over which its events come (C31)."""
