@@ -39,6 +39,7 @@ except ValueError as error:
         raise
     sys.exit(f"pyro_events: {error}")
 
+from . import aio as aio
 from .broker.matching.shell_patterns import glob
 from .client.daemon.daemon import SubscriberDaemon
 from .client.publisher import Publisher

@@ -18,6 +18,7 @@ from typing import Any, Final
 _LIBRARIES: Final = (
     "pyro_events",
     "Pyro5",
+    "asyncio",
     "encodings",
     "ipaddress",
     "msgpack",
@@ -26,6 +27,7 @@ _LIBRARIES: Final = (
     "socket",
     "ssl",
     "threading",
+    "uvloop",
 )
 
 

@@ -29,7 +29,8 @@ LAYERS = (
     ("client.daemon", "client.own_connection", "server.clients", "server.names", "server.subscribers"),
     ("client.subscribing",),
     ("client", "server"),
-    ("cli",),
+    ("aio.connection", "cli"),
+    ("aio",),
     ("es", "ns"),
 )
 

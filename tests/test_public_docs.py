@@ -5,6 +5,7 @@ Knows: the public names. Must not know: how docstrings are read (docstrings.py d
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import doctest
 import inspect
@@ -16,7 +17,7 @@ import pytest
 from docstrings import class_faults, function_faults, members
 
 import pyro_events
-from pyro_events import EventServiceStarter, Publisher, Subscriber
+from pyro_events import EventServiceStarter, Publisher, Subscriber, aio
 
 PACKAGE = "pyro_events"
 LOOPBACK = "127.0.0.1"
@@ -26,7 +27,7 @@ RAISE_NOTHING = {
     *("Event.__init__", "Event.from_payload", "Unknown.__init__"),
     *("PolledDaemon.events", "PolledDaemon.getServerSockets", "PolledDaemon.shutdown"),
     *("SubscriberDaemon.close", "SubscriberDaemon.disconnect"),
-    *("EventService.close", "Runner.shutdown", "PolledRunner.shutdown"),
+    *("EventService.close", "Runner.shutdown", "PolledRunner.shutdown", "aio.Publisher.statistics"),
 }
 # Methods of exported classes that are there for the package itself.
 INTERNAL = {
@@ -35,21 +36,24 @@ INTERNAL = {
     *(f"SubscriberDaemon.{name}" for name in ("make_call", "remove", "validateHandshake")),
     "Runner.forked",
     "EventService.forked",
+    "aio.Pipeline.__init__",
 }
 
 
 def exported() -> Iterator[tuple[str, Any]]:
-    """The public names, and what they are."""
-    for name in pyro_events.__all__:
-        value = getattr(pyro_events, name)
-        if not isinstance(value, str):
-            yield name, value
+    """The public names, those of subpackages with a prefix, and what they are."""
+    for prefix, package in (("", pyro_events), ("aio.", aio)):
+        for name in package.__all__:
+            value = getattr(package, name)
+            if not isinstance(value, str):
+                yield f"{prefix}{name}", value
 
 
 def documented() -> Iterator[tuple[str, Any]]:
     """Everything that has a docstring of its own, by name; what classes inherit is there once."""
     seen = set()
     for name, value in exported():
+        prefix = name[: -len(name.rpartition(".")[2])]
         yield name, value
         if not isinstance(value, type):
             continue
@@ -57,7 +61,8 @@ def documented() -> Iterator[tuple[str, Any]]:
         made = [] if dataclasses.is_dataclass(value) else [("__init__", value.__init__)]
         for member, found in [*members(value, PACKAGE), *made]:
             function = _function(found)
-            where = getattr(function, "__qualname__", f"{name}.{member}")
+            own = getattr(function, "__qualname__", None)
+            where = f"{prefix}{own}" if own is not None else f"{name}.{member}"
             if getattr(function, "__module__", PACKAGE).startswith(PACKAGE) and where not in seen:
                 seen.add(where)
                 yield where, function
@@ -119,6 +124,7 @@ def names(service: EventServiceStarter) -> Iterator[dict[str, Any]]:
     Pyro5.config.NS_PORT = int(port)
     with Publisher() as market, Subscriber() as ticker:
         here = {"__name__": "__main__", "es_uri": service.uri, "market": market, "ticker": ticker}
+        here |= {"aio": aio, "asyncio": asyncio}
         yield {**{name: getattr(pyro_events, name) for name in pyro_events.__all__}, **here}
 
 
@@ -127,7 +133,7 @@ def examples() -> dict[str, doctest.DocTest]:
     parser = doctest.DocTestParser()
     found = {
         name: parser.get_doctest(inspect.cleandoc(value.__doc__ or ""), {}, name, None, 0)
-        for name, value in {PACKAGE: pyro_events, **DOCUMENTED}.items()
+        for name, value in {PACKAGE: pyro_events, "aio": aio, **DOCUMENTED}.items()
     }
     return {name: example for name, example in found.items() if example.examples}
 

@@ -6,7 +6,6 @@ sure that one at a time sends and one at a time receives), or what to do when th
 
 from __future__ import annotations
 
-import select
 import socket
 import time
 from collections import deque
@@ -16,6 +15,7 @@ import Pyro5.core
 import Pyro5.errors
 
 from ...foreign_exceptions import is_foreign
+from ...transport.sockets import polled, shut_down
 from ...wire.frames import Frame, FrameError, FrameReader
 from ...wire.handshake.capabilities import NOTHING_SAID
 from ...wire.requests import PackedCall, call_opening, write_call
@@ -153,7 +153,7 @@ class Connection:
     def _send_by(self, deadline: float, *pieces: bytes | memoryview) -> None:
         for piece in pieces:
             for start in range(0, len(piece), _PIECE):
-                if not self._polled(writable=True, timeout=max(0.0, deadline - time.monotonic())):
+                if not polled(self.sock, True, max(0.0, deadline - time.monotonic())):
                     self.fail("the service did not take the whole call in time")
                     return
                 self.sock.sendall(piece[start : start + _PIECE])
@@ -191,15 +191,7 @@ class Connection:
 
     def readable(self, timeout: float = 0.0) -> bool:
         """Whether there is something to receive, or the end, within `timeout` seconds."""
-        return self._polled(writable=False, timeout=timeout)
-
-    def _polled(self, writable: bool, timeout: float) -> bool:
-        if hasattr(select, "poll"):
-            poller = select.poll()
-            poller.register(self.sock, select.POLLOUT if writable else select.POLLIN)
-            return bool(poller.poll(timeout * 1000))
-        ours = [self.sock]
-        return any(select.select([] if writable else ours, ours if writable else [], [], timeout))
+        return polled(self.sock, False, timeout)
 
     def closed_while_idle(self) -> bool:
         """Whether the service has ended this connection. Cheap; True only if no reply is expected."""
@@ -219,15 +211,6 @@ class Connection:
     def close(self) -> None:
         """Release the socket; no thread may be using it."""
         self.sock.close()
-
-
-def shut_down(sock: socket.socket) -> None:
-    """End a connection, and wake a thread that waits for it; it may have ended already."""
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError as error:
-        if is_foreign(error, OSError):
-            raise
 
 
 def _remote_host(sock: socket.socket) -> str:

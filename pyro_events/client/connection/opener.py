@@ -13,7 +13,8 @@ from typing import Final
 
 from ...errors import AccessDeniedError, EventServiceError, ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
-from .connection import Connection, shut_down
+from ...transport.sockets import shut_down
+from .connection import Connection
 from .discovery import ServiceLocator
 from .handshake import Attempt, open_connection
 from .times import ConnectTimes

@@ -11,7 +11,6 @@ the child that still have the descriptor's number close nothing that it opens la
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import weakref
@@ -19,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 from ...service_threads import is_service_thread
+from ...transport.sockets import let_go
 
 
 class LoopOwner(Protocol):
@@ -45,14 +45,7 @@ def abandon(loop: asyncio.AbstractEventLoop | None, descriptors: Iterable[int]) 
     _abandoned.append(loop)
     found = {number for number in descriptors if number >= 0} | _watched(loop)
     found |= _accepted(found)
-    null = os.open(os.devnull, os.O_RDWR)
-    try:
-        for number in found - {null}:
-            with contextlib.suppress(OSError):  # it is not open, so there is nothing to let go of
-                os.fstat(number)
-                os.dup2(null, number, inheritable=False)
-    finally:
-        os.close(null)
+    let_go(found)
 
 
 def _watched(loop: Any) -> set[int]:

@@ -13,7 +13,7 @@ import pytest
 from reading import read_frame
 from waiting import eventually
 
-from pyro_events.client.connection.connection import Connection, shut_down
+from pyro_events.client.connection.connection import Connection
 from pyro_events.client.connection.greeting import Greeting
 from pyro_events.client.connection.outcome import outcome
 from pyro_events.constants import MAX_REPLY
@@ -179,11 +179,3 @@ def test_a_last_call_gets_no_other_reply(service: Service) -> None:
 def test_a_last_call_has_a_deadline(service: Service) -> None:
     with pytest.raises(TimeoutError):
         service.connection.last_call(CALL, time.monotonic())
-
-
-def test_shutting_down_twice_is_harmless(service: Service) -> None:
-    shut_down(service.connection.sock)
-    shut_down(service.connection.sock)
-    service.connection.close()
-    shut_down(service.connection.sock)
-    assert service.sock.recv(10) == b""

@@ -1,0 +1,21 @@
+"""pyro_events.aio: publishing from asyncio programs, with the names, arguments and rules of pyro_events.
+
+It works on the running event loop, asyncio's own or uvloop, with the loop's own sockets. Only a look-up of a
+name, in the name server or of a host, uses a thread.
+
+Example:
+    >>> async def main():
+    ...     async with aio.Publisher() as market:
+    ...         return await market.publish("STOCKQUOTE.SUN", 22.44)
+    >>> asyncio.run(main())
+    0
+
+Knows: the public names. Must not know: anything else.
+"""
+
+from __future__ import annotations
+
+from .pipeline import Pipeline
+from .publisher import Publisher
+
+__all__ = ["Pipeline", "Publisher"]

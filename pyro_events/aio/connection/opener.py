@@ -1,0 +1,116 @@
+"""Opens connections to the service on an event loop: a socket, TLS and the handshake, address by address.
+
+Knows: in which order the addresses and the steps are tried, and for how long. Must not know: who uses the
+connection, what is said in the handshake or in an error (greeting.py does). client/connection/opener.py and
+handshake.py do the same for programs that block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import Pyro5.core
+import Pyro5.errors
+
+from ...client.connection.discovery import ServiceLocator
+from ...client.connection.greeting import Greeting, host_of, no_answer, unreachable
+from ...client.connection.times import ConnectTimes
+from ...errors import AccessDeniedError, ServiceUnreachableError
+from ...foreign_exceptions import is_foreign
+from ...transport.keepalive import TO_SERVICE, keep_alive
+from ...transport.tls import client_context
+from . import sockets
+from .connection import Connection
+from .waiting import in_thread, in_time
+
+
+async def open_connection(locator: ServiceLocator, times: ConnectTimes, deadline: float | None) -> Connection:
+    """Try the addresses in turn, and return the first connection that is made.
+
+    Args:
+        locator: names the addresses.
+        times: how long connecting may take.
+        deadline: end of all attempts, on the loop's clock; None gives each address its own time. A look-up
+            in the name server has its own bound.
+
+    Raises:
+        ServiceNotFoundError: there is no address to try.
+        ServiceUnreachableError: no address answered; the error is the last address's.
+        AccessDeniedError: the service, or this program, did not accept the other's proof.
+        EventServiceError: TLS settings cannot be used.
+    """
+    known = locator.known
+    if known is not None:
+        try:
+            return await _open_at(known, locator, times, deadline)
+        except (ServiceUnreachableError, AccessDeniedError) as error:
+            if not locator.asks or is_foreign(error, ServiceUnreachableError, AccessDeniedError):
+                raise
+            failure = error
+    fresh = await in_thread(locator.look_up)
+    if fresh == known:
+        raise failure
+    return await _open_at(fresh, locator, times, deadline)
+
+
+async def _open_at(
+    uri: Pyro5.core.URI, locator: ServiceLocator, times: ConnectTimes, deadline: float | None
+) -> Connection:
+    """A connection to one address, after its handshake."""
+    until = asyncio.get_running_loop().time() + times.connect if deadline is None else deadline
+    tried = False
+    try:
+        while True:
+            greeting = Greeting(locator.identity, uri, locator.name)
+            connection = await _connected(uri, greeting, tried, until)
+            if connection is not None:
+                locator.was_good(uri)
+                return connection
+            tried = True
+    except (ServiceUnreachableError, AccessDeniedError) as error:
+        if not is_foreign(error, ServiceUnreachableError, AccessDeniedError):
+            error.args = (f"{error}{locator.source(uri)}", *error.args[1:])
+        raise
+
+
+async def _connected(uri: Pyro5.core.URI, greeting: Greeting, tried: bool, until: float) -> Connection | None:
+    """A connection after its handshake, or None if a second attempt is worthwhile."""
+    context = client_context() if not uri.sockname else None
+    secured = context is not None
+    host, port = host_of(uri), uri.port or 0
+    try:
+        sock = await sockets.connect(host, port, until)
+    except OSError as error:
+        if is_foreign(error, OSError):
+            raise
+        raise unreachable(uri, secured, error) from None
+    connection = Connection(asyncio.get_running_loop(), sock, uri)
+    welcome = None
+    try:
+        await in_time(_attach(connection, uri, context), until)
+        welcome = greeting.accepted(await connection.greet(greeting.hello, until), tried)
+    except (OSError, Pyro5.errors.ProtocolError) as error:
+        if is_foreign(error, OSError, Pyro5.errors.ProtocolError):
+            raise
+        connection.end("it was not accepted")
+        trouble = await sockets.tls_trouble(error, secured, host, port, until)
+        raise no_answer(uri, secured, error, trouble) from None
+    finally:
+        if welcome is None:
+            connection.end("it was not accepted")
+    if welcome is None:
+        return None
+    connection.begin(welcome.max_message)
+    return connection
+
+
+async def _attach(connection: Connection, uri: Pyro5.core.URI, context: ssl.SSLContext | None) -> None:
+    """Have the loop serve a connected socket, after the TLS handshake if there is a context."""
+    loop = asyncio.get_running_loop()
+    if uri.sockname:
+        await loop.create_unix_connection(lambda: connection, sock=connection.sock)
+        return
+    keep_alive(connection.sock, TO_SERVICE)
+    host = uri.host if context is not None else None
+    await loop.create_connection(lambda: connection, sock=connection.sock, ssl=context, server_hostname=host)

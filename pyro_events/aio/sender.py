@@ -1,0 +1,206 @@
+"""Sender: everything that a publisher on an event loop accepts is sent in order, at once or in frames.
+
+Knows: the connection, whose turn it is, and how events become calls. Must not know: what subjects and
+messages are, or when a pipeline's frame is full.
+
+A call that can be sent at once is sent at once. Otherwise its task waits for its turn, in which it first
+sends what a pipeline has buffered, and connects if there is no connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import _get_running_loop
+from typing import Final, Protocol
+
+from ..client.connection.discovery import ServiceLocator
+from ..client.connection.opener import CLOSED
+from ..client.connection.outcome import answered_too_late, broken, not_sent_in_time, too_large
+from ..client.connection.times import ConnectTimes
+from ..client.forks import tell_in_child
+from ..client.statistics import PublisherStatistics
+from ..errors import EventServiceError, ServiceUnreachableError
+from ..wire.frames import Frame
+from ..wire.replies import read_reply
+from ..wire.requests import Entry, PackedCall, packed_publish
+from .connection.calls import TOO_LATE, AwaitedCall, Loss
+from .connection.connection import Connection
+from .connection.current import CurrentConnection
+from .connection.waiting import result_by
+from .home_loop import HomeLoop
+from .turns import Turns
+
+_USUAL_TIMES: Final = ConnectTimes()
+
+
+class Buffer(Protocol):
+    """A pipeline, as its publisher sees it."""
+
+    @property
+    def buffered(self) -> int:
+        """How many entries wait for their frame to be sent."""
+
+    def send_now(self) -> bool:
+        """Send what is buffered, if that needs no waiting. Returns whether nothing is buffered any more."""
+
+    async def send_buffered(self, deadline: float | None = None) -> bool:
+        """Send what is buffered; it is the caller's turn. False if that could not be done by `deadline`."""
+
+
+class Sender:
+    """Sends what one publisher publishes, in order.
+
+    current: the pipeline that published last; no other has anything buffered. turns: for all that cannot be
+    done at once.
+    """
+
+    def __init__(self, locator: ServiceLocator, wait: float, times: ConnectTimes = _USUAL_TIMES) -> None:
+        """wait: seconds for which a service that is not there yet is tried again. times: how long connecting
+        may take."""
+        self._wait = wait
+        self.home = HomeLoop("publisher")
+        self.connection = CurrentConnection(locator, times)
+        self.turns = Turns()
+        self.current: Buffer | None = None
+        self._published = self._queued = self._unknown = 0
+        tell_in_child(self)
+
+    async def connect(self) -> None:
+        """Connect for the first time; harmless if it is connected."""
+        if self.connection.closed:
+            raise EventServiceError(CLOSED)
+        self.home.enter()
+        await self.turns.take()
+        try:
+            if not self.connection.connected:
+                await self.connection.open_first(self._wait)
+        finally:
+            self.turns.give()
+
+    def check(self) -> None:
+        """Raise EventServiceError if it cannot be used here, or any more."""
+        self.home.check()
+        if self.connection.closed:
+            raise EventServiceError(CLOSED)
+
+    async def check_size(self, size: int) -> None:
+        """Raise MessageTooLargeError if the service does not accept a message of so many bytes.
+
+        The service may have been restarted with another limit, so this connects if there is no connection.
+        """
+        self.check()
+        if self.connection.usable() is None:
+            await self.connection.open()
+        if size > self.connection.max_message:
+            raise too_large(size, self.connection.max_message, self.connection.address)
+
+    # ---- one event, acknowledged ----------------------------------------------------------------
+
+    async def publish(self, entry: Entry, events: int, timeout: float | None) -> int:
+        """Publish one entry, which becomes `events` events. Returns the deliveries queued.
+
+        timeout: seconds for all of it; then AnswerTimeoutError.
+        """
+        loop = self.home.loop
+        if loop is None or _get_running_loop() is not loop:
+            loop = self.home.check()
+        deadline = None if timeout is None else loop.time() + timeout
+        call = packed_publish([entry])
+        for _ in range(2):
+            pending = AwaitedCall(loop)
+            connection = self.at_once()
+            if connection is not None:
+                connection.send(call, pending)
+            else:
+                connection = await self._send_in_turn(call, pending, deadline)
+            try:
+                outcome = await result_by(pending.outcome, deadline, TOO_LATE)
+            except asyncio.CancelledError:
+                self.count(unknown=events)
+                raise
+            if type(outcome) is Frame:
+                queued = int(read_reply(outcome))
+                self.count(events, queued)
+                return queued
+            assert isinstance(outcome, Loss)
+            if outcome.sent:
+                self.count(unknown=events)
+                if outcome is TOO_LATE:
+                    raise answered_too_late(connection.address)
+                raise broken(connection.address, outcome.reason)
+        raise ServiceUnreachableError(
+            f"the event service at {self.connection.address} closes every connection"
+        )
+
+    def at_once(self) -> Connection | None:
+        """The connection, if something can be sent on it without waiting, in the running loop."""
+        connection = self.connection.usable()
+        if connection is None or connection.paused or self.turns.taken:
+            return None
+        current = self.current
+        if current is not None and current.buffered and not current.send_now():
+            return None
+        # Sending a frame of the pipeline may have filled the transport.
+        return None if connection.paused else connection
+
+    async def _send_in_turn(
+        self, call: PackedCall, pending: AwaitedCall, deadline: float | None
+    ) -> Connection:
+        self.check()
+        if not await self.turns.take(deadline):
+            raise not_sent_in_time(self.connection.address)
+        try:
+            if self.current is not None and not await self.current.send_buffered(deadline):
+                raise not_sent_in_time(self.connection.address)
+            connection = await self.ready(deadline)
+            if len(call) > 1 and len(call[1]) > self.connection.max_message:
+                raise too_large(len(call[1]), self.connection.max_message, connection.address)
+            connection.send(call, pending)
+            return connection
+        finally:
+            self.turns.give()
+
+    async def ready(self, deadline: float | None) -> Connection:
+        """The connection, when something can be sent on it; it is the caller's turn.
+
+        Connects if there is none. deadline: on the loop's clock; then AnswerTimeoutError, and nothing was
+        sent.
+        """
+        while True:
+            self.check()
+            connection = self.connection.usable()
+            if connection is None:
+                connection = await self.connection.open(deadline)
+            if not await connection.writable(deadline):
+                raise not_sent_in_time(self.connection.address)
+            if connection.ended is None and not connection.paused:
+                return connection
+
+    # ---- figures, and the end -------------------------------------------------------------------
+
+    def count(self, published: int = 0, queued: int = 0, unknown: int = 0) -> None:
+        """Add to the statistics."""
+        self._published += published
+        self._queued += queued
+        self._unknown += unknown
+
+    def statistics(self) -> PublisherStatistics:
+        """A snapshot."""
+        connection = self.connection
+        counts = self._published, self._queued, self._unknown
+        return PublisherStatistics(
+            *counts, connection.reconnects, connection.connected, connection.address, connection.name
+        )
+
+    async def close(self) -> None:
+        """End the connection. What a pipeline still buffers is not sent."""
+        loop = self.home.loop
+        if loop is not None and not loop.is_closed() and not self.connection.closed:
+            self.home.check()
+        self.connection.close()
+        await self.connection.released()
+
+    def forked(self) -> None:
+        """In a forked child: the connection is the parent's."""
+        self.home.loop = None
+        self.connection.disown()

@@ -1,0 +1,121 @@
+"""Cancelling: whatever await of an asyncio publisher is cancelled, it can be used on, and is in step (C34).
+
+Each publishing task numbers its events. So the subscriber sees whether they come in order, and none twice;
+and the task knows which of them must have come, because their calls have returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+from contract import running
+from event_loops import each_loop, run
+from listening import Collector, collecting
+
+from pyro_events import aio
+
+CANCELLATIONS = 10_000
+TASKS = 20
+
+
+class Storm:
+    """Runs calls, and cancels most of them after a random number of the loop's turns."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.cancelled = 0
+        # The numbers of each task whose calls have returned.
+        self.returned: dict[str, list[int]] = {}
+
+    async def call(self, work: Coroutine[Any, Any, Any]) -> bool:
+        """Whether the call has returned."""
+        task = asyncio.create_task(work)
+        if self.random.random() < 0.8:
+            for _ in range(self.random.choice((0, 0, 1, 1, 2, 3, 5, 10))):
+                await asyncio.sleep(0)
+            if self.random.random() < 0.1:
+                await asyncio.sleep(self.random.random() / 500)
+            task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            return False
+        return True
+
+    def message(self, name: str, number: int) -> tuple[str, int, bytes]:
+        """Mostly small; some fill a frame, some the socket."""
+        size = self.random.choices((0, 1_000, 40_000, 300_000), (100, 20, 5, 1))[0]
+        return name, number, bytes(size)
+
+
+async def one_by_one(storm: Storm, publisher: aio.Publisher, name: str, last: int) -> None:
+    returned = storm.returned.setdefault(name, [])
+    number = 0
+    while storm.cancelled < last:
+        number += 1
+        timeout = storm.random.choice((None, None, 5.0))
+        if await storm.call(publisher.publish("S", storm.message(name, number), timeout=timeout)):
+            returned.append(number)
+
+
+async def in_pipelines(storm: Storm, publisher: aio.Publisher, name: str, last: int) -> None:
+    returned = storm.returned.setdefault(name, [])
+    number = 0
+    while storm.cancelled < last:
+        accepted: list[int] = []
+        pipeline = publisher.pipeline()
+        for _ in range(storm.random.randrange(100)):
+            number += 1
+            if await storm.call(pipeline.publish("S", storm.message(name, number))):
+                accepted.append(number)
+            elif storm.random.random() < 0.1:
+                await storm.call(pipeline.flush())
+        await storm.call(pipeline.__aexit__(None, None, None))
+        returned += accepted
+
+
+def check(storm: Storm, events: list[tuple[str, int, bytes]]) -> None:
+    got: dict[str, list[int]] = {}
+    for name, number, _ in events:
+        got.setdefault(name, []).append(number)
+    for name, numbers in got.items():
+        assert numbers == sorted(set(numbers)), f"{name} is out of order, or has events twice"
+    for name, returned in storm.returned.items():
+        assert set(returned) <= set(got.get(name, ())), f"events of {name} were acknowledged and are lost"
+
+
+@each_loop
+@pytest.mark.parametrize("seed", [1, 2])
+def test_c34_ten_thousand_cancellations(loop: str, seed: int) -> None:
+    storm = Storm(seed)
+
+    async def main(uri: str) -> None:
+        async with aio.Publisher(es_uri=uri) as publisher:
+            kinds = (one_by_one, in_pipelines)
+            work = [kinds[n % 2](storm, publisher, f"task {n}", CANCELLATIONS) for n in range(TASKS)]
+            await asyncio.gather(*work)
+            assert await publisher.publish("S", ("end", 1, b"")) == 1
+            statistics = publisher.statistics()
+            assert statistics.connected and statistics.reconnects == 0
+            assert statistics.queued == statistics.published > 0
+
+    # A backlog that is often full, so that publishers are often held up in the middle of something.
+    with running(backlog=50) as service, collecting(service.uri, "S") as collector:
+        run(main(service.uri), loop, 100)
+        collector.wait(1)
+        received = until_end(collector)
+    check(storm, received)
+    assert storm.cancelled >= CANCELLATIONS
+
+
+def until_end(collector: Collector) -> list[tuple[str, int, bytes]]:
+    """The messages up to the last one, which is published after all others have been accepted."""
+    from waiting import eventually
+
+    eventually(lambda: collector.events and collector.events[-1].msg[0] == "end")
+    return collector.messages()
