@@ -106,9 +106,7 @@ class FunctionSubscriptions:
         try:
             with self._remote.changing:
                 if self._functions is not None:
-                    names, patterns = self._functions.remove(function, texts)
-                    if names or patterns:
-                        self._remote.unsubscribe_from(names, patterns)
+                    self._remote.unsubscribe_from(*self._functions.remove(function, texts))
         finally:
             self._changed()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 
@@ -187,7 +187,7 @@ def test_a_call_that_has_not_begun_never_does_when_the_subscriber_is_stopped(
 def test_a_call_that_has_begun_is_waited_for_after_abort(window: Window, threads: ThreadPoolExecutor) -> None:
     waiting, running, go_on = in_the_middle(window, threads)
     window.abort()
-    assert not waiting.done()
+    assert not wait([waiting], 0.1).done
     go_on.set_result(None)
     assert waiting.result(10) is None and running.result(10) is None
 
@@ -199,7 +199,7 @@ def test_a_call_that_has_begun_is_not_waited_for_after_close(
     """It may be the call that closes. What it raises can only be logged."""
     waiting, running, go_on = in_the_middle(window, threads)
     window.close()
-    assert waiting.result(10) is None and not running.done()
+    assert waiting.result(10) is None and not wait([running], 0.1).done
     if fails:
         go_on.set_exception(ZeroDivisionError())
     else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from waiting import eventually
 
 from pyro_events.broker.matching.subjects import compile_pattern
 from pyro_events.client.dispatch.dispatcher import Dispatcher
@@ -192,6 +194,20 @@ def test_what_is_removed_is_removed_here_whatever_the_service_has_received(progr
         program.subscriptions.off(one, None)
     assert program.remote.texts() == () and program.publish("A", "B") == []
     assert program.changes == changes + 2
+
+
+def test_what_is_unsubscribed_is_not_subscribed_to_again_while_another_call_is_under_way(
+    program: Program,
+) -> None:
+    """Which may last as long as the service is away; meanwhile the reconnector reads what is recorded."""
+    program.on(program.function("one"), "A", "B")
+    unsubscribing = threading.Thread(target=program.subscriptions.unsubscribe, args=(["A"],))
+    with program.remote.changing:
+        unsubscribing.start()
+        eventually(lambda: program.remote.texts() == ("B",))
+        assert program.connection.names == {"A", "B"}
+    unsubscribing.join(10)
+    assert program.connection.names == {"B"}
 
 
 def test_a_pattern_that_cannot_be_used_is_refused_here_too(program: Program) -> None:
