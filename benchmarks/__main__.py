@@ -17,7 +17,7 @@ from .reporting.chart import svg
 from .reporting.report import ProgressBar, whole_report
 from .reporting.results import Results, load
 from .run import prepare, run
-from .systems import OURS, SYSTEMS
+from .systems import SYSTEMS
 
 _ROUNDS = 5
 
@@ -115,7 +115,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _has_ours(results: Results) -> bool:
-    return all(OURS in systems for systems in results.values.values()) and bool(results.values)
+    return all(CASES[name].ours in found for name, found in results.values.items()) and bool(results.values)
 
 
 def _write(results: Results, options: argparse.Namespace) -> None:

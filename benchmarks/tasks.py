@@ -14,8 +14,11 @@ from typing import Any
 
 # The contents of an event: a tuple of a name and a price, 1 MiB of bytes, or a numpy array of 1 MiB.
 QUOTE, BYTES, ARRAY = "quote", "bytes", "array"
-# How a phase is published: with a wait for each acknowledgement, as fast as possible, or at a steady rate.
-ACKED, STREAMED, PACED = "acked", "streamed", "paced"
+# How a phase is published: with a wait for each acknowledgement, the same by many tasks of an asyncio program
+# at the same time, as fast as possible, or at a steady rate.
+ACKED, TOGETHER, STREAMED, PACED = "acked", "together", "streamed", "paced"
+# How many tasks publish at the same time.
+TASKS = 100
 
 
 @dataclass

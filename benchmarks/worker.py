@@ -98,6 +98,8 @@ def _one_phase(
     subjects = tasks.subjects_of(task, phase, number, which)
     if phase.how == tasks.ACKED:
         publisher.acked(subjects, message)
+    elif phase.how == tasks.TOGETHER:
+        publisher.together(subjects, message, tasks.TASKS)
     elif phase.how == tasks.STREAMED:
         publisher.streamed(subjects, message)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .asyncio_clients import AIO_ACKED, AIO_PIPELINED, AIO_TASKS
 from .base import Case, Figures, Goal, Metric
 from .latency import LATENCY
 from .patterns import NEW_PATTERNS, PATTERNS
@@ -22,6 +23,9 @@ CASES: dict[str, Case] = {
         SUBSCRIBERS,
         SLOW,
         SIZE,
+        AIO_ACKED,
+        AIO_TASKS,
+        AIO_PIPELINED,
     )
 }
 

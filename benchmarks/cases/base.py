@@ -44,7 +44,8 @@ class Case:
     """A case of the suite.
 
     measure: called with a system's name and whether to be quick; returns the figures of one round. metrics:
-    the figures in the tables; others are kept in the JSON file. about: one sentence.
+    the figures in the tables; others are kept in the JSON file. about: one sentence. ours: the system that
+    the goals are of.
     """
 
     name: str
@@ -53,11 +54,12 @@ class Case:
     metrics: tuple[Metric, ...]
     measure: Callable[[str, bool], Figures]
     goals: tuple[Goal, ...] = ()
+    ours: str = OURS
 
     def __post_init__(self) -> None:
         known = {metric.key for metric in self.metrics}
         assert all(goal.metric in known for goal in self.goals), self.name
-        assert OURS in self.systems, self.name
+        assert self.ours in self.systems, self.name
 
     def metric(self, key: str) -> Metric:
         """The metric of that key. Raises KeyError."""

@@ -17,7 +17,7 @@ _MIB = 1024 * 1024
 _RATE = Metric("rate", "events/s until handled", "events/s")
 
 
-def _figures(outcome: Outcome, published: int, deliveries: int) -> Figures:
+def rate_figures(outcome: Outcome, published: int, deliveries: int) -> Figures:
     """cpu is counted for each delivery."""
     return {
         "rate": outcome.rate(deliveries),
@@ -30,7 +30,7 @@ def _one_to_one(system: str, how: str, warm: int, count: int) -> Figures:
     with Session(system, _LIMIT) as session:
         listen = Listen(system, session.address, [Listener([SUBJECT])], [warm, count])
         publish = Publish(system, session.address, [SUBJECT], [Phase(warm), Phase(count, how)])
-        return _figures(exchange(session, [listen], [publish])[1], count, count)
+        return rate_figures(exchange(session, [listen], [publish])[1], count, count)
 
 
 def measure_acked(system: str, quick: bool) -> Figures:
@@ -49,7 +49,7 @@ def measure_fan_out(system: str, quick: bool) -> Figures:
         listeners = [Listener([SUBJECT])] * half
         listen = Listen(system, session.address, listeners, [warm * half, count * half])
         publish = Publish(system, session.address, [SUBJECT], [Phase(warm), Phase(count, STREAMED)])
-        return _figures(exchange(session, [listen, listen], [publish])[1], count, 2 * half * count)
+        return rate_figures(exchange(session, [listen, listen], [publish])[1], count, 2 * half * count)
 
 
 def measure_many_publishers(system: str, quick: bool) -> Figures:
@@ -63,7 +63,7 @@ def measure_many_publishers(system: str, quick: bool) -> Figures:
         listen = Listen(system, session.address, [Listener([SUBJECT])], stages)
         publish = Publish(system, session.address, [SUBJECT], [Phase(warm), Phase(count)], publishers=half)
         outcome = exchange(session, [listen], [publish, publish])[1]
-        return _figures(outcome, count * everybody, count * everybody)
+        return rate_figures(outcome, count * everybody, count * everybody)
 
 
 def measure_large(system: str, quick: bool) -> Figures:

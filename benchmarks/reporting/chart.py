@@ -13,7 +13,7 @@ from html import escape
 from ..cases import CASES, Case, Metric
 from ..machine import in_words
 from ..statistics import Summary
-from ..systems import OURS, SYSTEMS
+from ..systems import OURS, OURS_AIO, SYSTEMS
 from .results import Results
 
 _COLUMNS = 2
@@ -103,7 +103,7 @@ def _panel(panel: Panel, left: int, top: int) -> list[str]:
     for number, (system, summary) in enumerate(panel.bars):
         base = top + 22 + number * _ROW
         start, middle = left + _LABEL, base + _ROW / 2
-        ours = system == OURS
+        ours = system in (OURS, OURS_AIO)
         lines.append(
             f'<rect x="{start}" y="{base + 3}" width="{max(1.0, summary.median * scale):.1f}" '
             f'height="{_ROW - 6}" fill="{_OURS if ours else _THEIRS}"/>'

@@ -13,7 +13,7 @@ from typing import TextIO
 from ..cases import CASES, Case, Metric
 from ..machine import in_words
 from ..statistics import Summary
-from ..systems import OURS, SYSTEMS
+from ..systems import SYSTEMS
 from .results import Results, Verdict
 
 _BAR = 24
@@ -79,7 +79,7 @@ def _limit_lines(results: Results, case: Case) -> list[str]:
     """Our figures as a part of the raw limit's, if that was measured."""
     lines = []
     for metric in case.metrics:
-        ours = results.summary(case.name, OURS, metric.key)
+        ours = results.summary(case.name, case.ours, metric.key)
         limit = results.summary(case.name, "raw-limit", metric.key)
         if ours and limit and limit.median:
             lines.append(f"  {metric.title}: {ours.median / limit.median:.2f} x the raw limit")

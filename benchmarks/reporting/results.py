@@ -13,7 +13,6 @@ from typing import Any
 
 from ..cases import CASES, Case, Goal
 from ..statistics import Summary, best, ratios, summarize
-from ..systems import OURS
 
 # The version of the JSON file's layout; a change that a reader would notice increases it.
 VERSION = 1
@@ -78,7 +77,7 @@ class Results:
         metric = case.metric(goal.metric)
         relation = ">=" if metric.higher else "<="
         text = f"{metric.title} {relation} {goal.factor:g}"
-        ours = self.summary(case.name, OURS, goal.metric)
+        ours = self.summary(case.name, case.ours, goal.metric)
         values: list[float] = []
         peer = None
         if goal.peers:
@@ -90,7 +89,7 @@ class Results:
                 return Verdict(text, None, None, None, peer, None)
             value = ours.median / theirs.median
             kept = self.values[case.name]
-            values = ratios(kept[OURS][goal.metric], kept[str(peer)][goal.metric])
+            values = ratios(kept[case.ours][goal.metric], kept[str(peer)][goal.metric])
         elif ours is None:
             return Verdict(text, None, None, None, None, None)
         else:

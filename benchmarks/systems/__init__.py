@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .asyncio_clients import ASYNCIO, PyroEventsAio
 from .base import System
 from .mqtt import Mqtt
 from .nats_core import Nats
@@ -12,8 +13,9 @@ from .zeromq_proxy import ZeroMq
 
 SYSTEMS: dict[str, System] = {
     system.name: system
-    for system in (PyroEvents(), StockProxy(), Redis(), Nats(), ZeroMq(), Mqtt(), RawLimit())
+    for system in (PyroEvents(), StockProxy(), Redis(), Nats(), ZeroMq(), Mqtt(), RawLimit(), *ASYNCIO)
 }
 OURS = PyroEvents.name
+OURS_AIO = PyroEventsAio.name
 
-__all__ = ["OURS", "SYSTEMS", "System"]
+__all__ = ["OURS", "OURS_AIO", "SYSTEMS", "System"]

@@ -8,6 +8,8 @@ inside the methods that run in a child, so that a missing package does no harm.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -16,7 +18,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -40,6 +42,10 @@ class Publisher:
         publish = self.publish
         for subject in subjects:
             publish(subject, message)
+
+    def together(self, subjects: Iterable[str], message: Any, tasks: int) -> None:
+        """The same by so many tasks at the same time, in an asyncio program."""
+        raise NotImplementedError
 
     def streamed(self, subjects: Iterable[str], message: Any) -> None:
         """Publish an event on each of the subjects in the fastest way that the system has."""
@@ -202,9 +208,31 @@ def new_event_loop() -> Any:
     """An asyncio loop: uvloop where it is installed, because the event service uses it too."""
     if importlib.util.find_spec("uvloop"):
         return importlib.import_module("uvloop").new_event_loop()
-    import asyncio
-
     return asyncio.new_event_loop()
+
+
+@functools.cache
+def process_loop() -> Any:
+    """One loop for all connections of a process."""
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+async def at_the_same_time(
+    tasks: int, publish: Callable[[str, Any], Awaitable[Any]], subjects: Iterable[str], message: Any
+) -> None:
+    """Publish an event on each of the subjects, by so many tasks, each of which waits for its own."""
+    rest = iter(subjects)
+
+    async def some() -> None:
+        for subject in rest:
+            await publish(subject, message)
+
+    if tasks == 1:
+        await some()
+    else:
+        await asyncio.gather(*[some() for _ in range(tasks)])
 
 
 def shares(items: Sequence[str], share: int) -> list[Sequence[str]]:

@@ -6,7 +6,6 @@ Knows: nats-server's settings and nats-py. Must not know: any other system.
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from ..counter import Counter
 from ..tasks import Listener
-from .base import Publisher, System, new_event_loop, packed
+from .base import Publisher, System, at_the_same_time, packed, process_loop
 
 _SETTINGS = """\
 host: 127.0.0.1
@@ -29,14 +28,6 @@ max_subscriptions: 0
 _PENDING = 10_000_000
 
 
-@functools.cache
-def _loop() -> Any:
-    """One loop for all connections of a process, as nats-py is meant to be used."""
-    loop = new_event_loop()
-    asyncio.set_event_loop(loop)
-    return loop
-
-
 async def _connect(address: str) -> Any:
     import nats
 
@@ -47,14 +38,14 @@ class NatsPublisher(Publisher):
     """Publishes on the loop; no code of ours runs between two events."""
 
     def __init__(self, address: str, kind: str) -> None:
-        self._connection = _loop().run_until_complete(_connect(address))
+        self._connection = process_loop().run_until_complete(_connect(address))
         self._pack = packed(kind)
 
     def publish(self, subject: str, message: Any) -> None:
         self.acked([subject], message)
 
     def acked(self, subjects: Iterable[str], message: Any) -> None:
-        _loop().run_until_complete(self.flush_each(subjects, message))
+        process_loop().run_until_complete(self.flush_each(subjects, message))
 
     async def flush_each(self, subjects: Iterable[str], message: Any) -> None:
         """Publish and flush, which waits for the server's pong.
@@ -67,6 +58,14 @@ class NatsPublisher(Publisher):
             await connection.publish(subject, pack(message))
             await connection.flush()
 
+    def together(self, subjects: Iterable[str], message: Any, tasks: int) -> None:
+        async def one(subject: str, message: Any) -> None:
+            await connection.publish(subject, pack(message))
+            await connection.flush()
+
+        connection, pack = self._connection, self._pack
+        process_loop().run_until_complete(at_the_same_time(tasks, one, subjects, message))
+
     def streamed(self, subjects: Iterable[str], message: Any) -> None:
         async def stream() -> None:
             connection, pack = self._connection, self._pack
@@ -74,7 +73,7 @@ class NatsPublisher(Publisher):
                 await connection.publish(subject, pack(message))
             await self._settle()
 
-        _loop().run_until_complete(stream())
+        process_loop().run_until_complete(stream())
 
     def paced(self, subjects: Iterable[str], name: str, rate: float) -> None:
         async def pace() -> None:
@@ -86,7 +85,7 @@ class NatsPublisher(Publisher):
                 await connection.publish(subject, pack((name, time.perf_counter_ns())))
             await self._settle()
 
-        _loop().run_until_complete(pace())
+        process_loop().run_until_complete(pace())
 
     async def _settle(self) -> None:
         """Make sure that nats-py's buffer is empty, because the loop does not run between phases."""
@@ -95,7 +94,7 @@ class NatsPublisher(Publisher):
         await self._connection.flush(60)
 
     def close(self) -> None:
-        _loop().run_until_complete(self._connection.close())
+        process_loop().run_until_complete(self._connection.close())
 
 
 class Nats(System):
@@ -134,7 +133,7 @@ class Nats(System):
         async def together() -> None:
             await asyncio.gather(*waiting)
 
-        _loop().run_until_complete(together())
+        process_loop().run_until_complete(together())
 
     def listen(
         self,
@@ -160,4 +159,4 @@ class Nats(System):
             ready()
             await asyncio.Event().wait()
 
-        _loop().run_until_complete(listen())
+        process_loop().run_until_complete(listen())

@@ -16,9 +16,9 @@ from ..tasks import QUOTE, Listener
 from .base import Publisher, System, host_and_port, packed, shares
 
 # What users of redis-py do, and what the case "pipelined" of the README names.
-_PIPELINE = 100
+PIPELINE = 100
 # A pipeline is kept in memory until it is executed, so fewer messages of 1 MiB are sent together.
-_LARGE_PIPELINE = 8
+LARGE_PIPELINE = 8
 
 
 class _Publisher(Publisher):
@@ -26,7 +26,7 @@ class _Publisher(Publisher):
         self._redis = _connect(address)
         self._redis.ping()
         self._pack = packed(kind)
-        self._together = _PIPELINE if kind == QUOTE else _LARGE_PIPELINE
+        self._together = PIPELINE if kind == QUOTE else LARGE_PIPELINE
 
     def publish(self, subject: str, message: Any) -> None:
         self._redis.publish(subject, self._pack(message))

@@ -1,0 +1,68 @@
+"""Asyncio programs: one task that waits for each acknowledgement, a hundred tasks, and a stream.
+
+Knows: the sizes of the work. Must not know: how a system does it.
+"""
+
+from __future__ import annotations
+
+from ..session import Session, exchange
+from ..systems import OURS_AIO
+from ..tasks import ACKED, STREAMED, TOGETHER, Listen, Listener, Phase, Publish
+from .base import Case, Figures, Goal, Metric
+from .rates import SUBJECT, rate_figures
+
+_LIMIT = 120.0
+_PEERS = ("redis-asyncio", "nats")
+_RATE = Metric("rate", "events/s until handled", "events/s")
+
+
+def _measure(system: str, how: str, warm: int, count: int) -> Figures:
+    with Session(system, _LIMIT) as session:
+        listen = Listen(system, session.address, [Listener([SUBJECT])], [warm, count])
+        phases = [Phase(warm, how), Phase(count, how)]
+        publish = Publish(system, session.address, [SUBJECT], phases)
+        return rate_figures(exchange(session, [listen], [publish])[1], count, count)
+
+
+def measure_acked(system: str, quick: bool) -> Figures:
+    return _measure(system, ACKED, 50 if quick else 1_000, 300 if quick else 20_000)
+
+
+def measure_together(system: str, quick: bool) -> Figures:
+    return _measure(system, TOGETHER, 200 if quick else 5_000, 500 if quick else 50_000)
+
+
+def measure_pipelined(system: str, quick: bool) -> Figures:
+    return _measure(system, STREAMED, 50 if quick else 1_000, 2_000 if quick else 200_000)
+
+
+_SYSTEMS = (OURS_AIO, *_PEERS)
+_GOALS = (Goal("rate", 1.5, _PEERS),)
+
+AIO_ACKED = Case(
+    "aio-acked",
+    "asyncio: one task waiting for each acknowledgement, one subscriber",
+    _SYSTEMS,
+    (_RATE,),
+    measure_acked,
+    _GOALS,
+    OURS_AIO,
+)
+AIO_TASKS = Case(
+    "aio-tasks",
+    "asyncio: 100 tasks that share a publisher, each waiting for its acknowledgements, one subscriber",
+    _SYSTEMS,
+    (_RATE,),
+    measure_together,
+    _GOALS,
+    OURS_AIO,
+)
+AIO_PIPELINED = Case(
+    "aio-pipelined",
+    "asyncio: one publisher as fast as it can, one subscriber, all delivered",
+    _SYSTEMS,
+    (_RATE,),
+    measure_pipelined,
+    _GOALS,
+    OURS_AIO,
+)
