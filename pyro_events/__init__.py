@@ -42,9 +42,10 @@ except ValueError as error:
 from . import aio as aio
 from .broker.matching.shell_patterns import glob
 from .client.daemon.daemon import SubscriberDaemon
+from .client.event_stream import EventStream
 from .client.publisher import Publisher
 from .client.publishing.pipeline import Pipeline
-from .client.statistics import ClientStatistics, PublisherStatistics, SubscriberStatistics
+from .client.statistics import ClientStatistics, PublisherStatistics, StreamStatistics, SubscriberStatistics
 from .client.subscriber import Subscriber
 from .codec.classes.families import register_classes
 from .codec.classes.registry import register_class
@@ -88,6 +89,7 @@ __all__ = [
     "EventService",
     "EventServiceError",
     "EventServiceStarter",
+    "EventStream",
     "IdentProxy",
     "MessageTooLargeError",
     "NameServerDeniedError",
@@ -105,6 +107,7 @@ __all__ = [
     "ServiceNotFoundError",
     "ServiceOptions",
     "ServiceUnreachableError",
+    "StreamStatistics",
     "Subscriber",
     "SubscriberDaemon",
     "SubscriberStatistics",

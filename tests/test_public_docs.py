@@ -23,7 +23,13 @@ PACKAGE = "pyro_events"
 LOOPBACK = "127.0.0.1"
 # Functions and methods that raise nothing of their own.
 RAISE_NOTHING = {
-    *("ClientBase.close", "Subscriber.abort", "ClocksDifferError.__init__", "RemoteError.__init__"),
+    *(
+        "ClientBase.close",
+        "EventStream.close",
+        "Subscriber.abort",
+        "ClocksDifferError.__init__",
+        "RemoteError.__init__",
+    ),
     *("Event.__init__", "Event.from_payload", "Unknown.__init__"),
     *("PolledDaemon.events", "PolledDaemon.getServerSockets", "PolledDaemon.shutdown"),
     *("SubscriberDaemon.close", "SubscriberDaemon.disconnect"),

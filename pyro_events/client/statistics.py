@@ -101,6 +101,36 @@ class ClientStatistics:
     subscriber: SubscriberStatistics
 
 
+@dataclass(frozen=True)
+class StreamStatistics:
+    """What a stream has done so far; `EventStream.statistics` returns one.
+
+    Attributes:
+        taken: events that the program has taken.
+        waiting: events that have come and can be taken; at most two batches.
+        subscriptions: the names and the patterns that are subscribed.
+        id: what logs and statistics of the service call this stream, beside its name.
+        reconnects: how often its connection was made again.
+        connected: whether there is a connection for events now.
+        address: the URI of the service that it is connected to, or was last.
+        name: what the service calls this client.
+
+    Example:
+        >>> with EventStream("NEWS") as events:
+        ...     events.statistics().connected
+        True
+    """
+
+    taken: int
+    waiting: int
+    subscriptions: tuple[str, ...]
+    id: str
+    reconnects: int
+    connected: bool
+    address: str | None
+    name: str
+
+
 # By which types are told apart what `statistics` returns: a class that is both has both methods.
 
 

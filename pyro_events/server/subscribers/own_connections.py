@@ -102,7 +102,7 @@ class OwnConnections:
         subscriber = delivery.backlog.subscriber
         backlog = self._subscribe(subscriber, names, patterns, read_options(options), caller)
         self._owner.configured(backlog)
-        return self._broker.subscriptions(backlog)
+        return self._count(delivery)
 
     def _subscribe(
         self, subscriber: str, names: object, patterns: object, wanted: SubscribeOptions, caller: Caller
@@ -119,7 +119,13 @@ class OwnConnections:
         if delivery is None:
             return NOT_KNOWN
         self._broker.unsubscribe(delivery.backlog.subscriber, texts)
-        return self._broker.subscriptions(delivery.backlog)
+        return self._count(delivery)
+
+    def _count(self, delivery: OwnDelivery) -> int:
+        """How many subscriptions it has; without any, its end is not worth a warning."""
+        count = self._broker.subscriptions(delivery.backlog)
+        delivery.lingering = not count
+        return count
 
     def standing(self, key: str) -> Standing:
         """The state of a listener at the service."""

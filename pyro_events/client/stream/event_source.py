@@ -1,0 +1,155 @@
+"""Where the events of a stream come from: the connection in use, and waiting for it or for the next one.
+
+Knows: which connection is in use, and which threads wait. Must not know: how a connection is made, what is
+subscribed, or what the events are.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from ...constants import EventRow
+from ...errors import EventServiceError
+from ...service_threads import refuse_in_service_thread, running
+from ..interruptions import owned
+from .link import StreamLink
+from .ready_signal import ReadySignal
+
+# How long a thread that replaces a connection, or closes the last one, waits for a thread that reads it.
+_READER = 1.0
+
+
+class NothingCameError(Exception):
+    """No event came in time."""
+
+
+class EventSource:
+    """The connection in use, which another one may replace.
+
+    link: it may have ended. closed: for good. taken: how many events the program has taken. generation: how
+    often the connection was replaced.
+    """
+
+    def __init__(self, link: StreamLink, lost: Callable[[StreamLink], object]) -> None:
+        """lost: called with a connection that has ended, perhaps several times."""
+        self.link = link
+        self.closed = False
+        self.taken = self.generation = 0
+        self._lost = lost
+        self._signal: ReadySignal | None = None
+        self._changed = threading.Condition()
+
+    def take(self, deadline: float | None) -> EventRow | None:
+        """The next event; None when closed.
+
+        deadline: on the monotonic clock; None for none. Raises NothingCameError when it is over.
+        """
+        while True:
+            link = self.link
+            try:
+                row = link.inbox.rows.popleft()
+            except IndexError:
+                self._await(link, deadline)
+            else:
+                self.taken += 1
+                if not link.inbox.rows:
+                    link.settle()
+                if self._signal is not None:
+                    self.update_signal()
+                return row
+            if self.closed:
+                return None
+
+    def _await(self, link: StreamLink, deadline: float | None) -> None:
+        """Return when an event can be taken, or the connection, or this source, has ended."""
+        if running:
+            refuse_in_service_thread()
+        if self.closed:
+            return
+        if not link.dead:
+            if not link.fetch(deadline):
+                raise NothingCameError
+            if link.dead and not self.closed:
+                self._lost(link)
+            return
+        if owned(self._changed):
+            raise EventServiceError("this thread is in the middle of waiting for an event of this stream")
+        with self._changed:
+            if self.link is link and not self.closed:
+                patience = None if deadline is None else deadline - time.monotonic()
+                if patience is not None and patience <= 0:
+                    raise NothingCameError
+                self._changed.wait(patience)
+
+    def look(self) -> bool:
+        """Read what has come, without waiting. False if another thread is reading."""
+        link = self.link
+        looked = link.look()
+        if link.dead and not self.closed:
+            self._lost(link)
+        self.update_signal()
+        return looked
+
+    def replace(self, link: StreamLink) -> None:
+        """Use another connection, and wake the threads that wait for it."""
+        with self._changed:
+            before, self.link = self.link, link
+            self.generation += 1
+            self._changed.notify_all()
+        before.close(_READER)
+        if self.closed:
+            link.close(_READER)
+
+    def activity(self) -> int:
+        """A number that changes when something comes."""
+        return self.generation * 1_000_000_000 + self.link.inbox.heard
+
+    # The descriptor for the program
+
+    def signals(self) -> bool:
+        """Whether the program has asked for the descriptor."""
+        return self._signal is not None
+
+    def signal(self) -> ReadySignal:
+        """What is readable while an event can be taken; made when it is asked for first."""
+        with self._changed:
+            signal = self._signal = self._signal or ReadySignal()
+        self.update_signal()
+        return signal
+
+    def update_signal(self) -> None:
+        """Set or clear the signal, if there is one."""
+        if self._signal is not None:
+            self._signal.update(lambda: self.closed or self.link.inbox.waiting > 0)
+
+    # The end
+
+    def stop(self) -> bool:
+        """Wake all threads that wait, for good. Returns whether it was not stopped before."""
+        with self._changed:
+            first, self.closed = not self.closed, True
+            self._changed.notify_all()
+        self.link.stop_reading()
+        self.update_signal()
+        return first
+
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of reading."""
+        return owned(self.link.lock) or owned(self._changed)
+
+    def close(self, wait: bool) -> None:
+        """Release the connection. wait: for a thread that reads."""
+        self.link.close(_READER if wait else 0.0)
+        if self._signal is not None:
+            self._signal.close()
+
+    def forked(self) -> None:
+        """In a forked child: everything is the parent's."""
+        self.closed = True
+        self._changed = threading.Condition()
+        self.link.forked()
+        if self._signal is not None:
+            self._signal.forked()

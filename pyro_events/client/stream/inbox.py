@@ -1,0 +1,120 @@
+"""The inbox of a stream: bytes in; events, and the bytes that answer the service, out.
+
+Knows: which events have come over one connection, which of them were taken, and what the service has to be
+answered. Must not know: sockets, threads, loops, the clock, or which program takes the events. The streams of
+both kinds use it, those that block and those on an event loop.
+
+A batch is acknowledged when all its events were taken. The service has two batches at most under way, so that
+is how much the inbox holds, and a program that takes its events slowly has a backlog at the service.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import Pyro5.errors
+
+from ...constants import EVENT_FIELDS, EventRow
+from ...wire.event_answers import write_events_answer
+from ...wire.event_batch import events_opening, read_events
+from ...wire.frames import PING, FrameReader
+from ...wire.own_connection import OBJECT_ID
+from ...wire.replies import write_pong
+
+_OPENING: Final = events_opening(OBJECT_ID)
+_FIELDS: Final = len(EVENT_FIELDS)
+
+
+class EventInbox:
+    """The events of one connection, after the roles on it were swapped.
+
+    rows: the events of the present batch that can be taken, by `popleft`, also while another thread calls a
+    method here. heard: how many frames have come; it changes while the service is there.
+    """
+
+    __slots__ = ("_batches", "_gap", "_reader", "_seq", "heard", "rows")
+
+    def __init__(self, reader: FrameReader) -> None:
+        """reader: with what has come after the answer to `attach`; `feed` with no bytes reads that."""
+        self._reader = reader
+        self._gap = False
+        self._batches: deque[tuple[int, tuple[EventRow, ...]]] = deque()
+        self._seq: int | None = None  # of the present batch, which is not acknowledged
+        self.rows: deque[EventRow] = deque()
+        self.heard = 0
+
+    def after_a_gap(self) -> None:
+        """Events may have been missed before the first one that comes."""
+        self._gap = True
+
+    @property
+    def finished(self) -> bool:
+        """Whether a batch waits for its acknowledgement, because all its events were taken."""
+        return self._seq is not None and not self.rows
+
+    @property
+    def waiting(self) -> int:
+        """How many events can be taken."""
+        return len(self.rows) + sum([len(rows) for _, rows in self._batches])
+
+    @property
+    def unfinished_frame(self) -> bool:
+        """Whether a part of a frame has come."""
+        return bool(self._reader.buffered)
+
+    def space(self) -> memoryview | None:
+        """Where to put the next bytes, which `filled` then counts; None to `feed` them instead."""
+        return self._reader.space()
+
+    def filled(self, count: int) -> None:
+        """So many bytes were put where `space` said. `feed` with no bytes reads them."""
+        self._reader.filled(count)
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes that have come in. Returns bytes to send at once.
+
+        Raises ProtocolError, also FrameError, for what the service may not send; then the connection has to
+        end.
+        """
+        if data:
+            self._reader.feed(data)
+        answers = b""
+        while (frame := self._reader.next_frame()) is not None:
+            self.heard += 1
+            if frame.type == PING:
+                answers += write_pong(frame.serializer_id, frame.seq)
+                continue
+            rows = read_events(frame, _OPENING)
+            if rows is None:
+                raise Pyro5.errors.ProtocolError("the service has called something other than `events`")
+            for row in rows:
+                if type(row) is not tuple or len(row) != _FIELDS or type(row[0]) is not str:
+                    raise Pyro5.errors.ProtocolError("the service has sent something other than events")
+            if self._gap and rows:
+                self._gap = False
+                rows = (_after_a_gap(rows[0]), *rows[1:])
+            self._batches.append((frame.seq, rows))
+        if self._seq is None:
+            self._begin()
+        return answers
+
+    def _begin(self) -> None:
+        if self._batches:
+            self._seq, rows = self._batches.popleft()
+            self.rows.extend(rows)
+
+    def acknowledge(self) -> bytes:
+        """The acknowledgements of the batches that are `finished`; then the next batch can be taken."""
+        answers = b""
+        while self._seq is not None and not self.rows:
+            answers += write_events_answer(self._seq, ())
+            self._seq = None
+            self._begin()
+        return answers
+
+
+def _after_a_gap(row: EventRow) -> EventRow:
+    """The first event after a reconnection: nobody knows how many were missed."""
+    subject, time, seq, _, payload = row
+    return subject, time, seq, None, payload

@@ -1,0 +1,126 @@
+"""The inbox of a stream beside a model of it, however the network cuts the bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import Pyro5.errors
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyro_events.client.stream.inbox import EventInbox
+from pyro_events.constants import KIB
+from pyro_events.wire.event_answers import read_events_answer
+from pyro_events.wire.event_batch import write_events, write_large_event
+from pyro_events.wire.frames import (
+    INVOKE,
+    MSGPACK,
+    PING,
+    RESULT,
+    Frame,
+    FrameLimits,
+    FrameReader,
+    write_frame,
+)
+from pyro_events.wire.own_connection import OBJECT_ID, delivery_limits
+from pyro_events.wire.requests import write_ping
+
+ANSWERS = FrameLimits(types=frozenset({RESULT, PING}), size=1 << 20)
+
+
+def inbox() -> EventInbox:
+    return EventInbox(FrameReader(delivery_limits(1 << 20)))
+
+
+def rows(*numbers: int) -> list[Any]:
+    return [("A", 1.0, number, 0, b"\x01") for number in numbers]
+
+
+def answers(data: bytes) -> list[Frame]:
+    reader = FrameReader(ANSWERS)
+    reader.feed(data)
+    found = []
+    while (frame := reader.next_frame()) is not None:
+        found.append(frame)
+    return found
+
+
+@given(
+    batches=st.lists(st.integers(0, 4), max_size=6),
+    pings=st.sets(st.integers(0, 5)),
+    piece=st.integers(1, 200),
+    takes=st.lists(st.integers(0, 5), min_size=1, max_size=20),
+)
+def test_events_are_taken_in_order_and_a_batch_is_acknowledged_when_its_last_was_taken(
+    batches: list[int], pings: set[int], piece: int, takes: list[int]
+) -> None:
+    sent, first, ends = b"", 1, []
+    for seq, count in enumerate(batches):
+        sent += write_events(OBJECT_ID, seq, rows(*range(first, first + count)))
+        first += count
+        ends.append(first - 1)  # the number of the batch's last event
+        if seq in pings:
+            sent += write_ping(seq)
+    box, taken, written = inbox(), [], b""
+    turns = iter([*takes, 1] * (len(sent) + first))
+    while sent or box.rows or box.finished:
+        written += box.feed(sent[:piece])
+        sent = sent[piece:]
+        for _ in range(next(turns)):
+            if box.rows:
+                taken.append(box.rows.popleft()[2])
+            written += box.acknowledge()
+            for frame in answers(written):  # nothing is acknowledged before it was taken
+                assert frame.type == PING or ends[frame.seq] <= len(taken)
+    assert taken == list(range(1, first))
+    replies = answers(written)
+    assert [frame.seq for frame in replies if frame.type == RESULT] == list(range(len(batches)))
+    assert [frame.seq for frame in replies if frame.type == PING] == sorted(pings & set(range(len(batches))))
+    assert all(read_events_answer(frame, 4) == [] for frame in replies if frame.type == RESULT)
+    assert box.heard == len(replies) and box.waiting == 0
+
+
+def test_what_waits_is_counted_and_only_the_first_after_a_gap_is_marked() -> None:
+    box = inbox()
+    box.after_a_gap()
+    box.feed(write_events(OBJECT_ID, 1, []) + write_events(OBJECT_ID, 2, rows(1, 2)))
+    box.feed(write_events(OBJECT_ID, 3, rows(3)))
+    assert (box.waiting, len(box.rows), box.finished) == (3, 0, True)  # the empty batch is first
+    assert [frame.seq for frame in answers(box.acknowledge())] == [1]
+    assert (box.waiting, len(box.rows), box.finished) == (3, 2, False)
+    assert [row[3] for row in box.rows] == [None, 0]
+    assert box.acknowledge() == b""  # not all were taken
+
+
+def test_a_large_message_is_received_where_it_stays() -> None:
+    box, payload = inbox(), bytes(100 * KIB)
+    sent = b"".join(write_large_event(OBJECT_ID, 1, ("A", 1.0, 1, 0, payload)))
+    assert box.feed(sent[:1000]) == b"" and box.unfinished_frame
+    sent = sent[1000:]
+    while (space := box.space()) is not None:
+        count = min(len(space), len(sent))
+        space[:count] = sent[:count]
+        sent = sent[count:]
+        box.filled(count)
+    assert box.feed(b"") == b"" and not sent and not box.unfinished_frame
+    (row,) = box.rows
+    assert bytes(row[4]) == payload
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        write_frame(INVOKE, 0, MSGPACK, 1, b"\x94\xa1x"),
+        write_events("another", 1, rows(1)),
+        write_events(OBJECT_ID, 1, [("A", 1.0, 1, 0)]),  # type: ignore[list-item]
+        write_events(OBJECT_ID, 1, [(5, 1.0, 1, 0, b"")]),  # type: ignore[list-item]
+        write_events(OBJECT_ID, 1, [5]),  # type: ignore[list-item]
+        write_frame(RESULT, 0, MSGPACK, 1, b"\xc0"),
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+    ids=("no call", "another object", "too short", "no subject", "no row", "an answer", "no Pyro"),
+)
+def test_what_the_service_may_not_send(data: bytes) -> None:
+    with pytest.raises(Pyro5.errors.ProtocolError):
+        inbox().feed(data)
