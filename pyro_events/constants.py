@@ -11,6 +11,9 @@ from typing import Final
 # The name in the name server, and the object id; the same as Pyro3's.
 EVENTSERVER_NAME: Final = "Pyro.EventService"
 
+# The variable in the environment that says where the service is, for clients whose program does not say it.
+ES_URI_VARIABLE: Final = "PYROEVENTS_ES_URI"
+
 # Next to the name server's 9090 and 9091, and not used by anything that Pyro users commonly run.
 DEFAULT_PORT: Final = 9095
 

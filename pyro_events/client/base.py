@@ -12,6 +12,7 @@ class is needed here, it is never taken from the object, and private names begin
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, NoReturn, Protocol, TypeVar, cast, overload
@@ -19,6 +20,7 @@ from typing import Any, NoReturn, Protocol, TypeVar, cast, overload
 from Pyro5.client import Proxy
 
 from ..client_name import chosen_client_name
+from ..constants import ES_URI_VARIABLE
 from ..errors import EventServiceError
 from ..transport.authenticated_proxy import IdentProxy
 from ..wire.handshake.passphrase import identity_of, sealed
@@ -226,16 +228,22 @@ def chosen_locator(
 ) -> ServiceLocator:
     """The locator for the arguments of a client's `__init__`.
 
+    If they do not say where the service or its name server is, PYROEVENTS_ES_URI in the environment may.
     name: the client's name for the service; None stands for the script's name and process id.
 
     Raises TypeError if both spellings of the address are given; TypeError or ValueError for an invalid
-    passphrase, address or name, or if two arguments contradict each other.
+    passphrase, address or name, also one in the environment, or if two arguments contradict each other.
     """
     ident = sealed(ident)
     if es_uri is not None and esURI is not None:
         raise TypeError("es_uri and esURI are the same argument: give one of them")
     uri = es_uri if es_uri is not None else esURI
-    return ServiceLocator(uri, identity_of(ident), ns_host, ns_port, chosen_client_name(name))
+    variable = ""
+    if uri is None and ns_host in (None, "") and ns_port is None:
+        uri = os.environ.get(ES_URI_VARIABLE) or None
+        variable = ES_URI_VARIABLE if uri is not None else ""
+    identity, name = identity_of(ident), chosen_client_name(name)
+    return ServiceLocator(uri, identity, ns_host, ns_port, name, variable)
 
 
 def checked_wait(wait: Any) -> float:

@@ -76,8 +76,8 @@ class EventStream:
             subjects: the names to subscribe to: one, or any iterable of them. Default (): none.
             match: one regular expression or any iterable of them, matched from the start of the subject.
                 Default (): none.
-            es_uri: where the service is: "host:port", "[::1]:9095", or a Pyro URI. Default None: the name
-                server is asked.
+            es_uri: where the service is: "host:port", "[::1]:9095", or a Pyro URI. Default None: what
+                PYROEVENTS_ES_URI in the environment says; without it the name server is asked.
             ident: the passphrase of service and name server, which both sides prove to each other. Default
                 None: they have none.
             name: what statistics and log of the service call this client, at most 100 printable characters.

@@ -52,8 +52,8 @@ class Publisher(ClientBase):
         Args:
             ident: the passphrase of service and name server, which both sides prove to each other. Default
                 None: they have none.
-            es_uri: where the service is: "host:port", "[::1]:9095", or a Pyro URI. Default None: the name
-                server is asked.
+            es_uri: where the service is: "host:port", "[::1]:9095", or a Pyro URI. Default None: what
+                PYROEVENTS_ES_URI in the environment says; without it the name server is asked.
             esURI: Pyro3's name for `es_uri`; None by default.
             name: what statistics and log of the service call this client, at most 100 printable characters.
                 Default None: the script's name and process id.

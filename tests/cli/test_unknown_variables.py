@@ -27,6 +27,12 @@ def test_each_is_named_once_and_those_of_others_are_not() -> None:
     assert [line.split()[0] for line in unknown_variables(environment)] == ["PYROEVENTS_A", "PYROEVENTS_B"]
 
 
+def test_the_variable_of_clients_is_known() -> None:
+    assert unknown_variables({"PYROEVENTS_ES_URI": "lab-server:9095"}) == []
+    (line,) = unknown_variables({"PYROEVENTS_ES_URL": "lab-server:9095"})
+    assert line.endswith("did you mean PYROEVENTS_ES_URI?")
+
+
 @pytest.mark.parametrize("module", ["es", "ns"])
 def test_a_start_script_says_so_and_starts(spawn: Spawner, module: str) -> None:
     variables = {"NO_NS": "1", "HOST": "127.0.0.1", "PORT": "0", "NS_HOST": "127.0.0.1", "NS_PORT": "0"}

@@ -127,6 +127,46 @@ def test_an_address_with_two_names() -> None:
         chosen_locator(None, "example:1", "example:1")
 
 
+VARIABLE = "PYROEVENTS_ES_URI"
+SAID = "PYRO:Pyro.EventService@example:1"
+
+
+def known(*arguments: Any, **named: Any) -> str | None:
+    """The address that needs no look-up, for these arguments."""
+    uri = chosen_locator(None, *(arguments or (None, None)), **named).known
+    return None if uri is None else str(uri)
+
+
+def test_the_environment_says_where_the_service_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert known() is None  # the name server knows
+    monkeypatch.setenv(VARIABLE, "example:1")
+    assert known() == known(ns_host="") == SAID
+    monkeypatch.setenv(VARIABLE, "")
+    assert known() is None
+
+
+def test_the_program_itself_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("other:2", "not an address"):
+        monkeypatch.setenv(VARIABLE, value)
+        assert known("example:1", None) == known(None, "example:1") == SAID
+        assert known(ns_host="example") is None and known(ns_port=9090) is None
+
+
+def test_an_address_in_the_environment_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "lab-server")
+    with pytest.raises(ValueError) as caught:
+        chosen_locator(None, None, None)
+    text = str(caught.value)
+    assert text.startswith(
+        "PYROEVENTS_ES_URI='lab-server' in the environment is not the address of an event service: the port "
+        "is missing; write HOST:PORT"
+    )
+    assert text.endswith("without PYROEVENTS_ES_URI the name server is asked") and "es_uri" not in text
+    monkeypatch.setenv(VARIABLE, "x" * 2000 + ":1")
+    with pytest.raises(ValueError, match=r"^PYROEVENTS_ES_URI='x{60}'\.\.\. in the environment .* 1000 char"):
+        chosen_locator(None, None, None)
+
+
 @pytest.mark.parametrize("wait", [0, 1.5, math.inf])
 def test_seconds_to_wait(wait: float) -> None:
     assert checked_wait(wait) == wait

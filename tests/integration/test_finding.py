@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import signal
 import socket
@@ -16,7 +17,7 @@ import Pyro5
 import Pyro5.errors
 import pytest
 from certificates import needs_openssl, one_way, settings, use
-from contract import in_background
+from contract import in_background, statistics
 from listening import Collector
 from name_servers import port_of, stock_name_server
 from Pyro5.api import URI
@@ -28,11 +29,13 @@ from pyro_events import (
     AccessDeniedError,
     EventServiceError,
     EventServiceStarter,
+    EventStream,
     NameServerStarter,
     Publisher,
     ServiceNotFoundError,
     ServiceUnreachableError,
     Subscriber,
+    aio,
 )
 from pyro_events.client.connection import opener
 from pyro_events.client.connection.discovery import ServiceLocator
@@ -166,6 +169,71 @@ def test_a_service_that_refuses(client: type, names: NameServerDaemon) -> None:
 def test_an_entry_that_is_not_a_uri(registered: object, names: NameServerDaemon) -> None:
     names.nameserver.storage[EVENTSERVER_NAME] = (registered, frozenset())
     assert isinstance(failure(Publisher), ServiceNotFoundError)
+
+
+# What the environment says
+
+
+VARIABLE = "PYROEVENTS_ES_URI"
+EACH_CLIENT = pytest.mark.parametrize("client", [Publisher, Subscriber, EventStream])
+
+
+async def asyncio_client() -> None:
+    async with aio.Publisher() as publisher:
+        await publisher.publish("A", 1)
+
+
+@EACH_CLIENT
+def test_the_environment_says_where_the_service_is(
+    client: type, service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for said in (service.uri, service.uri.partition("@")[2]):
+        monkeypatch.setenv(VARIABLE, said)
+        with client():
+            assert statistics(service.uri)["connections"] > 1
+        asyncio.run(asyncio_client())
+
+
+@EACH_CLIENT
+def test_errors_name_the_variable(
+    client: type,
+    names: NameServerDaemon,
+    free_port: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = f"({VARIABLE} in the environment says so)"
+    where = f"{LOOPBACK}:{free_port()}"
+    monkeypatch.setenv(VARIABLE, where)
+    error = failure(client)
+    assert isinstance(error, ServiceUnreachableError) and str(error).endswith(said) and where in str(error)
+    with pytest.raises(ServiceUnreachableError) as caught:
+        asyncio.run(asyncio_client())
+    assert str(caught.value).endswith(said)
+
+    at = f"{LOOPBACK}:{port_of(names)}"
+    monkeypatch.setenv(VARIABLE, f"PYRONAME:lab.events@{at}")
+    error = failure(client)
+    assert isinstance(error, ServiceNotFoundError) and str(error).endswith(said)
+    assert f"{at} knows no lab.events" in str(error)
+    names.nameserver.register("lab.events", f"PYRO:{EVENTSERVER_NAME}@{where}")
+    error = failure(client)
+    assert isinstance(error, ServiceUnreachableError) and str(error).endswith(said)
+    assert f"the name server at {at} has it registered there" in str(error)
+
+    monkeypatch.setenv(VARIABLE, f"PYRONAME:lab.events@{where}")
+    error = failure(client)
+    assert isinstance(error, ServiceNotFoundError) and str(error).endswith(said)
+    assert f"no name server was found at {where}" in str(error)
+
+
+@EACH_CLIENT
+def test_an_address_in_the_environment_that_is_wrong_leaves_nothing(
+    client: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "lab-server")
+    for make in (client, aio.Publisher):
+        with pytest.raises(ValueError, match=f"^{VARIABLE}='lab-server' in the environment is not the addr"):
+            make()
 
 
 # A passphrase

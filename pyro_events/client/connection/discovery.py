@@ -17,7 +17,7 @@ import Pyro5.errors
 from Pyro5 import config
 
 from ...constants import EVENTSERVER_NAME
-from ...errors import ServiceNotFoundError
+from ...errors import AccessDeniedError, ServiceNotFoundError
 from ...foreign_exceptions import is_foreign
 from ...transport.addresses import (
     MAX_URI,
@@ -39,27 +39,27 @@ QUICK_LOOKUP: Final = 0.7
 # A host may be called `pyro`: after the protocol of a URI comes an object, and not only a number.
 _PROTOCOL: Final = re.compile(r"(PYRO(?!:\d+$)|PYRONAME|PYROMETA):", re.I | re.A)
 _WRITE: Final = (
-    f"write HOST:PORT, such as lab-server:9095 or [::1]:9095, or a URI, which looks like "
-    f"PYRO:{EVENTSERVER_NAME}@hostname:port; without es_uri the name server is asked"
-)
+    "write HOST:PORT, such as lab-server:9095 or [::1]:9095, or a URI, which looks like "
+    f"PYRO:{EVENTSERVER_NAME}@hostname:port; without {{}} the name server is asked"
+).format
+_ARGUMENT: Final = "es_uri"
 
 
-def parse_uri(es_uri: object) -> Pyro5.core.URI:
+def parse_uri(es_uri: object, variable: str = "") -> Pyro5.core.URI:
     """The address of the service as a Pyro5 URI; None stands for its name in the name server.
 
-    es_uri: `host:port`, or a PYRO, PYRONAME or PYROMETA URI, as text or as Pyro5's URI. Raises TypeError or
-    ValueError that says what to write.
+    es_uri: `host:port`, or a PYRO, PYRONAME or PYROMETA URI, as text or as Pyro5's URI. variable: the one in
+    the environment that gave it, for the error; "" for none. Raises TypeError or ValueError that says what to
+    write.
     """
     if es_uri is None:
         es_uri = "PYRONAME:" + EVENTSERVER_NAME
     if not isinstance(es_uri, (str, Pyro5.core.URI)):
-        raise TypeError(f"es_uri must be a str or a Pyro5 URI, not {type(es_uri).__name__}; {_WRITE}")
+        kind = type(es_uri).__name__
+        raise TypeError(f"es_uri must be a str or a Pyro5 URI, not {kind}; {_WRITE(_ARGUMENT)}")
     text = str(es_uri)
     if len(text) > MAX_URI:
-        raise ValueError(
-            f"es_uri={text[:60]!r}... is not the address of an event service: it is longer than {MAX_URI} "
-            f"characters; {_WRITE}"
-        )
+        raise _not_an_address(f"{text[:60]!r}...", f"it is longer than {MAX_URI} characters", variable)
     try:
         if not _PROTOCOL.match(text):
             return Pyro5.core.URI(f"PYRO:{EVENTSERVER_NAME}@{_location(text)}")
@@ -73,9 +73,14 @@ def parse_uri(es_uri: object) -> Pyro5.core.URI:
     except (ValueError, Pyro5.errors.PyroError) as error:
         if is_foreign(error, ValueError, Pyro5.errors.PyroError):
             raise
-        raise ValueError(
-            f"es_uri={str(es_uri)!r} is not the address of an event service: {error}; {_WRITE}"
-        ) from None
+        raise _not_an_address(repr(str(es_uri)), error, variable) from None
+
+
+def _not_an_address(shown: str, reason: object, variable: str) -> ValueError:
+    name, where = (variable, " in the environment") if variable else (_ARGUMENT, "")
+    return ValueError(
+        f"{name}={shown}{where} is not the address of an event service: {reason}; {_WRITE(name)}"
+    )
 
 
 def _location(text: str, default_port: int | None = None) -> str:
@@ -97,14 +102,18 @@ class ServiceLocator:
         ns_host: str | ipaddress.IPv4Address | ipaddress.IPv6Address | None = None,
         ns_port: int | None = None,
         name: str = "",
+        variable: str = "",
     ) -> None:
         """es_uri: as for `parse_uri`; None: ask the name server for EVENTSERVER_NAME. identity: proves the
         passphrase to the name server and the service, which must prove it too. ns_host, ns_port: the address
-        of the name server; None is Pyro5's settings. name: the client's name for the service.
+        of the name server; None is Pyro5's settings. name: the client's name for the service. variable: the
+        one in the environment that gave `es_uri`, for errors; "" if the program gave it.
 
         Raises TypeError or ValueError for arguments that are not allowed.
         """
-        self._wanted = wanted = parse_uri(es_uri)
+        self._wanted = wanted = parse_uri(es_uri, variable)
+        # For errors about the place where the service, or the name server, should be.
+        self._origin = f" ({variable} in the environment says so)" if variable else ""
         self._ns_host = checked_host("ns_host", ns_host, unix=True)
         self._ns_port = checked_port("ns_port", ns_port)
         places = {"ns_host": self._ns_host, "ns_port": self._ns_port}
@@ -156,9 +165,10 @@ class ServiceLocator:
         self._last = uri
 
     def source(self, uri: Pyro5.core.URI) -> str:
-        """Where an address of `candidates` came from, for an error about it; "" if the program gave it."""
+        """Where an address of `candidates` came from, for an error about it; "" if the program gave it
+        itself."""
         if not self.asks or self._name_server is None:
-            return ""
+            return self._origin
         host = self._name_server[0]
         text = f" (the name server at {format_address(*self._name_server)} has it registered there"
         if _is_loopback(uri.host) and not _is_loopback(host) and not host.startswith(UNIX):
@@ -166,7 +176,7 @@ class ServiceLocator:
             "an address that others can reach, or give such an address with --nathost"
         else:
             text += ": is it running, and can it be reached from here?"
-        return text + ")"
+        return f"{text}){self._origin}"
 
     def look_up(self, quick: bool = False) -> Pyro5.core.URI:
         """The address of the service in the name server.
@@ -174,10 +184,15 @@ class ServiceLocator:
         quick: ask the name server only where it was found before, within QUICK_LOOKUP, and only once. Raises
         AccessDeniedError, or ServiceNotFoundError if there is no name server or it does not have the service.
         """
-        with self._asked(quick) as names:
-            found = names.find(self._wanted, 0.0 if quick else self.delay)
-            self._name_server = names.host, names.port
-            return found
+        try:
+            with self._asked(quick) as names:
+                found = names.find(self._wanted, 0.0 if quick else self.delay)
+                self._name_server = names.host, names.port
+                return found
+        except (ServiceNotFoundError, AccessDeniedError) as error:
+            if self._origin and not is_foreign(error, ServiceNotFoundError, AccessDeniedError):
+                error.args = (f"{error}{self._origin}",)
+            raise
 
     def _asked(self, quick: bool) -> NameServer:
         if quick and self._name_server is not None:
