@@ -8,6 +8,7 @@ from .latency import LATENCY
 from .patterns import NEW_PATTERNS, PATTERNS
 from .rates import ACKED_CASE, FAN_OUT, LARGE, MANY_PUBLISHERS, PIPELINED
 from .scale import SIZE, SLOW, SUBSCRIBERS
+from .streams import STREAM_LATENCY, STREAM_PIPELINED
 
 CASES: dict[str, Case] = {
     case.name: case
@@ -26,6 +27,8 @@ CASES: dict[str, Case] = {
         AIO_ACKED,
         AIO_TASKS,
         AIO_PIPELINED,
+        STREAM_PIPELINED,
+        STREAM_LATENCY,
     )
 }
 

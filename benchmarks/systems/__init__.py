@@ -9,13 +9,25 @@ from .nats_core import Nats
 from .ours import PyroEvents, StockProxy
 from .raw_limit import RawLimit
 from .redis_pubsub import Redis
+from .streams import PyroEventsStream
 from .zeromq_proxy import ZeroMq
 
 SYSTEMS: dict[str, System] = {
     system.name: system
-    for system in (PyroEvents(), StockProxy(), Redis(), Nats(), ZeroMq(), Mqtt(), RawLimit(), *ASYNCIO)
+    for system in (
+        PyroEvents(),
+        StockProxy(),
+        Redis(),
+        Nats(),
+        ZeroMq(),
+        Mqtt(),
+        RawLimit(),
+        *ASYNCIO,
+        PyroEventsStream(),
+    )
 }
 OURS = PyroEvents.name
 OURS_AIO = PyroEventsAio.name
+OURS_STREAM = PyroEventsStream.name
 
-__all__ = ["OURS", "OURS_AIO", "SYSTEMS", "System"]
+__all__ = ["OURS", "OURS_AIO", "OURS_STREAM", "SYSTEMS", "System"]

@@ -210,6 +210,7 @@ class Engine:
 
     def ended(self, delivery: Delivery, reason: Loss, why: str) -> None:
         """A delivery has ended: forget its subscriber, and release the publishers that wait for it."""
+        self.own_connections.remove(delivery)
         self.deliveries.remove(delivery, reason, why)
         self._release(delivery.backlog)
         self._look_at_total()

@@ -361,6 +361,18 @@ def test_a_service_in_the_same_program_is_not_waited_for_in_its_own_thread(
             service_threads.leave()
 
 
+def test_what_the_program_does_not_want_any_more_is_no_reason_to_warn(
+    service: EventServiceStarter, publisher: Publisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    with EventStream("A", es_uri=service.uri) as events:
+        eventually(lambda: statistics(service.uri)["connections"] == 2)  # no other than the test's own
+        for number in range(5):
+            publisher.publish("A", number)
+        assert events.get(10).msg == 0
+    eventually(lambda: statistics(service.uri)["lost"])
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
 def test_close_takes_no_time_while_the_service_is_away(free_port: Callable[[], int]) -> None:
     with EventServiceStarter(LOOPBACK, free_port(), use_ns=False) as service:
         events = EventStream("A", es_uri=service.uri)

@@ -193,6 +193,11 @@ class Connection:
         """Whether there is something to receive, or the end, within `timeout` seconds."""
         return polled(self.sock, False, timeout)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a call has no reply yet."""
+        return bool(self._pending)
+
     def closed_while_idle(self) -> bool:
         """Whether the service has ended this connection. Cheap; True only if no reply is expected."""
         return not self._pending and self.readable()

@@ -115,6 +115,22 @@ class CurrentConnection:
         seconds = 0.0 if owned(self.sending) else self.times.let_go
         within(self.reader.lock, seconds, lambda: within(self.sending, seconds, connection.close))
 
+    def rest(self, idle: float) -> None:
+        """Close the connection if no call has used it for `idle` seconds, and none is using it; the next call
+        makes a new one."""
+        connection = self._connection
+        if connection is None or connection.dead or time.monotonic() - self._used < idle:
+            return
+        if owned(self.sending) or self.reader.entered:
+            return
+
+        def close() -> None:
+            if not connection.waits:
+                connection.fail("it was not used for a while")
+                connection.close()
+
+        within(self.reader.lock, 0.0, lambda: within(self.sending, 0.0, close))
+
     def close(self) -> None:
         """End the connection for good, and interrupt an attempt to make one."""
         self.closed = True

@@ -217,6 +217,10 @@ class ReconnectingConnection:
             self.current.retire(reply.connection, "")
         return reply.frame is not None or reply.lost is not None
 
+    def rest(self, idle: float) -> None:
+        """Close the connection until the next call, if none has used it for `idle` seconds."""
+        self.current.rest(idle)
+
     def drop(self, reason: str) -> None:
         """Close the connection; the next call makes a new one."""
         self.current.drop(reason)

@@ -28,14 +28,14 @@ class NothingCameError(Exception):
 class EventSource:
     """The connection in use, which another one may replace.
 
-    link: it may have ended. closed: for good. taken: how many events the program has taken. generation: how
-    often the connection was replaced.
+    link: it may have ended. closed: for good. alive: whether there was a connection then. taken: how many
+    events the program has taken. generation: how often the connection was replaced.
     """
 
     def __init__(self, link: StreamLink, lost: Callable[[StreamLink], object]) -> None:
         """lost: called with a connection that has ended, perhaps several times."""
         self.link = link
-        self.closed = False
+        self.closed = self.alive = False
         self.taken = self.generation = 0
         self._lost = lost
         self._signal: ReadySignal | None = None
@@ -130,6 +130,7 @@ class EventSource:
         """Wake all threads that wait, for good. Returns whether it was not stopped before."""
         with self._changed:
             first, self.closed = not self.closed, True
+            self.alive = first and not self.link.dead
             self._changed.notify_all()
         self.link.stop_reading()
         self.update_signal()

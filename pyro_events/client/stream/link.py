@@ -47,6 +47,9 @@ class StreamLink:
         self.lock = threading.RLock()
         self._sock = sock
         self._plain = not isinstance(sock, TlsSocket)
+        self._poller = select.poll() if hasattr(select, "poll") else None
+        if self._poller is not None:
+            self._poller.register(sock, select.POLLIN)
         sock.settimeout(_SENDING)
 
     def start(self) -> None:
@@ -153,10 +156,8 @@ class StreamLink:
             self._send(inbox.feed(data))
 
     def _readable(self, patience: float | None) -> bool:
-        if hasattr(select, "poll"):
-            poller = select.poll()
-            poller.register(self._sock, select.POLLIN)
-            return bool(poller.poll(None if patience is None else max(0.0, patience) * 1000))
+        if self._poller is not None:
+            return bool(self._poller.poll(None if patience is None else max(0.0, patience) * 1000))
         return bool(select.select([self._sock], [], [], None if patience is None else max(0.0, patience))[0])
 
     def fileno(self) -> int:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
+import Pyro5.errors
+
 from ...constants import HEARTBEAT, HEARTBEAT_ANSWER
 from ...errors import EventServiceError
 from ...log.background import get_logger
@@ -40,6 +42,8 @@ CLOSED: Final = "this stream is closed: its program has called close()"
 # The service's heartbeat comes first, so this side asks only if that is missing.
 STREAM_TIMES: Final = ReconnectTimes(heartbeat=HEARTBEAT + HEARTBEAT_ANSWER)
 _TIMES: Final = ConnectTimes()
+# After so many seconds without a call the connection for calls is released.
+_IDLE: Final = 5.0
 
 
 class StreamReceiver:
@@ -79,6 +83,7 @@ class StreamReceiver:
         """Watch the connection, and make it again when it is lost. A subscription may have failed before."""
         self.reconnection.listened()
         self.reconnection.connected_by(self.source.link)
+        self.connection.rest(0.0)  # most streams make no other call
         self._watcher.add(self)
 
     def _open(self, before: Attached, quick: bool) -> OwnConnection:
@@ -106,6 +111,11 @@ class StreamReceiver:
     def look(self) -> bool:
         """Read what has come, without waiting. False if another thread is reading."""
         return self.source.look()
+
+    def rest(self) -> None:
+        """Release the connection for calls when it was not used for a while, because a thousand streams would
+        cost the service as many connections more."""
+        self.connection.rest(_IDLE)
 
     def descriptor(self) -> int:
         """What is readable while an event can be taken."""
@@ -204,20 +214,29 @@ class StreamReceiver:
         """
         if self._disowned:
             return
-        first = self.source.stop()
+        first, alive = self.source.stop(), self.source.alive
         self._watcher.remove(self)
         self._opener.close()
         self.reconnection.closed()
         wait = wait and not is_service_thread() and not self.source.entered
         try:
             names = self.remote.end()
-            if first and names and wait:
-                self.remote.unsubscribe_all(names)
+            if first and names and wait and alive:
+                self._unsubscribe(names)
         finally:
             self.connection.close()
             self.source.close(wait)
             if wait:
                 self.reconnection.join()
+
+    def _unsubscribe(self, names: list[str]) -> None:
+        """Tell the service that what waits is not wanted, or it would warn of the loss."""
+        try:
+            self.connection.connect(quick=True)
+        except (Pyro5.errors.PyroError, OSError) as error:
+            log.debug("unsubscribing at the end failed: %s", error)
+        else:
+            self.remote.unsubscribe_all(names)
 
     def forked(self) -> None:
         """In a forked child: the connections are the parent's."""

@@ -42,6 +42,9 @@ class Watched(Protocol):
     def look(self) -> bool:
         """Read what has come, without waiting. False if another thread is reading."""
 
+    def rest(self) -> None:
+        """Release what was not used for a while."""
+
 
 class StreamWatcher:
     """All streams of one program. The thread runs while there are any."""
@@ -118,6 +121,7 @@ class StreamWatcher:
             if now >= due:
                 due = now + self._interval
                 self._look(self._ready(streams, None, 0.0))
+                self._rest(streams)
                 continue
             patience = min(due - now, _BUSY) if busy else due - now
             waited_for = [] if busy else [stream for stream in streams if stream.signals]
@@ -133,6 +137,14 @@ class StreamWatcher:
             except BaseException:  # this thread serves other streams too
                 log.exception("reading for a stream failed", about="watcher")
         return alone
+
+    @staticmethod
+    def _rest(streams: list[Watched]) -> None:
+        for stream in streams:
+            try:
+                stream.rest()
+            except BaseException:  # as above
+                log.exception("releasing what a stream does not use failed", about="watcher")
 
     @staticmethod
     def _ready(streams: list[Watched], near: socket.socket | None, patience: float) -> list[Watched]:

@@ -19,6 +19,7 @@ from ...constants import MAX_SUBJECT, NAME_KEY, NOT_KNOWN
 from ...errors import AccessDeniedError, AnswerTimeoutError
 from ...log.background import get_logger
 from ...wire.handshake.passphrase import CALL_OPTION, NONCE_SIZE, CallbackCheck
+from ...wire.own_connection import KEY
 from ..connection.reconnecting import ReconnectingConnection
 from ..interruptions import owned, within
 from ..reconnect.events import Answered, SubscriptionStatus
@@ -180,8 +181,9 @@ class RemoteSubscriptions:
         if count == NOT_KNOWN:
             return Answered(SubscriptionStatus.UNKNOWN, why)
         # It may be another connection than the one on which we subscribed; or the service knows only what was
-        # subscribed since it forgot us.
-        complete = on == self._told_on and count >= recorded
+        # subscribed since it forgot us. A key is known only to the service that was told of it.
+        same_service = on == self._told_on or KEY in self.subscriber
+        complete = same_service and count >= recorded
         status = SubscriptionStatus.KNOWN if complete else SubscriptionStatus.UNSURE
         return Answered(status, why, connected=state == "active", silent=state == "greeting")
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
 
 from ...broker.accounting import Loss
 from ...broker.backlog import Backlog
@@ -65,8 +64,7 @@ class OwnConnections:
         self._broker = broker
         self._deliveries = deliveries
         self._options = options
-        # By id. A delivery that has ended is in no other table, and leaves this one by itself.
-        self._by_id: WeakValueDictionary[str, OwnDelivery] = WeakValueDictionary()
+        self._by_id: dict[str, OwnDelivery] = {}
 
     def attach(self, caller: Caller, options: Any) -> RoleSwap:
         """A client wants to get events over the connection on which it calls.
@@ -135,5 +133,9 @@ class OwnConnections:
         return Standing(self._broker.subscriptions(delivery.backlog), delivery.state.value, "")
 
     def _find(self, known_as: str) -> OwnDelivery | None:
-        delivery = self._by_id.get(known_as)
-        return None if delivery is None or delivery.state is State.CLOSED else delivery
+        return self._by_id.get(known_as)
+
+    def remove(self, delivery: Delivery) -> None:
+        """A delivery has ended; it may be one that the service has made."""
+        if self._by_id.get(delivery.known_as) is delivery:
+            del self._by_id[delivery.known_as]

@@ -7,6 +7,7 @@ Knows: when such a connection begins to carry events. Must not know: how the sub
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from ...broker.accounting import Loss
 from ...broker.backlog import Backlog
@@ -16,10 +17,18 @@ from .delivery import Delivery, State
 from .owner import DeliveryOwner
 
 
+class _Nobody(asyncio.BufferedProtocol):
+    """uvloop's transports keep the methods of their last protocol of this kind, and with them the client's
+    connection, which is a KiB. So they get those of this one."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 class OwnDelivery(Delivery):
     """The delivery to a listener over its own connection. known_as: the listener's id."""
 
-    __slots__ = ("__weakref__", "_id")
+    __slots__ = ("_id",)
 
     lingers = False  # the connection is the subscriber's
 
@@ -43,6 +52,7 @@ class OwnDelivery(Delivery):
         self._transport = transport
         name = transport.get_extra_info("peername")
         self.address = (self.address[0], name[1] if name else 0)
+        transport.set_protocol(_NOBODY)
         transport.set_protocol(self)
         if self.state is State.CLOSED:
             transport.abort()

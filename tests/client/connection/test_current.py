@@ -15,6 +15,7 @@ from pyro_events.client.connection.discovery import ServiceLocator
 from pyro_events.client.connection.times import ConnectTimes
 from pyro_events.constants import MAX_MESSAGE
 from pyro_events.errors import EventServiceError
+from pyro_events.wire.requests import packed_call
 
 
 @pytest.fixture
@@ -52,6 +53,25 @@ def test_one_that_has_ended_while_idle_is_made_again(fake: FakeService, current:
     second = usable(current)
     assert second is not first and first.dead and first.reason == "the service closed the connection"
     assert current.reconnects == 1
+
+
+def test_one_that_is_not_used_is_released_until_the_next_call(current: CurrentConnection) -> None:
+    current.rest(0.0)  # there is none yet
+    first = usable(current)
+    current.rest(3600.0)
+    assert current.connected
+    for lock in (current.sending, current.reader.lock):
+        with lock:
+            current.rest(0.0)  # this thread is using it
+    assert current.connected
+    reply = first.send(packed_call("statistics"))
+    current.rest(0.0)  # its reply is still to come
+    assert current.connected and reply is not None and reply.lost is None
+    first._pending.clear()
+    current.rest(0.0)
+    assert not current.connected and first.dead and first.sock.fileno() == -1
+    current.rest(0.0)
+    assert usable(current) is not first and current.connected
 
 
 def test_a_dropped_one_is_made_again(current: CurrentConnection) -> None:

@@ -148,9 +148,9 @@ def test_closing_waits_for_the_thread_that_reads_but_not_for_ever(ends: Any) -> 
     assert link.fileno() == -1
 
 
-def test_without_poll_it_is_select(ends: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_poll_it_is_select(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(module.select, "poll")
-    link, service = ends
-    assert not link.fetch(time.monotonic())
-    service.send(1, 1)
-    assert link.fetch(soon())
+    with stream_ends() as (link, service):
+        assert not link.fetch(time.monotonic())
+        service.send(1, 1)
+        assert link.fetch(soon())

@@ -22,7 +22,7 @@ class FakeStream:
         self.near.setblocking(False)
         self.signals = signals
         self.busy = self.fails = False
-        self.looked = 0
+        self.looked = self.rested = 0
         self.read = b""
 
     def fileno(self) -> int:
@@ -36,6 +36,11 @@ class FakeStream:
         if self.fails:
             raise RuntimeError("look")
         return True
+
+    def rest(self) -> None:
+        self.rested += 1
+        if self.fails:
+            raise RuntimeError("rest")
 
     def close(self) -> None:
         self.near.close()
@@ -81,7 +86,7 @@ def test_a_stream_is_looked_at_now_and_then(make: Make) -> None:
     one, other = make(), make()
     with Watching(one, other, interval=0.01):
         one.far.send(b"hello")
-        eventually(lambda: one.read == b"hello")
+        eventually(lambda: one.read == b"hello" and other.rested > 1)
         assert not other.looked  # nothing has come
 
 
@@ -115,6 +120,7 @@ def test_one_that_fails_harms_no_other(make: Make, caplog: pytest.LogCaptureFixt
     with Watching(failing, good, interval=0.01):
         failing.far.send(b"x")
         eventually(lambda: "reading for a stream failed" in caplog.text)
+        eventually(lambda: "releasing what a stream does not use failed" in caplog.text)
         good.far.send(b"y")
         eventually(lambda: good.read == b"y")
 
