@@ -117,12 +117,16 @@ def test_without_a_service_there_is_one_line(
     assert "name server" in process.stderr
 
 
-def test_the_twenty_lines_of_the_readme(root: Path, named_es, spawn: Spawner) -> None:
-    listens, publishes = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+def test_the_programs_of_the_readme(root: Path, named_es, spawn: Spawner) -> None:
+    programs = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    listens, publishes, takes = programs
     ready = listens.replace("    ticker.listen()", "    print('ready', flush=True)\n    ticker.listen()")
     ticker = spawn("-c", ready, env=named_es.env, ready="ready")
+    ready = takes.replace("    for event", "    print('ready', flush=True)\n    for event")
+    stream = spawn("-u", "-c", ready, env=named_es.env, ready="ready")
     assert spawn("-c", publishes, env=named_es.env).wait() == 0
     ticker.wait_for(r"STOCKQUOTE\.SUN = 22\.44\nSTOCKQUOTE\.IBM = \{'price': 90, 'volume': 1200\}")
+    stream.wait_for(r"STOCKQUOTE\.SUN = 22\.44")
 
 
 @pytest.mark.parametrize("program", ["market.py", "client.py", "pattern_client.py"])
