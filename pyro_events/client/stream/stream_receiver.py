@@ -66,7 +66,7 @@ class StreamReceiver:
         self.connection = ReconnectingConnection(locator)
         self.connection.connect_first(wait)
         try:
-            own = self._open(Attached("", ""), quick=False)
+            own = self._open(Attached("", ""), _TIMES.first)
         except BaseException:
             self.connection.close()
             raise
@@ -86,10 +86,11 @@ class StreamReceiver:
         self.connection.rest(0.0)  # most streams make no other call
         self._watcher.add(self)
 
-    def _open(self, before: Attached, quick: bool) -> OwnConnection:
+    def _open(self, before: Attached, seconds: float) -> OwnConnection:
+        """Make a connection for events, within so many seconds."""
         options = attach_options(self.connection.name, before.key, **self._options)
-        deadline = time.monotonic() + (_TIMES.quick if quick else _TIMES.connect)
-        return open_own_connection(self._opener, options, _TIMES, quick, deadline)
+        deadline = time.monotonic() + seconds
+        return open_own_connection(self._opener, options, _TIMES, quick=True, deadline=deadline)
 
     def _lost(self, link: StreamLink) -> None:
         """A connection has ended."""
@@ -176,7 +177,7 @@ class StreamReceiver:
         self.remote.resubscribe(False)
 
     def _connect_again(self) -> None:
-        own = self._open(self.attached, quick=True)
+        own = self._open(self.attached, _TIMES.connect)
         self.attached, self.remote.subscriber = own.attached, own.attached.subscriber
         link = StreamLink(own.sock, EventInbox(own.reader))
         reason = self.reconnection.connected_by(link, *own.attached.notes)
