@@ -38,6 +38,7 @@ class EventSource:
         self.closed = self.alive = False
         self.taken = self.generation = 0
         self._lost = lost
+        self._told: StreamLink | None = None  # the last connection that `lost` was called with
         self._signal: ReadySignal | None = None
         self._changed = threading.Condition()
 
@@ -46,34 +47,33 @@ class EventSource:
 
         deadline: on the monotonic clock; None for none. Raises NothingCameError when it is over.
         """
-        while True:
+        while not self.closed:
             link = self.link
             try:
                 row = link.inbox.rows.popleft()
             except IndexError:
                 self._await(link, deadline)
-            else:
-                self.taken += 1
-                if not link.inbox.rows:
-                    link.settle()
-                if self._signal is not None:
-                    self.update_signal()
-                return row
-            if self.closed:
-                return None
+                continue
+            self.taken += 1
+            if not link.inbox.rows:
+                link.settle()
+            if self._signal is not None:
+                self.update_signal()
+            return row
+        return None
 
     def _await(self, link: StreamLink, deadline: float | None) -> None:
         """Return when an event can be taken, or the connection, or this source, has ended."""
         if running:
             refuse_in_service_thread()
-        if self.closed:
-            return
         if not link.dead:
-            if not link.fetch(deadline):
+            found = link.fetch(deadline)
+            if not found or link.dead:
+                self.check()
+            if not found:
                 raise NothingCameError
-            if link.dead and not self.closed:
-                self._lost(link)
             return
+        self.check()
         if owned(self._changed):
             raise EventServiceError("this thread is in the middle of waiting for an event of this stream")
         with self._changed:
@@ -85,12 +85,21 @@ class EventSource:
 
     def look(self) -> bool:
         """Read what has come, without waiting. False if another thread is reading."""
-        link = self.link
-        looked = link.look()
-        if link.dead and not self.closed:
-            self._lost(link)
-        self.update_signal()
+        looked = self.link.look()
+        self.check()
         return looked
+
+    def check(self) -> None:
+        """Say that the connection has ended, if it has, and bring the signal up to date.
+
+        Whatever was interrupted by an exception of the program's own before it had done so, this makes up
+        for.
+        """
+        link = self.link
+        if link.dead and not self.closed and self._told is not link:
+            self._lost(link)
+            self._told = link
+        self.update_signal()
 
     def replace(self, link: StreamLink) -> None:
         """Use another connection, and wake the threads that wait for it."""
@@ -101,6 +110,7 @@ class EventSource:
         before.close(_READER)
         if self.closed:
             link.close(_READER)
+        self.update_signal()
 
     def activity(self) -> int:
         """A number that changes when something comes."""
@@ -122,7 +132,12 @@ class EventSource:
     def update_signal(self) -> None:
         """Set or clear the signal, if there is one."""
         if self._signal is not None:
-            self._signal.update(lambda: self.closed or self.link.inbox.waiting > 0)
+            self._signal.update(self._ready)
+
+    def _ready(self) -> bool:
+        """Whether `take` returns at once. A batch after the present one needs an acknowledgement first."""
+        link = self.link
+        return self.closed or bool(link.inbox.rows) or (not link.dead and link.inbox.waiting > 0)
 
     # The end
 

@@ -24,6 +24,8 @@ from ...wire.replies import write_pong
 
 _OPENING: Final = events_opening(OBJECT_ID)
 _FIELDS: Final = len(EVENT_FIELDS)
+# How many batches the service may have under way.
+_WINDOW: Final = 2
 
 
 class EventInbox:
@@ -33,13 +35,14 @@ class EventInbox:
     method here. heard: how many frames have come; it changes while the service is there.
     """
 
-    __slots__ = ("_batches", "_gap", "_reader", "_seq", "heard", "rows")
+    __slots__ = ("_ahead", "_batches", "_gap", "_reader", "_seq", "heard", "rows")
 
     def __init__(self, reader: FrameReader) -> None:
         """reader: with what has come after the answer to `attach`; `feed` with no bytes reads that."""
         self._reader = reader
         self._gap = False
         self._batches: deque[tuple[int, tuple[EventRow, ...]]] = deque()
+        self._ahead = 0  # how many events are in them; another thread may ask while they change
         self._seq: int | None = None  # of the present batch, which is not acknowledged
         self.rows: deque[EventRow] = deque()
         self.heard = 0
@@ -56,7 +59,7 @@ class EventInbox:
     @property
     def waiting(self) -> int:
         """How many events can be taken."""
-        return len(self.rows) + sum([len(rows) for _, rows in self._batches])
+        return len(self.rows) + self._ahead
 
     @property
     def unfinished_frame(self) -> bool:
@@ -94,7 +97,12 @@ class EventInbox:
             if self._gap and rows:
                 self._gap = False
                 rows = (_after_a_gap(rows[0]), *rows[1:])
+            if len(self._batches) + (self._seq is not None) == _WINDOW:
+                raise Pyro5.errors.ProtocolError(
+                    f"the service has sent more batches than the {_WINDOW} that may be unacknowledged"
+                )
             self._batches.append((frame.seq, rows))
+            self._ahead += len(rows)
         if self._seq is None:
             self._begin()
         return answers
@@ -103,6 +111,7 @@ class EventInbox:
         if self._batches:
             self._seq, rows = self._batches.popleft()
             self.rows.extend(rows)
+            self._ahead -= len(rows)
 
     def acknowledge(self) -> bytes:
         """The acknowledgements of the batches that are `finished`; then the next batch can be taken."""

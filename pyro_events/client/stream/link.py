@@ -29,6 +29,8 @@ RECEIVE_SIZE: Final = 64 * 1024
 # How long the service may take to receive an acknowledgement. It reads them at once, and hardly any are under
 # way.
 _SENDING: Final = 5.0
+# How often a look receives: a service that never stops sending must not keep the thread that looks.
+_AT_ONCE: Final = 64
 # A record of TLS that has begun is waited for so long, in a call that must not wait.
 _LITTLE: Final = 0.001
 
@@ -82,7 +84,8 @@ class StreamLink:
                 self._acknowledge()
             if inbox.rows:
                 return True
-            if not self._receive(None if deadline is None else deadline - time.monotonic()):
+            left = None if deadline is None else deadline - time.monotonic()
+            if not self._receive(left) and deadline is not None and time.monotonic() >= deadline:
                 return False
         return True
 
@@ -93,8 +96,9 @@ class StreamLink:
         return looked
 
     def _look(self) -> None:
-        while not self.dead and self._receive(0.0):
-            """There may be more."""
+        for _ in range(_AT_ONCE):
+            if self.dead or not self._receive(0.0):
+                return
 
     def settle(self) -> None:
         """Acknowledge the batch whose events were all taken, unless the thread with the lock does."""
@@ -109,6 +113,8 @@ class StreamLink:
         if not data or self.dead:
             return
         try:
+            if not self._plain:
+                self._sock.settimeout(_SENDING)  # receiving has changed it
             self._sock.sendall(data)
         except OSError as error:
             self.fail(f"sending failed: {error}")
@@ -119,7 +125,8 @@ class StreamLink:
             raise
 
     def _receive(self, patience: float | None) -> bool:
-        """Receive once, bytes or the end. False if nothing comes within `patience` seconds.
+        """Receive once, bytes or the end. False if nothing comes within `patience` seconds, or with TLS
+        nothing whole.
 
         An exception of the program's own is passed on; if bytes may be missing then, the connection has
         ended.
@@ -132,7 +139,7 @@ class StreamLink:
             self._take_in()
         except (OSError, Pyro5.errors.ProtocolError) as error:
             if isinstance(error, TimeoutError) and not self._plain and not is_foreign(error, TimeoutError):
-                return patience is None  # a part of a record of TLS has come
+                return False  # a part of a record of TLS has come
             self.fail(str(error))
             if is_foreign(error, OSError, Pyro5.errors.ProtocolError):
                 raise

@@ -115,7 +115,8 @@ class StreamReceiver:
 
     def rest(self) -> None:
         """Release the connection for calls when it was not used for a while, because a thousand streams would
-        cost the service as many connections more."""
+        cost the service as many connections more. And check what nobody looks at otherwise."""
+        self.source.check()
         self.connection.rest(_IDLE)
 
     def descriptor(self) -> int:

@@ -43,7 +43,7 @@ class Watched(Protocol):
         """Read what has come, without waiting. False if another thread is reading."""
 
     def rest(self) -> None:
-        """Release what was not used for a while."""
+        """Release what was not used for a while, and check what nobody looks at otherwise."""
 
 
 class StreamWatcher:

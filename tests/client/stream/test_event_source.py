@@ -24,7 +24,9 @@ def ends() -> Iterator[Ends]:
     """A source, the service, and the connections that the source said were lost."""
     lost: list[StreamLink] = []
     with stream_ends() as (link, service):
-        yield EventSource(link, lost.append), service, lost
+        source = EventSource(link, lost.append)
+        yield source, service, lost
+        source.close(wait=True)
 
 
 def test_events_are_taken_and_a_batch_is_acknowledged(ends: Ends) -> None:
@@ -101,6 +103,76 @@ def test_the_descriptor_follows_what_can_be_taken(ends: Ends) -> None:
     assert readable()  # so that a loop that waits for it finds the end
     source.close(wait=True)
     assert signal.fileno() == -1
+
+
+def readable(source: EventSource) -> bool:
+    """Whether select says that an event can be taken."""
+    return bool(select.select([source.signal()], [], [], 0)[0])
+
+
+def test_what_was_not_taken_is_not_taken_after_the_end(ends: Ends) -> None:
+    source, service, _ = ends
+    service.send(1, 1, 2, 3)
+    assert source.take(None)
+    source.stop()
+    assert source.take(None) is None
+
+
+def test_the_descriptor_promises_nothing_of_a_connection_that_was_replaced(ends: Ends) -> None:
+    source, service, _ = ends
+    service.send(1, 1, 2)
+    eventually(lambda: source.look() and readable(source))
+    service.sock.close()
+    eventually(lambda: source.look() and source.link.dead)
+    assert readable(source)  # what has come before the end can be taken
+    with stream_ends() as (link, _):
+        source.replace(link)
+        assert not readable(source)
+
+
+def test_the_descriptor_promises_no_batch_that_cannot_be_acknowledged_any_more(ends: Ends) -> None:
+    source, service, _ = ends
+    service.send(1, 1)
+    service.send(2, 2)
+    eventually(lambda: source.look() and source.link.inbox.waiting == 2 and readable(source))
+    service.sock.close()
+    eventually(lambda: source.look() and source.link.dead)
+    assert source.take(None)
+    assert not readable(source)
+    with pytest.raises(NothingCameError):
+        source.take(time.monotonic())
+
+
+def test_a_loop_that_finds_nothing_does_not_find_the_descriptor_readable_again(ends: Ends) -> None:
+    """An exception may have come between an event and the signal that says that it was the last."""
+    source, service, _ = ends
+    source.signal()
+    service.send(1, 1)
+    eventually(lambda: source.look() and readable(source))
+    assert source.link.inbox.rows.popleft()  # here a signal handler has raised
+    with pytest.raises(NothingCameError):
+        source.take(time.monotonic())
+    assert not readable(source)
+    assert service.answer() == (RESULT, 1)
+
+
+def test_an_event_that_came_just_before_an_exception_is_found_by_the_next_check(ends: Ends) -> None:
+    source, service, _ = ends
+    signal = source.signal()
+    service.send(1, 1)
+    eventually(lambda: source.link.look() and source.link.inbox.rows)  # here a signal handler has raised
+    assert not select.select([signal], [], [], 0)[0]
+    source.check()
+    assert select.select([signal], [], [], 0)[0]
+
+
+def test_a_connection_that_ended_in_an_interrupted_call_is_made_again(ends: Ends) -> None:
+    source, _, lost = ends
+    source.link.fail("receiving was interrupted")
+    with pytest.raises(NothingCameError):
+        source.take(time.monotonic())
+    source.check()
+    assert lost == [source.link]
 
 
 def test_in_a_forked_child_everything_is_the_parents(ends: Ends) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from typing import Any
 
 import Pyro5.errors
 import pytest
+from contract import in_background
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,16 +58,18 @@ def answers(data: bytes) -> list[Frame]:
 def test_events_are_taken_in_order_and_a_batch_is_acknowledged_when_its_last_was_taken(
     batches: list[int], pings: set[int], piece: int, takes: list[int]
 ) -> None:
-    sent, first, ends = b"", 1, []
+    calls, first, ends = [], 1, []
     for seq, count in enumerate(batches):
-        sent += write_events(OBJECT_ID, seq, rows(*range(first, first + count)))
+        call = write_events(OBJECT_ID, seq, rows(*range(first, first + count)))
+        calls.append(call + write_ping(seq) if seq in pings else call)
         first += count
         ends.append(first - 1)  # the number of the batch's last event
-        if seq in pings:
-            sent += write_ping(seq)
-    box, taken, written = inbox(), [], b""
-    turns = iter([*takes, 1] * (len(sent) + first))
-    while sent or box.rows or box.finished:
+    box, sent, taken, written = inbox(), b"", [], b""
+    turns = iter([*takes, 1] * (sum(map(len, calls)) + first))
+    while calls or sent or box.rows or box.finished:
+        acknowledged = sum(frame.type == RESULT for frame in answers(written))
+        while calls and len(batches) - len(calls) < acknowledged + 2:
+            sent += calls.pop(0)
         written += box.feed(sent[:piece])
         sent = sent[piece:]
         for _ in range(next(turns)):
@@ -85,9 +90,9 @@ def test_what_waits_is_counted_and_only_the_first_after_a_gap_is_marked() -> Non
     box = inbox()
     box.after_a_gap()
     box.feed(write_events(OBJECT_ID, 1, []) + write_events(OBJECT_ID, 2, rows(1, 2)))
-    box.feed(write_events(OBJECT_ID, 3, rows(3)))
-    assert (box.waiting, len(box.rows), box.finished) == (3, 0, True)  # the empty batch is first
+    assert (box.waiting, len(box.rows), box.finished) == (2, 0, True)  # the empty batch is first
     assert [frame.seq for frame in answers(box.acknowledge())] == [1]
+    box.feed(write_events(OBJECT_ID, 3, rows(3)))
     assert (box.waiting, len(box.rows), box.finished) == (3, 2, False)
     assert [row[3] for row in box.rows] == [None, 0]
     assert box.acknowledge() == b""  # not all were taken
@@ -106,6 +111,41 @@ def test_a_large_message_is_received_where_it_stays() -> None:
     assert box.feed(b"") == b"" and not sent and not box.unfinished_frame
     (row,) = box.rows
     assert bytes(row[4]) == payload
+
+
+def test_more_batches_than_may_be_under_way_end_the_connection() -> None:
+    """Or a service could fill the memory of a program that takes its events slowly."""
+    box = inbox()
+    box.feed(write_events(OBJECT_ID, 1, rows(1)) + write_events(OBJECT_ID, 2, []))
+    box.rows.popleft()
+    assert len(answers(box.acknowledge())) == 2
+    box.feed(write_events(OBJECT_ID, 3, rows(2)) + write_events(OBJECT_ID, 4, rows(3)))
+    with pytest.raises(Pyro5.errors.ProtocolError, match="more batches"):
+        box.feed(write_events(OBJECT_ID, 5, []))
+
+
+def test_what_waits_can_be_counted_while_another_thread_takes_it() -> None:
+    box, over = inbox(), threading.Event()
+
+    def take() -> None:
+        for seq in range(3000):
+            box.feed(write_events(OBJECT_ID, seq & 0xFFFF, rows(1)))
+            box.rows.popleft()
+            box.feed(write_events(OBJECT_ID, seq & 0xFFFF, rows(2)))
+            box.acknowledge()
+            box.rows.popleft()
+            box.acknowledge()
+        over.set()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        taking = in_background(take)
+        while not over.is_set():
+            assert 0 <= box.waiting <= 2
+        taking.result()
+    finally:
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize(

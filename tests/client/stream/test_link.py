@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -154,3 +155,29 @@ def test_without_poll_it_is_select(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not link.fetch(time.monotonic())
         service.send(1, 1)
         assert link.fetch(soon())
+
+
+def test_a_service_that_never_stops_sending_does_not_keep_the_thread_that_looks(ends: Any) -> None:
+    link, service = ends
+    over = threading.Event()
+
+    def answers() -> None:
+        with contextlib.suppress(ConnectionError):
+            while service.sock.recv(1 << 16):
+                """The pongs."""
+
+    def flood() -> None:
+        with contextlib.suppress(ConnectionError):
+            while not over.is_set():
+                service.sock.sendall(write_ping(1) * 1000)
+
+    flooding = [in_background(flood), in_background(answers)]
+    try:
+        for _ in range(3):
+            looking = in_background(link.look)
+            assert looking.result() and not link.dead
+    finally:
+        over.set()
+        link.fail("the test is over")
+        for each in flooding:
+            each.result()

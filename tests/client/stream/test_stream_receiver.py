@@ -78,7 +78,7 @@ def test_a_thread_that_waits_for_a_connection_cannot_wait_once_more(receiver: St
         receiver.source.take(0.0)
     receiver.close()
     assert waiting.result() is None
-    assert not [one for one in threading.enumerate() if one.name == "pyro_events-streams"]
+    eventually(lambda: not [one for one in threading.enumerate() if one.name == "pyro_events-streams"])
 
 
 def test_a_closed_one_takes_no_subscription(receiver: StreamReceiver) -> None:
