@@ -57,7 +57,7 @@ def test_the_wheel(wheel: Path, root: Path, tmp_path: Path, spawn: Spawner) -> N
     assert about["Requires-Python"] == ">=3.10"
     assert about["Summary"] and about["Keywords"] and about.get_all("Classifier")
     assert about["License"] == "MIT" or about["License-Expression"] == "MIT"
-    assert {"numpy", "test", "dev"} <= set(about.get_all("Provides-Extra", []))
+    assert {"numpy", "examples", "all", "test", "dev"} <= set(about.get_all("Provides-Extra", []))
     always = [line for line in about.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert sorted(line.split(">")[0].split("<")[0].strip() for line in always) == [
         "Pyro5",
