@@ -1,0 +1,107 @@
+"""Talk with others in a channel: say what you type, and see what others say, who joins and who leaves.
+
+/who lists who is there, /quit (or Ctrl-D, or Ctrl-C) leaves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+from types import FrameType
+
+from Pyro5.errors import PyroError
+from screen import Screen
+
+from pyro_events import Event, Publisher, Subscriber
+
+
+class Chat(Publisher, Subscriber):
+    """One person in one channel: CHAT.<channel>.SAID, .JOINED and .LEFT are what happens there.
+
+    Nobody keeps a list of who is there. The one who asks publishes CHAT.<channel>.WHO, and everybody answers
+    under a subject that only the one who asks listens to.
+    """
+
+    def __init__(self, nick: str, channel: str, screen: Screen, es_uri: str | None = None) -> None:
+        super().__init__(es_uri=es_uri)
+        self.setThreading(False)  # lines appear in the order in which they were published
+        self.nick, self.channel, self.screen = nick, f"CHAT.{channel}", screen
+        self.on(self.channel + ".SAID")(self.said)
+        self.on(self.channel + ".JOINED")(self.joined)
+        self.on(self.channel + ".LEFT")(self.left)
+        self.on(self.channel + ".WHO")(self.asked)
+        self.on(f"{self.channel}.HERE.{nick}")(self.here)
+
+    def said(self, event: Event) -> None:
+        if event.msg["nick"] != self.nick:  # what we said ourselves is on our screen already
+            self.screen.show(f"{event.msg['nick']}: {event.msg['text']}")
+
+    def joined(self, event: Event) -> None:
+        self.screen.show(f"* {event.msg['nick']} has joined")
+
+    def left(self, event: Event) -> None:
+        if event.msg["nick"] != self.nick:
+            self.screen.show(f"* {event.msg['nick']} has left")
+
+    def asked(self, event: Event) -> None:
+        if event.msg["nick"] != self.nick:
+            self.tell("HERE." + event.msg["nick"])
+
+    def here(self, event: Event) -> None:
+        self.screen.show(f"* {event.msg['nick']} is here")
+
+    def on_reconnect(self, reason: str) -> None:
+        self.screen.show("* the event service was lost and is back; you may have missed something")
+
+    def tell(self, what: str, **more: str) -> None:
+        """Publish that we have joined, said something, and so on."""
+        self.publish(f"{self.channel}.{what}", {"nick": self.nick, **more})
+
+    def talk(self) -> None:
+        """Take part until the user leaves."""
+        self.tell("JOINED")
+        self.tell("WHO")
+        try:
+            for line in self.screen.lines():
+                if line == "/quit":
+                    break
+                try:
+                    self.tell("WHO") if line == "/who" else self.tell("SAID", text=line)
+                except PyroError as error:  # the service is away: the next line tries again
+                    self.screen.show(f"* not sent: {error}")
+        finally:
+            with contextlib.suppress(PyroError):  # the service is gone, so nobody can be told
+                self.tell("LEFT")
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """Leave as at Ctrl-C when the terminal is closed, or the process is told to end."""
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("nick", help="your name")
+    parser.add_argument("channel", nargs="?", default="lobby", help="default: %(default)s")
+    parser.add_argument("--es-uri", help="address of the event service, when no name server knows it")
+    options = parser.parse_args()
+
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), leave)
+    screen = Screen(f"{options.nick}> ")
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        Chat(options.nick, options.channel, screen, options.es_uri).listen_in_background() as chat,
+    ):
+        screen.show(f"* you are in {options.channel}; /who lists who is there, /quit leaves")
+        chat.talk()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (PyroError, ValueError) as error:
+        sys.exit(f"{error}")
