@@ -104,6 +104,12 @@ def test_cars_are_counted_in_one_direction_after_the_other(countingcars: Path, w
         "stockquote/pattern_client.py",
         "countingcars/producer.py",
         "countingcars/counter.py",
+        "chat/chat.py ann",
+        "camera/camera.py",
+        "camera/logger.py",
+        "camera/display.py",
+        "window/laboratory.py",
+        "window/window.py",
     ],
 )
 def test_without_a_service_there_is_one_line(
