@@ -21,6 +21,9 @@ In the examples of methods and errors, `market` is a Publisher and `ticker` a Su
 
 Knows: the public names, that importing them takes a while, and that Pyro5 may refuse its settings. Must not
 know: anything else.
+
+PYTEST_DONT_REWRITE: pytest would warn where a program has imported this before it calls pytest, because
+the plugin belongs to the same distribution.
 """
 
 from __future__ import annotations

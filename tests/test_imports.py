@@ -30,7 +30,7 @@ LAYERS = (
     ("client.subscribing",),
     ("client", "server"),
     ("aio.connection", "cli"),
-    ("aio",),
+    ("aio", "testing"),
     ("es", "ns"),
 )
 

@@ -17,7 +17,7 @@ import pytest
 from docstrings import class_faults, function_faults, members
 
 import pyro_events
-from pyro_events import EventServiceStarter, Publisher, Subscriber, aio
+from pyro_events import EventServiceStarter, Publisher, Subscriber, aio, testing
 
 PACKAGE = "pyro_events"
 LOOPBACK = "127.0.0.1"
@@ -33,6 +33,7 @@ RAISE_NOTHING = {
     *("Event.__init__", "Event.from_payload", "Unknown.__init__"),
     *("PolledDaemon.events", "PolledDaemon.getServerSockets", "PolledDaemon.shutdown"),
     *("SubscriberDaemon.close", "SubscriberDaemon.disconnect"),
+    *("testing.EventCollector.close", "testing.LocalEventService.stop"),
     *("EventService.close", "Runner.shutdown", "PolledRunner.shutdown", "aio.Publisher.statistics"),
 }
 # Methods of exported classes that are there for the package itself.
@@ -48,7 +49,7 @@ INTERNAL = {
 
 def exported() -> Iterator[tuple[str, Any]]:
     """The public names, those of subpackages with a prefix, and what they are."""
-    for prefix, package in (("", pyro_events), ("aio.", aio)):
+    for prefix, package in (("", pyro_events), ("aio.", aio), ("testing.", testing)):
         for name in package.__all__:
             value = getattr(package, name)
             if not isinstance(value, str):
@@ -131,6 +132,7 @@ def names(service: EventServiceStarter) -> Iterator[dict[str, Any]]:
     with Publisher() as market, Subscriber() as ticker:
         here = {"__name__": "__main__", "es_uri": service.uri, "market": market, "ticker": ticker}
         here |= {"aio": aio, "asyncio": asyncio}
+        here |= {name: getattr(testing, name) for name in testing.__all__}
         yield {**{name: getattr(pyro_events, name) for name in pyro_events.__all__}, **here}
 
 
@@ -139,7 +141,7 @@ def examples() -> dict[str, doctest.DocTest]:
     parser = doctest.DocTestParser()
     found = {
         name: parser.get_doctest(inspect.cleandoc(value.__doc__ or ""), {}, name, None, 0)
-        for name, value in {PACKAGE: pyro_events, "aio": aio, **DOCUMENTED}.items()
+        for name, value in {PACKAGE: pyro_events, "aio": aio, "testing": testing, **DOCUMENTED}.items()
     }
     return {name: example for name, example in found.items() if example.examples}
 

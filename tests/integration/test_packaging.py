@@ -13,7 +13,8 @@ from processes import Spawner
 
 import pyro_events
 
-NEEDED = "setup.cfg", "pyproject.toml", "README.md", "LICENSE"
+PLUGIN = "pytest_pyro_events.py"
+NEEDED = "setup.cfg", "pyproject.toml", "README.md", "LICENSE", PLUGIN
 FOLDERS = "pyro_events", "tests", "examples", "scripts", "docs"
 
 
@@ -49,7 +50,7 @@ def test_the_wheel(wheel: Path, root: Path, tmp_path: Path, spawn: Spawner) -> N
     info = f"pyro_events-{version}.dist-info/"
     package = {name for name in names if not name.startswith(info)}
     sources = {str(path.relative_to(copy)) for path in (copy / "pyro_events").rglob("*.py")}
-    assert package == sources | {"pyro_events/py.typed"}
+    assert package == sources | {"pyro_events/py.typed", PLUGIN}
     assert any(name.startswith(info) and name.endswith("LICENSE") for name in names)
 
     about = metadata(wheel)
@@ -77,6 +78,18 @@ def test_the_wheel(wheel: Path, root: Path, tmp_path: Path, spawn: Spawner) -> N
     console = spawn.command(str(place / "bin" / "pyro-es"), "--help", env=alone)
     assert console.wait() == 0
     assert "--embed-ns" in console.stdout
+    check_plugin(spawn, place, tmp_path)
+
+
+def check_plugin(spawn: Spawner, place: Path, tmp_path: Path) -> None:
+    """pytest has the fixture, and does not warn where a program has imported the package before."""
+    test = "from pyro_events import Publisher\ndef test_it(event_service): Publisher().close()\n"
+    (tmp_path / "test_program.py").write_text(test, "utf-8")
+    code = "import pyro_events, pytest; print(pyro_events.__file__); pytest.main(['-q', 'test_program.py'])"
+    options = {"PYTHONPATH": str(place), "PYTEST_ADDOPTS": "-W error -p no:cacheprovider"}
+    process = spawn("-W", "error", "-c", code, env=options, cwd=str(tmp_path))
+    assert process.wait() == 0 and process.stdout.startswith(str(place)), process
+    process.wait_for("^1 passed")
 
 
 def test_the_package_is_typed(root: Path) -> None:
