@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgpack
+from Pyro5.api import Proxy
 from reading import read_frame
 
 from pyro_events.codec.message import decode
@@ -32,7 +33,12 @@ LIMITS = FrameLimits(types=frozenset({CONNECT, INVOKE, PING}), size=1 << 24)
 
 
 class FakeSubscriber:
-    """An address that can be subscribed, and the connection that the service makes to it."""
+    """An address that can be subscribed, and the connection that the service makes to it.
+
+    window: how many batches the service sends an object with `event` alone before it acknowledges one.
+    """
+
+    window = 1
 
     def __init__(self, object_id: str = "fake", port: int = 0) -> None:
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -43,6 +49,19 @@ class FakeSubscriber:
         self._reader = FrameReader(LIMITS)
         self.seq = 0  # of the last call
         self._acknowledgement: list[Any] = []
+
+    def subscribe(self, uri: str, subjects: Any, **options: Any) -> None:
+        """Subscribe at the service with that URI, as a stock client would."""
+        with Proxy(uri) as es:
+            es.subscribe(subjects, self.uri, options or None)
+
+    def rename(self) -> None:
+        """Call itself something else when it subscribes next."""
+        self.uri = f"PYRO:another@127.0.0.1:{self.port}"
+
+    def unsubscribe(self, uri: str, subjects: Any) -> None:
+        with Proxy(uri) as es:
+            es.unsubscribe(subjects, self.uri)
 
     def accept(self) -> None:
         """Accept the service's connection, without sending anything."""

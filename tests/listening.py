@@ -1,35 +1,30 @@
-"""A subscriber that keeps what it gets, and a way to let it listen during a test.
+"""A subscriber, and a stream, that keep what they get, and a way to let them listen during a test.
 
-Knows: the public Subscriber. Must not know: the service.
+Knows: the public Subscriber and EventStream. Must not know: the service.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, TypeAlias
 
 from waiting import eventually
 
-from pyro_events import Event, Subscriber
+from pyro_events import Event, EventStream, Subscriber
 from pyro_events.client.reconnect.times import ReconnectTimes
 
 
-class Collector(Subscriber):
-    """Keeps its events, one after the other, in the order in which they arrive."""
+class _Collected:
+    """What a collector has: events, one after the other, in the order in which they arrive."""
 
-    def __init__(self, es_uri: str | None = None, ident: str | None = None, **others: Any) -> None:
-        super().__init__(ident, es_uri, **others)
-        self.setThreading(False)
+    def _begin(self) -> None:
         self.events: list[Event] = []
         self.reasons: list[str] = []
 
     def event(self, event: Event) -> None:
         self.events.append(event)
-
-    def on_reconnect(self, reason: str) -> None:
-        self.reasons.append(reason)
 
     def messages(self) -> list[Any]:
         """The messages of the events so far."""
@@ -41,14 +36,65 @@ class Collector(Subscriber):
         return list(self.events)
 
 
+class Collector(_Collected, Subscriber):
+    """Keeps its events."""
+
+    def __init__(self, es_uri: str | None = None, ident: str | None = None, **others: Any) -> None:
+        super().__init__(ident, es_uri, **others)
+        self.setThreading(False)
+        self._begin()
+
+    @property
+    def known_as(self) -> str:
+        """What the service calls it."""
+        return str(self.daemon.uriFor(self))
+
+    def on_reconnect(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+class StreamCollector(_Collected, EventStream):
+    """The same for a stream, which a thread takes the events of."""
+
+    def __init__(self, es_uri: str | None = None, ident: str | None = None, **others: Any) -> None:
+        super().__init__(es_uri=es_uri, ident=ident, **others)
+        self._begin()
+
+    @property
+    def known_as(self) -> str:
+        """What the service calls it."""
+        return f"OWN:{self.statistics().id}@127.0.0.1"
+
+    def listen(self) -> None:
+        """Take events until `abort`."""
+        for event in self:
+            if event.missed is None:
+                self.reasons.append("connected again")
+            self.event(event)
+
+    def abort(self) -> None:
+        """End `listen`."""
+        self.close()
+
+
 def set_times(subscriber: Subscriber, **times: float) -> None:
     """Have it reconnect by other times than the usual ones; as for ReconnectTimes, in seconds."""
     reconnection = subscriber._Subscriber__receiver.reconnection  # type: ignore[attr-defined]
     reconnection.times = ReconnectTimes(**times)  # type: ignore[arg-type]
 
 
+class Listening(Protocol):
+    """A subscriber, or a stream that is like one."""
+
+    def listen(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 @contextmanager
-def listening(subscriber: Subscriber) -> Iterator[None]:
+def listening(subscriber: Listening) -> Iterator[None]:
     """Let it listen in a thread; at the end of the block it is closed."""
     thread = threading.Thread(target=subscriber.listen)
     thread.start()
@@ -61,10 +107,26 @@ def listening(subscriber: Subscriber) -> Iterator[None]:
         assert not thread.is_alive(), "listen did not return within 10 s of abort"
 
 
+AnyCollector: TypeAlias = Collector | StreamCollector
+
+
+class Collecting(Protocol):
+    """The type of `collecting` with a kind chosen."""
+
+    def __call__(
+        self, es_uri: str | None = None, *subjects: str, ident: str | None = None
+    ) -> AbstractContextManager[AnyCollector]: ...
+
+
 @contextmanager
-def collecting(es_uri: str | None = None, *subjects: str, ident: str | None = None) -> Iterator[Collector]:
-    """A Collector that listens and has subscribed to `subjects`."""
-    collector = Collector(es_uri, ident)
+def collecting(
+    es_uri: str | None = None,
+    *subjects: str,
+    ident: str | None = None,
+    kind: type[Any] = Collector,
+) -> Iterator[Any]:
+    """A Collector, or another kind, that listens and has subscribed to `subjects`."""
+    collector = kind(es_uri, ident)
     with listening(collector):
         if subjects:
             collector.subscribe(subjects)

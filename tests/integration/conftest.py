@@ -1,15 +1,19 @@
-"""Name servers and event services as processes of their own.
+"""Name servers and event services as processes of their own, and the kinds of listeners.
 
-Knows: the start scripts of Pyro5 and of pyro_events. Must not know: what the tests do with them.
+Knows: the start scripts of Pyro5 and of pyro_events, and in which ways events can be listened to. Must not
+know: what the tests do with them.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import Pyro5
 import pytest
+from fake_listener import FAKES, Listener
+from listening import Collecting, Collector, StreamCollector, collecting
 from processes import Process, Spawner
 from Pyro5.api import URI, Proxy
 from Pyro5.errors import NamingError
@@ -109,3 +113,15 @@ def named_es(start_service: StartService, free_port: Callable[[], int]) -> Servi
     Pyro5.config.NS_HOST = LOOPBACK
     Pyro5.config.NS_PORT = port
     return service
+
+
+@pytest.fixture(params=FAKES)
+def listener(request: pytest.FixtureRequest) -> Listener:
+    """Makes a listener whose answers are the test's: one that is called back, or one that has connected."""
+    return FAKES[request.param]
+
+
+@pytest.fixture(params=[Collector, StreamCollector], ids=["callback", "stream"])
+def collect(request: pytest.FixtureRequest) -> Collecting:
+    """`collecting`, with each kind of a collector."""
+    return functools.partial(collecting, kind=request.param)

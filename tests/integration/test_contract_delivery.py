@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 from contract import account, in_background, running, statistics, subscribe
+from fake_listener import Listener
 from fake_subscriber import fake_subscriber
-from listening import Collector, collecting, listening
+from listening import Collecting, Collector, collecting, listening
 from log_lines import counted
 from processes import Spawner
 from Pyro5.api import Proxy
@@ -35,8 +36,10 @@ def publisher(service: EventServiceStarter) -> Iterator[Publisher]:
         yield publisher
 
 
-def test_c13_what_an_event_has(service: EventServiceStarter, publisher: Publisher) -> None:
-    with collecting(service.uri, "A", "B") as collector:
+def test_c13_what_an_event_has(
+    service: EventServiceStarter, publisher: Publisher, collect: Collecting
+) -> None:
+    with collect(service.uri, "A", "B") as collector:
         before = time.time()
         publisher.publish("A", ("SUN", 22.44))
         publisher.publish("b", None)
@@ -47,8 +50,10 @@ def test_c13_what_an_event_has(service: EventServiceStarter, publisher: Publishe
         assert str(first) == f"<EVENT SUBJ A ({time.ctime(first.time)}): ('SUN', 22.44)>"
 
 
-def test_c13_seq_counts_for_each_subscriber(service: EventServiceStarter, publisher: Publisher) -> None:
-    with collecting(service.uri, "A") as one, collecting(service.uri, "A", "B") as other:
+def test_c13_seq_counts_for_each_subscriber(
+    service: EventServiceStarter, publisher: Publisher, collect: Collecting
+) -> None:
+    with collect(service.uri, "A") as one, collect(service.uri, "A", "B") as other:
         for number in range(6):
             publisher.publish("AB"[number % 2], number)
         assert [event.seq for event in one.wait(3)] == [1, 2, 3]
@@ -56,11 +61,11 @@ def test_c13_seq_counts_for_each_subscriber(service: EventServiceStarter, publis
 
 
 def test_c13_seq_starts_again_after_a_reconnection(
-    service: EventServiceStarter, publisher: Publisher
+    service: EventServiceStarter, publisher: Publisher, listener: Listener
 ) -> None:
-    with fake_subscriber() as subscriber:
+    with listener() as subscriber:
         for _ in range(2):
-            subscribe(service.uri, subscriber.uri, "A")
+            subscriber.subscribe(service.uri, "A")
             subscriber.greet()
             publisher.publish("A", 1)
             publisher.publish("A", 2)
@@ -140,13 +145,15 @@ def test_c13_what_is_queued_is_delivered_before_a_lingering_connection_ends() ->
         eventually(lambda: statistics(service.uri)["delivered"] == 20)
 
 
-def test_c14_one_publishers_order_and_one_total_order_for_all_subscribers(es, spawn: Spawner) -> None:
+def test_c14_one_publishers_order_and_one_total_order_for_all_subscribers(
+    es, spawn: Spawner, collect: Collecting
+) -> None:
     count = 200
     listeners = [
         spawn(str(PROGRAMS / "listener.py"), "--es-uri", es.uri, "--without-threading", "A", ready="ready")
         for _ in range(2)
     ]
-    with collecting(es.uri, "A") as collector:
+    with collect(es.uri, "A") as collector:
         publishers = [spawn(str(PROGRAMS / "publisher.py"), es.uri, "a", str(count)) for _ in range(2)]
 
         def talk(sign: int) -> None:
@@ -172,9 +179,9 @@ def test_c14_one_publishers_order_and_one_total_order_for_all_subscribers(es, sp
         assert listener.stdout.splitlines()[1:] == total
 
 
-def test_c14_order_holds_for_publishers_that_are_held_up() -> None:
-    with running(backlog=4) as service, fake_subscriber() as subscriber:
-        subscribe(service.uri, subscriber.uri, "A")
+def test_c14_order_holds_for_publishers_that_are_held_up(listener: Listener) -> None:
+    with running(backlog=4) as service, listener() as subscriber:
+        subscriber.subscribe(service.uri, "A")
         subscriber.greet()
 
         def talk(name: str) -> None:
@@ -211,22 +218,26 @@ def test_c15_a_frozen_subscriber_delays_nobody(es, spawn: Spawner) -> None:
         assert len(frozen.stdout.splitlines()) == 5002
 
 
-def test_c15_a_subscriber_that_does_not_read_delays_nobody(service: EventServiceStarter) -> None:
+def test_c15_a_subscriber_that_does_not_read_delays_nobody(
+    service: EventServiceStarter, listener: Listener, collect: Collecting
+) -> None:
     with (
-        fake_subscriber() as silent,
-        collecting(service.uri, "A") as healthy,
+        listener() as silent,
+        collect(service.uri, "A") as healthy,
         Publisher(es_uri=service.uri) as publisher,
     ):
-        subscribe(service.uri, silent.uri, "A")
+        silent.subscribe(service.uri, "A")
         silent.greet()
         for number in range(60):
             assert publisher.publish("A", (number, bytes(1_000_000))) == 2
         assert len(healthy.wait(60)) == 60
 
 
-def test_c15_a_dead_subscriber_delays_nobody_and_is_forgotten(es, spawn: Spawner) -> None:
+def test_c15_a_dead_subscriber_delays_nobody_and_is_forgotten(
+    es, spawn: Spawner, collect: Collecting
+) -> None:
     doomed = spawn(str(PROGRAMS / "listener.py"), "--es-uri", es.uri, "A", ready="ready")
-    with collecting(es.uri, "A") as healthy, Publisher(es_uri=es.uri) as publisher:
+    with collect(es.uri, "A") as healthy, Publisher(es_uri=es.uri) as publisher:
         assert publisher.publish("A", 0) == 2
         doomed.send(signal.SIGKILL)
         eventually(lambda: publisher.publish("A", 1) == 1)
@@ -457,10 +468,14 @@ def test_c20_an_exception_loses_that_event_alone(
 
 @pytest.mark.parametrize("answer", ["nonsense", 5, [7], [-1], ["0"], [None], [[]], {"a": 1}], ids=repr)
 def test_c20_a_reply_that_cannot_be_read_counts_its_batch_as_unconfirmed(
-    service: EventServiceStarter, publisher: Publisher, caplog: pytest.LogCaptureFixture, answer: object
+    service: EventServiceStarter,
+    publisher: Publisher,
+    caplog: pytest.LogCaptureFixture,
+    answer: object,
+    listener: Listener,
 ) -> None:
-    with fake_subscriber() as subscriber:
-        subscribe(service.uri, subscriber.uri, "A")
+    with listener() as subscriber:
+        subscriber.subscribe(service.uri, "A")
         subscriber.greet()
         publisher.publish("A", 1)
         assert len(subscriber.batch()) == 1
@@ -475,11 +490,11 @@ def test_c20_a_reply_that_cannot_be_read_counts_its_batch_as_unconfirmed(
 
 
 def test_c20_an_exception_in_place_of_a_reply(
-    service: EventServiceStarter, publisher: Publisher, caplog: pytest.LogCaptureFixture
+    service: EventServiceStarter, publisher: Publisher, caplog: pytest.LogCaptureFixture, listener: Listener
 ) -> None:
     described = {"__class__": "builtins.SystemExit", "__exception__": True, "args": ["die"], "attributes": {}}
-    with fake_subscriber() as subscriber:
-        subscribe(service.uri, subscriber.uri, "A")
+    with listener() as subscriber:
+        subscriber.subscribe(service.uri, "A")
         subscriber.greet()
         publisher.publish("A", 1)
         subscriber.batch()

@@ -15,7 +15,8 @@ from threading import Event as Flag
 
 import pytest
 from contract import Background, account, in_background, running, statistics, subscribe
-from fake_subscriber import FakeSubscriber, fake_subscriber
+from fake_listener import Fake, Listener
+from fake_subscriber import fake_subscriber
 from listening import collecting, listening
 from Pyro5.api import Proxy
 from raw_client import call_body, raw_client
@@ -39,17 +40,18 @@ def publisher(service: EventServiceStarter) -> Iterator[Publisher]:
         yield publisher
 
 
-def engaged(service: EventServiceStarter, subscriber: FakeSubscriber, **options: object) -> None:
-    """Subscribe it to A, and let it take one event that it does not acknowledge.
+def engaged(service: EventServiceStarter, subscriber: Fake, **options: object) -> None:
+    """Subscribe it to A, and let it take as many events as it can without acknowledging them.
 
-    It has `event` alone: then nothing else is sent before that is acknowledged.
+    That is one where it has `event` alone, and two over a connection of its own.
     """
-    subscribe(service.uri, subscriber.uri, "A", **options)
+    subscriber.subscribe(service.uri, "A", **options)
     subscriber.greet("event")
     with Publisher(es_uri=service.uri) as publisher:
-        publisher.publish("A", 0)
-    (row,) = subscriber.batch()
-    assert decode(row[4]) == 0
+        for _ in range(subscriber.window):
+            publisher.publish("A", 0)
+            (row,) = subscriber.batch()
+            assert decode(row[4]) == 0
 
 
 def holding(service: EventServiceStarter, first: int, last: int) -> Background:
@@ -62,14 +64,14 @@ def holding(service: EventServiceStarter, first: int, last: int) -> Background:
     return in_background(talk)
 
 
-def backlog(service: EventServiceStarter, subscriber: FakeSubscriber) -> int:
+def backlog(service: EventServiceStarter, subscriber: Fake) -> int:
     """How many events wait for it."""
     found = account(service.uri, subscriber.uri)
     return found["backlog"] if found else 0
 
 
-def test_c16_block_is_the_default_and_loses_nothing(service: EventServiceStarter) -> None:
-    with fake_subscriber() as subscriber:
+def test_c16_block_is_the_default_and_loses_nothing(service: EventServiceStarter, listener: Listener) -> None:
+    with listener() as subscriber:
         engaged(service, subscriber)
         found = account(service.uri, subscriber.uri)
         assert found is not None
@@ -80,12 +82,12 @@ def test_c16_block_is_the_default_and_loses_nothing(service: EventServiceStarter
         subscriber.answer()
         assert subscriber.messages(20) == list(range(1, 21))
         assert talking.result() == [1] * 20
-        eventually(lambda: statistics(service.uri)["delivered"] == 21)
+        eventually(lambda: statistics(service.uri)["delivered"] == 20 + subscriber.window)
         assert statistics(service.uri)["lost"] == {}
 
 
-def test_c16_block_by_bytes(service: EventServiceStarter) -> None:
-    with fake_subscriber() as subscriber, Publisher(es_uri=service.uri) as publisher:
+def test_c16_block_by_bytes(service: EventServiceStarter, listener: Listener) -> None:
+    with listener() as subscriber, Publisher(es_uri=service.uri) as publisher:
         engaged(service, subscriber, backlog_bytes=10_000)
         assert publisher.publish("A", bytes(6_000)) == 1
         held = in_background(lambda: publisher.publish("A", bytes(6_000)))
@@ -97,19 +99,19 @@ def test_c16_block_by_bytes(service: EventServiceStarter) -> None:
 
 
 def test_c16_an_event_larger_than_the_bound_is_delivered_all_the_same(
-    service: EventServiceStarter, publisher: Publisher
+    service: EventServiceStarter, publisher: Publisher, listener: Listener
 ) -> None:
-    with fake_subscriber() as subscriber:
-        subscribe(service.uri, subscriber.uri, "A", backlog_bytes=1_000)
+    with listener() as subscriber:
+        subscriber.subscribe(service.uri, "A", backlog_bytes=1_000)
         subscriber.greet()
         assert publisher.publish("A", bytes(100_000)) == 1
         assert len(subscriber.messages(1)[0]) == 100_000
 
 
 def test_c16_block_holds_up_only_publishers_of_that_subscriber(
-    service: EventServiceStarter, publisher: Publisher
+    service: EventServiceStarter, publisher: Publisher, listener: Listener
 ) -> None:
-    with fake_subscriber("frozen") as frozen, collecting(service.uri, "B") as healthy:
+    with listener("frozen") as frozen, collecting(service.uri, "B") as healthy:
         engaged(service, frozen)
         talking = [holding(service, 1, 10) for _ in range(3)]
         eventually(lambda: backlog(service, frozen) >= 6)
@@ -127,29 +129,29 @@ def test_c16_block_holds_up_only_publishers_of_that_subscriber(
 
 
 def test_c16_a_subscriber_without_the_full_one_is_served_by_the_same_publication(
-    service: EventServiceStarter,
+    service: EventServiceStarter, listener: Listener
 ) -> None:
     """The event that holds its publisher up has reached everybody else."""
-    with fake_subscriber() as frozen, collecting(service.uri, "A") as healthy:
+    with listener() as frozen, collecting(service.uri, "A") as healthy:
         engaged(service, frozen)
         talking = holding(service, 1, 10)
         eventually(lambda: backlog(service, frozen) == 6)
-        eventually(lambda: healthy.messages() == [0, *range(1, 7)])
+        eventually(lambda: healthy.messages() == [0] * frozen.window + [*range(1, 7)])
         assert not talking.done
         frozen.answer()
         frozen.take(10)
         talking.result()
-        healthy.wait(11)
+        healthy.wait(10 + frozen.window)
 
 
 def test_c16_a_batch_is_held_up_in_the_middle_and_resumed(
-    service: EventServiceStarter,
+    service: EventServiceStarter, listener: Listener
 ) -> None:
-    with fake_subscriber() as subscriber, raw_client(service.uri) as client:
+    with listener() as subscriber, raw_client(service.uri) as client:
         engaged(service, subscriber)
         seq = client.send_call("publish_encoded", [["A", encode(number)] for number in range(1, 21)])
         eventually(lambda: backlog(service, subscriber) == 6)
-        assert statistics(service.uri)["published"] == 7
+        assert statistics(service.uri)["published"] == 6 + subscriber.window
         subscriber.answer()
         assert subscriber.messages(20) == list(range(1, 21))
         frame = client.frame()
@@ -157,9 +159,11 @@ def test_c16_a_batch_is_held_up_in_the_middle_and_resumed(
         assert frame.payload == b"\x14"  # 20 deliveries
 
 
-def test_c16_several_names_of_one_call_are_published_together(service: EventServiceStarter) -> None:
+def test_c16_several_names_of_one_call_are_published_together(
+    service: EventServiceStarter, listener: Listener
+) -> None:
     with (
-        fake_subscriber() as subscriber,
+        listener() as subscriber,
         collecting(service.uri, "B") as healthy,
         Publisher(es_uri=service.uri) as publisher,
     ):
@@ -174,9 +178,11 @@ def test_c16_several_names_of_one_call_are_published_together(service: EventServ
         assert held.result() == 2
 
 
-def test_c16_a_publisher_that_leaves_while_it_is_held_up(service: EventServiceStarter) -> None:
+def test_c16_a_publisher_that_leaves_while_it_is_held_up(
+    service: EventServiceStarter, listener: Listener
+) -> None:
     """What was accepted is delivered, and nobody else notices."""
-    with fake_subscriber() as subscriber:
+    with listener() as subscriber:
         engaged(service, subscriber)
         with raw_client(service.uri) as client:
             client.send_call("publish_encoded", [["A", encode(number)] for number in range(1, 21)])
@@ -207,8 +213,10 @@ def test_c16_and_c9_a_full_subscriber_that_unsubscribes_frees_its_publishers_whe
         assert results == [1] * 6 + [0] * 4
 
 
-def test_c16_a_subscriber_that_leaves_frees_its_publishers(service: EventServiceStarter) -> None:
-    with fake_subscriber() as subscriber:
+def test_c16_a_subscriber_that_leaves_frees_its_publishers(
+    service: EventServiceStarter, listener: Listener
+) -> None:
+    with listener() as subscriber:
         engaged(service, subscriber)
         talking = [holding(service, 1, 10) for _ in range(5)]
         eventually(lambda: backlog(service, subscriber) == 10)
@@ -235,8 +243,10 @@ def test_c16_and_c17_what_is_taken_into_flight_frees_space_at_once() -> None:
 
 
 @pytest.mark.parametrize("policy", ["drop-oldest", "drop-newest", "latest", "disconnect"])
-def test_c16_the_other_policies_block_no_publisher(service: EventServiceStarter, policy: str) -> None:
-    with fake_subscriber() as subscriber:
+def test_c16_the_other_policies_block_no_publisher(
+    service: EventServiceStarter, policy: str, listener: Listener
+) -> None:
+    with listener() as subscriber:
         engaged(service, subscriber, overflow=policy)
         holding(service, 1, 100).result()
         lost = statistics(service.uri)["lost"]
@@ -245,7 +255,7 @@ def test_c16_the_other_policies_block_no_publisher(service: EventServiceStarter,
             subscriber.wait_for_end()
             eventually(lambda: not statistics(service.uri)["subscribers"])
             lost = statistics(service.uri)["lost"]
-            assert lost["unconfirmed"] == 1
+            assert lost["unconfirmed"] == subscriber.window
             assert lost["disconnect"] >= 6
             return
         assert lost == {policy: expected[policy]}
@@ -255,11 +265,11 @@ def test_c16_the_other_policies_block_no_publisher(service: EventServiceStarter,
 
 
 def test_c16_latest_keeps_the_newest_of_each_subject(
-    service: EventServiceStarter, publisher: Publisher
+    service: EventServiceStarter, publisher: Publisher, listener: Listener
 ) -> None:
-    with fake_subscriber() as subscriber:
+    with listener() as subscriber:
         engaged(service, subscriber, overflow="latest")
-        subscribe(service.uri, subscriber.uri, ["B", "C"])
+        subscriber.subscribe(service.uri, ["B", "C"])
         for number in range(10):
             publisher.publish(["A", "b", "B"], number)
         publisher.publish("C", "once")
@@ -272,11 +282,11 @@ def test_c16_latest_keeps_the_newest_of_each_subject(
 
 
 def test_c16_latest_is_the_latest_whether_the_backlog_is_full_or_not(
-    service: EventServiceStarter, publisher: Publisher
+    service: EventServiceStarter, publisher: Publisher, listener: Listener
 ) -> None:
     """A display that is slower than a camera: nothing is sent ahead that grows old on the way."""
-    with fake_subscriber() as display:
-        subscribe(service.uri, display.uri, "camera", overflow="latest")
+    with listener() as display:
+        display.subscribe(service.uri, "camera", overflow="latest")
         display.greet("events")
         publisher.publish("camera", 0)
         for newest in range(1, 40, 6):
@@ -295,14 +305,14 @@ def test_c16_latest_is_the_latest_whether_the_backlog_is_full_or_not(
 
 
 def test_c16_latest_with_a_backlog_of_one_keeps_the_newest_of_all(
-    service: EventServiceStarter, publisher: Publisher
+    service: EventServiceStarter, publisher: Publisher, listener: Listener
 ) -> None:
     """`backlog=` counts subjects: with four of them, it is four that keep the last value of each."""
-    with fake_subscriber("one") as one, fake_subscriber("four") as four:
+    with listener("one") as one, listener("four") as four:
         engaged(service, one, overflow="latest", backlog=1)
         engaged(service, four, overflow="latest", backlog=4)
         for each in (one, four):
-            subscribe(service.uri, each.uri, ["B", "C", "D"])
+            each.subscribe(service.uri, ["B", "C", "D"])
         for number in range(3):
             publisher.publish(["A", "B", "C", "D"], number)
         for each in (one, four):
@@ -325,15 +335,16 @@ def test_c16_a_change_to_latest_holds_for_what_waits(
 
 
 def test_c16_disconnect_says_so(
-    service: EventServiceStarter, publisher: Publisher, caplog: pytest.LogCaptureFixture
+    service: EventServiceStarter, publisher: Publisher, caplog: pytest.LogCaptureFixture, listener: Listener
 ) -> None:
-    with fake_subscriber() as subscriber:
+    with listener() as subscriber:
         engaged(service, subscriber, overflow="disconnect", backlog=2)
         assert [publisher.publish("A", number) for number in range(2)] == [1, 1]
         assert publisher.publish("A", "too much") == 0
         subscriber.wait_for_end()
         eventually(lambda: publisher.publish("A", "gone") == 0)
-        assert statistics(service.uri)["lost"] == {"disconnect": 3, "unconfirmed": 1}
+        lost = {"disconnect": 3, "unconfirmed": subscriber.window}
+        assert statistics(service.uri)["lost"] == lost
         eventually(lambda: "full backlog" in caplog.text)
         assert subscriber.uri in caplog.text
 
@@ -342,9 +353,9 @@ def test_c16_disconnect_says_so(
 
 
 def test_c17_a_subscriber_that_holds_up_a_publisher_for_the_deadline_is_disconnected(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, listener: Listener
 ) -> None:
-    with running(backlog=5, delivery_deadline=0.4) as service, fake_subscriber() as subscriber:
+    with running(backlog=5, delivery_deadline=0.4) as service, listener() as subscriber:
         engaged(service, subscriber)
         began = time.monotonic()
         assert holding(service, 1, 10).result() == [1] * 6 + [0] * 4
@@ -352,7 +363,7 @@ def test_c17_a_subscriber_that_holds_up_a_publisher_for_the_deadline_is_disconne
         subscriber.wait_for_end()
         snapshot = statistics(service.uri)
         assert snapshot["subscribers"] == []
-        assert snapshot["lost"] == {"unconfirmed": 1, "deadline": 6}
+        assert snapshot["lost"] == {"unconfirmed": subscriber.window, "deadline": 6}
         eventually(lambda: "blocked a publisher for 0.4 s" in caplog.text)
         assert subscriber.uri in caplog.text
 
@@ -364,9 +375,9 @@ def test_c17_during_first_contact_too() -> None:
         assert statistics(service.uri)["lost"] == {"deadline": 6}
 
 
-def test_c17_one_that_acknowledges_now_and_then_stays() -> None:
+def test_c17_one_that_acknowledges_now_and_then_stays(listener: Listener) -> None:
     """It is held to the time between two acknowledgements, not to the time that a publisher waits."""
-    with running(backlog=80, delivery_deadline=2.0) as service, fake_subscriber() as subscriber:
+    with running(backlog=80, delivery_deadline=2.0) as service, listener() as subscriber:
         engaged(service, subscriber)
         holding(service, 1, 80).result()
         began = time.monotonic()
@@ -384,8 +395,8 @@ def test_c17_one_that_acknowledges_now_and_then_stays() -> None:
         assert statistics(service.uri)["lost"] == {}
 
 
-def test_c17_a_subscriber_is_not_disconnected_for_a_handler_that_takes_long() -> None:
-    with running(backlog=5, delivery_deadline=0.2, heartbeat=0.1) as service, fake_subscriber() as subscriber:
+def test_c17_a_subscriber_is_not_disconnected_for_a_handler_that_takes_long(listener: Listener) -> None:
+    with running(backlog=5, delivery_deadline=0.2, heartbeat=0.1) as service, listener() as subscriber:
         engaged(service, subscriber)
         holding(service, 1, 5).result()  # its backlog is full, but nobody is held up
         Flag().wait(0.8)
@@ -417,10 +428,10 @@ def test_c17_batches_adapt_to_the_pace_of_the_subscriber() -> None:
 
 
 def test_c17_a_connection_that_breaks_ends_it_at_once(
-    service: EventServiceStarter, publisher: Publisher
+    service: EventServiceStarter, publisher: Publisher, listener: Listener
 ) -> None:
-    with fake_subscriber() as subscriber:
-        subscribe(service.uri, subscriber.uri, "A")
+    with listener() as subscriber:
+        subscriber.subscribe(service.uri, "A")
         subscriber.greet()
         subscriber.leave()
         eventually(lambda: publisher.publish("A", 1) == 0)
@@ -428,23 +439,22 @@ def test_c17_a_connection_that_breaks_ends_it_at_once(
 
 
 def test_c17_an_idle_one_that_leaves_heartbeats_unanswered_is_disconnected(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, listener: Listener
 ) -> None:
     with (
         caplog.at_level("INFO", "pyro_events"),
         running(heartbeat=0.3, heartbeat_answer=0.4) as service,
-        fake_subscriber("dumb") as dumb,
-        fake_subscriber("alive") as alive,
+        listener("dumb") as dumb,
+        listener("alive") as alive,
         collecting(service.uri, "A") as ours,
         Publisher(es_uri=service.uri) as publisher,
     ):
         for each in (dumb, alive):
-            subscribe(service.uri, each.uri, "A")
+            each.subscribe(service.uri, "A")
             each.greet()
         for _ in range(6):
             frame = alive.frame()
             assert frame is not None and frame.type == PING
-            assert alive.sock is not None
             alive.send(PING, frame.seq, "pong")
         eventually(lambda: publisher.publish("A", 1) == 2)
         assert [decode(row[4]) for row in alive.take(1)] == [1]
@@ -474,8 +484,8 @@ def test_c27_a_disconnected_subscriber_gets_a_hint_if_it_can_come_back(
             assert not subscriber.connected()
 
 
-def test_c17_one_that_is_busy_is_not_asked_for_heartbeats() -> None:
-    with running(heartbeat=0.1, heartbeat_answer=0.1) as service, fake_subscriber() as subscriber:
+def test_c17_one_that_is_busy_is_not_asked_for_heartbeats(listener: Listener) -> None:
+    with running(heartbeat=0.1, heartbeat_answer=0.1) as service, listener() as subscriber:
         engaged(service, subscriber)
         Flag().wait(0.8)  # its handler takes eight times as long
         assert account(service.uri, subscriber.uri)
@@ -489,8 +499,10 @@ def scarce() -> Iterator[EventServiceStarter]:
         yield starter
 
 
-def test_c17_the_total_holds_publishers_up_until_there_is_space(scarce: EventServiceStarter) -> None:
-    with fake_subscriber() as subscriber, collecting(scarce.uri, "B") as healthy:
+def test_c17_the_total_holds_publishers_up_until_there_is_space(
+    scarce: EventServiceStarter, listener: Listener
+) -> None:
+    with listener() as subscriber, collecting(scarce.uri, "B") as healthy:
         engaged(scarce, subscriber, overflow="drop-oldest")
         with Publisher(es_uri=scarce.uri) as publisher:
             held = in_background(lambda: [publisher.publish("A", bytes(3_000)) for _ in range(6)])
@@ -506,10 +518,10 @@ def test_c17_the_total_holds_publishers_up_until_there_is_space(scarce: EventSer
 
 @pytest.mark.parametrize("policy", ["block", "drop-oldest", "drop-newest", "disconnect"])
 def test_c17_the_one_that_holds_most_and_frees_nothing_goes_whatever_its_policy(
-    scarce: EventServiceStarter, policy: str, caplog: pytest.LogCaptureFixture
+    scarce: EventServiceStarter, policy: str, caplog: pytest.LogCaptureFixture, listener: Listener
 ) -> None:
     with (
-        fake_subscriber("silent") as silent,
+        listener("silent") as silent,
         collecting(scarce.uri, "A", "B") as healthy,
         Publisher(es_uri=scarce.uri) as publisher,
     ):
@@ -564,9 +576,9 @@ def test_c17_bytes_that_many_share_are_counted_once() -> None:
         assert 500_000 < statistics(service.uri)["backlog_bytes"] < 600_000
 
 
-def test_c17_publishers_that_give_up_do_not_keep_a_frozen_subscriber() -> None:
+def test_c17_publishers_that_give_up_do_not_keep_a_frozen_subscriber(listener: Listener) -> None:
     """Each of them waits for less than the deadline, and another one comes at once."""
-    with running(backlog=1, delivery_deadline=1.0) as service, fake_subscriber() as frozen:
+    with running(backlog=1, delivery_deadline=1.0) as service, listener() as frozen:
         engaged(service, frozen)
         holding(service, 1, 1).result()
 
@@ -583,39 +595,39 @@ def test_c17_publishers_that_give_up_do_not_keep_a_frozen_subscriber() -> None:
 
 
 def test_c40a_one_that_held_publishers_up_cannot_do_so_again_at_once(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, listener: Listener
 ) -> None:
     """Whatever it calls itself when it comes back."""
-    with running(backlog=5, delivery_deadline=0.4) as service, fake_subscriber() as subscriber:
+    with running(backlog=5, delivery_deadline=0.4) as service, listener() as subscriber:
         engaged(service, subscriber)
         assert holding(service, 1, 10).result() == [1] * 6 + [0] * 4
         subscriber.wait_for_end()
-        port = subscriber.uri.rpartition(":")[2]
-        for name in (subscriber.uri, f"PYRO:another@127.0.0.1:{port}"):
-            subscribe(service.uri, name, "A", overflow="block")
+        for _ in range(2):
+            subscriber.subscribe(service.uri, "A", overflow="block")
             subscriber.greet("event")
             assert holding(service, 1, 20).result() == [1] * 20  # nobody is held up
-            found = account(service.uri, name)
+            found = account(service.uri, subscriber.uri)
             assert found is not None
             assert found["overflow"] == "drop-oldest"
-            assert found["lost"] == {"drop-oldest": 14}
+            assert found["lost"] == {"drop-oldest": 15 - subscriber.window}
             subscriber.leave()
             eventually(lambda: not statistics(service.uri)["subscribers"])
-        with fake_subscriber("elsewhere") as other:
-            subscribe(service.uri, other.uri, "A")
+            subscriber.rename()
+        with listener("elsewhere") as other:
+            other.subscribe(service.uri, "A")
             assert holding(service, 1, 20).result() == [1] * 20
         eventually(lambda: "has drop-oldest in place of block for 60 s" in caplog.text)
 
 
-def test_c40a_the_right_comes_back() -> None:
+def test_c40a_the_right_comes_back(listener: Listener) -> None:
     with (
         running(backlog=5, delivery_deadline=0.4, block_suspension=1.0) as service,
-        fake_subscriber() as subscriber,
+        listener() as subscriber,
     ):
         engaged(service, subscriber)
         holding(service, 1, 10).result()
         subscriber.wait_for_end()
-        subscribe(service.uri, subscriber.uri, "A")
+        subscriber.subscribe(service.uri, "A")
         eventually(lambda: (account(service.uri, subscriber.uri) or {})["overflow"] == "block")
 
 

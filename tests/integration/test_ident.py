@@ -14,7 +14,7 @@ import pytest
 from contract import account, running, subscribe
 from fake_service import fake_service
 from fake_subscriber import FakeSubscriber, fake_subscriber
-from listening import Collector, collecting, listening
+from listening import Collecting, Collector, collecting, listening
 from processes import Spawner
 from Pyro5.api import URI, Daemon, Proxy, config, expose
 from Pyro5.errors import CommunicationError, NamingError, SecurityError
@@ -108,9 +108,9 @@ class Wire:
 
 
 def test_who_knows_the_passphrase_publishes_and_is_called_back(
-    guarded: EventServiceStarter, publisher: Publisher
+    guarded: EventServiceStarter, publisher: Publisher, collect: Collecting
 ) -> None:
-    with collecting(guarded.uri, "A", "B", ident=SECRET) as collector:
+    with collect(guarded.uri, "A", "B", ident=SECRET) as collector:
         assert publisher.publish(["A", "B"], (1, b"2")) == 2
         assert [event.missed for event in collector.wait(2)] == [0, 0]
         with publisher.pipeline() as pipeline:
@@ -184,10 +184,10 @@ def test_every_refusal_is_the_same(guarded: EventServiceStarter, handshake: Any)
         client.wait_for_end()
 
 
-def test_what_was_seen_on_the_wire_lets_nobody_in(guarded: EventServiceStarter) -> None:
+def test_what_was_seen_on_the_wire_lets_nobody_in(guarded: EventServiceStarter, collect: Collecting) -> None:
     wire = Wire(guarded.uri)
     try:
-        with Publisher(SECRET, wire.uri) as publisher, collecting(wire.uri, "A", ident=SECRET) as collector:
+        with Publisher(SECRET, wire.uri) as publisher, collect(wire.uri, "A", ident=SECRET) as collector:
             publisher.publish("A", 1)
             collector.wait(1)
     finally:

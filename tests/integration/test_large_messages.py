@@ -11,7 +11,7 @@ import numpy as np
 import Pyro5.api
 import pytest
 from contract import statistics
-from listening import Collector, collecting, listening
+from listening import Collecting, Collector, collecting, listening
 from waiting import eventually
 
 from pyro_events import BacklogOptions, EventServiceStarter, MessageTooLargeError, Publisher, ServiceOptions
@@ -43,11 +43,11 @@ def refused(publisher: Publisher, message: object, limit: int) -> None:
     assert publisher.statistics().reconnects == before.reconnects, "nothing was sent, so nothing broke"
 
 
-def test_the_camera_of_the_design() -> None:
+def test_the_camera_of_the_design(collect: Collecting) -> None:
     picture = np.arange(2048 * 2048, dtype=np.uint16).reshape(2048, 2048)
     with (
         started() as service,
-        collecting(service.uri, "A") as collector,
+        collect(service.uri, "A") as collector,
         Publisher(es_uri=service.uri) as camera,
     ):
         assert camera.publish("A", {"picture": picture, "at": 1.5}) == 1
@@ -57,10 +57,10 @@ def test_the_camera_of_the_design() -> None:
         refused(camera, bytes(16 * MIB), 16 * MIB)
 
 
-def test_more_than_a_backlog_holds() -> None:
+def test_more_than_a_backlog_holds(collect: Collecting) -> None:
     options = {"backlog": BacklogOptions(backlog_bytes=MIB), "max_message": 100 * MIB}
     with started(**options) as service, Publisher(es_uri=service.uri) as publisher:
-        with collecting(service.uri, "A") as collector:
+        with collect(service.uri, "A") as collector:
             for size in (40 * MIB, 90 * MIB):
                 assert publisher.publish("A", bytes(size)) == 1
             with publisher.pipeline() as fast:

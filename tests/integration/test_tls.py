@@ -22,7 +22,7 @@ import Pyro5.errors
 import pytest
 from certificates import maker, needs_openssl, one_way, settings, use
 from contract import running
-from listening import Collector, collecting, listening
+from listening import Collecting, Collector, collecting, listening
 from processes import Process, Spawner
 from Pyro5.api import URI, Proxy, locate_ns
 from waiting import eventually
@@ -116,8 +116,8 @@ def test_a_whole_installation(
 
 
 @on_both_loops
-def test_everything_the_client_does(service: EventServiceStarter) -> None:
-    with collecting(service.uri, "A") as collector, Publisher(es_uri=service.uri) as publisher:
+def test_everything_the_client_does(service: EventServiceStarter, collect: Collecting) -> None:
+    with collect(service.uri, "A") as collector, Publisher(es_uri=service.uri) as publisher:
         large = bytes(range(256)) * 20_000
         assert publisher.publish("A", large) == 1
         with publisher.pipeline() as fast:
