@@ -37,7 +37,7 @@ class Logger(Subscriber):
         self.frames += 1
         self.bytes += frame.nbytes
         if time.monotonic() >= self.next_report:
-            self.next_report += 1
+            self.next_report = time.monotonic() + 1
             self.report()
         if self.frames == self.count:
             self.abort()
