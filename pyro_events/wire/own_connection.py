@@ -53,8 +53,9 @@ FALLS_BACK: Final = "falls_back"
 
 KEY_BYTES: Final = 16
 _KEY: Final = re.compile(f"[0-9a-f]{{{2 * KEY_BYTES}}}")
-# An id is the beginning of a digest: long enough that two listeners hardly ever have the same.
-_ID_LENGTH: Final = 16
+# An id is the beginning of a digest, and finds the listener. It has as many digits as the key: of a shorter
+# one, somebody who reads the ids of ten thousand listeners would soon find a key that has one of them.
+_ID_LENGTH: Final = 2 * KEY_BYTES
 
 
 def is_key(value: object) -> bool:

@@ -87,6 +87,8 @@ class OwnConnections:
             backlog, before = self._subscribe(subscriber, (), (), wanted.wanted, caller), None
         delivery = OwnDelivery(self._owner, backlog, caller.host, known_as, self._options)
         notes = self._deliveries.begin(delivery, before)
+        if before is not None:  # it may have had another key, whose connection was not taken over yet
+            self.remove(before)
         self._by_id[known_as] = delivery
         answer = Attached(key, known_as, self._broker.subscriptions(backlog), notes)
         return RoleSwap(answer.plain(), delivery.take_over, delivery.abandon)

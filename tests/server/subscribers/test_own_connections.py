@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,10 @@ from waiting import eventually
 from pyro_events import EventServiceStarter, Publisher
 from pyro_events.codec.message import decode
 from pyro_events.constants import NOT_KNOWN
-from pyro_events.wire.frames import BATCH, INVOKE, ONEWAY
+from pyro_events.options import ServiceOptions
+from pyro_events.server.engine import Engine
+from pyro_events.server.objects import Caller
+from pyro_events.wire.frames import BATCH, INVOKE, MSGPACK, ONEWAY
 from pyro_events.wire.own_connection import id_of
 
 KEY = "0123456789abcdef" * 2
@@ -224,6 +228,27 @@ def test_one_that_does_not_come_is_given_up_after_the_time_of_a_first_contact(fr
 def _standing(control: RawClient, subscriber: Any, state: str = "") -> Any:
     found = control.call("statistics", {"subscriber": subscriber})
     return found if found["state"] == state else None
+
+
+def test_one_whose_place_another_takes_before_the_roles_are_swapped_leaves_nothing() -> None:
+    proxy = "PYRO:nobody@127.0.0.1:4711"
+
+    async def work() -> None:
+        engine = Engine(ServiceOptions())
+        caller = Caller("127.0.0.1", MSGPACK)
+        own, admission = engine.own_connections, engine.deliveries.admission
+        first = own.attach(caller, {"subscriber": proxy})  # both calls come in one turn of the loop
+        second = own.attach(caller, {"subscriber": proxy})
+        assert own.standing(first.answer["key"]).subscriptions == NOT_KNOWN
+        assert own.standing(second.answer["key"]).subscriptions == 0
+        third = own.attach(caller, {"key": first.answer["key"]})
+        assert len(admission) == 2
+        for swap in (first, second, third):
+            swap.abandon()
+        assert len(admission) == 0
+        await engine.stop()
+
+    asyncio.run(work())
 
 
 def test_another_host_cannot_take_over_a_subscription(service: EventServiceStarter, free_port: Any) -> None:
