@@ -107,7 +107,12 @@ class StreamLink:
                 return
 
     def _acknowledge(self) -> None:
-        self._send(self.inbox.acknowledge())
+        try:
+            self._send(self.inbox.acknowledge())
+        except BaseException:
+            # The inbox may have gone on to the next batch: the service would wait for ever.
+            self.fail("acknowledging was interrupted")
+            raise
 
     def _send(self, data: bytes) -> None:
         if not data or self.dead:

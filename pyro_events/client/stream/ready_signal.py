@@ -8,10 +8,15 @@ come wait to be taken, and is another one after a reconnection.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from typing import Final
+
+from ...foreign_exceptions import is_foreign
+
+# More bytes than ever lie in it.
+_ALL: Final = 64
 
 
 class ReadySignal:
@@ -21,7 +26,7 @@ class ReadySignal:
         self._near, self._far = socket.socketpair()
         self._near.setblocking(False)
         self._far.setblocking(False)
-        self._set = False
+        self._set: bool | None = False
         self._lock = threading.RLock()
 
     def fileno(self) -> int:
@@ -31,15 +36,19 @@ class ReadySignal:
     def update(self, ready: Callable[[], bool]) -> None:
         """Set or clear the signal. ready: says which; asked while no other thread changes the signal."""
         with self._lock:
-            wanted = ready()
-            if wanted == self._set:
-                return
-            self._set = wanted
-            with contextlib.suppress(OSError):  # it is closed
-                if wanted:
-                    self._far.send(b"!")
-                else:
-                    self._near.recv(1)
+            # Once more afterwards, because a signal's handler may have taken the event meanwhile.
+            while (wanted := ready()) != self._set:
+                # Not known, if an exception of the program's own ends this in the middle.
+                self._set = None
+                try:
+                    if wanted:
+                        self._far.send(b"!")
+                    else:
+                        self._near.recv(_ALL)
+                except OSError as error:  # it is closed, or nothing lies in it
+                    if is_foreign(error, OSError):
+                        raise
+                self._set = wanted
 
     def close(self) -> None:
         """Release both sockets."""

@@ -130,6 +130,23 @@ def test_an_exception_of_the_programs_own_while_bytes_come_in_ends_the_connectio
     link.lock.release()
 
 
+def test_an_exception_of_the_programs_own_between_two_batches_ends_the_connection(
+    ends: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, service = ends
+    service.send(1, 1)
+    assert link.fetch(soon())
+    link.inbox.rows.popleft()
+
+    def interrupted(inbox: EventInbox) -> None:
+        raise Interrupted  # as a handler of a signal may, at any step
+
+    monkeypatch.setattr(EventInbox, "_begin", interrupted)
+    with pytest.raises(Interrupted):
+        link.settle()
+    assert link.dead, "the acknowledgement is lost, and the service would wait for it for ever"
+
+
 def test_one_that_cannot_be_written_to_has_ended(ends: Any) -> None:
     link, service = ends
     service.send(1, 1)
