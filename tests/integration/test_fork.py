@@ -7,8 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 from accounts import needs_proc
 from contract import in_background, statistics
 from fake_subscriber import fake_subscriber
+from forking import child
 from listening import Collector, collecting
 from Pyro5.api import Proxy
 from Pyro5.server import Daemon
@@ -36,34 +35,6 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # other threads run while we fork
 ]
-
-
-@contextmanager
-def child(work: Callable[[], Any]) -> Iterator[None]:
-    """A forked child that does some work, then stays until the end of the block, which checks it."""
-    ready, done = os.pipe()
-    stay, leave = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        with contextlib.suppress(BaseException):
-            os.close(leave)
-            os.close(ready)
-            work()
-            os.write(done, b"!")
-            os.read(stay, 1)
-            status = 0
-        os._exit(status)
-    os.close(done)
-    os.close(stay)
-    try:
-        assert os.read(ready, 1) == b"!", "the child's work has failed"
-        yield
-    finally:
-        os.close(leave)
-        os.close(ready)
-        _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def nothing() -> None:

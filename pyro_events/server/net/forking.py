@@ -59,7 +59,20 @@ def _watched(loop: Any) -> set[int]:
             lines = [line.split() for line in file if line.startswith("tfd:")]
     except OSError:
         return set()
-    return {poller, *(int(words[1]) for words in lines)}
+    return {poller, *(int(words[1]) for words in lines if _is_same(words))}
+
+
+def _is_same(words: list[str]) -> bool:
+    """Whether a watched descriptor was opened before the fork.
+
+    The poller is shared, and the parent goes on: what it has accepted since has a number that may be that of
+    something else here. words: a line of /proc, such as "tfd: 19 events: 19 data: 13 pos:0 ino:9e40 sdev:9".
+    """
+    inodes = [int(word[4:], 16) for word in words if word.startswith("ino:")]
+    try:
+        return os.fstat(int(words[1])).st_ino in inodes
+    except OSError:  # it is not open here
+        return False
 
 
 def _accepted(found: Iterable[int]) -> set[int]:

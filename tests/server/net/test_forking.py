@@ -55,6 +55,27 @@ def test_its_descriptors_are_those_of_nothing_and_no_socket_is_shut_down(
         loop.close()
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fdinfo"), reason="a poller is not shared here")
+def test_what_the_parent_has_accepted_since_the_fork_is_not_touched(
+    parents: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is watched by the poller, which is shared, and its number is that of something else in the child."""
+    monkeypatch.setattr(forking, "_abandoned", kept := [])
+    near, _ = parents
+    loop = asyncio.SelectorEventLoop()
+    number = os.dup(near.fileno())
+    loop._selector.register(number, 1)  # type: ignore[attr-defined]
+    read, write = os.pipe()
+    os.dup2(write, number)  # the poller keeps watching the socket, which has another descriptor
+    abandon(loop, [])
+    assert same_file(number, write)
+    kept.clear()
+    for each in (number, read, write):
+        os.close(each)
+    loop._selector.unregister(number)  # type: ignore[attr-defined]
+    loop.close()
+
+
 def test_a_descriptor_that_is_closed_already_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forking, "_abandoned", kept := [])
     loop = asyncio.SelectorEventLoop()
