@@ -31,7 +31,8 @@ class Attempt:
 
     uri: of the service. identity: proves the passphrase, which the service must prove too. name: our name for
     the service. patience: seconds for connecting alone. deadline: of everything, on the monotonic clock.
-    begun: called with the socket when it is connected, before the handshake.
+    begun: called with the socket when it is connected, before the handshake. wanted: whether anybody wants to
+    know why the handshake has failed.
     """
 
     uri: Pyro5.core.URI
@@ -40,6 +41,7 @@ class Attempt:
     patience: float
     deadline: float
     begun: Callable[[socket.socket], None] = lambda sock: None
+    wanted: Callable[[], bool] = lambda: True
 
 
 def open_connection(attempt: Attempt) -> Connection:
@@ -81,7 +83,9 @@ def _connected(attempt: Attempt, greeting: Greeting, tried: bool) -> Connection 
         sock.close()
         if is_foreign(error, OSError, Pyro5.errors.ProtocolError):
             raise
-        trouble = connecting.tls_trouble(error, secured, host_of(uri), uri.port, deadline)
+        trouble = None
+        if attempt.wanted():
+            trouble = connecting.tls_trouble(error, secured, host_of(uri), uri.port, deadline)
         raise no_answer(uri, secured, error, trouble) from None
     except BaseException:
         sock.close()

@@ -58,7 +58,9 @@ class ConnectionOpener:
         locator = self._locator
         for uri in locator.candidates(quick):
             until = time.monotonic() + times.connect if deadline is None else deadline
-            attempt = Attempt(uri, locator.identity, locator.name, patience, until, self._begin)
+            attempt = Attempt(
+                uri, locator.identity, locator.name, patience, until, self._begin, lambda: not self._closed
+            )
             try:
                 connection = _prepared(attempt, prepare)
             except (ServiceUnreachableError, AccessDeniedError) as error:

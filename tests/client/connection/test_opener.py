@@ -88,6 +88,10 @@ def test_close_interrupts_an_attempt() -> None:
         thread.join(20)
         assert len(errors) == 1
         accepted.close()
+        # Nor was it asked, on another connection, whether TLS is why that one has ended.
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_nothing_is_opened_after_close() -> None:
