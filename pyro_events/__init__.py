@@ -44,11 +44,18 @@ except ValueError as error:
 
 from . import aio as aio
 from .broker.matching.shell_patterns import glob
+from .client.background.publisher import BackgroundPublisher
 from .client.daemon.daemon import SubscriberDaemon
 from .client.event_stream import EventStream
 from .client.publisher import Publisher
 from .client.publishing.pipeline import Pipeline
-from .client.statistics import ClientStatistics, PublisherStatistics, StreamStatistics, SubscriberStatistics
+from .client.statistics import (
+    BackgroundStatistics,
+    ClientStatistics,
+    PublisherStatistics,
+    StreamStatistics,
+    SubscriberStatistics,
+)
 from .client.subscriber import Subscriber
 from .codec.classes.families import register_classes
 from .codec.classes.registry import register_class
@@ -85,6 +92,8 @@ __all__ = [
     "EVENTSERVER_NAME",
     "AccessDeniedError",
     "AnswerTimeoutError",
+    "BackgroundPublisher",
+    "BackgroundStatistics",
     "BacklogOptions",
     "ClientStatistics",
     "ClocksDifferError",

@@ -237,3 +237,27 @@ def test_a_quick_case_from_end_to_end(tmp_path: Path) -> None:
     assert document["machine"]["cores"] >= 1
     assert document["failures"] == []
     ET.parse(tmp_path / "found.svg")
+
+
+def test_the_delay_of_a_background_publisher_is_measured_in_each_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from benchmarks import background_delay
+
+    assert list(background_delay.STATES) == ["running", "frozen", "killed", "full"]
+    for state in ("running", "frozen"):  # the others take another way to the same
+        monkeypatch.delitem(background_delay.STATES, state)
+    lines = list(background_delay.measure(("SUN", 22.44), (0.0,), 0.2))
+    for _ in background_delay._kept:
+        background_delay._kept.pop().close()
+    assert [line.split()[0] for line in lines] == ["encoding,", "killed", "full"]
+    assert all(line.endswith(" dropped") for line in lines[1:])
+
+
+def test_a_row_of_delays_says_what_is_beyond_the_encoding() -> None:
+    from benchmarks.background_delay import row, times
+
+    taken = times(lambda: None, 1_000.0, 0.05)
+    assert 1 <= len(taken) <= 51
+    shown = row("frozen", 30.0, [0.001, 0.002, 0.004], 0.001, "2 dropped").split()
+    assert shown == ["frozen", "30/s", "3", "1,000.0", "3,000.0", "3,000.0", "2", "dropped"]

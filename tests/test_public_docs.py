@@ -23,6 +23,7 @@ PACKAGE = "pyro_events"
 LOOPBACK = "127.0.0.1"
 # Functions and methods that raise nothing of their own.
 RAISE_NOTHING = {
+    *("BackgroundPublisher.close", "BackgroundPublisher.statistics"),
     *(
         "ClientBase.close",
         "EventStream.close",
@@ -38,6 +39,7 @@ RAISE_NOTHING = {
 }
 # Methods of exported classes that are there for the package itself.
 INTERNAL = {
+    *(f"BackgroundPublisher.{name}" for name in ("__init__", "flush_at_exit")),
     *(f"Pipeline.{name}" for name in ("__init__", "discard", "send_buffered")),
     *(f"SubscriberDaemon.{name}" for name in ("__init__", "deliver_to", "disconnected", "disown", "entered")),
     *(f"SubscriberDaemon.{name}" for name in ("make_call", "remove", "validateHandshake")),

@@ -11,7 +11,11 @@ from typing import cast, overload
 from Pyro5.core import URI
 
 from ..codec.message import encode_shared
+from ..errors import EventServiceError
+from ..options import Overflow
 from ..wire.handshake.passphrase import Ident, sealed
+from .background.options import LIMIT, LIMIT_BYTES, BackgroundOptions, BackgroundPolicy
+from .background.publisher import BackgroundPublisher
 from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_locator, either
 from .constructors import cooperative
 from .publishing.entry import checked_entry, checked_timeout
@@ -151,3 +155,38 @@ class Publisher(ClientBase):
             ...         fast.publish("NUMBERS", number)
         """
         return Pipeline(self.__sender)
+
+    def background(
+        self,
+        limit: int = LIMIT,
+        limit_bytes: int = LIMIT_BYTES,
+        overflow: Overflow | BackgroundPolicy = Overflow.DROP_OLDEST,
+    ) -> BackgroundPublisher:
+        """A way to publish that never waits for the service: for instruments that must not stop.
+
+        It has a connection and a thread of its own, and its queue is bounded. What it publishes stays in
+        order; between it and what this publisher publishes in other ways there is none. It ends with this
+        publisher. It may be made while the service is away.
+
+        Args:
+            limit: how many events may wait to be sent, each subject of a call counted; 10,000 by default.
+            limit_bytes: how many bytes of memory they may take; 64 MiB by default. A larger event is taken if
+                no other waits.
+            overflow: what is dropped beyond that: "drop-oldest", the default, "drop-newest", or "latest",
+                which always keeps the newest event of each subject only.
+
+        Returns:
+            A new BackgroundPublisher, for a `with` statement.
+
+        Raises:
+            ValueError: a limit is not a whole number of at least 1, or the policy is none of the three.
+            EventServiceError: this publisher is closed, or `__init__` has not been called.
+
+        Example:
+            >>> with market.background(overflow="latest") as instrument:
+            ...     instrument.publish("OVEN.TEMPERATURE", 210.5)
+        """
+        options = BackgroundOptions(limit, limit_bytes, Overflow.parse(overflow))
+        if self.__sender.closed:
+            raise EventServiceError("this publisher is closed: make a new one")
+        return BackgroundPublisher(self.__sender, options)

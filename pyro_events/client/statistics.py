@@ -5,7 +5,7 @@ Knows: the numbers, and which objects have which of them. Must not know: where t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -35,6 +35,49 @@ class PublisherStatistics:
     published: int
     queued: int
     unknown: int
+    reconnects: int
+    connected: bool
+    address: str | None
+    name: str
+
+
+@dataclass(frozen=True)
+class BackgroundStatistics:
+    """What has become of the events of a background publisher; `BackgroundPublisher.statistics` returns one.
+
+    accepted = published + sum(dropped.values()) + refused + unknown + waiting.
+
+    Attributes:
+        accepted: events that `publish` took, one for each subject.
+        published: events that the service has acknowledged.
+        queued: deliveries that they became, one for each subscriber that an event matched.
+        dropped: events that were never sent, by reason: "drop-oldest", "drop-newest" and "latest" by the
+            policy, and "closed" because the background publisher was closed.
+        refused: events that the service did not accept; the log has its reason.
+        unknown: events that were sent and not acknowledged, because the connection broke.
+        waiting: events that are queued here, or not acknowledged yet.
+        waiting_bytes: the memory of those that are queued here, each with its message, its subjects and a
+            constant.
+        reconnects: how often the connection was made again.
+        connected: whether there is a connection now.
+        address: the URI of the service that it is connected to, or was last.
+        name: what the service calls this client.
+
+    Example:
+        >>> with market.background() as instrument:
+        ...     instrument.publish("OVEN.TEMPERATURE", 210.5)
+        >>> instrument.statistics().published, sum(instrument.statistics().dropped.values())
+        (1, 0)
+    """
+
+    accepted: int
+    published: int
+    queued: int
+    dropped: Mapping[str, int]
+    refused: int
+    unknown: int
+    waiting: int
+    waiting_bytes: int
     reconnects: int
     connected: bool
     address: str | None

@@ -26,7 +26,10 @@ def bytes_header(size: int) -> bytes:
 
 
 class SplitPayload:
-    """A payload in two pieces. `body` is memory of the publishing program: send it before it changes."""
+    """A payload in two pieces.
+
+    `body` is memory of the publishing program: send it, or call `detach`, before it changes.
+    """
 
     __slots__ = ("body", "head")
 
@@ -34,6 +37,11 @@ class SplitPayload:
         """before: the msgpack in front of the bytes of `body`."""
         self.head = before + bytes_header(len(body))
         self.body = body
+
+    def detach(self) -> None:
+        """Copy `body`, unless it cannot change: from now on the program may use its memory again."""
+        if type(self.body) is not bytes:
+            self.body = bytes(self.body)
 
     def __len__(self) -> int:
         return len(self.head) + len(self.body)

@@ -5,6 +5,7 @@ Knows: the bounds, and how a frame is cut from what is buffered. Must not know: 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from ...constants import MAX_STOCK_CALL
@@ -28,6 +29,20 @@ def first_frame(entries: list[Entry]) -> tuple[PackedCall, list[Entry]]:
         batch = batch[: len(batch) // 2]
         call = packed_publish(batch)
     return call, batch
+
+
+def fitting(sizes: Iterable[int]) -> tuple[int, int]:
+    """How many of the first entries fit into a frame, and their bytes. sizes: the bytes of each entry.
+
+    The first one counts as fitting, however large it is.
+    """
+    count = total = 0
+    for size in sizes:
+        if count and (total + size > FRAME_BYTES or count == FRAME_EVENTS):
+            break
+        count += 1
+        total += size
+    return count, total
 
 
 def count_events(batch: list[Entry]) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
@@ -55,17 +56,34 @@ class Buffer(Protocol):
         """Drop everything, in a forked child."""
 
 
+class Dependent(Protocol):
+    """Uses what a Sender knows, and ends with it."""
+
+    def end(self) -> None:
+        """The publisher is closed."""
+
+
 class Sender:
     """Sends what one publisher publishes, in order."""
 
-    def __init__(self, locator: ServiceLocator, wait: float = 0.0, parent: Sender | None = None) -> None:
-        """wait: seconds for which a service that is not there yet is tried again. parent: the sender in the
-        middle of whose use this one was made; it counts the events."""
+    def __init__(
+        self,
+        locator: ServiceLocator,
+        wait: float | None = 0.0,
+        parent: Sender | None = None,
+        depth: int = 0,
+    ) -> None:
+        """wait: seconds for which a service that is not there yet is tried again; None connects with the
+        first call. parent: the sender that counts the events. depth: how many others this one was made in the
+        middle of."""
         self._locator = locator
         self._parent = parent
-        self._depth: int = parent._depth + 1 if parent is not None else 0
-        self.connection = ReconnectingConnection(locator, self._depth)
-        self.connection.connect_first(wait)
+        self._depth = depth
+        self.connection = ReconnectingConnection(locator, depth)
+        if wait is not None:
+            self.connection.connect_first(wait)
+        # What sends for this publisher over another connection.
+        self.dependents: weakref.WeakSet[Dependent] = weakref.WeakSet()
         # The pipeline that published last. Only this one has anything buffered, unless several threads
         # publish through several pipelines at the same moment.
         self.current: Buffer | None = None
@@ -104,10 +122,18 @@ class Sender:
     def beside(self) -> Sender:
         """A sender for pipelines of a thread that is in the middle of using this one."""
         if self._beside is None:
-            self._beside = Sender(self._locator, parent=self)
+            self._beside = Sender(self._locator, parent=self, depth=self._depth + 1)
         if self.closed:
             self._beside.close()
         return self._beside
+
+    def independent(self) -> Sender:
+        """A sender with a connection of its own, which is made with its first call. Until then it assumes
+        that the service has the same limits."""
+        other = Sender(self._locator, None, parent=self)
+        current, mine = other.connection.current, self.connection.current
+        current.announced, current.max_message = mine.announced, mine.max_message
+        return other
 
     def post(self, call: PackedCall, deadline: float | None = None) -> PendingReply:
         """Send the call that publishes a batch. deadline: as for `ReconnectingConnection.post`."""
@@ -227,9 +253,11 @@ class Sender:
         )
 
     def close(self) -> None:
-        """End the connection and the thread. What a pipeline still buffers is not sent."""
+        """End the connection, the thread, and the dependents. What a pipeline still buffers is not sent."""
         self.closed = True
         self._wake.set()
+        for dependent in list(self.dependents):
+            dependent.end()
         self.connection.close()
         if self._beside is not None:
             self._beside.close()

@@ -1,0 +1,125 @@
+"""The queue of a background publisher, shared by all threads that publish and the one that sends.
+
+Knows: which thread may touch the queue. Must not know: which events are dropped (queue.py), or what is sent.
+
+A thread that publishes never waits. It appends to the queue's inbox, which is one step, and then accepts what
+is in the inbox if it gets the lock at once. If it does not, the thread that has the lock accepts it, because
+everyone looks into the inbox after releasing the lock. The same holds for code that runs in the middle of
+such a thread (interruptions.py): the thread that it interrupts accepts its events. While the lock is held,
+nothing is sent, logged or waited for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from ...wire.requests import Entry
+from ..interruptions import WakeUp, owned
+from .options import BackgroundOptions
+from .queue import BackgroundQueue, queue_for
+
+# A thread that waits looks by itself after so many seconds: an exception of the program's own can end another
+# one just before it would have woken it.
+LOOK: Final = 1.0
+
+T = TypeVar("T")
+
+
+class SharedQueue:
+    """A BackgroundQueue, one thread at a time. overflow: its policy, in words."""
+
+    def __init__(self, options: BackgroundOptions) -> None:
+        self._options = options
+        self.overflow = options.overflow.value
+        self._reset()
+
+    def _reset(self) -> None:
+        self._queue: BackgroundQueue = queue_for(self._options)
+        self._lock = threading.RLock()
+        # Who waits for an outcome: the number of the last event, and what to wake.
+        self._waiters: list[tuple[int, WakeUp]] = []
+
+    def forked(self) -> None:
+        """In a forked child: the parent sends what is queued."""
+        self._reset()
+
+    @property
+    def entered(self) -> bool:
+        """Whether the calling thread is in the middle of using it."""
+        return owned(self._lock)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return not self._queue.inbox and not len(self._queue)
+
+    @property
+    def overflowed(self) -> bool:
+        """Whether events were dropped because of a bound, and not everything has been sent since."""
+        return self._queue.overflowed > 0
+
+    def publish(self, entry: Entry, events: int, size: int) -> None:
+        """Accept an entry, which becomes `events` events and takes `size` bytes on the wire."""
+        self._queue.inbox.append((entry, events, size))
+        self._admit()
+
+    def _admit(self) -> None:
+        """Accept what is in the inbox, unless another thread, or this one further up, is about to do so."""
+        queue, lock = self._queue, self._lock
+        while queue.inbox and not owned(lock):
+            got = False
+            try:
+                got = lock.acquire(False)
+                if got:
+                    queue.admit_all()
+                    if self._waiters:
+                        self._wake_waiters()
+            finally:
+                # An exception may arrive after the lock was taken and before that was noted.
+                if got or owned(lock):
+                    lock.release()
+            if not got:
+                return
+
+    def use(self, work: Callable[[BackgroundQueue], T]) -> T:
+        """Do something with the queue. This waits for a moment at most, because nothing there takes long.
+
+        A thread that is in the middle of using it may only read.
+        """
+        if self.entered:
+            return work(self._queue)
+        with self._lock:
+            self._queue.admit_all()
+            result = work(self._queue)
+            if self._waiters:
+                self._wake_waiters()
+        self._admit()
+        return result
+
+    def _wake_waiters(self) -> None:
+        """Wake the threads whose events have an outcome; the lock is held."""
+        for number, woken in list(self._waiters):
+            if self._queue.settled(number):
+                woken.set()
+
+    def wait(self, deadline: float | None, possible: Callable[[], bool]) -> bool:
+        """Wait until everything that was published before has an outcome.
+
+        deadline: on the monotonic clock. possible: whether somebody sends. Returns False at the deadline, or
+        if nobody sends.
+        """
+        number = self.use(lambda queue: queue.accepted)
+        waiter = number, WakeUp()
+        self._waiters.append(waiter)
+        try:
+            while not self.use(lambda queue: queue.settled(number)):
+                left = LOOK if deadline is None else deadline - time.monotonic()
+                if left <= 0 or not possible():
+                    return False
+                waiter[1].wait(min(left, LOOK))
+        finally:
+            self._waiters.remove(waiter)
+        return True
