@@ -1,14 +1,14 @@
 """What is published while a test runs, and waiting for it.
 
-Knows: EventStream, the service's accounts, and how a failure is told. Must not know: pytest, or how a service
-is started.
+Knows: EventStream, and the service's accounts. Must not know: pytest, how a service is started, or what the
+events are.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterable, Sequence
+import threading
+import warnings
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -18,20 +18,18 @@ from Pyro5.core import URI
 
 from ..client.event_stream import EventStream
 from ..client.publishing.entry import checked_timeout
-from ..client.statistics import StreamStatistics
-from ..codec.brief import brief
+from ..errors import EventServiceError
 from ..event import Event
 from ..foreign_exceptions import is_foreign
 from ..options import Overflow, OverflowName
 from ..transport.authenticated_proxy import IdentProxy
 from ..wire.handshake.passphrase import Ident, identity_of, sealed
+from .failure_text import failure_text
 
 Self = TypeVar("Self", bound="EventCollector")
 
 # What matches every subject: each has at least one character.
 _EVERYTHING: Final = "."
-# A failure shows the first events only.
-_SHOWN: Final = 20
 # How long the service may take to say how many events are on their way, and after how long it is asked again.
 _ANSWER: Final = 2.0
 _ASK_AGAIN: Final = 0.01
@@ -40,8 +38,9 @@ _ASK_AGAIN: Final = 0.01
 class EventCollector:
     """Keeps the events of a stream, in their order, and waits for them; `collect` makes one.
 
-    Use it in a `with` statement, or call `close`, and in one thread. It keeps every event that the service
-    has accepted before `close`, so `events` can be looked at afterwards.
+    Use it in a `with` statement, or call `close`. A thread of its own takes the events, so they do not fill
+    a backlog. It keeps every event that the service has accepted before `close`, and `events` can be looked
+    at afterwards.
 
     Example:
         >>> with collect(match="^STOCKQUOTE[.]") as quotes, Publisher() as market:
@@ -69,13 +68,19 @@ class EventCollector:
         Raises:
             TypeError, ValueError: an argument is not one of the above.
         """
+        self._closed = True
         self._identity = identity_of(sealed(ident))
         if not isinstance(stream, EventStream):
             raise TypeError(f"stream must be an EventStream, not {type(stream).__name__}")
         self._stream = stream
         self._events: list[Event] = []
-        self._taken = 0  # how many of them `wait_for` has returned
+        self._before = stream.statistics().taken
+        self._returned = 0  # how many of them `wait_for` has returned
+        self._came = threading.Condition()
         self._closed = False
+        kept = (stream, self._events, self._came)
+        self._thread = threading.Thread(target=_keep, args=kept, name="pyro_events-collect", daemon=True)
+        self._thread.start()
 
     @property
     def events(self) -> list[Event]:
@@ -86,8 +91,9 @@ class EventCollector:
         be reached, it is what has come.
         """
         if not self._closed:
-            self._take_all()
-        return list(self._events)
+            self._catch_up()
+        with self._came:
+            return list(self._events)
 
     def wait_for(self, n: int, timeout: float = 5.0) -> list[Event]:
         """The next `n` events.
@@ -115,32 +121,31 @@ class EventCollector:
         __tracebackhide__ = True  # pytest shows the test's line
         _check_number(n)
         seconds = checked_timeout(timeout)
-        until = math.inf if seconds is None else time.monotonic() + seconds
-        last = self._taken + n
-        while len(self._events) < last:
-            if not self._take_one(max(0.0, until - time.monotonic())):
-                came = self._events[self._taken :]
-                raise AssertionError(_failure(n, timeout, came, self._stream.statistics()))
-        events = self._events[self._taken : last]
-        self._taken = last
-        return events
+        with self._came:
+            last = self._returned + n
+            self._came.wait_for(lambda: len(self._events) >= last or self._closed, seconds)
+            events = self._events[self._returned : last]
+            if len(events) == n:
+                self._returned = last
+                return events
+        if self._closed:
+            raise EventServiceError(f"this collector is closed; it has kept {len(events)} more, and not {n}")
+        raise AssertionError(failure_text(n, timeout, events, self._stream.statistics()))
 
-    def _take_all(self) -> None:
-        """Take what the service has accepted for this stream until now."""
-        self._take_what_came()
+    def _catch_up(self) -> None:
+        """Wait until what the service has accepted for this stream until now has been taken."""
         account = self._account()
         wanted = 0 if account is None else account["accepted"]
         while account is not None and account["delivered"] + sum(account["lost"].values()) < wanted:
             # There may be another account, if the stream has connected again meanwhile.
             if account["accepted"] < wanted:
-                return
-            self._take_one(_ASK_AGAIN)
-            self._take_what_came()
+                break
+            with self._came:
+                self._came.wait(_ASK_AGAIN)
             account = self._account()
-
-    def _take_what_came(self) -> None:
-        while self._take_one(0.0):
-            pass
+        taken = self._stream.statistics().taken - self._before
+        with self._came:  # the thread has taken them, but may not have kept the last one yet
+            self._came.wait_for(lambda: len(self._events) >= taken or not self._thread.is_alive())
 
     def _account(self) -> dict[str, Any] | None:
         """What the service says of this stream; None if it cannot be asked, or does not know it."""
@@ -159,24 +164,17 @@ class EventCollector:
             return None
         return next((each for each in subscribers if each["subscriber"].startswith(own)), None)
 
-    def _take_one(self, timeout: float) -> bool:
-        """Whether an event came in time; it is kept."""
-        try:
-            self._events.append(self._stream.get(timeout))
-        except TimeoutError as error:
-            if is_foreign(error, TimeoutError):
-                raise
-            return False
-        return True
-
     def close(self) -> None:
         """Unsubscribe and release the connection, and keep what has come. Calling it again is harmless."""
         try:
             if not self._closed:
-                self._take_all()
+                self._catch_up()
         finally:
-            self._closed = True
             self._stream.close()
+            self._thread.join()
+            with self._came:
+                self._closed = True
+                self._came.notify_all()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} with {len(self._events)} events of {self._stream!r}>"
@@ -191,6 +189,18 @@ class EventCollector:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if not self._closed:
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+
+
+def _keep(stream: EventStream, events: list[Event], came: threading.Condition) -> None:
+    """Keep what comes, until the stream is closed; in a thread of its own."""
+    for event in stream:
+        with came:
+            events.append(event)
+            came.notify_all()
 
 
 def collect(
@@ -264,28 +274,3 @@ def _check_number(n: object) -> None:
         raise ValueError(
             f"n={n} is not allowed: give 1 or more; to see that nothing more has come, look at `events`"
         )
-
-
-def _failure(n: int, timeout: float, came: Sequence[Event], stream: StreamStatistics) -> str:
-    """What came instead of `n` events."""
-    text = f"{n} event{'s' if n > 1 else ''} expected within {timeout:g} s, {len(came) or 'none'} came"
-    text += f"; subscribed to: {', '.join(stream.subscriptions)}"
-    if not stream.connected:
-        text += f"; the connection to {stream.address} is lost"
-    lines = [text, *(f"  {_shown(event)}" for event in came[:_SHOWN])]
-    if len(came) > _SHOWN:
-        lines.append(f"  and {len(came) - _SHOWN} more")
-    return "\n".join(lines)
-
-
-def _shown(event: Event) -> str:
-    """One event in a line."""
-    try:
-        value = event.plain()
-        # A text in quotes, so that "1" and 1 do not look alike.
-        message = repr(brief(value)) if isinstance(value, str) else " ".join(brief(value).split())
-    except Exception as error:  # not a message, or the program's own class cannot be shown
-        message = f"<{type(error).__name__}: {error}>"
-    if event.missed != 0:
-        message += f" (missed before it: {'nobody knows' if event.missed is None else event.missed})"
-    return f"{event.subject}: {message}"

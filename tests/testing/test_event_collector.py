@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -19,7 +20,6 @@ from pyro_events import (
     EventStream,
     Publisher,
     ServiceUnreachableError,
-    register_class,
 )
 from pyro_events.testing import EventCollector, LocalEventService, collect
 
@@ -57,12 +57,12 @@ def test_what_is_more_than_was_waited_for_stays_for_the_next_time(publisher: Pub
 def test_whatever_was_published_before_is_there(publisher: Publisher) -> None:
     """Without waiting for it: as soon as `publish` has returned, `events` has it; and so has `close`."""
     choice = random.Random(1)
-    for _ in range(20):
+    for _ in range(10):
         with collect("A") as open_until_the_end, collect("A") as seen:
             count = 0
             for _ in range(4):
                 assert numbers(seen.events) == list(range(count))
-                for _ in range(choice.choice([0, 1, 2, 50, 700])):
+                for _ in range(choice.choice([0, 1, 2, 20, 200])):
                     publisher.publish("A", count)
                     count += 1
             seen.close()
@@ -109,14 +109,27 @@ def test_a_service_with_a_passphrase() -> None:
     assert numbers(seen.events) == [1, 2]
 
 
+def test_more_is_published_than_a_backlog_holds() -> None:
+    """A test publishes in the thread that could take the events, and is not held up."""
+    with (
+        running(backlog=5, delivery_deadline=30) as service,
+        collect("A", es_uri=service.uri) as seen,
+        Publisher(es_uri=service.uri) as publisher,
+    ):
+        for number in range(500):
+            publisher.publish("A", number, timeout=20)
+        assert numbers(seen.events) == list(range(500))
+
+
 def test_what_was_dropped_is_not_waited_for() -> None:
     with (
         running(backlog=50) as service,
         collect("A", es_uri=service.uri, backlog=2, overflow="drop-oldest") as seen,
         Publisher(es_uri=service.uri) as publisher,
     ):
-        for number in range(5000):
-            publisher.publish("A", number)
+        with publisher.pipeline() as fast:
+            for number in range(5000):
+                fast.publish("A", number)
         events = seen.events
         missed = sum(event.missed or 0 for event in events)
         assert missed + len(events) == 5000 and missed
@@ -132,54 +145,16 @@ def test_a_failure_says_what_came_instead(publisher: Publisher) -> None:
     with collect(["A", "B"], match="^N") as seen:
         with pytest.raises(AssertionError) as caught:
             seen.wait_for(1, timeout=0.01)
-        assert str(caught.value) == ("1 event expected within 0.01 s, none came; subscribed to: A, B, ^N")
-        publisher.publish("A", "up")
-        publisher.publish("b", ("SUN", 22.44))
-        publisher.publish("NEWS", "first\nsecond")
-        publisher.publish("NEWS", "x" * 5000)
-        publisher.publish("NEWS", list(range(1000)))
-        with pytest.raises(AssertionError) as caught:
-            seen.wait_for(6, timeout=0.5)
-        lines = str(caught.value).splitlines()
-        assert lines[0] == "6 events expected within 0.5 s, 5 came; subscribed to: A, B, ^N"
-        assert lines[1:4] == ["  A: 'up'", "  b: ('SUN', 22.44)", r"  NEWS: 'first\nsecond'"]
-        assert lines[4].endswith("x... (5000 characters)'") and lines[5].endswith(" 19, ...]")
-        assert all(len(line) < 300 for line in lines)
-        assert len(seen.wait_for(5)) == 5  # they have stayed
-
-
-def test_a_failure_shows_the_first_of_many(publisher: Publisher) -> None:
-    with collect("A") as seen:
-        for number in range(50):
+        expected = "1 event expected within 0.01 s, none came; subscribed to: A, B, ^N"
+        assert str(caught.value) == expected
+        publisher.publish("A", 0)
+        seen.wait_for(1)
+        for number in range(1, 3):
             publisher.publish("A", number)
-        seen.wait_for(5)
-        with pytest.raises(AssertionError) as caught:
-            seen.wait_for(46, timeout=0.3)
-    first, *lines = str(caught.value).splitlines()
-    assert first.startswith("46 events expected within 0.3 s, 45 came")
-    assert lines == [*(f"  A: {number}" for number in range(5, 25)), "  and 25 more"]
-
-
-def test_a_failure_shows_what_cannot_be_shown(publisher: Publisher) -> None:
-    @register_class(name="test.Sulky")
-    class Sulky:
-        def __str__(self) -> str:
-            raise RuntimeError("not today")
-
-    @register_class(name="test.Matrix")
-    class Matrix:
-        def __str__(self) -> str:
-            return "[[1 2]\n [3 4]]"
-
-    with collect("A") as seen:
-        publisher.publish("A", Sulky())
-        publisher.publish("A", Matrix())
-        with pytest.raises(AssertionError) as caught:
-            seen.wait_for(3, timeout=0.3)
-    assert str(caught.value).splitlines()[1:] == [
-        "  A: <RuntimeError: not today>",
-        "  A: [[1 2] [3 4]]",
-    ]
+        assert len(seen.events) == 3
+        with pytest.raises(AssertionError, match=r"^3 events .*, 2 came; .*\n  A: 1\n  A: 2$"):
+            seen.wait_for(3, timeout=0.01)
+        assert numbers(seen.wait_for(2)) == [1, 2]  # they have stayed
 
 
 def test_while_the_service_is_away(event_service: LocalEventService, publisher: Publisher) -> None:
@@ -239,9 +214,18 @@ def test_after_the_end(publisher: Publisher) -> None:
     seen.close()
     assert numbers(seen.wait_for(2)) == [1, 2]
     assert numbers(seen.events) == [0, 1, 2]
-    with pytest.raises(EventServiceError, match="this stream is closed"):
+    with pytest.raises(EventServiceError, match="is closed; it has kept 0 more, and not 1"):
         seen.wait_for(1)
     assert repr(seen).startswith("<EventCollector with 3 events of <EventStream ")
+
+
+def test_one_that_is_not_closed_says_so(publisher: Publisher) -> None:
+    seen = collect("A")
+    stream = seen._stream
+    with pytest.warns(ResourceWarning, match="<EventCollector with 0 events .* was not closed"):
+        del seen
+        gc.collect()
+    stream.close()
 
 
 def test_the_stream_of_the_program_itself(event_service: LocalEventService, publisher: Publisher) -> None:

@@ -21,6 +21,7 @@ from pyro_events import (
     SubscriberDaemon,
     SubscriberStatistics,
 )
+from pyro_events.testing import LocalEventService, collect
 
 
 class Ticker(Subscriber):
@@ -107,6 +108,17 @@ def functions(subscriber: Subscriber, calls: queue.SimpleQueue[Callable[[], obje
     subscriber.off(print)
     text: str = show(Event("A"), width=20)  # it has kept its type
     return text
+
+
+def test_a_program(event_service: LocalEventService) -> None:
+    address: str = event_service.uri
+    with collect(("A", "B"), "^C", address, overflow="latest") as seen, Publisher() as publisher:
+        publisher.publish("A", event_service.ns_port)
+        first: Event = seen.wait_for(1, timeout=2.5)[0]
+        events: list[Event] = seen.events
+        print(first, events)
+    event_service.wait_for_subscriber("A", count=2)
+    event_service.stop()
 
 
 def use(es_uri: str) -> int:
