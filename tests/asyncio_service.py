@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgpack
@@ -42,6 +42,13 @@ class ServedConnection:
         _, _, (batch,), _ = msgpack.unpackb(frame.payload)
         return frame.seq, batch
 
+    async def any_call(self) -> tuple[int, str, list[Any]]:
+        """The next call: its sequence number, method and arguments."""
+        frame = await self.frame()
+        assert frame is not None, "the client closed its connection"
+        _, method, arguments, _ = msgpack.unpackb(frame.payload)
+        return frame.seq, method, arguments
+
     def answer(self, seq: int, value: Any, flags: int = 0) -> None:
         self.writer.write(write_frame(RESULT, flags, MSGPACK, seq, msgpack.packb(value)))
 
@@ -52,7 +59,8 @@ class ServedConnection:
 class AsyncioService:
     """Accepts and greets; the test takes each connection from `next()` and plays the service."""
 
-    def __init__(self) -> None:
+    def __init__(self, capabilities: Sequence[str] = ()) -> None:
+        self._said = {**SAID, "capabilities": list(capabilities)}
         self._accepted: asyncio.Queue[ServedConnection] = asyncio.Queue()
         self.connections: list[ServedConnection] = []
         self.uri = ""
@@ -63,7 +71,7 @@ class AsyncioService:
         frame = await connection.frame()
         if frame is not None:
             assert frame.type == CONNECT
-            writer.write(write_frame(CONNECT_OK, 0, MSGPACK, frame.seq, msgpack.packb(SAID)))
+            writer.write(write_frame(CONNECT_OK, 0, MSGPACK, frame.seq, msgpack.packb(self._said)))
             self._accepted.put_nowait(connection)
 
     async def next(self) -> ServedConnection:
@@ -72,9 +80,9 @@ class AsyncioService:
 
 
 @contextlib.asynccontextmanager
-async def asyncio_service(port: int = 0) -> AsyncIterator[AsyncioService]:
+async def asyncio_service(port: int = 0, capabilities: Sequence[str] = ()) -> AsyncIterator[AsyncioService]:
     """An AsyncioService, closed at the end of the block."""
-    service = AsyncioService()
+    service = AsyncioService(capabilities)
     server = await asyncio.start_server(service.accept, "127.0.0.1", port)
     service.uri = f"PYRO:Pyro.EventService@127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

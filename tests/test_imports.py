@@ -36,7 +36,9 @@ LAYERS = (
     ),
     ("client.subscribing",),
     ("client", "server"),
-    ("aio.connection", "cli"),
+    ("aio.connection", "aio.home_loop", "cli"),
+    ("aio.turns",),
+    ("aio.streaming",),
     ("aio", "testing"),
     ("es", "ns"),
 )

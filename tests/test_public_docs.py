@@ -36,6 +36,7 @@ RAISE_NOTHING = {
     *("SubscriberDaemon.close", "SubscriberDaemon.disconnect"),
     *("testing.EventCollector.close", "testing.LocalEventService.stop"),
     *("EventService.close", "Runner.shutdown", "PolledRunner.shutdown", "aio.Publisher.statistics"),
+    "aio.EventStream.statistics",
 }
 # Methods of exported classes that are there for the package itself.
 INTERNAL = {

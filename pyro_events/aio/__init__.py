@@ -1,4 +1,4 @@
-"""pyro_events.aio: publishing from asyncio programs, with the names, arguments and rules of pyro_events.
+"""pyro_events.aio: the clients for asyncio programs, with the names, arguments and rules of pyro_events.
 
 It works on the running event loop, asyncio's own or uvloop, with the loop's own sockets. Only a look-up of a
 name, in the name server or of a host, uses a thread.
@@ -15,7 +15,8 @@ Knows: the public names. Must not know: anything else.
 
 from __future__ import annotations
 
+from .event_stream import EventStream
 from .pipeline import Pipeline
 from .publisher import Publisher
 
-__all__ = ["Pipeline", "Publisher"]
+__all__ = ["EventStream", "Pipeline", "Publisher"]

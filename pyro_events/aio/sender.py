@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from ..client.connection.discovery import ServiceLocator
 from ..client.connection.opener import CLOSED
-from ..client.connection.outcome import answered_too_late, broken, not_sent_in_time, too_large
+from ..client.connection.outcome import not_sent_in_time, too_large
 from ..client.connection.times import ConnectTimes
 from ..client.forks import tell_in_child
 from ..client.statistics import PublisherStatistics
@@ -23,7 +23,7 @@ from ..errors import EventServiceError, ServiceUnreachableError
 from ..wire.frames import Frame
 from ..wire.replies import read_reply
 from ..wire.requests import Entry, PackedCall, packed_publish
-from .connection.calls import TOO_LATE, AwaitedCall, Loss
+from .connection.calls import TOO_LATE, AwaitedCall, Loss, failure
 from .connection.connection import Connection
 from .connection.current import CurrentConnection
 from .connection.waiting import result_by
@@ -125,9 +125,7 @@ class Sender:
             assert isinstance(outcome, Loss)
             if outcome.sent:
                 self.count(unknown=events)
-                if outcome is TOO_LATE:
-                    raise answered_too_late(connection.address)
-                raise broken(connection.address, outcome.reason)
+                raise failure(outcome, connection.address)
         raise ServiceUnreachableError(
             f"the event service at {self.connection.address} closes every connection"
         )

@@ -7,6 +7,7 @@ and the task knows which of them must have come, because their calls have return
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Coroutine
 from typing import Any
@@ -119,3 +120,82 @@ def until_end(collector: Collector) -> list[tuple[str, int, bytes]]:
 
     eventually(lambda: collector.events and collector.events[-1].msg[0] == "end")
     return collector.messages()
+
+
+# Streams
+
+
+class Taking:
+    """Takes events from a stream by calls that are cancelled most of the time, and keeps them in order."""
+
+    def __init__(self, storm: Storm, stream: aio.EventStream) -> None:
+        self._storm = storm
+        self._stream = stream
+        self.got: list[tuple[str, int]] = []
+
+    async def _get(self, timeout: float | None) -> None:
+        with contextlib.suppress(TimeoutError):
+            event = await self._stream.get(timeout)
+            self.got.append((event.subject, event.msg))
+
+    async def _loop(self, most: int) -> None:
+        async for event in self._stream:
+            self.got.append((event.subject, event.msg))
+            most -= 1
+            if most <= 0:
+                return
+
+    async def _resubscribe(self, number: int) -> None:
+        await self._stream.subscribe(f"OTHER.{number}")
+        await self._stream.unsubscribe(f"OTHER.{number}")
+
+    async def run(self, last: int) -> None:
+        chance = self._storm.random
+        while self._storm.cancelled < last:
+            kind = chance.random()
+            if kind < 0.5:
+                await self._storm.call(self._get(chance.choice((None, 0, 0.001))))
+            elif kind < 0.98:
+                await self._storm.call(self._loop(chance.randrange(50)))
+            else:
+                await self._storm.call(self._resubscribe(chance.randrange(5)))
+
+
+async def publish_all_the_time(publisher: aio.Publisher, done: asyncio.Event) -> int:
+    """Publishes numbers until it is done, in bursts; returns the last one."""
+    number = 0
+    async with publisher.pipeline() as fast:
+        while not done.is_set():
+            for _ in range(100):
+                number += 1
+                await fast.publish("S", number)
+            await asyncio.sleep(0.001)
+    return number
+
+
+@each_loop
+@pytest.mark.parametrize("seed", [1, 2])
+def test_c34_ten_thousand_cancellations_of_a_stream(loop: str, seed: int) -> None:
+    storm = Storm(seed)
+
+    async def main(uri: str) -> None:
+        async with aio.Publisher(es_uri=uri) as publisher, aio.EventStream("S", es_uri=uri) as stream:
+            taking, done = Taking(storm, stream), asyncio.Event()
+            publishing = asyncio.create_task(publish_all_the_time(publisher, done))
+            await asyncio.gather(*[taking.run(CANCELLATIONS) for _ in range(3)])
+            done.set()
+            last = 0
+            while not publishing.done() or last < publishing.result():
+                try:
+                    event = await stream.get(0.1)
+                except TimeoutError:
+                    continue
+                taking.got.append((event.subject, event.msg))
+                last = event.msg
+            assert taking.got == [("S", number) for number in range(1, last + 1)]
+            found = stream.statistics()
+            assert found.reconnects == 0 and found.taken == last and found.waiting == 0
+
+    with running(backlog=500) as service:
+        run(main(service.uri), loop, 100)
+    assert storm.cancelled >= CANCELLATIONS

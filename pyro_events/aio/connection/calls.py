@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final, NamedTuple, Protocol
 
+from ...client.connection.outcome import answered_too_late, broken
+from ...errors import OutcomeUnknownError
 from ...wire.frames import Frame
 from .waiting import set_once
 
@@ -38,6 +40,11 @@ class Loss(NamedTuple):
 
 
 TOO_LATE: Final = Loss("")
+
+
+def failure(loss: Loss, address: str) -> OutcomeUnknownError:
+    """The error for a call that may have been made, and has no reply."""
+    return answered_too_late(address) if loss is TOO_LATE else broken(address, loss.reason)
 
 
 class AwaitedCall:

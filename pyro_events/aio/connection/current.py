@@ -134,13 +134,17 @@ class CurrentConnection:
         """End the connection for good, and an attempt to make one."""
         self.closed = True
         self._stop()
+        self.release("this program closed it")
+
+    def release(self, reason: str) -> None:
+        """Close the connection for now; it is made again when it is needed."""
         if self._connection is not None:
-            self._connection.end("this program closed it")
+            self._connection.end(reason)
 
     async def released(self) -> None:
         """Wait until the socket of a closed connection is released."""
         if self._connection is not None:
-            await self._connection.closed()
+            await self._connection.released()
 
     def drop(self) -> None:
         """Release the socket, from any thread: nobody has the client any more."""

@@ -101,13 +101,14 @@ async def _connected(uri: Pyro5.core.URI, greeting: Greeting, tried: bool, until
             connection.end("it was not accepted")
     if welcome is None:
         return None
-    connection.begin(welcome.max_message)
+    connection.begin(welcome)
     return connection
 
 
 async def _attach(connection: Connection, uri: Pyro5.core.URI, context: ssl.SSLContext | None) -> None:
     """Have the loop serve a connected socket, after the TLS handshake if there is a context."""
     loop = asyncio.get_running_loop()
+    connection.served = True  # from now on it is the loop that closes the socket
     if uri.sockname:
         await loop.create_unix_connection(lambda: connection, sock=connection.sock)
         return

@@ -45,6 +45,7 @@ class Peer:
         self.reads = 0
 
     async def attach(self) -> None:
+        self.connection.served = True
         await self.loop.create_connection(lambda: self.connection, sock=self.connection.sock)
 
     async def greet(self) -> None:
@@ -54,7 +55,7 @@ class Peer:
             await self.connection.greet(greeting.hello, self.loop.time() + 10), tried=False
         )
         assert welcome is not None
-        self.connection.begin(welcome.max_message)
+        self.connection.begin(welcome)
         assert (await self.frame()).type == CONNECT
 
     async def send(self, data: bytes) -> None:
@@ -97,7 +98,7 @@ async def connected(greeted: bool = True) -> AsyncIterator[Peer]:
             yield peer
         finally:
             peer.connection.end("the test is over")
-            await peer.connection.closed()
+            await peer.connection.released()
 
 
 async def result(call: AwaitedCall) -> Any:
@@ -204,7 +205,7 @@ def test_the_end_says_of_each_call_whether_it_was_sent(loop: str) -> None:
             assert await result(sent) == Loss("the first reason", sent=True)
             assert [await result(call) for call in kept] == [Loss("the first reason", sent=False)] * 2
             assert await result(peer.post()) == Loss("the first reason", sent=False)
-            await peer.connection.closed()
+            await peer.connection.released()
             assert await peer.call() == (1, ["es", "f", [1], {}])
             assert await peer.loop.sock_recv(peer.sock, 100) == b""
 
@@ -328,7 +329,7 @@ def test_it_is_dropped_in_another_thread(loop: str) -> None:
     async def main() -> None:
         async with connected() as peer:
             await asyncio.get_running_loop().run_in_executor(None, peer.connection.drop)
-            await peer.connection.closed()
+            await peer.connection.released()
             assert peer.connection.sock.fileno() == -1
         await asyncio.get_running_loop().shutdown_default_executor()
 

@@ -156,7 +156,7 @@ def test_it_is_dropped_and_disowned() -> None:
         one = current(fake.uri)
         connection = await one.open()
         one.drop()
-        await connection.closed()
+        await connection.released()
         assert one.closed and not one.connected
         CurrentConnection(ServiceLocator(fake.uri), TIMES).drop()
         other = current(fake.uri)
@@ -167,7 +167,7 @@ def test_it_is_dropped_and_disowned() -> None:
             assert parents.getpeername()
         await closed(other)
         connection.end("the test is over")
-        await connection.closed()
+        await connection.released()
 
     with fake_service() as fake, event_loop() as loop:
         loop.run_until_complete(main(fake))

@@ -36,7 +36,7 @@ def opened(locator: ServiceLocator, loop: str = "asyncio", seconds: float | None
         connection = await opener.open_connection(locator, TIMES, deadline)
         assert isinstance(connection, Connection) and connection.ended is None
         connection.end("the test is over")
-        await connection.closed()
+        await connection.released()
         return connection.address
 
     return run(main(), loop)
@@ -202,3 +202,23 @@ def test_the_last_address_then_the_name_servers(loop: str, free_port: Callable[[
     unknown: Any = Asking(None, ServiceNotFoundError("the name server does not know it"))
     with pytest.raises(ServiceNotFoundError, match="^the name server does not know it$"):
         opened(unknown, loop)
+
+
+@each_loop
+def test_an_attempt_that_is_cancelled_at_any_step_leaves_no_socket_open(
+    loop: str, service: EventServiceStarter
+) -> None:
+    async def main() -> None:
+        locator = ServiceLocator(service.uri, name="a test")
+        for turns in range(30):
+            task = asyncio.ensure_future(opener.open_connection(locator, TIMES, None))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                connection = task.result()
+                connection.end("the test is over")
+                await connection.released()
+
+    run(main(), loop)

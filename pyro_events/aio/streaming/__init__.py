@@ -1,0 +1,1 @@
+"""Streams on an event loop: events over a program's own connection."""

@@ -1,0 +1,139 @@
+"""Where the events of a stream on an event loop come from: the connection in use, and who waits for it.
+
+Knows: which connection is in use, and which tasks wait. Must not know: how a connection is made, what is
+subscribed, or what the events are.
+
+An event is never on its way to a task that might be cancelled: a task that waits is only woken, and then
+takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+
+from ...constants import EventRow
+from ..connection.waiting import result_by, set_once
+from ..home_loop import HomeLoop
+from .event_connection import EventConnection
+
+
+class EventSource:
+    """The connection in use, which another one may replace.
+
+    events: it may have ended; None before the first one. closed: for good. taken: how many events the
+    program has taken. ready: whether the next event may be taken at once; otherwise the loop should have a
+    turn first.
+    """
+
+    def __init__(self, home: HomeLoop) -> None:
+        self._home = home
+        self.events: EventConnection | None = None
+        self.closed = False
+        self.ready = True
+        self.taken = 0
+        self._waiting: deque[asyncio.Future[bool]] = deque()
+        self._lost: asyncio.Future[bool] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection for events now."""
+        return self.events is not None and self.events.ended is None
+
+    @property
+    def waiting(self) -> int:
+        """How many events have come and can be taken."""
+        return self.events.inbox.waiting if self.events is not None else 0
+
+    def replace(self, events: EventConnection) -> None:
+        """Use another connection. What had come over the last one and was not taken is lost, and the service
+        has counted it."""
+        before, self.events = self.events, events
+        if before is not None:
+            before.end("it was replaced")
+        if self.closed:
+            events.end("this program closed it")
+        self.changed()
+
+    # ---- taking ---------------------------------------------------------------------------------
+
+    def take(self) -> EventRow | None:
+        """The next event, if one has come."""
+        events = self.events
+        if events is None or not events.inbox.rows or self.closed:
+            return None
+        row = events.inbox.rows.popleft()
+        self.taken += 1
+        if not events.inbox.rows:
+            # All of a batch is taken: the service may send the next one, and the loop has to send that.
+            events.write(events.inbox.acknowledge())
+            self.ready = not events.inbox.rows
+        return row
+
+    async def next(self, deadline: float | None) -> EventRow | None:
+        """The next event, when there is one; None when closed, or at the deadline (loop's clock)."""
+        loop = self._home.check()
+        if not self.ready or (deadline is not None and deadline <= loop.time()):
+            self.ready = True
+            await asyncio.sleep(0)
+        row = self.take()
+        if row is None and deadline is not None and deadline <= loop.time():
+            await asyncio.sleep(0)  # the loop looks at its sockets between two turns
+            row = self.take()
+        while row is None and not self.closed and (deadline is None or deadline > loop.time()):
+            await self._something(loop, deadline)
+            row = self.take()
+        return row
+
+    async def _something(self, loop: asyncio.AbstractEventLoop, deadline: float | None) -> None:
+        """Wait until something has come, or it is closed, or until the deadline."""
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._waiting.append(waiter)
+        try:
+            await result_by(waiter, deadline, late=False)
+        except asyncio.CancelledError:
+            if not waiter.cancelled():  # it was woken: another one takes the event
+                self._wake(1)
+            raise
+        finally:
+            with contextlib.suppress(ValueError):  # usually it was taken out when it was woken
+                self._waiting.remove(waiter)
+
+    def _wake(self, most: int) -> None:
+        """Wake so many of those that wait."""
+        waiting = self._waiting
+        while waiting and most > 0:
+            waiter = waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(True)
+                most -= 1
+
+    def changed(self) -> None:
+        """Events have come, or the connection has ended."""
+        events = self.events
+        if events is not None and self._waiting:
+            self._wake(events.inbox.waiting)
+        if events is not None and events.ended is not None and self._lost is not None:
+            set_once(self._lost, True)
+
+    # ---- the end --------------------------------------------------------------------------------
+
+    async def lost(self, deadline: float) -> bool:
+        """Wait until the connection has ended. False if the deadline (loop's clock) is earlier. One caller at
+        a time."""
+        if not self.connected:
+            return True
+        self._lost = asyncio.get_running_loop().create_future()
+        return await result_by(self._lost, deadline, late=False)
+
+    def end(self, reason: str) -> None:
+        """End the connection; another one may follow."""
+        if self.events is not None:
+            self.events.end(reason)
+
+    def close(self) -> bool:
+        """Wake all tasks that wait, for good. Returns whether it was not closed before."""
+        first, self.closed = not self.closed, True
+        self._wake(len(self._waiting))
+        return first
