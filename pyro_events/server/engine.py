@@ -36,7 +36,7 @@ from .limits.scheduler import Scheduler, SharedPool
 from .net.tls_memory import TlsMemory
 from .objects import DeferredResult, RemoteObject
 from .subscribers.deliveries import Deliveries
-from .subscribers.delivery import Delivery
+from .subscribers.delivery import Delivery, State
 from .subscribers.own_connections import OwnConnections
 from .timeouts import Timeouts
 
@@ -114,7 +114,9 @@ class Engine:
         self._threads.shutdown(wait=False)
 
     def _busy(self) -> bool:
-        return self.clients.busy or any(backlog.waits for backlog in self.deliveries.table)
+        # Who cannot be reached would have to connect, which nobody can any more.
+        deliveries = [each for each in self.deliveries.table.values() if each.state is not State.UNREACHABLE]
+        return self.clients.busy or any(each.backlog.waits for each in deliveries)
 
     def descriptors(self) -> list[int]:
         """The file descriptors of all its sockets, except of those that are still connecting."""

@@ -129,10 +129,12 @@ class CallbackDelivery(Delivery):
             self._timer.cancel()
 
     def _fail(self, reason: Loss, explanation: str, known: bool = False, hung_up: bool = False) -> None:
-        """A subscriber that can connect itself is waited for, unless this connection had begun."""
+        """A subscriber that can connect itself is waited for, unless this connection had begun, or it has no
+        subscription left."""
         if self.state is State.UNREACHABLE:
             return
-        if not self._falls_back or self.state not in (State.CONNECTING, State.GREETING):
+        waits = self._falls_back and not self.lingering
+        if not waits or self.state not in (State.CONNECTING, State.GREETING):
             self.close(reason, explanation, known, hung_up)
             return
         self.state, self._failure = State.UNREACHABLE, explanation

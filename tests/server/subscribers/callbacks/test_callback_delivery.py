@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from contract import account, running, statistics
+from contract import account, in_background, running, statistics
 from fake_subscriber import FakeSubscriber, fake_subscriber
 from raw_client import RawClient, raw_client
 from waiting import eventually
@@ -83,3 +83,24 @@ def test_publishers_are_not_held_up_for_longer_than_the_delivery_deadline(
             publisher.publish("A", 1)
             publisher.publish("A", 2)
         assert statistics(service.uri)["subscribers"] == []
+
+
+def test_one_that_has_unsubscribed_from_everything_is_not_waited_for(service: EventServiceStarter) -> None:
+    with fake_subscriber() as subscriber, raw_client(service.uri) as control:
+        control.call("subscribe", "A", subscriber.uri, {"falls_back": True})
+        subscriber.accept()
+        assert control.call("unsubscribe", "A", subscriber.uri) == 0
+        subscriber.leave()
+        eventually(lambda: standing(control, subscriber.uri)["subscriptions"] == -1)
+
+
+def test_a_service_that_stops_waits_for_nobody_who_would_have_to_connect(
+    free_port: Callable[[], int],
+) -> None:
+    with running(drain=60.0) as service, raw_client(service.uri) as control:
+        proxy = f"PYRO:nobody@127.0.0.1:{free_port()}"
+        control.call("subscribe", "A", proxy, {"falls_back": True})
+        eventually(lambda: standing(control, proxy)["state"] == "unreachable")
+        with Publisher(es_uri=service.uri) as publisher:
+            assert publisher.publish("A", 1) == 1
+        in_background(service.shutdown).result(20)
