@@ -1,14 +1,12 @@
 """Reads the batches of events on one connection, and acknowledges them.
 
-Knows: which calls contain batches, and how to tell that the other side has closed. Must not know: the daemon
-(which makes all other calls), threads, and what happens to a batch.
+Knows: which calls contain batches. Must not know: the daemon (which makes all other calls), sockets, threads,
+and what happens to a batch.
 """
 
 from __future__ import annotations
 
-import select
-import socket
-from typing import Final, Protocol
+from typing import Protocol
 
 import Pyro5.errors
 
@@ -21,8 +19,6 @@ from ..dispatch.workers import ConnectionEnded
 from .guarded_connection import GuardedConnection
 
 log = get_logger("pyro_events.daemon")
-
-_GONE: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 
 
 class ConnectionOwner(Protocol):
@@ -81,11 +77,11 @@ class BatchReader:
 
     def has_data(self) -> bool:
         """Whether a frame, or a part of one, waits to be read."""
-        return self._connection.buffered or bool(_polled(self._connection.sock, readable=True))
+        return self._connection.frames.has_data()
 
     def is_gone(self) -> bool:
         """Whether the other side has closed, even if there is something left to read."""
-        return bool(_polled(self._connection.sock) & _GONE)
+        return self._connection.frames.is_gone()
 
     def shutdown(self) -> None:
         """End the connection, so that a thread that reads returns."""
@@ -97,13 +93,3 @@ class BatchReader:
         self._owner.disconnected(self)
         self._owner.remove(self._connection)
         self._connection.close()
-
-
-def _polled(sock: socket.socket, readable: bool = False) -> int:
-    """The poll events of a socket now; 0 for none, or if there is no poll."""
-    if not hasattr(select, "poll"):
-        return 0
-    poller = select.poll()
-    poller.register(sock, (select.POLLIN if readable else 0) | getattr(select, "POLLRDHUP", 0))
-    found = poller.poll(0)
-    return found[0][1] if found else 0

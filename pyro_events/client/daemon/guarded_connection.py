@@ -10,9 +10,7 @@ frames, nothing too large, nothing that comes too slowly.
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import threading
 import time
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,7 +18,7 @@ from typing import Final
 import Pyro5.errors
 from Pyro5.socketutil import SocketConnection
 
-from ...constants import FRAME_TIMEOUT, HANDSHAKE_TIMEOUT, KIB, MAX_STOCK_CALL
+from ...constants import FRAME_TIMEOUT, HANDSHAKE_TIMEOUT, MAX_STOCK_CALL
 from ...transport.authentication import STOCK_HELLO
 from ...transport.tls import failure_of
 from ...transport.tls_socket import TlsSocket
@@ -40,10 +38,7 @@ from ...wire.frames import (
     write_again,
 )
 from ...wire.handshake.messages import HELLO_LIMITS, write_connect_fail
-
-# One read is enough for a batch of a few thousand small events. With more, the memory allocator would map and
-# unmap memory each time.
-RECEIVE_SIZE: Final = 64 * KIB
+from ..connection.frame_socket import FrameSocket
 
 _CALL_LIMITS: Final = FrameLimits(types=frozenset({INVOKE, PING}), size=MAX_STOCK_CALL, compressed=False)
 
@@ -68,23 +63,19 @@ class TlsFailedError(Pyro5.errors.CommunicationError):
 
 
 class GuardedConnection(SocketConnection):
-    """A connection to the daemon. One thread at a time reads; any may send."""
+    """A connection to the daemon. One thread at a time reads; any may send.
+
+    frames: reads and sends them.
+    """
 
     def __init__(self, sock: socket.socket, timeouts: ConnectionTimeouts = DEFAULT_TIMEOUTS) -> None:
         super().__init__(sock)
         self._timeouts = timeouts
-        self._reader = FrameReader(HELLO_LIMITS)
-        self._plain = not isinstance(sock, TlsSocket)  # decrypted bytes come in pieces of another size
+        self.frames = FrameSocket(sock, FrameReader(HELLO_LIMITS), timeouts.frame)
         self._replay = memoryview(b"")
         self._mute = False
-        self._sending = threading.Lock()
         # The answer to the handshake, after it has been judged.
         self.greeting: object = STOCK_HELLO
-
-    @property
-    def buffered(self) -> bool:
-        """Whether bytes were read that are not part of a returned frame."""
-        return bool(self._reader.buffered)
 
     def read_hello(self) -> Frame:
         """Read the first frame, for Pyro5's handshake to `recv`, within the time for a handshake, TLS
@@ -106,19 +97,19 @@ class GuardedConnection(SocketConnection):
                     ) from error
                 raise TlsFailedError(failure_of(error, self.sock.first)) from error
         try:
-            frame = self._read(deadline)
+            frame = self.frames.receive(deadline)
         except FrameError as error:
             self.refuse(error.header.seq if error.header is not None else 0, str(error))
             if isinstance(error, TlsSpokenError):
                 raise TlsFailedError(str(error)) from error
             raise
-        self._reader.limits = _CALL_LIMITS
+        self.frames.reader.limits = _CALL_LIMITS
         self.serve(frame)
         return frame
 
     def expect_batches(self, max_message: int) -> None:
         """From now on batches of events may come, whose last message may have so many bytes."""
-        self._reader.limits = replace(_CALL_LIMITS, large=BESIDE_MESSAGE + max_message)
+        self.frames.reader.limits = replace(_CALL_LIMITS, large=BESIDE_MESSAGE + max_message)
 
     def refuse(self, seq: int, reason: str) -> None:
         """Answer the first frame with a refusal."""
@@ -127,38 +118,7 @@ class GuardedConnection(SocketConnection):
 
     def read_call(self) -> Frame:
         """The next frame, however long it takes until it begins. Raises as `read_hello`."""
-        return self._reader.next_frame() or self._read(None)
-
-    def _read(self, deadline: float | None) -> Frame:
-        """The next frame, by `deadline`; None: within the time for a frame, after it has begun."""
-        sock, reader = self.sock, self._reader
-        try:
-            while True:
-                if deadline is None and reader.buffered:
-                    deadline = time.monotonic() + self._timeouts.frame
-                if deadline is not None:
-                    sock.settimeout(max(deadline - time.monotonic(), 0.001))
-                space = reader.space() if self._plain else None
-                if space is None:
-                    data = sock.recv(RECEIVE_SIZE)
-                    reader.feed(data)
-                    received = len(data)
-                else:
-                    received = sock.recv_into(space)
-                    reader.filled(received)
-                if not received:
-                    raise Pyro5.errors.ConnectionClosedError("it was closed by the other side")
-                frame = reader.next_frame()
-                if frame is not None:
-                    if deadline is not None:
-                        sock.settimeout(None)
-                    return frame
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise TimeoutError
-        except TimeoutError:
-            raise Pyro5.errors.TimeoutError("the rest of a message did not come in time") from None
-        except OSError as error:
-            raise Pyro5.errors.ConnectionClosedError(f"receiving failed: {error}") from error
+        return self.frames.next_frame()
 
     def serve(self, frame: Frame) -> None:
         """Let Pyro5's own code `recv` a frame that has been judged.
@@ -185,15 +145,9 @@ class GuardedConnection(SocketConnection):
 
     def send(self, data: bytes) -> None:
         """Send a whole frame; frames of different threads do not mix."""
-        if self._mute:
-            return
-        with self._sending:
-            try:
-                self.sock.sendall(data)
-            except OSError as error:
-                raise Pyro5.errors.ConnectionClosedError(f"sending failed: {error}") from error
+        if not self._mute:
+            self.frames.send(data)
 
     def shutdown(self) -> None:
         """End the connection: threads that read or send find it closed. `close` must still be called."""
-        with contextlib.suppress(OSError):  # it is not connected any more
-            self.sock.shutdown(socket.SHUT_RDWR)
+        self.frames.shutdown()
