@@ -98,7 +98,10 @@ def test_names_show_in_statistics(service: EventServiceStarter) -> None:
 def test_the_log_shows_a_name_beside_the_uri(
     service: EventServiceStarter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Subscriber(es_uri=service.uri, name="it's") as ticker, caplog.at_level(logging.INFO):
+    with (
+        Subscriber(es_uri=service.uri, name="it's", callback=True) as ticker,
+        caplog.at_level(logging.INFO),
+    ):
         ticker.subscribe("A")
         uri = ticker.statistics().uri
         ticker.daemon.close()

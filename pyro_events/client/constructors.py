@@ -1,7 +1,7 @@
 """Constructors that call the next class's constructor, but only if the program asks for that.
 
-Knows: how `__init__` was called, and the order of the bases. Must not know: what a constructor does with its
-arguments, of which the first is `ident`.
+Knows: how `__init__` was called, the order of the bases, and the names of arguments. Must not know: what a
+constructor does with its arguments, of which the first is `ident`.
 
 Programs written for Pyro3 call the constructor of each base by its name, `Publisher.__init__(self)`. Those
 written today call `super().__init__()`, and rely on each class to call the next. Calling the next constructor
@@ -32,6 +32,7 @@ class _Cooperative:
         self._init = init
         self._abandon = abandon
         self._owner: type | None = None
+        self._names = frozenset(inspect.signature(init).parameters)
 
         @functools.wraps(init)
         def entered(instance: Any, *args: Any, **named: Any) -> None:
@@ -47,25 +48,46 @@ class _Cooperative:
         return self._init if instance is None else types.MethodType(self._entered, instance)
 
     def run(self, instance: Any, *args: Any, **named: Any) -> None:
-        """Initialise the instance, then the bases after our class. ident is wrapped."""
-        self._init(instance, *args, **named)
+        """Initialise the instance, then the bases after our class. ident is wrapped.
+
+        Each constructor gets those of the named arguments that it takes.
+        """
+        later = self._names_later(instance)
+        # A name that none of them takes is left to ours, which refuses it.
+        ours = {name: each for name, each in named.items() if name in self._names or name not in later}
+        self._init(instance, *args, **ours)
         try:
-            self._go_on(instance, args, named)
+            self._go_on(instance, args, {name: each for name, each in named.items() if name in later})
         except BaseException:
             self._abandon(instance)
             raise
 
-    def _go_on(self, instance: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def _names_later(self, instance: Any) -> frozenset[str]:
+        """The arguments of the constructors of ours that follow."""
+        later = self._later(instance)
+        names = [base.__dict__["__init__"]._names for base in later if _is_ours(base)]
+        return frozenset().union(*names)
+
+    def _later(self, instance: Any) -> tuple[type, ...]:
+        """The bases after our class."""
         bases = type(instance).__mro__
-        for base in bases[bases.index(self._owner) + 1 :]:
+        return bases[bases.index(cast(type, self._owner)) + 1 :]
+
+    def _go_on(self, instance: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        for base in self._later(instance):
             following = base.__dict__.get("__init__")
-            if isinstance(following, _Cooperative):  # it takes the same arguments
+            if isinstance(following, _Cooperative):
                 following.run(instance, *args, **named)
                 return
             if following is not None:
                 if base is not object and not _is_started(instance) and _needs_nothing(following):
                     following(instance)
                 return
+
+
+def _is_ours(base: type) -> bool:
+    """Whether a class has such a constructor of its own."""
+    return isinstance(base.__dict__.get("__init__"), _Cooperative)
 
 
 def _sealed(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

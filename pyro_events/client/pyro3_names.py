@@ -33,7 +33,8 @@ class Pyro3Names(ClientBase):
             The daemon, the same each time.
 
         Raises:
-            EventServiceError: `__init__` has not been called.
+            EventServiceError: `__init__` has not been called, or it was made with callback=False and has no
+                daemon.
         """
         return _receiver(self).daemon
 
@@ -44,7 +45,7 @@ class Pyro3Names(ClientBase):
             A new proxy, which belongs to the calling thread.
 
         Raises:
-            EventServiceError: `__init__` has not been called.
+            EventServiceError: as for `getDaemon`.
 
         Example:
             >>> with market.getES() as es:

@@ -93,14 +93,17 @@ class SubscriberStatistics:
         failed: events whose `event` raised.
         running: events that are being handled now.
         subscriptions: the names and the patterns that are subscribed.
-        uri: the Pyro URI of this subscriber, at which the service connects to it.
-        connections: connections to this subscriber that are open now.
+        uri: the Pyro URI of this subscriber, at which the service connects to it. With callback=False, the id
+            by which the service's statistics and log know it; "" before it has subscribed.
+        connections: connections to this subscriber, and its own for events, that are open now.
         reconnects: how often the connection to the service was made again.
         connected: whether there is a connection to the service now.
         address: the URI of the service that it is connected to, or was last.
         name: what the service calls this client.
         unreachable: why the service does not reach this subscriber, in its words, when it has not for
             three seconds; None when it does.
+        callback: whether the service connects to this subscriber, which is how its events come. False if
+            they come over a connection that it has made itself.
 
     Example:
         >>> with Subscriber() as ticker:
@@ -120,6 +123,7 @@ class SubscriberStatistics:
     address: str | None
     name: str
     unreachable: str | None = None
+    callback: bool = True
 
 
 @dataclass(frozen=True)

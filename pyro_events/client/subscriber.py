@@ -22,6 +22,7 @@ from .dispatch.handlers import check_class, check_own_handlers
 from .event_functions import EventFunctions
 from .publishing.entry import checked_timeout
 from .pyro3_names import Pyro3Names
+from .subscribing.event_way import checked_callback
 from .subscribing.receiver import Receiver
 from .subscribing.subscriptions import NAME, PATTERN, given_options
 
@@ -60,6 +61,7 @@ class Subscriber(EventFunctions, Pyro3Names):
         ns_host: str | None = None,
         ns_port: int | None = None,
         wait: float = 0.0,
+        callback: bool | None = None,
     ) -> None:
         """Find the event service and connect to it.
 
@@ -78,10 +80,15 @@ class Subscriber(EventFunctions, Pyro3Names):
             wait: seconds for which a service, or a name server, that is not there yet is tried again;
                 `math.inf` for ever. Default 0: raise at once, within two seconds. A wrong passphrase, or TLS
                 on one side only, is not waited for.
+            callback: how events come. True: the service connects to this object's daemon. False: this object
+                makes a connection to the service, opens no port and has no daemon. Default None: the service
+                connects, and where it cannot (NAT, a firewall, a container), this object does so itself
+                within three seconds, and logs why.
 
         Raises:
             ServiceNotFoundError: there is no name server, or no service in it (a NamingError).
-            ServiceUnreachableError: the service does not answer at its address (a CommunicationError).
+            ServiceUnreachableError: the service does not answer at its address (a CommunicationError). With
+                callback=False, too, if it is one that needs the daemon.
             AccessDeniedError: the passphrase is missing or wrong, at the name server or the service.
             TypeError, ValueError: an argument is not one of the above; the text says what to write. TypeError
                 too where `event` or `on_reconnect` is a coroutine function or a generator, or the class has
@@ -92,7 +99,11 @@ class Subscriber(EventFunctions, Pyro3Names):
         check_own_handlers(self, _HANDLERS)
         locator = chosen_locator(ident, es_uri, esURI, name, ns_host, ns_port)
         receiver = Receiver(
-            locator, lambda: self.event, lambda reason: self.on_reconnect(reason), checked_wait(wait)
+            locator,
+            lambda: self.event,
+            lambda reason: self.on_reconnect(reason),
+            checked_wait(wait),
+            checked_callback(callback),
         )
         self.__receiver = receiver
         add_end(self, "subscriber", receiver)
@@ -103,7 +114,7 @@ class Subscriber(EventFunctions, Pyro3Names):
             raise
 
     def event(self, event: Event) -> None:
-        """Override this: it is called with every event, in threads of the daemon.
+        """Override this: it is called with every event, in threads of its own.
 
         It must be a plain function, not a coroutine function or a generator. Unless it is overridden, it
         prints the event.

@@ -32,6 +32,12 @@ class Two:
         made.append(("two", ident))
 
 
+class Three:
+    @cooperative(abandoned.append)
+    def __init__(self, ident: Any = None, *, colour: str = "") -> None:
+        made.append(("three", colour))
+
+
 class Window:
     def __init__(self) -> None:
         made.append(("window", None))
@@ -79,6 +85,19 @@ def test_the_passphrase_is_wrapped_once_and_given_to_all() -> None:
     Both(ident="a secret")
     assert [type(ident) for _, ident in made] == [type(sealed("a secret"))] * 4
     assert "a secret" not in repr(made)
+
+
+@pytest.mark.parametrize("bases", [(One, Three), (Three, One)])
+def test_each_gets_the_arguments_that_it_takes(bases: tuple[type, ...]) -> None:
+    type("Both", bases, {})(ident="a secret", colour="red")
+    assert ("three", "red") in made and len(made) == 2
+
+
+@pytest.mark.parametrize("bases", [(One, Three), (Three, One)])
+def test_an_argument_that_none_takes_is_refused(bases: tuple[type, ...]) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'size'"):
+        type("Both", bases, {})(colour="red", size=5)
+    assert made == []
 
 
 def test_what_needs_arguments_is_the_programs_to_call() -> None:

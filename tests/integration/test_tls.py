@@ -229,7 +229,7 @@ def test_a_subscriber_whose_certificate_is_not_good_gets_nothing(
         monkeypatch.setattr(daemon, "server_contexts", lambda: None)
     else:
         use(with_server_of(wrong))
-    subscriber = Collector(service.uri)
+    subscriber = Collector(service.uri, callback=True)
     use(settings())
     monkeypatch.undo()
     with listening(subscriber), Publisher(es_uri=service.uri) as publisher:
@@ -252,7 +252,7 @@ def statistics_over_tls(uri: str) -> dict[str, Any]:
 
 def test_a_subscriber_may_be_known_by_the_name_of_its_host(service: EventServiceStarter) -> None:
     use(with_server_of("named"))
-    subscriber = Collector(service.uri)
+    subscriber = Collector(service.uri, callback=True)
     use(settings())
     with listening(subscriber), Publisher(es_uri=service.uri) as publisher, Proxy(service.uri) as stock:
         uri = str(subscriber.daemon.uriFor(subscriber)).replace("127.0.0.1", "localhost")
@@ -543,7 +543,7 @@ def test_a_subscriber_with_an_expired_certificate_is_tried_less_and_less_often(
 
     monkeypatch.setattr(HandshakeCheck, "tls_failed", failed)
     use(with_server_of("expired"))
-    subscriber = Collector(service.uri)
+    subscriber = Collector(service.uri, callback=True)
     use(settings())
     with listening(subscriber):
         subscriber.subscribe("A")
@@ -565,7 +565,7 @@ def test_a_subscriber_that_does_not_accept_the_service_is_logged_once_on_both_si
     contexts = server_contexts()
     use(settings())
     monkeypatch.setattr(daemon, "server_contexts", lambda: contexts)
-    subscriber = Collector(service.uri)
+    subscriber = Collector(service.uri, callback=True)
     monkeypatch.undo()
     with listening(subscriber), Publisher(es_uri=service.uri) as publisher:
         for name in "AB":

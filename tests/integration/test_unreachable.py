@@ -1,4 +1,4 @@
-"""Subscribers that the service does not reach: it says why, and they say so (C23b, C23d)."""
+"""Subscribers that the service does not reach, and that do not connect: they say why (C23b, C23d)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_subscriber_that_listens_elsewhere_hears_why_no_event_comes(
     caplog: pytest.LogCaptureFixture, listens: bool
 ) -> None:
-    with running() as es, Collector(es.uri) as collector:
+    with running() as es, Collector(es.uri, callback=True) as collector:
         hurry(collector)
         collector.subscribe("A")
         if listens:
@@ -56,7 +56,7 @@ def test_a_subscriber_that_listens_elsewhere_hears_why_no_event_comes(
 
 @pytest.mark.usefixtures("elsewhere")
 def test_the_service_logs_the_reason_once(caplog: pytest.LogCaptureFixture) -> None:
-    with running() as es, Collector(es.uri) as collector:
+    with running() as es, Collector(es.uri, callback=True) as collector:
         set_times(collector, arrival=0.02, most_arrival=0.02)
         collector.subscribe("A")
         collector.listen_in_background()
@@ -67,7 +67,7 @@ def test_the_service_logs_the_reason_once(caplog: pytest.LogCaptureFixture) -> N
 
 @pytest.mark.usefixtures("elsewhere")
 def test_the_warning_comes_within_seconds_without_any_setting(caplog: pytest.LogCaptureFixture) -> None:
-    with running() as es, Collector(es.uri) as collector:
+    with running() as es, Collector(es.uri, callback=True) as collector:
         collector.listen_in_background()
         collector.subscribe("A")
         assert not collector.wait_until_connected(1.0)
@@ -75,7 +75,7 @@ def test_the_warning_comes_within_seconds_without_any_setting(caplog: pytest.Log
 
 
 def test_a_subscriber_that_is_reached_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    with running() as es, Collector(es.uri) as collector:
+    with running() as es, Collector(es.uri, callback=True) as collector:
         set_times(collector, arrival=0.05)
         collector.subscribe("A")
         # Nobody answers the service, which is usual as long as nobody listens.
@@ -96,11 +96,11 @@ def test_closing_ends_the_wait() -> None:
 
 def test_a_service_that_is_not_answered_in_time_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Something else answers where the subscriber listens; what it listens with is behind that."""
-    with running() as es, fake_subscriber() as other, Collector(es.uri) as collector:
+    with running() as es, fake_subscriber() as other, Collector(es.uri, callback=True) as collector:
         hurry(collector)
         receiver = collector._Subscriber__receiver  # type: ignore[attr-defined]
-        uri = receiver.remote.subscriber["state"][0]
-        receiver.remote.subscriber["state"][0] = uri.rpartition(":")[0] + f":{other.port}"
+        uri = receiver.remote.calls.subscriber["state"][0]
+        receiver.remote.calls.subscriber["state"][0] = uri.rpartition(":")[0] + f":{other.port}"
         collector.subscribe("A")
         collector.listen_in_background()
         eventually(lambda: "has not answered the handshake" in str(collector.statistics().unreachable))

@@ -13,6 +13,7 @@ from typing import Any
 from ...constants import MAX_MESSAGE
 from ...errors import EventServiceError, ServiceNotFoundError, ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
+from ...wire.handshake.capabilities import NOTHING_SAID, PeerInfo
 from ..interruptions import owned, within
 from .connection import Connection
 from .discovery import ServiceLocator
@@ -56,6 +57,12 @@ class CurrentConnection:
         """This program's address on the connection to the service; "" before the first connection."""
         connection = self._connection
         return connection.local_host if connection is not None else ""
+
+    @property
+    def peer(self) -> PeerInfo:
+        """What the service says about itself."""
+        connection = self._connection
+        return connection.peer if connection is not None else NOTHING_SAID
 
     def usable(self, quick: bool = False, deadline: float | None = None) -> Connection:
         """The connection to send on; `sending` is held.

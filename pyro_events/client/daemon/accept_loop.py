@@ -192,6 +192,15 @@ class AcceptLoop:
         with contextlib.suppress(OSError):  # full of such bytes already, or closed
             self._wake_sender.send(b"!")
 
+    def knock(self) -> None:
+        """Let a loop of the program's own, which waits for `sockets`, go round: by a connection that ends at
+        once."""
+        sock = self.sock
+        if sock is not None:
+            with contextlib.suppress(OSError), socket.socket(sock.family) as knocking:  # closed meanwhile
+                knocking.setblocking(False)
+                knocking.connect_ex(sock.getsockname())
+
     def shutdown(self) -> None:
         """Pyro5's name for closing."""
         self.close()

@@ -16,17 +16,25 @@ from .events import (
     Complain,
     DropConnection,
     Failed,
+    FallBack,
     HangUp,
     ReconnectAction,
     Request,
     Resubscribed,
     Subscribe,
+    Subscribed,
     SubscriptionStatus,
+    Unsubscribed,
     Warn,
 )
 from .target import ReconnectTarget
 
 log = get_logger("pyro_events.subscriber")
+
+
+def change(target: ReconnectTarget, wanted: bool) -> Subscribed | Unsubscribed:
+    """The event for a subscriber that has its first subscription, or has no more."""
+    return Subscribed(target.falls_back()) if wanted else Unsubscribed()
 
 
 def act(target: ReconnectTarget, action: ReconnectAction) -> None:
@@ -35,6 +43,8 @@ def act(target: ReconnectTarget, action: ReconnectAction) -> None:
         target.hang_up(action.connections)
     elif isinstance(action, DropConnection):
         target.drop_connection("the answer is overdue, though the service can be reached")
+    elif isinstance(action, FallBack):
+        target.fall_back(action.why)
     elif isinstance(action, Complain):
         text = "subscribing again failed and will be tried until it succeeds: %s"
         log.warning(text, action.error, about=target.address())

@@ -28,7 +28,12 @@ class SubscriptionStatus(enum.Enum):
 
 @dataclass(frozen=True)
 class Subscribed:
-    """There are subscriptions now; before there were none."""
+    """There are subscriptions now; before there were none.
+
+    falls_back: whether it can connect itself, if the service cannot.
+    """
+
+    falls_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,15 +61,17 @@ class Closed:
 
 @dataclass(frozen=True)
 class Connected:
-    """The service has connected.
+    """The service is connected.
 
     why: why it disconnected the subscriber before, or lost events of it; "" if it does not say. note: what
-    the subscriber may not do for a while, "" for nothing.
+    the subscriber may not do for a while, "" for nothing. own: the subscriber has made the connection, so
+    that it says nothing about whether the program listens.
     """
 
     connection: object
     why: str = ""
     note: str = ""
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,12 +108,16 @@ class Answered:
 
     why: why it does not reach the subscriber, or has disconnected it, "" if it does not say. connected: it is
     connected to the subscriber. silent: it is connected, but the subscriber has not answered the handshake.
+    unreachable: it has tried in vain, and waits for the subscriber to connect itself. falls_back: whether the
+    subscriber can do so.
     """
 
     status: SubscriptionStatus
     why: str = ""
     connected: bool = False
     silent: bool = False
+    unreachable: bool = False
+    falls_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,6 +211,14 @@ class Warn:
 
 
 @dataclass(frozen=True)
+class FallBack:
+    """The service does not reach the subscriber, which connects itself from now on. why: the service's
+    reason."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Complain:
     """Requests fail, for a reason that has not been logged yet."""
 
@@ -207,4 +226,4 @@ class Complain:
 
 
 Request = Reach | Ask | Subscribe
-ReconnectAction = WaitForTurn | Request | Report | HangUp | DropConnection | Warn | Complain
+ReconnectAction = WaitForTurn | Request | Report | HangUp | DropConnection | Warn | FallBack | Complain

@@ -56,12 +56,14 @@ class Reconnection:
         """Wait for the end of a running request, after `closed`."""
         self._reconnector.join(self)
 
-    def connected_by(self, connection: object, why: str = "", note: str = "") -> str | None:
-        """The service has connected. Returns why events may have been missed, None if none were.
+    def connected_by(
+        self, connection: object, why: str = "", note: str = "", own: bool = False
+    ) -> str | None:
+        """The service is connected. Returns why events may have been missed, None if none were.
 
-        why, note: as for the event Connected.
+        why, note, own: as for the event Connected.
         """
-        actions = self._reconnector.feed(self, Connected(connection, why, note))
+        actions = self._reconnector.feed(self, Connected(connection, why, note, own))
         return next((action.reason for action in actions if isinstance(action, Report)), None)
 
     def disconnected(self, connection: object) -> None:

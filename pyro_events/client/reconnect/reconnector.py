@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from ..forks import tell_in_child
 from ..interruptions import owned
-from .acting import act, make_request, surviving
+from .acting import act, change, make_request, surviving
 from .events import (
     Ask,
     Due,
@@ -27,9 +27,7 @@ from .events import (
     ReconnectAction,
     ReconnectEvent,
     Subscribe,
-    Subscribed,
     TurnGranted,
-    Unsubscribed,
     WaitForTurn,
 )
 from .reconnect_queue import ReconnectQueue
@@ -128,7 +126,7 @@ class Reconnector:
         # Read under the lock, so that the last answer counts.
         wanted = member.target.wanted()
         if wanted != (state.state is not State.UNSUBSCRIBED):
-            state, _ = step(state, Subscribed() if wanted else Unsubscribed(), now, member.times)
+            state, _ = step(state, change(member.target, wanted), now, member.times)
         if event is not None:
             state, actions = step(state, event, now, member.times)
         member.state = state

@@ -12,6 +12,7 @@ A state is what the subscriber believes. There is also at most one request to th
     EXPECTED      due: Ask -> KNOWN                EXPECTED      wait longer; Warn after `warn_after`
     EXPECTED      due: Ask -> UNSURE               EXPECTED      Subscribe
     EXPECTED      due: Ask -> UNKNOWN              EXPECTED      Subscribe(anew); Warn after `warn_after`
+    EXPECTED      due: Ask -> it cannot connect    EXPECTED      FallBack, Subscribe
     CONNECTED     Disconnected, the last one       LOST          wait for the back-off
     CONNECTED     Connected once more              INCOMPLETE
     CONNECTED     due: Ask -> KNOWN                CONNECTED     wait for a heartbeat
@@ -36,11 +37,14 @@ A state is what the subscriber believes. There is also at most one request to th
     SUBSCRIBE     Resubscribed                     NONE
     any           Failed                           NONE
 
+A subscriber that can connect itself does so (FallBack) at once when the service says that it cannot, and
+otherwise where others Warn. From then on, Subscribe makes a connection where there is none.
+
 Before the program listens, only EXPECTED has anything due: the program does not have to answer the service
 yet, but it can already be seen whether the service can reach it. After `abort` nothing is due until the
 program listens again.
 
-transitions.py has a function for each event.
+transitions.py and request_results.py have a function for each event.
 """
 
 from __future__ import annotations
@@ -86,13 +90,15 @@ class Listening(Enum):
 class ReconnectState:
     """One subscriber at one moment.
 
-    connections: the service's connections to us. at: when something is due, if the program listens. lost: why
-    events may have been missed, until there is a connection. problem: why the service does not reach us,
-    until it does. warned: whether that was logged. expected_since: since when it should connect.
-    connected_since: since when it is connected. failures: losses and failures in a row. questions: how many
-    in a row have not shown that all is well. hinted: a question is due, whatever has arrived. asked_at: when
-    the last request began, or should have begun because of a hint. asked_with: the connections that were open
-    then. activity: the last known value. complaint: the failure that was logged last.
+    connections: the service's connections to us. at: when something is due, if the program listens. lost:
+    why events may have been missed, until there is a connection. problem: why the service does not reach
+    us, until it does. warned: whether that was logged. falls_back: whether it can connect itself, as far
+    as is known. expected_since: since when the service should connect. listened_at: when the program
+    began to listen. connected_since: since when it is connected. own: whether the subscriber has made
+    that connection. failures: losses and failures in a row. questions: how many in a row have not shown
+    that all is well. hinted: a question is due, whatever has arrived. asked_at: when the last request
+    began, or should have begun because of a hint. asked_with: the connections that were open then.
+    activity: the last known value. complaint: the failure that was logged last.
     """
 
     state: State = State.UNSUBSCRIBED
@@ -102,8 +108,11 @@ class ReconnectState:
     at: float = NEVER
     lost: str | None = None
     problem: str | None = None
+    falls_back: bool = False
     expected_since: float = 0.0
+    listened_at: float = -NEVER
     connected_since: float = 0.0
+    own: bool = False
     failures: int = 0
     questions: int = 0
     hinted: bool = False
@@ -112,6 +121,11 @@ class ReconnectState:
     activity: int = 0
     complaint: str = ""
     warned: bool = False
+
+    @property
+    def answers_since(self) -> float:
+        """Since when the program should answer a service that connects."""
+        return max(self.expected_since, self.listened_at)
 
     @property
     def due(self) -> float:

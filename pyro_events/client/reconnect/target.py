@@ -17,6 +17,9 @@ class ReconnectTarget(Protocol):
     def wanted(self) -> bool:
         """Whether it has subscriptions. Must not wait."""
 
+    def falls_back(self) -> bool:
+        """Whether it can connect itself, if the service cannot connect to it. Must not wait."""
+
     def activity(self) -> int:
         """A number that changes when events come. Must not wait."""
 
@@ -34,7 +37,11 @@ class ReconnectTarget(Protocol):
         answer."""
 
     def subscribe_again(self, anew: bool) -> None:
-        """Send every subscription to the service. anew: say that it has no connection to us. May raise."""
+        """Send every subscription to the service. anew: say that it has no connection to us. Makes the
+        connection for the events first, if that is ours to make, and there is none. May raise."""
+
+    def fall_back(self, why: str) -> None:
+        """Connect itself from now on, when `subscribe_again` is called next. why: the service's reason."""
 
     def drop_connection(self, reason: str) -> None:
         """Close the connection on which questions are sent; the next one uses another."""

@@ -72,7 +72,7 @@ class StreamReceiver:
             raise
         self.attached = own.attached
         self.remote = RemoteSubscriptions(self.connection, None)
-        self.remote.subscriber = own.attached.subscriber
+        self.remote.calls.subscriber = own.attached.subscriber
         self.reconnection = Reconnection(self, times=times)
         link = StreamLink(own.sock, EventInbox(own.reader))
         self.source = EventSource(link, self._lost)
@@ -147,6 +147,13 @@ class StreamReceiver:
         """Whether the connection is to be kept: also without subscriptions, which may come later."""
         return not self.source.closed
 
+    def falls_back(self) -> bool:
+        """There is nothing to fall back to: it is this side that connects."""
+        return False
+
+    def fall_back(self, why: str) -> None:
+        """Never called, because `falls_back` says so."""
+
     def activity(self) -> int:
         """A number that changes when something comes."""
         return self.source.activity()
@@ -179,7 +186,7 @@ class StreamReceiver:
 
     def _connect_again(self) -> None:
         own = self._open(self.attached, _TIMES.connect)
-        self.attached, self.remote.subscriber = own.attached, own.attached.subscriber
+        self.attached, self.remote.calls.subscriber = own.attached, own.attached.subscriber
         link = StreamLink(own.sock, EventInbox(own.reader))
         reason = self.reconnection.connected_by(link, *own.attached.notes)
         if reason is not None:

@@ -1,16 +1,14 @@
 """The receiver: the subscribing end of a client.
 
-Knows: the daemon, the dispatcher, the reconnection and the remote subscriptions, and what each tells the
-others. Must not know: frames, what the service is told, or how handlers get their threads.
+Knows: the daemon, the own connection, the dispatcher, the reconnection and the remote subscriptions, and what
+each tells the others. Must not know: frames, what the service is told, or how handlers get their threads.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
-
-from Pyro5 import config
 
 from ...errors import EventServiceError
 from ...event import Event
@@ -20,16 +18,20 @@ from ...wire.handshake.greeting_notes import GreetingNotes
 from ...wire.handshake.passphrase import CallbackCheck
 from ..connection.discovery import ServiceLocator
 from ..connection.reconnecting import ReconnectingConnection
-from ..daemon.batch_reader import BatchReader
 from ..daemon.daemon import SubscriberDaemon
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.handlers import check_result
 from ..forks import tell_in_child
-from ..reconnect.events import Answered
+from ..own_connection.attachment import Attachment
+from ..own_connection.opening import check_capable
 from ..reconnect.reconnection import Reconnection
 from ..statistics import SubscriberStatistics
 from .background_listener import BackgroundListener
+from .daemon_port import DaemonPort
+from .event_way import EventWay
 from .function_subscriptions import FunctionSubscriptions
+from .no_port import NoPort
+from .receiver_target import ReceiverTarget
 from .remote_subscriptions import RemoteSubscriptions
 
 log = get_logger("pyro_events.subscriber")
@@ -55,22 +57,35 @@ class Receiver:
         handler: Callable[[], Callable[[Event], object]],
         returned: Callable[[str], object],
         wait: float = 0.0,
+        callback: bool | None = None,
     ) -> None:
         """handler: returns the function to call with an event. returned: called with a reason when the
-        service has connected again, before any event. wait: seconds for which a service that is not there yet
-        is tried again."""
+        service is connected again, before any event. wait: seconds for which a service that is not there yet
+        is tried again. callback: as for EventWay."""
         self._returned = returned
         gate = CallbackCheck(locator.identity) if locator.identity is not None else None
         self.connection = ReconnectingConnection(locator)
         self.connection.connect_first(wait)
+        current = self.connection.current
+        self.dispatcher = Dispatcher(handler)
+        self.dispatcher.pause()  # until the program listens
         try:
-            self.daemon = SubscriberDaemon(_host(self.connection.current.local_host), gate=gate)
+            self.port: DaemonPort | NoPort
+            if callback is False:
+                check_capable(current.peer, str(current.address))
+                self.port = NoPort(self.dispatcher.resume)
+            else:
+                self.port = DaemonPort(current.local_host, gate)
         except BaseException:
             self.connection.close()
             raise
+        self.way = EventWay(callback, current, Attachment(locator, self.dispatcher, self))
         self.remote = RemoteSubscriptions(self.connection, gate)
-        self.dispatcher = Dispatcher(handler)
-        self.reconnection = Reconnection(self)
+        self.remote.calls.way = self.way
+        limits = self.dispatcher.limits
+        self.reconnection = Reconnection(
+            ReceiverTarget(self.connection, self.remote, self.port, self.way, limits)
+        )
         self.subscriptions = FunctionSubscriptions(
             self.remote, self.dispatcher, handler, self.reconnection.subscriptions_changed
         )
@@ -82,14 +97,20 @@ class Receiver:
 
     def announce(self, subscriber: object) -> None:
         """Register the object in the daemon, and prepare how the service is told about it."""
-        self.uri = str(self.daemon.register(subscriber))
-        proxy = self.daemon.proxyFor(subscriber)
-        state = [list(part) if isinstance(part, (tuple, set)) else part for part in proxy.__getstate__()]
-        self.remote.subscriber = {"__class__": "Pyro5.client.Proxy", "state": state}
-        self.daemon.deliver_to(proxy._pyroUri.object, self.dispatcher, self)
+        self.remote.calls.subscriber = self.port.announce(subscriber, self.dispatcher, self)
+
+    @property
+    def daemon(self) -> SubscriberDaemon:
+        """The Pyro5 daemon. Raises EventServiceError if there is none."""
+        return self.port.daemon
+
+    @property
+    def uri(self) -> str:
+        """What the service's statistics and log call this subscriber, as far as is known."""
+        return self.port.uri or self.way.attachment.id
 
     def listen(self) -> None:
-        """Run the daemon's request loop. Raises EventServiceError while another thread does."""
+        """Let events come, until `abort` or `close`. Raises EventServiceError while another thread does."""
         if self.remote.ended:
             raise EventServiceError("this subscriber is closed")
         if not self._listening.acquire(timeout=_CHANGE_OVER if self.aborted else 0):
@@ -108,33 +129,30 @@ class Receiver:
         before = self._background
         if before is not None and self.aborted:
             before.join(_CHANGE_OVER)
-        server = self.daemon.transportServer
-        if self.remote.ended or server is None:
+        if self.remote.ended or self.port.closed:
             raise EventServiceError("this subscriber is closed")
         if (before is not None and before.running) or (self._listening.locked() and not self.aborted):
             raise EventServiceError(_LISTENS_ALREADY)
         self._background = listener = BackgroundListener(listen)
-        server.begun = listener.begun
+        self.port.when_begun(listener.begun)
         listener.start()
 
     def _listen(self) -> None:
         self.reconnection.listened()
         try:
-            self.daemon.requestLoop()
+            self.port.run()
         finally:
             self.dispatcher.pause()
             self.reconnection.paused()
 
     def abort(self) -> None:
-        """Start no further event, and end the request loop."""
+        """Start no further event, and end `listen`."""
         if self._disowned:
             return
         self.aborted = True
         self.dispatcher.pause(self._patience())
         self.reconnection.paused()
-        server = self.daemon.transportServer
-        if server is not None:
-            server.stop()
+        self.port.stop()
 
     # Called by the daemon (daemon.handshake.ConnectionListener).
 
@@ -145,7 +163,10 @@ class Receiver:
 
     def connected(self, connection: object, notes: GreetingNotes) -> bool:
         """The service has connected. Returns whether events may have been missed before."""
-        reason = self.reconnection.connected_by(connection, notes.why, notes.note)
+        return self._again(self.reconnection.connected_by(connection, notes.why, notes.note))
+
+    def _again(self, reason: str | None) -> bool:
+        """There is a connection. reason: why events may have been missed, if they may."""
         if reason is None:
             return False
         log.info("subscribed again: %s", reason)
@@ -171,45 +192,14 @@ class Receiver:
         """The service may have disconnected us."""
         self.reconnection.hinted()
 
-    # Called by the reconnector (target.ReconnectTarget).
+    # Called by the attachment too (attachment.AttachedSubscriber).
 
-    def wanted(self) -> bool:
-        """Whether there are subscriptions."""
-        return bool(self.remote)
-
-    def activity(self) -> int:
-        """A number that changes when events come."""
-        return self.dispatcher.limits.begun
-
-    def address(self) -> str:
-        """The address of the service, or the last one."""
-        return self.connection.current.address or ""
-
-    def own_address(self) -> str:
-        """The address that the service has to connect to."""
-        return self.daemon.locationStr
-
-    def reach(self) -> None:
-        """Connect to the service, if necessary."""
-        self.remote.reach()
-
-    def subscribe_again(self, anew: bool) -> None:
-        """Send every subscription to the service, as if for the first time."""
-        self.remote.resubscribe(anew)
-
-    def ask(self, timeout: float) -> Answered:
-        """What the service knows about this subscriber."""
-        return self.remote.ask(timeout)
-
-    def drop_connection(self, reason: str) -> None:
-        """Use another connection for control calls."""
-        self.connection.drop(reason)
-
-    def hang_up(self, connections: Iterable[object]) -> None:
-        """End connections of the service to us."""
-        for connection in connections:
-            if isinstance(connection, BatchReader):
-                connection.shutdown()
+    def attached(self, connection: object, notes: GreetingNotes) -> bool:
+        """We have connected. Returns whether events may have been missed before."""
+        missed = self._again(self.reconnection.connected_by(connection, notes.why, notes.note, own=True))
+        if self.dispatcher.limits.paused and not self.aborted:
+            self.port.knock()  # the program may have a loop that waits for the daemon's sockets
+        return missed
 
     def statistics(self) -> SubscriberStatistics:
         """A snapshot."""
@@ -220,12 +210,13 @@ class Receiver:
             limits.running,
             self.remote.texts(),
             self.uri,
-            self.daemon.connections,
+            self.port.connections + self.way.attachment.connected,
             connection.current.reconnects,
             connection.current.connected,
             connection.current.address,
             connection.name,
             self.reconnection.state.problem,
+            not self.way.own,
         )
 
     def wait_until_connected(self, timeout: float | None) -> bool:
@@ -235,7 +226,7 @@ class Receiver:
     def _patience(self) -> float:
         """How long to wait for the dispatcher's lock: hardly at all if this thread is in the middle of
         something that others may wait for."""
-        parts = (self.connection, self.remote, self.dispatcher.limits, self.reconnection, self.daemon)
+        parts = (self.connection, self.remote, self.dispatcher.limits, self.reconnection, self.port)
         inside = any([part.entered for part in parts]) or is_service_thread()
         return _INSIDE if inside else threading.TIMEOUT_MAX
 
@@ -254,7 +245,8 @@ class Receiver:
                 self.remote.unsubscribe_all(names)
         finally:
             self.connection.close()
-            self.daemon.close()
+            self.way.attachment.close()
+            self.port.close()
             self.dispatcher.close(patience)
             if patience == threading.TIMEOUT_MAX:
                 self.reconnection.join()
@@ -269,13 +261,6 @@ class Receiver:
         self.reconnection.disown()
         self.remote.disown()
         self.connection.disown()
-        self.daemon.disown()
+        self.way.attachment.disown()
+        self.port.disown()
         self.dispatcher.disown()
-
-
-def _host(local_host: str) -> str:
-    """The address that the daemon listens on: the one that the service sees us at, or the one in Pyro5's
-    config."""
-    if config.HOST != "localhost" or not local_host:
-        return str(config.HOST)
-    return local_host

@@ -6,7 +6,6 @@ service was told. Must not know: the daemon, handlers, or when the service has t
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -15,14 +14,15 @@ from typing import Any, Final
 import Pyro5.errors
 
 from ...broker.matching.subjects import compile_pattern
-from ...constants import MAX_SUBJECT, NAME_KEY, NOT_KNOWN
+from ...constants import MAX_SUBJECT, NOT_KNOWN
 from ...errors import AccessDeniedError, AnswerTimeoutError
 from ...log.background import get_logger
-from ...wire.handshake.passphrase import CALL_OPTION, NONCE_SIZE, CallbackCheck
+from ...wire.handshake.passphrase import CallbackCheck
 from ...wire.own_connection import KEY
 from ..connection.reconnecting import ReconnectingConnection
 from ..interruptions import owned, within
 from ..reconnect.events import Answered, SubscriptionStatus
+from .subscribe_calls import SubscribeCalls
 from .subscriptions import PATTERN, Subscriptions, pieces
 
 log = get_logger("pyro_events.subscriber")
@@ -43,9 +43,7 @@ class RemoteSubscriptions:
         subscribing call. patience: seconds for the service to answer a subscription that is made again."""
         self._connection = connection
         self._patience = patience
-        self._gate = gate
-        # How the service is told which object subscribes.
-        self.subscriber: dict[str, Any] = {}
+        self.calls = SubscribeCalls(connection, gate)
         self.ended = False
         self._told_on = 0
         self._record = Subscriptions()
@@ -97,13 +95,13 @@ class RemoteSubscriptions:
 
     def _subscribe_in_pieces(self, calls: list[tuple[str, list[str]]], options: dict[str, Any]) -> int:
         """Make the calls. Returns the connection of the first one."""
-        told_on, proof = 0, self._with_call({NAME_KEY: self._connection.name})
+        told_on, proof = 0, self.calls.options()
         done: list[str] = []
         try:
             for number, (how, some) in enumerate(calls, 1):
                 # The options with the last piece: if it fails, they have not changed.
                 wishes = {**proof, **options} if number == len(calls) else proof
-                self._connection.call(how, some, self.subscriber, wishes)
+                self.calls.make(how, some, wishes)
                 if number == 1:
                     told_on = self._connection.current.reconnects
                 done += some
@@ -116,15 +114,9 @@ class RemoteSubscriptions:
         """Unsubscribe from what was not subscribed before, as far as that is possible."""
         try:
             for some in pieces(self._record.unknown(texts)):
-                self._connection.call("unsubscribe", some, self.subscriber, timeout=self._patience)
+                self._connection.call("unsubscribe", some, self.calls.subscriber, timeout=self._patience)
         except Exception as error:  # the error that is being handled is the one to raise
             log.debug("taking back a part of a subscription failed: %s", error)
-
-    def _with_call(self, options: dict[str, Any], anew: bool = False) -> dict[str, Any]:
-        """Options with the nonce that the service's proof to us must cover."""
-        if self._gate is None:
-            return options
-        return {**options, CALL_OPTION: self._gate.call(os.urandom(NONCE_SIZE), anew)}
 
     def unsubscribe(self, texts: list[str]) -> None:
         """Unsubscribe from names and patterns."""
@@ -145,9 +137,11 @@ class RemoteSubscriptions:
             self._call_unsubscribe(self._record.unknown([*names, *patterns]))
 
     def _call_unsubscribe(self, texts: list[str]) -> None:
+        if self.calls.own and not self.calls.subscriber:  # it has never subscribed to anything
+            return
         # Nothing longer can have been subscribed.
         for some in pieces([text for text in texts if len(text) <= MAX_SUBJECT]):
-            self._connection.call("unsubscribe", some, self.subscriber)
+            self._connection.call("unsubscribe", some, self.calls.subscriber)
 
     def discard(self, texts: list[str]) -> None:
         """Make sure that names and patterns are not subscribed to again, before `unsubscribe` ends them."""
@@ -182,25 +176,32 @@ class RemoteSubscriptions:
             return Answered(SubscriptionStatus.UNKNOWN, why)
         # It may be another connection than the one on which we subscribed; or the service knows only what was
         # subscribed since it forgot us. A key is known only to the service that was told of it.
-        same_service = on == self._told_on or KEY in self.subscriber
+        same_service = on == self._told_on or KEY in self.calls.subscriber
         complete = same_service and count >= recorded
         status = SubscriptionStatus.KNOWN if complete else SubscriptionStatus.UNSURE
-        return Answered(status, why, connected=state == "active", silent=state == "greeting")
+        return Answered(
+            status,
+            why,
+            connected=state == "active",
+            silent=state == "greeting",
+            unreachable=state == "unreachable",
+            falls_back=self.calls.falls_back,
+        )
 
     def _standing(self, timeout: float) -> tuple[int, str, str]:
         """How many subscriptions the service has of us, the state of its connection to us, and why we get no
         events."""
         call = self._connection.call
         try:
-            standing = call("statistics", {"subscriber": self.subscriber}, timeout=timeout)
+            standing = call("statistics", {"subscriber": self.calls.subscriber}, timeout=timeout)
         except TypeError:  # of a service of version 0.1, whose `statistics` takes no argument
-            return call("unsubscribe", [], self.subscriber, timeout=timeout), "", ""
+            return call("unsubscribe", [], self.calls.subscriber, timeout=timeout), "", ""
         return standing["subscriptions"], standing["state"], str(standing["why"])
 
     def resubscribe(self, anew: bool) -> None:
         """Tell the service of every subscription, as if for the first time. anew: it has no connection
         to us, whatever it may believe."""
-        proof = self._with_call({NAME_KEY: self._connection.name}, anew=True)
+        proof = self.calls.options(anew=True)
         later: list[tuple[str, list[str]]] = []
 
         def tell_first() -> None:
@@ -208,7 +209,8 @@ class RemoteSubscriptions:
             # what the program has subscribed to is on it, and what it subscribes to later follows this call.
             calls = self._record.calls()
             if calls and not self.ended:
-                self._tell(*calls[0], {**proof, "anew": True} if anew else proof)
+                # An own connection is made again by us, if there is none.
+                self._tell(*calls[0], {**proof, "anew": True} if anew and not self.calls.own else proof)
                 # A later connection may be to a service that knows only the later ones.
                 self._told_on = self._connection.current.reconnects
                 later.extend(calls[1:])
@@ -233,7 +235,7 @@ class RemoteSubscriptions:
         """Subscribe again; `_calling` is held."""
         options = {**self._options, **proof}
         try:
-            self._connection.call(how, texts, self.subscriber, options, timeout=self._patience)
+            self.calls.make(how, texts, options, self._patience)
         except Pyro5.errors.TimeoutError:
             self._connection.drop("it did not answer")
             raise
@@ -250,7 +252,7 @@ class RemoteSubscriptions:
         try:
             for some in pieces(names):
                 if self._connection.current.connected:
-                    self._connection.call("unsubscribe", some, self.subscriber, timeout=_CLOSE_TIMEOUT)
+                    self._connection.call("unsubscribe", some, self.calls.subscriber, timeout=_CLOSE_TIMEOUT)
         except (Pyro5.errors.PyroError, OSError) as error:
             log.debug("unsubscribing at the end failed: %s", error)
 

@@ -15,6 +15,7 @@ from pyro_events.client.connection.discovery import ServiceLocator
 from pyro_events.client.connection.times import ConnectTimes
 from pyro_events.constants import MAX_MESSAGE
 from pyro_events.errors import EventServiceError
+from pyro_events.wire.handshake.capabilities import NOTHING_SAID
 from pyro_events.wire.requests import packed_call
 
 
@@ -43,6 +44,15 @@ def test_it_is_made_once_and_tells_what_is_known(fake: FakeService, current: Cur
     assert current.connected and current.reconnects == 0
     assert (current.address, current.local_host, current.remote_host) == (fake.uri, "127.0.0.1", "127.0.0.1")
     assert current.announced is None and current.max_message == MAX_MESSAGE
+
+
+def test_what_the_service_says_about_itself() -> None:
+    with fake_service(capabilities=["something"]) as fake:
+        connection = CurrentConnection(ServiceLocator(fake.uri), ConnectTimes())
+        assert connection.peer == NOTHING_SAID
+        usable(connection)
+        assert connection.peer.capabilities == {"something"}
+        connection.close()
 
 
 def test_one_that_has_ended_while_idle_is_made_again(fake: FakeService, current: CurrentConnection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -104,6 +105,15 @@ def test_housekeeping(server: AcceptLoop, monkeypatch: pytest.MonkeyPatch) -> No
     assert server.daemon.count == 3
 
 
+def test_a_knock_wakes_a_loop_of_the_programs_own(server: AcceptLoop, served: list[socket.socket]) -> None:
+    server.knock()
+    ready, _, _ = select.select(server.sockets, [], [], 10)
+    server.events(ready)
+    eventually(lambda: served)
+    with served[0] as knocked:
+        assert knocked.recv(1) == b""
+
+
 def test_a_stop_before_the_loop_ends_it(server: AcceptLoop) -> None:
     server.begin()
     server.stop()
@@ -115,4 +125,5 @@ def test_closed_twice(server: AcceptLoop) -> None:
     server.close()
     server.stop()
     server.loop()
+    server.knock()
     assert server.sockets == []

@@ -7,20 +7,23 @@ from typing import Any
 
 import pytest
 
-from pyro_events.client.reconnect.acting import act, make_request
+from pyro_events.client.reconnect.acting import act, change, make_request
 from pyro_events.client.reconnect.events import (
     Answered,
     Ask,
     Complain,
     DropConnection,
     Failed,
+    FallBack,
     HangUp,
     Reach,
     Report,
     Request,
     Resubscribed,
     Subscribe,
+    Subscribed,
     SubscriptionStatus,
+    Unsubscribed,
     Warn,
 )
 from pyro_events.errors import ServiceUnreachableError
@@ -34,9 +37,13 @@ class Target:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.calls: list[Any] = []
+        self.can_fall_back = False
 
     def wanted(self) -> bool:
         return True
+
+    def falls_back(self) -> bool:
+        return self.can_fall_back
 
     def activity(self) -> int:
         return 0
@@ -62,6 +69,9 @@ class Target:
     def subscribe_again(self, anew: bool) -> None:
         self._called("subscribe", anew)
 
+    def fall_back(self, why: str) -> None:
+        self.calls.append(("fall back", why))
+
     def drop_connection(self, reason: str) -> None:
         self.calls.append("drop")
 
@@ -71,10 +81,24 @@ class Target:
 
 def test_what_takes_no_time_is_done(caplog: pytest.LogCaptureFixture) -> None:
     target = Target()
-    for action in (DropConnection(), HangUp(frozenset({1})), Report("for somebody else"), Ask()):
+    for action in (
+        DropConnection(),
+        HangUp(frozenset({1})),
+        Report("for somebody else"),
+        Ask(),
+        FallBack("no route"),
+    ):
         act(target, action)
-    assert target.calls == ["drop", {1}]
+    assert target.calls == ["drop", {1}, ("fall back", "no route")]
     assert not caplog.text
+
+
+def test_the_first_subscription_says_whether_it_can_connect_itself() -> None:
+    target = Target()
+    assert change(target, True) == Subscribed(falls_back=False)
+    target.can_fall_back = True
+    assert change(target, True) == Subscribed(falls_back=True)
+    assert change(target, False) == Unsubscribed()
 
 
 @pytest.mark.parametrize(("why", "said"), [("it was refused", "it was refused"), ("", "it does not say why")])

@@ -20,6 +20,9 @@ class Target:
     def wanted(self) -> bool:
         return True
 
+    def falls_back(self) -> bool:
+        return False
+
     def activity(self) -> int:
         return 0
 
@@ -36,6 +39,9 @@ class Target:
         return Answered(SubscriptionStatus.KNOWN)
 
     def subscribe_again(self, anew: bool) -> None:
+        pass
+
+    def fall_back(self, why: str) -> None:
         pass
 
     def drop_connection(self, reason: str) -> None:

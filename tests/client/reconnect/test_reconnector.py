@@ -42,6 +42,9 @@ class Target:
     def wanted(self) -> bool:
         return self.subscribed
 
+    def falls_back(self) -> bool:
+        return True
+
     def activity(self) -> int:
         return self.came
 
@@ -62,6 +65,9 @@ class Target:
     def subscribe_again(self, anew: bool) -> None:
         self.calls.append(anew)
         self.answer_subscribe()
+
+    def fall_back(self, why: str) -> None:
+        self.calls.append(f"fall back: {why}")
 
     def drop_connection(self, reason: str) -> None:
         self.calls.append("drop")
@@ -149,6 +155,19 @@ def test_there_is_one_thread_and_it_ends_with_the_last_subscriber(make: Make) ->
     third = make()  # and begins again with the next
     third.disconnected("one")
     eventually(lambda: target_of(third).calls == ["reach", True])
+
+
+def test_one_that_the_service_cannot_reach_falls_back_before_it_is_subscribed_again(
+    reconnector: Reconnector,
+) -> None:
+    target = Target()
+    target.answer = lambda: Answered(SubscriptionStatus.KNOWN, "refused", unreachable=True, falls_back=True)
+    one = Reconnection(target, reconnector, ReconnectTimes(soon=0.01))
+    one.subscriptions_changed()
+    eventually(lambda: target.calls == ["ask", "fall back: refused", False])
+    one.connected_by("own", own=True)
+    one.closed()
+    one.join()
 
 
 def test_a_program_without_subscriptions_has_no_thread(reconnector: Reconnector) -> None:

@@ -15,6 +15,7 @@ from pyro_events.client.reconnect.events import (
     Connected,
     Disconnected,
     Due,
+    FallBack,
     HangUp,
     Hinted,
     Listened,
@@ -28,6 +29,7 @@ from pyro_events.client.reconnect.events import (
     SubscriptionStatus,
     TurnGranted,
     Unsubscribed,
+    Warn,
 )
 from pyro_events.client.reconnect.state import NEVER, Listening, Stage, State
 
@@ -37,10 +39,13 @@ class World:
 
     Nothing takes time of its own. subscribed: what the program wants. knows: what the service knows of that.
     link: the service's connection, as it sees it. open: connections that the subscriber has open. coming: a
-    connection that the service is making.
+    connection that is being made. walled: whether the service cannot connect. falls_back: whether the
+    subscriber can; own: whether it does, from now on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, falls_back: bool = False) -> None:
+        self.falls_back = falls_back
+        self.walled = self.own = False
         self.it = DrivenState()
         self.numbers = itertools.count()
         self.subscribed: set[int] = set()
@@ -56,7 +61,7 @@ class World:
         wanted = bool(self.subscribed)
         state = self.it.state.state
         if state is not State.CLOSED and wanted != (state is not State.UNSUBSCRIBED):
-            self.act(self.it.gets(Subscribed() if wanted else Unsubscribed()))
+            self.act(self.it.gets(Subscribed(self.falls_back) if wanted else Unsubscribed()))
         self.act(self.it.gets(event))
         self.holds()
 
@@ -69,6 +74,11 @@ class World:
                     assert self.it.state.lost, "a connection is given up, and nobody hears of it"
             elif isinstance(action, HangUp):
                 self.open -= action.connections  # type: ignore[arg-type]
+            elif isinstance(action, FallBack):
+                assert self.falls_back and actions == [action, Subscribe(anew=False)]
+                self.falls_back, self.own = False, True
+            elif isinstance(action, Warn):
+                assert not self.falls_back or self.knows is None, "it can help itself"
 
     def holds(self) -> None:
         s = self.it.state
@@ -77,7 +87,7 @@ class World:
         assert not s.connections or s.state not in (State.EXPECTED, State.LOST, State.CLOSED)
         wants = s.state not in (State.UNSUBSCRIBED, State.CLOSED) and s.stage is Stage.NONE
         if wants and s.listening is Listening.NOW:
-            most = TIMES.heartbeat if s.state is State.CONNECTED else TIMES.most_arrival
+            most = TIMES.silence(s.own) if s.state is State.CONNECTED else TIMES.most_arrival
             assert s.due <= self.it.now + most, f"stuck: {s}"
 
     # What the program does
@@ -87,6 +97,7 @@ class World:
         if self.up:
             if not self.subscribed:
                 self.told_on = self.run
+            self.attach()
             self.subscribed.add(number)
             self._told({number})
             self.gets(Due(self.it.activity))
@@ -108,15 +119,22 @@ class World:
     def _told(self, subscriptions: set[int]) -> None:
         if self.knows is None:
             self.knows = set()
-            self.link = self.coming = next(self.numbers)
+            if not self.walled:
+                self.link = self.coming = next(self.numbers)
         self.knows |= subscriptions
 
+    def attach(self) -> None:
+        """The subscriber connects, unless it is connected. What waited for another connection is kept."""
+        if self.own and (self.link is None or self.link not in {*self.open, self.coming}):
+            self.knows = set() if self.knows is None or self.link is not None else self.knows
+            self.link = self.coming = next(self.numbers)
+
     def arrive(self) -> None:
-        """The connection that it is making is made."""
-        if self.coming is not None and self.it.state.listening is not Listening.PAUSED:
+        """The connection that is being made is made."""
+        if self.coming is not None and (self.own or self.it.state.listening is not Listening.PAUSED):
             number, self.coming = self.coming, None
             self.open.add(number)
-            self.gets(Connected(number))
+            self.gets(Connected(number, own=self.own))
 
     def forget(self) -> None:
         """It disconnects the subscriber, which does not hear of it."""
@@ -140,6 +158,12 @@ class World:
         self.run += 1
 
     # What the network and strangers do
+
+    def wall(self) -> None:
+        """From now on the service cannot connect."""
+        self.walled = self.falls_back
+        if self.walled and self.coming is not None:
+            self.link = self.coming = None
 
     def tear(self) -> None:
         """The subscriber loses its connections, and the service does not notice."""
@@ -173,8 +197,9 @@ class World:
         elif isinstance(request, Ask):
             self.gets(self._answer())
         else:
-            if request.anew:
+            if request.anew and not self.own:
                 self.forget()
+            self.attach()
             self._told(set(self.subscribed))
             self.told_on = self.run
             self.gets(Resubscribed())
@@ -184,7 +209,13 @@ class World:
             return UNKNOWN
         complete = self.told_on == self.run and len(self.knows) >= len(self.subscribed)
         status = SubscriptionStatus.KNOWN if complete else SubscriptionStatus.UNSURE
-        return Answered(status, connected=self.link is not None and self.coming is None)
+        there = self.link is not None
+        return Answered(
+            status,
+            connected=there and self.coming is None,
+            unreachable=not there,
+            falls_back=self.falls_back,
+        )
 
     def grant(self) -> None:
         self.gets(TurnGranted())
@@ -225,16 +256,18 @@ class World:
 def acts() -> list[Callable[[World], None]]:
     program = [World.subscribe, World.unsubscribe, World.listen, World.pause]
     service = [World.arrive, World.forget, World.disconnect, World.die, World.restart]
-    network = [World.tear, World.intrude, World.hint]
+    network = [World.tear, World.intrude, World.hint, World.wall]
     reconnector = [World.fail, World.answer, World.grant, World.wait, World.sleep]
     return [*program, *service, *network, *reconnector * 2, World.arrive, World.subscribe, World.listen]
 
 
 @settings(max_examples=600, deadline=None)
-@given(st.lists(st.sampled_from(acts()), max_size=80))
-def test_whatever_happens_it_is_subscribed_in_the_end(history: list[Callable[[World], None]]) -> None:
+@given(st.lists(st.sampled_from(acts()), max_size=80), st.booleans())
+def test_whatever_happens_it_is_subscribed_in_the_end(
+    history: list[Callable[[World], None]], falls_back: bool
+) -> None:
     """And it is never stuck, never makes two requests at once, and reports what it cannot do."""
-    world = World()
+    world = World(falls_back)
     for act in history:
         act(world)
     world.recover()

@@ -22,3 +22,8 @@ def test_patience_grows_and_is_bounded() -> None:
     times = ReconnectTimes()
     assert [times.patience(questions) for questions in range(5)] == [1.5, 1.5, 3.0, 6.0, 12.0]
     assert times.patience(5000) == times.most_arrival
+
+
+def test_on_a_connection_of_its_own_a_heartbeat_is_waited_for() -> None:
+    times = ReconnectTimes(heartbeat=3.0, answer=2.0)
+    assert (times.silence(own=False), times.silence(own=True)) == (3.0, 5.0)

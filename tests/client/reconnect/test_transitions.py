@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from driven_state import KNOWN, REACHED, REFUSED, TIMES, UNKNOWN, UNSURE, DrivenState
 
 from pyro_events.client.reconnect.events import (
-    UNEXPLAINED,
     Answered,
     Ask,
     Closed,
@@ -28,14 +25,13 @@ from pyro_events.client.reconnect.events import (
     Resubscribed,
     Subscribe,
     Subscribed,
-    SubscriptionStatus,
     TurnGranted,
     Unsubscribed,
     WaitForTurn,
-    Warn,
 )
+from pyro_events.client.reconnect.request_results import FORGOTTEN, LOST
 from pyro_events.client.reconnect.state import NEVER, Listening, Stage, State
-from pyro_events.client.reconnect.transitions import ENDED, FORGOTTEN, LOST, ONCE_MORE
+from pyro_events.client.reconnect.transitions import ENDED, ONCE_MORE
 
 
 @pytest.fixture
@@ -337,126 +333,13 @@ def test_a_lingering_connection_serves_again(connected: DrivenState) -> None:
     assert connected.state.state is State.CONNECTED
 
 
-class TestAServiceThatDoesNotConnect:
-    """C23d."""
-
-    @staticmethod
-    def why(text: str, **more: Any) -> Answered:
-        return Answered(SubscriptionStatus.KNOWN, text, **more)
-
-    def test_it_is_asked_why_and_the_log_says_so_once(self, one: DrivenState) -> None:
-        began, told = one.now, []
-        asked = []
-        for _ in range(5):
-            assert one.waits() == [Ask()]
-            asked.append(one.now - began)
-            told += one.gets(self.why("no answer"))
-            assert bool(told) == (one.now - began >= TIMES.warn_after)
-        assert told == [Warn("no answer")] and one.state.problem == "no answer"
-        assert asked == [1.5, 3.0, 6.0, 12.0, 24.0]
-        one.gets(Connected("one"))
-        assert one.state.problem is None and not one.state.warned
-
-    def test_one_that_has_given_up_is_told_again(self, one: DrivenState) -> None:
-        refused = Answered(SubscriptionStatus.UNKNOWN, "refused")
-        began = one.now
-        one.waits()
-        assert one.gets(refused) == [Subscribe(anew=True)]
-        one.gets(Resubscribed())
-        assert one.state.due == began + TIMES.warn_after
-        one.waits()
-        assert one.gets(refused) == [Warn("refused"), Subscribe(anew=True)]
-        one.gets(Resubscribed())
-        assert one.state.due == one.now + TIMES.patience(2)
-        assert one.gets(Connected("one")) == [Report(FORGOTTEN)]
-
-    def test_a_service_that_does_not_say_why(self, one: DrivenState) -> None:
-        one.waits()
-        one.gets(self.why(""))
-        one.waits()
-        assert one.gets(self.why("")) == [Warn("")]
-        assert one.state.problem == UNEXPLAINED
-        for why, problem in [
-            ("", UNEXPLAINED),
-            ("no answer", "no answer"),
-            ("refused", "refused"),
-            ("", "refused"),
-        ]:
-            one.waits()
-            assert one.gets(self.why(why)) == []
-            assert one.state.problem == problem
-        one.gets(Connected("one"))
-        assert one.state.problem is None
-
-    def test_before_the_program_listens_silence_is_no_fault(self) -> None:
-        one = DrivenState()
-        one.gets(Subscribed())
-        assert one.waits() == [Ask()]
-        one.gets(self.why("it has not answered", silent=True))
-        assert one.state.due == NEVER
-        one.now += 10
-        one.gets(Listened())
-        told = []
-        for _ in range(3):
-            one.waits()
-            told += one.gets(self.why("it has not answered", silent=True))
-        assert told == [Warn("it has not answered")]
-
-    def test_before_the_program_listens_a_refusal_is_one(self) -> None:
-        one = DrivenState()
-        one.gets(Subscribed())
-        refused = Answered(SubscriptionStatus.UNKNOWN, "refused")
-        one.waits()
-        assert one.gets(refused) == []
-        one.waits()
-        assert one.now == 1000 + TIMES.warn_after
-        assert one.gets(refused) == [Warn("refused")]
-        assert one.state.due == NEVER
-        one.gets(Listened())
-        assert one.waits() == [Reach()]
-
-    def test_before_the_program_listens_nothing_that_waits_is_given_up(self) -> None:
-        """The service may not know all that is subscribed, and is told; it need not connect again."""
-        one = DrivenState()
-        one.gets(Subscribed())
-        one.waits()
-        assert one.gets(Answered(SubscriptionStatus.UNSURE, silent=True)) == [Subscribe(anew=False)]
-        one.gets(Resubscribed())
-        one.waits()
-        one.gets(self.why("", silent=True))
-        assert one.gets(Listened(), Connected("one")) == [Report(LOST)]
-
-    def test_a_listen_that_begins_late_asks_at_once(self) -> None:
-        one = DrivenState()
-        one.gets(Subscribed())
-        one.waits()
-        one.gets(self.why("", silent=True))
-        one.now += TIMES.late + 1
-        one.gets(Listened())
-        assert one.state.due == one.now
-        assert one.waits() == [Ask()]
-        assert one.gets(UNKNOWN) == [Subscribe(anew=True)]
-        assert one.gets(Resubscribed(), Connected("one")) == [Report(FORGOTTEN)]
-
-    def test_one_that_believes_to_be_connected(self, one: DrivenState) -> None:
-        """The connection may be on its way for seconds; then it is lost."""
-        for expected in ([], [], [Subscribe(anew=True)]):
-            one.waits()
-            assert one.gets(self.why("", connected=True)) == expected
-        assert one.now >= 1000 + 4 * TIMES.arrival
-        assert one.gets(Resubscribed(), Connected("one")) == [Report(LOST)]
-
-    def test_one_that_was_asked_on_another_connection_may_be_another(self, one: DrivenState) -> None:
-        one.waits()
-        assert one.gets(UNSURE) == [Subscribe(anew=False)]
-        assert one.gets(Resubscribed(), Connected("one")) == [Report(LOST)]
-
-    def test_attempts_are_not_counted_as_questions(self, connected: DrivenState) -> None:
-        """However long it was away, it is given the usual time to connect when it is back."""
-        connected.gets(Disconnected("one"))
-        for _ in range(10):
-            connected.waits()
-            connected.gets(REFUSED)
-        connected.waits()
-        connected.gets(REACHED, Resubscribed())
-        assert connected.state.due == connected.now + TIMES.arrival
+def test_a_connection_of_its_own_does_not_begin_to_listen() -> None:
+    """The service answers it before the program listens, and it is judged like any other afterwards."""
+    subscriber = DrivenState()
+    subscriber.gets(Subscribed(), Connected("one", own=True))
+    assert subscriber.state.state is State.CONNECTED
+    assert subscriber.state.listening is Listening.NOT_YET and subscriber.state.due == NEVER
+    subscriber.gets(Disconnected("one"))
+    assert subscriber.state.due == NEVER
+    subscriber.gets(Listened())
+    assert subscriber.waits() == [Reach()]

@@ -72,7 +72,7 @@ def test_subscribing_and_unsubscribing_are_calls(receiver: Receiver, answers: An
     receiver.subscriptions.subscribe(NAME, ["A", "B"], {})
     receiver.subscriptions.subscribe(PATTERN, ["^C"], {})
     receiver.subscriptions.subscribe(NAME, [], {})  # which is none
-    assert receiver.wanted() and receiver.statistics().subscriptions == ("A", "B", "^C")
+    assert receiver.remote and receiver.statistics().subscriptions == ("A", "B", "^C")
     receiver.subscriptions.unsubscribe(["a", "^C"])
     assert receiver.statistics().subscriptions == ("B",)
     assert answers.calls == [(NAME, ["A", "B"]), (PATTERN, ["^C"]), ("unsubscribe", ["a", "^C"])]
@@ -121,8 +121,8 @@ def test_what_on_reconnect_raises_is_logged(answers: Answers, caplog: pytest.Log
 
 def test_where_the_service_is(receiver: Receiver, answers: Answers) -> None:
     assert receiver.is_at("127.0.0.1") and not receiver.is_at("127.0.0.2")
-    assert receiver.address() == answers.fake.uri
-    assert receiver.own_address() in receiver.uri
+    assert receiver.statistics().address == answers.fake.uri
+    assert receiver.daemon.locationStr in receiver.uri
 
 
 def test_a_forked_child_does_nothing(receiver: Receiver, answers: Answers) -> None:

@@ -402,3 +402,38 @@ class TestTheEnd:
         connection.before = be_silent
         remote.unsubscribe_all(["A"])
         assert "A" in connection.knows
+
+
+class OwnWay:
+    """A subscriber that connects itself."""
+
+    own, falls_back = True, False
+
+    def attach(self, again: bool = False, quick: bool = False) -> dict[str, str]:
+        return {"key": "a key"}
+
+
+def test_one_that_connects_itself_is_subscribed_again_without_giving_up_its_connection(
+    remote: RemoteSubscriptions, connection: Connection
+) -> None:
+    remote.calls.way = OwnWay()
+    connection.anew = []
+    remote.resubscribe(anew=True)
+    assert connection.anew and not any(connection.anew) and remote.calls.subscriber == {"key": "a key"}
+
+
+def test_what_has_never_subscribed_has_nothing_to_unsubscribe_from(connection: Connection) -> None:
+    subscriptions = RemoteSubscriptions(connection, None)  # type: ignore[arg-type]
+    subscriptions.calls.way = OwnWay()
+    connection.before = lambda method: pytest.fail(method)
+    subscriptions.unsubscribe(["A"])
+
+
+def test_the_service_says_that_it_cannot_connect(remote: RemoteSubscriptions, connection: Connection) -> None:
+    connection.standing = {"subscriptions": 901, "state": "unreachable", "why": "refused"}
+    answer = remote.ask(5.0)
+    assert (answer.unreachable, answer.falls_back, answer.why) == (True, False, "refused")
+    way = OwnWay()
+    way.own, way.falls_back = False, True
+    remote.calls.way = way
+    assert remote.ask(5.0).falls_back
