@@ -156,7 +156,8 @@ class EventCollector:
         identity = self._identity
         try:
             with Proxy(found.address) if identity is None else IdentProxy(found.address, identity) as es:
-                es._pyroTimeout = _ANSWER
+                # Whatever Pyro5's settings are.
+                es._pyroTimeout, es._pyroSerializer = _ANSWER, "serpent"
                 subscribers: list[dict[str, Any]] = es.statistics()["subscribers"]
         except Pyro5.errors.PyroError as error:
             if is_foreign(error, Pyro5.errors.PyroError):

@@ -190,6 +190,7 @@ class LocalEventService:
         if not self._running:
             raise EventServiceError("this event service does not run")
         with Proxy(self.uri) if self._identity is None else IdentProxy(self.uri, self._identity) as es:
+            es._pyroSerializer = "serpent"  # whatever Pyro5's settings are
             subscribers: list[dict[str, Any]] = es.statistics()["subscribers"]
             return subscribers
 

@@ -20,15 +20,16 @@ from processes import Spawner
 from Pyro5.api import Proxy
 from raw_client import raw_client
 
-from pyro_events import EventServiceStarter, Publisher, UnsupportedTypeError
+from pyro_events import Publisher, UnsupportedTypeError
 from pyro_events.codec.message import encode
+from pyro_events.testing import LocalEventService, collect
 
 PROGRAMS = Path(__file__).parent / "programs"
 
 
 @pytest.fixture
-def publisher(service: EventServiceStarter) -> Iterator[Publisher]:
-    with Publisher(es_uri=service.uri) as publisher:
+def publisher(event_service: LocalEventService) -> Iterator[Publisher]:
+    with Publisher() as publisher:
         yield publisher
 
 
@@ -44,12 +45,11 @@ def publisher(service: EventServiceStarter) -> Iterator[Publisher]:
     ids=repr,
 )
 def test_c1_every_name_becomes_one_event(
-    service: EventServiceStarter, publisher: Publisher, subjects: object, names: list[str]
+    event_service: LocalEventService, publisher: Publisher, subjects: object, names: list[str]
 ) -> None:
-    with collecting(service.uri, "A", "B") as collector:
+    with collect(["A", "B"]) as seen:
         assert publisher.publish(subjects, "x") == len(names)
-        events = collector.wait(len(names))
-        assert [(event.subject, event.msg) for event in events] == [(name, "x") for name in names]
+        assert [(event.subject, event.msg) for event in seen.events] == [(name, "x") for name in names]
 
 
 def test_c1_any_python_object_crosses_processes(es, spawn: Spawner) -> None:
@@ -80,22 +80,24 @@ def test_c1_any_python_object_crosses_processes(es, spawn: Spawner) -> None:
 
 
 def test_c1_a_message_that_cannot_be_carried_is_not_published(
-    service: EventServiceStarter, publisher: Publisher
+    event_service: LocalEventService, publisher: Publisher
 ) -> None:
-    with collecting(service.uri, "A"):
+    with collect() as seen:
         with pytest.raises(UnsupportedTypeError, match=r"object.*\[1\]"):
             publisher.publish(["A", "B"], [1, object()])
-        assert statistics(service.uri)["published"] == 0
+        assert seen.events == []
+    assert statistics(event_service.uri)["published"] == 0
 
 
 def test_c1_and_c2_all_events_of_one_call_share_one_time_for_all_subscribers(
-    service: EventServiceStarter, publisher: Publisher
+    event_service: LocalEventService, publisher: Publisher
 ) -> None:
-    with collecting(service.uri, "A", "B") as one, collecting(service.uri, "B", "C") as other:
+    with collect(["A", "B"]) as one, collect(["B", "C"]) as other:
         before = time.time()
         assert publisher.publish(["A", "B", "C"], "x") == 4
         after = time.time()
-        times = {event.time for event in one.wait(2) + other.wait(2)}
+        assert [len(seen.events) for seen in (one, other)] == [2, 2]
+        times = {event.time for event in one.events + other.events}
         assert len(times) == 1
         (stamp,) = times
         assert type(stamp) is float
@@ -117,48 +119,47 @@ def test_c2_an_event_is_stamped_when_it_is_accepted_not_when_it_is_delivered() -
 
 
 def test_c3_publish_returns_when_the_event_is_queued_for_every_subscriber(
-    service: EventServiceStarter, publisher: Publisher
+    event_service: LocalEventService, publisher: Publisher
 ) -> None:
     with fake_subscriber("one") as one, fake_subscriber("two") as two:
-        subscribe(service.uri, one.uri, ["A", "B"])
-        subscribe(service.uri, two.uri, "B")
+        subscribe(event_service.uri, one.uri, ["A", "B"])
+        subscribe(event_service.uri, two.uri, "B")
         assert publisher.publish("A", 1) == 1
         assert publisher.publish(["A", "B"], 2) == 3
         # Neither subscriber has answered, but all events are accounted for.
-        snapshot = statistics(service.uri)
+        snapshot = statistics(event_service.uri)
         assert (snapshot["accepted"], snapshot["waiting"], snapshot["delivered"]) == (4, 4, 0)
         assert [each["accepted"] for each in snapshot["subscribers"]] == [3, 1]
 
 
 @pytest.mark.parametrize("serializer", ["serpent", "json", "msgpack"])
-def test_c3_a_stock_client_is_acknowledged_alike(service: EventServiceStarter, serializer: str) -> None:
-    with fake_subscriber() as subscriber, Proxy(service.uri) as es:
+def test_c3_a_stock_client_is_acknowledged_alike(event_service: LocalEventService, serializer: str) -> None:
+    with fake_subscriber() as subscriber, Proxy(event_service.uri) as es:
         es._pyroSerializer = serializer
-        subscribe(service.uri, subscriber.uri, "A")
+        subscribe(event_service.uri, subscriber.uri, "A")
         assert es.publish(["A", "A", "B"], 1) == 2
-        assert statistics(service.uri)["waiting"] == 2
+        assert statistics(event_service.uri)["waiting"] == 2
 
 
 def test_c3_a_pipeline_ends_when_everything_is_acknowledged(
-    service: EventServiceStarter, publisher: Publisher
+    event_service: LocalEventService, publisher: Publisher
 ) -> None:
     with fake_subscriber() as subscriber:
-        subscribe(service.uri, subscriber.uri, "A")
+        subscribe(event_service.uri, subscriber.uri, "A")
         with publisher.pipeline() as fast:
             for number in range(500):
                 fast.publish("A", number)
-        assert statistics(service.uri)["accepted"] == 500
+        assert statistics(event_service.uri)["accepted"] == 500
 
 
 def test_c4_without_a_listener_the_event_disappears(
-    service: EventServiceStarter, publisher: Publisher
+    event_service: LocalEventService, publisher: Publisher
 ) -> None:
     assert publisher.publish("A", "too early") == 0
-    with collecting(service.uri, "A") as collector:
+    with collect("A") as seen:
         assert publisher.publish("A", "in time") == 1
-        assert [event.msg for event in collector.wait(1)] == ["in time"]
-        assert collector.events[0].seq == 1
-    snapshot = statistics(service.uri)
+        assert [(event.msg, event.seq) for event in seen.events] == [("in time", 1)]
+    snapshot = statistics(event_service.uri)
     assert snapshot["published"] == 2
     assert snapshot["accepted"] == 1
 
@@ -179,13 +180,13 @@ def test_c4_subscriptions_are_not_stored(start_service, free_port: Callable[[], 
 
 @pytest.mark.parametrize("subjects", [[], (), set(), iter([])], ids=("list", "tuple", "set", "iterator"))
 def test_c5_an_empty_sequence_publishes_nothing(
-    service: EventServiceStarter, publisher: Publisher, subjects: object
+    event_service: LocalEventService, publisher: Publisher, subjects: object
 ) -> None:
-    with collecting(service.uri, "A"):
+    with collect() as seen, Proxy(event_service.uri) as es:
         assert publisher.publish(subjects, "x") == 0
-    with Proxy(service.uri) as es:
         assert es.publish([], "x") == 0
-    assert statistics(service.uri)["published"] == 0
+        assert seen.events == []
+    assert statistics(event_service.uri)["published"] == 0
 
 
 BAD_NAMES = ["", "x" * 256, "A\n", "A\x00B", "\x7f", "A\x85"]
@@ -193,23 +194,24 @@ BAD_NAMES = ["", "x" * 256, "A\n", "A\x00B", "\x7f", "A\x85"]
 
 @pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
 def test_c5_a_bad_name_is_a_value_error_that_names_it(
-    service: EventServiceStarter, publisher: Publisher, name: str
+    event_service: LocalEventService, publisher: Publisher, name: str
 ) -> None:
-    with collecting(service.uri, "A"):
+    with collect() as seen:
         for attempt in (name, ["A", name], [name, "A"]):
             with pytest.raises(ValueError) as caught:
                 publisher.publish(attempt, "x")
             assert repr(name)[:30] in str(caught.value) or "x" * 20 in str(caught.value)
-            with Proxy(service.uri) as es, pytest.raises(ValueError):
+            with Proxy(event_service.uri) as es, pytest.raises(ValueError):
                 es.publish(attempt, "x")
-        assert statistics(service.uri)["published"] == 0
+        assert seen.events == []
+    assert statistics(event_service.uri)["published"] == 0
 
 
-def test_c5_a_name_of_255_characters_is_good(service: EventServiceStarter, publisher: Publisher) -> None:
+def test_c5_a_name_of_255_characters_is_good(event_service: LocalEventService, publisher: Publisher) -> None:
     name = "ü" * 255
-    with collecting(service.uri, name) as collector:
+    with collect(name) as seen:
         assert publisher.publish(name, "x") == 1
-        assert collector.wait(1)[0].subject == name
+        assert [event.subject for event in seen.events] == [name]
 
 
 @pytest.mark.parametrize(
@@ -229,43 +231,44 @@ def test_c5_a_name_of_255_characters_is_good(service: EventServiceStarter, publi
     ids=lambda batch: repr(batch)[:40],
 )
 def test_c5_nothing_of_a_call_is_published_when_any_part_of_it_is_bad(
-    service: EventServiceStarter, batch: object
+    event_service: LocalEventService, batch: object
 ) -> None:
-    with collecting(service.uri, "A", "B"), raw_client(service.uri) as client:
+    with collect(["A", "B"]) as seen, raw_client(event_service.uri) as client:
         answer = client.call("publish_encoded", batch)
         assert answer["__class__"] in ("builtins.ValueError", "builtins.TypeError"), answer
-        assert statistics(service.uri)["published"] == 0
+        assert statistics(event_service.uri)["published"] == 0
         assert client.call("publish_encoded", [["A", encode(3)]]) == 1
+        assert [event.msg for event in seen.events] == [3]
 
 
-def test_c5_in_a_large_call_too(service: EventServiceStarter) -> None:
+def test_c5_in_a_large_call_too(event_service: LocalEventService) -> None:
     payload = encode(b"x" * 100_000)
-    with collecting(service.uri, "A") as collector, raw_client(service.uri) as client:
+    with collect("A") as seen, raw_client(event_service.uri) as client:
         for subjects in ("", ["A", ""], 5, [["A"]], {"A": 1}, "x" * 256):
             answer = client.call("publish_encoded", [[subjects, payload]])
             assert isinstance(answer, dict) and "Error" in answer["__class__"], answer
-        assert statistics(service.uri)["published"] == 0
+        assert statistics(event_service.uri)["published"] == 0
         assert client.call("publish_encoded", [[["A"], payload]]) == 1
-        assert collector.wait(1)[0].payload == payload
+        assert [event.payload for event in seen.events] == [payload]
 
 
 def test_messages_are_bounded_by_the_services_limit_whatever_their_size() -> None:
     """Section 7: one message is at most max_message, in a small call as in a large one."""
     with running(max_message=1000) as service, Publisher(es_uri=service.uri) as publisher:
-        with collecting(service.uri, "A") as collector:
+        with collect("A", es_uri=service.uri) as seen:
             for size in (1001, 10_000, 60_000, 65_000, 65_600):
                 with pytest.raises(Pyro5.errors.MessageTooLargeError, match="limit"):
                     publisher.publish("A", b"x" * size)
             with Proxy(service.uri) as es, pytest.raises(Exception, match="limit"):
                 es.publish("A", "x" * 2000)
             assert publisher.publish("A", b"x" * 900) == 1
-            collector.wait(1)
+            assert [event.msg for event in seen.events] == [b"x" * 900]
         assert statistics(service.uri)["published"] == 1
 
 
-def test_messages_of_16_mib_arrive(service: EventServiceStarter, publisher: Publisher) -> None:
+def test_messages_of_16_mib_arrive(event_service: LocalEventService, publisher: Publisher) -> None:
     message = bytes(16 * 1024 * 1024 - 100)
-    with collecting(service.uri, "A") as collector:
+    with collecting(event_service.uri, "A") as collector:
         assert publisher.publish("A", message) == 1
         assert collector.wait(1)[0].msg == message
         with pytest.raises(Pyro5.errors.MessageTooLargeError, match="--max-message"):
@@ -274,15 +277,16 @@ def test_messages_of_16_mib_arrive(service: EventServiceStarter, publisher: Publ
         collector.wait(2)
 
 
-def test_a_frame_between_the_limits_holds_one_publication(service: EventServiceStarter) -> None:
+def test_a_frame_between_the_limits_holds_one_publication(event_service: LocalEventService) -> None:
     """Sections 4 and 7: over 64 KiB only publish_encoded with one entry is read."""
     two = [["A", bytes(40_000)], ["A", bytes(40_000)]]
     body = msgpack.packb("x" * 70_000)
-    with collecting(service.uri, "A"), raw_client(service.uri) as client:
+    with collect() as seen, raw_client(event_service.uri) as client:
         answer = client.call("publish_encoded", two)
         assert "single event" in str(answer)
         answer = client.call("publish", "A", body)
         assert "single event" in str(answer)
         answer = client.call("publish_large", "A", b"")
         assert "AttributeError" in str(answer)
-        assert statistics(service.uri)["published"] == 0
+        assert seen.events == []
+    assert statistics(event_service.uri)["published"] == 0

@@ -32,6 +32,7 @@ from Pyro5.errors import CommunicationError, PyroError
 from waiting import eventually
 
 from pyro_events import Event, EventServiceStarter, Publisher
+from pyro_events.testing import EventCollector, collect
 
 PROGRAMS = Path(__file__).parent / "programs"
 SERIALIZERS = ["serpent", "json", "msgpack"]
@@ -51,6 +52,11 @@ def proxy(es) -> Iterator[Proxy]:
         yield stock
 
 
+def messages(seen: EventCollector) -> list[Any]:
+    """The messages of all events so far."""
+    return [event.msg for event in seen.events]
+
+
 # Publishing
 
 
@@ -58,10 +64,10 @@ PLAIN = {"name": "SUN", "price": 22.44, "open": True, "none": None, "days": [1, 
 
 
 def test_a_stock_program_publishes(es, spawn: Spawner, serializer: str) -> None:
-    with collecting(es.uri, "STOCK") as collector:
+    with collect("STOCK", es_uri=es.uri) as seen:
         program = [str(PROGRAMS / "stock_publisher.py"), es.uri, serializer, "STOCK"]
         assert spawn(*program, repr(PLAIN)).wait_for("answer: (.*)").group(1) == "1"
-        event = collector.wait(1)[0]
+        (event,) = seen.events
         assert event.msg == PLAIN
         assert (event.subject, event.seq, event.missed) == ("STOCK", 1, 0)
 
@@ -77,9 +83,9 @@ def test_a_stock_program_publishes(es, spawn: Spawner, serializer: str) -> None:
     ],
 )
 def test_what_serpent_keeps_arrives(es, spawn: Spawner, expression: str, arrives: object) -> None:
-    with collecting(es.uri, "STOCK") as collector:
+    with collect("STOCK", es_uri=es.uri) as seen:
         spawn(str(PROGRAMS / "stock_publisher.py"), es.uri, "serpent", "STOCK", expression)
-        message = collector.wait(1)[0].msg
+        message = seen.wait_for(1)[0].msg
         assert message == arrives
         assert type(message) is type(arrives)
 
@@ -95,9 +101,9 @@ def test_what_serpent_keeps_arrives(es, spawn: Spawner, expression: str, arrives
     ],
 )
 def test_what_msgpack_keeps_arrives(es, spawn: Spawner, expression: str, arrives: object) -> None:
-    with collecting(es.uri, "STOCK") as collector:
+    with collect("STOCK", es_uri=es.uri) as seen:
         spawn(str(PROGRAMS / "stock_publisher.py"), es.uri, "msgpack", "STOCK", expression)
-        message = collector.wait(1)[0].msg
+        message = seen.wait_for(1)[0].msg
         assert message == arrives
         assert type(message) is type(arrives)
 
@@ -113,10 +119,10 @@ class Quote:
 def test_a_class_of_a_stock_program_arrives_as_the_class_here(es, spawn: Spawner, serializer: str) -> None:
     register_dict_to_class("tests.Quote", lambda name, fields: Quote(fields["name"], fields["price"]))
     try:
-        with collecting(es.uri, "STOCK") as collector:
+        with collect("STOCK", es_uri=es.uri) as seen:
             program = [str(PROGRAMS / "stock_publisher.py"), es.uri, serializer, "STOCK"]
             spawn(*program, "[Quote('SUN', 22.5)]")
-            (quote,) = collector.wait(1)[0].msg
+            (quote,) = seen.wait_for(1)[0].msg
             assert type(quote) is Quote
             assert (quote.name, quote.price) == ("SUN", 22.5)
     finally:
@@ -124,25 +130,24 @@ def test_a_class_of_a_stock_program_arrives_as_the_class_here(es, spawn: Spawner
 
 
 def test_several_subjects_and_parameter_names(es, proxy: Proxy, serializer: str) -> None:
-    with collecting(es.uri, "A", "B") as collector:
+    with collect(["A", "B"], es_uri=es.uri) as seen:
         assert proxy.publish(subjects=["A", "B", "C"], message="both") == 2
-        assert {event.subject for event in collector.wait(2)} == {"A", "B"}
-        assert len({event.time for event in collector.events}) == 1
         assert proxy.publish([], "nothing") == 0
+        assert [event.subject for event in seen.events] == ["A", "B"]
+        assert len({event.time for event in seen.events}) == 1
 
 
 def test_a_batch_of_calls(es, proxy: Proxy, serializer: str) -> None:
-    with collecting(es.uri, "A") as collector:
+    with collect("A", es_uri=es.uri) as seen:
         batch = BatchProxy(proxy)
         for number in range(10):
             batch.publish("A", number)
         assert list(batch()) == [1] * 10
-        collector.wait(10)
-        assert collector.messages() == list(range(10))
+        assert messages(seen) == list(range(10))
 
 
 def test_a_batch_ends_at_its_first_error(es, proxy: Proxy, serializer: str) -> None:
-    with collecting(es.uri, "A") as collector:
+    with collect("A", es_uri=es.uri) as seen:
         batch = BatchProxy(proxy)
         batch.publish("A", "before")
         batch.publish("", "bad")
@@ -152,35 +157,34 @@ def test_a_batch_ends_at_its_first_error(es, proxy: Proxy, serializer: str) -> N
         with pytest.raises(ValueError):
             next(results)
         assert proxy.publish("A", "next call") == 1
-        collector.wait(2)
-        assert collector.messages() == ["before", "next call"]
+        assert messages(seen) == ["before", "next call"]
 
 
 def test_a_oneway_batch(es, proxy: Proxy) -> None:
-    with collecting(es.uri, "A") as collector:
+    with collect("A", es_uri=es.uri) as seen:
         batch = BatchProxy(proxy)
         batch.publish("A", 1)
         batch.publish("A", 2)
         batch(oneway=True)
-        collector.wait(2)
-        assert collector.messages() == [1, 2]
+        seen.wait_for(2)
+        assert messages(seen) == [1, 2]
 
 
 def test_a_oneway_publish(es, proxy: Proxy, serializer: str) -> None:
-    with collecting(es.uri, "A") as collector:
+    with collect("A", es_uri=es.uri) as seen:
         proxy._pyroBind()
         proxy._pyroOneway.add("publish")
         for number in range(50):
             assert proxy.publish("A", number) is None
-        collector.wait(50)
-        assert collector.messages() == list(range(50))
+        seen.wait_for(50)
+        assert messages(seen) == list(range(50))
 
 
 def test_a_compressed_call(es, proxy: Proxy, serializer: str) -> None:
     Pyro5.config.COMPRESSION = True
-    with collecting(es.uri, "A") as collector:
+    with collect("A", es_uri=es.uri) as seen:
         assert proxy.publish("A", "x" * 5000) == 1
-        assert collector.wait(1)[0].msg == "x" * 5000
+        assert messages(seen) == ["x" * 5000]
 
 
 # Errors
@@ -190,14 +194,13 @@ def test_a_compressed_call(es, proxy: Proxy, serializer: str) -> None:
 def test_a_bad_subject_is_a_value_error_and_nothing_is_published(
     es, proxy: Proxy, serializer: str, subject: str
 ) -> None:
-    with collecting(es.uri, "A") as collector:
+    with collect(es_uri=es.uri) as seen:
         with pytest.raises(ValueError) as caught:
             proxy.publish(["A", subject], "never")
         assert type(caught.value) is ValueError
         assert repr(subject)[:20] in str(caught.value)
         assert proxy.publish("A", "next") == 1
-        collector.wait(1)
-        assert collector.messages() == ["next"]
+        assert messages(seen) == ["next"]
 
 
 def test_subjects_of_another_type_are_a_type_error(es, proxy: Proxy, serializer: str) -> None:
@@ -493,9 +496,9 @@ def gateway(named_es, spawn: Spawner, free_port: Callable[[], int]) -> Gateway:
 
 
 def test_the_http_gateway_publishes(named_es, gateway: Gateway) -> None:
-    with collecting(named_es.uri, "HTTP") as collector:
+    with collect("HTTP") as seen:
         assert gateway.get("publish", subjects="HTTP", message="from the web") == (200, 1)
-        assert collector.wait(1)[0].msg == "from the web"
+        assert messages(seen) == ["from the web"]
         status, error = gateway.get("publish", subjects="", message="x")
         assert status == 500
         status, error = gateway.get("publish", subjects="bell\a", message="x")
