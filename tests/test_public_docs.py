@@ -35,7 +35,13 @@ RAISE_NOTHING = {
     *("PolledDaemon.events", "PolledDaemon.getServerSockets", "PolledDaemon.shutdown"),
     *("SubscriberDaemon.close", "SubscriberDaemon.disconnect"),
     *("testing.EventCollector.close", "testing.LocalEventService.stop"),
-    *("EventService.close", "Runner.shutdown", "PolledRunner.shutdown", "aio.Publisher.statistics"),
+    *(
+        "EventService.close",
+        "Runner.shutdown",
+        "PolledRunner.shutdown",
+        "aio.Publisher.statistics",
+        "aio.BackgroundPublisher.statistics",
+    ),
     "aio.EventStream.statistics",
 }
 # Methods of exported classes that are there for the package itself.
@@ -46,7 +52,7 @@ INTERNAL = {
     *(f"SubscriberDaemon.{name}" for name in ("make_call", "remove", "validateHandshake")),
     "Runner.forked",
     "EventService.forked",
-    "aio.Pipeline.__init__",
+    *("aio.BackgroundPublisher.__init__", "aio.Pipeline.__init__"),
 }
 
 

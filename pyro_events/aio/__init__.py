@@ -15,8 +15,9 @@ Knows: the public names. Must not know: anything else.
 
 from __future__ import annotations
 
+from .background_publisher import BackgroundPublisher
 from .event_stream import EventStream
 from .pipeline import Pipeline
 from .publisher import Publisher
 
-__all__ = ["EventStream", "Pipeline", "Publisher"]
+__all__ = ["BackgroundPublisher", "EventStream", "Pipeline", "Publisher"]

@@ -12,11 +12,14 @@ from typing import NoReturn, TypeVar
 
 from Pyro5.core import URI
 
+from ..client.background.options import LIMIT, LIMIT_BYTES, BackgroundOptions, BackgroundPolicy
 from ..client.base import checked_wait, chosen_locator
 from ..client.publishing.entry import checked_entry, checked_timeout
 from ..client.statistics import PublisherStatistics
 from ..codec.message import encode_shared
+from ..options import Overflow
 from ..wire.handshake.passphrase import Ident, sealed
+from .background_publisher import BackgroundPublisher
 from .pipeline import Pipeline
 from .sender import Sender
 
@@ -167,6 +170,41 @@ class Publisher:
             >>> asyncio.run(main())
         """
         return Pipeline(self._sender, self)
+
+    def background(
+        self,
+        limit: int = LIMIT,
+        limit_bytes: int = LIMIT_BYTES,
+        overflow: Overflow | BackgroundPolicy = Overflow.DROP_OLDEST,
+    ) -> BackgroundPublisher:
+        """A way to publish that never waits for the service, and needs no `await`.
+
+        It has a connection of its own and a task on this publisher's loop, and its queue is bounded. What it
+        publishes stays in order; between it and what this publisher publishes in other ways there is none. It
+        ends with this publisher. It may be made while the service is away.
+
+        Args:
+            limit: how many events may wait to be sent, each subject of a call counted; 10,000 by default.
+            limit_bytes: how many bytes of memory they may take; 64 MiB by default. A larger event is taken if
+                no other waits.
+            overflow: what is dropped beyond that: "drop-oldest", the default, "drop-newest", or "latest",
+                which always keeps the newest event of each subject only.
+
+        Returns:
+            A new BackgroundPublisher, for an `async with` statement.
+
+        Raises:
+            ValueError: a limit is not a whole number of at least 1, or the policy is none of the three.
+            EventServiceError: this publisher is closed, not connected yet, or belongs to another event loop.
+
+        Example:
+            >>> async def main():
+            ...     async with aio.Publisher() as market, market.background() as instrument:
+            ...         instrument.publish("OVEN.TEMPERATURE", 210.5)
+            >>> asyncio.run(main())
+        """
+        options = BackgroundOptions(limit, limit_bytes, Overflow.parse(overflow))
+        return BackgroundPublisher(self._sender, self, options)
 
     def statistics(self) -> PublisherStatistics:
         """What this publisher has done so far.

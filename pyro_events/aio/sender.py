@@ -10,6 +10,7 @@ sends what a pipeline has buffered, and connects if there is no connection.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from asyncio import _get_running_loop
 from typing import Final, Protocol
 
@@ -47,6 +48,16 @@ class Buffer(Protocol):
         """Send what is buffered; it is the caller's turn. False if that could not be done by `deadline`."""
 
 
+class Dependent(Protocol):
+    """Uses what a Sender knows, and ends with it."""
+
+    def end(self) -> None:
+        """The publisher is closed."""
+
+    async def ending(self) -> None:
+        """Wait until it has ended."""
+
+
 class Sender:
     """Sends what one publisher publishes, in order.
 
@@ -54,10 +65,21 @@ class Sender:
     done at once.
     """
 
-    def __init__(self, locator: ServiceLocator, wait: float, times: ConnectTimes = _USUAL_TIMES) -> None:
+    def __init__(
+        self,
+        locator: ServiceLocator,
+        wait: float,
+        times: ConnectTimes = _USUAL_TIMES,
+        parent: Sender | None = None,
+    ) -> None:
         """wait: seconds for which a service that is not there yet is tried again. times: how long connecting
-        may take."""
+        may take. parent: the sender that counts the events."""
+        self._locator = locator
         self._wait = wait
+        self._times = times
+        self._parent = parent
+        # What sends for this publisher over another connection.
+        self.dependents: weakref.WeakSet[Dependent] = weakref.WeakSet()
         self.home = HomeLoop("publisher")
         self.connection = CurrentConnection(locator, times)
         self.turns = Turns()
@@ -76,6 +98,16 @@ class Sender:
                 await self.connection.open_first(self._wait)
         finally:
             self.turns.give()
+
+    def independent(self) -> Sender:
+        """A sender on the same loop with a connection of its own, which is made with its first call. Until
+        then it assumes that the service has the same limits."""
+        self.check()
+        other = Sender(self._locator, 0.0, self._times, self)
+        other.home.enter()
+        current, mine = other.connection, self.connection
+        current.announced, current.max_message = mine.announced, mine.max_message
+        return other
 
     def check(self) -> None:
         """Raise EventServiceError if it cannot be used here, or any more."""
@@ -178,6 +210,9 @@ class Sender:
 
     def count(self, published: int = 0, queued: int = 0, unknown: int = 0) -> None:
         """Add to the statistics."""
+        if self._parent is not None:
+            self._parent.count(published, queued, unknown)
+            return
         self._published += published
         self._queued += queued
         self._unknown += unknown
@@ -191,11 +226,16 @@ class Sender:
         )
 
     async def close(self) -> None:
-        """End the connection. What a pipeline still buffers is not sent."""
+        """End the connection and the dependents. What a pipeline still buffers is not sent."""
         loop = self.home.loop
         if loop is not None and not loop.is_closed() and not self.connection.closed:
             self.home.check()
         self.connection.close()
+        dependents = list(self.dependents)
+        for dependent in dependents:
+            dependent.end()
+        for dependent in dependents:
+            await dependent.ending()
         await self.connection.released()
 
     def forked(self) -> None:

@@ -35,7 +35,7 @@ from .refusal import cause_of, find, refusal
 from .stock_values import ClassTagged, untangle
 from .values import ARRAY, CLASS_TAGGED, MARKS, OBJECT, READERS, SCALAR, TUPLE, WRITERS
 
-__all__ = ["decode", "encode", "encode_plain", "encode_shared"]
+__all__ = ["decode", "encode", "encode_detached", "encode_plain", "encode_shared"]
 
 
 # ---- writing ------------------------------------------------------------------------------------
@@ -100,6 +100,14 @@ def encode_shared(message: object) -> bytes | SplitPayload:
     whole = _WHOLE.get(type(message))
     block = whole(message) if whole is not None else None
     return encode(message) if block is None else block
+
+
+def encode_detached(message: object) -> bytes | SplitPayload:
+    """As `encode_shared`, but the program may change the message, and use its memory again."""
+    payload = encode_shared(message)
+    if type(payload) is SplitPayload:
+        payload.detach()
+    return payload
 
 
 def _bytes_block(message: bytes) -> SplitPayload | None:

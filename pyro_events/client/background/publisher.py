@@ -13,17 +13,15 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, NoReturn
 
-from ...codec.message import encode_shared
+from ...codec.message import encode_detached
 from ...errors import EventServiceError
 from ...log.background import get_logger
 from ...service_threads import refuse_in_service_thread
-from ...wire.large_payload import SplitPayload
 from ..connection.outcome import too_large
 from ..publishing.entry import checked_entry, checked_timeout
 from ..publishing.sender import Sender
 from ..statistics import BackgroundStatistics
 from .options import BackgroundOptions, BackgroundTimes
-from .queue import BackgroundQueue
 from .sender_thread import SenderThread
 from .shared_queue import SharedQueue
 
@@ -87,11 +85,9 @@ class BackgroundPublisher:
             raise EventServiceError(
                 "this background publisher is closed: make a new one with publisher.background()"
             )
-        payload = encode_shared(message)
-        if type(payload) is SplitPayload:
-            payload.detach()
+        payload = encode_detached(message)
         current = self._sender.connection.current
-        if len(payload) > current.max_message and thread.away is None:
+        if len(payload) > current.max_message and thread.outcomes.away is None:
             thread.wake(look=True)  # the service may have been restarted with another limit since
             address = current.address or self._owner.connection.current.address
             raise too_large(len(payload), current.max_message, address)
@@ -105,7 +101,7 @@ class BackgroundPublisher:
         elif not thread.started:
             thread.start()
         if queue.overflowed:
-            thread.tell_overflow()
+            thread.outcomes.overflowed()
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until nothing waits any more of what was published before.
@@ -156,24 +152,9 @@ class BackgroundPublisher:
             ...     instrument.statistics().accepted
             1
         """
-        return self._queue.use(self._snapshot)
-
-    def _snapshot(self, queue: BackgroundQueue) -> BackgroundStatistics:
         connection = self._sender.connection
-        return BackgroundStatistics(
-            accepted=queue.accepted,
-            published=queue.published,
-            queued=queue.queued,
-            dropped=dict(queue.dropped),
-            refused=queue.refused,
-            unknown=queue.unknown,
-            waiting=queue.unsettled,
-            waiting_bytes=queue.held_bytes,
-            reconnects=connection.current.reconnects,
-            connected=connection.current.connected,
-            address=connection.current.address,
-            name=connection.name,
-        )
+        current = connection.current
+        return self._queue.statistics(current.reconnects, current.connected, current.address, connection.name)
 
     def close(self) -> None:
         """Accept nothing more, wait up to 5 seconds until what is queued has been sent, and drop the rest.

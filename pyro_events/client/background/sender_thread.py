@@ -1,7 +1,7 @@
 """The thread that sends what a background publisher has queued.
 
 Knows: when to send, when to try again, and when the thread ends. Must not know: which events are dropped
-(queue.py), how an event is written, or how a connection is made.
+(queue.py), what is logged, how an event is written, or how a connection is made.
 
 It sends up to four calls before the first is answered, each with as many events as there are. When nothing
 waits any more it reads the answers, and looks into the queue again after each. So one event is sent at once,
@@ -15,7 +15,6 @@ import time
 from collections import deque
 
 from ...errors import EventServiceError, MessageTooLargeError
-from ...log.background import get_logger
 from ...wire.requests import packed_publish
 from ..connection.connection import PendingReply
 from ..forks import tell_in_child
@@ -24,23 +23,21 @@ from ..publishing.frames import WINDOW
 from ..publishing.sender import Sender
 from .accounts import Batch
 from .options import BackgroundTimes
+from .outcomes import Outcomes
 from .shared_queue import SharedQueue
-
-log = get_logger("pyro_events.publisher")
 
 
 class SenderThread:
     """Sends until it is told to end.
 
-    away: why the service cannot be reached; None if it can, as far as is known. resting: whether the thread
-    sleeps until it is woken. stopped: whether it was told to end now.
+    resting: whether the thread sleeps until it is woken. stopped: whether it was told to end now.
     """
 
     def __init__(self, sender: Sender, queue: SharedQueue, times: BackgroundTimes) -> None:
         self._sender = sender
         self._queue = queue
         self._times = times
-        self._name = sender.connection.name
+        self.outcomes = Outcomes(queue, sender, sender.connection.name)
         self._end_by: float | None = None
         self.stopped = False
         self._reset()
@@ -51,14 +48,14 @@ class SenderThread:
         self._thread: threading.Thread | None = None
         self._outstanding: deque[tuple[Batch, PendingReply]] = deque()
         self._pause = self._times.first_pause
-        # Whether it has to look if the service is there, and whether it was logged that events are dropped.
-        self._look = self._told = False
-        self.away: str | None = None
+        # Whether it has to look if the service is there.
+        self._look = False
         self.resting = False
 
     def forked(self) -> None:
         """In a forked child: the parent sends what is queued."""
         self._queue.forked()
+        self.outcomes.reset()
         self._reset()
 
     @property
@@ -110,25 +107,12 @@ class SenderThread:
             return  # when this thread goes on, the other one drops what waits
         if thread is not None and not self.current:
             thread.join(self._times.join)
-        self._drop_rest()
-
-    def tell_overflow(self) -> None:
-        """Log that events are dropped, once until everything has been sent."""
-        if not self._told:
-            self._told = True
-            why = "it takes them more slowly than they are published" if self.away is None else "it is away"
-            log.warning(
-                "%s: more is published in the background than may wait for the event service, and events are "
-                "dropped (%s): %s",
-                self._name,
-                self._queue.overflow,
-                why,
-            )
+        self.outcomes.ended()
 
     def _run(self) -> None:
         self._reach()
         while self._end_by is None or time.monotonic() < self._end_by:
-            if self.away is not None and not self._reach():
+            if self.outcomes.away is not None and not self._reach():
                 self._wake.wait(self._pause)
                 self._pause = min(2 * self._pause, self._times.last_pause)
             elif (batch := self._queue.use(lambda queue: queue.take())) is not None:
@@ -144,14 +128,11 @@ class SenderThread:
         self._sender.close()
         while self._outstanding:
             self._collect()
-        self._drop_rest()
+        self.outcomes.ended()
 
     def _rest(self) -> None:
         """Sleep until something is queued."""
-        if self._told:
-            dropped = self._queue.use(lambda queue: queue.caught_up())
-            self._told = False
-            log.warning("%s: the event service has caught up; %d events were dropped", self._name, dropped)
+        self.outcomes.caught_up()
         self.resting = True
         # Looked at again, because a thread that has published since did not wake this one.
         if self._queue.empty and self._end_by is None and not self._look:
@@ -168,33 +149,27 @@ class SenderThread:
         except Exception as error:
             self._lose(error)
             return False
-        if self.away is not None:
-            log.warning("%s: the event service is back", self._name)
-        self.away, self._pause = None, self._times.first_pause
+        self.outcomes.reached()
+        self._pause = self._times.first_pause
         return True
 
     def _lose(self, error: Exception) -> None:
         """The service cannot be reached."""
         while self._outstanding:  # over a connection that has ended
             self._collect()
-        if self.away is None and not self._sender.closed:
-            log.warning(
-                "%s: the event service is away, and what is published in the background waits: %s",
-                self._name,
-                error,
-            )
-        self.away = str(error)
+        if not self._sender.closed:
+            self.outcomes.lost(error)
 
     def _send(self, batch: Batch) -> None:
         try:
             reply = self._sender.post(packed_publish(batch.entries))
         except MessageTooLargeError as error:
-            self._refused(batch, error)
+            self.outcomes.refused(batch, error)
         except EventServiceError as error:  # then nothing was sent
             self._queue.use(lambda queue: queue.take_back(batch))
             self._lose(error)
         except Exception as error:
-            self._unknown(batch, error)
+            self.outcomes.unknown(batch, error)
         else:
             self._queue.use(lambda queue: queue.sent(batch))
             self._outstanding.append((batch, reply))
@@ -206,37 +181,9 @@ class SenderThread:
             queued = int(self._sender.connection.wait(reply))
         except Exception as error:
             if reply.frame is None:
-                self._unknown(batch, error)
+                self.outcomes.unknown(batch, error)
             else:
-                self._refused(batch, error)
+                self.outcomes.refused(batch, error)
         else:
-            self._queue.use(lambda queue: queue.acknowledged(batch, queued))
-            self._sender.count(batch.events, queued)
+            self.outcomes.acknowledged(batch, queued)
         self._outstanding.popleft()
-
-    def _refused(self, batch: Batch, error: Exception) -> None:
-        self._queue.use(lambda queue: queue.not_accepted(batch))
-        log.warning(
-            "%s: the event service has refused %d events: %s",
-            self._name,
-            batch.events,
-            error,
-            about=self._name,
-        )
-
-    def _unknown(self, batch: Batch, error: Exception) -> None:
-        self._queue.use(lambda queue: queue.lost(batch))
-        self._sender.count(unknown=batch.events)
-        log.warning(
-            "%s: whether %d events were published is unknown: %s",
-            self._name,
-            batch.events,
-            error,
-            about=self._name,
-        )
-
-    def _drop_rest(self) -> None:
-        """Drop what waits, for good."""
-        dropped = self._queue.use(lambda queue: queue.close())
-        if dropped:
-            log.warning("%s: the background publisher ended before %d events were sent", self._name, dropped)

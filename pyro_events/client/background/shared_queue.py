@@ -14,10 +14,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ...wire.requests import Entry
 from ..interruptions import WakeUp, owned
+from ..statistics import BackgroundStatistics
 from .options import BackgroundOptions
 from .queue import BackgroundQueue, queue_for
 
@@ -26,6 +27,17 @@ from .queue import BackgroundQueue, queue_for
 LOOK: Final = 1.0
 
 T = TypeVar("T")
+
+
+class Wakeable(Protocol):
+    """Wakes a thread or a task that waits."""
+
+    def set(self) -> None:
+        """Wake it; never waits."""
+
+
+# The number of the last event that somebody waits for, and what wakes it.
+Waiter = tuple[int, Wakeable]
 
 
 class SharedQueue:
@@ -39,8 +51,7 @@ class SharedQueue:
     def _reset(self) -> None:
         self._queue: BackgroundQueue = queue_for(self._options)
         self._lock = threading.RLock()
-        # Who waits for an outcome: the number of the last event, and what to wake.
-        self._waiters: list[tuple[int, WakeUp]] = []
+        self._waiters: list[Waiter] = []
 
     def forked(self) -> None:
         """In a forked child: the parent sends what is queued."""
@@ -111,15 +122,49 @@ class SharedQueue:
         deadline: on the monotonic clock. possible: whether somebody sends. Returns False at the deadline, or
         if nobody sends.
         """
-        number = self.use(lambda queue: queue.accepted)
-        waiter = number, WakeUp()
-        self._waiters.append(waiter)
+        woken = WakeUp()
+        waiter = self.begin_waiting(woken)
         try:
-            while not self.use(lambda queue: queue.settled(number)):
+            while not self.has_outcome(waiter):
                 left = LOOK if deadline is None else deadline - time.monotonic()
                 if left <= 0 or not possible():
                     return False
-                waiter[1].wait(min(left, LOOK))
+                woken.wait(min(left, LOOK))
         finally:
-            self._waiters.remove(waiter)
+            self.end_waiting(waiter)
         return True
+
+    def begin_waiting(self, woken: Wakeable) -> Waiter:
+        """Have `woken` set, perhaps by another thread, when all events so far have an outcome."""
+        waiter = self.use(lambda queue: queue.accepted), woken
+        self._waiters.append(waiter)
+        return waiter
+
+    def has_outcome(self, waiter: Waiter) -> bool:
+        """Whether all events that it waits for have an outcome."""
+        return self.use(lambda queue: queue.settled(waiter[0]))
+
+    def end_waiting(self, waiter: Waiter) -> None:
+        """It does not wait any more."""
+        self._waiters.remove(waiter)
+
+    def statistics(
+        self, reconnects: int, connected: bool, address: str | None, name: str
+    ) -> BackgroundStatistics:
+        """A snapshot, with what is known of the connection."""
+        return self.use(
+            lambda queue: BackgroundStatistics(
+                accepted=queue.accepted,
+                published=queue.published,
+                queued=queue.queued,
+                dropped=dict(queue.dropped),
+                refused=queue.refused,
+                unknown=queue.unknown,
+                waiting=queue.unsettled,
+                waiting_bytes=queue.held_bytes,
+                reconnects=reconnects,
+                connected=connected,
+                address=address,
+                name=name,
+            )
+        )

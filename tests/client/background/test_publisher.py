@@ -137,7 +137,7 @@ def test_c35a_the_memory_of_a_message_may_be_used_again(
     before = copy.deepcopy(message) if not isinstance(message, memoryview) else bytes(message)
     fake.close()  # it is away, so that nothing is sent before the message has changed
     with quick(publisher) as instrument:
-        eventually(lambda: instrument._thread.away)
+        eventually(lambda: instrument._thread.outcomes.away)
         instrument.publish("CAMERA", message)
         change(message)
         with fake_service(fake.port) as back:
@@ -154,7 +154,7 @@ def test_large_bytes_are_not_copied(fake: FakeService, publisher: Publisher) -> 
     message = bytes(1_000_000)
     fake.close()
     with quick(publisher) as instrument:
-        eventually(lambda: instrument._thread.away)
+        eventually(lambda: instrument._thread.outcomes.away)
         instrument.publish("CAMERA", message)
         (waiting,) = instrument._queue.use(lambda queue: queue._waiting)  # type: ignore[attr-defined]
         assert waiting[0][1].body is message
@@ -166,7 +166,7 @@ def test_c35a_while_the_service_is_away_the_limit_of_a_message_is_not_known(
 ) -> None:
     fake.close()
     with quick(publisher) as instrument:
-        eventually(lambda: instrument._thread.away)
+        eventually(lambda: instrument._thread.outcomes.away)
         instrument.publish("CAMERA", bytes(MAX_MESSAGE + 1))
         instrument.publish("CAMERA", 1)
         with fake_service(fake.port) as back:
@@ -338,7 +338,7 @@ def test_what_repr_says_and_what_cannot_be_copied(fake: FakeService, publisher: 
 def test_c35a_the_newest_of_each_subject(fake: FakeService, publisher: Publisher, overflow: Any) -> None:
     fake.close()
     with publisher.background(overflow=overflow) as instrument:
-        eventually(lambda: instrument._thread.away)
+        eventually(lambda: instrument._thread.outcomes.away)
         for number in range(10):
             instrument.publish(["A", f"B{number % 2}"], number)
         with fake_service(fake.port) as back:

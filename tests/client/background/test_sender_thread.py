@@ -136,11 +136,11 @@ def test_while_the_service_is_away_events_wait_and_the_log_says_so_once(
         sending = Sending(fake.uri, limit=5)
     with closing(sending):
         sending.thread.start()
-        eventually(lambda: sending.thread.away)
-        assert "cannot be reached" in str(sending.thread.away)
+        eventually(lambda: sending.thread.outcomes.away)
+        assert "cannot be reached" in str(sending.thread.outcomes.away)
         sending.publish(*range(8))
         for _ in range(2):
-            sending.thread.tell_overflow()
+            sending.thread.outcomes.overflowed()
         assert sending.figures() == {"waiting": 5, "drop-oldest": 3}
         with fake_service(port) as fake:
             service = Answering(fake.next())
@@ -176,7 +176,7 @@ def test_what_could_not_be_sent_waits_again_in_its_place(
     monkeypatch.setattr(sending.sender, "post", unreachable)
     monkeypatch.setattr(sending.sender.connection, "connect", exhausted)
     sending.publish(1)
-    eventually(lambda: sending.thread.away == "no more descriptors")
+    eventually(lambda: sending.thread.outcomes.away == "no more descriptors")
     sending.publish(2)
     assert sending.figures() == {"waiting": 2} and sending.queue.use(lambda queue: queue.held) == 2
     monkeypatch.setattr(sending.sender, "post", post)
@@ -270,7 +270,7 @@ def test_finishing_ends_in_time_while_the_service_is_away() -> None:
     with closing(sending):
         sending.publish(1)
         sending.thread.start()
-        eventually(lambda: sending.thread.away)
+        eventually(lambda: sending.thread.outcomes.away)
         sending.thread.finish(0.01)
         eventually(lambda: sending.figures() == {"closed": 1})
 
@@ -312,6 +312,6 @@ def test_an_exception_while_it_starts_is_passed_on(sending: Sending) -> None:
 
 def test_a_forked_child_begins_anew(sending: Sending) -> None:
     sending.publish(1)
-    sending.thread.away = "it was"
+    sending.thread.outcomes.away = "it was"
     sending.thread.forked()
-    assert sending.figures() == {} and sending.thread.away is None and not sending.thread.started
+    assert sending.figures() == {} and sending.thread.outcomes.away is None and not sending.thread.started
