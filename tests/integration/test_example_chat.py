@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,44 +77,49 @@ def test_a_line_that_cannot_be_sent_is_reported_and_the_next_one_goes(es, start_
     assert "lost\n" not in bob.stdout
 
 
-@contextlib.contextmanager
-def terminal(arguments: list[str]) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
-    """A program in a terminal: functions that type, and that wait for a text on the screen."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen([sys.executable, *arguments], stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    os.set_blocking(ours, False)
-    shown = ""
+class Terminal:
+    """A program in a terminal."""
 
-    def shows(text: str) -> None:
-        def found() -> bool:
-            nonlocal shown
-            with contextlib.suppress(OSError):  # nothing new, or the program has ended
-                shown += os.read(ours, 65536).decode()
-            return text in shown
+    def __init__(self, *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        self.process = subprocess.Popen([sys.executable, *arguments], **streams)
+        os.close(theirs)
+        os.set_blocking(self._ours, False)
+        self._shown = ""
 
-        eventually(found, what=f"{text!r} in the terminal")
+    def types(self, text: str) -> None:
+        os.write(self._ours, text.encode())
 
-    try:
-        yield lambda text: os.write(ours, text.encode()) and None, shows
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
+    def shows(self, text: str) -> None:
+        """Wait until that text appears, after what was waited for before."""
+        eventually(lambda: text in self._read(), what=f"{text!r} in the terminal")
+        self._shown = self._shown.partition(text)[2]
+
+    def _read(self) -> str:
+        with contextlib.suppress(OSError):  # nothing new, or the program has ended
+            self._shown += os.read(self._ours, 65536).decode()
+        return self._shown
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
 
 
 def test_lines_appear_above_the_one_that_is_being_typed(program: str, es, join: Join) -> None:
     ann = join(es, "ann")
-    with terminal([program, "bob", "--es-uri", es.uri]) as (write, shows):
-        shows("bob> ")
-        write("not yet")
-        shows("not yet")
+    with contextlib.closing(Terminal(program, "bob", "--es-uri", es.uri)) as bob:
+        bob.shows("bob> ")
+        bob.types("not yet")
+        bob.shows("not yet")
         ann.write("first\n")
-        shows("\r\x1b[Kann: first\r\nbob> not yet")
+        bob.shows("\r\x1b[Kann: first\r\nbob> not yet")
         ann.write("\x1b[2J\n")
-        shows("ann: ?[2J\r\nbob> not yet")
-        write(" sent\n")
+        bob.shows("ann: ?[2J\r\nbob> not yet")
+        bob.types(" sent\n")
         ann.wait_for("^bob: not yet sent$")
-        write("\x04")
+        bob.shows("bob> ")  # the terminal would lose the end of the input before that
+        bob.types("\x04")
+        assert bob.process.wait(30) == 0
     ann.wait_for(r"^\* bob has left$")
