@@ -19,9 +19,10 @@ from .servers import Server
 class Member:
     """A listener to one subject, which can be killed and started again.
 
-    subscribe_options: its options when it subscribes, for ours. handler: options of the listener program.
-    proxies: empty unless `proxied`; else the proxy to the server, and for ours also the one back, because our
-    service connects to its subscribers.
+    subscribe_options: its options when it subscribes, and which `listener` it is, for ours. handler: options
+    of the listener program.
+    proxies: empty unless `proxied`; else the proxy to the server, and for our callbacks also the one back,
+    because our service connects to its subscribers.
     """
 
     actor: Actor
@@ -41,13 +42,14 @@ class Member:
         self.subject = subject
         self._cast, self._system = cast, system
         self._options = [subject, *handler, "--options", json.dumps(dict(subscribe_options or {}))]
+        self._listener = (subscribe_options or {}).get("listener", "callback")
         self.address = server.address
         self.proxies: list[Proxy] = []
         self._env: dict[str, str] | None = None
         if proxied:
             self.proxies.append(Proxy(seed, server.port))
             self.address = server.reached_by(self.proxies[0].port)
-            if system == "ours":
+            if system == "ours" and self._listener == "callback":
                 self.proxies.append(Proxy(seed + 1))
                 self._env = {"PYRO_NATHOST": LOOPBACK, "PYRO_NATPORT": str(self.proxies[1].port)}
 
@@ -59,7 +61,7 @@ class Member:
             env=self._env,
         )
         facts = self.actor.ready()
-        if len(self.proxies) > 1:
+        if facts["port"] and len(self.proxies) > 1:
             self.proxies[1].aim(facts["port"])
 
     def vanish(self, *, to_it: bool = True, from_it: bool = True) -> None:
@@ -70,9 +72,14 @@ class Member:
             proxy.vanish(there=from_it if out else to_it, back=to_it if out else from_it)
 
     def strand(self) -> None:
-        """Drop everything on the service's connection to it, even its end; the service may make another
-        one."""
-        self.proxies[-1].strand()
+        """Drop everything on the connection that its events come over, even its end; another one may be
+        made."""
+        self.events_proxy.strand()
+
+    @property
+    def events_proxy(self) -> Proxy:
+        """The proxy of the connection that its events come over."""
+        return self.proxies[0] if self._listener == "stream" else self.proxies[-1]
 
     def report(self, since: float = 0.0) -> dict[str, Any]:
         """What it has received."""

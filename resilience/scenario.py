@@ -122,6 +122,11 @@ class Scenario:
         self._member.strand()
 
     @property
+    def events_proxy(self) -> Proxy:
+        """As for Member, of the affected subscriber."""
+        return self._member.events_proxy
+
+    @property
     def proxies(self) -> list[Proxy]:
         """The proxies of the affected subscriber's connections."""
         return self._member.proxies

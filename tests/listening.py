@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeAlias
 
+import pytest
 from waiting import eventually
 
 from pyro_events import Event, EventStream, Subscriber
@@ -106,6 +107,9 @@ def listening(subscriber: Listening) -> Iterator[None]:
         subscriber.close()
         assert not thread.is_alive(), "listen did not return within 10 s of abort"
 
+
+# For tests of faults: a listener of each kind is affected.
+each_listener = pytest.mark.parametrize("scenario", ["callback", "stream"], indirect=True)
 
 AnyCollector: TypeAlias = Collector | StreamCollector
 

@@ -1,10 +1,11 @@
-"""pyro_events with its own Publisher and Subscriber.
+"""pyro_events with its own Publisher, Subscriber and EventStream.
 
 Knows: the public API. Must not know: the service.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import Any
 
@@ -55,9 +56,55 @@ class _Subscriber(pyro_events.Subscriber):
         super().close()
 
 
+class _Stream:
+    """A stream, whose events a thread takes one by one."""
+
+    port = 0
+
+    def __init__(
+        self, address: str, subjects: list[str], handle: Handle, record: Record, options: dict[str, Any]
+    ) -> None:
+        self._handle = handle
+        silence = options.pop("silence", None)
+        self._events = pyro_events.EventStream(subjects, es_uri=address, **options)
+        if silence is not None:
+            _judge_by(self._events, silence)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for event in self._events:
+            self._handle(event.msg, event.seq, event.missed)
+
+    def facts(self) -> dict[str, Any]:
+        statistics = self._events.statistics()
+        returns = ["connected again"] * statistics.reconnects
+        return {"uri": statistics.id, "handled": statistics.taken, "failed": 0, "returns": returns}
+
+    def close(self) -> None:
+        self._events.close()
+        self._thread.join(10)
+
+
+def _judge_by(events: pyro_events.EventStream, silence: float) -> None:
+    """Have a stream ask the service after so many seconds of silence; by default that takes longer than a
+    test."""
+    receiver: Any = vars(events)["_EventStream__receiver"]
+    receiver.reconnection.times = dataclasses.replace(receiver.reconnection.times, heartbeat=silence)
+    receiver.reconnection.hinted()  # so that it asks now, and by these times from then on
+
+
+_LISTENERS: dict[str, type[_Subscriber] | type[_Stream]] = {"callback": _Subscriber, "stream": _Stream}
+
+
 class System:
-    """As clients.Client."""
+    """As clients.Client. Of a subscriber's options, `listener` says how it gets its events."""
 
     def __init__(self, name: str) -> None:
         self.publisher = _Publisher
-        self.subscriber = _Subscriber
+
+    def subscriber(
+        self, address: str, subjects: list[str], handle: Handle, record: Record, options: dict[str, Any]
+    ) -> _Subscriber | _Stream:
+        kind = _LISTENERS[options.pop("listener", "callback")]
+        return kind(address, subjects, handle, record, options)

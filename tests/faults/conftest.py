@@ -19,11 +19,18 @@ QUICK: dict[str, Any] = {"heartbeat": 1.0, "heartbeat_answer": 1.0, "delivery_de
 
 
 @pytest.fixture
-def scenario(tmp_path: Path) -> Iterator[Callable[..., Scenario]]:
-    """Sets a scene: scenario(proxied=True, options=…), as for Scenario; ended with the test."""
+def scenario(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Scenario]]:
+    """Sets a scene: scenario(proxied=True, options=…), as for Scenario; ended with the test.
+
+    Its parameter says which kind of listener is affected.
+    """
+    listener = {"listener": getattr(request, "param", "callback")}
+    if listener["listener"] == "stream":
+        listener["silence"] = 3.0
     with ExitStack() as stack:
 
         def begin(*, quick: bool = True, **settings: Any) -> Scenario:
+            settings["subscribe_options"] = {**listener, **settings.get("subscribe_options", {})}
             settings["options"] = {**(QUICK if quick else {}), **settings.get("options", {})}
             return stack.enter_context(Scenario(tmp_path, **settings))
 

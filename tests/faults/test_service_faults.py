@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from listening import each_listener
 from waiting import eventually
 
 from pyro_events import Event, Publisher, ServiceUnreachableError, UnsupportedTypeError
@@ -23,6 +24,7 @@ from resilience.servers import Ours
 MakeStage = Callable[..., Scenario]
 
 
+@each_listener
 def test_a_killed_service_that_comes_back_finds_its_subscribers_again(scenario: MakeStage) -> None:
     """C27: and they know that something may be missing."""
     scene = scenario(quick=False)
@@ -41,6 +43,7 @@ def test_a_killed_service_that_comes_back_finds_its_subscribers_again(scenario: 
         assert listener["received"] <= reports[publisher]["promised"] + reports[publisher]["unknown"]
 
 
+@each_listener
 def test_a_service_that_is_told_to_stop_under_load_delivers_what_it_accepted(scenario: MakeStage) -> None:
     """C28: not one accepted event is lost, though the publishers would go on and a subscriber lags."""
     scene = scenario(quick=False, rate=300.0, handler=("--pause", "0.005"))

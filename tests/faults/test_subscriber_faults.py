@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from listening import each_listener
 from waiting import eventually
 
 from resilience.scenario import LONG, Scenario
@@ -13,6 +14,7 @@ from resilience.scenario import LONG, Scenario
 MakeStage = Callable[..., Scenario]
 
 
+@each_listener
 def test_a_killed_subscriber_is_detached_and_its_loss_counted(scenario: MakeStage) -> None:
     scene = scenario()
     scene.affected.kill()
@@ -64,6 +66,7 @@ def test_a_frozen_subscriber_is_bounded_and_then_told_what_it_missed(
     assert affected["missed"] == account["lost"]["drop-oldest"] == account["accepted"] - account["delivered"]
 
 
+@each_listener
 def test_a_frozen_subscriber_that_holds_up_its_publisher_is_disconnected_and_comes_back(
     scenario: MakeStage,
 ) -> None:
@@ -83,6 +86,7 @@ def test_a_frozen_subscriber_that_holds_up_its_publisher_is_disconnected_and_com
     assert scene.server.statistics()["lost"]["deadline"] > 0
 
 
+@each_listener
 def test_a_slow_reader_is_told_and_nobody_else_waits(scenario: MakeStage) -> None:
     scene = scenario(
         handler=("--pause", "0.05"), subscribe_options={"overflow": "drop-oldest", "backlog": 10}

@@ -183,6 +183,7 @@ class StreamReceiver:
         if anew or self.source.link.dead:
             self._connect_again()
         self.remote.resubscribe(False)
+        self.connection.rest(0.0)  # as after `start`
 
     def _connect_again(self) -> None:
         own = self._open(self.attached, _TIMES.connect)

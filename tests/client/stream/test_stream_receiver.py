@@ -53,6 +53,8 @@ def test_another_connection_takes_the_place_of_one_that_ended(
         eventually(lambda: publisher.publish("A", 1))
     row = receiver.source.take(None)
     assert row is not None and row[3] is None
+    # The connection for calls, which a thousand streams would have as well, is released again.
+    eventually(lambda: statistics(service.uri)["connections"] == 1, 4.0)
 
 
 def test_a_service_that_has_forgotten_it_is_told_again(
