@@ -6,8 +6,10 @@ Knows: signals. Must not know: what is interrupted.
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,3 +38,18 @@ def raising(error: BaseException) -> Iterator[Callable[..., Any]]:
     finally:
         within = False
         signal.signal(signal.SIGUSR1, before)
+
+
+@contextmanager
+def raising_after(error: BaseException) -> Iterator[Callable[[float], None]]:
+    """The same; the function takes a number of seconds, after which the signal comes."""
+    with raising(error):
+        interrupt_main = partial(signal.pthread_kill, threading.main_thread().ident, signal.SIGUSR1)
+        timers: list[threading.Timer] = []
+
+        def interrupt_after(seconds: float) -> None:
+            timers[:] = [threading.Timer(seconds, interrupt_main)]
+            timers[0].start()
+
+        yield interrupt_after
+        timers[0].join()

@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable
 
 from ...constants import EventRow
-from ...errors import EventServiceError
 from ...service_threads import refuse_in_service_thread, running
-from ..interruptions import owned
+from ..interruptions import WakeUp, owned
 from .link import StreamLink
 from .ready_signal import ReadySignal
 
@@ -40,7 +39,10 @@ class EventSource:
         self._lost = lost
         self._told: StreamLink | None = None  # the last connection that `lost` was called with
         self._signal: ReadySignal | None = None
-        self._changed = threading.Condition()
+        # Threads that wait for another connection. Not a Condition: an exception of the program's own can
+        # leave that one's lock taken, or free where the `with` statement wants to release it.
+        self._waiting: list[WakeUp] = []
+        self._making = threading.RLock()
 
     def take(self, deadline: float | None) -> EventRow | None:
         """The next event; None when closed.
@@ -74,14 +76,17 @@ class EventSource:
                 raise NothingCameError
             return
         self.check()
-        if owned(self._changed):
-            raise EventServiceError("this thread is in the middle of waiting for an event of this stream")
-        with self._changed:
+        woken = WakeUp()
+        self._waiting.append(woken)
+        try:
+            # In this order: `replace` and `stop` find the thread that waits, or it finds what they have done.
             if self.link is link and not self.closed:
                 patience = None if deadline is None else deadline - time.monotonic()
                 if patience is not None and patience <= 0:
                     raise NothingCameError
-                self._changed.wait(patience)
+                woken.wait(patience)
+        finally:
+            self._waiting.remove(woken)
 
     def look(self) -> bool:
         """Read what has come, without waiting. False if another thread is reading."""
@@ -103,12 +108,11 @@ class EventSource:
 
     def replace(self, link: StreamLink) -> None:
         """Use another connection, and wake the threads that wait for it."""
-        with self._changed:
-            before, self.link = self.link, link
-            self.generation += 1
-            self._changed.notify_all()
+        before, self.link = self.link, link
+        self.generation += 1
+        self._wake_all()
         before.close(_READER)
-        if self.closed:
+        if self.closed:  # `stop` may have found the one before
             link.close(_READER)
         self.update_signal()
 
@@ -124,7 +128,7 @@ class EventSource:
 
     def signal(self) -> ReadySignal:
         """What is readable while an event can be taken; made when it is asked for first."""
-        with self._changed:
+        with self._making:
             signal = self._signal = self._signal or ReadySignal()
         self.update_signal()
         return signal
@@ -143,18 +147,21 @@ class EventSource:
 
     def stop(self) -> bool:
         """Wake all threads that wait, for good. Returns whether it was not stopped before."""
-        with self._changed:
-            first, self.closed = not self.closed, True
-            self.alive = first and not self.link.dead
-            self._changed.notify_all()
+        first, self.closed = not self.closed, True
+        self.alive = first and not self.link.dead
+        self._wake_all()
         self.link.stop_reading()
         self.update_signal()
         return first
 
+    def _wake_all(self) -> None:
+        for woken in list(self._waiting):
+            woken.set()
+
     @property
     def entered(self) -> bool:
         """Whether the calling thread is in the middle of reading."""
-        return owned(self.link.lock) or owned(self._changed)
+        return owned(self.link.lock)
 
     def close(self, wait: bool) -> None:
         """Release the connection. wait: for a thread that reads."""
@@ -165,7 +172,7 @@ class EventSource:
     def forked(self) -> None:
         """In a forked child: everything is the parent's."""
         self.closed = True
-        self._changed = threading.Condition()
+        self._waiting, self._making = [], threading.RLock()
         self.link.forked()
         if self._signal is not None:
             self._signal.forked()

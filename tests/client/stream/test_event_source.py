@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import select
 import time
 from collections.abc import Iterator
@@ -9,11 +10,11 @@ from collections.abc import Iterator
 import pytest
 from contract import in_background
 from fake_stream import FakeService, stream_ends
+from raising_handler import needs_signals, raising_after
 from waiting import eventually
 
 from pyro_events.client.stream.event_source import EventSource, NothingCameError
 from pyro_events.client.stream.link import StreamLink
-from pyro_events.errors import EventServiceError
 from pyro_events.wire.frames import RESULT
 
 Ends = tuple[EventSource, FakeService, list[StreamLink]]
@@ -74,15 +75,37 @@ def test_stopping_wakes_every_thread(ends: Ends, connected: bool) -> None:
         assert link.dead
 
 
-def test_a_thread_cannot_wait_in_the_middle_of_waiting(ends: Ends) -> None:
+def test_a_thread_is_told_apart_that_is_in_the_middle_of_reading(ends: Ends) -> None:
+    source, _, _ = ends
+    with source.link.lock:
+        assert source.entered
+    assert not source.entered
+
+
+class Interrupted(Exception):
+    """Of a signal handler."""
+
+
+@needs_signals
+def test_exceptions_of_the_programs_own_while_a_connection_is_waited_for_leave_it_usable(ends: Ends) -> None:
     source, service, _ = ends
     service.sock.close()
     source.look()
-    with source._changed:
-        assert source.entered
-        with pytest.raises(EventServiceError, match="in the middle of waiting"):
-            source.take(None)
-    assert not source.entered
+    came: set[type[BaseException]] = set()
+    with raising_after(Interrupted()) as raise_after:
+        for _ in range(2000):
+            try:
+                raise_after(random.uniform(0.00001, 0.0001))
+                source.take(None)
+            except Exception as error:
+                came.add(type(error))
+    assert came == {Interrupted} and not source._waiting
+    with stream_ends() as (link, other):
+        waiting = in_background(lambda: source.take(None))
+        eventually(lambda: source._waiting)
+        source.replace(link)
+        other.send(1, 1)
+        assert waiting.result() is not None
 
 
 def test_the_descriptor_follows_what_can_be_taken(ends: Ends) -> None:
