@@ -152,6 +152,8 @@ class PipelineBuffer:
             await self.send_in_turn()
         finally:
             self._flushing = None
+            if self._abandoned:
+                self.abandon()
 
     # ---- frames ---------------------------------------------------------------------------------
 

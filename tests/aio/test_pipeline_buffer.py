@@ -135,3 +135,21 @@ def test_what_nobody_is_told_is_logged_when_it_is_known(caplog: pytest.LogCaptur
 
     run(main())
     assert "could not send everything: of the events of a pipeline 0 were published" in caplog.text
+
+
+@each_loop
+def test_the_same_where_no_frame_could_be_sent_any_more(loop: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with asyncio_service() as fake:
+            buffer, sender = buffer_of(fake.uri)
+            await sender.connect()
+            await fake.next()
+        await true(lambda: not sender.connection.connected)
+        buffer.append(("S", b"1"), 10)
+        buffer.abandon()
+        await true(lambda: not buffer.pending)
+        await true(lambda: not buffer.account.trouble)
+        await sender.close()
+
+    run(main(), loop)
+    assert "could not send everything: of the events of a pipeline 0 were published, 1 were not" in caplog.text
