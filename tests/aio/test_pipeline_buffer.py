@@ -152,4 +152,6 @@ def test_the_same_where_no_frame_could_be_sent_any_more(loop: str, caplog: pytes
         await sender.close()
 
     run(main(), loop)
-    assert "could not send everything: of the events of a pipeline 0 were published, 1 were not" in caplog.text
+    assert (
+        "could not send everything: of the events of a pipeline 0 were published, 1 were not" in caplog.text
+    )

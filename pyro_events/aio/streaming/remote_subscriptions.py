@@ -11,7 +11,7 @@ So what is on the record is what the service knows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import Pyro5.errors
@@ -61,7 +61,7 @@ class RemoteSubscriptions:
             # a text that is much too long does not even fit into a call.
             if len(calls) > 1 or len(text) > MAX_SUBJECT:
                 compile_pattern(text)
-        known: bool = await self._change(self._subscribe(how, calls, options))
+        known: bool = await self._change(lambda: self._subscribe(how, calls, options))
         return known
 
     async def _subscribe(self, how: str, calls: list[list[str]], options: dict[str, Any]) -> bool:
@@ -89,7 +89,7 @@ class RemoteSubscriptions:
 
     async def unsubscribe(self, texts: list[str]) -> None:
         """Unsubscribe from names and patterns."""
-        await self._change(self._unsubscribe(texts))
+        await self._change(lambda: self._unsubscribe(texts))
 
     async def _unsubscribe(self, texts: list[str]) -> None:
         self._record.discard(texts)
@@ -99,7 +99,7 @@ class RemoteSubscriptions:
 
     async def resubscribe(self) -> None:
         """Tell the service of every subscription again."""
-        await self._change(self._resubscribe())
+        await self._change(self._resubscribe)
 
     async def _resubscribe(self) -> None:
         for how, some in self._record.calls():
@@ -124,8 +124,8 @@ class RemoteSubscriptions:
     def _wishes(self, options: dict[str, Any]) -> dict[str, Any]:
         return {NAME_KEY: self._calls.connection.name, **options}
 
-    async def _change(self, change: Coroutine[Any, Any, Any]) -> Any:
-        """Make a change in its turn, to its end."""
+    async def _change(self, change: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Make a change in its turn, to its end; it may never begin."""
         task = asyncio.ensure_future(self._in_turn(change))
         self._changes.add(task)
         task.add_done_callback(self._changed)
@@ -134,10 +134,10 @@ class RemoteSubscriptions:
             raise EventServiceError(CLOSED)
         return task.result()
 
-    async def _in_turn(self, change: Coroutine[Any, Any, Any]) -> Any:
+    async def _in_turn(self, change: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         await self._turns.take()
         try:
-            return await change
+            return await change()
         finally:
             self._turns.give()
 
