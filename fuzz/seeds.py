@@ -49,6 +49,7 @@ from pyro_events.wire.handshake.passphrase import (
 
 from .call_seeds import large, subscribe
 from .corpus import CORPUS, as_text
+from .stream_seeds import attach, inbox
 
 _SEED: Final = 20240702
 # 900 compressed null bytes; as a constant, because every zlib compresses differently.
@@ -242,7 +243,7 @@ def generate() -> dict[str, str]:
     """The text of every corpus file, by target."""
     chance = random.Random(_SEED)
     files = {}
-    for makers in (frames, handshake, codec, subjects, subscribe, large):
+    for makers in (frames, handshake, codec, subjects, subscribe, large, attach, inbox):
         inputs = [each for seed in makers() for each in mutations(seed, chance, 1)]
         files[makers.__name__] = as_text(inputs)
     return files

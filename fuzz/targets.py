@@ -70,6 +70,8 @@ from pyro_events.wire.handshake.passphrase import (
 from pyro_events.wire.replies import read_reply
 from pyro_events.wire.requests import read_call, read_large_publication
 
+from .stream_targets import attach, inbox
+
 Target = Callable[[bytes], None]
 
 _IDENTITY: Final = Identity(b"a key that no seed was made with")
@@ -276,5 +278,6 @@ def large(data: bytes) -> None:
 
 
 TARGETS: Final[dict[str, Target]] = {
-    target.__name__: target for target in (frames, handshake, codec, subjects, subscribe, large)
+    target.__name__: target
+    for target in (frames, handshake, codec, subjects, subscribe, large, attach, inbox)
 }
