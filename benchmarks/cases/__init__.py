@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .asyncio_clients import AIO_ACKED, AIO_PIPELINED, AIO_TASKS
+from .asyncio_clients import AIO_ACKED, AIO_PIPELINED, AIO_STREAMS, AIO_TASKS
 from .base import Case, Figures, Goal, Metric
 from .latency import LATENCY
 from .patterns import NEW_PATTERNS, PATTERNS
@@ -27,6 +27,7 @@ CASES: dict[str, Case] = {
         AIO_ACKED,
         AIO_TASKS,
         AIO_PIPELINED,
+        AIO_STREAMS,
         STREAM_PIPELINED,
         STREAM_LATENCY,
     )

@@ -1,4 +1,4 @@
-"""Asyncio programs: one task that waits for each acknowledgement, a hundred tasks, and a stream.
+"""Asyncio programs: a task that waits for each acknowledgement, a hundred tasks, a stream, many listeners.
 
 Knows: the sizes of the work. Must not know: how a system does it.
 """
@@ -36,6 +36,18 @@ def measure_pipelined(system: str, quick: bool) -> Figures:
     return _measure(system, STREAMED, 50 if quick else 1_000, 2_000 if quick else 200_000)
 
 
+def measure_streams(system: str, quick: bool) -> Figures:
+    """A thousand listeners in one process, each with a connection of its own."""
+    listeners = 20 if quick else 1_000
+    warm, count = (2, 10) if quick else (5, 100)
+    with Session(system, _LIMIT) as session:
+        stages = [warm * listeners, count * listeners]
+        listen = Listen(system, session.address, [Listener([SUBJECT])] * listeners, stages)
+        phases = [Phase(warm, STREAMED), Phase(count, STREAMED)]
+        publish = Publish(system, session.address, [SUBJECT], phases)
+        return rate_figures(exchange(session, [listen], [publish])[1], count, count * listeners)
+
+
 _SYSTEMS = (OURS_AIO, *_PEERS)
 _GOALS = (Goal("rate", 1.5, _PEERS),)
 
@@ -55,6 +67,15 @@ AIO_TASKS = Case(
     (_RATE,),
     measure_together,
     _GOALS,
+    OURS_AIO,
+)
+AIO_STREAMS = Case(
+    "aio-streams",
+    "asyncio: one publisher as fast as it can, 1,000 listeners in one process",
+    _SYSTEMS,
+    (Metric("rate", "deliveries/s until all are handled", "deliveries/s"),),
+    measure_streams,
+    (Goal("rate", 1.0, _PEERS),),
     OURS_AIO,
 )
 AIO_PIPELINED = Case(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
@@ -64,13 +65,44 @@ class _AioPublisher(_LoopPublisher):
 
 
 class PyroEventsAio(PyroEvents):
-    """The same service, with the publisher for asyncio programs on uvloop."""
+    """The same service, with the publisher and the streams for asyncio programs on uvloop."""
 
     name = "pyro_events-aio"
     title = "pyro_events.aio"
 
     def publisher(self, address: str, kind: str) -> Publisher:
         return _AioPublisher(address)
+
+    def listen(
+        self,
+        address: str,
+        kind: str,
+        listeners: Sequence[Listener],
+        counter: Counter,
+        ready: Callable[[], None],
+    ) -> None:
+        from pyro_events import aio
+
+        take = counter.take
+
+        async def receive(stream: aio.EventStream) -> None:
+            async for event in stream:
+                take(event)
+
+        async def listen() -> None:
+            waiting: list[Awaitable[None]] = []
+            for listener in listeners:
+                stream = aio.EventStream(
+                    listener.subjects,
+                    match=map(re.escape, listener.prefixes),
+                    es_uri=address,
+                    **listener.options,
+                )
+                waiting.append(receive(await stream.connect()))
+            ready()
+            await asyncio.gather(*waiting)
+
+        process_loop().run_until_complete(listen())
 
 
 class _RedisPublisher(_LoopPublisher):
