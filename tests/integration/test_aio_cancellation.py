@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from contract import running
 from event_loops import each_loop, run
 from listening import Collector, collecting
 
-from pyro_events import aio
+from pyro_events import OutcomeUnknownError, PipelineError, aio
+from pyro_events.aio.connection.waiting import in_thread
+from resilience.proxy import Proxy
 
 CANCELLATIONS = 10_000
 TASKS = 20
@@ -199,3 +202,86 @@ def test_c34_ten_thousand_cancellations_of_a_stream(loop: str, seed: int) -> Non
     with running(backlog=500) as service:
         run(main(service.uri), loop, 100)
     assert storm.cancelled >= CANCELLATIONS
+
+
+# Connections that break
+
+
+@each_loop
+@pytest.mark.parametrize("seed", [1, 2])
+def test_c34_cancellations_while_connections_break_publish_nothing_twice(loop: str, seed: int) -> None:
+    storm = Storm(seed)
+    broken = 0
+
+    async def publish(publisher: aio.Publisher, name: str, last: int) -> None:
+        nonlocal broken
+        returned = storm.returned.setdefault(name, [])
+        number = 0
+        while storm.cancelled < last:
+            number += 1
+            try:
+                if await storm.call(publisher.publish("S", storm.message(name, number))):
+                    returned.append(number)
+            except OutcomeUnknownError:
+                broken += 1
+
+    async def pipelines(publisher: aio.Publisher, name: str, last: int) -> None:
+        number = 0
+        while storm.cancelled < last:
+            with contextlib.suppress(PipelineError):
+                pipeline = publisher.pipeline()
+                for _ in range(storm.random.randrange(100)):
+                    number += 1
+                    await storm.call(pipeline.publish("S", storm.message(name, number)))
+                await storm.call(pipeline.__aexit__(None, None, None))
+
+    async def main(proxy: Proxy) -> None:
+        async with aio.Publisher(es_uri=f"127.0.0.1:{proxy.port}") as publisher:
+            kinds = (publish, pipelines)
+            tasks = [asyncio.ensure_future(kinds[n % 2](publisher, f"task {n}", 3_000)) for n in range(TASKS)]
+            breaks = 0
+            while not all(task.done() for task in tasks):
+                await asyncio.sleep(0.01)
+                await in_thread(proxy.reset)
+                breaks += 1
+            await asyncio.gather(*tasks)
+            assert breaks > 3 and publisher.statistics().reconnects > 0
+            assert await publisher.publish("S", ("end", 1, b"")) == 1
+
+    with running(backlog=500) as service, collecting(service.uri, "S") as collector:
+        target = int(str(service.uri).rpartition(":")[2])
+        with contextlib.closing(Proxy(seed, target)) as proxy:
+            run(main(proxy), loop, 100)
+            received = until_end(collector)
+    assert max(Counter((name, number) for name, number, _ in received).values()) == 1
+    got = {(name, number) for name, number, _ in received}
+    lost = {(name, n) for name, numbers in storm.returned.items() for n in numbers} - got
+    assert not lost and storm.cancelled >= 3_000
+
+
+@each_loop
+def test_c34_connecting_and_closing_may_be_cancelled_at_any_step(loop: str) -> None:
+    async def one(uri: str, make: Callable[[], Any], turns: tuple[int, int]) -> None:
+        client = make()
+        for call, wait in zip((client.connect, client.close), turns, strict=True):
+            task = asyncio.ensure_future(call())
+            for _ in range(wait):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+        await client.close()
+
+    async def main(uri: str) -> None:
+        for first in range(25):
+            for second in range(0, 12, 3):
+                for make in (
+                    lambda: aio.Publisher(es_uri=uri),
+                    lambda: aio.EventStream("S", es_uri=uri),
+                ):
+                    await one(uri, make, (first, second))
+        async with aio.EventStream("S", es_uri=uri) as stream, aio.Publisher(es_uri=uri) as publisher:
+            assert await publisher.publish("S", 1) == 1
+            assert (await stream.get(10)).msg == 1
+
+    with running() as service:
+        run(main(service.uri), loop, 100)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -222,3 +223,19 @@ def test_an_attempt_that_is_cancelled_at_any_step_leaves_no_socket_open(
                 await connection.released()
 
     run(main(), loop)
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix domain sockets here")
+@each_loop
+def test_over_a_unix_domain_socket(loop: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "events")
+    locator = ServiceLocator(f"./u:{path}", name="a test")
+    with pytest.raises(ServiceUnreachableError, match="cannot be reached: No such file"):
+        opened(locator, loop)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        hello = {"handshake": "hello", "meta": {"methods": ["publish_encoded"]}}
+        thread = answering(listener, write_frame(CONNECT_OK, 0, MSGPACK, 0, msgpack.packb(hello)))
+        assert opened(locator, loop) == f"PYRO:Pyro.EventService@./u:{path}"
+        thread.join(10)
