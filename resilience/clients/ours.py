@@ -31,11 +31,12 @@ class _Subscriber(pyro_events.Subscriber):
     def __init__(
         self, address: str, subjects: list[str], handle: Handle, record: Record, options: dict[str, Any]
     ) -> None:
-        super().__init__(es_uri=address)
+        callback = options.pop("callback", True)  # faults on that way are not to be evaded
+        super().__init__(es_uri=address, callback=callback)
         self._handle = handle
         self._record = record
         self.setThreading(bool(options.pop("threading", False)))
-        self.port = int(self.daemon.locationStr.rpartition(":")[2])
+        self.port = 0 if callback is False else int(self.daemon.locationStr.rpartition(":")[2])
         self.subscribe(subjects, **options)
         self._thread = threading.Thread(target=self.listen, daemon=True)
         self._thread.start()
@@ -48,7 +49,8 @@ class _Subscriber(pyro_events.Subscriber):
 
     def facts(self) -> dict[str, Any]:
         statistics = self.statistics()
-        return {"uri": statistics.uri, "handled": statistics.handled, "failed": statistics.failed}
+        names = "uri", "handled", "failed", "callback"
+        return {name: getattr(statistics, name) for name in names}
 
     def close(self) -> None:
         self.abort()

@@ -12,7 +12,9 @@ import pytest
 from listening import each_listener
 from waiting import eventually
 
-from resilience import invariants, network
+from resilience import invariants
+from resilience.network import cable
+from resilience.network import machines as namespaces
 from resilience.ports import free_port
 from resilience.processes import Cast
 from resilience.scenario import LONG, Scenario
@@ -170,29 +172,29 @@ def test_what_was_lost_for_good_does_not_hide_the_next_loss(scenario: MakeStage)
 
 
 @pytest.fixture
-def machines() -> Iterator[network.Network]:
+def machines() -> Iterator[cable.Network]:
     """Two machines with a cable, where this machine allows it."""
-    reason = network.missing()
+    reason = namespaces.missing()
     if reason is not None:
         pytest.skip(f"no network namespaces: {reason}")
-    with network.Network() as both:
+    with cable.Network() as both:
         yield both
 
 
 @pytest.mark.parametrize(
     ("cut", "options"),
     [
-        (network.Network.cut, {}),
+        (cable.Network.cut, {}),
         (lambda both: both.deafen(0), {}),
         (lambda both: both.deafen(1), {}),
-        (network.Network.cut, {"listener": "stream", "silence": 3.0}),
+        (cable.Network.cut, {"listener": "stream", "silence": 3.0}),
     ],
     ids=["all", "what the subscriber sends", "what the service sends", "all of a stream"],
 )
 def test_a_cable_that_is_cut_and_put_back(
-    machines: network.Network,
+    machines: cable.Network,
     tmp_path: Path,
-    cut: Callable[[network.Network], None],
+    cut: Callable[[cable.Network], None],
     options: dict[str, Any],
 ) -> None:
     """The service on one machine, a subscriber on another; its publisher beside the service."""
@@ -200,12 +202,12 @@ def test_a_cable_that_is_cut_and_put_back(
     here, there = machines.prefix(0), machines.prefix(1)
     with Cast() as cast:
         port = free_port()
-        uri = f"PYRO:Pyro.EventService@{network.ADDRESSES[0]}:{port}"
+        uri = f"PYRO:Pyro.EventService@{cable.ADDRESSES[0]}:{port}"
         service = cast.python(
             *(
                 "-m",
                 "resilience.programs.service",
-                network.ADDRESSES[0],
+                cable.ADDRESSES[0],
                 str(port),
                 json.dumps(service_options),
             ),

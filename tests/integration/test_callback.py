@@ -74,14 +74,13 @@ def test_a_daemon_that_is_refused_is_replaced_at_once(
 ) -> None:
     """And what was published meanwhile is not lost."""
     with Collector(service.uri, name="behind") as collector:
+        set_times(collector, warn_after=600.0)  # what is waited for where there is no answer
         if listens_first:
             collector.listen_in_background()
-        began = time.monotonic()
         collector.subscribe("A")
         assert collector.statistics().callback
         assert publisher.publish("A", 0) == 1
-        assert collector.wait_until_connected(10)
-        assert time.monotonic() - began < 3.0
+        assert collector.wait_until_connected(20)
         for message in range(1, 100):
             assert publisher.publish("A", message) == 1
         if not listens_first:
@@ -193,10 +192,11 @@ def test_a_wrong_greeting_is_found_at_once(
     service: EventServiceStarter, publisher: Publisher, greet: Callable[[FakeSubscriber], None]
 ) -> None:
     with fake_subscriber() as other, Collector(service.uri) as collector:
+        set_times(collector, warn_after=600.0)
         redirect(collector, other.port)
         collector.subscribe("A")
         greet(other)
-        assert collector.wait_until_connected(2.9)
+        assert collector.wait_until_connected(20)
         publisher.publish("A", 1)
         collector.listen_in_background()
         collector.wait(1)

@@ -1,0 +1,1 @@
+"""Networks of several machines on this one."""
