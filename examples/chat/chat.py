@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import signal
 import sys
-from types import FrameType
 
 from Pyro5.errors import PyroError
 from screen import Screen
@@ -76,11 +75,6 @@ class Chat(Publisher, Subscriber):
                 self.tell("LEFT")
 
 
-def leave(number: int, frame: FrameType | None) -> None:
-    """Leave as at Ctrl-C when the terminal is closed, or the process is told to end."""
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nick", help="your name")
@@ -88,9 +82,9 @@ def main() -> None:
     parser.add_argument("--es-uri", help="address of the event service, when no name server knows it")
     options = parser.parse_args()
 
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+    for name in ("SIGTERM", "SIGHUP"):  # the terminal is closed: leave as at Ctrl-C; Windows has no SIGHUP
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), leave)
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     screen = Screen(f"{options.nick}> ")
     with (
         contextlib.suppress(KeyboardInterrupt),
