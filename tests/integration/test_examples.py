@@ -110,6 +110,7 @@ def test_cars_are_counted_in_one_direction_after_the_other(countingcars: Path, w
         "camera/display.py",
         "window/laboratory.py",
         "window/window.py",
+        "webapp/app.py",
     ],
 )
 def test_without_a_service_there_is_one_line(
