@@ -283,8 +283,9 @@ def test_a_signal_handler_may_interrupt_it_and_take_what_is_there(
     try:
         with EventStream("A", es_uri=service.uri) as events:
             signal.setitimer(signal.ITIMER_REAL, 0.05)
-            with pytest.raises(Interrupted):
+            with pytest.raises(Interrupted) as interrupted:
                 events.get(timeout=20)
+            assert interrupted.value.__context__ is None, "a traceback begins with an exception of ours"
             assert "waiting for an event of this stream already" in refused[0]
             publisher.publish("A", 1)
             event = events.get(timeout=10)

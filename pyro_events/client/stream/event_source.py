@@ -51,13 +51,16 @@ class EventSource:
         """
         while not self.closed:
             link = self.link
+            rows = link.inbox.rows
+            if not rows:
+                self._await(link, deadline)  # not in an `except`, which Ctrl-C's traceback would show first
+                continue
             try:
-                row = link.inbox.rows.popleft()
-            except IndexError:
-                self._await(link, deadline)
+                row = rows.popleft()
+            except IndexError:  # another thread took it
                 continue
             self.taken += 1
-            if not link.inbox.rows:
+            if not rows:
                 link.settle()
             if self._signal is not None:
                 self.update_signal()
