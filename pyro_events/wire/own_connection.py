@@ -33,9 +33,9 @@ from typing import Any, Final
 
 import Pyro5.errors
 
-from ..constants import MAX_STOCK_CALL, NAME_KEY
+from ..constants import BATCH_EVENTS, MAX_STOCK_CALL, NAME_KEY
 from .event_batch import BESIDE_MESSAGE
-from .frames import INVOKE, MSGPACK, PING, FrameLimits
+from .frames import INVOKE, MSGPACK, PING, RESULT, FrameLimits
 from .handshake.greeting_notes import NO_NOTES, GreetingNotes, read_greeting_notes
 from .requests import PackedCall, packed_call
 
@@ -53,6 +53,11 @@ FALLS_BACK: Final = "falls_back"
 
 KEY_BYTES: Final = 16
 _KEY: Final = re.compile(f"[0-9a-f]{{{2 * KEY_BYTES}}}")
+# What a listener may send after the roles are swapped: at most the position of each event of a batch. A stock
+# daemon, which may answer in other ways, makes no such connection.
+LISTENER_LIMITS: Final = FrameLimits(
+    frozenset({RESULT, PING}), 4 * BATCH_EVENTS, compressed=False, serializers=frozenset({MSGPACK})
+)
 # An id is the beginning of a digest, and finds the listener. It has as many digits as the key: of a shorter
 # one, somebody who reads the ids of ten thousand listeners would soon find a key that has one of them.
 _ID_LENGTH: Final = 2 * KEY_BYTES

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_events.constants import MAX_STOCK_CALL, MIB
+from pyro_events.constants import BATCH_EVENTS, MAX_STOCK_CALL, MIB
+from pyro_events.wire.event_answers import read_events_answer, write_events_answer
 from pyro_events.wire.frames import INVOKE, MSGPACK, PING, RESULT, FrameError, FrameReader, write_frame
 from pyro_events.wire.handshake.greeting_notes import GreetingNotes
 from pyro_events.wire.own_connection import (
     KEY_BYTES,
+    LISTENER_LIMITS,
     Attached,
     attach_options,
     delivery_limits,
@@ -104,3 +106,10 @@ def test_only_calls_and_pings_may_come_over_it() -> None:
     ):
         with pytest.raises(FrameError):
             read(data)
+
+
+def test_a_listener_may_name_every_event_of_the_largest_batch() -> None:
+    reader = FrameReader(LISTENER_LIMITS)
+    reader.feed(write_events_answer(1, list(range(BATCH_EVENTS))))
+    frame = reader.next_frame()
+    assert frame is not None and len(read_events_answer(frame, BATCH_EVENTS)) == BATCH_EVENTS

@@ -12,7 +12,7 @@ from typing import Final
 from ...broker.accounting import Loss
 from ...broker.backlog import Backlog
 from ...options import ServiceOptions
-from ...wire.own_connection import OBJECT_ID
+from ...wire.own_connection import LISTENER_LIMITS, OBJECT_ID
 from .delivery import Delivery, State
 from .owner import DeliveryOwner
 
@@ -40,7 +40,7 @@ class OwnDelivery(Delivery):
         known_as: str,
         options: ServiceOptions,
     ) -> None:
-        super().__init__(owner, backlog, (host, 0), OBJECT_ID, options, subscribed_from=host)
+        super().__init__(owner, backlog, (host, 0), OBJECT_ID, options, LISTENER_LIMITS, host)
         self._id = known_as
 
     @property

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import msgpack
 import pytest
 from contract import account, in_background, running, statistics
 from fake_subscriber import fake_subscriber
@@ -15,11 +17,20 @@ from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher
 from pyro_events.codec.message import decode
-from pyro_events.constants import NOT_KNOWN
+from pyro_events.constants import BATCH_EVENTS, NOT_KNOWN
 from pyro_events.options import ServiceOptions
 from pyro_events.server.engine import Engine
 from pyro_events.server.objects import Caller
-from pyro_events.wire.frames import BATCH, INVOKE, MSGPACK, ONEWAY
+from pyro_events.wire.frames import (
+    BATCH,
+    COMPRESSED,
+    INVOKE,
+    MSGPACK,
+    ONEWAY,
+    RESULT,
+    SERPENT,
+    write_frame,
+)
 from pyro_events.wire.own_connection import id_of
 
 KEY = "0123456789abcdef" * 2
@@ -162,6 +173,38 @@ def test_one_that_calls_on_the_swapped_connection_is_disconnected(
     assert control.call("subscribe", "A", subscriber) == NOT_KNOWN
     why = control.call("statistics", {"subscriber": subscriber})["why"]
     assert "a message of type 4 is not expected here" in why
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        write_frame(RESULT, 0, MSGPACK, 1, msgpack.packb([0] * 5000)),
+        write_frame(RESULT, 0, SERPENT, 1, b"[]"),
+        write_frame(RESULT, COMPRESSED, MSGPACK, 1, zlib.compress(b"\x90")),
+    ],
+)
+def test_one_whose_answer_costs_more_than_it_has_to_is_disconnected(
+    service: EventServiceStarter, publisher: Publisher, control: RawClient, listener: RawClient, answer: bytes
+) -> None:
+    control.call("subscribe", "A", listener.attach())
+    publisher.publish("A", 1)
+    listener.batch()
+    listener.send(answer)
+    listener.wait_for_end()
+    eventually(lambda: not statistics(service.uri)["subscribers"])
+
+
+def test_one_may_say_of_every_event_that_it_has_failed(
+    service: EventServiceStarter, publisher: Publisher, control: RawClient, listener: RawClient
+) -> None:
+    control.call("subscribe", "A", subscriber := listener.attach())
+    publisher.publish(["A"] * BATCH_EVENTS, 1)
+    failed = 0
+    while failed < BATCH_EVENTS:
+        seq, rows = listener.batch()
+        listener.acknowledge(seq, list(range(len(rows))))
+        failed += len(rows)
+    eventually(lambda: account(service.uri, uri_of(subscriber))["lost"] == {"handler-error": BATCH_EVENTS})
 
 
 def test_it_keeps_its_id_when_it_connects_again_and_hears_what_it_has_lost(
