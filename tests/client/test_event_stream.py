@@ -383,3 +383,19 @@ def test_close_takes_no_time_while_the_service_is_away(free_port: Callable[[], i
     with pytest.raises(EventServiceError):
         waiting.result()
     assert time.monotonic() - began < 5
+
+
+def test_what_is_subscribed_to_just_after_the_service_has_come_back_is_subscribed_with_the_rest(
+    free_port: Any,
+) -> None:
+    port = free_port()
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as rest:
+        first.enter_context(EventServiceStarter(LOOPBACK, port, use_ns=False))
+        uri = f"{LOOPBACK}:{port}"
+        events = rest.enter_context(EventStream("A", es_uri=uri))
+        first.close()
+        rest.enter_context(EventServiceStarter(LOOPBACK, port, use_ns=False))
+        events.subscribe("B")  # nobody has noticed that the connection for events has ended
+        with Publisher(es_uri=uri) as publisher:
+            eventually(lambda: publisher.publish(["A", "B"], 1) == 2)
+        assert (events.get(timeout=10).missed, events.get(timeout=10).subject) == (None, "B")

@@ -81,6 +81,7 @@ class StreamReceiver:
 
     def start(self) -> None:
         """Watch the connection, and make it again when it is lost. A subscription may have failed before."""
+        self.remote.calls.forgotten = self._forgotten
         self.reconnection.listened()
         self.reconnection.connected_by(self.source.link)
         self.connection.rest(0.0)  # most streams make no other call
@@ -96,6 +97,11 @@ class StreamReceiver:
         """A connection has ended."""
         log.debug("the connection of a stream has ended: %s", link.reason)
         self.reconnection.disconnected(link)
+
+    def _forgotten(self) -> None:
+        """The service does not know this stream, and here the end of the connection is not noticed yet."""
+        self.source.link.fail("the service does not know this stream any more")
+        self.source.check()
 
     # What the watcher calls (watcher.Watched)
 

@@ -7,6 +7,7 @@ subscribed, or when the service has to be told again.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from ...constants import NAME_KEY, NOT_KNOWN
@@ -34,7 +35,8 @@ class SubscribeCalls:
     """The calls for one subscriber.
 
     subscriber: what stands for it in a call; empty as long as it cannot be subscribed. way: None if the
-    service connects to it, and can do nothing else.
+    service connects to it, and can do nothing else. forgotten: called if the service does not know it, where
+    something else connects it again and then sends every subscription; None if nothing does.
     """
 
     def __init__(self, connection: ReconnectingConnection, gate: CallbackCheck | None) -> None:
@@ -43,6 +45,7 @@ class SubscribeCalls:
         self._gate = gate
         self.subscriber: dict[str, Any] = {}
         self.way: Way | None = None
+        self.forgotten: Callable[[], object] | None = None
 
     @property
     def own(self) -> bool:
@@ -78,7 +81,10 @@ class SubscribeCalls:
                 return
             # It was restarted, or has disconnected us; what else was subscribed is sent again later.
             self.subscriber = way.attach(again=True, quick=quick)
-        if call(how, texts, self.subscriber, options, timeout=timeout) == NOT_KNOWN:
+        if call(how, texts, self.subscriber, options, timeout=timeout) != NOT_KNOWN:
+            return
+        if self.forgotten is None:
             raise EventServiceError(
                 "the event service disconnects this subscriber as soon as it has connected: its log says why"
             )
+        self.forgotten()
