@@ -131,3 +131,8 @@ __all__ = [
     "register_class",
     "register_classes",
 ]
+
+
+def __dir__() -> list[str]:
+    """What tab completion offers: the modules that these names come from are not for programs."""
+    return [*__all__, "aio"]

@@ -46,7 +46,7 @@ RAISE_NOTHING = {
 }
 # Methods of exported classes that are there for the package itself.
 INTERNAL = {
-    *(f"BackgroundPublisher.{name}" for name in ("__init__", "flush_at_exit")),
+    "BackgroundPublisher.__init__",
     *(f"Pipeline.{name}" for name in ("__init__", "discard", "send_buffered")),
     *(f"SubscriberDaemon.{name}" for name in ("__init__", "deliver_to", "disconnected", "disown", "entered")),
     *(f"SubscriberDaemon.{name}" for name in ("make_call", "remove", "validateHandshake")),
@@ -115,6 +115,15 @@ def test_a_function_says_what_it_takes_returns_and_raises(name: str) -> None:
 @pytest.mark.parametrize("name", PROPERTIES)
 def test_a_property_says_what_it_is(name: str) -> None:
     assert PROPERTIES[name].__doc__
+
+
+def test_tab_completion_offers_what_programs_may_use(service: EventServiceStarter) -> None:
+    assert set(dir(pyro_events)) == {*pyro_events.__all__, "aio"}
+    assert set(dir(aio)) == set(aio.__all__)
+    assert set(dir(testing)) == set(testing.__all__)
+    with pyro_events.Publisher(es_uri=service.uri) as market, market.pipeline() as fast:
+        assert {"publish", "flush"} <= set(dir(fast))
+        assert not {f"Pipeline.{name}" for name in dir(fast) if not name.startswith("_")} & INTERNAL
 
 
 def test_no_exception_to_the_rules_is_there_for_nothing() -> None:

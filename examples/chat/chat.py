@@ -1,6 +1,6 @@
 """Talk with others in a channel: say what you type, and see what others say, who joins and who leaves.
 
-/who lists who is there, /quit (or Ctrl-D, or Ctrl-C) leaves.
+/who lists who else is there, /quit (or Ctrl-D, or Ctrl-C) leaves.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from Pyro5.errors import PyroError
 from screen import Screen
 
 from pyro_events import Event, Publisher, Subscriber
+
+HELP = "/who lists who else is there, /quit leaves"
 
 
 class Chat(Publisher, Subscriber):
@@ -66,6 +68,9 @@ class Chat(Publisher, Subscriber):
             for line in self.screen.lines():
                 if line == "/quit":
                     break
+                if line.startswith("/") and line != "/who":  # a mistake, which the others need not see
+                    self.screen.show(f"* {line} is unknown; {HELP}")
+                    continue
                 try:
                     self.tell("WHO") if line == "/who" else self.tell("SAID", text=line)
                 except PyroError as error:  # the service is away: the next line tries again
@@ -90,7 +95,7 @@ def main() -> None:
         contextlib.suppress(KeyboardInterrupt),
         Chat(options.nick, options.channel, screen, options.es_uri).listen_in_background() as chat,
     ):
-        screen.show(f"* you are in {options.channel}; /who lists who is there, /quit leaves")
+        screen.show(f"* you are in {options.channel}; {HELP}")
         chat.talk()
 
 

@@ -21,3 +21,8 @@ from .pipeline import Pipeline
 from .publisher import Publisher
 
 __all__ = ["BackgroundPublisher", "EventStream", "Pipeline", "Publisher"]
+
+
+def __dir__() -> list[str]:
+    """What tab completion offers: the modules that these names come from are not for programs."""
+    return list(__all__)

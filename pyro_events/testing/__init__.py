@@ -19,3 +19,8 @@ from .event_collector import EventCollector, collect
 from .local_service import LocalEventService
 
 __all__ = ["EventCollector", "LocalEventService", "collect"]
+
+
+def __dir__() -> list[str]:
+    """What tab completion offers: the modules that these names come from are not for programs."""
+    return list(__all__)

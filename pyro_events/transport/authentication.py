@@ -43,8 +43,8 @@ class ClientHandshake:
         too."""
         if self._proof is not None and not self._proof.accepts(answer):
             raise AccessDeniedError(
-                f"{self._name} does not prove that it knows the passphrase: it was started without "
-                "ident, or it is not what it seems to be"
+                f"{self._name} does not prove that it knows the passphrase that was given as ident: it was "
+                "started without one, or it is not what it seems to be"
             )
 
     def may_retry(self, reason: Any, tried: bool) -> bool:

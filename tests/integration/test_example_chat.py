@@ -53,6 +53,14 @@ def test_people_join_talk_and_leave(named_es, join: Join) -> None:
     assert not ann.stderr + bob.stderr
 
 
+def test_a_command_that_does_not_exist_is_not_said(es, join: Join) -> None:
+    ann, bob = join(es, "ann"), join(es, "bob")
+    bob.write("/help\nhello\n")
+    bob.wait_for(r"^\* /help is unknown; /who lists who else is there, /quit leaves$")
+    ann.wait_for("^bob: hello$")
+    assert "/help" not in ann.stdout
+
+
 def test_channels_know_nothing_of_each_other(es, join: Join) -> None:
     ann, bob = join(es, "ann"), join(es, "bob", "cooking")
     carl = join(es, "carl", "cooking")

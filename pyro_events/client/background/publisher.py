@@ -174,7 +174,7 @@ class BackgroundPublisher:
         finally:
             self._thread.end()
 
-    def flush_at_exit(self, deadline: float) -> None:
+    def _flush_at_exit(self, deadline: float) -> None:
         """The program ends: wait until then, on the monotonic clock. `publish` may still be called."""
         if not self._closed and not self._queue.wait(deadline, self._thread.start):
             name, waiting = self._sender.connection.name, self.statistics().waiting
@@ -225,7 +225,7 @@ def _flush_all() -> None:
     """At the end of the program: wait for a moment until what is queued has been sent."""
     deadline = time.monotonic() + _TIMES.exit
     for publisher in list(_open):
-        publisher.flush_at_exit(deadline)
+        publisher._flush_at_exit(deadline)
 
 
 atexit.register(_flush_all)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from types import TracebackType
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from ...codec.message import encode_shared
 from ...errors import AnswerTimeoutError, EventServiceError, PipelineError
@@ -26,6 +26,9 @@ from .frames import ALONE_BYTES, FRAME_BYTES, FRAME_EVENTS, WINDOW, count_events
 from .sender import Sender
 
 log = get_logger("pyro_events.publisher")
+
+# What the package calls, and tab completion does not offer to programs.
+_OURS: Final = ("discard", "send_buffered")
 
 
 class Pipeline:
@@ -271,6 +274,9 @@ class Pipeline:
             account.told()
             self._raised = failure
             raise failure from cause
+
+    def __dir__(self) -> Iterable[str]:
+        return [name for name in super().__dir__() if name not in _OURS]
 
     def discard(self) -> None:
         """Drop everything: this is a forked child's copy of its parent's pipeline."""
