@@ -82,7 +82,8 @@ class PipelineBuffer:
         loop = self._sender.home.loop
         if loop is None or self._sender.connection.closed or self.send_now():
             return
-        if self._flushing is None and not self.window.is_full:  # else it goes on when a frame has ended
+        flushing = self._flushing is not None and not self._flushing.done()
+        if not flushing and not self.window.is_full:  # else it goes on when a frame has ended
             self._flushing = loop.create_task(self._flush_in_turn())
 
     def _frame_ended(self) -> None:
@@ -151,7 +152,6 @@ class PipelineBuffer:
         try:
             await self.send_in_turn()
         finally:
-            self._flushing = None
             if self._abandoned:
                 self.abandon()
 
