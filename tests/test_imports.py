@@ -37,7 +37,6 @@ LAYERS = (
     ("client.subscribing",),
     ("client", "server"),
     ("aio.connection", "aio.home_loop", "cli"),
-    ("aio.turns",),
     ("aio.streaming",),
     ("aio", "testing"),
     ("es", "ns"),

@@ -27,9 +27,9 @@ from ..wire.requests import Entry, PackedCall, packed_publish
 from .connection.calls import TOO_LATE, AwaitedCall, Loss, failure
 from .connection.connection import Connection
 from .connection.current import CurrentConnection
+from .connection.turns import Turns
 from .connection.waiting import result_by
 from .home_loop import HomeLoop
-from .turns import Turns
 
 _USUAL_TIMES: Final = ConnectTimes()
 

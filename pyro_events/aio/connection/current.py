@@ -61,12 +61,12 @@ class CurrentConnection:
             return connection
         return None
 
-    async def open(self, deadline: float | None = None, ends: float | None = None) -> Connection:
+    async def open(self, deadline: float | None = None, seconds: float | None = None) -> Connection:
         """Make the connection again, or wait until the task that does so has ended.
 
         Args:
             deadline: how long this caller waits, on the loop's clock; then AnswerTimeoutError.
-            ends: when the attempt ends at the latest.
+            seconds: how long the attempt may take; None gives each address its own time.
 
         Raises:
             EventServiceError: as `open_connection`; or it is closed.
@@ -76,7 +76,7 @@ class CurrentConnection:
         loop = asyncio.get_running_loop()
         opening = self._opening
         if opening is None:
-            self._opening = opening = loop.create_task(open_connection(self._locator, self._times, ends))
+            self._opening = opening = loop.create_task(open_connection(self._locator, self._times, seconds))
             opening.add_done_callback(self._opened)
         # Unlike awaiting the task, this passes no cancellation on to it.
         await asyncio.wait({opening}, timeout=None if deadline is None else max(0.0, deadline - loop.time()))
@@ -115,7 +115,7 @@ class CurrentConnection:
         attempts = FirstAttempts(wait, self._locator.delay, self._times, loop.time())
         while True:
             try:
-                await self.open(ends=attempts.deadline(loop.time()))
+                await self.open(seconds=attempts.deadline(0.0))
                 return
             except EventServiceError as error:
                 pause = attempts.pause_after(error, loop.time())

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import weakref
+from typing import Final
 
 import Pyro5.core
 import Pyro5.errors
@@ -22,16 +24,22 @@ from ...transport.keepalive import TO_SERVICE, keep_alive
 from ...transport.tls import client_context
 from . import sockets
 from .connection import Connection
+from .turns import Turns
 from .waiting import in_thread, in_time
 
+# How many connections are opened at the same time on one loop. With a thousand, each would take as long as
+# all, which looks as if the service did not answer.
+_AT_ONCE: Final = 50
+_turns: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Turns]] = weakref.WeakKeyDictionary()
 
-async def open_connection(locator: ServiceLocator, times: ConnectTimes, deadline: float | None) -> Connection:
+
+async def open_connection(locator: ServiceLocator, times: ConnectTimes, seconds: float | None) -> Connection:
     """Try the addresses in turn, and return the first connection that is made.
 
     Args:
         locator: names the addresses.
         times: how long connecting may take.
-        deadline: end of all attempts, on the loop's clock; None gives each address its own time. A look-up
+        seconds: for all attempts together, from its turn on; None gives each address its own time. A look-up
             in the name server has its own bound.
 
     Raises:
@@ -40,6 +48,16 @@ async def open_connection(locator: ServiceLocator, times: ConnectTimes, deadline
         AccessDeniedError: the service, or this program, did not accept the other's proof.
         EventServiceError: TLS settings cannot be used.
     """
+    loop = asyncio.get_running_loop()
+    turns = _turns.setdefault(loop, Turns(_AT_ONCE))
+    await turns.take()
+    try:
+        return await _open(locator, times, None if seconds is None else loop.time() + seconds)
+    finally:
+        turns.give()
+
+
+async def _open(locator: ServiceLocator, times: ConnectTimes, deadline: float | None) -> Connection:
     known = locator.known
     if known is not None:
         try:

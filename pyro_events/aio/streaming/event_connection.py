@@ -135,7 +135,7 @@ async def open_event_connection(
     locator: ServiceLocator,
     options: dict[str, Any],
     times: ConnectTimes,
-    deadline: float,
+    seconds: float,
     again: bool,
     changed: Callable[[], object],
 ) -> tuple[EventConnection, Attached]:
@@ -145,7 +145,7 @@ async def open_event_connection(
         locator: names the addresses.
         options: of `attach`, from `attach_options`.
         times: how long connecting may take.
-        deadline: end of all of it, on the loop's clock; a look-up in the name server has its own bound.
+        seconds: for the connection, as for `open_connection`, and again for the answer.
         again, changed: as for EventConnection.
 
     Raises:
@@ -154,13 +154,13 @@ async def open_event_connection(
             answered.
         Exception: the service's error, where it does not accept the options.
     """
-    connection = await open_connection(locator, times, deadline)
+    connection = await open_connection(locator, times, seconds)
     call: AttachCall | None = None
     try:
         check_capable(connection.peer, connection.address)
         call = AttachCall(connection, again, changed)
         connection.send_at_once(packed_attach(options), call)
-        outcome = await result_by(call.outcome, deadline, TOO_LATE)
+        outcome = await result_by(call.outcome, connection.loop.time() + seconds, TOO_LATE)
     except BaseException:
         connection.end("it is not wanted any more")
         if call is not None and call.outcome.done() and not call.outcome.cancelled():

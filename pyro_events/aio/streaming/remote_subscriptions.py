@@ -23,7 +23,7 @@ from ...constants import MAX_SUBJECT, NAME_KEY, NOT_KNOWN
 from ...errors import EventServiceError
 from ...log.background import get_logger
 from ..connection.control_calls import ControlCalls
-from ..turns import Turns
+from ..connection.turns import Turns
 
 log = get_logger("pyro_events.stream")
 

@@ -22,8 +22,8 @@ from ...log.background import get_logger
 from ...wire.own_connection import Attached, attach_options
 from ..connection.control_calls import ControlCalls
 from ..connection.current import CurrentConnection
+from ..connection.turns import Turns
 from ..home_loop import HomeLoop
-from ..turns import Turns
 from .event_connection import open_event_connection
 from .event_source import EventSource
 from .remote_subscriptions import RemoteSubscriptions
@@ -90,11 +90,10 @@ class StreamReceiver:
         self._keeping = asyncio.ensure_future(self._keep())
 
     async def _attach(self, seconds: float, again: bool) -> None:
-        """Make a connection for events, within so many seconds."""
+        """Make a connection for events. seconds: as for `open_event_connection`."""
         options = attach_options(self.calls.connection.name, self._attached.key, **self._options)
-        deadline = asyncio.get_running_loop().time() + seconds
         events, self._attached = await open_event_connection(
-            self._locator, options, _USUAL_TIMES, deadline, again, self.source.changed
+            self._locator, options, _USUAL_TIMES, seconds, again, self.source.changed
         )
         self.remote.subscriber = self._attached.subscriber
         self.source.replace(events)

@@ -33,8 +33,7 @@ def opened(locator: ServiceLocator, loop: str = "asyncio", seconds: float | None
     """The address of the connection that is opened, and closed again."""
 
     async def main() -> str:
-        deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
-        connection = await opener.open_connection(locator, TIMES, deadline)
+        connection = await opener.open_connection(locator, TIMES, seconds)
         assert isinstance(connection, Connection) and connection.ended is None
         connection.end("the test is over")
         await connection.released()
@@ -239,3 +238,23 @@ def test_over_a_unix_domain_socket(loop: str, tmp_path: Path) -> None:
         thread = answering(listener, write_frame(CONNECT_OK, 0, MSGPACK, 0, msgpack.packb(hello)))
         assert opened(locator, loop) == f"PYRO:Pyro.EventService@./u:{path}"
         thread.join(10)
+
+
+@each_loop
+def test_many_are_opened_a_few_at_a_time_and_none_is_late(loop: str, service: EventServiceStarter) -> None:
+    async def main() -> None:
+        locator = ServiceLocator(service.uri, name="a test")
+        first = await opener.open_connection(locator, TIMES, 5.0)
+        turns = opener._turns[asyncio.get_running_loop()]
+        waited = False
+        tasks = [asyncio.ensure_future(opener.open_connection(locator, TIMES, 5.0)) for _ in range(200)]
+        while not all(task.done() for task in tasks):
+            waited = waited or turns.taken
+            await asyncio.sleep(0)
+        made = [task.result() for task in tasks]
+        assert waited and not turns.taken
+        for connection in (first, *made):
+            connection.end("the test is over")
+            await connection.released()
+
+    run(main(), loop)

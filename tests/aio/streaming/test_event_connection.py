@@ -46,9 +46,8 @@ def opening(
 ) -> asyncio.Task[tuple[EventConnection, Attached]]:
     locator = ServiceLocator(fake.uri, name="a test")
     noted = changes if changes is not None else []
-    deadline = asyncio.get_running_loop().time() + seconds
     work = open_event_connection(
-        locator, {"backlog": 7}, ConnectTimes(), deadline, again, lambda: noted.append(len(noted))
+        locator, {"backlog": 7}, ConnectTimes(), seconds, again, lambda: noted.append(len(noted))
     )
     return asyncio.ensure_future(work)
 

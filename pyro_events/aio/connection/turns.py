@@ -1,4 +1,4 @@
-"""Turns: of all tasks that use one object, one at a time, in the order in which they came.
+"""Turns: of all tasks that use something, one or a few at a time, in the order in which they came.
 
 Knows: futures. Must not know: what is done in a turn.
 
@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from .connection.waiting import result_by, set_once
+from .waiting import result_by, set_once
 
 
 class Turns:
-    """taken: whether it is somebody's turn now. All that wait are told if it is closed."""
+    """taken: whether a task that comes now has to wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int = 1) -> None:
+        """places: how many tasks may have their turn at the same time."""
         self._waiting: deque[asyncio.Future[bool]] = deque()
+        self._free = places
         self.taken = False
 
     async def take(self, deadline: float | None = None) -> bool:
@@ -26,8 +28,9 @@ class Turns:
 
         Call `give` afterwards, in any case if this has returned True.
         """
-        if not self.taken:
-            self.taken = True
+        if self._free:
+            self._free -= 1
+            self.taken = not self._free
             return True
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -45,4 +48,5 @@ class Turns:
             if not turn.done():
                 set_once(turn, True)
                 return
+        self._free += 1
         self.taken = False

@@ -8,7 +8,7 @@ import random
 import pytest
 from event_loops import each_loop, run
 
-from pyro_events.aio.turns import Turns
+from pyro_events.aio.connection.turns import Turns
 
 
 @each_loop
@@ -93,3 +93,23 @@ def test_no_turn_is_lost_by_cancellations(loop: str, seed: int) -> None:
         assert done > 0 and not turns.taken
 
     run(main(), loop)
+
+
+def test_a_few_at_a_time() -> None:
+    async def main() -> None:
+        turns, inside, most = Turns(3), 0, 0
+
+        async def one() -> None:
+            nonlocal inside, most
+            await turns.take()
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0)
+            inside -= 1
+            turns.give()
+
+        await asyncio.gather(*[one() for _ in range(20)])
+        assert most == 3 and not turns.taken
+        assert [await turns.take() for _ in range(3)] and turns.taken
+
+    run(main())
