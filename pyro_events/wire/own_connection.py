@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import Pyro5.errors
@@ -99,7 +99,7 @@ class Attached:
     many were kept. notes: why it was disconnected before, and what it may not do.
     """
 
-    key: str
+    key: str = field(repr=False)  # not for logs and tracebacks
     id: str
     subscriptions: int = 0
     notes: GreetingNotes = NO_NOTES

@@ -108,6 +108,10 @@ def test_only_calls_and_pings_may_come_over_it() -> None:
             read(data)
 
 
+def test_the_key_is_not_shown() -> None:
+    assert KEY not in repr(Attached(KEY, id_of(KEY)))
+
+
 def test_a_listener_may_name_every_event_of_the_largest_batch() -> None:
     reader = FrameReader(LISTENER_LIMITS)
     reader.feed(write_events_answer(1, list(range(BATCH_EVENTS))))
