@@ -9,14 +9,16 @@ connection when one was lost.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import Pyro5.errors
 
 from ...constants import HEARTBEAT, HEARTBEAT_ANSWER
 from ...errors import EventServiceError
+from ...foreign_exceptions import is_foreign
 from ...log.background import get_logger
 from ...service_threads import is_service_thread, refuse_in_service_thread
 from ...wire.own_connection import Attached, attach_options
@@ -138,14 +140,26 @@ class StreamReceiver:
         if self.source.closed:
             raise EventServiceError(CLOSED)
         if texts:
-            self.remote.subscribe(how, texts, options)
+            with self._unless_closed():
+                self.remote.subscribe(how, texts, options)
             self._options = {**self._options, **options}
 
     def unsubscribe(self, texts: list[str]) -> None:
         """Unsubscribe from names and patterns."""
         if self.source.closed:
             raise EventServiceError(CLOSED)
-        self.remote.unsubscribe(texts)
+        with self._unless_closed():
+            self.remote.unsubscribe(texts)
+
+    @contextlib.contextmanager
+    def _unless_closed(self) -> Iterator[None]:
+        """What fails because another thread closes the stream meanwhile says so."""
+        try:
+            yield
+        except EventServiceError as error:
+            if not self.source.closed or is_foreign(error, EventServiceError):
+                raise
+            raise EventServiceError(CLOSED) from None
 
     # Called by the reconnector (target.ReconnectTarget).
 
