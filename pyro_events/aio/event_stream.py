@@ -6,11 +6,9 @@ back (streaming/stream_receiver.py does).
 
 from __future__ import annotations
 
-import warnings
 from asyncio import _get_running_loop
 from collections.abc import Iterable
-from types import TracebackType
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from Pyro5.core import URI
 
@@ -24,12 +22,13 @@ from ..errors import EventServiceError
 from ..event import Event
 from ..options import Overflow, OverflowName
 from ..wire.handshake.passphrase import Ident, sealed
+from .async_client import AsyncClient
 from .streaming.stream_receiver import StreamReceiver
 
 Self = TypeVar("Self", bound="EventStream")
 
 
-class EventStream:
+class EventStream(AsyncClient):
     """Events of some subjects, for asyncio programs; the same as `pyro_events.EventStream`, with `await`.
 
     It connects and subscribes in `async with`, or with `await connect()`; then call `await close()`. It makes
@@ -102,7 +101,7 @@ class EventStream:
         options = given_options(backlog, backlog_bytes, overflow)
         locator = chosen_locator(ident, es_uri, None, name, ns_host, ns_port)
         self._wanted = [(NAME, names), (PATTERN, patterns)]
-        self._receiver = StreamReceiver(locator, options, checked_wait(wait))
+        self._receiver = self._inside = StreamReceiver(locator, options, checked_wait(wait))
         self._source, self._home = self._receiver.source, self._receiver.home
 
     async def connect(self: Self) -> Self:
@@ -254,33 +253,3 @@ class EventStream:
             EventServiceError: this stream belongs to another event loop, which still is open.
         """
         await self._receiver.close()
-
-    async def __aenter__(self: Self) -> Self:
-        return await self.connect()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    def __repr__(self) -> str:
-        found = self._receiver.statistics()
-        of = f" of {found.address}" if found.address is not None else ""
-        state = "closed" if self._source.closed else "connected" if found.connected else "not connected"
-        return f"<aio.{type(self).__name__} {found.name!r}{of}, {state}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"a {type(self).__name__} can be neither copied nor pickled, because it has connections: make "
-            "another one where you need it"
-        )
-
-    def __del__(self) -> None:
-        receiver: StreamReceiver | None = self.__dict__.get("_receiver")  # None if an argument was wrong
-        if receiver is not None and receiver.in_use:
-            text = f"unclosed {self!r}: use it in `async with`, or call `await close()`"
-            warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
-            receiver.drop()

@@ -5,10 +5,8 @@ Knows: what one publish means. Must not know: frames, transports, whose turn it 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
-from types import TracebackType
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from Pyro5.core import URI
 
@@ -19,6 +17,7 @@ from ..client.statistics import PublisherStatistics
 from ..codec.message import encode_shared
 from ..options import Overflow
 from ..wire.handshake.passphrase import Ident, sealed
+from .async_client import AsyncClient
 from .background_publisher import BackgroundPublisher
 from .pipeline import Pipeline
 from .sender import Sender
@@ -26,7 +25,7 @@ from .sender import Sender
 Self = TypeVar("Self", bound="Publisher")
 
 
-class Publisher:
+class Publisher(AsyncClient):
     """Publishes events from an asyncio program; the same as `pyro_events.Publisher`, with `await`.
 
     It connects in `async with`, or with `await connect()`; then call `await close()`. It has one connection,
@@ -82,7 +81,7 @@ class Publisher:
         """
         ident = sealed(ident)
         locator = chosen_locator(ident, es_uri, esURI, name, ns_host, ns_port)
-        self._sender = Sender(locator, checked_wait(wait))
+        self._sender = self._inside = Sender(locator, checked_wait(wait))
 
     async def connect(self: Self) -> Self:
         """Find the event service and connect to it, as `async with` does. Calling it again is harmless.
@@ -230,33 +229,3 @@ class Publisher:
             EventServiceError: this publisher belongs to another event loop, which still is open.
         """
         await self._sender.close()
-
-    async def __aenter__(self: Self) -> Self:
-        return await self.connect()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    def __repr__(self) -> str:
-        connection = self._sender.connection
-        of = f" of {connection.address}" if connection.address is not None else ""
-        state = "closed" if connection.closed else "connected" if connection.connected else "not connected"
-        return f"<aio.{type(self).__name__} {connection.name!r}{of}, {state}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"a {type(self).__name__} can be neither copied nor pickled, because it has a connection: make "
-            "another one where you need it"
-        )
-
-    def __del__(self) -> None:
-        sender: Sender | None = self.__dict__.get("_sender")  # None if an argument was wrong
-        if sender is not None and sender.connection.in_use:
-            text = f"unclosed {self!r}: use it in `async with`, or call `await close()`"
-            warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
-            sender.connection.drop()

@@ -225,6 +225,20 @@ class Sender:
             *counts, connection.reconnects, connection.connected, connection.address, connection.name
         )
 
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is closed for good."""
+        return self.connection.closed
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a socket is open, or is about to be."""
+        return self.connection.in_use
+
+    def drop(self) -> None:
+        """Release the socket, from any thread: nobody has the publisher any more."""
+        self.connection.drop()
+
     async def close(self) -> None:
         """End the connection and the dependents. What a pipeline still buffers is not sent."""
         loop = self.home.loop

@@ -59,6 +59,11 @@ class StreamReceiver:
         tell_in_child(self)
 
     @property
+    def closed(self) -> bool:
+        """Whether it is closed for good."""
+        return self.source.closed
+
+    @property
     def in_use(self) -> bool:
         """Whether a socket is open, or is about to be."""
         return not self.source.closed and (self.source.events is not None or self.calls.connection.in_use)
