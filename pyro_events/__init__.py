@@ -1,8 +1,9 @@
 """pyro_events: Pyro3's Event Service for Pyro5, as an extension package.
 
 A `Publisher` publishes Python objects by subject, and a `Subscriber` is called back with those whose subject
-it has subscribed to. Between them is the event service: `python -m pyro_events.es` starts it, or an
-`EventServiceStarter` in a program of your own.
+it has subscribed to. An `EventStream` is for programs that would rather take them one by one. Between them is
+the event service: `python -m pyro_events.es` starts it, or an `EventServiceStarter` in a program of your own.
+`pyro_events.aio` has the clients for asyncio programs, `pyro_events.testing` what tests of programs need.
 
 Example:
     >>> class Ticker(Subscriber):

@@ -113,6 +113,7 @@ def test_with_callback_true_it_only_says_so(
         eventually(lambda: collector.statistics().unreachable)
         assert collector.statistics().callback and not collector.wait_until_connected(0.2)
     assert caplog.text.count("no event arrives") == 1 and "makes itself" not in caplog.text
+    assert "without callback=True" in caplog.text
 
 
 @pytest.fixture

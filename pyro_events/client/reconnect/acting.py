@@ -50,7 +50,8 @@ def act(target: ReconnectTarget, action: ReconnectAction) -> None:
         log.warning(text, action.error, about=target.address())
     elif isinstance(action, Warn):
         log.warning(
-            "no event arrives: the event service at %s does not reach this subscriber at %s: %s",
+            "no event arrives: the event service at %s does not reach this subscriber at %s: %s; without "
+            "callback=True, and with a service of this version, the subscriber would connect itself",
             target.address(),
             target.own_address(),
             action.why or UNEXPLAINED,
