@@ -79,7 +79,7 @@ class Member:
     @property
     def events_proxy(self) -> Proxy:
         """The proxy of the connection that its events come over."""
-        return self.proxies[0] if self._listener == "stream" else self.proxies[-1]
+        return self.proxies[-1] if self._listener == "callback" else self.proxies[0]
 
     def report(self, since: float = 0.0) -> dict[str, Any]:
         """What it has received."""

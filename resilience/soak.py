@@ -3,9 +3,9 @@
 Knows: which faults a service must survive without a restart. Must not know: how a fault is made
 (fault_injection.py does).
 
-There is a calm pair, which must not notice anything, and a subscriber with each overflow policy, each with
-its own bad network. About every second there is a fault, chosen by the seed. The service is never restarted,
-so its statistics must be exact from the first event to the last.
+There is a calm pair, which must not notice anything, a subscriber with each overflow policy, and streams of
+both kinds with some of them; each has its own bad network. About every second there is a fault, chosen by the
+seed. The service is never restarted, so its statistics must be exact from the first event to the last.
 """
 
 from __future__ import annotations
@@ -33,6 +33,14 @@ POLICIES: Final[tuple[dict[str, Any], ...]] = (
     {"overflow": "drop-newest", "backlog_bytes": 20_000},
     {"overflow": "latest", "backlog": 50},
     {"overflow": "disconnect", "backlog": 300},
+)
+# A stream judges by silence alone, and the service's heartbeat comes every two seconds.
+STREAM: Final = {"listener": "stream", "silence": 3.0}
+ASYNCIO: Final = {"listener": "asyncio"}
+LISTENERS: Final[tuple[dict[str, Any], ...]] = (
+    *POLICIES,
+    *({**POLICIES[at], **STREAM} for at in (0, 3)),
+    *({**POLICIES[at], **ASYNCIO} for at in (0, 1)),
 )
 # Publishes a second: of the calm publisher, and of each one that publishes to an affected subscriber.
 RATE: Final = 100
@@ -62,7 +70,7 @@ class Soak:
                 proxied=True,
                 subscribe_options=subscribe_options,
             )
-            for at, subscribe_options in enumerate(POLICIES)
+            for at, subscribe_options in enumerate(LISTENERS)
         ]
 
     def begin(self) -> None:

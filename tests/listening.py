@@ -50,6 +50,11 @@ class Collector(_Collected, Subscriber):
         """What the service calls it."""
         return str(self.daemon.uriFor(self))
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the service has connected to it."""
+        return self.statistics().connections > 0
+
     def on_reconnect(self, reason: str) -> None:
         self.reasons.append(reason)
 
@@ -65,6 +70,11 @@ class StreamCollector(_Collected, EventStream):
     def known_as(self) -> str:
         """What the service calls it."""
         return f"OWN:{self.statistics().id}@127.0.0.1"
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has a connection to the service."""
+        return self.statistics().connected
 
     def listen(self) -> None:
         """Take events until `abort`."""

@@ -1,16 +1,19 @@
-"""pyro_events with its own Publisher, Subscriber and EventStream.
+"""pyro_events with its own Publisher, Subscriber and streams, which block or are asyncio's.
 
 Knows: the public API. Must not know: the service.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import threading
+from collections.abc import Coroutine
 from typing import Any
 
 import pyro_events
-from pyro_events import Event
+from pyro_events import Event, aio
+from pyro_events.client.statistics import StreamStatistics
 from pyro_events.errors import OutcomeUnknownError
 
 from ..programs.record import Record
@@ -79,9 +82,7 @@ class _Stream:
             self._handle(event.msg, event.seq, event.missed)
 
     def facts(self) -> dict[str, Any]:
-        statistics = self._events.statistics()
-        returns = ["connected again"] * statistics.reconnects
-        return {"uri": statistics.id, "handled": statistics.taken, "failed": 0, "returns": returns}
+        return _facts(self._events.statistics())
 
     def close(self) -> None:
         self._events.close()
@@ -96,7 +97,50 @@ def _judge_by(events: pyro_events.EventStream, silence: float) -> None:
     receiver.reconnection.hinted()  # so that it asks now, and by these times from then on
 
 
-_LISTENERS: dict[str, type[_Subscriber] | type[_Stream]] = {"callback": _Subscriber, "stream": _Stream}
+class _AsyncioStream:
+    """A stream of asyncio, on a loop in a thread."""
+
+    port = 0
+
+    def __init__(
+        self, address: str, subjects: list[str], handle: Handle, record: Record, options: dict[str, Any]
+    ) -> None:
+        self._handle = handle
+        self._events = aio.EventStream(subjects, es_uri=address, **options)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._do(self._events.connect())
+        self._taking = asyncio.run_coroutine_threadsafe(self._run(), self._loop)
+
+    def _do(self, work: Coroutine[Any, Any, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _run(self) -> None:
+        async for event in self._events:
+            self._handle(event.msg, event.seq, event.missed)
+
+    def facts(self) -> dict[str, Any]:
+        return _facts(self._events.statistics())
+
+    def close(self) -> None:
+        self._do(self._events.close())
+        self._taking.result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+def _facts(statistics: StreamStatistics) -> dict[str, Any]:
+    returns = ["connected again"] * statistics.reconnects
+    return {"uri": statistics.id, "handled": statistics.taken, "failed": 0, "returns": returns}
+
+
+_LISTENERS: dict[str, type[_Subscriber] | type[_Stream] | type[_AsyncioStream]] = {
+    "callback": _Subscriber,
+    "stream": _Stream,
+    "asyncio": _AsyncioStream,
+}
 
 
 class System:
@@ -107,6 +151,6 @@ class System:
 
     def subscriber(
         self, address: str, subjects: list[str], handle: Handle, record: Record, options: dict[str, Any]
-    ) -> _Subscriber | _Stream:
+    ) -> _Subscriber | _Stream | _AsyncioStream:
         kind = _LISTENERS[options.pop("listener", "callback")]
         return kind(address, subjects, handle, record, options)

@@ -24,7 +24,7 @@ from resilience.servers import Ours
 MakeStage = Callable[..., Scenario]
 
 
-@each_listener
+@pytest.mark.parametrize("scenario", ["callback", "stream", "asyncio"], indirect=True)
 def test_a_killed_service_that_comes_back_finds_its_subscribers_again(scenario: MakeStage) -> None:
     """C27: and they know that something may be missing."""
     scene = scenario(quick=False)

@@ -27,6 +27,7 @@ from pyro_events import (
     AccessDeniedError,
     ClocksDifferError,
     EventServiceStarter,
+    EventStream,
     IdentProxy,
     OutcomeUnknownError,
     Publisher,
@@ -121,7 +122,7 @@ def test_who_knows_the_passphrase_publishes_and_is_called_back(
 
 
 def test_who_has_none_is_told_to_give_one(guarded: EventServiceStarter) -> None:
-    for kind in (Publisher, Subscriber):
+    for kind in (Publisher, Subscriber, EventStream):
         with pytest.raises(AccessDeniedError, match="requires a passphrase: give it as ident") as caught:
             kind(es_uri=guarded.uri)
         assert isinstance(caught.value, SecurityError)
@@ -129,15 +130,15 @@ def test_who_has_none_is_told_to_give_one(guarded: EventServiceStarter) -> None:
 
 
 def test_who_has_another_is_told_so(guarded: EventServiceStarter) -> None:
-    for kind in (Publisher, Subscriber):
+    for kind in (Publisher, Subscriber, EventStream):
         with pytest.raises(AccessDeniedError, match="does not accept the passphrase"):
-            kind("another", guarded.uri)
+            kind(ident="another", es_uri=guarded.uri)
 
 
 def test_a_service_without_one_is_not_trusted(service: EventServiceStarter) -> None:
-    for kind in (Publisher, Subscriber):
+    for kind in (Publisher, Subscriber, EventStream):
         with pytest.raises(AccessDeniedError, match="does not prove that it knows the passphrase"):
-            kind(SECRET, service.uri)
+            kind(ident=SECRET, es_uri=service.uri)
 
 
 def test_nor_is_anything_else_that_says_yes() -> None:
