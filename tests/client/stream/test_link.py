@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from certificates import needs_openssl, settings, use
 from contract import in_background
 from fake_stream import FakeService, stream_ends
 from waiting import eventually
@@ -18,8 +19,11 @@ from pyro_events.client.stream import link as module
 from pyro_events.client.stream.inbox import EventInbox
 from pyro_events.client.stream.link import StreamLink
 from pyro_events.errors import EventServiceError
+from pyro_events.transport.tls import client_context, server_context
+from pyro_events.transport.tls_socket import TlsSocket
+from pyro_events.wire.event_batch import write_events
 from pyro_events.wire.frames import PING, RESULT, FrameReader
-from pyro_events.wire.own_connection import delivery_limits
+from pyro_events.wire.own_connection import OBJECT_ID, delivery_limits
 from pyro_events.wire.requests import write_ping
 
 
@@ -198,3 +202,60 @@ def test_a_service_that_never_stops_sending_does_not_keep_the_thread_that_looks(
         link.close(1.0)  # a service whose bytes nobody reads notices nothing less
         for each in flooding:
             each.result()
+
+
+@contextlib.contextmanager
+def secured() -> Iterator[tuple[StreamLink, TlsSocket, socket.socket, socket.socket]]:
+    """A link with TLS, its service, and what lies between them: where the service's bytes come out, and
+    where the link's go in."""
+    use(settings())
+    server, client = server_context(), client_context()
+    assert server is not None and client is not None
+    far, out = socket.socketpair()
+    back, near = socket.socketpair()
+    service, mine = TlsSocket(far, server), TlsSocket(near, client, server_hostname="localhost")
+    done = threading.Event()
+
+    def carry(one: socket.socket, other: socket.socket) -> None:
+        one.settimeout(0.02)
+        while not done.is_set():
+            with contextlib.suppress(TimeoutError):
+                other.sendall(one.recv(1 << 16))
+
+    carrying = [in_background(lambda: carry(out, back)), in_background(lambda: carry(back, out))]
+    shaking = [
+        in_background(lambda: service.handshake(soon())),
+        in_background(lambda: mine.handshake(soon())),
+    ]
+    for each in shaking:
+        each.result()
+    threading.Event().wait(0.1)  # what follows the handshake
+    done.set()
+    for each in carrying:
+        each.result()
+    link = StreamLink(mine, EventInbox(FrameReader(delivery_limits(1 << 20))))
+    with service, out, back:
+        yield link, service, out, back
+        link.close(1.0)
+    use({})
+
+
+@needs_openssl
+def test_a_part_of_a_record_of_tls_is_no_reason_to_give_up_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SENDING", 0.05)
+    with secured() as (link, service, out, back):
+        link.look()
+        service.sendall(write_events(OBJECT_ID, 1, [("A", 1.0, 1, 0, b"\x01")]))
+        record = out.recv(1 << 16)
+        back.sendall(record[:20])
+        began = time.monotonic()
+        assert not link.fetch(soon(0.3)) and not link.dead
+        assert time.monotonic() - began >= 0.3
+        assert link.look()  # and a look does not wait
+        waiting = in_background(lambda: link.fetch(soon()))
+        back.sendall(record[20:])
+        assert waiting.result() and len(link.inbox.rows) == 1
+        link.inbox.rows.popleft()
+        link.settle()
+        assert back.recv(1 << 16)  # the acknowledgement
+        assert not link.dead
