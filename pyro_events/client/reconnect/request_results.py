@@ -85,6 +85,8 @@ def _answered_while_expected(s: ReconnectState, event: Answered, now: float, t: 
     # Questions that are asked early count as none.
     if not s.falls_back or now >= s.expected_since + t.arrival:
         s = replace(s, questions=s.questions + 1)
+    if s.falls_back and event.status is SubscriptionStatus.UNKNOWN and s.lost is None:
+        s = _given_time(s, now)
     s, warning = _still_expected(s, event, now, t)
     # It believes that it is connected. Its connection may still be on its way to us: with many threads on a
     # slow machine that takes seconds, and to give the connection up then would make it worse.
@@ -99,6 +101,12 @@ def _answered_while_expected(s: ReconnectState, event: Answered, now: float, t: 
         s = replace(s, expected_since=now)
     s, actions = _subscribe(s, anew, now, t)
     return s, (*warning, *actions)
+
+
+def _given_time(s: ReconnectState, now: float) -> ReconnectState:
+    """The service was restarted before it had said whether it reaches a subscriber that can connect itself:
+    what it says within its time from now on decides, and nothing is wrong until then."""
+    return replace(s, expected_since=now) if s.listening is Listening.NOW else s
 
 
 def _fall_back(s: ReconnectState, event: Answered, now: float, t: ReconnectTimes) -> Step:
@@ -158,7 +166,8 @@ def resubscribed(s: ReconnectState, event: Resubscribed, now: float, t: Reconnec
         return replace(s, at=s.at if s.hinted else now + t.silence(s.own)), ()
     if s.state is not State.EXPECTED:
         return s, ()  # it was lost meanwhile, or has connected once more
-    warn_at = NEVER if s.warned else max(now, s.answers_since + t.warn_after)
+    # When to warn, or to find out whether it has to connect itself, which a warning does not settle.
+    warn_at = NEVER if s.warned and not s.falls_back else max(now, s.answers_since + t.warn_after)
     return replace(s, at=min(now + t.patience(s.questions), warn_at)), ()
 
 

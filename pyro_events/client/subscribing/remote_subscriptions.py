@@ -170,10 +170,10 @@ class RemoteSubscriptions:
         except AccessDeniedError:
             raise
         except Pyro5.errors.SecurityError:  # our address is another one than when we subscribed
-            return Answered(SubscriptionStatus.UNKNOWN)
+            return Answered(SubscriptionStatus.UNKNOWN, falls_back=self.calls.falls_back)
         (((count, state, why), recorded),) = answers
         if count == NOT_KNOWN:
-            return Answered(SubscriptionStatus.UNKNOWN, why)
+            return Answered(SubscriptionStatus.UNKNOWN, why, falls_back=self.calls.falls_back)
         # It may be another connection than the one on which we subscribed; or the service knows only what was
         # subscribed since it forgot us. A key is known only to the service that was told of it.
         same_service = on == self._told_on or KEY in self.calls.subscriber

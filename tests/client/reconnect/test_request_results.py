@@ -13,10 +13,12 @@ from pyro_events.client.reconnect.events import (
     Ask,
     Connected,
     Disconnected,
+    Failed,
     FallBack,
     Listened,
     Paused,
     Reach,
+    ReconnectAction,
     Report,
     Resubscribed,
     Subscribe,
@@ -75,6 +77,41 @@ class TestAServiceThatDoesNotConnect:
         one.gets(Resubscribed())
         assert one.state.due == one.now + TIMES.patience(2)
         assert one.gets(Connected("one")) == [Report(FORGOTTEN)]
+
+    @pytest.mark.parametrize("questions", [0, 9])
+    def test_one_that_was_restarted_before_it_has_said_why_has_its_time_again(self, questions: int) -> None:
+        one = DrivenState()
+        one.gets(Listened(), Subscribed(falls_back=True))
+        for _ in range(questions):  # in vain, because it is away
+            assert one.waits() == [Ask()]
+            one.gets(Failed(ConnectionError(), "away"))
+        one.now += TIMES.warn_after
+        one.waits()
+        assert one.gets(Answered(SubscriptionStatus.UNKNOWN, falls_back=True)) == [Subscribe(anew=True)]
+        began = one.now
+        one.gets(Resubscribed())
+        assert self.answered_until(one, began + TIMES.warn_after) == [
+            FallBack("no answer"),
+            Subscribe(anew=False),
+        ]
+
+    def answered_until(self, one: DrivenState, end: float) -> list[ReconnectAction]:
+        """What it does at that time, which it does not pass, where there is no answer before."""
+        told: list[ReconnectAction] = []
+        while one.now < end:
+            assert not told and one.waits() == [Ask()]
+            told = one.gets(self.why("no answer", falls_back=True))
+        assert one.now == end
+        return told
+
+    def test_one_that_can_connect_itself_does_so_after_a_warning_too(self) -> None:
+        one = DrivenState()
+        one.gets(Listened(), Subscribed(falls_back=True))
+        while not one.state.warned:  # the service is restarted again and again, without saying anything
+            one.now += TIMES.warn_after
+            one.waits()
+            one.gets(Answered(SubscriptionStatus.UNKNOWN, "restarted", falls_back=True), Resubscribed())
+        assert FallBack("no answer") in self.answered_until(one, one.now + TIMES.warn_after)
 
     def test_a_service_that_does_not_say_why(self, one: DrivenState) -> None:
         one.waits()

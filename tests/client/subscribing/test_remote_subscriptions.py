@@ -13,6 +13,7 @@ import pytest
 from pyro_events.client.reconnect.events import SubscriptionStatus
 from pyro_events.client.subscribing.remote_subscriptions import RemoteSubscriptions
 from pyro_events.client.subscribing.subscriptions import NAME, PATTERN
+from pyro_events.constants import NOT_KNOWN
 from pyro_events.errors import AccessDeniedError, AnswerTimeoutError
 
 NAMES = [f"{number:0>200}" for number in range(900)]
@@ -437,3 +438,14 @@ def test_the_service_says_that_it_cannot_connect(remote: RemoteSubscriptions, co
     way.own, way.falls_back = False, True
     remote.calls.way = way
     assert remote.ask(5.0).falls_back
+
+
+def test_a_restarted_service_has_to_be_told_as_well_that_it_connects_itself(
+    remote: RemoteSubscriptions, connection: Connection
+) -> None:
+    way = OwnWay()
+    way.own, way.falls_back = False, True
+    remote.calls.way = way
+    connection.standing = {"subscriptions": NOT_KNOWN, "state": "", "why": ""}
+    answer = remote.ask(5.0)
+    assert (answer.status, answer.falls_back) == (SubscriptionStatus.UNKNOWN, True)
