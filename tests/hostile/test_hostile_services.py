@@ -1,4 +1,4 @@
-"""Services that do what no decent service does, against a stream.
+"""Services that do what no decent service does, against a stream of either kind.
 
 Whatever comes, the program sees events, a time limit that is over, or an error of ours; and when a decent
 service is at the address again, the stream comes back.
@@ -18,9 +18,10 @@ import msgpack
 import pytest
 from accounts import needs_proc, no_more_memory
 from fake_service import FakeConnection, FakeService, fake_service
+from streams import KINDS, MakeStream
 from waiting import eventually
 
-from pyro_events import EventServiceError, EventStream, PayloadError, ServiceUnreachableError
+from pyro_events import EventServiceError, PayloadError, ServiceUnreachableError
 from pyro_events.constants import MIB
 from pyro_events.wire.event_batch import write_events
 from pyro_events.wire.frames import (
@@ -112,7 +113,13 @@ def hostile() -> Iterator[HostileService]:
         service.close()
 
 
-def comes_back(stream: EventStream, service: HostileService) -> None:
+@pytest.fixture(params=KINDS)
+def make_stream(request: pytest.FixtureRequest) -> MakeStream:
+    """Makes a stream of one kind."""
+    return KINDS[request.param]
+
+
+def comes_back(stream: Any, service: HostileService) -> None:
     """The stream has made another connection, with its key, and gets events over it."""
     connection = service.swapped()
     assert service.keys[-1] == ATTACHED["key"]
@@ -153,9 +160,9 @@ ENDS = {
 
 @pytest.mark.parametrize("what", ENDS)
 def test_what_ends_the_connection_and_no_more(
-    hostile: HostileService, what: str, caplog: pytest.LogCaptureFixture
+    hostile: HostileService, make_stream: MakeStream, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with EventStream("A", es_uri=hostile.uri) as stream:
+    with make_stream("A", es_uri=hostile.uri) as stream:
         connection = hostile.swapped()
         connection.sock.sendall(ENDS[what])
         with contextlib.suppress(TimeoutError):
@@ -187,12 +194,14 @@ def test_what_ends_the_connection_and_no_more(
     ],
     ids=lambda answer: repr(answer)[:40],
 )
-def test_attach_is_answered_with_nonsense(hostile: HostileService, answer: tuple[Any, int]) -> None:
+def test_attach_is_answered_with_nonsense(
+    hostile: HostileService, make_stream: MakeStream, answer: tuple[Any, int]
+) -> None:
     """At first the program is told; later it is tried again."""
     hostile.answers = [answer]
     with pytest.raises(EventServiceError):
-        EventStream("A", es_uri=hostile.uri)
-    with EventStream("A", es_uri=hostile.uri) as stream:
+        make_stream("A", es_uri=hostile.uri)
+    with make_stream("A", es_uri=hostile.uri) as stream:
         hostile.answers = [answer]
         hostile.swapped().close()
         eventually(lambda: not hostile.answers)
@@ -201,16 +210,16 @@ def test_attach_is_answered_with_nonsense(hostile: HostileService, answer: tuple
         comes_back(stream, hostile)
 
 
-def test_attach_is_not_answered(hostile: HostileService) -> None:
+def test_attach_is_not_answered(hostile: HostileService, make_stream: MakeStream) -> None:
     with fake_service(capabilities=[OWN_CONNECTION]) as silent:
         began = time.monotonic()
         with pytest.raises(ServiceUnreachableError):
-            EventStream("A", es_uri=silent.uri)
+            make_stream("A", es_uri=silent.uri)
         assert time.monotonic() - began < 10
 
 
-def test_ten_thousand_pings(hostile: HostileService) -> None:
-    with EventStream("A", es_uri=hostile.uri) as stream:
+def test_ten_thousand_pings(hostile: HostileService, make_stream: MakeStream) -> None:
+    with make_stream("A", es_uri=hostile.uri) as stream:
         connection = hostile.swapped()
         pongs = 0
         for _ in range(100):
@@ -225,9 +234,9 @@ def test_ten_thousand_pings(hostile: HostileService) -> None:
         assert stream.statistics().reconnects == 0
 
 
-def test_pings_whose_answers_nobody_reads(hostile: HostileService) -> None:
+def test_pings_whose_answers_nobody_reads(hostile: HostileService, make_stream: MakeStream) -> None:
     """The other streams of the program are served all the same, later than usual."""
-    with EventStream("A", es_uri=hostile.uri) as stream, EventStream("A", es_uri=hostile.uri) as other:
+    with make_stream("A", es_uri=hostile.uri) as stream, make_stream("A", es_uri=hostile.uri) as other:
         first, second = hostile.swapped(), hostile.swapped()
         stream.fileno()  # so that the program's thread reads it at once
         first.sock.settimeout(0.5)
@@ -242,8 +251,8 @@ def test_pings_whose_answers_nobody_reads(hostile: HostileService) -> None:
         comes_back(stream, hostile)
 
 
-def test_a_frame_that_never_ends(hostile: HostileService) -> None:
-    with EventStream("A", es_uri=hostile.uri) as stream:
+def test_a_frame_that_never_ends(hostile: HostileService, make_stream: MakeStream) -> None:
+    with make_stream("A", es_uri=hostile.uri) as stream:
         connection = hostile.swapped()
         with no_more_memory(os.getpid(), 30):
             connection.sock.sendall(write_header(INVOKE, 0, MSGPACK, 1, 16 * MIB))
@@ -259,8 +268,10 @@ def test_a_frame_that_never_ends(hostile: HostileService) -> None:
         assert not waiting.is_alive() and time.monotonic() - began < 5
 
 
-def test_messages_that_cannot_be_read_are_the_programs_to_skip(hostile: HostileService) -> None:
-    with EventStream("A", es_uri=hostile.uri) as stream:
+def test_messages_that_cannot_be_read_are_the_programs_to_skip(
+    hostile: HostileService, make_stream: MakeStream
+) -> None:
+    with make_stream("A", es_uri=hostile.uri) as stream:
         connection = hostile.swapped()
         for seq, payload in enumerate((b"\xc1", b"", b"\xdd\xff\xff\xff\xff", None, 5, "text")):
             connection.sock.sendall(events(seq, seq + 1, payload=payload))
@@ -279,11 +290,11 @@ def read_answer(connection: FakeConnection) -> Any:
     return frame
 
 
-def test_the_end_comes_in_the_middle_of_a_frame(hostile: HostileService) -> None:
+def test_the_end_comes_in_the_middle_of_a_frame(hostile: HostileService, make_stream: MakeStream) -> None:
     """However much of an event has come: what is whole is taken, and then the stream comes back."""
     data = write_ping(1) + events(1, 1) + events(2, 2)
     whole = [0, 0, len(events(1, 1)) + len(write_ping(1)), len(data)]
-    with EventStream("A", es_uri=hostile.uri) as stream:
+    with make_stream("A", es_uri=hostile.uri) as stream:
         for cut in (10, len(data) // 2, len(data) - 1, len(data)):
             connection = hostile.swapped()
             connection.sock.sendall(data[:cut])

@@ -86,6 +86,9 @@ class EventConnection(ServiceProtocol):
         except BaseException:  # a part of a frame may have been read
             self.end("receiving was interrupted")
             raise
+        if answers and self.paused:  # 64 KiB of them are on their way, and hardly any should be
+            self.end("the service does not read what it is answered")
+            return
         if answers:
             self.write(answers)
         self._changed()

@@ -119,7 +119,8 @@ class StreamReceiver:
             log.debug("the connection of a stream has ended")
             lasting = False
             while not self.source.closed and not self.source.connected:
-                await asyncio.sleep(self._times.backoff(failures, lasting) if failures else 0)
+                # Also before the first attempt: the program may take what has come meanwhile.
+                await asyncio.sleep(self._times.backoff(failures, lasting))
                 failures += 1
                 lasting = not await self._come_back(first=failures == 1)
 

@@ -224,3 +224,21 @@ def test_an_exception_in_the_middle_of_receiving_ends_it(loop: str, monkeypatch:
             await events.released()
 
     run(main(), loop)
+
+
+@each_loop
+def test_a_service_that_asks_and_does_not_read_the_answers_is_given_up(loop: str) -> None:
+    async def main() -> None:
+        async with serving() as fake:
+            task = opening(fake)
+            connection = await attached(fake)
+            events, _ = await task
+            connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            pings = write_frame(PING, 0, MSGPACK, 9, b"ping") * 1000
+            while events.ended is None:
+                connection.writer.write(pings)
+                await asyncio.sleep(0)
+            assert events.ended == "the service does not read what it is answered"
+            await events.released()
+
+    run(main(), loop)
