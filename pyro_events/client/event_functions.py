@@ -13,7 +13,7 @@ from ..event import Event
 from ..options import Overflow, OverflowName
 from .base import ClientBase, end_of
 from .dispatch.function_calls import function_name
-from .dispatch.handlers import check_handler
+from .dispatch.handlers import check_handler, check_takes_event
 from .subscribing.function_subscriptions import FunctionSubscriptions
 from .subscribing.functions import Wanted
 from .subscribing.receiver import Receiver
@@ -56,8 +56,8 @@ class EventFunctions(ClientBase):
 
         Returns:
             A decorator, which subscribes and returns the function unchanged. It may be used several times. It
-            raises TypeError for something that cannot be called with an event, such as a coroutine function,
-            and EventServiceError as `subscribe` does; then nothing is registered.
+            raises TypeError for something that cannot be called with an event or then runs nothing, such as a
+            coroutine function, and EventServiceError as `subscribe` does; then nothing is registered.
 
         Raises:
             TypeError, ValueError: a name, a pattern, `via` or an option cannot be used, or there is neither
@@ -77,6 +77,7 @@ class EventFunctions(ClientBase):
 
         def register(function: Function) -> Function:
             check_handler(_shown(function), function)
+            check_takes_event(_shown(function), function)
             subscriptions.on(function, wanted, options, via)
             return function
 

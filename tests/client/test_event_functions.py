@@ -83,6 +83,8 @@ def test_c35_what_on_cannot_use_it_says_at_once(
         (functools.partial(coroutine_function), r"coroutine_function\(\) is a coroutine function"),
         (generator, r"generator\(\) is a generator function"),
         (async_generator, r"async_generator\(\) is an async generator function"),
+        (lambda: None, r"<lambda>\(\) cannot be called with an event: too many positional arguments"),
+        (lambda subject, msg: None, r"cannot be called with an event: missing a required argument: 'msg'"),
         (5, r"what on\(\) decorates must be a function, not int"),
         (None, r"what on\(\) decorates must be a function, not NoneType"),
     ],

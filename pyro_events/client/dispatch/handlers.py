@@ -13,7 +13,7 @@ import functools
 import inspect
 import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 # A chain of decorators longer than this is a mistake, or has no end.
 _MOST_LAYERS: Final = 100
@@ -70,6 +70,22 @@ def check_handler(name: str, handler: object) -> None:
     if not callable(handler):
         raise _not_callable(name, handler)
     _check(name, handler)
+
+
+def check_takes_event(name: str, function: object) -> None:
+    """Raise TypeError if a function or a bound method cannot be called with one argument, the event.
+
+    Of other callables, only a call shows what they take. name: its name in errors.
+    """
+    bare = function.__func__ if isinstance(function, types.MethodType) else function
+    if not isinstance(bare, types.FunctionType):
+        return
+    try:
+        inspect.signature(cast("Callable[..., Any]", function), follow_wrapped=False).bind(None)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name} cannot be called with an event: {error}; give it one parameter, the event"
+        ) from None
 
 
 def check_result(name: str, result: object, awaitable: bool = True) -> None:

@@ -17,7 +17,7 @@ from Pyro5.client import _RemoteMethod
 from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher, Subscriber
-from pyro_events.client.dispatch.handlers import check_handler, check_result
+from pyro_events.client.dispatch.handlers import check_handler, check_result, check_takes_event
 from pyro_events.wire.handshake.greeting_notes import NO_NOTES
 
 
@@ -151,6 +151,56 @@ def test_what_runs_when_it_is_called_is_a_handler() -> None:
     looped = wrapping(plain)
     looped.__dict__["__wrapped__"] = looped
     check_handler("event", looped)
+
+
+class Listener:
+    """Has methods that take an event, and methods that take none."""
+
+    def none() -> None:  # type: ignore[misc]
+        """Not even self."""
+
+    def no_event(self) -> None:
+        """Takes only self."""
+
+    def one(self, event: object) -> None:
+        """Takes it."""
+
+    @staticmethod
+    def static(event: object) -> None:
+        """Takes it without self."""
+
+    @classmethod
+    def of_class(cls, event: object, more: int = 1) -> None:
+        """Takes it after the class."""
+
+
+def keyword_only(event: object, *, subject: str) -> None:
+    """Nobody gives it the second one."""
+
+
+@pytest.mark.parametrize(
+    "bad", [lambda: None, lambda a, b: None, keyword_only, Listener().no_event, Listener.one, Listener().none]
+)
+def test_a_function_that_cannot_be_called_with_one_argument(bad: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match=r"^show\(\) cannot be called with an event: .*give it one parameter"):
+        check_takes_event("show()", bad)
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        *(
+            lambda event: None,
+            lambda *events: None,
+            lambda event, more=1: None,
+            lambda event=None, **more: None,
+        ),
+        *(Listener().one, Listener.static, Listener.of_class, wrapping(lambda: None)),
+        *(print, [].append, dict.fromkeys, Listener, functools.partial(lambda: None), MagicMock()),
+    ],
+)
+def test_what_takes_an_event_or_does_not_say(good: Callable[..., object]) -> None:
+    check_takes_event("show()", good)
 
 
 def test_a_mock_of_a_coroutine_function_is_none() -> None:
