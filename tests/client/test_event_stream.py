@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 import gc
@@ -399,3 +400,22 @@ def test_what_is_subscribed_to_just_after_the_service_has_come_back_is_subscribe
         with Publisher(es_uri=uri) as publisher:
             eventually(lambda: publisher.publish(["A", "B"], 1) == 2)
         assert (events.get(timeout=10).missed, events.get(timeout=10).subject) == (None, "B")
+
+
+def test_a_service_on_asyncios_own_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where uvloop is not installed: connections are given away by other transports there."""
+    monkeypatch.setattr("pyro_events.server.runner.new_event_loop", asyncio.new_event_loop)
+    large = bytes(range(256)) * 100_000
+    with running(heartbeat=0.2, heartbeat_answer=1.5) as service, Publisher(es_uri=service.uri) as publisher:
+        with EventStream("A", match="^B", es_uri=service.uri) as events:
+            talking = in_background(
+                lambda: [publisher.publish("AB"[number % 2], number) for number in range(3000)]
+            )
+            assert [events.get(10).msg for _ in range(3000)] == list(range(3000))
+            talking.result()
+            publisher.publish("A", large[:16_000_000])
+            assert events.get(10).msg == large[:16_000_000]
+            eventually(lambda: _heard(events) > 5)
+            found = eventually(lambda: (one := of(service, events)) and not one["unacknowledged"] and one)
+            assert found["delivered"] == 3001
+        eventually(lambda: not statistics(service.uri)["subscribers"])

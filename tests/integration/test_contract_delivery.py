@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from contract import account, in_background, running, statistics, subscribe
 from fake_listener import Listener
 from fake_subscriber import fake_subscriber
-from listening import Collecting, Collector, collecting, listening
+from listening import Collecting, Collector, StreamCollector, collecting, listening
 from log_lines import counted
 from processes import Spawner
 from Pyro5.api import Proxy
@@ -324,6 +325,43 @@ def test_c18_the_accounts_are_exact_for_every_policy_under_load() -> None:
                 seqs = [event.seq for event in each.events]
                 assert seqs == sorted(set(seqs))
             assert len(weary[0].events) == 1500
+
+
+def test_c18_the_accounts_of_streams_are_exact_for_every_policy_under_load() -> None:
+    """The same for programs that take their events at random moments, and that cannot fail to take one."""
+
+    class Weary(StreamCollector):
+        dice: random.Random
+
+        def event(self, event: Event) -> None:
+            self.events.append(event)
+            if self.dice.random() < 0.05:
+                threading.Event().wait(0.005)
+
+    policies = "block", "drop-oldest", "drop-newest", "latest"
+    with running(backlog=50) as service, ExitStack() as stack:
+        publisher = stack.enter_context(Publisher(es_uri=service.uri))
+        weary = [Weary(service.uri) for _ in policies]
+        for seed, (each, policy) in enumerate(zip(weary, policies, strict=True)):
+            each.dice = random.Random(seed)
+            stack.enter_context(listening(each))
+            each.subscribe(["A", "B"], overflow=policy, backlog=20)
+        with publisher.pipeline() as fast:
+            for number in range(1500):
+                fast.publish("AB"[number % 2], number)
+                if number % 100 == 0:
+                    statistics(service.uri)
+        eventually(lambda: not statistics(service.uri)["waiting"], 20)
+        for each, policy in zip(weary, policies, strict=True):
+            found = account(service.uri, each.known_as)
+            assert found is not None and found["accepted"] == 1500, policy
+            # The last batch may have been acknowledged before its last event was noted.
+            eventually(lambda each=each, found=found: len(each.events) == found["delivered"])
+            announced = sum(event.missed or 0 for event in each.events)
+            assert sum(found["lost"].values()) == announced + 1500 - each.events[-1].seq
+            seqs = [event.seq for event in each.events]
+            assert seqs == sorted(set(seqs))
+        assert len(weary[0].events) == 1500
 
 
 def test_c18_what_a_subscriber_that_is_gone_did_not_get_is_counted(
