@@ -97,7 +97,8 @@ class ClientBase:
     def close(self) -> None:
         """Release the connections and threads. Calling it again is harmless.
 
-        A subscriber is unsubscribed from everything first, and what a pipeline still buffers is not sent.
+        A subscriber is unsubscribed from everything first. What a pipeline still buffers, or a background
+        publisher has queued, is not sent.
         """
         ends = self.__dict__.get(_ENDS, {})
         # The subscriber first: its handlers may still publish.

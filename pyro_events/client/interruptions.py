@@ -34,16 +34,32 @@ def within(lock: Any, seconds: float, work: Callable[[], object]) -> bool:
     if owned(lock):
         work()
         return True
-    got = False
+    return _holding(lock, lambda: lock.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))), work)
+
+
+def at_once(lock: Any, work: Callable[[], object]) -> bool:
+    """Call `work` holding an RLock, if no other thread holds it. Returns whether that was so.
+
+    The calling thread must not hold it. The lock is always released, wherever an exception arrives.
+    """
+    return _holding(lock, lambda: lock.acquire(False), work)
+
+
+def _holding(lock: Any, acquire: Callable[[], bool], work: Callable[[], object]) -> bool:
     try:
-        got = bool(lock.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))))
-        if got:
+        if not acquire():
+            return False
+        try:
             work()
-    finally:
-        # An exception may arrive after the lock was taken and before that was noted.
-        if got or owned(lock):
+        finally:
+            # Without a condition: in Python 3.10 an exception may arrive where one jumps.
             lock.release()
-    return got
+    except BaseException:
+        # One may have arrived after the lock was taken and before `work` was called.
+        if owned(lock):
+            lock.release()
+        raise
+    return True
 
 
 class WakeUp:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from waiting import eventually
 
-from pyro_events.client.interruptions import WakeUp, owned, within
+from pyro_events.client.interruptions import WakeUp, at_once, owned, within
 
 
 def test_who_owns_a_lock() -> None:
@@ -51,15 +53,47 @@ def test_a_lock_that_cannot_be_had_in_time() -> None:
     thread.join()
 
 
-def test_an_exception_leaves_no_lock_behind() -> None:
+def test_a_lock_that_another_thread_holds_is_not_waited_for() -> None:
+    lock = threading.RLock()
+    seen: list[bool] = []
+    assert at_once(lock, lambda: seen.append(owned(lock)))
+    assert seen == [True] and not owned(lock)
+    with lock:
+        thread = threading.Thread(target=lambda: seen.append(at_once(lock, lambda: seen.append(True))))
+        thread.start()
+        thread.join()
+    assert seen == [True, False]
+
+
+class Interrupted:
+    """An RLock; an exception of the program's own arrives when it has just been taken."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.release = self.lock.release
+
+    def acquire(self, *arguments: object, **named: object) -> bool:
+        self.lock.acquire()
+        raise KeyboardInterrupt
+
+    def _is_owned(self) -> bool:
+        return owned(self.lock)
+
+
+@pytest.mark.parametrize("take", [lambda lock, work: within(lock, 1.0, work), at_once])
+def test_an_exception_leaves_no_lock_behind(take: Callable[[Any, Callable[[], object]], bool]) -> None:
     lock = threading.RLock()
 
     def fail() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        within(lock, 1.0, fail)
+        take(lock, fail)
     assert not owned(lock)
+    interrupted = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        take(interrupted, lambda: pytest.fail("it was not known that the lock was taken"))
+    assert not owned(interrupted)
 
 
 def test_a_wake_up_is_kept_until_it_is_waited_for_and_is_one() -> None:

@@ -238,16 +238,20 @@ class NewestQueue(BackgroundQueue):
             self._drop_name(older, folded, LATEST)
 
     def _drop_name(self, item: NewestItem, folded: str, reason: str) -> None:
-        newest, last = self._newest, len(item.names) == 1
-        indexed = newest.get(folded) is item
-        # These steps belong together.
-        self.held -= 1
-        self.held_bytes -= NEWEST_OVERHEAD + (item.size if last else 0)
-        self.dropped[reason] += 1
-        del item.names[folded]
-        if indexed:
-            del newest[folded]
-        if last:
+        if self._newest.get(folded) is item:
+            del self._newest[folded]
+        names, dropped = item.names, self.dropped
+        if len(names) > 1:
+            # These steps belong together.
+            self.held -= 1
+            self.held_bytes -= NEWEST_OVERHEAD
+            dropped[reason] += 1
+            del names[folded]
+        else:
+            # And these.
+            self.held -= 1
+            self.held_bytes -= NEWEST_OVERHEAD + item.size
+            dropped[reason] += 1
             del self._waiting[item.number]
 
     def _drop_oldest(self, reason: str, most: int, most_bytes: int) -> None:

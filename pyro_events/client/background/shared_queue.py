@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from ...wire.requests import Entry
-from ..interruptions import WakeUp, owned
+from ..interruptions import WakeUp, at_once, owned
 from ..statistics import BackgroundStatistics
 from .options import BackgroundOptions
 from .queue import BackgroundQueue, queue_for
@@ -81,19 +81,14 @@ class SharedQueue:
         """Accept what is in the inbox, unless another thread, or this one further up, is about to do so."""
         queue, lock = self._queue, self._lock
         while queue.inbox and not owned(lock):
-            got = False
-            try:
-                got = lock.acquire(False)
-                if got:
-                    queue.admit_all()
-                    if self._waiters:
-                        self._wake_waiters()
-            finally:
-                # An exception may arrive after the lock was taken and before that was noted.
-                if got or owned(lock):
-                    lock.release()
-            if not got:
+            if not at_once(lock, self._accept):
                 return
+
+    def _accept(self) -> None:
+        """Accept what is in the inbox; the lock is held."""
+        self._queue.admit_all()
+        if self._waiters:
+            self._wake_waiters()
 
     def use(self, work: Callable[[BackgroundQueue], T]) -> T:
         """Do something with the queue. This waits for a moment at most, because nothing there takes long.

@@ -35,6 +35,10 @@ def publish(publisher: Publisher, pipeline: Pipeline) -> None:
     pipeline.flush("2")  # arg-type
     with publisher.pipeline() as fast:
         fast.publish(None, "message")  # arg-type
+    publisher.background(overflow="block")  # arg-type
+    with publisher.background() as instrument:
+        instrument.publish(None, "message")  # arg-type
+        print(instrument.statistics().lost)  # attr-defined
 
 
 def subscribe(subscriber: Subscriber, names: Iterable[int]) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from Pyro5.api import URI, Proxy
 
 from pyro_events import (
+    BackgroundPublisher,
+    BackgroundStatistics,
     Event,
     EventServiceStarter,
     Overflow,
@@ -73,6 +75,16 @@ def publish(publisher: Publisher, names: list[str]) -> int:
         fill(fast)
     figures: PublisherStatistics = publisher.statistics()
     return figures.published
+
+
+def measure(publisher: Publisher, policy: Overflow) -> int:
+    with publisher.background(limit=10, overflow="latest") as instrument:
+        instrument.publish(["A", "B"], 1)
+        done: bool = instrument.flush(timeout=1)
+    another: BackgroundPublisher = publisher.background(limit_bytes=1 << 20, overflow=policy)
+    another.close()
+    figures: BackgroundStatistics = instrument.statistics()
+    return figures.dropped["latest"] + done
 
 
 def fill(pipeline: Pipeline) -> None:
