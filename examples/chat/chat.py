@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import signal
 import sys
 
@@ -80,6 +81,17 @@ class Chat(Publisher, Subscriber):
                 self.tell("LEFT")
 
 
+class ScreenHandler(logging.Handler):
+    """Shows warnings as other lines; on stderr they would cut the line that is being typed in two."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__(logging.WARNING)
+        self.screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.screen.show(f"* {record.getMessage()}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nick", help="your name")
@@ -91,6 +103,7 @@ def main() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     screen = Screen(f"{options.nick}> ")
+    logging.getLogger("pyro_events").addHandler(ScreenHandler(screen))
     with (
         contextlib.suppress(KeyboardInterrupt),
         Chat(options.nick, options.channel, screen, options.es_uri).listen_in_background() as chat,

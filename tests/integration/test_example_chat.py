@@ -131,3 +131,13 @@ def test_lines_appear_above_the_one_that_is_being_typed(program: str, es, join: 
         bob.types("\x04")
         assert bob.process.wait(30) == 0
     ann.wait_for(r"^\* bob has left$")
+
+
+def test_warnings_appear_above_the_line_that_is_being_typed(program: str, es) -> None:
+    with contextlib.closing(Terminal(program, "bob", "--es-uri", es.uri)) as bob:
+        bob.shows("bob> ")
+        bob.types("half")
+        bob.shows("half")
+        es.process.terminate()
+        bob.shows("\r\x1b[K* subscribing again failed")
+        bob.shows("\r\nbob> half")
