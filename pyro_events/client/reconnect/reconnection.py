@@ -1,12 +1,14 @@
 """Reconnection: the interface between one subscriber and the reconnector.
 
-Knows: what the subscriber reports, and what it asks. Must not know: threads, or what follows from an event.
+Knows: what the subscriber reports, and what it asks. Must not know: who carries that out, or what
+follows from an event.
 """
 
 from __future__ import annotations
 
-import threading
+import time
 
+from ..interruptions import WakeUp
 from .events import Closed, Connected, Disconnected, Listened, Paused, Report
 from .reconnector import Reconnector, shared
 from .state import ReconnectState, State
@@ -27,8 +29,8 @@ class Reconnection:
         self.target = target
         self.times = ReconnectTimes() if times is None else times
         self.state = ReconnectState()
-        # For `wait_until_connected`; made when a thread waits.
-        self.changed: threading.Condition | None = None
+        # Not a Condition: see stream/event_source.py, where threads wait for a connection too.
+        self.waiting: list[WakeUp] = []
         self._reconnector = shared if reconnector is None else reconnector
 
     @property
@@ -75,10 +77,25 @@ class Reconnection:
         self._reconnector.hinted(self)
 
     def wait_until_connected(self, timeout: float | None) -> bool:
-        """Wait until the service is connected to us. Returns whether it is."""
-        return self._reconnector.wait(self, timeout)
+        """Wait until the service is connected to us, or this is closed. Returns whether it is connected.
+
+        In the middle of an event it does not wait, because the next one is handled after that.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        woken = WakeUp()
+        self.waiting.append(woken)
+        try:
+            # Looked at after it is among those that are woken.
+            while not (self.state.connections or self.state.state is State.CLOSED or self.entered):
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    break
+                woken.wait(left)
+        finally:
+            self.waiting.remove(woken)
+        return bool(self.state.connections)
 
     def disown(self) -> None:
         """In a forked child: the subscriptions are the parent's."""
         self.state = ReconnectState(State.CLOSED)
-        self.changed = None
+        self.waiting = []

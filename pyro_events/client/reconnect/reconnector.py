@@ -16,7 +16,7 @@ from collections import deque
 from typing import Final, Protocol
 
 from ..forks import tell_in_child
-from ..interruptions import owned
+from ..interruptions import WakeUp, owned
 from .acting import act, change, make_request, surviving
 from .events import (
     Ask,
@@ -45,11 +45,11 @@ _JOIN: Final = 10.0
 
 
 class Member(Protocol):
-    """One subscriber of a reconnector. changed: made when a thread waits for a connection."""
+    """One subscriber of a reconnector. waiting: threads that wait for a connection."""
 
     times: ReconnectTimes
     state: ReconnectState
-    changed: threading.Condition | None
+    waiting: list[WakeUp]
 
     @property
     def target(self) -> ReconnectTarget:
@@ -151,8 +151,9 @@ class Reconnector:
             self._members.add(member)
             if min(state.due, self._queue.due()) < self._wakes_at or self._thread is None:
                 self._wake()
-        if member.changed is not None and (state.connections or state.state is State.CLOSED):
-            member.changed.notify_all()
+        if state.connections or state.state is State.CLOSED:
+            for woken in list(member.waiting):
+                woken.set()
 
     def _wake(self) -> None:
         """Make the thread check what is due; start it if necessary."""
@@ -235,17 +236,6 @@ class Reconnector:
                 if member not in self._working and not threads:
                     return
                 self._ended.wait(end - time.monotonic())
-
-    def wait(self, member: Member, timeout: float | None) -> bool:
-        """Wait until the service is connected to a subscriber, or the subscriber is closed. Returns whether
-        it is connected; at once in the middle of an event, because the next is handled after that."""
-        with self._lock:
-            member.changed = member.changed or threading.Condition(self._lock)
-            if not self._stepping:
-                member.changed.wait_for(
-                    lambda: bool(member.state.connections) or member.state.state is State.CLOSED, timeout
-                )
-            return bool(member.state.connections)
 
     def hinted(self, member: Member) -> None:
         """Give a hint to a subscriber, and to others of the same service that wait for an answer."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterable, Iterator
 
 import pytest
+from raising_handler import needs_signals, raising_after
 
 from pyro_events.client.reconnect.events import Answered, SubscriptionStatus
 from pyro_events.client.reconnect.reconnection import Reconnection
@@ -72,6 +74,27 @@ def test_waiting_until_it_is_connected(one: Reconnection) -> None:
     one.disconnected("two")
     threading.Timer(0.02, one.closed).start()
     assert not one.wait_until_connected(None)
+
+
+class Interrupted(Exception):
+    """Of a signal handler."""
+
+
+@needs_signals
+def test_exceptions_of_the_programs_own_while_a_connection_is_waited_for_are_passed_on(
+    one: Reconnection,
+) -> None:
+    one.disconnected("one")
+    came: set[type[BaseException]] = set()
+    with raising_after(Interrupted()) as raise_after:
+        for _ in range(2000):
+            try:
+                raise_after(random.uniform(0.00001, 0.0001))
+                while True:
+                    one.wait_until_connected(random.uniform(0.0, 0.0001))
+            except Exception as error:
+                came.add(type(error))
+    assert came == {Interrupted} and not one.waiting and not one.entered
 
 
 def test_what_the_service_says_is_part_of_the_reason(one: Reconnection) -> None:
