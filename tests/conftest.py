@@ -193,6 +193,18 @@ def service() -> Iterator[EventServiceStarter]:
         yield starter
 
 
+@pytest.fixture(params=[True, False], ids=["callback", "own connection"])
+def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """By which way events come to subscribers that do not say it: the test is made with both."""
+    from pyro_events.client import subscriber  # as in `service`
+
+    check, callback = subscriber.checked_callback, bool(request.param)
+    monkeypatch.setattr(
+        subscriber, "checked_callback", lambda given: callback if given is None else check(given)
+    )
+    return callback
+
+
 @pytest.fixture
 def spawn() -> Iterator[Spawner]:
     """Starts processes: spawn("-m", "pyro_events.es", "-N", ready="started"); ended with the test."""

@@ -48,7 +48,8 @@ class Collector(_Collected, Subscriber):
     @property
     def known_as(self) -> str:
         """What the service calls it."""
-        return str(self.daemon.uriFor(self))
+        uri = self.statistics().uri
+        return uri if uri.startswith("PYRO:") else f"OWN:{uri}@127.0.0.1"
 
     @property
     def is_connected(self) -> bool:
@@ -57,6 +58,13 @@ class Collector(_Collected, Subscriber):
 
     def on_reconnect(self, reason: str) -> None:
         self.reasons.append(reason)
+
+
+class OwnCollector(Collector):
+    """The same for a subscriber that makes the connection for its events itself."""
+
+    def __init__(self, es_uri: str | None = None, ident: str | None = None, **others: Any) -> None:
+        super().__init__(es_uri, ident, callback=False, **others)
 
 
 class StreamCollector(_Collected, EventStream):
@@ -90,8 +98,28 @@ class StreamCollector(_Collected, EventStream):
 
 def set_times(subscriber: Subscriber, **times: float) -> None:
     """Have it reconnect by other times than the usual ones; as for ReconnectTimes, in seconds."""
-    reconnection = subscriber._Subscriber__receiver.reconnection  # type: ignore[attr-defined]
-    reconnection.times = ReconnectTimes(**times)  # type: ignore[arg-type]
+    receiver_of(subscriber).reconnection.times = ReconnectTimes(**times)  # type: ignore[arg-type]
+
+
+def receiver_of(subscriber: Subscriber) -> Any:
+    """The inside of a subscriber."""
+    return subscriber._Subscriber__receiver  # type: ignore[attr-defined]
+
+
+def disconnect(subscriber: Subscriber) -> None:
+    """End the connections over which its events come; whoever has made them may do so again."""
+    receiver = receiver_of(subscriber)
+    if receiver.way.own:
+        receiver.way.attachment._source._frames.shutdown()
+    else:
+        receiver.daemon.disconnect()
+
+
+def listens(subscriber: Subscriber) -> bool:
+    """Whether it is in `listen`, so that an `abort` from now on ends it."""
+    receiver = receiver_of(subscriber)
+    server = None if receiver.way.own else receiver.daemon.transportServer
+    return receiver.port.running if server is None else server._loop_thread is not None
 
 
 class Listening(Protocol):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import Pyro5
 import pytest
 from fake_listener import FAKES, Listener
-from listening import Collecting, Collector, StreamCollector, collecting
+from listening import Collecting, Collector, OwnCollector, StreamCollector, collecting
 from processes import Process, Spawner
 from Pyro5.api import URI, Proxy
 from Pyro5.errors import NamingError
@@ -121,7 +121,10 @@ def listener(request: pytest.FixtureRequest) -> Listener:
     return FAKES[request.param]
 
 
-@pytest.fixture(params=[Collector, StreamCollector], ids=["callback", "stream"])
+KINDS = {"callback": Collector, "own connection": OwnCollector, "stream": StreamCollector}
+
+
+@pytest.fixture(params=KINDS)
 def collect(request: pytest.FixtureRequest) -> Collecting:
     """`collecting`, with each kind of a collector."""
-    return functools.partial(collecting, kind=request.param)
+    return functools.partial(collecting, kind=KINDS[request.param])

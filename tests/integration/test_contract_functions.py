@@ -157,6 +157,7 @@ def test_c35_inside_event_and_from_many_threads(ticker: Ticker, publisher: Publi
     assert publisher.publish([f"B{number}" for number in range(40)], 1) == 39
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c35_before_listen(service: EventServiceStarter, publisher: Publisher) -> None:
     ticker = Ticker(service.uri)
     ticker.on("A")(ticker.keep("one"))
@@ -198,6 +199,7 @@ def test_c35_without_threading_one_function_at_a_time(
         assert (max(most) == 1) is not threads
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c35_an_event_is_acknowledged_when_the_call_has_run(
     service: EventServiceStarter, ticker: Ticker, publisher: Publisher
 ) -> None:
@@ -226,6 +228,7 @@ def test_c35_a_slow_window_holds_up_publishers() -> None:
             assert len(ticker.got) == 50
 
 
+@pytest.mark.usefixtures("each_way")
 @pytest.mark.parametrize("threads", [True, False])
 def test_c35_abort_and_close_end_the_wait(
     service: EventServiceStarter, publisher: Publisher, threads: bool, caplog: pytest.LogCaptureFixture
@@ -254,6 +257,7 @@ def test_c35_abort_and_close_end_the_wait(
     assert len(ticker.got) == before and not ticker.statistics().running
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c35_functions_get_their_events_when_the_service_has_come_back(free_port: Callable[[], int]) -> None:
     port = free_port()
     with EventServiceStarter("127.0.0.1", port, use_ns=False) as service:
@@ -272,6 +276,7 @@ def test_c35_functions_get_their_events_when_the_service_has_come_back(free_port
         assert {name for name, _ in ticker.got[:-1]} == {"one"}
 
 
+@pytest.mark.usefixtures("each_way")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # other threads run while we fork
 def test_c35_in_a_forked_child_no_function_runs(ticker: Ticker, publisher: Publisher) -> None:

@@ -67,6 +67,7 @@ def warmed_up(service: EventServiceStarter, busy: Busy, publisher: Publisher) ->
     busy.go.clear()
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c21_events_arrive_in_threads_of_the_daemon(
     service: EventServiceStarter, publisher: Publisher
 ) -> None:
@@ -79,6 +80,7 @@ def test_c21_events_arrive_in_threads_of_the_daemon(
         assert threading.main_thread().ident not in busy.threads
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c21_a_new_event_may_start_while_the_previous_one_is_handled(
     service: EventServiceStarter, publisher: Publisher
 ) -> None:
@@ -94,6 +96,7 @@ def test_c21_a_new_event_may_start_while_the_previous_one_is_handled(
         assert len(busy.threads) == 2
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c21_the_events_of_one_batch_too(service: EventServiceStarter, publisher: Publisher) -> None:
     busy = Busy(service.uri)
     with listening(busy):
@@ -104,6 +107,7 @@ def test_c21_the_events_of_one_batch_too(service: EventServiceStarter, publisher
         eventually(lambda: len(busy.finished) == 5)
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c21_threads_are_bounded(service: EventServiceStarter, publisher: Publisher) -> None:
     busy = Busy(service.uri)
     before = threading.active_count()
@@ -121,6 +125,7 @@ def test_c21_threads_are_bounded(service: EventServiceStarter, publisher: Publis
         eventually(lambda: len(busy.finished) == 200)
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c21_without_threading_strictly_one_by_one(
     service: EventServiceStarter, publisher: Publisher
 ) -> None:
@@ -147,6 +152,7 @@ def test_c21_without_threading_strictly_one_by_one(
         assert busy.most == 1
 
 
+@pytest.mark.usefixtures("each_way")
 @pytest.mark.parametrize("threads", [True, False])
 def test_c21_a_batch_is_acknowledged_when_all_its_events_have_returned(threads: bool) -> None:
     """So a handler's pace reaches the publishers."""
@@ -165,6 +171,7 @@ def test_c21_a_batch_is_acknowledged_when_all_its_events_have_returned(threads: 
             eventually(lambda: statistics(service.uri)["delivered"] == 50)
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c21_never_two_at_once_also_across_a_reconnection(caplog: pytest.LogCaptureFixture) -> None:
     """And what had not started on the old connection is discarded, and counted by the service."""
     with running(backlog=2, delivery_deadline=0.4) as service, Publisher(es_uri=service.uri) as publisher:
@@ -193,6 +200,7 @@ def test_c21_never_two_at_once_also_across_a_reconnection(caplog: pytest.LogCapt
             assert set(snapshot["lost"]) == {"unconfirmed", "deadline"}
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c21a_abort_returns_at_once_and_listen_does_not_wait_for_handlers(
     service: EventServiceStarter, publisher: Publisher
 ) -> None:
@@ -213,6 +221,7 @@ def test_c21a_abort_returns_at_once_and_listen_does_not_wait_for_handlers(
         assert busy.started == [0]
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c21a_abort_inside_event(service: EventServiceStarter, publisher: Publisher) -> None:
     class Once(Collector):
         returned = False
@@ -234,6 +243,7 @@ def test_c21a_abort_inside_event(service: EventServiceStarter, publisher: Publis
             assert once.messages() == [0]
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c21a_listen_can_be_called_again(service: EventServiceStarter, publisher: Publisher) -> None:
     class Pairs(Collector):
         def event(self, event: Event) -> None:
@@ -251,6 +261,7 @@ def test_c21a_listen_can_be_called_again(service: EventServiceStarter, publisher
         assert pairs.messages() == list(range(6))
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c21a_close_unsubscribes_everything_first(service: EventServiceStarter, publisher: Publisher) -> None:
     collector = Collector(service.uri)
     collector.subscribe(["A", "B"])
@@ -264,6 +275,7 @@ def test_c21a_close_unsubscribes_everything_first(service: EventServiceStarter, 
     assert publisher.publish("A", 4) == 0
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c22_event_may_publish_subscribe_unsubscribe_and_abort(service: EventServiceStarter) -> None:
     class Chain(Publisher, Subscriber):
         def __init__(self, es_uri: str) -> None:
@@ -289,6 +301,7 @@ def test_c22_event_may_publish_subscribe_unsubscribe_and_abort(service: EventSer
         assert [subject for subject, _ in chain.seen] == [f"link {number}" for number in range(51)]
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c22_control_calls_pass_a_publisher_that_is_held_up() -> None:
     """Also in one object that is both, whose publishing end is not read by the service."""
 

@@ -114,6 +114,7 @@ def test_c23a_a_child_opens_its_own(service: EventServiceStarter) -> None:
             assert publisher.statistics().reconnects == 0
 
 
+@pytest.mark.usefixtures("each_way")
 def test_c23a_a_child_of_a_handler_that_goes_on_handles_no_other_event(service: EventServiceStarter) -> None:
     parent = os.getpid()
     children: list[int] = []

@@ -224,6 +224,7 @@ def test_c23_close_in_a_handler_while_its_thread_subscribes() -> None:
         subscriber.close()
 
 
+@pytest.mark.usefixtures("each_way")
 @needs_alarm
 @pytest.mark.parametrize("action", ["close", "abort"])
 def test_c23_close_and_abort_in_a_handler_end_listen(service: EventServiceStarter, action: str) -> None:

@@ -17,7 +17,10 @@ from ..interruptions import WakeUp
 
 
 class NoPort:
-    """The loop of one subscriber. It has no uri, no location and no connections."""
+    """The loop of one subscriber. It has no uri, no location and no connections.
+
+    running: whether it runs.
+    """
 
     uri = location = ""
     connections = 0
@@ -29,7 +32,7 @@ class NoPort:
         self._begun: Callable[[], object] = lambda: None
         self._stopping = False
         self._wake = WakeUp()
-        self.closed = False
+        self.running = self.closed = False
 
     @property
     def daemon(self) -> NoReturn:
@@ -53,9 +56,13 @@ class NoPort:
         """Let events start, and wait until `stop` or `close`."""
         self._stopping = False
         self._resume()
+        self.running = True
         self._begun()
-        while not (self._stopping or self.closed):
-            self._wake.wait(config.POLLTIMEOUT)  # so that Windows can interrupt it
+        try:
+            while not (self._stopping or self.closed):
+                self._wake.wait(config.POLLTIMEOUT)  # so that Windows can interrupt it
+        finally:
+            self.running = False
 
     def stop(self) -> None:
         """End `run` at once; any thread and a signal handler may call it."""

@@ -29,9 +29,10 @@ def test_events_start_when_it_runs_and_it_ends_at_once(port: NoPort) -> None:
         thread = threading.Thread(target=port.run)
         thread.start()
         eventually(lambda: told == ["resume", "begun"])
+        assert port.running
         end()
         thread.join(10)
-        assert not thread.is_alive()
+        assert not thread.is_alive() and not port.running
     assert port.closed
 
 
