@@ -96,10 +96,11 @@ def test_exceptions_of_the_programs_own_while_a_connection_is_waited_for_leave_i
         for _ in range(2000):
             try:
                 raise_after(random.uniform(0.00001, 0.0001))
-                source.take(None)
+                # Not for ever: Python runs no handler if the signal comes just before the thread sleeps.
+                source.take(time.monotonic() + 1.0)
             except Exception as error:
                 came.add(type(error))
-    assert came == {Interrupted} and not source._waiting
+    assert Interrupted in came and came <= {Interrupted, NothingCameError} and not source._waiting
     with stream_ends() as (link, other):
         waiting = in_background(lambda: source.take(None))
         eventually(lambda: source._waiting)
