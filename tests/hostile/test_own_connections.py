@@ -125,7 +125,7 @@ def test_what_ends_a_swapped_connection(installation: Installation, what: str) -
             EXCEPTION,
         ),
         ({"__class__": "os.system", "args": ["true"]}, EXCEPTION),
-        ([0] * 60_000, 0),
+        ([0] * 3_900, 0),  # as much as it may send
     ],
     ids=lambda value: repr(value)[:20],
 )
