@@ -74,12 +74,11 @@ class OwnConnections:
         wanted = read_attach_options(options, caller.host, self._options.allow_callback)
         key = wanted.key or os.urandom(KEY_BYTES).hex()
         known_as = id_of(key)
-        subscriber = wanted.callback.uri if wanted.callback is not None else f"OWN:{known_as}@{caller.host}"
         before: Delivery | None = self._find(known_as)
-        if before is None:
-            before = self._deliveries.checked(caller, subscriber)
-        else:
-            subscriber = before.backlog.subscriber
+        if before is None and wanted.callback is not None:
+            before = self._deliveries.checked(caller, wanted.callback.uri)
+        # Nobody gets the name of an object that has not subscribed: it may be another host's.
+        subscriber = before.backlog.subscriber if before is not None else f"OWN:{known_as}@{caller.host}"
         self._deliveries.admit(caller, before)
         backlog = self._subscribe(subscriber, (), (), wanted.wanted, caller)
         if before is not None and before.state is State.ACTIVE:

@@ -21,6 +21,7 @@ from pyro_events.constants import BATCH_EVENTS, NOT_KNOWN
 from pyro_events.options import ServiceOptions
 from pyro_events.server.engine import Engine
 from pyro_events.server.objects import Caller
+from pyro_events.server.subscribers.callbacks.callback_address import read_options, read_subscriber
 from pyro_events.wire.frames import (
     BATCH,
     COMPRESSED,
@@ -280,10 +281,12 @@ def test_one_whose_place_another_takes_before_the_roles_are_swapped_leaves_nothi
         engine = Engine(ServiceOptions())
         caller = Caller("127.0.0.1", MSGPACK)
         own, admission = engine.own_connections, engine.deliveries.admission
+        callback = read_subscriber(proxy, caller.host, frozenset())
+        engine.deliveries.subscribe(caller, callback, "A", (), read_options({"falls_back": True}))
         first = own.attach(caller, {"subscriber": proxy})  # both calls come in one turn of the loop
         second = own.attach(caller, {"subscriber": proxy})
         assert own.standing(first.answer["key"]).subscriptions == NOT_KNOWN
-        assert own.standing(second.answer["key"]).subscriptions == 0
+        assert own.standing(second.answer["key"]).subscriptions == 1
         third = own.attach(caller, {"key": first.answer["key"]})
         assert len(admission) == 2
         for swap in (first, second, third):
@@ -299,11 +302,23 @@ def test_another_host_cannot_take_over_a_subscription(service: EventServiceStart
     with raw_client(service.uri) as control, raw_client(service.uri, source="127.0.0.2") as stranger:
         control.call("subscribe", "A", proxy, {"falls_back": True})
         # From there it means the object at its own host, which has no subscription.
-        assert stranger.attach(subscriber=proxy)
+        taken = stranger.attach(subscriber=proxy)
         assert {each["subscriber"] for each in statistics(service.uri)["subscribers"]} == {
             proxy,
-            proxy.replace("127.0.0.1", "127.0.0.2"),
+            f"OWN:{id_of(taken['key'])}@127.0.0.2",
         }
+
+
+def test_the_name_of_an_object_at_another_host_cannot_be_taken() -> None:
+    """The service calls back objects at 127.0.0.3, whoever subscribes them."""
+    proxy = "PYRO:display@127.0.0.3:4711"
+    with (
+        running(allow_callback=frozenset({"127.0.0.3"})) as service,
+        raw_client(service.uri) as stranger,
+        raw_client(service.uri, source="127.0.0.3") as control,
+    ):
+        stranger.attach(subscriber=proxy)
+        assert control.call("subscribe", "A", proxy, {"falls_back": True}) is None
 
 
 def test_as_many_as_there_may_be_subscribers() -> None:
