@@ -155,6 +155,10 @@ class BackgroundPublisher:
         waiter = self._queue.begin_waiting(woken)
         try:
             while not self._queue.has_outcome(waiter):
+                if (
+                    self._task.resting
+                ):  # an exception of the program's own has ended what should have woken it
+                    self._task.wake()
                 look = loop.time() + LOOK  # as a thread that waits, it looks by itself too
                 if deadline is not None:
                     if loop.time() >= deadline:

@@ -82,10 +82,15 @@ class BackgroundTask:
         """End now. What waits is dropped; of what was sent and not acknowledged, the outcome is unknown."""
         self.ended = True
         self._sender.connection.close()
-        self._task.cancel()
+        if self._loop.is_closed():  # the task does not run any more
+            self.outcomes.ended()
+        else:
+            self._task.cancel()
 
     async def ending(self) -> None:
         """Wait until it has ended, which was asked for."""
+        if self._loop.is_closed():
+            return
         await asyncio.wait({self._task})
         await self._sender.connection.released()
 

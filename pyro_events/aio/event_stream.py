@@ -16,9 +16,7 @@ from ..broker.matching.subjects import check_subjects, check_texts, compile_patt
 from ..client.base import checked_wait, chosen_locator
 from ..client.publishing.entry import checked_timeout
 from ..client.statistics import StreamStatistics
-from ..client.stream.stream_receiver import CLOSED
 from ..client.subscribing.subscriptions import NAME, PATTERN, given_options
-from ..errors import EventServiceError
 from ..event import Event
 from ..options import Overflow, OverflowName
 from ..wire.handshake.passphrase import Ident, sealed
@@ -152,8 +150,8 @@ class EventStream(AsyncClient):
         row = await receiver.source.next(None if seconds is None else receiver.home.check().time() + seconds)
         if row is not None:
             return Event.from_payload(*row)
-        if receiver.source.closed:
-            raise EventServiceError(CLOSED)
+        if receiver.source.over:
+            raise receiver.over()
         raise TimeoutError(f"no event came within {seconds:g} s")
 
     def __aiter__(self: Self) -> Self:
@@ -166,7 +164,9 @@ class EventStream(AsyncClient):
         if row is None:
             row = await source.next(None)
             if row is None:
-                raise StopAsyncIteration
+                if source.closed:
+                    raise StopAsyncIteration
+                raise self._receiver.over()
         return Event.from_payload(*row)
 
     async def subscribe(

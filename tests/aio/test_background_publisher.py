@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import importlib
 import os
 import pickle
 import random
@@ -368,3 +369,48 @@ def test_what_cannot_be_copied(service: EventServiceStarter) -> None:
                     copied(instrument)
 
     run(main())
+
+
+@each_loop
+def test_what_was_queued_when_an_exception_of_the_programs_own_came_is_sent_too(
+    loop: str, service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ProgramsOwnError(Exception):
+        pass
+
+    def interrupted(look: bool = False) -> None:
+        raise ProgramsOwnError
+
+    async def main() -> None:
+        async with aio.Publisher(es_uri=service.uri) as publisher, publisher.background() as instrument:
+            await true(lambda: instrument._task.resting)
+            with monkeypatch.context() as patch:
+                patch.setattr(instrument._task, "wake", interrupted)
+                with pytest.raises(ProgramsOwnError):
+                    instrument.publish("S", 1)
+            assert await instrument.flush(20.0)
+            assert balanced(instrument).published == 1
+
+    run(main(), loop)
+
+
+@each_loop
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the loop, which has closed nothing
+def test_its_publisher_is_closed_after_their_loop(loop: str, service: EventServiceStarter) -> None:
+    async def connect() -> tuple[aio.Publisher, aio.BackgroundPublisher]:
+        publisher = await aio.Publisher(es_uri=service.uri).connect()
+        instrument = publisher.background()
+        await true(lambda: instrument._task.resting)
+        return publisher, instrument
+
+    before: asyncio.AbstractEventLoop = importlib.import_module(loop).new_event_loop()
+    publisher, instrument = before.run_until_complete(connect())
+    instrument.publish("S", 1)
+    before.close()
+    run(publisher.close(), loop)
+    assert repr(publisher).endswith("closed>")
+    assert balanced(instrument).dropped["closed"] == 1
+    with pytest.raises(EventServiceError, match="this background publisher is closed"):
+        instrument.publish("S", 2)
+    del before, publisher, instrument
+    gc.collect()  # what the loop has left

@@ -20,6 +20,7 @@ from certificates import needs_openssl, settings, use
 from contract import account, running, statistics
 from event_loops import each_loop, run, true
 from fake_service import fake_service
+from waiting import eventually
 
 from pyro_events import EventServiceError, EventServiceStarter, ServiceUnreachableError, aio
 from pyro_events.aio.connection.waiting import in_thread
@@ -491,3 +492,45 @@ def test_a_forked_child_leaves_the_parents_alone(loop: str, service: EventServic
             assert events.statistics().reconnects == publisher.statistics().reconnects == 0
 
     run(main(), loop)
+
+
+@each_loop
+def test_a_program_that_cancels_all_tasks_does_not_wait_for_ever(loop: str) -> None:
+    """As programs do at their end. What the connection brings until it ends can still be taken."""
+
+    async def main() -> None:
+        with running() as es:
+            ours = asyncio.all_tasks()
+            events = await aio.EventStream("A", es_uri=es.uri).connect()
+            async with aio.Publisher(es_uri=es.uri) as publisher:
+                for task in asyncio.all_tasks() - ours:
+                    task.cancel()
+                await asyncio.sleep(0)
+                await publisher.publish("A", 1)
+                assert (await events.get(10)).msg == 1
+            waiting = asyncio.ensure_future(events.get())
+            looping = asyncio.ensure_future(events.__anext__())
+            await asyncio.sleep(0)
+        for wait in (waiting, looping, events.get(), events.__anext__(), events.subscribe("B")):
+            with pytest.raises(EventServiceError, match="ended by this program, perhaps with all tasks"):
+                await asyncio.wait_for(wait, 10)
+        await events.close()
+
+    run(main(), loop)
+
+
+@each_loop
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the loop, which has closed nothing
+def test_it_is_closed_after_its_loop(loop: str) -> None:
+    with running() as es:
+
+        async def connect() -> aio.EventStream:
+            return await aio.EventStream("A", es_uri=es.uri).connect()
+
+        events = run(connect(), loop)
+        run(events.close(), loop)
+        run(events.close(), loop)
+        assert repr(events).endswith("closed>")
+        del events
+        gc.collect()  # what the loop has left
+        eventually(lambda: not statistics(es.uri)["subscribers"])

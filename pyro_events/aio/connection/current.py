@@ -127,7 +127,7 @@ class CurrentConnection:
     def _stop(self) -> None:
         """End an attempt to connect."""
         opening, self._opening = self._opening, None
-        if opening is not None:
+        if opening is not None and not opening.get_loop().is_closed():
             opening.cancel()
 
     def close(self) -> None:

@@ -85,6 +85,10 @@ class ServiceProtocol(asyncio.BufferedProtocol):
         if self.ended is not None:
             return
         self.ended = reason
+        if self.loop.is_closed():  # then it tells nobody anything, and closes nothing
+            shut_down(self.sock)
+            self.sock.close()
+            return
         self._wake()
         self.lost(error if error is not None else ConnectionError(reason))
         # Also where a forked child has a copy of the socket, or the transport is not there yet.
@@ -100,7 +104,7 @@ class ServiceProtocol(asyncio.BufferedProtocol):
 
     async def released(self) -> None:
         """Wait until the socket of a connection that has ended is released."""
-        if self._transport is not None:
+        if self._transport is not None and not self.loop.is_closed():
             await asyncio.shield(self._released)
 
     def hand_over(self, other: ServiceProtocol) -> None:

@@ -22,15 +22,15 @@ from .event_connection import EventConnection
 class EventSource:
     """The connection in use, which another one may replace.
 
-    events: it may have ended; None before the first one. closed: for good. taken: how many events the
-    program has taken. ready: whether the next event may be taken at once; otherwise the loop should have a
-    turn first.
+    events: it may have ended; None before the first one. closed: for good. abandoned: whether nobody will
+    make another connection. taken: how many events the program has taken. ready: whether the next event may
+    be taken at once; otherwise the loop should have a turn first.
     """
 
     def __init__(self, home: HomeLoop) -> None:
         self._home = home
         self.events: EventConnection | None = None
-        self.closed = False
+        self.closed = self.abandoned = False
         self.ready = True
         self.taken = 0
         self._waiting: deque[asyncio.Future[bool]] = deque()
@@ -40,6 +40,11 @@ class EventSource:
     def connected(self) -> bool:
         """Whether there is a connection for events now."""
         return self.events is not None and self.events.ended is None
+
+    @property
+    def over(self) -> bool:
+        """Whether no event will come any more."""
+        return self.closed or (self.abandoned and not self.connected)
 
     @property
     def waiting(self) -> int:
@@ -72,7 +77,7 @@ class EventSource:
         return row
 
     async def next(self, deadline: float | None) -> EventRow | None:
-        """The next event, when there is one; None when closed, or at the deadline (loop's clock)."""
+        """The next event, when there is one; None when it is over, or at the deadline (loop's clock)."""
         loop = self._home.check()
         if not self.ready or (deadline is not None and deadline <= loop.time()):
             self.ready = True
@@ -81,7 +86,7 @@ class EventSource:
         if row is None and deadline is not None and deadline <= loop.time():
             await asyncio.sleep(0)  # the loop looks at its sockets between two turns
             row = self.take()
-        while row is None and not self.closed and (deadline is None or deadline > loop.time()):
+        while row is None and not self.over and (deadline is None or deadline > loop.time()):
             await self._something(loop, deadline)
             row = self.take()
         return row
@@ -113,7 +118,7 @@ class EventSource:
         """Events have come, or the connection has ended."""
         events = self.events
         if events is not None and self._waiting:
-            self._wake(events.inbox.waiting)
+            self._wake(len(self._waiting) if self.over else events.inbox.waiting)
         if events is not None and events.ended is not None and self._lost is not None:
             set_once(self._lost, True)
 
@@ -131,6 +136,13 @@ class EventSource:
         """End the connection; another one may follow."""
         if self.events is not None:
             self.events.end(reason)
+
+    def abandon(self) -> None:
+        """Nobody makes another connection any more: tell those that wait, once this one has ended."""
+        self.abandoned = True
+        loop = self._home.loop
+        if self.over and loop is not None and not loop.is_closed():
+            self._wake(len(self._waiting))
 
     def close(self) -> bool:
         """Wake all tasks that wait, for good. Returns whether it was not closed before."""

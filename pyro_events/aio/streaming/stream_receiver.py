@@ -30,6 +30,10 @@ from .remote_subscriptions import RemoteSubscriptions
 
 log = get_logger("pyro_events.stream")
 
+ABANDONED: Final = (
+    "the connection of this stream has ended, and the task that would make another one was ended by this "
+    "program, perhaps with all tasks of its loop: make another stream"
+)
 _USUAL_TIMES: Final = ConnectTimes()
 
 
@@ -109,6 +113,12 @@ class StreamReceiver:
 
     async def _keep(self) -> None:
         """Make the connection again whenever it ends."""
+        try:
+            await self._keep_connected()
+        finally:
+            self.source.abandon()
+
+    async def _keep_connected(self) -> None:
         failures = 0
         loop = asyncio.get_running_loop()
         while not self.source.closed:
@@ -190,8 +200,12 @@ class StreamReceiver:
     def check(self) -> None:
         """Raise EventServiceError if it cannot be used here, or any more."""
         self.home.check()
-        if self.source.closed:
-            raise EventServiceError(CLOSED)
+        if self.source.over:
+            raise self.over()
+
+    def over(self) -> EventServiceError:
+        """Why no event will come any more."""
+        return EventServiceError(CLOSED if self.source.closed else ABANDONED)
 
     def statistics(self) -> StreamStatistics:
         """A snapshot."""
@@ -212,13 +226,16 @@ class StreamReceiver:
     async def close(self) -> None:
         """Unsubscribe and release everything; a task that waits for an event wakes first."""
         loop = self.home.loop
-        if loop is not None and not loop.is_closed():
+        if loop is not None:
+            if loop.is_closed():
+                self.drop()
+                return
             self.home.check()
         first = self.source.close()
         if self._keeping is not None:
             self._keeping.cancel()
         try:
-            if first and self.source.connected and loop is not None and not loop.is_closed():
+            if first and self.source.connected:
                 await self.remote.unsubscribe_all()
         finally:
             self._release("this program closed it")

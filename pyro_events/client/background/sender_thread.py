@@ -69,7 +69,10 @@ class SenderThread:
         return self._thread is not None
 
     def start(self) -> bool:
-        """Make sure that it runs. False if no thread can be started, as at the end of the interpreter."""
+        """Make sure that it runs, and looks into the queue: an exception of the program's own may have ended
+        `publish` before it did so. False if no thread can be started, as at the end of the interpreter."""
+        if self.resting:
+            self._wake.set()
         if self._thread is None:
             # Noted before it starts, so that a thread that interrupts itself does not start another one.
             self._thread = thread = threading.Thread(

@@ -203,6 +203,28 @@ def test_flush_ends_in_time_and_says_so(fake: FakeService, publisher: Publisher)
         assert instrument.flush() and instrument.flush(0)
 
 
+def test_what_was_queued_when_an_exception_of_the_programs_own_came_is_sent_too(
+    fake: FakeService, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the thread was woken: nothing else would wake it, and the end would drop the event."""
+
+    class ProgramsOwnError(Exception):
+        pass
+
+    def interrupted(look: bool = False) -> None:
+        raise ProgramsOwnError
+
+    with publisher.background() as instrument:
+        service = Answering(fake.next())
+        eventually(lambda: instrument._thread.resting)
+        with monkeypatch.context() as patch:
+            patch.setattr(instrument._thread, "wake", interrupted)
+            with pytest.raises(ProgramsOwnError):
+                instrument.publish("S", 1)
+        assert instrument.flush(timeout=20.0)
+        assert (instrument.statistics().published, contents(service.batches)) == (1, [("S", 1)])
+
+
 @pytest.mark.parametrize("timeout", ["1", True, -1, float("nan")])
 def test_a_timeout_that_is_not_a_time(publisher: Publisher, timeout: Any) -> None:
     with publisher.background() as instrument, pytest.raises((TypeError, ValueError), match="timeout"):
