@@ -431,6 +431,7 @@ def test_a_second_thread_in_listen_is_refused(recorder: Recorder) -> None:
     assert first is not None
     first.join(10)
     assert not first.is_alive()
+    eventually(lambda: listens(recorder))  # the second one; an `abort` before it begins would not end it
     recorder.abort()
     assert recorder.ended()
 
