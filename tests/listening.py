@@ -147,7 +147,7 @@ def listening(subscriber: Listening) -> Iterator[None]:
 
 
 # For tests of faults: a listener of each kind is affected.
-each_listener = pytest.mark.parametrize("scenario", ["callback", "stream"], indirect=True)
+each_listener = pytest.mark.parametrize("scenario", ["callback", "own connection", "stream"], indirect=True)
 
 AnyCollector: TypeAlias = Collector | StreamCollector
 

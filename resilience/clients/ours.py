@@ -31,11 +31,17 @@ class _Publisher:
 
 
 class _Subscriber(pyro_events.Subscriber):
+    callback: bool = True  # faults on that way are not to be evaded
+
     def __init__(
         self, address: str, subjects: list[str], handle: Handle, record: Record, options: dict[str, Any]
     ) -> None:
-        callback = options.pop("callback", True)  # faults on that way are not to be evaded
+        callback = options.pop("callback", self.callback)
+        silence = options.pop("silence", None)
         super().__init__(es_uri=address, callback=callback)
+        if silence is not None:
+            receiver: Any = vars(self)["_Subscriber__receiver"]
+            receiver.reconnection.times = dataclasses.replace(receiver.reconnection.times, heartbeat=silence)
         self._handle = handle
         self._record = record
         self.setThreading(bool(options.pop("threading", False)))
@@ -59,6 +65,12 @@ class _Subscriber(pyro_events.Subscriber):
         self.abort()
         self._thread.join(10)
         super().close()
+
+
+class _OwnConnection(_Subscriber):
+    """A subscriber that makes the connection for its events itself."""
+
+    callback = False
 
 
 class _Stream:
@@ -138,6 +150,7 @@ def _facts(statistics: StreamStatistics) -> dict[str, Any]:
 
 _LISTENERS: dict[str, type[_Subscriber] | type[_Stream] | type[_AsyncioStream]] = {
     "callback": _Subscriber,
+    "own connection": _OwnConnection,
     "stream": _Stream,
     "asyncio": _AsyncioStream,
 }

@@ -25,7 +25,7 @@ def scenario(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
     Its parameter says which kind of listener is affected.
     """
     listener = {"listener": getattr(request, "param", "callback")}
-    if listener["listener"] == "stream":
+    if listener["listener"] != "callback":
         listener["silence"] = 3.0
     with ExitStack() as stack:
 
