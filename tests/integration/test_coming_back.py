@@ -566,3 +566,15 @@ def test_a_service_that_was_frozen_for_a_moment_loses_nothing(
         back_after(uri, [collector], "A")
         assert first_after(collector).missed == 0
         assert collector.reasons == []
+
+
+def test_a_stream_of_a_frozen_service_is_closed_soon(spawn: Spawner, free_port: Callable[[], int]) -> None:
+    """Though the service cannot be told, and connections to it are neither refused nor answered."""
+    port = free_port()
+    process = start(spawn, port, "-N")
+    events = EventStream("A", es_uri=f"{LOOPBACK}:{port}")
+    process.send(signal.SIGSTOP)
+    began = time.monotonic()
+    events.close()
+    assert time.monotonic() - began < ConnectTimes().connect / 2
+    process.send(signal.SIGCONT)

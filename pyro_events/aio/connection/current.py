@@ -10,6 +10,7 @@ stops only its own waiting.
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from ...client.connection.discovery import ServiceLocator
 from ...client.connection.first_attempts import FirstAttempts
@@ -20,6 +21,11 @@ from ...constants import MAX_MESSAGE
 from ...errors import EventServiceError
 from .connection import Connection
 from .opener import open_connection
+
+CANCELLED: Final = (
+    "connecting to the event service was cancelled by this program, perhaps with all tasks of its loop; "
+    "nothing was sent, and the next call tries again"
+)
 
 
 class CurrentConnection:
@@ -83,12 +89,14 @@ class CurrentConnection:
         if not opening.done():
             raise not_sent_in_time(self.address)
         if opening.cancelled():
-            raise EventServiceError(CLOSED)
+            raise EventServiceError(CLOSED if self.closed else CANCELLED)
         return opening.result()
 
     def _opened(self, opening: asyncio.Task[Connection]) -> None:
         """The attempt has ended."""
         if opening.cancelled():
+            if opening is self._opening:  # by the program
+                self._opening = None
             return
         error = opening.exception()  # so that asyncio does not report it if nobody waits any more
         if opening is not self._opening:  # it was stopped, and has not noticed

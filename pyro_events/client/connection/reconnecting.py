@@ -71,17 +71,17 @@ class ReconnectingConnection:
         """Whether the calling thread is in the middle of using it."""
         return owned(self.current.sending) or self.current.reader.entered
 
-    def connect(self, quick: bool = False) -> None:
+    def connect(self, quick: bool = False, deadline: float | None = None) -> None:
         """Connect if there is no connection.
 
-        quick: do not try for long, because the caller tries again soon.
+        quick: do not try for long, because the caller tries again soon. deadline: on the monotonic clock.
         """
         with self.current.sending:
             if self._writing:
                 return  # the same thread is about to connect
             self._writing = True
             try:
-                self.current.usable(quick)
+                self.current.usable(quick, deadline)
             finally:
                 self._writing = False
 

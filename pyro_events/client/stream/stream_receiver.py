@@ -46,6 +46,8 @@ STREAM_TIMES: Final = ReconnectTimes(heartbeat=HEARTBEAT + HEARTBEAT_ANSWER)
 _TIMES: Final = ConnectTimes()
 # After so many seconds without a call the connection for calls is released.
 _IDLE: Final = 5.0
+# Unsubscribing when closing is a courtesy: how long connecting for it may take.
+_CLOSING: Final = 1.0
 
 
 class StreamReceiver:
@@ -262,7 +264,7 @@ class StreamReceiver:
     def _unsubscribe(self, names: list[str]) -> None:
         """Tell the service that what waits is not wanted, or it would warn of the loss."""
         try:
-            self.connection.connect(quick=True)
+            self.connection.connect(quick=True, deadline=time.monotonic() + _CLOSING)
         except (Pyro5.errors.PyroError, OSError) as error:
             log.debug("unsubscribing at the end failed: %s", error)
         else:

@@ -137,6 +137,31 @@ def test_the_first_connection_is_not_made_when_nobody_waits_for_it_any_more(loop
     run(main(), loop)
 
 
+@each_loop
+def test_an_attempt_that_the_program_has_cancelled_does_not_close_it(loop: str, silent: str) -> None:
+    """As a program does that cancels all tasks of its loop."""
+
+    async def main() -> None:
+        one = current(silent)
+        before = asyncio.all_tasks()
+        waiting = asyncio.ensure_future(one.open())
+        await true(lambda: one.in_use)
+        for task in asyncio.all_tasks() - before - {waiting}:
+            task.cancel()
+        with pytest.raises(
+            EventServiceError, match="was cancelled by this program.*the next call tries again"
+        ):
+            await waiting
+        assert not one.in_use
+        again = asyncio.ensure_future(one.open())
+        await true(lambda: one.in_use)
+        await closed(one)
+        with pytest.raises(EventServiceError, match="its program has called close"):
+            await again
+
+    run(main(), loop)
+
+
 def test_what_was_opened_for_nobody_is_closed() -> None:
     async def main(fake: FakeService) -> None:
         one = current(fake.uri)
