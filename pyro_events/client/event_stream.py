@@ -6,6 +6,7 @@ back (stream/stream_receiver.py does).
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Iterable
@@ -294,6 +295,6 @@ class EventStream:
 
     def __del__(self) -> None:
         receiver = self.__receiver
-        if receiver is not None and not receiver.source.closed:
+        if receiver and not receiver.source.closed and not sys.is_finalizing():  # then locks may stay held
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
             receiver.close(wait=False)

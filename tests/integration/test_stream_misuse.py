@@ -250,6 +250,12 @@ ENDS = {
     "while a thread waits": "threading.Thread(target=events.get, daemon=True).start(); time.sleep(0.05)",
     "while a thread iterates": "threading.Thread(target=lambda: list(events), daemon=True).start()",
     "with its descriptor in use": "events.fileno()",
+    # At the end of the interpreter its threads stop anywhere, also there.
+    "while its thread holds a lock": (
+        "from pyro_events.client.stream.watcher import shared\n"
+        "threading.Thread(target=lambda: (shared._lock.acquire(), time.sleep(60)), daemon=True).start()\n"
+        "time.sleep(0.2)"
+    ),
     "with sys.exit in a loop": "events.subscribe('B'); sys.exit(0)",
     "in a cycle": "events.itself = events; cycle = [events]; cycle.append(cycle); del events, cycle",
 }
