@@ -375,6 +375,26 @@ def test_what_the_program_does_not_want_any_more_is_no_reason_to_warn(
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
+def test_one_that_gets_no_thread_says_so_and_leaves_nothing_connected(
+    service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "pyro_events-streams":
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(EventServiceError, match="no thread can be started"):
+            EventStream("A", es_uri=service.uri)
+    eventually(lambda: not statistics(service.uri)["subscribers"])
+    with EventStream("A", es_uri=service.uri) as events, Publisher(es_uri=service.uri) as publisher:
+        publisher.publish("A", 1)
+        assert events.get(10).msg == 1
+
+
 def test_close_takes_no_time_while_the_service_is_away(free_port: Callable[[], int]) -> None:
     with EventServiceStarter(LOOPBACK, free_port(), use_ns=False) as service:
         events = EventStream("A", es_uri=service.uri)

@@ -18,6 +18,7 @@ import threading
 import time
 from typing import Final, Protocol
 
+from ...errors import EventServiceError
 from ...log.background import get_logger
 from ..forks import tell_in_child
 
@@ -70,7 +71,7 @@ class StreamWatcher:
         self._begin()
 
     def add(self, stream: Watched) -> None:
-        """Watch a stream from now on."""
+        """Watch a stream from now on. Raises EventServiceError if the system allows no more threads."""
         with self._lock:
             self._streams.add(stream)
             if self._thread is None:
@@ -79,10 +80,13 @@ class StreamWatcher:
                 self._thread = threading.Thread(target=self._run, name="pyro_events-streams", daemon=True)
                 try:
                     self._thread.start()
-                except BaseException:
+                except BaseException as error:
                     self._streams.discard(stream)
                     self._end()
-                    raise
+                    if not isinstance(error, RuntimeError):
+                        raise
+                    text = f"no thread can be started that answers the service for streams: {error}"
+                    raise EventServiceError(text) from error
         self.wake()
 
     def remove(self, stream: Watched) -> None:

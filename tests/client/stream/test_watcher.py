@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from waiting import eventually
 
+from pyro_events import EventServiceError
 from pyro_events.client.stream import watcher as module
 from pyro_events.client.stream.watcher import StreamWatcher
 
@@ -162,7 +163,7 @@ def test_a_thread_that_cannot_be_started_leaves_nothing(make: Make, monkeypatch:
     watching = Watching(stream)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="can't start"):
+        with pytest.raises(EventServiceError, match="no thread can be started .* can't start"):
             watching.watcher.add(stream)
     with watching:
         stream.far.send(b"x")
