@@ -94,6 +94,11 @@ class Outcomes:
             self._told = False
             log.warning("%s: the event service has caught up; %d events were dropped", self._name, dropped)
 
+    def failed(self, error: BaseException) -> None:
+        """An error that nobody has caused has ended the sending, and the publisher is closed."""
+        text = "%s: sending in the background has failed, and the background publisher is closed"
+        log.error(text, self._name, error=error)
+
     def ended(self) -> None:
         """Nothing more is sent: drop what waits, for good."""
         dropped = self._queue.use(lambda queue: queue.close())

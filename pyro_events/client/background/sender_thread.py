@@ -113,6 +113,17 @@ class SenderThread:
         self.outcomes.ended()
 
     def _run(self) -> None:
+        try:
+            self._send_all()
+        except BaseException as error:  # such as a MemoryError: nobody may go on queueing what nobody sends
+            self.stopped = True
+            self.outcomes.failed(error)
+        self._sender.close()
+        while self._outstanding:
+            self._collect()
+        self.outcomes.ended()
+
+    def _send_all(self) -> None:
         self._reach()
         while self._end_by is None or time.monotonic() < self._end_by:
             if self.outcomes.away is not None and not self._reach():
@@ -128,10 +139,6 @@ class SenderThread:
                 break
             else:
                 self._rest()
-        self._sender.close()
-        while self._outstanding:
-            self._collect()
-        self.outcomes.ended()
 
     def _rest(self) -> None:
         """Sleep until something is queued."""

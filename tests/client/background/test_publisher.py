@@ -371,3 +371,25 @@ def test_c35a_the_newest_of_each_subject(fake: FakeService, publisher: Publisher
             service.join()
     assert contents(service.batches) == [("B0", 8), (["A", "B1"], 9)]
     assert (figures.accepted, figures.published, figures.dropped["latest"]) == (20, 3, 17)
+
+
+def test_one_whose_sending_has_failed_is_closed_instead_of_filling_up(
+    fake: FakeService, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By an error that nobody expects, such as of memory that is exhausted."""
+
+    def exhausted() -> None:
+        raise MemoryError("no memory for it")
+
+    with publisher.background() as instrument:
+        fake.next()
+        eventually(lambda: instrument._thread.resting)
+        with monkeypatch.context() as patch:
+            patch.setattr(instrument._queue._queue, "take", exhausted)
+            instrument.publish("S", 1)
+            assert instrument.flush(timeout=20.0)
+        with pytest.raises(EventServiceError, match="this background publisher is closed"):
+            instrument.publish("S", 2)
+        assert instrument.statistics().dropped["closed"] == 1
+    eventually(lambda: "sending in the background has failed" in caplog.text)
+    assert "no memory for it" in caplog.text
