@@ -6,6 +6,7 @@ events are.
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Iterable
@@ -192,7 +193,7 @@ class EventCollector:
         self.close()
 
     def __del__(self) -> None:
-        if not self._closed:
+        if not self._closed and not sys.is_finalizing():  # then locks may stay held
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
 
 

@@ -6,6 +6,7 @@ Knows: what its user may do, and when it ends. Must not know: what is dropped, o
 from __future__ import annotations
 
 import atexit
+import sys
 import time
 import warnings
 import weakref
@@ -192,7 +193,8 @@ class BackgroundPublisher:
         self.close()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
+        # At the end of the interpreter a lock may stay held by a thread that was stopped.
+        if not getattr(self, "_closed", True) and not sys.is_finalizing():
             # It is not closed by that: other finalizers may still publish.
             self._thread.finish(self._times.leaving)
             warnings.warn(

@@ -261,8 +261,11 @@ def test_the_same_for_a_daemon_that_accepts_and_does_not_answer(
             pass
 
 
-def test_one_that_does_not_come_is_given_up_after_the_time_of_a_first_contact(free_port: Any) -> None:
-    with running(first_contact=0.2) as service, raw_client(service.uri) as control:
+@pytest.mark.parametrize("bound", ["first_contact", "delivery_deadline"])
+def test_one_that_does_not_come_is_given_up_after_the_shorter_of_two_times(
+    free_port: Any, bound: str
+) -> None:
+    with running(**{bound: 0.2}) as service, raw_client(service.uri) as control:
         proxy = f"PYRO:nobody@127.0.0.1:{free_port()}"
         control.call("subscribe", "A", proxy, {"falls_back": True})
         eventually(lambda: not statistics(service.uri)["subscribers"])

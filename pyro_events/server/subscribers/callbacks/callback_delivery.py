@@ -15,7 +15,8 @@ It sends nothing but the handshake until the object has shown `event` or `events
     any of them --- refused, lost, silent, or disconnected ---> CLOSED
 
 A subscriber that can connect itself (C31) is not disconnected because the service cannot reach it: its
-backlog waits for its own connection, for as long as a first contact may take.
+backlog waits for its own connection, for as long as it could hold up a publisher. A program that has ended
+must not be waited for as long as one that does not listen yet.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class CallbackDelivery(Delivery):
         self._contact = Contact(owner, callback, options, proof)
         self._falls_back = falls_back
         self._failure = ""
-        self._patience = options.first_contact
+        self._patience = min(options.first_contact, options.delivery_deadline)
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, notes: GreetingNotes) -> None:
