@@ -13,6 +13,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import Pyro5.errors
+
 from ...broker.accounting import Loss
 from ...broker.backlog import Backlog
 from ...broker.broker import Broker
@@ -76,7 +78,7 @@ class OwnConnections:
         known_as = id_of(key)
         before: Delivery | None = self._find(known_as)
         if before is None and wanted.callback is not None:
-            before = self._deliveries.checked(caller, wanted.callback.uri)
+            before = self._checked(caller, wanted.callback)
         # Nobody gets the name of an object that has not subscribed: it may be another host's.
         subscriber = before.backlog.subscriber if before is not None else f"OWN:{known_as}@{caller.host}"
         self._deliveries.admit(caller, before)
@@ -91,6 +93,18 @@ class OwnConnections:
         self._by_id[known_as] = delivery
         answer = Attached(key, known_as, self._broker.subscriptions(backlog), notes)
         return RoleSwap(answer.plain(), delivery.take_over, delivery.abandon)
+
+    def _checked(self, caller: Caller, callback: Callback) -> Delivery | None:
+        """The delivery to what a caller says that it is, None if there is none. Raises SecurityError.
+
+        Its host alone does not prove that, once there is a key: behind NAT many have one host.
+        """
+        before = self._deliveries.checked(caller, callback.uri)
+        if isinstance(before, OwnDelivery) and before.state is State.ACTIVE:
+            raise Pyro5.errors.SecurityError(
+                f"{callback.uri} gets its events over a connection of its own: only its key can replace that"
+            )
+        return before
 
     def subscribe(self, caller: Caller, key: str, names: object, patterns: object, options: Any) -> int:
         """Subscribe a listener. Returns how many subscriptions it has, NOT_KNOWN if there is no such

@@ -261,6 +261,22 @@ def test_the_same_for_a_daemon_that_accepts_and_does_not_answer(
             pass
 
 
+def test_only_the_key_takes_over_what_has_a_connection_of_its_own(
+    service: EventServiceStarter, control: RawClient, listener: RawClient, free_port: Any
+) -> None:
+    """Behind a router that translates addresses all programs have one host."""
+    proxy = f"PYRO:nobody@127.0.0.1:{free_port()}"
+    control.call("subscribe", "A", proxy, {"falls_back": True})
+    key = listener.attach(subscriber=proxy)["key"]
+    eventually(lambda: _standing(control, {"key": key}, "active"))
+    with raw_client(service.uri) as stranger:
+        answer = stranger.call("attach", {"subscriber": proxy})
+        assert answer["__class__"] == "Pyro5.errors.SecurityError" and "only its key" in answer["args"][0]
+        assert _standing(control, {"key": key}, "active")["subscriptions"] == 1
+        assert stranger.attach(subscriber=proxy, key=key) == {"key": key}
+        listener.wait_for_end()
+
+
 @pytest.mark.parametrize("bound", ["first_contact", "delivery_deadline"])
 def test_one_that_does_not_come_is_given_up_after_the_shorter_of_two_times(
     free_port: Any, bound: str
