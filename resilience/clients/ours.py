@@ -118,7 +118,11 @@ class _AsyncioStream:
         self, address: str, subjects: list[str], handle: Handle, record: Record, options: dict[str, Any]
     ) -> None:
         self._handle = handle
+        silence = options.pop("silence", None)
         self._events = aio.EventStream(subjects, es_uri=address, **options)
+        if silence is not None:
+            inside: Any = self._events._inside
+            inside._times = dataclasses.replace(inside._times, heartbeat=silence)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
