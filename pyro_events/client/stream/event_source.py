@@ -47,6 +47,9 @@ class EventSource:
     def take(self, deadline: float | None) -> EventRow | None:
         """The next event; None when closed.
 
+        The acknowledgement of a batch is sent when the next event is asked for, because the program should
+        not wait for that before it gets an event. If it does not ask, `check` sends it.
+
         deadline: on the monotonic clock; None for none. Raises NothingCameError when it is over.
         """
         while not self.closed:
@@ -60,9 +63,8 @@ class EventSource:
             except IndexError:  # another thread took it
                 continue
             self.taken += 1
-            if not rows:
+            if self._signal is not None:  # the program will wait for the descriptor, and not here
                 link.settle()
-            if self._signal is not None:
                 self.update_signal()
             return row
         return None
@@ -98,12 +100,14 @@ class EventSource:
         return looked
 
     def check(self) -> None:
-        """Say that the connection has ended, if it has, and bring the signal up to date.
+        """Say that the connection has ended, if it has, acknowledge what was taken, and bring the signal up
+        to date.
 
         Whatever was interrupted by an exception of the program's own before it had done so, this makes up
         for.
         """
         link = self.link
+        link.settle()
         if link.dead and not self.closed and self._told is not link:
             self._lost(link)
             self._told = link
@@ -150,6 +154,7 @@ class EventSource:
 
     def stop(self) -> bool:
         """Wake all threads that wait, for good. Returns whether it was not stopped before."""
+        self.link.settle()
         first, self.closed = not self.closed, True
         self.alive = first and not self.link.dead
         self._wake_all()

@@ -4,8 +4,8 @@ Knows: how bytes get from the socket into the inbox, and acknowledgements back. 
 reads, what follows from the end of the connection, or the service's address.
 
 Any thread may take events out of the inbox; the one that holds `lock` reads the socket and writes to it. A
-thread that takes the last event of a batch acknowledges it, unless another one holds the lock: then that one
-does, because whoever has held the lock calls `settle` afterwards.
+batch whose events were all taken is acknowledged by the thread that asks for the next event, or by `settle`.
+If another thread holds the lock then, that one does it, because it calls `settle` afterwards.
 """
 
 from __future__ import annotations

@@ -30,14 +30,28 @@ def ends() -> Iterator[Ends]:
         source.close(wait=True)
 
 
-def test_events_are_taken_and_a_batch_is_acknowledged(ends: Ends) -> None:
+@pytest.mark.parametrize("how", ["asks for the next", "is looked after", "waits for the descriptor", "ends"])
+def test_events_are_taken_and_a_batch_is_acknowledged(ends: Ends, how: str) -> None:
+    """Not before the program has got the last of them: it would wait for that."""
     source, service, _ = ends
+    if how == "waits for the descriptor":
+        source.signal()
     service.send(1, 1, 2)
     assert [row and row[2] for row in (source.take(None), source.take(None))] == [1, 2]
-    assert service.answer() == (RESULT, 1) and source.taken == 2
+    assert source.taken == 2 and source.link.inbox.finished is (how != "waits for the descriptor")
+    if how == "asks for the next":
+        with pytest.raises(NothingCameError):
+            source.take(time.monotonic() + 0.01)
+    elif how == "is looked after":
+        source.check()
+    elif how == "ends":
+        source.stop()
+    assert service.answer() == (RESULT, 1)
+
+
+def test_what_comes_changes_the_activity(ends: Ends) -> None:
+    source, service, _ = ends
     before = source.activity()
-    with pytest.raises(NothingCameError):
-        source.take(time.monotonic() + 0.01)
     service.send(2, 3)
     assert source.take(None) and source.activity() != before
 
