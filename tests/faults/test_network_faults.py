@@ -181,6 +181,34 @@ def machines() -> Iterator[cable.Network]:
         yield both
 
 
+def far_apart(cast: Cast, machines: cable.Network, options: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """A service on one machine, with somebody who reads its statistics, and a publisher; and a listener on
+    the other. The last three, ready."""
+    service_options = {"heartbeat": 1.0, "heartbeat_answer": 1.0, "delivery_deadline": 1.0}
+    here, there = machines.prefix(0), machines.prefix(1)
+    address, port = cable.ADDRESSES[0], free_port()
+    uri = f"PYRO:Pyro.EventService@{address}:{port}"
+    service = cast.python(
+        *("-m", "resilience.programs.service", address, str(port), json.dumps(service_options)),
+        prefix=here,
+        obeys=False,
+    )
+    service.line_with("started")
+    watcher = cast.python("-m", "resilience.programs.statistics", uri, prefix=here)
+    watcher.ready()
+    listener = cast.python(
+        *("-m", "resilience.programs.subscriber", "ours", uri, "storm"),
+        *("--options", json.dumps(options)),
+        prefix=there,
+    )
+    publisher = cast.python(
+        "-m", "resilience.programs.publisher", "ours", uri, "storm", "100", "storm", prefix=here
+    )
+    listener.ready()
+    publisher.ready()
+    return watcher, listener, publisher
+
+
 @pytest.mark.parametrize(
     ("cut", "options"),
     [
@@ -198,35 +226,8 @@ def test_a_cable_that_is_cut_and_put_back(
     options: dict[str, Any],
 ) -> None:
     """The service on one machine, a subscriber on another; its publisher beside the service."""
-    service_options = {"heartbeat": 1.0, "heartbeat_answer": 1.0, "delivery_deadline": 1.0}
-    here, there = machines.prefix(0), machines.prefix(1)
     with Cast() as cast:
-        port = free_port()
-        uri = f"PYRO:Pyro.EventService@{cable.ADDRESSES[0]}:{port}"
-        service = cast.python(
-            *(
-                "-m",
-                "resilience.programs.service",
-                cable.ADDRESSES[0],
-                str(port),
-                json.dumps(service_options),
-            ),
-            prefix=here,
-            obeys=False,
-        )
-        service.line_with("started")
-        watcher = cast.python("-m", "resilience.programs.statistics", uri, prefix=here)
-        watcher.ready()
-        listener = cast.python(
-            *("-m", "resilience.programs.subscriber", "ours", uri, "storm"),
-            *("--options", json.dumps({"backlog": 50, **options})),
-            prefix=there,
-        )
-        publisher = cast.python(
-            "-m", "resilience.programs.publisher", "ours", uri, "storm", "100", "storm", prefix=here
-        )
-        listener.ready()
-        publisher.ready()
+        watcher, listener, publisher = far_apart(cast, machines, {"backlog": 50, **options})
         publisher.ask("start")
         eventually(lambda: listener.ask("report")["received"] > 20, LONG)
         cut(machines)
