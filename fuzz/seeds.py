@@ -36,14 +36,14 @@ from pyro_events.wire.frames import (
     RESULT,
     write_frame,
 )
-from pyro_events.wire.handshake.passphrase import (
+from pyro_events.wire.handshake.passphrase import Identity
+from pyro_events.wire.handshake.proofs import (
     NONCE_SIZE,
     UNKNOWN_RUN,
     AgainError,
     CallbackCheck,
     CallbackProof,
     ClientProof,
-    Identity,
     ServiceProof,
 )
 

@@ -57,14 +57,14 @@ from pyro_events.wire.handshake.messages import (
     read_connect_fail,
     read_connect_ok,
 )
-from pyro_events.wire.handshake.passphrase import (
+from pyro_events.wire.handshake.passphrase import Identity
+from pyro_events.wire.handshake.proofs import (
     NONCE_SIZE,
     UNKNOWN_RUN,
     CallbackCheck,
     CallbackProof,
     ClientProof,
     DeniedError,
-    Identity,
     ServiceProof,
 )
 from pyro_events.wire.replies import read_reply

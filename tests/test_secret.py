@@ -51,7 +51,8 @@ from pyro_events.wire.frames import (
     FrameReader,
     write_frame,
 )
-from pyro_events.wire.handshake.passphrase import ClientProof, Identity, identity_of, sealed
+from pyro_events.wire.handshake.passphrase import Identity, identity_of, sealed
+from pyro_events.wire.handshake.proofs import ClientProof
 
 SECRET = "a very uncommon secret"
 KEY = hashlib.scrypt(SECRET.encode(), salt=b"pyro_events/v1", n=2**14, r=8, p=1, dklen=32)

@@ -15,7 +15,8 @@ import Pyro5.errors
 
 from ..transport.authentication import STOCK_HELLO
 from ..wire.handshake.messages import Hello
-from ..wire.handshake.passphrase import CALL_OPTION, NONCE_SIZE, CallbackProof, Identity, ServiceProof
+from ..wire.handshake.passphrase import Identity
+from ..wire.handshake.proofs import CALL_OPTION, NONCE_SIZE, CallbackProof, ServiceProof
 from .objects import Caller
 
 

@@ -12,7 +12,8 @@ from collections import OrderedDict
 from typing import Any, Final
 
 from ..errors import AccessDeniedError, ClocksDifferError
-from ..wire.handshake.passphrase import DENIED, MAX_SKEW, NONCE_SIZE, UNKNOWN_RUN, ClientProof, Identity
+from ..wire.handshake.passphrase import Identity
+from ..wire.handshake.proofs import DENIED, MAX_SKEW, NONCE_SIZE, UNKNOWN_RUN, ClientProof
 
 # The handshake data of every stock Pyro5 client.
 STOCK_HELLO: Final = "hello"

@@ -37,7 +37,8 @@ from pyro_events import (
 )
 from pyro_events.options import ServiceOptions
 from pyro_events.wire.frames import CONNECT_FAIL, CONNECT_OK
-from pyro_events.wire.handshake.passphrase import CALL_OPTION, CallbackCheck, ClientProof, identity_of
+from pyro_events.wire.handshake.passphrase import identity_of
+from pyro_events.wire.handshake.proofs import CALL_OPTION, CallbackCheck, ClientProof
 
 SECRET = "correct horse battery staple"
 LOOPBACK = "127.0.0.1"

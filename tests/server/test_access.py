@@ -12,13 +12,13 @@ from Pyro5.errors import SecurityError
 from pyro_events.server.access import AccessControl
 from pyro_events.server.objects import Caller
 from pyro_events.wire.handshake.messages import Hello
-from pyro_events.wire.handshake.passphrase import (
+from pyro_events.wire.handshake.passphrase import Identity
+from pyro_events.wire.handshake.proofs import (
     NONCE_SIZE,
     AgainError,
     CallbackCheck,
     ClientProof,
     DeniedError,
-    Identity,
 )
 
 OURS = Identity(b"ours")

@@ -10,14 +10,8 @@ import pytest
 from pyro_events.errors import AccessDeniedError, ClocksDifferError
 from pyro_events.transport import authentication as module
 from pyro_events.transport.authentication import ClientHandshake
-from pyro_events.wire.handshake.passphrase import (
-    DENIED,
-    NONCE_SIZE,
-    AgainError,
-    DeniedError,
-    Identity,
-    ServiceProof,
-)
+from pyro_events.wire.handshake.passphrase import Identity
+from pyro_events.wire.handshake.proofs import DENIED, NONCE_SIZE, AgainError, DeniedError, ServiceProof
 
 OURS = Identity(b"ours")
 WHERE = "somewhere:1"

@@ -42,14 +42,8 @@ from pyro_events.wire.frames import (
     FrameReader,
     write_frame,
 )
-from pyro_events.wire.handshake.passphrase import (
-    DENIED,
-    MAX_SKEW,
-    NONCE_SIZE,
-    AgainError,
-    Identity,
-    ServiceProof,
-)
+from pyro_events.wire.handshake.passphrase import Identity
+from pyro_events.wire.handshake.proofs import DENIED, MAX_SKEW, NONCE_SIZE, AgainError, ServiceProof
 
 LOOPBACK = "127.0.0.1"
 NAME = "Pyro.NameServer"

@@ -24,7 +24,7 @@ from ...transport.addresses import format_address
 from ...transport.tls import server_contexts
 from ...transport.tls_socket import TlsSocket
 from ...wire.frames import Frame
-from ...wire.handshake.passphrase import DENIED, CallbackCheck
+from ...wire.handshake.proofs import DENIED, CallbackCheck
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.workers import ConnectionWorkers
 from ..interruptions import owned

@@ -18,7 +18,7 @@ from ...log.failures import Failures
 from ...wire.frames import MSGPACK, Frame
 from ...wire.handshake.greeting_notes import GreetingNotes
 from ...wire.handshake.messages import read_connect
-from ...wire.handshake.passphrase import CallbackCheck, DeniedError
+from ...wire.handshake.proofs import CallbackCheck, DeniedError
 from .guarded_connection import GuardedConnection
 
 log = get_logger("pyro_events.daemon")

@@ -11,7 +11,7 @@ from typing import Any
 
 from Pyro5 import config
 
-from ...wire.handshake.passphrase import CallbackCheck
+from ...wire.handshake.proofs import CallbackCheck
 from ..daemon.daemon import SubscriberDaemon
 from ..daemon.handshake import ConnectionListener
 from ..dispatch.dispatcher import Dispatcher

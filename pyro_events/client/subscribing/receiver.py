@@ -15,7 +15,7 @@ from ...event import Event
 from ...log.background import get_logger
 from ...service_threads import is_service_thread
 from ...wire.handshake.greeting_notes import GreetingNotes
-from ...wire.handshake.passphrase import CallbackCheck
+from ...wire.handshake.proofs import CallbackCheck
 from ..connection.discovery import ServiceLocator
 from ..connection.reconnecting import ReconnectingConnection
 from ..daemon.daemon import SubscriberDaemon

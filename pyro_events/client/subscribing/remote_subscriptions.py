@@ -17,7 +17,7 @@ from ...broker.matching.subjects import compile_pattern
 from ...constants import MAX_SUBJECT, NOT_KNOWN
 from ...errors import AccessDeniedError, AnswerTimeoutError
 from ...log.background import get_logger
-from ...wire.handshake.passphrase import CallbackCheck
+from ...wire.handshake.proofs import CallbackCheck
 from ...wire.own_connection import KEY
 from ..connection.reconnecting import ReconnectingConnection
 from ..interruptions import owned, within

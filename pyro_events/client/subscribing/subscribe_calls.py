@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ...constants import NAME_KEY, NOT_KNOWN
 from ...errors import EventServiceError
-from ...wire.handshake.passphrase import CALL_OPTION, NONCE_SIZE, CallbackCheck
+from ...wire.handshake.proofs import CALL_OPTION, NONCE_SIZE, CallbackCheck
 from ...wire.own_connection import FALLS_BACK
 from ..connection.reconnecting import ReconnectingConnection
 

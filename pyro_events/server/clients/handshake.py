@@ -28,7 +28,7 @@ from ...wire.frames import (
 )
 from ...wire.handshake.capabilities import OURS
 from ...wire.handshake.messages import Hello, read_connect, write_connect_fail, write_connect_ok
-from ...wire.handshake.passphrase import AgainError
+from ...wire.handshake.proofs import AgainError
 from ...wire.replies import write_error
 from ..access import AccessControl
 from ..objects import Caller, RemoteObject, remote_names

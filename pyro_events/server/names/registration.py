@@ -28,7 +28,8 @@ from ...transport.name_server_search import find_name_server
 from ...transport.tls import client_context
 from ...wire.frames import CONNECT_FAIL, FrameReader
 from ...wire.handshake.messages import answer_limits, read_connect_fail, read_connect_ok, write_connect
-from ...wire.handshake.passphrase import DENIED, Identity
+from ...wire.handshake.passphrase import Identity
+from ...wire.handshake.proofs import DENIED
 from .trusted_hosts import TrustedHosts
 
 log = get_logger("pyro_events.naming")

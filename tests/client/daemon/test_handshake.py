@@ -15,7 +15,8 @@ from pyro_events.transport.authentication import STOCK_HELLO
 from pyro_events.wire.frames import CONNECT, JSON, MSGPACK, Frame, FrameLimits, FrameReader
 from pyro_events.wire.handshake.greeting_notes import GreetingNotes
 from pyro_events.wire.handshake.messages import write_connect
-from pyro_events.wire.handshake.passphrase import NONCE_SIZE, CallbackCheck, CallbackProof, Identity
+from pyro_events.wire.handshake.passphrase import Identity
+from pyro_events.wire.handshake.proofs import NONCE_SIZE, CallbackCheck, CallbackProof
 
 OURS = Identity(b"ours")
 SERVICE = "192.0.2.1"

@@ -10,7 +10,7 @@ from pyro_events.client.subscribing.subscribe_calls import SubscribeCalls
 from pyro_events.client.subscribing.subscriptions import NAME
 from pyro_events.constants import NAME_KEY, NOT_KNOWN
 from pyro_events.errors import EventServiceError
-from pyro_events.wire.handshake.passphrase import CALL_OPTION
+from pyro_events.wire.handshake.proofs import CALL_OPTION
 from pyro_events.wire.own_connection import FALLS_BACK
 
 PROXY = {"a": "proxy"}

@@ -21,7 +21,7 @@ from Pyro5.core import URI
 from ....client_name import checked_client_name
 from ....constants import NAME_KEY
 from ....transport.addresses import check_uri, format_address
-from ....wire.handshake.passphrase import CALL_OPTION
+from ....wire.handshake.proofs import CALL_OPTION
 from ....wire.own_connection import FALLS_BACK
 from ...objects import Caller
 

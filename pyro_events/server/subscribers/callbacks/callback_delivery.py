@@ -32,7 +32,7 @@ from ....wire.event_answers import ANSWER_LIMITS
 from ....wire.frames import Frame
 from ....wire.handshake.greeting_notes import GreetingNotes
 from ....wire.handshake.messages import answer_limits
-from ....wire.handshake.passphrase import CallbackProof
+from ....wire.handshake.proofs import CallbackProof
 from ..delivery import Delivery, State
 from ..explanations import obstacle
 from ..owner import DeliveryOwner

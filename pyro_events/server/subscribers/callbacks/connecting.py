@@ -17,7 +17,7 @@ from ....wire.frames import CONNECT_FAIL, Frame
 from ....wire.handshake.capabilities import OURS
 from ....wire.handshake.greeting_notes import NO_NOTES
 from ....wire.handshake.messages import read_connect_fail, read_connect_ok, write_connect
-from ....wire.handshake.passphrase import CallbackProof
+from ....wire.handshake.proofs import CallbackProof
 from ...net.tls_connections import OutgoingTls
 from ..explanations import unanswered
 from ..owner import ContactOwner

@@ -18,7 +18,8 @@ from pyro_events.server.subscribers.callbacks.connecting import Contact, takes_e
 from pyro_events.wire.frames import CONNECT_FAIL, CONNECT_OK, MSGPACK, Frame
 from pyro_events.wire.handshake.greeting_notes import NO_NOTES, GreetingNotes
 from pyro_events.wire.handshake.messages import read_connect
-from pyro_events.wire.handshake.passphrase import NONCE_SIZE, CallbackCheck, CallbackProof, Identity
+from pyro_events.wire.handshake.passphrase import Identity
+from pyro_events.wire.handshake.proofs import NONCE_SIZE, CallbackCheck, CallbackProof
 
 
 class Owner:
