@@ -14,7 +14,7 @@ import Pyro5.callcontext
 import Pyro5.errors
 from Pyro5.server import behavior, expose
 
-from ..broker.matching.subjects import check_subjects
+from ..broker.matching.service_subjects import check_published_all
 from ..codec.message import encode, encode_plain
 from ..options import ServiceOptions, chosen_options
 from ..wire.frames import SERPENT
@@ -75,7 +75,7 @@ class EventService:
         Raises:
             TypeError, ValueError: a subject or the message cannot be published; nothing was.
         """
-        checked = check_subjects(subjects)
+        checked = check_published_all(subjects)
         # Serpent has its own form of bytes.
         by_serpent = Pyro5.callcontext.current_context.serializer_id == SERPENT
         payload = encode_plain(message, serpent=True) if by_serpent else encode(message)

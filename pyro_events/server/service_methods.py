@@ -12,7 +12,7 @@ from typing import Any, Final
 import Pyro5.errors
 
 from ..broker.broker import Entry
-from ..broker.matching.subjects import check_subject, check_subjects
+from ..broker.matching.service_subjects import check_published, check_published_all
 from ..broker.statistics import BrokerStatistics
 from ..codec.message import encode_plain
 from ..constants import MIB, Payload
@@ -55,7 +55,7 @@ class ServiceMethods:
 
     def publish(self, caller: Caller, subjects: Any, message: Any) -> int | BlockedPublish:
         """Publish a message that a stock client sent. Returns the number of deliveries queued."""
-        checked = check_subjects(subjects)
+        checked = check_published_all(subjects)
         payload = encode_plain(message, serpent=caller.serializer_id == SERPENT)
         return self.publish_message(checked, payload)
 
@@ -71,19 +71,19 @@ class ServiceMethods:
             if type(payload) is not bytes or len(payload) > most:
                 self._check_payload(payload)
             if type(subjects) is not str:
-                entries.extend(_entries(check_subjects(subjects), payload))
+                entries.extend(_entries(check_published_all(subjects), payload))
                 continue
             # These lines run most often: one name is by far the most common case, and in a pipeline it is
             # often the same as before.
             if not name or subjects != name[0]:
-                name = (check_subject(subjects),)
+                name = (check_published(subjects),)
             entries.append((name, payload))
         return self._engine.publish(entries)
 
     def publish_large(self, caller: Caller, entry: Publication) -> int | BlockedPublish:
         """Publish the single entry of a large frame."""
         subjects, payload = _pair(entry)
-        return self.publish_message(check_subjects(subjects), payload)
+        return self.publish_message(check_published_all(subjects), payload)
 
     def publish_message(self, subjects: list[str], payload: Payload) -> int | BlockedPublish:
         """Publish one message on checked subjects. Raises Pyro5's MessageTooLargeError."""

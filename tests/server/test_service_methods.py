@@ -88,8 +88,20 @@ def test_a_batch_becomes_entries_in_order(service: ServiceMethods, engine: FakeE
         ([["A", b"1"], ["", b"2"]], ValueError),
         ([["A", b"1"], [5, b"2"]], TypeError),
         ([["A", b"1"], ["B", bytes(2 * MIB + 1)]], Pyro5.errors.MessageTooLargeError),
+        ([["A", b"1"], ["$eſ.A", b"2"]], ValueError),
+        ([["A", b"1"], [["B", "$ES.TEST."], b"2"]], ValueError),
     ],
-    ids=("no list", "no payload", "no pair", "text", "empty name", "no name", "too large"),
+    ids=(
+        "no list",
+        "no payload",
+        "no pair",
+        "text",
+        "empty name",
+        "no name",
+        "too large",
+        "the service's",
+        "the service's, of two",
+    ),
 )
 def test_of_a_batch_with_a_mistake_nothing_is_published(
     service: ServiceMethods, engine: FakeEngine, batch: Any, error: type[Exception]

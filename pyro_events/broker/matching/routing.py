@@ -15,6 +15,7 @@ from ...constants import MATCH_CACHE_SUBJECTS
 from ..memory import name_bytes, pattern_bytes
 from .match_cache import MatchCache
 from .pattern_sets import PatternSets
+from .service_subjects import is_service_pattern, is_service_subject, may_match
 from .subjects import Pattern, fold
 
 __all__ = ["RoutingTable"]
@@ -58,13 +59,17 @@ class RoutingTable(Generic[T]):
         self._names: dict[str, dict[int, T]] = {}
         self._patterns: dict[str, dict[int, T]] = {}
         self._sets = PatternSets() if patterns is None else patterns
+        # Those that may match service subjects. Apart, so that such a subject costs nothing when nobody wants
+        # it, however many other patterns there are.
+        self._service_sets = PatternSets()
         self._cache: MatchCache[T] = MatchCache(cache_size)
 
     def match(self, subject: str) -> tuple[T, ...]:
         """The targets of `subject`, each once.
 
         They come in the order of each target's first subscription; a target that lost its last one
-        and subscribes again goes to the end. The longest call compiles one set of patterns.
+        and subscribes again goes to the end. The longest call compiles one set of patterns, and one of those
+        that may match service subjects.
         """
         found = self._cache.recent.get(subject)
         return self._find(subject) if found is None else found
@@ -86,12 +91,23 @@ class RoutingTable(Generic[T]):
 
     def _look_up(self, subject: str, folded: str) -> tuple[T, ...]:
         found = self._names.get(folded, {})
-        texts = self._sets.match(subject)
+        texts = self._matching(subject, folded)
         if texts:
             found = found.copy()
             for text in texts:
                 found.update(self._patterns[text])
         return tuple([found[number] for number in sorted(found)])
+
+    def _matching(self, subject: str, folded: str) -> list[str]:
+        """The texts of the patterns that match."""
+        if is_service_subject(folded):
+            return [text for text in self._service_sets.match(subject) if may_match(text, folded)]
+        texts = self._sets.match(subject)
+        return texts + self._service_sets.match(subject) if len(self._service_sets) else texts
+
+    def _sets_with(self, text: str) -> PatternSets:
+        """The sets where a pattern of that spelling belongs."""
+        return self._service_sets if is_service_pattern(text) else self._sets
 
     def add_name(self, name: str, target: T) -> bool:
         """Subscribe `target` to a name. False if it was subscribed, in any spelling (the first spelling
@@ -117,7 +133,7 @@ class RoutingTable(Generic[T]):
         entry.memory += pattern_bytes(text, pattern.program_size)
         if text not in self._patterns:
             self._patterns[text] = {}
-            self._sets.add(pattern)
+            self._sets_with(text).add(pattern)
         self._patterns[text][entry.number] = target
         self._cache.clear()
         return True
@@ -175,7 +191,7 @@ class RoutingTable(Generic[T]):
         del targets[entry.number]
         if not targets:
             del self._patterns[text]
-            self._sets.remove(text)
+            self._sets_with(text).remove(text)
         self._cache.clear()
         return True
 
@@ -202,7 +218,7 @@ class RoutingTable(Generic[T]):
 
     def known_pattern(self, text: str) -> Pattern | None:
         """The pattern of that spelling if any target is subscribed to it: it need not be compiled again."""
-        return self._sets.get(text)
+        return self._sets_with(text).get(text)
 
     def subscriptions(self, target: T, most: int | None = None) -> list[str]:
         """The names, then the patterns of `target`, as spelled and in the order of subscribing.

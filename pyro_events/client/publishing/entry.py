@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ...broker.matching.subjects import check_subject, check_subjects
+from ...broker.matching.service_subjects import check_published, check_published_all
 from ...constants import LONGEST_WAIT, MAX_STOCK_CALL
 from ...errors import MessageTooLargeError
 from ...wire.large_payload import SplitPayload
@@ -28,10 +28,10 @@ def checked_entry(subjects: Any, payload: bytes | SplitPayload) -> tuple[Entry, 
     The size is an upper bound. Raises TypeError or ValueError for the subjects, and MessageTooLargeError.
     """
     if type(subjects) is str:
-        name = check_subject(subjects)
+        name = check_published(subjects)
         width = len(name) if name.isascii() else 4 * len(name)
         return (name, payload), 1, len(payload) + width + _ENVELOPE
-    names = check_subjects(subjects)
+    names = check_published_all(subjects)
     width = sum(4 + (len(name) if name.isascii() else 4 * len(name)) for name in names)
     if width > _NAMES and (exact := packed_size(names)) > _NAMES:
         raise MessageTooLargeError(

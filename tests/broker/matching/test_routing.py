@@ -14,6 +14,7 @@ from pattern_work import watched
 
 from pyro_events.broker.matching.pattern_sets import PatternSets
 from pyro_events.broker.matching.routing import RoutingTable
+from pyro_events.broker.matching.service_subjects import may_match
 from pyro_events.broker.matching.subjects import compile_pattern, fold
 from pyro_events.constants import SET_PATTERNS, SET_PROGRAM
 
@@ -56,7 +57,8 @@ class Naive:
         return tuple(
             target
             for target, (names, patterns) in self.targets.items()
-            if fold(subject) in names or any(compiled(text).matches(subject) for text in patterns)
+            if fold(subject) in names
+            or any(compiled(text).matches(subject) and may_match(text, fold(subject)) for text in patterns)
         )
 
     def subscriptions(self, target: str) -> list[str]:
@@ -67,7 +69,7 @@ class Naive:
         return sum(compiled(text).program_size for text in self.targets.get(target, ({}, []))[1])
 
 
-NAMES = ["a", "A", "ab", "AB", "Straße", "STRASSE", "ſ", "s", "\u212a", "k", "İ", "i̇", "I", "."]
+NAMES = ["a", "A", "ab", "AB", "Straße", "STRASSE", "ſ", "s", "\u212a", "k", "İ", "i̇", "I", ".", "$Eſ.a"]
 TEXTS = [
     "a",
     "^A",
@@ -84,8 +86,10 @@ TEXTS = [
     "",
     r"(?-i:A)",
     "^$",
+    r"\$ES",
+    r"^\$es\.|A",
 ]
-SUBJECTS = [*NAMES, "aab", "Aß", "strasse.1", "x", "STRAẞE"]
+SUBJECTS = [*NAMES, "aab", "Aß", "strasse.1", "x", "STRAẞE", "$ES.A", "$es.TEST.a"]
 TARGETS = ["one", "two", "three", "four"]
 names, texts = st.sampled_from(NAMES), st.sampled_from(TEXTS)
 subjects, targets = st.sampled_from(SUBJECTS), st.sampled_from(TARGETS)

@@ -33,6 +33,13 @@ def test_any_iterable_of_names() -> None:
         checked_entry(["a", "b" * 256], b"")
 
 
+@pytest.mark.parametrize("subjects", ["$ES.SERVICE.STOPPING", ["fine", "$Eſ.x"]])
+def test_a_subject_of_the_service(subjects: str | list[str]) -> None:
+    with pytest.raises(ValueError, match="only the event service itself publishes"):
+        checked_entry(subjects, b"")
+    assert checked_entry("$ES.TEST.x", b"")[0] == ("$ES.TEST.x", b"")
+
+
 def test_more_names_than_a_call_holds() -> None:
     names = [f"{number:0250}" for number in range(300)]
     with pytest.raises(MessageTooLargeError, match="300 subjects of one publish .* fewer subjects at once"):

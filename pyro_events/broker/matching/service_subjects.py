@@ -1,0 +1,87 @@
+"""Service subjects: the names that begin with `$ES.`, under which the service tells of itself.
+
+Knows: which names these are, which of them a publisher may use, and which patterns may match them. Must not
+know: what the service publishes under them, or who subscribed.
+
+A pattern such as `.*` is meant for a program's own subjects, so it does not match these. A pattern that means
+them begins with their first characters: `\\$ES`, or `^\\$ES`. Names and patterns are judged after folding, so
+that another spelling (`$es.`, `$Eſ.`) is no way around.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ...constants import MAX_SUBJECT
+from .case_folding import fold
+from .subjects import check_subject, check_subjects
+
+__all__ = [
+    "check_published",
+    "check_published_all",
+    "is_service_pattern",
+    "is_service_subject",
+    "may_match",
+]
+
+# What service subjects, and those of tests, begin with; folded, as are the beginnings of patterns.
+_SERVICE: Final = "$es."
+_TEST: Final = "$es.test."
+_PATTERNS: Final = (r"\$es", r"^\$es")
+# How many characters of a pattern decide. Folding changes one character into one.
+_BEGINNING: Final = max(map(len, _PATTERNS))
+
+
+def is_service_subject(folded: str) -> bool:
+    """Whether the service alone publishes a subject, or it is one for tests. folded: the subject, folded."""
+    return folded.startswith(_SERVICE)
+
+
+def is_service_pattern(text: str) -> bool:
+    """Whether a pattern may match service subjects. text: its spelling."""
+    return fold(text[:_BEGINNING]).startswith(_PATTERNS)
+
+
+def may_match(text: str, folded: str) -> bool:
+    """Whether a pattern may match a subject at all, whatever the expression says.
+
+    text: the pattern's spelling. folded: the subject, folded. A subject for tests is matched by no pattern.
+    """
+    if not is_service_subject(folded):
+        return True
+    return is_service_pattern(text) and not folded.startswith(_TEST)
+
+
+def check_published(name: object) -> str:
+    """Return `name`, a plain str that a publisher may use as a subject.
+
+    Raises what `check_subject` raises, and ValueError for a service subject, unless it is `$ES.TEST.` and at
+    least one more character.
+    """
+    # As in check_subject, for which there is no time here: this runs for each event.
+    if type(name) is str and 0 < len(name) <= MAX_SUBJECT and name.isprintable() and name[0] != "$":
+        return name
+    subject = check_subject(name)
+    _refuse_service_subject(subject)
+    return subject
+
+
+def check_published_all(subjects: object) -> list[str]:
+    """The same for the names of one call: `subjects` is one name, or any iterable of names.
+
+    Raises what `check_subjects` and `check_published` raise.
+    """
+    names = check_subjects(subjects)
+    for name in names:
+        if name[0] == "$":
+            _refuse_service_subject(name)
+    return names
+
+
+def _refuse_service_subject(subject: str) -> None:
+    folded = fold(subject[: len(_TEST) + 1])
+    if is_service_subject(folded) and not (folded.startswith(_TEST) and len(folded) > len(_TEST)):
+        raise ValueError(
+            f"subject {subject[:60]!r} begins with '$ES.', and only the event service itself publishes such "
+            "subjects: choose another name, or '$ES.TEST.' and a name of your own for a test"
+        )
