@@ -14,7 +14,7 @@ import Pyro5.errors
 
 from pyro_events.client.stream.inbox import EventInbox
 from pyro_events.constants import KIB
-from pyro_events.server.subscribers.own_connections import read_attach_options
+from pyro_events.server.subscribers.own.own_connections import read_attach_options
 from pyro_events.wire.frames import FrameReader
 from pyro_events.wire.handshake.capabilities import (
     MAX_CAPABILITIES,

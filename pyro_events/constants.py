@@ -159,5 +159,10 @@ LONGEST_WAIT: Final = 1_000_000.0
 
 # The key in a handshake, and the option of a subscribing call, by which a client gives its name.
 NAME_KEY: Final = "name"
+# The options of a subscribing call that are not of the backlog: whether what is kept of the subjects comes
+# first, the group that the subscriber is in, and how many events a member may have unacknowledged.
+LAST_KEY: Final = "last"
+GROUP_KEY: Final = "group"
+AHEAD_KEY: Final = "ahead"
 # How many clients' names statistics shows: a page for a person, and at most 120 KiB of the answer.
 MAX_CLIENTS_SHOWN: Final = 1_000

@@ -16,7 +16,8 @@ from ..broker.matching.subjects import check_subjects, check_texts, compile_patt
 from ..client.base import checked_wait, chosen_locator
 from ..client.publishing.entry import checked_timeout
 from ..client.statistics import StreamStatistics
-from ..client.subscribing.subscriptions import NAME, PATTERN, given_options
+from ..client.subscribing.call_options import given_options
+from ..client.subscribing.subscriptions import NAME, PATTERN
 from ..event import Event
 from ..options import Overflow, OverflowName
 from ..wire.handshake.passphrase import Ident, sealed
@@ -66,6 +67,10 @@ class EventStream(AsyncClient):
         backlog: int | None = None,
         backlog_bytes: int | None = None,
         overflow: Overflow | OverflowName | None = None,
+        max_age: float | None = None,
+        group: str | None = None,
+        ahead: int | None = None,
+        last: bool = False,
     ) -> None:
         """Check the arguments. Nothing is connected yet.
 
@@ -88,6 +93,14 @@ class EventStream(AsyncClient):
             backlog_bytes: how many bytes it keeps. Default None: what the service does.
             overflow: what happens when the backlog is full: "block", "drop-oldest", "drop-newest", "latest"
                 or "disconnect". Default None: what the service does, usually "block".
+            max_age: after how many seconds of waiting an event is dropped; `math.inf` for never. Default
+                None: what the service does, usually never.
+            group: the name of a group that shares its events, each of which goes to one member. Default None:
+                the stream is in none.
+            ahead: how many events a member may have unacknowledged, that is not taken yet; 1 for long jobs.
+                Default None: up to two batches.
+            last: whether the last retained event of each of these subjects comes first; not with a group.
+                Default False.
 
         Raises:
             TypeError, ValueError: an argument is not one of the above; the text says what to write.
@@ -96,7 +109,7 @@ class EventStream(AsyncClient):
         names, patterns = check_subjects(subjects), check_texts(match, "pattern")
         for pattern in patterns:
             compile_pattern(pattern)
-        options = given_options(backlog, backlog_bytes, overflow)
+        options = given_options(backlog, backlog_bytes, overflow, max_age, group, ahead, last)
         locator = chosen_locator(ident, es_uri, None, name, ns_host, ns_port)
         self._wanted = [(NAME, names), (PATTERN, patterns)]
         self._receiver = self._inside = StreamReceiver(locator, options, checked_wait(wait))
@@ -176,6 +189,10 @@ class EventStream(AsyncClient):
         backlog: int | None = None,
         backlog_bytes: int | None = None,
         overflow: Overflow | OverflowName | None = None,
+        max_age: float | None = None,
+        group: str | None = None,
+        ahead: int | None = None,
+        last: bool = False,
     ) -> None:
         """Subscribe to one more name or several. Subscribing twice is harmless.
 
@@ -186,13 +203,17 @@ class EventStream(AsyncClient):
             backlog: as when the stream is made; of the stream, not of these names. Default None: as before.
             backlog_bytes: the same. Default None: as before.
             overflow: the same. Default None: as before.
+            max_age: the same. Default None: as before.
+            group: as when the stream is made, which decides it for good. Default None: as before.
+            ahead: the same as `backlog`. Default None: as before.
+            last: whether the last retained event of each of these names comes first. Default False.
 
         Raises:
             TypeError, ValueError: a name or an option cannot be used; the text says why.
             EventServiceError: the stream is closed, or the service cannot be reached; then nothing has
                 changed.
         """
-        options = given_options(backlog, backlog_bytes, overflow)
+        options = given_options(backlog, backlog_bytes, overflow, max_age, group, ahead, last)
         await self._receiver.subscribe(NAME, check_subjects(subjects), options)
 
     async def subscribeMatch(
@@ -202,6 +223,10 @@ class EventStream(AsyncClient):
         backlog: int | None = None,
         backlog_bytes: int | None = None,
         overflow: Overflow | OverflowName | None = None,
+        max_age: float | None = None,
+        group: str | None = None,
+        ahead: int | None = None,
+        last: bool = False,
     ) -> None:
         """Subscribe to the subjects that match one more regular expression or several.
 
@@ -210,12 +235,16 @@ class EventStream(AsyncClient):
             backlog: as for `subscribe`; None by default.
             backlog_bytes: as for `subscribe`; None by default.
             overflow: as for `subscribe`; None by default.
+            max_age: as for `subscribe`; None by default.
+            group: as for `subscribe`; None by default.
+            ahead: as for `subscribe`; None by default.
+            last: as for `subscribe`, for each subject that matches; False by default.
 
         Raises:
             TypeError, ValueError: a pattern or an option cannot be used; the text says why.
             EventServiceError: as for `subscribe`.
         """
-        options = given_options(backlog, backlog_bytes, overflow)
+        options = given_options(backlog, backlog_bytes, overflow, max_age, group, ahead, last)
         await self._receiver.subscribe(PATTERN, check_texts(patterns, "pattern"), options)
 
     async def unsubscribe(self, subjects: str | Iterable[str]) -> None:

@@ -168,7 +168,7 @@ class ClientBase:
 
 _ENDS = "_ClientBase__ends"
 # The beginning of private attributes' names.
-_OURS = "_ClientBase__", "_Publisher__", "_Subscriber__", "_pyro"
+_OURS = "_ClientBase__", "_Publisher__", "_SubscribeMethods__", "_Subscriber__", "_pyro"
 
 
 def add_end(client: ClientBase, role: str, end: ClientInternals) -> None:

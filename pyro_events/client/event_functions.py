@@ -14,10 +14,10 @@ from ..options import Overflow, OverflowName
 from .base import ClientBase, end_of
 from .dispatch.function_calls import function_name
 from .dispatch.handlers import check_handler, check_takes_event
+from .subscribing.call_options import given_options
 from .subscribing.function_subscriptions import FunctionSubscriptions
 from .subscribing.functions import Wanted
 from .subscribing.receiver import Receiver
-from .subscribing.subscriptions import given_options
 
 Function = TypeVar("Function", bound=Callable[[Event], object])
 
@@ -33,6 +33,10 @@ class EventFunctions(ClientBase):
         backlog: int | None = None,
         backlog_bytes: int | None = None,
         overflow: Overflow | OverflowName | None = None,
+        max_age: float | None = None,
+        group: str | None = None,
+        ahead: int | None = None,
+        last: bool = False,
     ) -> Callable[[Function], Function]:
         """Call a function with every event of some subjects: a decorator.
 
@@ -53,6 +57,10 @@ class EventFunctions(ClientBase):
             backlog: as for `subscribe`, and of the subscriber, not of the function; None by default.
             backlog_bytes: as for `subscribe`; None by default.
             overflow: as for `subscribe`; None by default.
+            max_age: as for `subscribe`; None by default.
+            group: as for `subscribe`; None by default.
+            ahead: as for `subscribe`; None by default.
+            last: as for `subscribe`, for these names and patterns; False by default.
 
         Returns:
             A decorator, which subscribes and returns the function unchanged. It may be used several times. It
@@ -71,7 +79,7 @@ class EventFunctions(ClientBase):
         """
         subscriptions = _subscriptions(self)
         wanted = _wanted(subjects, match)
-        options = given_options(backlog, backlog_bytes, overflow)
+        options = given_options(backlog, backlog_bytes, overflow, max_age, group, ahead, last)
         if via is not None:
             check_handler("via=", via)
 

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Iterable
 from types import TracebackType
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypeVar, cast
 
 from Pyro5.core import URI
 
@@ -21,17 +21,19 @@ from ..errors import EventServiceError
 from ..event import Event
 from ..options import Overflow, OverflowName
 from ..wire.handshake.passphrase import Ident, sealed
-from .base import checked_wait, chosen_locator
+from .base import Uninitialised, checked_wait, chosen_locator
 from .publishing.entry import checked_timeout
 from .statistics import StreamStatistics
 from .stream.event_source import NothingCameError
 from .stream.stream_receiver import CLOSED, StreamReceiver
-from .subscribing.subscriptions import NAME, PATTERN, given_options
+from .subscribe_methods import ChangesSubscriptions, SubscribeMethods, use_subscriptions
+from .subscribing.call_options import given_options, of_the_subscriber
+from .subscribing.subscriptions import NAME, PATTERN
 
 Self = TypeVar("Self", bound="EventStream")
 
 
-class EventStream:
+class EventStream(SubscribeMethods):
     """Events of some subjects, which the program takes one by one; an iterator.
 
     For programs that cannot be called back, or do not want to be: behind NAT, in a container, in a notebook,
@@ -55,6 +57,7 @@ class EventStream:
     """
 
     __receiver: StreamReceiver | None = None
+    _SubscribeMethods__subscriptions = cast(ChangesSubscriptions, Uninitialised("EventStream"))
 
     def __init__(
         self,
@@ -70,6 +73,10 @@ class EventStream:
         backlog: int | None = None,
         backlog_bytes: int | None = None,
         overflow: Overflow | OverflowName | None = None,
+        max_age: float | None = None,
+        group: str | None = None,
+        ahead: int | None = None,
+        last: bool = False,
     ) -> None:
         """Find the event service, connect to it, and subscribe.
 
@@ -92,6 +99,14 @@ class EventStream:
             backlog_bytes: how many bytes it keeps. Default None: what the service does.
             overflow: what happens when the backlog is full: "block", "drop-oldest", "drop-newest", "latest"
                 or "disconnect". Default None: what the service does, usually "block".
+            max_age: after how many seconds of waiting an event is dropped; `math.inf` for never. Default
+                None: what the service does, usually never.
+            group: the name of a group that shares its events, each of which goes to one member. Default None:
+                the stream is in none.
+            ahead: how many events a member may have unacknowledged, that is not taken yet; 1 for long jobs.
+                Default None: up to two batches.
+            last: whether the last retained event of each of these subjects comes first; not with a group.
+                Default False.
 
         Raises:
             ServiceNotFoundError: there is no name server, or no service in it (a NamingError).
@@ -102,9 +117,9 @@ class EventStream:
         """
         ident = sealed(ident)
         names, patterns = check_subjects(subjects), check_texts(match, "pattern")
-        options = given_options(backlog, backlog_bytes, overflow)
+        options = given_options(backlog, backlog_bytes, overflow, max_age, group, ahead, last)
         locator = chosen_locator(ident, es_uri, None, name, ns_host, ns_port)
-        receiver = StreamReceiver(locator, options, checked_wait(wait))
+        receiver = StreamReceiver(locator, of_the_subscriber(options), checked_wait(wait))
         try:
             receiver.subscribe(NAME, names, options)
             receiver.subscribe(PATTERN, patterns, options)
@@ -113,6 +128,7 @@ class EventStream:
             receiver.close()
             raise
         self.__receiver = receiver
+        use_subscriptions(self, receiver)
 
     def get(self, timeout: float | None = None) -> Event:
         """Take the next event, and wait for it if there is none.
@@ -154,67 +170,6 @@ class EventStream:
         if row is None:
             raise StopIteration
         return Event.from_payload(*row)
-
-    def subscribe(
-        self,
-        subjects: str | Iterable[str],
-        *,
-        backlog: int | None = None,
-        backlog_bytes: int | None = None,
-        overflow: Overflow | OverflowName | None = None,
-    ) -> None:
-        """Subscribe to one more name or several. Subscribing twice is harmless.
-
-        Args:
-            subjects: one name or any iterable of names.
-            backlog: as when the stream is made; of the stream, not of these names. Default None: as before.
-            backlog_bytes: the same. Default None: as before.
-            overflow: the same. Default None: as before.
-
-        Raises:
-            TypeError, ValueError: a name or an option cannot be used; the text says why.
-            EventServiceError: the stream is closed, or the service cannot be reached; then nothing has
-                changed.
-        """
-        options = given_options(backlog, backlog_bytes, overflow)
-        self.__inside().subscribe(NAME, check_subjects(subjects), options)
-
-    def subscribeMatch(
-        self,
-        patterns: str | Iterable[str],
-        *,
-        backlog: int | None = None,
-        backlog_bytes: int | None = None,
-        overflow: Overflow | OverflowName | None = None,
-    ) -> None:
-        """Subscribe to the subjects that match one more regular expression or several.
-
-        Args:
-            patterns: one pattern or any iterable of them; upper and lower case do not matter.
-            backlog: as for `subscribe`; None by default.
-            backlog_bytes: as for `subscribe`; None by default.
-            overflow: as for `subscribe`; None by default.
-
-        Raises:
-            TypeError, ValueError: a pattern or an option cannot be used; the text says why.
-            EventServiceError: as for `subscribe`.
-        """
-        options = given_options(backlog, backlog_bytes, overflow)
-        self.__inside().subscribe(PATTERN, check_texts(patterns, "pattern"), options)
-
-    def unsubscribe(self, subjects: str | Iterable[str]) -> None:
-        """Remove names and patterns; what is not there is no error.
-
-        Nothing published afterwards arrives by them; what was queued before still may.
-
-        Args:
-            subjects: names and patterns, in any mixture, or one of them.
-
-        Raises:
-            TypeError, ValueError: they are not text.
-            EventServiceError: as for `subscribe`.
-        """
-        self.__inside().unsubscribe(check_texts(subjects))
 
     def statistics(self) -> StreamStatistics:
         """What this stream has done so far.

@@ -11,8 +11,8 @@ from Pyro5.client import Proxy
 
 from .base import NOT_GIVEN, ClientBase, either, end_of
 from .daemon.daemon import SubscriberDaemon
-from .subscribing.daemon_attribute import DaemonAttribute
 from .subscribing.receiver import Receiver
+from .subscribing.ways.daemon_attribute import DaemonAttribute
 
 
 class Pyro3Names(ClientBase):

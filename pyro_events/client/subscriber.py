@@ -12,24 +12,23 @@ from typing import Any, TypeVar, cast
 from Pyro5.core import URI
 from Pyro5.server import expose
 
-from ..broker.matching.subjects import check_subjects, check_texts
 from ..event import Event
-from ..options import Overflow, OverflowName
 from ..wire.handshake.passphrase import Ident, sealed
-from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_locator, either
+from .base import ClientBase, Uninitialised, add_end, checked_wait, chosen_locator
 from .constructors import cooperative
 from .dispatch.handlers import check_class, check_own_handlers
 from .event_functions import EventFunctions
 from .publishing.entry import checked_timeout
 from .pyro3_names import Pyro3Names
-from .subscribing.event_way import checked_callback
+from .subscribe_methods import ChangesSubscriptions, SubscribeMethods, use_subscriptions
+from .subscribing.function_subscriptions import FunctionSubscriptions
 from .subscribing.receiver import Receiver
-from .subscribing.subscriptions import NAME, PATTERN, given_options
+from .subscribing.ways.event_way import checked_callback
 
 Self = TypeVar("Self", bound="Subscriber")
 
 
-class Subscriber(EventFunctions, Pyro3Names):
+class Subscriber(EventFunctions, SubscribeMethods, Pyro3Names):
     """Derive from it and override `event`; no decorator is needed.
 
     Subscribing works from `__init__` on, in any thread, inside `event` too; events come when
@@ -49,6 +48,7 @@ class Subscriber(EventFunctions, Pyro3Names):
     """
 
     __receiver: Receiver = cast("Receiver", Uninitialised("Subscriber"))
+    _SubscribeMethods__subscriptions = cast(ChangesSubscriptions, Uninitialised("Subscriber"))
 
     @cooperative(abandon=ClientBase.close)
     def __init__(
@@ -106,6 +106,7 @@ class Subscriber(EventFunctions, Pyro3Names):
             checked_callback(callback),
         )
         self.__receiver = receiver
+        use_subscriptions(self, _CheckedSubscriptions(self, receiver.subscriptions))
         add_end(self, "subscriber", receiver)
         try:
             receiver.announce(self)
@@ -154,86 +155,6 @@ class Subscriber(EventFunctions, Pyro3Names):
             TypeError, ValueError: it is not such a batch.
         """
         return self.__receiver.dispatcher.handle_rows(batch)
-
-    def subscribe(
-        self,
-        subjects: str | Iterable[str],
-        *,
-        backlog: int | None = None,
-        backlog_bytes: int | None = None,
-        overflow: Overflow | OverflowName | None = None,
-    ) -> None:
-        """Subscribe to one name or any iterable of names. Subscribing twice is harmless.
-
-        The options belong to this subscriber's backlog in the service: the last ones given hold for all its
-        subscriptions.
-
-        Args:
-            subjects: one name or any iterable of names; upper and lower case do not matter.
-            backlog: how many events may wait for this subscriber. Default None: as before, or what the
-                service allows (100,000).
-            backlog_bytes: the same in bytes. Default None: as before, or what the service allows (64 MiB).
-            overflow: what happens to an event that finds the backlog full: "block" makes its publisher wait,
-                "drop-oldest", "drop-newest", "latest" keeps the newest event of each subject, "disconnect".
-                Default None: as before, or what the service does ("block").
-
-        Raises:
-            TypeError, ValueError: a name or an option cannot be used; nothing was subscribed.
-            ServiceUnreachableError, ServiceNotFoundError: the connection was lost, and there is no new one.
-            OutcomeUnknownError: the connection broke before the acknowledgement.
-            EventServiceError: this subscriber is closed.
-
-        Example:
-            >>> ticker.subscribe(["STOCKQUOTE.SUN", "STOCKQUOTE.IBM"], overflow="latest")
-        """
-        check_own_handlers(self, _HANDLERS)
-        options = given_options(backlog, backlog_bytes, overflow)
-        self.__receiver.subscriptions.subscribe(NAME, check_subjects(subjects), options)
-
-    def subscribeMatch(
-        self,
-        patterns: str | Iterable[str] = NOT_GIVEN,
-        *,
-        subjectPatterns: str | Iterable[str] = NOT_GIVEN,
-        backlog: int | None = None,
-        backlog_bytes: int | None = None,
-        overflow: Overflow | OverflowName | None = None,
-    ) -> None:
-        """Subscribe to the subjects that match one regular expression or any of several.
-
-        Args:
-            patterns: one pattern or any iterable of them. Each is matched from the start of the subject, and
-                upper and lower case do not matter. No default.
-            subjectPatterns: Pyro3's name for `patterns`; no default.
-            backlog: as for `subscribe`; None by default.
-            backlog_bytes: as for `subscribe`; None by default.
-            overflow: as for `subscribe`; None by default.
-
-        Raises:
-            TypeError, ValueError: a pattern or an option cannot be used; the text says why.
-            EventServiceError: one of those that `subscribe` raises.
-
-        Example:
-            >>> ticker.subscribeMatch("^STOCKQUOTE[.]S.*$")
-        """
-        patterns = either("subscribeMatch()", "patterns", patterns, "subjectPatterns", subjectPatterns)
-        check_own_handlers(self, _HANDLERS)
-        options = given_options(backlog, backlog_bytes, overflow)
-        self.__receiver.subscriptions.subscribe(PATTERN, check_texts(patterns, "pattern"), options)
-
-    def unsubscribe(self, subjects: str | Iterable[str]) -> None:
-        """Remove names and patterns; what is not there is no error.
-
-        Nothing published afterwards arrives by them; what was queued before still may.
-
-        Args:
-            subjects: names and patterns, in any mixture, or one of them.
-
-        Raises:
-            TypeError, ValueError: they are not text.
-            EventServiceError: one of those that `subscribe` raises.
-        """
-        self.__receiver.subscriptions.unsubscribe(check_texts(subjects))
 
     def listen(self) -> None:
         """Let events come, until `abort` or `close`. May be called again after `abort`.
@@ -297,3 +218,19 @@ class Subscriber(EventFunctions, Pyro3Names):
 
 # The methods that a program overrides, or sets on the object.
 _HANDLERS = ("event", "on_reconnect")
+
+
+class _CheckedSubscriptions:
+    """Subscribes only while the handlers, some of which may have been set on the object lately, can be
+    used."""
+
+    def __init__(self, subscriber: Subscriber, subscriptions: FunctionSubscriptions) -> None:
+        self._subscriber = subscriber
+        self._subscriptions = subscriptions
+
+    def subscribe(self, how: str, texts: list[str], options: dict[str, Any]) -> None:
+        check_own_handlers(self._subscriber, _HANDLERS)
+        self._subscriptions.subscribe(how, texts, options)
+
+    def unsubscribe(self, texts: list[str]) -> None:
+        self._subscriptions.unsubscribe(texts)

@@ -37,7 +37,7 @@ from .net.tls_memory import TlsMemory
 from .objects import DeferredResult, RemoteObject
 from .subscribers.deliveries import Deliveries
 from .subscribers.delivery import Delivery, State
-from .subscribers.own_connections import OwnConnections
+from .subscribers.own.own_connections import OwnConnections
 from .timeouts import Timeouts
 
 log = get_logger("pyro_events.engine")

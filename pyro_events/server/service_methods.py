@@ -22,7 +22,8 @@ from ..wire.requests import Publication
 from .engine import Engine
 from .limits.flow_control import BlockedPublish
 from .objects import LARGE, Caller, DeferredResult, RoleSwap
-from .subscribers.callbacks.callback_address import names_of, read_options, read_subscriber
+from .subscribers.callbacks.callback_address import names_of, read_subscriber
+from .subscribers.subscribe_options import read_options
 
 # Names that a stock client may call. `publish_encoded` is for our own Publisher.
 REMOTE_METHODS = (

@@ -218,6 +218,10 @@ def collect(
     backlog: int | None = None,
     backlog_bytes: int | None = None,
     overflow: Overflow | OverflowName | None = None,
+    max_age: float | None = None,
+    group: str | None = None,
+    ahead: int | None = None,
+    last: bool = False,
 ) -> EventCollector:
     """Subscribe, and keep what is published from now on.
 
@@ -235,6 +239,10 @@ def collect(
         backlog: as for EventStream; None by default.
         backlog_bytes: as for EventStream; None by default.
         overflow: as for EventStream; None by default.
+        max_age: as for EventStream; None by default.
+        group: as for EventStream; None by default.
+        ahead: as for EventStream; None by default.
+        last: as for EventStream; False by default.
 
     Returns:
         What keeps the events, for a `with` statement.
@@ -265,6 +273,10 @@ def collect(
         backlog=backlog,
         backlog_bytes=backlog_bytes,
         overflow=overflow,
+        max_age=max_age,
+        group=group,
+        ahead=ahead,
+        last=last,
     )
     return EventCollector(stream, ident)
 

@@ -1,7 +1,7 @@
 """Listeners with a connection of their own that do what no decent listener does (C31), against the service.
 
-What tests/server/subscribers/test_own_connections.py has about single wrong calls is not repeated. After each
-test the service must be in good health.
+What tests/server/subscribers/own/test_own_connections.py has about single wrong calls is not repeated. After
+each test the service must be in good health.
 """
 
 from __future__ import annotations

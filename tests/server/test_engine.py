@@ -14,7 +14,8 @@ from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.engine import Engine
 from pyro_events.server.limits.flow_control import BlockedPublish
 from pyro_events.server.objects import Caller
-from pyro_events.server.subscribers.callbacks.callback_address import Callback, SubscribeOptions
+from pyro_events.server.subscribers.callbacks.callback_address import Callback
+from pyro_events.server.subscribers.subscribe_options import SubscribeOptions
 
 NOW = 1234.5
 

@@ -18,6 +18,7 @@ import Pyro5.errors
 
 from ...broker.matching.subjects import compile_pattern
 from ...client.stream.stream_receiver import CLOSED
+from ...client.subscribing.call_options import of_every_call, of_the_subscriber
 from ...client.subscribing.subscriptions import PATTERN, Subscriptions, pieces
 from ...constants import MAX_SUBJECT, NAME_KEY, NOT_KNOWN
 from ...errors import EventServiceError
@@ -68,15 +69,15 @@ class RemoteSubscriptions:
         known, done = True, list[str]()
         try:
             for number, some in enumerate(calls, 1):
-                # The options with the last piece: if it fails, they have not changed.
-                wishes = self._wishes(options if number == len(calls) else {})
+                # The other options with the last piece: if it fails, they have not changed.
+                wishes = self._wishes(options if number == len(calls) else of_every_call(options))
                 known = await self._calls.call(how, some, self.subscriber, wishes) != NOT_KNOWN and known
                 done += some
         except BaseException:
             await self._take_back(done)
             raise
         self._record.add(how, done)
-        self._options.update(options)
+        self._options.update(of_the_subscriber(options))
         return known
 
     async def _take_back(self, texts: list[str]) -> None:

@@ -17,6 +17,7 @@ from ...client.forks import tell_in_child
 from ...client.reconnect.times import ReconnectTimes
 from ...client.statistics import StreamStatistics
 from ...client.stream.stream_receiver import CLOSED, STREAM_TIMES
+from ...client.subscribing.call_options import of_the_subscriber
 from ...errors import AccessDeniedError, EventServiceError
 from ...log.background import get_logger
 from ...wire.own_connection import Attached, attach_options
@@ -100,7 +101,8 @@ class StreamReceiver:
 
     async def _attach(self, seconds: float, again: bool) -> None:
         """Make a connection for events. seconds: as for `open_event_connection`."""
-        options = attach_options(self.calls.connection.name, self._attached.key, **self._options)
+        lasting = of_the_subscriber(self._options)
+        options = attach_options(self.calls.connection.name, self._attached.key, **lasting)
         events, self._attached = await open_event_connection(
             self._locator, options, _USUAL_TIMES, seconds, again, self.source.changed
         )
@@ -188,7 +190,7 @@ class StreamReceiver:
         self.check()
         if texts:
             known = await self.remote.subscribe(how, texts, options)
-            self._options = {**self._options, **options}
+            self._options = {**self._options, **of_the_subscriber(options)}
             if not known:
                 self.source.end("the service does not know it any more")
 

@@ -32,6 +32,7 @@ from ..reconnect.events import Answered
 from ..reconnect.reconnection import Reconnection
 from ..reconnect.times import ReconnectTimes
 from ..statistics import StreamStatistics
+from ..subscribing.call_options import of_the_subscriber
 from ..subscribing.remote_subscriptions import RemoteSubscriptions
 from .event_source import EventSource
 from .inbox import EventInbox
@@ -144,7 +145,7 @@ class StreamReceiver:
         if texts:
             with self._unless_closed():
                 self.remote.subscribe(how, texts, options)
-            self._options = {**self._options, **options}
+            self._options = {**self._options, **of_the_subscriber(options)}
 
     def unsubscribe(self, texts: list[str]) -> None:
         """Unsubscribe from names and patterns."""

@@ -27,12 +27,12 @@ from ..own_connection.opening import check_capable
 from ..reconnect.reconnection import Reconnection
 from ..statistics import SubscriberStatistics
 from .background_listener import BackgroundListener
-from .daemon_port import DaemonPort
-from .event_way import EventWay
 from .function_subscriptions import FunctionSubscriptions
-from .no_port import NoPort
 from .receiver_target import ReceiverTarget
 from .remote_subscriptions import RemoteSubscriptions
+from .ways.daemon_port import DaemonPort
+from .ways.event_way import EventWay
+from .ways.no_port import NoPort
 
 log = get_logger("pyro_events.subscriber")
 

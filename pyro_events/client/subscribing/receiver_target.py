@@ -14,10 +14,10 @@ from ..daemon.batch_reader import BatchReader
 from ..dispatch.limits import DispatchLimits
 from ..own_connection.own_batches import OwnBatches
 from ..reconnect.events import Answered
-from .daemon_port import DaemonPort
-from .event_way import EventWay
-from .no_port import NoPort
 from .remote_subscriptions import RemoteSubscriptions
+from .ways.daemon_port import DaemonPort
+from .ways.event_way import EventWay
+from .ways.no_port import NoPort
 
 log = get_logger("pyro_events.subscriber")
 

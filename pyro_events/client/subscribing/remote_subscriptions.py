@@ -22,6 +22,7 @@ from ...wire.own_connection import KEY
 from ..connection.reconnecting import ReconnectingConnection
 from ..interruptions import owned, within
 from ..reconnect.events import Answered, SubscriptionStatus
+from .call_options import of_every_call, of_the_subscriber
 from .subscribe_calls import SubscribeCalls
 from .subscriptions import PATTERN, Subscriptions, pieces
 
@@ -91,15 +92,15 @@ class RemoteSubscriptions:
                 self._told_on = told_on
             for how, texts in wanted:
                 self._record.add(how, texts)
-            self._options.update(options)
+            self._options.update(of_the_subscriber(options))
 
     def _subscribe_in_pieces(self, calls: list[tuple[str, list[str]]], options: dict[str, Any]) -> int:
         """Make the calls. Returns the connection of the first one."""
-        told_on, proof = 0, self.calls.options()
+        told_on, proof = 0, {**self.calls.options(), **of_every_call(options)}
         done: list[str] = []
         try:
             for number, (how, some) in enumerate(calls, 1):
-                # The options with the last piece: if it fails, they have not changed.
+                # The other options with the last piece: if it fails, they have not changed.
                 wishes = {**proof, **options} if number == len(calls) else proof
                 self.calls.make(how, some, wishes)
                 if number == 1:

@@ -10,11 +10,10 @@ changed in one step of the interpreter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from ...broker.matching.subjects import fold
 from ...constants import KIB, MAX_SUBJECTS_PER_CALL
-from ...options import Overflow, OverflowName, check_count
 
 # The service's methods, one for names and one for patterns.
 NAME, PATTERN = "subscribe", "subscribeMatch"
@@ -24,8 +23,6 @@ NAME, PATTERN = "subscribe", "subscribeMatch"
 _BYTES_AT_ONCE: Final = 48 * KIB
 # The bytes that msgpack adds to a text of up to 64 KiB.
 _ENVELOPE: Final = 3
-# The largest number that msgpack carries.
-_LARGEST_BOUND: Final = 2**64 - 1
 
 
 class Subscriptions:
@@ -100,19 +97,3 @@ def pieces(texts: list[str]) -> Iterator[list[str]]:
         size += width
     if piece:
         yield piece
-
-
-def given_options(
-    backlog: int | None, backlog_bytes: int | None, overflow: Overflow | OverflowName | None
-) -> dict[str, Any]:
-    """The options that were given. Raises ValueError for one that no service accepts; whether ours does, it
-    checks itself, because it sets the limits."""
-    bounds = {"backlog": backlog, "backlog_bytes": backlog_bytes}
-    given: dict[str, Any] = {key: value for key, value in bounds.items() if value is not None}
-    for key, value in given.items():
-        check_count(key, value, 1)
-        if value > _LARGEST_BOUND:
-            raise ValueError(f"{key} is a number of over 64 bits, which is more than any service allows")
-    if overflow is not None:
-        given["overflow"] = Overflow.parse(overflow).value
-    return given

@@ -23,12 +23,13 @@ from ..limits.turns import host_of
 from ..net.sockets import files_for_each
 from ..net.tls_memory import TLS_FULL
 from ..objects import Caller
-from .callbacks.callback_address import Callback, SubscribeOptions
+from .callbacks.callback_address import Callback
 from .callbacks.callback_delivery import CallbackDelivery
 from .callbacks.reconnect_hint import ReconnectHint
 from .delivery import Delivery
 from .departures import Departure, Departures
 from .owner import DeliveryOwner
+from .subscribe_options import SubscribeOptions
 
 
 class Standing(NamedTuple):

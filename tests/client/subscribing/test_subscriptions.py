@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgpack
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,11 +11,9 @@ from pyro_events.client.subscribing.subscriptions import (
     NAME,
     PATTERN,
     Subscriptions,
-    given_options,
     pieces,
 )
 from pyro_events.constants import MAX_STOCK_CALL, MAX_SUBJECTS_PER_CALL
-from pyro_events.options import Overflow
 
 TEXTS = st.lists(st.sampled_from(["a", "A", "b", "ß", "ẞ", "^a", ".*"]), max_size=4)
 STEPS = st.lists(st.tuples(st.sampled_from([NAME, PATTERN, "unsubscribe", "clear"]), TEXTS), max_size=20)
@@ -73,26 +68,6 @@ def test_pieces_of_very_many_names() -> None:
     assert sum(made, []) == texts and len(made) > 2
     assert all(len(msgpack.packb(piece)) < MAX_STOCK_CALL for piece in made)
     assert list(pieces([])) == []
-
-
-def test_only_given_options_are_sent() -> None:
-    assert given_options(None, None, None) == {}
-    assert given_options(5, None, "latest") == {"backlog": 5, "overflow": "latest"}
-    assert given_options(None, 7, Overflow.BLOCK) == {"backlog_bytes": 7, "overflow": "block"}
-
-
-@pytest.mark.parametrize("bound", [0, -1, 2**64, -(10**30), 10**30, 1.5, True, "5", "5" * 100_000, b"5"])
-def test_a_bound_that_no_service_accepts(bound: Any) -> None:
-    for bounds in ((bound, None), (None, bound)):
-        with pytest.raises(ValueError, match="backlog") as caught:
-            given_options(*bounds, None)
-        assert len(str(caught.value)) < 200
-
-
-@pytest.mark.parametrize("overflow", ["latst", 5, b"latest"])
-def test_a_policy_that_is_unknown(overflow: Any) -> None:
-    with pytest.raises((TypeError, ValueError), match="overflow"):
-        given_options(None, None, overflow)
 
 
 def test_names_and_patterns_are_forgotten_by_kind() -> None:

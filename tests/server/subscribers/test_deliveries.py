@@ -19,8 +19,9 @@ from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.access import AccessControl
 from pyro_events.server.objects import Caller
 from pyro_events.server.subscribers import deliveries as module
-from pyro_events.server.subscribers.callbacks.callback_address import Callback, SubscribeOptions
+from pyro_events.server.subscribers.callbacks.callback_address import Callback
 from pyro_events.server.subscribers.deliveries import Deliveries
+from pyro_events.server.subscribers.subscribe_options import SubscribeOptions
 
 HERE, ELSEWHERE = Caller("192.0.2.1", 1), Caller("192.0.2.99", 1)
 

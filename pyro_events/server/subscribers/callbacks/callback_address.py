@@ -11,37 +11,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import Pyro5.errors
 from Pyro5.client import Proxy
 from Pyro5.core import URI
 
-from ....client_name import checked_client_name
-from ....constants import NAME_KEY
 from ....transport.addresses import check_uri, format_address
-from ....wire.handshake.proofs import CALL_OPTION
-from ....wire.own_connection import FALLS_BACK
 from ...objects import Caller
 
 _HOST_NAME: Final = re.compile(
     r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.I | re.A
 )
-# The option of a subscribing call by which a subscriber says that it has lost the service's connection.
-ANEW_OPTION: Final = "anew"
-
-
-class SubscribeOptions(NamedTuple):
-    """The options of a subscribing call. options: for its backlog, not checked yet. call: the nonce of the
-    call, None if it had none. anew: whether to connect even if there is a delivery. name: what the subscriber
-    calls itself, "" if it did not say. falls_back: whether it connects itself if the service cannot."""
-
-    options: Any
-    call: Any = None
-    anew: bool = False
-    name: str = ""
-    falls_back: bool = False
 
 
 class Callback(NamedTuple):
@@ -97,21 +78,6 @@ def _certified_name(host: str, address: str) -> str:
     """
     proper = len(host) <= 253 and _HOST_NAME.fullmatch(host) and _numeric(host) is None
     return host if proper else address
-
-
-def read_options(options: Any) -> SubscribeOptions:
-    """The options of a subscribing call, ours and those of its backlog separately.
-
-    Raises TypeError or ValueError for an invalid name.
-    """
-    if not isinstance(options, Mapping):
-        return SubscribeOptions(options)
-    ours = {CALL_OPTION, ANEW_OPTION, NAME_KEY, FALLS_BACK}
-    rest = {name: value for name, value in options.items() if name not in ours}
-    given = options.get(NAME_KEY)
-    name = "" if given is None else checked_client_name(given)
-    anew, falls_back = bool(options.get(ANEW_OPTION)), bool(options.get(FALLS_BACK))
-    return SubscribeOptions(rest, options.get(CALL_OPTION), anew, name, falls_back)
 
 
 def names_of(subscriber: Any, caller: Caller, allowed: frozenset[str]) -> list[str]:

@@ -12,12 +12,7 @@ from Pyro5.api import URI, Proxy
 from Pyro5.serializers import serializers
 
 from pyro_events.server.objects import Caller
-from pyro_events.server.subscribers.callbacks.callback_address import (
-    SubscribeOptions,
-    names_of,
-    read_options,
-    read_subscriber,
-)
+from pyro_events.server.subscribers.callbacks.callback_address import names_of, read_subscriber
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -98,17 +93,3 @@ def test_who_means_which_subscriber(proved: bool, names: list[str]) -> None:
     assert names_of(f"PYRO:o@{THERE}:5", Caller(HERE, 4, proved), frozenset()) == names
     assert names_of(f"PYRO:o@{HERE}:5", Caller(HERE, 4, proved), frozenset()) == names[:1]
     assert names_of("PYRO:o@localhost:5", Caller(HERE, 4, proved), frozenset()) == names[:1]
-
-
-@pytest.mark.parametrize(
-    ("options", "wanted"),
-    [
-        (None, SubscribeOptions(None)),
-        ([1], SubscribeOptions([1])),
-        ({}, SubscribeOptions({})),
-        ({"backlog": 1}, SubscribeOptions({"backlog": 1})),
-        ({"backlog": 1, "ident_call": "x", "anew": True}, SubscribeOptions({"backlog": 1}, "x", True)),
-    ],
-)
-def test_wishes(options: Any, wanted: SubscribeOptions) -> None:
-    assert read_options(options) == wanted

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from ...broker.accounting import Loss
-from ...broker.backlog import Backlog
-from ...options import ServiceOptions
-from ...wire.own_connection import LISTENER_LIMITS, OBJECT_ID
-from .delivery import Delivery, State
-from .owner import DeliveryOwner
+from ....broker.accounting import Loss
+from ....broker.backlog import Backlog
+from ....options import ServiceOptions
+from ....wire.own_connection import LISTENER_LIMITS, OBJECT_ID
+from ..delivery import Delivery, State
+from ..owner import DeliveryOwner
 
 
 class _Nobody(asyncio.BufferedProtocol):

@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 
 from Pyro5 import config
 
-from ...errors import EventServiceError
-from ..daemon.handshake import ConnectionListener
-from ..dispatch.dispatcher import Dispatcher
-from ..interruptions import WakeUp
+from ....errors import EventServiceError
+from ...daemon.handshake import ConnectionListener
+from ...dispatch.dispatcher import Dispatcher
+from ...interruptions import WakeUp
 
 
 class NoPort:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from typing import Any, overload
 
-from ..daemon.daemon import SubscriberDaemon
+from ...daemon.daemon import SubscriberDaemon
 
 
 class DaemonAttribute:

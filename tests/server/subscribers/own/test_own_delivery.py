@@ -12,7 +12,7 @@ from pyro_events.broker.broker import Broker
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.limits.scheduler import Scheduler
 from pyro_events.server.subscribers.delivery import State
-from pyro_events.server.subscribers.own_delivery import OwnDelivery
+from pyro_events.server.subscribers.own.own_delivery import OwnDelivery
 
 
 class Owner:

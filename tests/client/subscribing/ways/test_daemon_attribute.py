@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pyro_events.client.subscribing.daemon_attribute import DaemonAttribute
+from pyro_events.client.subscribing.ways.daemon_attribute import DaemonAttribute
 
 
 class Serving:

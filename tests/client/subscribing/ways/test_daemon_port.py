@@ -13,7 +13,7 @@ from Pyro5.api import config
 from waiting import eventually
 
 from pyro_events.client.dispatch.dispatcher import Dispatcher
-from pyro_events.client.subscribing.daemon_port import DaemonPort
+from pyro_events.client.subscribing.ways.daemon_port import DaemonPort
 from pyro_events.wire.handshake.greeting_notes import GreetingNotes
 
 

@@ -1,4 +1,4 @@
-"""Options: frozen dataclasses, checked on construction and handed down.
+"""The limits and times of a service: checked on construction and handed down.
 
 Knows: what may be set, to what, and the defaults. Must not know: the environment and the command
 line (es.py reads them), Pyro's global config, or who uses an option.
@@ -6,66 +6,13 @@ line (es.py reads them), Pyro's global config, or who uses an option.
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 import reprlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from . import constants as c
-
-# The names of the policies, for those who check types.
-OverflowName = Literal["block", "drop-oldest", "drop-newest", "latest", "disconnect"]
-
-
-class Overflow(enum.Enum):
-    """What happens to an event that finds its subscriber's backlog full.
-
-    `Subscriber.subscribe` also takes the word, such as "drop-oldest".
-
-    Attributes:
-        BLOCK: the event is kept, and its publisher waits: nothing is lost.
-        DROP_OLDEST: the event that has waited longest is dropped.
-        DROP_NEWEST: the event that has just come is dropped.
-        LATEST: of what waits, only the newest event of each subject is kept, full or not.
-        DISCONNECT: the subscriber is disconnected.
-
-    Example:
-        >>> [policy.value for policy in Overflow]
-        ['block', 'drop-oldest', 'drop-newest', 'latest', 'disconnect']
-    """
-
-    BLOCK = "block"
-    DROP_OLDEST = "drop-oldest"
-    DROP_NEWEST = "drop-newest"
-    LATEST = "latest"
-    DISCONNECT = "disconnect"
-
-    @classmethod
-    def parse(cls, value: object) -> Overflow:
-        """The policy of that name.
-
-        Args:
-            value: a word such as "latest", or a policy.
-
-        Returns:
-            The policy.
-
-        Raises:
-            ValueError: there is no such policy; the text lists the words.
-        """
-        for policy in cls:
-            if value is policy or value == policy.value:
-                return policy
-        names = ", ".join(policy.value for policy in cls)
-        raise ValueError(f"overflow must be one of {names}, not {reprlib.repr(value)}")
-
-
-def check_count(name: str, value: object, least: int) -> None:
-    """Raise ValueError unless `value` is a whole number of at least `least`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {reprlib.repr(value)}")
+from .. import constants as c
+from .backlog_options import BacklogOptions, check_count
 
 
 def _check_seconds(name: str, value: object) -> None:
@@ -81,61 +28,6 @@ def _checked_addresses(name: str, value: object) -> frozenset[str]:
         return frozenset(str(ipaddress.ip_address(address)) for address in value)
     except ValueError as error:
         raise ValueError(f"{name} must hold IP addresses only: {error}") from None
-
-
-@dataclass(frozen=True)
-class BacklogOptions:
-    """The bounds of one subscriber's backlog, and what is done beyond them.
-
-    Args:
-        backlog: how many events may wait, at least 1; 100,000 by default.
-        backlog_bytes: how many bytes these may take, each event with its payload, subject and a constant;
-            64 MiB by default.
-        overflow: what happens to an event that finds the backlog full; `Overflow.BLOCK` by default.
-
-    Raises:
-        ValueError: a bound is not a whole number of at least 1, or there is no such policy.
-
-    Example:
-        >>> BacklogOptions(backlog=1000, overflow=Overflow.DROP_OLDEST).backlog_bytes
-        67108864
-    """
-
-    backlog: int = c.BACKLOG_EVENTS
-    backlog_bytes: int = c.BACKLOG_BYTES
-    overflow: Overflow = Overflow.BLOCK
-
-    def __post_init__(self) -> None:
-        check_count("backlog", self.backlog, 1)
-        check_count("backlog_bytes", self.backlog_bytes, 1)
-        object.__setattr__(self, "overflow", Overflow.parse(self.overflow))
-
-    def narrowed(self, wanted: Mapping[str, Any], current: BacklogOptions | None = None) -> BacklogOptions:
-        """These options, narrowed by what a subscriber asks for.
-
-        Args:
-            wanted: the options asked for, by name.
-            current: the options that hold so far for what is not asked for. Default None: these.
-
-        Returns:
-            The options for that subscriber.
-
-        Raises:
-            ValueError: an option is not known, a value cannot be, or a bound is wider than this one.
-        """
-        known = {field.name for field in fields(self)}
-        for name, value in wanted.items():
-            if name not in known:
-                raise ValueError(f"unknown option {reprlib.repr(name)}; there are {', '.join(sorted(known))}")
-            if name != "overflow":
-                check_count(name, value, 1)
-                if value > getattr(self, name):
-                    raise ValueError(
-                        f"{name}={value} is more than the service allows ({getattr(self, name)}); "
-                        "ask for less, or start the service with more"
-                    )
-        others = current or self
-        return BacklogOptions(**{name: wanted.get(name, getattr(others, name)) for name in known})
 
 
 @dataclass(frozen=True)

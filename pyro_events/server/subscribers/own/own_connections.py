@@ -15,17 +15,18 @@ from typing import Any, NamedTuple
 
 import Pyro5.errors
 
-from ...broker.accounting import Loss
-from ...broker.backlog import Backlog
-from ...broker.broker import Broker
-from ...constants import NOT_KNOWN
-from ...options import ServiceOptions
-from ...wire.own_connection import INSTEAD_OF, KEY, KEY_BYTES, Attached, id_of, is_key
-from ..limits.turns import host_of
-from ..objects import Caller, RoleSwap
-from .callbacks.callback_address import Callback, SubscribeOptions, read_options, read_subscriber
-from .deliveries import Deliveries, DeliveriesOwner, Standing
-from .delivery import Delivery, State
+from ....broker.accounting import Loss
+from ....broker.backlog import Backlog
+from ....broker.broker import Broker
+from ....constants import NOT_KNOWN
+from ....options import ServiceOptions
+from ....wire.own_connection import INSTEAD_OF, KEY, KEY_BYTES, Attached, id_of, is_key
+from ...limits.turns import host_of
+from ...objects import Caller, RoleSwap
+from ..callbacks.callback_address import Callback, read_subscriber
+from ..deliveries import Deliveries, DeliveriesOwner, Standing
+from ..delivery import Delivery, State
+from ..subscribe_options import SubscribeOptions, read_options
 from .own_delivery import OwnDelivery
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from waiting import eventually
 
-from pyro_events.client.subscribing.no_port import NoPort
+from pyro_events.client.subscribing.ways.no_port import NoPort
 from pyro_events.errors import EventServiceError
 
 told: list[str] = []

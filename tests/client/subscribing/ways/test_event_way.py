@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyro_events.client.subscribing.event_way import EventWay, checked_callback
+from pyro_events.client.subscribing.ways.event_way import EventWay, checked_callback
 from pyro_events.wire.handshake.capabilities import OURS, PeerInfo
 
 

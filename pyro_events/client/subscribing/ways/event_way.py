@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...wire.handshake.capabilities import OWN_CONNECTION
-from ..connection.current import CurrentConnection
-from ..own_connection.attachment import Attachment
+from ....wire.handshake.capabilities import OWN_CONNECTION
+from ...connection.current import CurrentConnection
+from ...own_connection.attachment import Attachment
 
 
 class EventWay:

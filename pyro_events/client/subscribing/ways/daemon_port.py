@@ -11,10 +11,10 @@ from typing import Any
 
 from Pyro5 import config
 
-from ...wire.handshake.proofs import CallbackCheck
-from ..daemon.daemon import SubscriberDaemon
-from ..daemon.handshake import ConnectionListener
-from ..dispatch.dispatcher import Dispatcher
+from ....wire.handshake.proofs import CallbackCheck
+from ...daemon.daemon import SubscriberDaemon
+from ...daemon.handshake import ConnectionListener
+from ...dispatch.dispatcher import Dispatcher
 
 
 class DaemonPort:

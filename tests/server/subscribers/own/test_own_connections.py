@@ -21,7 +21,8 @@ from pyro_events.constants import BATCH_EVENTS, NOT_KNOWN
 from pyro_events.options import ServiceOptions
 from pyro_events.server.engine import Engine
 from pyro_events.server.objects import Caller
-from pyro_events.server.subscribers.callbacks.callback_address import read_options, read_subscriber
+from pyro_events.server.subscribers.callbacks.callback_address import read_subscriber
+from pyro_events.server.subscribers.subscribe_options import read_options
 from pyro_events.wire.frames import (
     BATCH,
     COMPRESSED,

@@ -1,0 +1,1 @@
+"""Subscribers that have made the connection for their events themselves."""
