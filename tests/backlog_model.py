@@ -188,6 +188,14 @@ class ModelBacklog:
         """The oldest batch in flight."""
         self.lost["unconfirmed"] += len(self.in_flight.pop(0).rows)
 
+    def lose_those(self, subjects: set[str], reason: str) -> int:
+        """Returns how many events of these subjects waited."""
+        kept = [event for event in self.waiting if event.subject not in subjects]
+        lost = len(self.waiting) - len(kept)
+        self.lost[reason] += lost
+        self.waiting, self.indexed = kept, self.indexed and bool(kept)
+        return lost
+
     def lose_everything(self, reason: str) -> int:
         """Returns how many events are lost by that."""
         lost = self.unacknowledged + len(self.waiting)

@@ -35,6 +35,7 @@ class Loss(enum.Enum):
     GONE = "gone"  # the connection broke, or was never made
     REFUSED = "refused"  # the object has no `event`, or its program does not know Event
     DEADLINE = "deadline"  # it blocked a publisher for too long
+    DENIED = "denied"  # the rights of its user do not allow it any more
     STOPPED = "stopped"  # the service stopped before it could be delivered
 
 
@@ -101,6 +102,38 @@ class TotalBytes:
 
     def __init__(self) -> None:
         self.value = 0
+
+
+class BoundedTotal:
+    """The bytes of all backlogs, and how many they may be."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._total = TotalBytes()
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether all backlogs together are beyond their bound."""
+        return self._total.value > self._most_bytes
+
+    @property
+    def backlog_bytes(self) -> int:
+        """The bytes of all backlogs, events in flight included."""
+        return self._total.value
+
+    @property
+    def most_bytes(self) -> int:
+        """The bytes that all backlogs may hold now."""
+        return self._most_bytes
+
+    def reserve(self, size: int) -> None:
+        """Reserve bytes of the total for something else. size: how many; negative to give some back."""
+        self._most_bytes -= size
+
+    @property
+    def relieved(self) -> bool:
+        """Whether publishers blocked by the total may go on: an eighth of it has been freed."""
+        return self._total.value <= self._most_bytes - self._most_bytes // 8
 
 
 @dataclass(frozen=True)

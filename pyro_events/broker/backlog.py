@@ -8,7 +8,7 @@ stamp.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..constants import ROW_OVERHEAD, EventRow
 from ..options import BacklogOptions, Overflow
@@ -176,6 +176,34 @@ class Backlog(BacklogFigures):
             self._latest = None
         self.bytes = 0
         return lost
+
+    def lose_those(self, subjects: Collection[str], reason: Loss) -> int:
+        """Drop the waiting events of these subjects, as spelled. Returns how many there were."""
+        queue, latest = self._queue, self._latest
+        passed = queue.passed
+        if latest is None:
+            entries = list(zip(queue.numbers(len(self._waiting)), self._waiting, strict=True))
+        else:
+            entries = list(latest)
+            latest.clear()
+        kept = [entry for entry in entries if entry[1][0] not in subjects]
+        for _, event in entries:
+            if event[0] in subjects:
+                self._drop(event, reason)
+        if latest is None:
+            self._queue = EventQueue(kept, passed, self.accepted)
+            self._waiting = self._queue.events
+        elif kept:
+            for entry in kept:
+                latest.put(entry)
+        else:
+            self._latest = None
+            queue.restart(self.accepted + 1)
+        return len(entries) - len(kept)
+
+    def waiting_subjects(self) -> set[str]:
+        """The subjects of the waiting events, as spelled."""
+        return {event[0] for event in self._events()}
 
     def _overflow(self, event: QueuedEvent) -> Outcome:
         policy = self.overflow

@@ -14,6 +14,7 @@ from ..options import BacklogOptions, Overflow
 from .accounting import BacklogStatistics, Batch, Loss, QueuedEvent, TotalBytes
 from .conflation import ConflatingQueue
 from .event_queue import EventQueue
+from .matching.rights import Rights
 
 _OVERFLOWS = (Loss.DROP_OLDEST.value, Loss.DROP_NEWEST.value, Loss.LATEST.value)
 
@@ -41,7 +42,9 @@ class BacklogFigures:
         "options",
         "overflow",
         "ready",
+        "rights",
         "subscriber",
+        "user",
     )
 
     # Set with the options, and again when they change.
@@ -54,6 +57,9 @@ class BacklogFigures:
     def __init__(self, subscriber: str, total: TotalBytes) -> None:
         self.subscriber = subscriber
         self.name = ""
+        # Whose it is, "" for the default, and what that user may get; None for everything.
+        self.user = ""
+        self.rights: Rights | None = None
         self.accepted = 0
         self.delivered = 0
         self.lost: Counter[str] = Counter()

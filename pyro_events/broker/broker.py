@@ -21,8 +21,10 @@ from ..constants import (
     Payload,
 )
 from ..options import BacklogOptions, Overflow
-from .accounting import INDEX_MOST, Loss, QueuedEvent, TotalBytes, base_size, shares_of
+from .accounting import INDEX_MOST, BoundedTotal, Loss, QueuedEvent, base_size, shares_of
 from .backlog import Backlog, Outcome
+from .delivery_rights import allowed_targets, lose_denied
+from .matching.rights import Rights
 from .matching.routing import RoutingTable
 from .matching.subjects import check_subjects, check_texts
 from .statistics import BrokerStatistics, GoneSubscribers, described
@@ -33,7 +35,7 @@ _QUEUED = Outcome.QUEUED
 Entry = tuple[Sequence[str], Payload]
 
 
-class Broker:
+class Broker(BoundedTotal):
     """Subscriptions and backlogs of one service."""
 
     def __init__(
@@ -48,43 +50,18 @@ class Broker:
         """options: a subscriber's defaults and widest bounds. total_bytes: the bound of all backlogs
         together. max_subscriptions, max_programs: of one subscriber, as in ServiceOptions.
         subscription_bytes, owner_bytes: the memory for all subscriptions, and for those of one owner."""
+        super().__init__(total_bytes)
         self._options = options
-        self._most_bytes = total_bytes
         self._routing: RoutingTable[Backlog] = RoutingTable()
         self._limits = SubscriptionLimits(
             self._routing, max_subscriptions, max_programs, subscription_bytes, owner_bytes
         )
         self._subscribers: dict[str, Backlog] = {}
-        self._total = TotalBytes()
         self._published = 0
         self._gone = GoneSubscribers()
         self.ready: list[Backlog] = []
         self.full: list[Backlog] = []
         self.failing: list[Backlog] = []
-
-    @property
-    def overloaded(self) -> bool:
-        """Whether all backlogs together are beyond their bound."""
-        return self._total.value > self._most_bytes
-
-    @property
-    def backlog_bytes(self) -> int:
-        """The bytes of all backlogs, events in flight included."""
-        return self._total.value
-
-    @property
-    def most_bytes(self) -> int:
-        """The bytes that all backlogs may hold now."""
-        return self._most_bytes
-
-    def reserve(self, size: int) -> None:
-        """Reserve bytes of the total for something else. size: how many; negative to give some back."""
-        self._most_bytes -= size
-
-    @property
-    def relieved(self) -> bool:
-        """Whether publishers blocked by the total may go on: an eighth of it has been freed."""
-        return self._total.value <= self._most_bytes - self._most_bytes // 8
 
     def take_ready(self) -> list[Backlog]:
         """The backlogs that got something to send since the last call."""
@@ -205,12 +182,13 @@ class Broker:
         patterns: object = (),
         options: Mapping[str, Any] | None = None,
         owner: str = "",
+        rights: Rights | None = None,
     ) -> Backlog:
         """Subscribe the subscriber with that URI. Returns its backlog, a new one if it had none.
 
         names, patterns: one text or several. options: what `BacklogOptions.narrowed` takes; the last ones
-        given hold. owner: the owner that the subscriptions of a new subscriber count for. Raises TypeError or
-        ValueError, and then nothing has changed.
+        given hold. owner, rights: whom a new subscriber's subscriptions count for, and what it may get.
+        Raises TypeError or ValueError, and then nothing has changed.
         """
         checked = check_subjects(names)
         compiled = self._limits.compiled(check_texts(patterns, "pattern"))
@@ -221,6 +199,7 @@ class Broker:
         wanted = self._options.narrowed(options, current) if options else None
         if backlog is None:
             backlog = Backlog(subscriber, wanted or self._options, self._total)
+            backlog.rights = rights
         self._limits.check(backlog, subscriber, checked, compiled, owner)
         if wanted is not None:
             backlog.configure(wanted)
@@ -231,6 +210,12 @@ class Broker:
             self._routing.add_pattern(pattern, backlog)
         self._limits.note(backlog, subscriber, owner)
         return backlog
+
+    def restrict(self) -> list[Backlog]:
+        """From now on the rights of each backlog decide which events it gets; call it again when some have
+        changed. Waiting events that are not allowed are lost. Returns the backlogs that lost any."""
+        self._routing.restrict(allowed_targets)
+        return lose_denied(self._subscribers.values())
 
     def find(self, subscriber: str) -> Backlog | None:
         """The backlog of the subscriber with that URI, or None."""

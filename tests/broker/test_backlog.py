@@ -145,6 +145,12 @@ class BacklogMachine(RuleBasedStateMachine):
         self.backlog.lose_batch(self.batches.pop(0))
         self.model.lose_batch()
 
+    @rule(names=st.sets(subjects, max_size=3))
+    def lose_those(self, names: set[str]) -> None:
+        waiting = {event.subject for event in self.model.waiting}
+        assert self.backlog.waiting_subjects() == waiting
+        assert self.backlog.lose_those(names, Loss.DENIED) == self.model.lose_those(names, "denied")
+
     @precondition(lambda self: self.model.accepted > 20)
     @rule(reason=st.sampled_from([Loss.GONE, Loss.REFUSED, Loss.DEADLINE, Loss.STOPPED, Loss.DISCONNECT]))
     def lose_everything(self, reason: Loss) -> None:

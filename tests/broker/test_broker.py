@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pyro_events.broker.accounting import Batch, Loss
 from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.broker import Broker
+from pyro_events.broker.matching.rights import Rights
 from pyro_events.broker.matching.subjects import fold
 from pyro_events.broker.statistics import BrokerStatistics
 from pyro_events.options import BacklogOptions, Overflow
@@ -649,3 +650,20 @@ def test_statistics_show_some_of_very_many_subscriptions() -> None:
     broker = new_broker()
     broker.subscribe("PYRO:s@h:1", [f"{each}" for each in range(999)], "^a")
     assert len(broker.statistics(1.0).subscribers[0].subjects) == 1000
+
+
+def test_rights_decide_what_a_subscriber_gets_and_what_it_still_gets_when_they_change() -> None:
+    broker = new_broker()
+    everything, lab = Rights(subscribe=("*",)), Rights(subscribe=("LAB.*",))
+    restricted = broker.subscribe("s1", "HALL", ".*", rights=lab)
+    free = broker.subscribe("s2", patterns=".*", rights=everything)
+    other = broker.subscribe("s3", patterns=".*")
+    assert broker.restrict() == []
+    assert publish(broker, "LAB.A", "hall", "Lab.b") == 8
+    assert [row[0] for row in restricted.take(9, MIB).rows] == ["LAB.A", "Lab.b"]
+    free.rights = lab
+    assert broker.restrict() == [free]
+    assert publish(broker, "HALL") == 1
+    assert [(row[0], row[3]) for row in free.take(9, MIB).rows] == [("LAB.A", 0), ("Lab.b", 1)]
+    assert [row[0] for row in other.take(9, MIB).rows] == ["LAB.A", "hall", "Lab.b", "HALL"]
+    assert_identity(broker.statistics(1.0))

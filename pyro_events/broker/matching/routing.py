@@ -7,7 +7,7 @@ before they come here.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from itertools import chain, count, islice
 from typing import Generic, NamedTuple, TypeVar
 
@@ -21,6 +21,8 @@ from .subjects import Pattern, fold
 __all__ = ["RoutingTable"]
 
 T = TypeVar("T", bound=Hashable)
+# Given a subject and its targets, returns those that may get it.
+Restriction = Callable[[str, tuple[T, ...]], tuple[T, ...]]
 
 
 class _Target:
@@ -63,6 +65,13 @@ class RoutingTable(Generic[T]):
         # it, however many other patterns there are.
         self._service_sets = PatternSets()
         self._cache: MatchCache[T] = MatchCache(cache_size)
+        self._restriction: Restriction[T] | None = None
+
+    def restrict(self, restriction: Restriction[T]) -> None:
+        """From now on only what `restriction` leaves of a subject's targets is found. Call it again when it
+        would leave others than before: what it left is remembered."""
+        self._restriction = restriction
+        self._cache.clear()
 
     def match(self, subject: str) -> tuple[T, ...]:
         """The targets of `subject`, each once.
@@ -96,7 +105,8 @@ class RoutingTable(Generic[T]):
             found = found.copy()
             for text in texts:
                 found.update(self._patterns[text])
-        return tuple([found[number] for number in sorted(found)])
+        targets = tuple([found[number] for number in sorted(found)])
+        return targets if self._restriction is None else self._restriction(subject, targets)
 
     def _matching(self, subject: str, folded: str) -> list[str]:
         """The texts of the patterns that match."""

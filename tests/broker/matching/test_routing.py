@@ -344,3 +344,21 @@ def test_adding_patterns_one_by_one_holds_up_no_match(monkeypatch: pytest.Monkey
     assert sum(work.sizes) <= 11 * most  # each ten times again at most
     assert work.sizes.count(SET_PATTERNS) <= most // SET_PATTERNS
     assert work.asked_by(table.match) < 15
+
+
+def test_a_restriction_is_asked_once_for_a_subject_until_it_is_set_again() -> None:
+    table: RoutingTable[str] = RoutingTable()
+    for target in ("one", "other"):
+        table.add_name("X", target)
+    assert table.match("x") == ("one", "other")
+    asked: list[str] = []
+
+    def one_alone(subject: str, targets: tuple[str, ...]) -> tuple[str, ...]:
+        asked.append(subject)
+        return tuple(target for target in targets if target == "one")
+
+    table.restrict(one_alone)
+    assert table.match("x") == table.match("x") == table.match("X") == ("one",)
+    assert asked == ["x", "X"]
+    table.restrict(lambda subject, targets: targets)
+    assert table.match("x") == ("one", "other")
