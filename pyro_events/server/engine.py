@@ -20,7 +20,8 @@ from typing import Any
 
 from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
-from ..broker.broker import Broker, Entry
+from ..broker.broker import Broker
+from ..broker.publishing import Entry
 from ..broker.statistics import BrokerStatistics
 from ..constants import KIB
 from ..log.background import get_logger

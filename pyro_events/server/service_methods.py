@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import Pyro5.errors
 
-from ..broker.broker import Entry
 from ..broker.matching.service_subjects import check_published, check_published_all
+from ..broker.publishing import Entry
 from ..broker.statistics import BrokerStatistics
 from ..codec.message import encode_plain
 from ..constants import MIB, Payload

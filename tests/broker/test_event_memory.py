@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyro_events.broker.broker import Broker, Entry
+from pyro_events.broker.broker import Broker
+from pyro_events.broker.publishing import Entry
 from pyro_events.options import BacklogOptions, Overflow
 
 MIB = 1 << 20

@@ -12,7 +12,7 @@ from itertools import chain, count, islice
 from typing import Generic, NamedTuple, TypeVar
 
 from ...constants import MATCH_CACHE_SUBJECTS
-from ..memory import name_bytes, pattern_bytes
+from ..subscriptions.memory import name_bytes, pattern_bytes
 from .match_cache import MatchCache
 from .pattern_sets import PatternSets
 from .service_subjects import is_service_pattern, is_service_subject, may_match

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ...broker.backlog import Backlog
-from ...broker.broker import Entry
+from ...broker.publishing import Entry
 from ..objects import DeferredResult
 
 

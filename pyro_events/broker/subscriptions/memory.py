@@ -13,7 +13,7 @@ from collections.abc import Hashable
 from sys import getsizeof
 from typing import Final, Generic, TypeVar
 
-from ..constants import SET_MEMORY, SET_PROGRAM
+from ...constants import SET_MEMORY, SET_PROGRAM
 
 T = TypeVar("T", bound=Hashable)
 

@@ -6,8 +6,8 @@ import pytest
 
 from pyro_events.broker.matching.routing import RoutingTable
 from pyro_events.broker.matching.subjects import compile_pattern
-from pyro_events.broker.memory import subscriber_bytes
-from pyro_events.broker.subscription_limits import SubscriptionLimits
+from pyro_events.broker.subscriptions.memory import subscriber_bytes
+from pyro_events.broker.subscriptions.subscription_limits import SubscriptionLimits
 
 URI = "PYRO:s@h:1"
 PROGRAM = compile_pattern("^a").program_size

@@ -11,7 +11,7 @@ import pytest
 from pyro_events.broker.accounting import Loss
 from pyro_events.broker.broker import Broker
 from pyro_events.broker.matching.subjects import compile_pattern
-from pyro_events.broker.memory import name_bytes, pattern_bytes, subscriber_bytes
+from pyro_events.broker.subscriptions.memory import name_bytes, pattern_bytes, subscriber_bytes
 from pyro_events.options import BacklogOptions
 
 

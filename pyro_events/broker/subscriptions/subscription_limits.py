@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from .matching.routing import RoutingTable
-from .matching.subjects import Pattern, compile_pattern
+from ..matching.routing import RoutingTable
+from ..matching.subjects import Pattern, compile_pattern
 from .memory import SubscriptionMemory, subscriber_bytes
 
 T = TypeVar("T", bound=Hashable)
