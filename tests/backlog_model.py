@@ -123,6 +123,15 @@ class ModelBacklog:
             return "dropped" if self.policy == "drop-newest" else "disconnect"
         return "queued"
 
+    def offer(self, subject: str, time: float, payload: bytes, space: bool, origin: object = None) -> None:
+        """An event that nobody waits for: without space it is dropped, whatever the policy is."""
+        event = ModelEvent(self.accepted + 1, subject, time, payload, origin or object())
+        if space and (self.policy == "latest" or self.fits(event)):
+            self.push(subject, time, payload, origin)
+        else:
+            self.accepted += 1
+            self.lost["drop-newest"] += 1
+
     def _keep_latest(self, event: ModelEvent) -> None:
         """Of what waits, the newest event of each subject and no other; beyond the bound the oldest goes."""
         others = {fold(each.subject) for each in self.waiting} - {fold(event.subject)}

@@ -74,9 +74,9 @@ class Backlog(BacklogFigures):
         elif overflow is Overflow.LATEST and len(self._waiting) > 1:
             self._conflate()
 
-    def push(self, event: QueuedEvent) -> Outcome:
+    def push(self, event: QueuedEvent, policy: Overflow | None = None) -> Outcome:
         """Accept an event. It gets a number even if it is dropped at once, so that the subscriber sees the
-        gap."""
+        gap. policy: what happens if there is no space; None for the backlog's own policy."""
         self.accepted = number = self.accepted + 1
         if self._latest is not None:
             self._replace(self._latest, (number, event))
@@ -85,10 +85,21 @@ class Backlog(BacklogFigures):
         waiting = self._waiting
         # An empty backlog takes any event: otherwise one larger than the bound could never be delivered.
         if waiting and (len(waiting) >= self._full_at or self.bytes + size > self._most_bytes):
-            return self._overflow(event)
+            return self._overflow(event, policy or self.overflow)
         waiting.append(event)
         self.bytes += size
         return _QUEUED
+
+    def offer(self, event: QueuedEvent, space: bool) -> None:
+        """Accept an event that nobody waits for: if there is no space, it is dropped, and no other event.
+
+        space: whether there is some in all backlogs together.
+        """
+        if space:
+            self.push(event, None if self.overflow is Overflow.LATEST else Overflow.DROP_NEWEST)
+        else:
+            self.accepted += 1
+            self._overflow(event, Overflow.DROP_NEWEST)
 
     def extend(self, events: Sequence[QueuedEvent], size: int) -> bool:
         """Accept events of `size` bytes together, as `push` does. False, and none is accepted, if they do not
@@ -205,8 +216,7 @@ class Backlog(BacklogFigures):
         """The subjects of the waiting events, as spelled."""
         return {event[0] for event in self._events()}
 
-    def _overflow(self, event: QueuedEvent) -> Outcome:
-        policy = self.overflow
+    def _overflow(self, event: QueuedEvent, policy: Overflow) -> Outcome:
         if policy in _DROPPING:
             reason, outcome = _DROPPING[policy]
             self.lost[reason.value] += 1

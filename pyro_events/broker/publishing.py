@@ -106,6 +106,29 @@ class Publishing(BoundedTotal):
         self._published += published
         return queued
 
+    def listening(self, subject: str) -> tuple[Backlog, ...]:
+        """The backlogs that an event of that subject would come into. Used again at once, a subject costs
+        nothing."""
+        return self._routing.match(subject)
+
+    def offer(self, subject: str, payload: Payload, now: float) -> None:
+        """Publish an event that nobody waits for: a backlog without space for it drops it, whatever its
+        policy is, except that with `latest` it replaces the one that waits. Nobody is blocked or disconnected
+        by it. now: as for `publish`."""
+        targets = self._routing.match(subject)
+        if not targets:
+            return
+        space = not self.overloaded
+        cost = base_size(subject) + len(payload)
+        event = subject, now, payload, cost, shares_of(len(targets)) if len(targets) > 1 else None
+        self._total.value += cost + HOLDER_OVERHEAD * (len(targets) - 1)
+        self._published += 1
+        for backlog in targets:
+            backlog.offer(event, space)
+            if not backlog.ready:
+                backlog.ready = True
+                self.ready.append(backlog)
+
     def _push(self, targets: tuple[Backlog, ...], event: QueuedEvent) -> int:
         """Give an event that is already counted to each target. Returns the deliveries queued."""
         queued = 0

@@ -100,6 +100,14 @@ class BacklogMachine(RuleBasedStateMachine):
         else:
             self.total.value -= size
 
+    @rule(subject=subjects, payload=payloads, space=st.booleans())
+    def offer(self, subject: str, payload: bytes, space: bool) -> None:
+        self.clock += 1.5
+        event = queued_event(subject, self.clock, payload)
+        self.total.value += event[3]
+        self.backlog.offer(event, space)
+        self.model.offer(subject, self.clock, payload, space)
+
     @rule(allowed=st.booleans())
     def allow_blocking(self, allowed: bool) -> None:
         self.backlog.allow_blocking(allowed)
@@ -460,3 +468,15 @@ def test_a_clock_that_went_back_makes_no_negative_age() -> None:
     backlog = backlog_of()
     push(backlog, "a")
     assert backlog.statistics([], 0.5).oldest == 0.0
+
+
+@each_policy
+def test_what_is_offered_pushes_nothing_out_and_blocks_nobody(policy: str) -> None:
+    backlog = backlog_of(policy, 2)
+    push(backlog, "a", "b")
+    backlog.offer(queued_event("c", 1.0, b""), True)
+    expected = [("b", 2), ("c", 3)] if policy == "latest" else [("a", 1), ("b", 2)]
+    assert [(row[0], row[2]) for row in backlog.take(9, 10_000).rows] == expected
+    assert backlog.lost == {("latest" if policy == "latest" else "drop-newest"): 1}
+    backlog.offer(queued_event("c", 1.0, b""), False)
+    assert len(backlog) == 0 and backlog.lost["drop-newest"] == (1 if policy == "latest" else 2)

@@ -201,6 +201,21 @@ class BrokerMachine(RuleBasedStateMachine):
             self.failing.append(backlog)
         return outcome in ("queued", "full")
 
+    @rule(name=st.sampled_from(NAMES), payload=st.sampled_from([b"", b"x" * 700]))
+    def offer(self, name: str, payload: bytes) -> None:
+        """An event that nobody waits for, as one of the service's own."""
+        space, origin = self._held() <= TOTAL, object()
+        wanting = [uri for uri, naive in self.naive.items() if naive.wants(name)]
+        assert [backlog.subscriber for backlog in self.broker.listening(name)] == wanting
+        self.broker.offer(name, payload, self.clock)
+        self.published += bool(wanting)
+        for uri in wanting:
+            backlog = self.broker.find(uri)
+            assert backlog is not None
+            self.naive[uri].backlog.offer(name, self.clock, payload, space, origin)
+            if backlog not in self.ready:
+                self.ready.append(backlog)
+
     def _held(self) -> int:
         return total_of(naive.backlog for naive in self.naive.values())
 

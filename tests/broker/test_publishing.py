@@ -7,7 +7,7 @@ from broker_accounts import assert_identity, new_broker, publish
 
 from pyro_events.broker.accounting import Loss
 from pyro_events.broker.statistics import BrokerStatistics
-from pyro_events.options import BacklogOptions
+from pyro_events.options import BacklogOptions, Overflow
 
 MIB = 1 << 20
 
@@ -166,3 +166,43 @@ def test_what_is_reserved_is_left_out_of_the_total() -> None:
     assert broker.overloaded and not broker.relieved
     broker.reserve(-9_500)
     assert not broker.overloaded and broker.relieved and broker.most_bytes == 10_000
+
+
+@pytest.mark.parametrize("policy", list(Overflow))
+def test_what_is_offered_waits_for_nobody(policy: Overflow) -> None:
+    broker = new_broker(BacklogOptions(1, 1000, policy))
+    full, empty = broker.subscribe("full", ["a", "b"]), broker.subscribe("empty", "b")
+    publish(broker, "a")
+    broker.take_ready()
+    assert broker.listening("b") == (full, empty)
+    broker.offer("b", b"payload", 7.5)
+    assert (broker.full, broker.failing, broker.take_ready()) == ([], [], [full, empty])
+    assert empty.take(9, MIB).rows == [("b", 7.5, 1, 0, b"payload")]
+    replaced = policy is Overflow.LATEST
+    assert full.take(9, MIB).rows[0][0] == ("b" if replaced else "a")
+    assert full.lost == {("latest" if replaced else "drop-newest"): 1}
+    statistics = broker.statistics(1.0)
+    assert_identity(statistics)
+    assert (statistics.published, statistics.accepted) == (2, 3)
+    for backlog in (full, empty):
+        broker.remove(backlog, Loss.GONE)
+    assert broker.backlog_bytes == 0
+
+
+def test_what_is_offered_is_dropped_while_the_total_is_beyond_its_bound() -> None:
+    broker = new_broker(BacklogOptions(overflow=Overflow.BLOCK), total=1000)
+    first, second = broker.subscribe("first", ["a", "b"]), broker.subscribe("second", "b")
+    publish(broker, "a", payload=bytes(1000))
+    assert broker.overloaded
+    before = broker.backlog_bytes
+    broker.offer("b", b"payload", 7.5)
+    assert (first.lost, second.lost) == ({"drop-newest": 1}, {"drop-newest": 1})
+    assert (len(first), len(second), broker.backlog_bytes) == (1, 0, before)
+    assert_identity(broker.statistics(1.0))
+
+
+def test_what_is_offered_to_nobody_is_nothing() -> None:
+    broker = new_broker()
+    assert broker.listening("a") == ()
+    broker.offer("a", b"payload", 7.5)
+    assert broker.statistics(1.0).published == 0
