@@ -20,6 +20,7 @@ from ..options import BacklogOptions
 from .accounting import Loss
 from .backlog import Backlog
 from .delivery_rights import allowed_targets, lose_denied
+from .interest.interest import Interest
 from .matching.rights import Rights
 from .matching.subjects import check_subjects, check_texts
 from .publishing import Publishing
@@ -28,7 +29,7 @@ from .subscriptions.subscription_limits import SubscriptionLimits
 
 
 class Broker(Publishing):
-    """Subscriptions and backlogs of one service."""
+    """Subscriptions and backlogs of one service. interest: who listens to what, and who wants to know it."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Broker(Publishing):
         self._limits = SubscriptionLimits(
             self._routing, max_subscriptions, max_programs, subscription_bytes, owner_bytes
         )
+        self.interest: Interest[Backlog] = Interest(self._routing, self._limits.memory, max_subscriptions)
         self._subscribers: dict[str, Backlog] = {}
         self._gone = GoneSubscribers()
 

@@ -9,6 +9,7 @@ the ones in use, and looking up a recent one is one `dict.get`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from ...constants import MATCH_CACHE_TARGETS
@@ -42,15 +43,17 @@ class _Generation(Generic[T]):
 class MatchCache(Generic[T]):
     """Remembers tuples of targets, which are replaced and never changed.
 
-    `recent` maps subjects to results: read it, do not write to it, and do not keep it.
+    `recent` maps subjects to results: read it, do not write to it, and do not keep it. `changed`: is called
+    when results have to be found anew, with the fold of a name, or None for all of them.
     """
 
-    __slots__ = ("_older", "_recent", "_subjects", "_targets", "recent")
+    __slots__ = ("_older", "_recent", "_subjects", "_targets", "changed", "recent")
 
     def __init__(self, subjects: int, targets: int = MATCH_CACHE_TARGETS) -> None:
         """Approximate bounds: subjects (below 2: remember none), and the targets of all of them together."""
         self._subjects = subjects // 2
         self._targets = targets // 2
+        self.changed: Callable[[str | None], object] | None = None
         self.clear()
 
     def __len__(self) -> int:
@@ -61,6 +64,8 @@ class MatchCache(Generic[T]):
         self._older: _Generation[T] = _Generation()
         self._recent: _Generation[T] = _Generation()
         self.recent = self._recent.results
+        if self.changed is not None:
+            self.changed(None)
 
     def recall(self, subject: str, folded: str) -> tuple[T, ...] | None:
         """The result for `subject` if it is remembered outside `recent`, or None."""
@@ -82,3 +87,5 @@ class MatchCache(Generic[T]):
         """Forget every spelling of the name with that fold."""
         self._recent.invalidate(folded)
         self._older.invalidate(folded)
+        if self.changed is not None:
+            self.changed(folded)

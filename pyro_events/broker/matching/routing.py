@@ -99,8 +99,11 @@ class RoutingTable(Generic[T]):
         return result
 
     def _look_up(self, subject: str, folded: str) -> tuple[T, ...]:
+        return self._found(subject, folded, self._matching(subject, folded))
+
+    def _found(self, subject: str, folded: str, texts: Iterable[str]) -> tuple[T, ...]:
+        """The targets of a subject by its name, and by the patterns with these texts."""
         found = self._names.get(folded, {})
-        texts = self._matching(subject, folded)
         if texts:
             found = found.copy()
             for text in texts:
@@ -114,6 +117,29 @@ class RoutingTable(Generic[T]):
             return [text for text in self._service_sets.match(subject) if may_match(text, folded)]
         texts = self._sets.match(subject)
         return texts + self._service_sets.match(subject) if len(self._service_sets) else texts
+
+    def matching(self, subject: str) -> list[Pattern]:
+        """The patterns that match a subject. Nothing is remembered."""
+        return [self._pattern(text) for text in self._matching(subject, fold(subject))]
+
+    def match_exactly(self, subject: str) -> tuple[T, ...]:
+        """As `match`, without those targets that match only by patterns that match everything, as far as such
+        patterns were found. Nothing is remembered."""
+        texts = [pattern.text for pattern in self.matching(subject) if not pattern.everything]
+        return self._found(subject, fold(subject), texts)
+
+    def notify(self, changed: Callable[[str | None], object] | None) -> None:
+        """Call that from now on when `match` may return something else.
+
+        It is called after each change, with the fold of the name whose targets have changed, or None for any
+        subject's. None calls nothing.
+        """
+        self._cache.changed = changed
+
+    def _pattern(self, text: str) -> Pattern:
+        pattern = self._sets_with(text).get(text)
+        assert pattern is not None, text
+        return pattern
 
     def _sets_with(self, text: str) -> PatternSets:
         """The sets where a pattern of that spelling belongs."""

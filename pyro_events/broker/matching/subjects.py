@@ -158,16 +158,18 @@ class Pattern:
 
     `text` is its spelling, which is also its identity. `expression` is given to RE2 to match transcribed
     subjects; `spelled` says how they are transcribed. `program_size` is the cost to compile and to match it:
-    the size of RE2's program, or the cost of reading its text if that is more.
+    the size of RE2's program, or the cost of reading its text if that is more. `everything`: whether it
+    matches every subject, None as long as nobody has asked (interest/everything.py).
     """
 
-    __slots__ = ("_regexp", "expression", "program_size", "spelled", "text")
+    __slots__ = ("_regexp", "everything", "expression", "program_size", "spelled", "text")
 
     def __init__(self, text: str, expression: str, spelled: bool, program_size: int) -> None:
         self.text = text
         self.expression = expression
         self.spelled = spelled
         self.program_size = program_size
+        self.everything: bool | None = None
         # Compiled on first use only, because it takes 5 KiB and patterns are matched in sets.
         self._regexp: _Regexp | None = None
 

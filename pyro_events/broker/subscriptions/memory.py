@@ -70,6 +70,10 @@ class SubscriptionMemory(Generic[T]):
                 "start it with more --total-subscription-bytes"
             )
 
+    def size(self, subscriber: T) -> int:
+        """What a subscriber takes now; 0 if it is not known."""
+        return self._sizes.get(subscriber, ("", 0))[1]
+
     def note(self, subscriber: T, owner: str, size: int) -> None:
         """A subscriber takes so much now; 0 forgets it."""
         owner, before = self._sizes.pop(subscriber, (owner, 0))

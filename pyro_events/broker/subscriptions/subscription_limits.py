@@ -17,7 +17,8 @@ T = TypeVar("T", bound=Hashable)
 
 
 class SubscriptionLimits(Generic[T]):
-    """The bounds of all subscribers, checked against the routing table."""
+    """The bounds of all subscribers, checked against the routing table. memory: what they take; what watchers
+    take is counted there too."""
 
     def __init__(
         self,
@@ -32,12 +33,12 @@ class SubscriptionLimits(Generic[T]):
         self._routing = routing
         self._most_subscriptions = max_subscriptions
         self._most_programs = max_programs
-        self._memory: SubscriptionMemory[T] = SubscriptionMemory(total_bytes, owner_bytes)
+        self.memory: SubscriptionMemory[Hashable] = SubscriptionMemory(total_bytes, owner_bytes)
 
     @property
     def bytes(self) -> int:
         """The memory that all subscribers and their subscriptions take."""
-        return self._memory.total
+        return self.memory.total
 
     def compiled(self, texts: list[str]) -> list[Pattern]:
         """The patterns of one call, compiled. Raises ValueError as early as it can, because compiling is
@@ -63,15 +64,15 @@ class SubscriptionLimits(Generic[T]):
                 "subscribe to a pattern instead of many names"
             )
         self._check_programs(programs)
-        self._memory.check(target, owner, memory + subscriber_bytes(uri))
+        self.memory.check(target, owner, memory + subscriber_bytes(uri))
 
     def note(self, target: T, uri: str, owner: str = "") -> None:
         """The subscriptions of a subscriber have changed. owner: of a new one."""
-        self._memory.note(target, owner, self._routing.memory(target) + subscriber_bytes(uri))
+        self.memory.note(target, owner, self._routing.memory(target) + subscriber_bytes(uri))
 
     def forget(self, target: T) -> None:
         """A subscriber is gone."""
-        self._memory.note(target, "", 0)
+        self.memory.note(target, "", 0)
 
     def _check_programs(self, size: int) -> None:
         if size > self._most_programs:

@@ -101,3 +101,18 @@ def test_what_is_found_is_what_was_put_in_last(size: int, steps: list[tuple[str,
         else:
             assert found == model[subject]
         assert len(cache) <= max(size, 0)
+
+
+def test_who_wants_to_know_is_told_when_results_have_to_be_found_anew() -> None:
+    cache: MatchCache[int] = MatchCache(4)
+    remember(cache, "A", 1)
+    cache.invalidate("a")
+    told: list[str | None] = []
+    cache.changed = told.append
+    cache.invalidate("b")  # not remembered, but it may have targets now
+    cache.clear()
+    remember(cache, "A", 1)
+    assert told == ["b", None]
+    cache.changed = None
+    cache.clear()
+    assert told == ["b", None]

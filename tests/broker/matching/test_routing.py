@@ -362,3 +362,37 @@ def test_a_restriction_is_asked_once_for_a_subject_until_it_is_set_again() -> No
     assert asked == ["x", "X"]
     table.restrict(lambda subject, targets: targets)
     assert table.match("x") == ("one", "other")
+
+
+def test_each_change_is_told_with_the_name_that_it_concerns() -> None:
+    table: RoutingTable[str] = RoutingTable()
+    told: list[tuple[str | None, int]] = []
+    table.notify(lambda folded: told.append((folded, len(table.match("Straße")))))
+    assert table.add_name("STRAßE", "x") and not table.add_name("straße", "x")
+    assert table.add_pattern(compile_pattern("S"), "y") and not table.add_pattern(compile_pattern("S"), "y")
+    assert not table.remove("nothing", "x") and table.remove("straße", "x") and table.remove("S", "y")
+    # After each change, and never for what changes nothing.
+    assert told == [("straße", 1), (None, 2), ("straße", 1), (None, 0)]
+    table.add_name("A", "x")
+    table.add_pattern(compile_pattern(".*"), "x")
+    told.clear()
+    table.remove_target("x")
+    assert told == [("a", 1), (None, 0)]
+    table.notify(None)
+    table.add_name("A", "x")
+    assert len(told) == 2
+
+
+def test_exactly_leaves_out_who_matches_only_by_patterns_that_were_found_to_match_everything() -> None:
+    table: RoutingTable[str] = RoutingTable()
+    for text, target in ((".*", "all"), (".*", "both"), ("A", "both"), (r"^\$ES.*", "service")):
+        table.add_pattern(table.known_pattern(text) or compile_pattern(text), target)
+    table.add_name("A", "name")
+    assert sorted(pattern.text for pattern in table.matching("a")) == [".*", "A"]
+    assert [pattern.text for pattern in table.matching("$ES.X")] == [r"^\$ES.*"]
+    assert set(table.match_exactly("a")) == {"all", "both", "name"}  # nobody has looked at the patterns yet
+    for pattern in table.matching("a"):
+        pattern.everything = pattern.text == ".*"
+    assert table.match_exactly("a") == ("both", "name")
+    assert table.match_exactly("$es.x") == ("service",)
+    assert set(table.match("a")) == {"all", "both", "name"}

@@ -11,7 +11,12 @@ import pytest
 from pyro_events.broker.accounting import Loss
 from pyro_events.broker.broker import Broker
 from pyro_events.broker.matching.subjects import compile_pattern
-from pyro_events.broker.subscriptions.memory import name_bytes, pattern_bytes, subscriber_bytes
+from pyro_events.broker.subscriptions.memory import (
+    SubscriptionMemory,
+    name_bytes,
+    pattern_bytes,
+    subscriber_bytes,
+)
 from pyro_events.options import BacklogOptions
 
 
@@ -98,3 +103,9 @@ def test_all_have_a_bound_together() -> None:
 def test_an_owner_is_not_named_where_there_is_none() -> None:
     with pytest.raises(ValueError, match="of one host"):
         broker_with(owner=1000).subscribe("PYRO:x@h:1", "A")
+
+
+def test_what_a_subscriber_takes_can_be_asked() -> None:
+    memory: SubscriptionMemory[str] = SubscriptionMemory(1000, 1000)
+    memory.note("x", "owner", 300)
+    assert (memory.size("x"), memory.size("y")) == (300, 0)
