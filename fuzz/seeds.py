@@ -131,20 +131,21 @@ def handshake() -> Iterator[bytes]:
 
 
 def _proofs() -> Iterator[str]:
-    """Everything that the two sides send to each other with a passphrase."""
-    identity, zeros = Identity(b"another key"), bytes(NONCE_SIZE)
-    gate = ServiceProof(identity, zeros)
-    early = ClientProof(identity, "object", UNKNOWN_RUN, 1e9, zeros)
-    proof = ClientProof(identity, "object", zeros.hex(), 1e9, zeros)
-    callback = CallbackProof(identity, "object", zeros.hex(), zeros)
-    answers = CallbackCheck(identity)
-    answers.call(zeros)
-    yield from (early.hello, proof.hello, gate.verify(proof.hello, "object", 1e9), callback.hello)
-    yield answers.verify(callback.hello, "object")
-    try:
-        gate.verify(early.hello, "object", 1e9)
-    except AgainError as error:
-        yield str(error)
+    """Everything that the two sides send to each other with a passphrase, the service's own and a user's."""
+    zeros = bytes(NONCE_SIZE)
+    for identity in (Identity(b"another key"), Identity(b"another key", "alice")):
+        gate = ServiceProof({identity.user: identity}.get, zeros, b"a key that nobody has")
+        early = ClientProof(identity, "object", UNKNOWN_RUN, 1e9, zeros)
+        proof = ClientProof(identity, "object", zeros.hex(), 1e9, zeros)
+        callback = CallbackProof(identity, "object", zeros.hex(), zeros)
+        answers = CallbackCheck(identity)
+        answers.call(zeros)
+        yield from (early.hello, proof.hello, gate.verify(proof.hello, "object", 1e9).answer, callback.hello)
+        yield answers.verify(callback.hello, "object")
+        try:
+            gate.verify(early.hello, "object", 1e9)
+        except AgainError as error:
+            yield str(error)
 
 
 def _error(name: str, *arguments: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ the code behind the header.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 from unittest import mock
@@ -74,7 +75,7 @@ from .stream_targets import attach, inbox
 
 Target = Callable[[bytes], None]
 
-_IDENTITY: Final = Identity(b"a key that no seed was made with")
+_IDENTITIES: Final = {user: Identity(b"a key that no seed was made with", user) for user in ("", "alice")}
 _CALLS: Final = FrameLimits(frozenset({INVOKE, PING}), size=512, large=2 * KIB)
 # By the first byte of the input: the limits of a connection in its present state.
 LIMITS: Final = (HELLO_LIMITS, _CALLS, answer_limits(), ANSWER_LIMITS)
@@ -149,18 +150,21 @@ def handshake(data: bytes) -> None:
 
 def _introduced(said: object) -> None:
     """Whatever it is, it proves nothing to one whose passphrase it was not made with."""
-    client = ClientProof(_IDENTITY, "object", UNKNOWN_RUN, 1e9, bytes(NONCE_SIZE))
-    service = CallbackProof(_IDENTITY, "object", bytes(NONCE_SIZE).hex(), bytes(NONCE_SIZE))
-    assert not client.accepts(said) and client.again(said) is None and not service.accepts(said)
-    for verify in (
-        lambda: ServiceProof(_IDENTITY, bytes(NONCE_SIZE)).verify(said, "object", 1e9),
-        lambda: CallbackCheck(_IDENTITY).verify(said, "object"),
-    ):
-        try:
-            verify()
-        except DeniedError:
-            continue
-        raise AssertionError("a stranger was let in")
+    gate = ServiceProof(_IDENTITIES.get, bytes(NONCE_SIZE), b"a key that nobody has")
+    _is_denied(lambda: gate.verify(said, "object", 1e9))
+    for identity in _IDENTITIES.values():
+        client = ClientProof(identity, "object", UNKNOWN_RUN, 1e9, bytes(NONCE_SIZE))
+        service = CallbackProof(identity, "object", bytes(NONCE_SIZE).hex(), bytes(NONCE_SIZE))
+        assert not client.accepts(said) and client.again(said) is None and not service.accepts(said)
+        _is_denied(functools.partial(CallbackCheck(identity).verify, said, "object"))
+
+
+def _is_denied(verify: Callable[[], object]) -> None:
+    try:
+        verify()
+    except DeniedError:
+        return
+    raise AssertionError("a stranger was let in")
 
 
 def _reply(payload: bytes, flags: int) -> None:

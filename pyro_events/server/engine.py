@@ -29,7 +29,7 @@ from ..log.failures import Failures
 from ..options import Overflow, ServiceOptions
 from ..transport.tls import client_contexts
 from ..wire.handshake.passphrase import Identity
-from .access import AccessControl
+from .access import AccessControl, Users
 from .clients.clients import Clients
 from .clients.long_result import LongResult
 from .limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes, Obstacle
@@ -64,9 +64,10 @@ class Engine:
         options: ServiceOptions,
         now: Callable[[], float] = time.time,
         identity: Identity | None = None,
+        users: Users | None = None,
     ) -> None:
         """now: the time of day, for the time stamps of events. identity: what clients and subscribers must
-        prove, and what is proved to them.
+        prove, and what is proved to them. users: those of users, None if there are none.
 
         Raises EventServiceError for TLS settings that cannot be used.
         """
@@ -80,7 +81,7 @@ class Engine:
             subscription_bytes=options.total_subscription_bytes,
             owner_bytes=options.host_subscription_bytes,
         )
-        self.access = AccessControl(identity, options.allow_stock, now)
+        self.access = AccessControl(identity, options.allow_stock, now, users)
         self.draining = False
         self.received = memoryview(bytearray(_RECEIVE))
         self.client_tls = client_contexts()

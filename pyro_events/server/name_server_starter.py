@@ -13,6 +13,7 @@ from Pyro5.core import DAEMON_NAME, NAMESERVER_NAME
 from ..options import ServiceOptions, chosen_options
 from ..transport.addresses import checked_host, checked_port
 from ..wire.handshake.passphrase import Ident, identity_of, sealed
+from .access import Users
 from .engine import Engine
 from .names.nameserver import DaemonMethods, EmbeddedNameServer
 from .net.listening import bind, location, nat_address, warn_if_open
@@ -31,6 +32,8 @@ class NameServerStarter(Runner):
         ...         print(list(names.list()))
         ['Pyro.NameServer']
     """
+
+    _users: Users | None = None
 
     def __init__(
         self,
@@ -61,7 +64,7 @@ class NameServerStarter(Runner):
 
     async def _run(self, announce: Callable[[], None]) -> None:
         assert self._stopping is not None
-        engine = Engine(self._options, identity=self._identity)
+        engine = Engine(self._options, identity=self._identity, users=self._users)
         self._descriptors = engine.descriptors
         try:
             nathost, natport = nat_address(None, None)
@@ -89,7 +92,7 @@ async def serve_names(
     `location`. reserved: names that only this process registers."""
     sock = bind(host, config.NS_PORT if port is None else port)
     uri = f"PYRO:{NAMESERVER_NAME}@{location(host, sock, nathost, natport)}"
-    names = EmbeddedNameServer(uri, reserved)
+    names = EmbeddedNameServer(uri, reserved, may_change=engine.access.may_change_names)
     engine.objects[NAMESERVER_NAME] = names
     warn_if_open(sock, ident)
     await engine.clients.listen(sock)

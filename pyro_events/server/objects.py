@@ -67,11 +67,12 @@ class RoleSwap:
 class Caller:
     """The identity of a caller, as far as the methods may know it.
 
-    host: the IP address. serializer_id: how its arguments were written. proved: whether it has proved the
+    host: the IP address. serializer_id: how its arguments were written. proved: whether it has proved a
     passphrase. objects: what it may call, by object id. name: what it calls itself, "" if it did not say.
+    user: whose passphrase it has proved, "" for the service's own, and for none.
     """
 
-    __slots__ = ("host", "name", "objects", "proved", "serializer_id")
+    __slots__ = ("host", "name", "objects", "proved", "serializer_id", "user")
 
     def __init__(
         self,
@@ -80,12 +81,14 @@ class Caller:
         proved: bool = False,
         objects: Mapping[str, RemoteObject] = MappingProxyType({}),
         name: str = "",
+        user: str = "",
     ) -> None:
         self.host = host
         self.name = name
         self.serializer_id = serializer_id
         self.proved = proved
         self.objects = objects
+        self.user = user
 
 
 class RemoteObject(Protocol):

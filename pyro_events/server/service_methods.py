@@ -136,7 +136,7 @@ class ServiceMethods:
         """
         key = key_in(subscriber)
         if key is not None:
-            return self._engine.own_connections.unsubscribe(key, subjects)
+            return self._engine.own_connections.unsubscribe(caller, key, subjects)
         names = names_of(subscriber, caller, self._engine.options.allow_callback)
         return self._engine.deliveries.unsubscribe(caller, names, subjects)
 
@@ -151,7 +151,7 @@ class ServiceMethods:
             subscriber = _only_subscriber(options)
             key = key_in(subscriber)
             if key is not None:
-                return self._engine.own_connections.standing(key)._asdict()
+                return self._engine.own_connections.standing(caller, key)._asdict()
             names = names_of(subscriber, caller, self._engine.options.allow_callback)
             return self._engine.deliveries.standing(caller, names)._asdict()
         if len(self._engine.deliveries.table) <= _FEW:

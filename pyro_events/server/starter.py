@@ -17,6 +17,7 @@ from ..log.background import get_logger
 from ..options import ServiceOptions, chosen_options
 from ..transport.addresses import checked_host, checked_port
 from ..wire.handshake.passphrase import Ident, identity_of, sealed
+from .access import Users
 from .engine import Engine
 from .name_server_starter import serve_names
 from .names.nameserver import DaemonMethods
@@ -42,6 +43,7 @@ class EventServiceStarter(PolledRunner):
     """
 
     _naming_times = NamingTimes()
+    _users: Users | None = None
 
     def __init__(
         self,
@@ -176,7 +178,7 @@ class EventServiceStarter(PolledRunner):
         return self._ns_uri
 
     async def _run(self, announce: Callable[[], None]) -> None:
-        engine = Engine(self._options, identity=self._identity)
+        engine = Engine(self._options, identity=self._identity, users=self._users)
         self._descriptors = engine.descriptors
         try:
             registration = await self._come_up(engine)

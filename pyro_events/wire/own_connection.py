@@ -68,9 +68,13 @@ def is_key(value: object) -> bool:
     return isinstance(value, str) and _KEY.fullmatch(value) is not None
 
 
-def id_of(key: str) -> str:
-    """The public id of a listener, from which nobody learns its key."""
-    return hashlib.sha256(key.encode()).hexdigest()[:_ID_LENGTH]
+def id_of(key: str, user: str = "") -> str:
+    """The public id of a listener of a user, from which nobody learns its key.
+
+    Another user's calls with the same key mean another listener, so a key that was overheard helps no other
+    user.
+    """
+    return hashlib.sha256((f"{user}/{key}" if user else key).encode()).hexdigest()[:_ID_LENGTH]
 
 
 def key_in(subscriber: object) -> str | None:

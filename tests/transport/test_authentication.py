@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import pytest
+from identities import service_proof
 
 from pyro_events.errors import AccessDeniedError, ClocksDifferError
 from pyro_events.transport import authentication as module
 from pyro_events.transport.authentication import ClientHandshake
 from pyro_events.wire.handshake.passphrase import Identity
-from pyro_events.wire.handshake.proofs import DENIED, NONCE_SIZE, AgainError, DeniedError, ServiceProof
+from pyro_events.wire.handshake.proofs import DENIED, AgainError, DeniedError, ServiceProof
 
 OURS = Identity(b"ours")
 WHERE = "somewhere:1"
 
 
 def gate(who: Identity = OURS) -> ServiceProof:
-    return ServiceProof(who, os.urandom(NONCE_SIZE))
+    return service_proof(who)
 
 
 def refused(by: ServiceProof, introduction: ClientHandshake, now: float | None = None) -> str:
@@ -38,7 +38,7 @@ def test_the_second_attempt_succeeds_and_later_ones_need_no_first() -> None:
     assert first.may_retry(refused(service, first), tried=False)
     for _ in range(2):
         introduction = ClientHandshake(OURS, "es", WHERE)
-        introduction.check(service.verify(introduction.hello, "es", time.time()))
+        introduction.check(service.verify(introduction.hello, "es", time.time()).answer)
     # The service was restarted.
     service = gate()
     assert introduction.may_retry(refused(service, ClientHandshake(OURS, "es", WHERE)), False) is False

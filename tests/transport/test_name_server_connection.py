@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import pytest
 import serpent
 from certificates import needs_openssl, settings, use
 from fake_name_server import FakeNameServer
+from identities import service_proof
 from name_servers import port_of, stock_name_server
 from raising_handler import needs_signals, raising
 
@@ -43,7 +43,7 @@ from pyro_events.wire.frames import (
     write_frame,
 )
 from pyro_events.wire.handshake.passphrase import Identity
-from pyro_events.wire.handshake.proofs import DENIED, MAX_SKEW, NONCE_SIZE, AgainError, ServiceProof
+from pyro_events.wire.handshake.proofs import DENIED, MAX_SKEW, AgainError
 
 LOOPBACK = "127.0.0.1"
 NAME = "Pyro.NameServer"
@@ -154,7 +154,7 @@ class Guarded:
     """
 
     def __init__(self, ahead: float = 0.0) -> None:
-        self.gate = ServiceProof(Identity(b"ours"), os.urandom(NONCE_SIZE))
+        self.gate = service_proof(Identity(b"ours"))
         self.ahead = ahead
 
     def __call__(self, asked: bytes) -> bytes:
@@ -164,7 +164,7 @@ class Guarded:
         assert frame is not None
         hello = serpent.loads(frame.payload)["handshake"]
         try:
-            answer = self.gate.verify(hello, NAME, time.time() + self.ahead)
+            answer = self.gate.verify(hello, NAME, time.time() + self.ahead).answer
         except AgainError as error:
             return greeting(str(error), CONNECT_FAIL)
         return greeting({"handshake": answer, "meta": META})

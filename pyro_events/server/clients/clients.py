@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
 from typing import Final, Protocol
 
@@ -79,6 +79,10 @@ class Clients:
         """The names and hosts of the clients that gave a name, at most MAX_CLIENTS_SHOWN."""
         named = ((each.name, each.peer) for each in self._connections if each.name)
         return list(islice(named, MAX_CLIENTS_SHOWN))
+
+    def of_users(self, users: Container[str]) -> list[Connection]:
+        """The connections of clients that have proved to be one of these users."""
+        return [each for each in self._connections if each.user in users]
 
     def descriptors(self) -> list[int]:
         """The file descriptors of the listening sockets and of all connections."""

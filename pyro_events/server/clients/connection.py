@@ -262,6 +262,12 @@ class Connection(ClosableProtocol):
         return caller.name if caller is not None else ""
 
     @property
+    def user(self) -> str:
+        """The user whose passphrase it has proved, "" if there is none."""
+        caller = self._calls.caller
+        return caller.user if caller is not None else ""
+
+    @property
     def label(self) -> str:
         """The name of the client in the log."""
         return described(self.name, self.peer)

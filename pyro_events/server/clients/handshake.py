@@ -54,7 +54,7 @@ def accept_hello(
     try:
         hello = read_connect(frame)
         # First, so that a stranger does not even learn which objects there are.
-        greeting, proved = access.authenticate(peer, hello)
+        accepted = access.authenticate(peer, hello)
         served = objects.get(hello.object_id)
         if served is None:
             raise Pyro5.errors.DaemonError(f"there is no object {hello.object_id!r} here")
@@ -64,14 +64,14 @@ def accept_hello(
             log.info("a client from %s was refused: %s", peer, error, about=peer)
         return None, write_connect_fail(frame.serializer_id, frame.seq, str(error))
     answer = write_connect_ok(
-        frame.serializer_id, frame.seq, greeting, remote_names(served), max_message, OURS
+        frame.serializer_id, frame.seq, accepted.greeting, remote_names(served), max_message, OURS
     )
-    if proved:
+    if accepted.proved:
         # A proof is for one object: somebody who passes on what a client proves to the name server must not
         # reach the service with it. Pyro5's proxies ask the daemon what an object can do.
         named = (hello.object_id, DAEMON_NAME)
         objects = {name: objects[name] for name in named if name in objects}
-    return Caller(peer, frame.serializer_id, proved, objects, called), answer
+    return Caller(peer, frame.serializer_id, accepted.proved, objects, called, accepted.user), answer
 
 
 def _name_of(hello: Hello) -> str:

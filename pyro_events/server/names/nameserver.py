@@ -26,10 +26,18 @@ _METADATA = ("class:Pyro5.nameserver.NameServer",)
 class EmbeddedNameServer:
     """Names in memory; they are forgotten when the process ends."""
 
-    def __init__(self, uri: str, reserved: tuple[str, ...] = (), table: NameTable | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        reserved: tuple[str, ...] = (),
+        table: NameTable | None = None,
+        may_change: Callable[[Caller], bool] = lambda caller: True,
+    ) -> None:
         """uri: its own, under which it registers itself. reserved: names that only this process registers,
-        changes and removes. table: where names are kept; one with the default limits unless given."""
+        changes and removes. table: where names are kept; one with the default limits unless given.
+        may_change: whether a client may change any other name."""
         self.uri = uri
+        self._may_change = may_change
         self._table = table or NameTable()
         self._reserved = frozenset({NAMESERVER_NAME, *reserved})
         self._table.enter(NAMESERVER_NAME, uri, _METADATA)
@@ -67,14 +75,19 @@ class EmbeddedNameServer:
     def _register(
         self, caller: Caller, name: Any, uri: Any, safe: bool = False, metadata: Any = None
     ) -> None:
-        self._check_rights(name)
+        self._check_rights(caller, name)
         self._table.enter(name, _uri_text(uri), metadata, bool(safe))
 
     def _set_metadata(self, caller: Caller, name: Any, metadata: Any) -> None:
-        self._check_rights(name)
+        self._check_rights(caller, name)
         self._table.set_metadata(name, metadata)
 
-    def _check_rights(self, name: object) -> None:
+    def _check_rights(self, caller: Caller, name: object = None) -> None:
+        if not self._may_change(caller):
+            raise Pyro5.errors.NamingError(
+                "only a client that proves a passphrase can change entries here: connect with "
+                "pyro_events.locate_ns and its ident, and its user if it has one"
+            )
         if isinstance(name, str) and name in self._reserved:
             raise Pyro5.errors.NamingError(
                 f"{name} belongs to the program that this name server runs in, and only that program can "
@@ -85,10 +98,11 @@ class EmbeddedNameServer:
         if name:
             if name == NAMESERVER_NAME:  # the same answer as Pyro5's
                 return 0
-            self._check_rights(name)
+            self._check_rights(caller, name)
             return self._table.remove([name]) if isinstance(name, str) else self._table.get(name)
         if not prefix and not regex:
             return 0
+        self._check_rights(caller)
         return self._search(
             _matching(prefix, regex),
             lambda found: self._table.remove([each for each, _ in found if each not in self._reserved]),

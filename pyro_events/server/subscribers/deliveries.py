@@ -7,8 +7,10 @@ publishers, clients' connections, time limits, or how a delivery works.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple, Protocol
+
+import Pyro5.errors
 
 from ...broker.accounting import Loss
 from ...broker.backlog import Backlog
@@ -84,6 +86,10 @@ class Deliveries:
         """
         broker = self._broker
         existing = self.checked(caller, callback.uri)
+        if existing is None and self._find(callback.uri) is not None:
+            raise Pyro5.errors.SecurityError(
+                f"only the user who has subscribed {callback.uri} can change what it is subscribed to"
+            )
         self.admit(caller, existing)
         proof = self._access.proof_for(caller, callback.address[0], callback.object_id, wanted.call)
         backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
@@ -100,8 +106,9 @@ class Deliveries:
         elif not broker.subscriptions(backlog):
             broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is allowed
         else:
+            host, user, waits = caller.host, caller.user, wanted.falls_back
             delivery = CallbackDelivery(
-                self._owner, backlog, callback, self._options, proof, caller.host, wanted.falls_back
+                self._owner, backlog, callback, self._options, proof, host, waits, user
             )
             delivery.start(self.begin(delivery))
 
@@ -126,7 +133,8 @@ class Deliveries:
         note = self._rights.apply(backlog, delivery.address, self._time())
         self.table[backlog] = delivery
         self.admission.add(delivery.subscribed_from)
-        return GreetingNotes(self.departures.of(delivery.known_as).why, note)
+        departure = self.departures.of(delivery.known_as)
+        return GreetingNotes(departure.why if departure.user == delivery.user else "", note)
 
     def unsubscribe(self, caller: Caller, uris: Sequence[str], texts: object) -> int:
         """Remove subscriptions; the delivery lingers for a while after the last one. Returns how many are
@@ -135,8 +143,9 @@ class Deliveries:
         uris: the names that the subscriber may have. Raises TypeError, ValueError or SecurityError.
         """
         uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
-        self.checked(caller, uri)
-        backlog = self._broker.unsubscribe(uri, texts)
+        # What it has not subscribed it cannot tell from what is not there.
+        mine = self.checked(caller, uri) is not None
+        backlog = self._broker.unsubscribe(uri if mine else "", texts)
         if backlog is None:
             return NOT_KNOWN
         self._note_lingering(backlog)
@@ -147,6 +156,8 @@ class Deliveries:
         uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
         existing, departure = self.checked(caller, uri), self.departures.of(uri)
         if existing is None:
+            if not self._access.owns(caller, departure.user):
+                return Standing(NOT_KNOWN, "", "")
             if departure.why:
                 self._access.check_rights(caller, departure.host, departure.subscribed_from)
             return Standing(NOT_KNOWN, "", departure.why)
@@ -156,13 +167,21 @@ class Deliveries:
         return Standing(self._broker.subscriptions(existing.backlog), existing.state.value, why)
 
     def checked(self, caller: Caller, uri: str) -> Delivery | None:
-        """The delivery to a subscriber, None if there is none. Raises SecurityError if the caller may not
-        change it."""
-        backlog = self._broker.find(uri)
-        existing = self.table.get(backlog) if backlog is not None else None
-        if existing is not None:
-            self._access.check_rights(caller, existing.address[0], existing.subscribed_from)
+        """The delivery to a subscriber, None if there is none, or only one of another user's. Raises
+        SecurityError if the caller may not change it."""
+        existing = self._find(uri)
+        if existing is None or not self._access.owns(caller, existing.user):
+            return None
+        self._access.check_rights(caller, existing.address[0], existing.subscribed_from)
         return existing
+
+    def _find(self, uri: str) -> Delivery | None:
+        backlog = self._broker.find(uri)
+        return self.table.get(backlog) if backlog is not None else None
+
+    def of_users(self, users: Container[str]) -> list[Delivery]:
+        """The deliveries to what these users have subscribed."""
+        return [each for each in self.table.values() if each.user in users]
 
     def _note_lingering(self, backlog: Backlog) -> None:
         """If a subscriber has no subscription left, remember since when."""
@@ -207,7 +226,7 @@ class Deliveries:
 
         why: what the subscriber is told when it asks or reconnects, "" for nothing.
         """
-        departure = Departure(why, delivery.address[0], delivery.subscribed_from)
+        departure = Departure(why, delivery.address[0], delivery.subscribed_from, delivery.user)
         self.departures.note(delivery.known_as, departure)
         if self.table.pop(delivery.backlog, None) is not None:
             self.admission.leave(delivery.subscribed_from)

@@ -59,8 +59,8 @@ class Delivery(TurnReader):
 
     address: of the subscriber. last_acknowledged: when it last acknowledged events, on the loop's clock.
     lingering: whether its subscriber has no subscription left. lingers: whether that ends it after a while.
-    subscribed_from: the host of the call that subscribed it. known_as: what its departure is remembered by.
-    obstacle: why the subscriber gets no events now, "" if it does.
+    subscribed_from: the host of the call that subscribed it. user: that caller's. known_as: what its
+    departure is remembered by. obstacle: why the subscriber gets no events now, "" if it does.
     """
 
     __slots__ = (
@@ -79,6 +79,7 @@ class Delivery(TurnReader):
         "lingering",
         "state",
         "subscribed_from",
+        "user",
     )
 
     lingers = True
@@ -92,6 +93,7 @@ class Delivery(TurnReader):
         options: ServiceOptions,
         limits: FrameLimits = ANSWER_LIMITS,
         subscribed_from: str = "",
+        user: str = "",
     ) -> None:
         """object_id: of the subscriber, in calls of its `events`. limits: on what comes first."""
         super().__init__(owner.scheduler, address[0], limits)
@@ -110,6 +112,7 @@ class Delivery(TurnReader):
         self.lingering = False
         self.state = State.CONNECTING
         self.subscribed_from = subscribed_from
+        self.user = user
 
     # What differs between the two kinds of connection
 

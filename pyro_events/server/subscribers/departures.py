@@ -17,11 +17,12 @@ MOST: Final = 2_000
 
 class Departure(NamedTuple):
     """why: in words, "" if there is nothing to say. host: where the subscriber was. subscribed_from: the host
-    of the call that subscribed it."""
+    of the call that subscribed it. user: the caller's."""
 
     why: str = ""
     host: str = ""
     subscribed_from: str = ""
+    user: str = ""
 
 
 class Departures:

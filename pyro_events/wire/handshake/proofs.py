@@ -23,8 +23,23 @@ subscribing call, so it does not expire before `listen` begins::
     service     PE1 service CALL NONCE MAC(service, object, CALL, NONCE)
     subscriber  PE1 subscriber MAC(subscriber, object, CALL, NONCE)
 
-Times are milliseconds since the epoch. MAC is HMAC-SHA256 (RFC 2104) with a key that scrypt (RFC 7914) makes
-from the passphrase, which itself is never sent. This does not protect the bytes that follow: TLS does that.
+A user has a passphrase of its own. Its client names it, and each code covers its name, before the rest; the
+service proves that it knows this user's passphrase, also to a subscriber that this user has subscribed::
+
+    client      PE2 client USER RUN TIME NONCE MAC(client, user, object, RUN, TIME, NONCE)
+    service     PE2 server MAC(server, user, object, RUN, TIME, NONCE)
+                PE2 again RUN' TIME' MAC(again, user, object, RUN, TIME, NONCE, RUN', TIME')
+
+    service     PE2 service CALL NONCE MAC(service, user, object, CALL, NONCE)
+    subscriber  PE2 subscriber MAC(subscriber, user, object, CALL, NONCE)
+
+USER is the hexadecimal of the name in UTF-8. An unknown user gets the answer to a wrong passphrase, after the
+same work with a key that nobody has. A service that knows no users answers "denied" too, an older one
+included.
+
+Times are milliseconds since the epoch. MAC is HMAC-SHA256 (RFC 2104) with a key that is made from the
+passphrase, which itself is never sent; it covers the tag, PE1 or PE2, as well. This does not protect the
+bytes that follow: TLS does that.
 """
 
 from __future__ import annotations
@@ -32,11 +47,12 @@ from __future__ import annotations
 import heapq
 import re
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import Pyro5.errors
 
-from .passphrase import Identity
+from .passphrase import OWN_TAG, USER_TAG, Identity, checked_user
 
 # The clocks of the two sides may differ by this many seconds; a proof is remembered that long.
 MAX_SKEW: Final = 30.0
@@ -55,17 +71,27 @@ UNKNOWN_RUN: Final = "-"
 # The option of a subscribing call that contains the call's nonce.
 CALL_OPTION: Final = "ident_call"
 
-_TAG: Final = "PE1"
+# More than the longest proof has: a user's name may have 400 bytes.
+_LONGEST: Final = 1024
 _NONCE: Final = f"[0-9a-f]{{{2 * NONCE_SIZE}}}"
+_CODE: Final = "[0-9a-f]{64}"
+_TIME: Final = "[0-9]{1,15}"
+_PARTS: Final = {
+    "client": (f"-|{_NONCE}", _TIME, _NONCE, _CODE),
+    "server": (_CODE,),
+    "again": (_NONCE, _TIME, _CODE),
+    "service": (_NONCE, _NONCE, _CODE),
+    "subscriber": (_CODE,),
+}
+
+
+def _shape(tag: str, role: str, *parts: str) -> re.Pattern[str]:
+    return re.compile(" ".join((tag, role, *(f"({part})" for part in parts))))
+
+
 _SHAPES: Final = {
-    role: re.compile(" ".join((_TAG, role, *(f"({part})" for part in parts))))
-    for role, parts in {
-        "client": (f"-|{_NONCE}", "[0-9]{1,15}", _NONCE, "[0-9a-f]{64}"),
-        "server": ("[0-9a-f]{64}",),
-        "again": (_NONCE, "[0-9]{1,15}", "[0-9a-f]{64}"),
-        "service": (_NONCE, _NONCE, "[0-9a-f]{64}"),
-        "subscriber": ("[0-9a-f]{64}",),
-    }.items()
+    **{(tag, role): _shape(tag, role, *_PARTS[role]) for tag in (OWN_TAG, USER_TAG) for role in _PARTS},
+    (USER_TAG, "client"): _shape(USER_TAG, "client", "[0-9a-f]+", *_PARTS["client"]),
 }
 _CALL: Final = re.compile(_NONCE)
 
@@ -79,6 +105,14 @@ class DeniedError(Pyro5.errors.SecurityError):
 
 class AgainError(Pyro5.errors.SecurityError):
     """A good proof for another run, or from a clock too far off. The text is what the client is told."""
+
+
+class Proved(NamedTuple):
+    """A client has proved who it is. answer: what proves that the service knows the passphrase too. user: the
+    client's user, "" if it has none."""
+
+    answer: str
+    user: str
 
 
 class Again(NamedTuple):
@@ -95,17 +129,19 @@ class ClientProof:
         """run: UNKNOWN_RUN, or the run from `again`. now: seconds since the epoch. nonce: NONCE_SIZE fresh
         random bytes."""
         self._identity = identity
-        self._parts = object_id, run, str(_milliseconds(now)), nonce.hex()
-        self.hello = " ".join((_TAG, "client", *self._parts[1:], identity.mac("client", *self._parts)))
+        said = run, str(_milliseconds(now)), nonce.hex()
+        self._parts = _signed(identity.user, object_id, *said)
+        named = (identity.user.encode().hex(),) if identity.user else ()
+        self.hello = " ".join((identity.tag, "client", *named, *said, identity.mac("client", *self._parts)))
 
     def accepts(self, answer: Any) -> bool:
         """Whether the answer proves that the service knows the passphrase too."""
-        words = _words(answer, "server")
+        words = _words(answer, self._identity.tag, "server")
         return words is not None and self._identity.matches(words[0], "server", *self._parts)
 
     def again(self, refusal: Any) -> Again | None:
         """The service's run and time, if it wants another proof and has given a good one itself."""
-        words = _words(refusal, "again")
+        words = _words(refusal, self._identity.tag, "again")
         if words is None or not self._identity.matches(words[2], "again", *self._parts, *words[:2]):
             return None
         return Again(words[0], int(words[1]) / 1000)
@@ -114,36 +150,44 @@ class ClientProof:
 class ServiceProof:
     """A service's side: checks the proofs of clients, each of which is good once."""
 
-    def __init__(self, identity: Identity, run: bytes) -> None:
-        """run: NONCE_SIZE fresh random bytes, drawn for this object only."""
-        self._identity = identity
+    def __init__(self, identity_for: Callable[[str], Identity | None], run: bytes, decoy: bytes) -> None:
+        """identity_for: the identity of a user, the service's own for ""; None if there is none. run:
+        NONCE_SIZE fresh random bytes, drawn for this object only. decoy: the same, for a key that nobody
+        has."""
+        self._identity_for = identity_for
+        self._decoys = {tag: Identity(decoy, user) for tag, user in ((OWN_TAG, ""), (USER_TAG, "decoy"))}
         self._run = run.hex()
         self._seen: set[tuple[int, str]] = set()
         self._by_time: list[tuple[int, str]] = []
         # Proofs from before this time are not good: they may have been seen and forgotten.
         self._floor = 0
 
-    def verify(self, hello: Any, object_id: str, now: float) -> str:
-        """The answer to a good proof. Raises DeniedError, or AgainError for one that is good but not now."""
-        words = _words(hello, "client")
-        if words is None:
-            raise DeniedError
+    def verify(self, hello: Any, object_id: str, now: float) -> Proved:
+        """Who has given a good proof, and the answer to it. Raises DeniedError, or AgainError for one that is
+        good but not now."""
+        tag, user, words = _client_words(hello)
         run, sent, nonce, code = words
-        parts = object_id, run, sent, nonce
-        if not self._identity.matches(code, "client", *parts):
+        parts = _signed(user, object_id, run, sent, nonce)
+        # Always one code, so that the time does not tell whether there is such a user.
+        identity = self._identity_for(user) or self._decoys[tag]
+        if not identity.matches(code, "client", *parts):
             raise DeniedError
         # Only a client that knows the passphrase gets this far, or one that replays the proof of such a
         # client.
         ours, time = _milliseconds(now), int(sent)
         if run != self._run or abs(ours - time) > MAX_SKEW * 1000 or time < self._floor:
             said = self._run, str(ours)
-            raise AgainError(" ".join((_TAG, "again", *said, self._identity.mac("again", *parts, *said))))
-        self._forget(ours)
+            raise AgainError(" ".join((tag, "again", *said, identity.mac("again", *parts, *said))))
+        self._remember(time, nonce, ours)
+        return Proved(" ".join((tag, "server", identity.mac("server", *parts))), user)
+
+    def _remember(self, time: int, nonce: str, now: int) -> None:
+        """A good proof was given. Raises DeniedError if it was given before."""
+        self._forget(now)
         if (time, nonce) in self._seen or len(self._seen) >= MAX_REMEMBERED:
             raise DeniedError
         self._seen.add((time, nonce))
         heapq.heappush(self._by_time, (time, nonce))
-        return " ".join((_TAG, "server", self._identity.mac("server", *parts)))
 
     def _forget(self, now: int) -> None:
         """Forget proofs whose time would be refused, and make sure that it always will be, even if the clock
@@ -165,12 +209,13 @@ class CallbackProof:
         if not isinstance(call, str) or _CALL.fullmatch(call) is None:
             raise ValueError(f"the option {CALL_OPTION} of a subscribing call must be a nonce")
         self._identity = identity
-        self._parts = object_id, call, nonce.hex()
-        self.hello = " ".join((_TAG, "service", *self._parts[1:], identity.mac("service", *self._parts)))
+        said = call, nonce.hex()
+        self._parts = _signed(identity.user, object_id, *said)
+        self.hello = " ".join((identity.tag, "service", *said, identity.mac("service", *self._parts)))
 
     def accepts(self, answer: Any) -> bool:
         """Whether the answer proves that the subscriber knows the passphrase."""
-        words = _words(answer, "subscriber")
+        words = _words(answer, self._identity.tag, "subscriber")
         return words is not None and self._identity.matches(words[0], "subscriber", *self._parts)
 
 
@@ -201,24 +246,54 @@ class CallbackCheck:
 
     def verify(self, hello: Any, object_id: str) -> str:
         """The answer to a good proof. Raises DeniedError."""
-        words = _words(hello, "service")
+        identity = self._identity
+        words = _words(hello, identity.tag, "service")
         if words is None:
             raise DeniedError
         call, nonce, code = words
-        if not self._identity.matches(code, "service", object_id, call, nonce):
+        parts = _signed(identity.user, object_id, call, nonce)
+        if not identity.matches(code, "service", *parts):
             raise DeniedError
         try:
             self._calls.remove(call)
         except ValueError:
             raise DeniedError from None
-        return " ".join((_TAG, "subscriber", self._identity.mac("subscriber", object_id, call, nonce)))
+        return " ".join((identity.tag, "subscriber", identity.mac("subscriber", *parts)))
+
+
+def is_proof(hello: object, of_user: bool = False) -> bool:
+    """Whether a client's handshake data is meant as a proof. of_user: as a user's."""
+    return isinstance(hello, str) and hello.startswith(USER_TAG if of_user else "PE")
 
 
 def _milliseconds(seconds: float) -> int:
     return max(0, int(seconds * 1000))
 
 
-def _words(text: Any, role: str) -> tuple[str, ...] | None:
+def _signed(user: str, *parts: str) -> tuple[str, ...]:
+    """What a code covers, after its tag and its role."""
+    return (user, *parts) if user else parts
+
+
+def _client_words(hello: Any) -> tuple[str, str, tuple[str, ...]]:
+    """The tag, the user and the other parts of a client's proof. Raises DeniedError if it has no such
+    form."""
+    words = _words(hello, OWN_TAG, "client")
+    if words is not None:
+        return OWN_TAG, "", words
+    words = _words(hello, USER_TAG, "client")
+    if words is None:
+        raise DeniedError
+    try:
+        user = checked_user(bytes.fromhex(words[0]).decode("utf-8"))
+    except ValueError:
+        raise DeniedError from None
+    return USER_TAG, user, words[1:]
+
+
+def _words(text: Any, tag: str, role: str) -> tuple[str, ...] | None:
     """The parts of a text of that role, or None if it is not such a text."""
-    match = _SHAPES[role].fullmatch(text) if isinstance(text, str) and len(text) < 300 else None
+    if not isinstance(text, str) or len(text) > _LONGEST:
+        return None
+    match = _SHAPES[tag, role].fullmatch(text)
     return match.groups() if match is not None else None

@@ -24,8 +24,9 @@ class FakeConnection:
     descriptor = 7
     busy = False
 
-    def __init__(self, name: str = "", peer: str = "192.0.2.1") -> None:
+    def __init__(self, name: str = "", peer: str = "192.0.2.1", user: str = "") -> None:
         self.name = name
+        self.user = user
         self.peer = peer
         self.refusals: list[str] = []
         self.drained = self.aborted = False
@@ -126,6 +127,20 @@ def test_only_those_with_a_name_are_shown_and_only_so_many() -> None:
         for number in range(MAX_CLIENTS_SHOWN):
             assert clients.accept(FakeConnection(f"market {number}"), False) is None
         assert len(clients.named()) == MAX_CLIENTS_SHOWN
+
+    run(work)
+
+
+def test_those_that_have_proved_to_be_some_users() -> None:
+    async def work() -> None:
+        clients = Service().clients
+        alice, nobody, bob = (FakeConnection(user=user) for user in ("alice", "", "bob"))
+        for each in (alice, nobody, bob):
+            clients.accept(each, False)
+        assert clients.of_users({"alice", "carol"}) == [alice] and clients.of_users(()) == []
+        assert clients.of_users({""}) == [nobody]
+        clients.disconnected(alice)
+        assert clients.of_users({"alice"}) == []
 
     run(work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -29,7 +30,8 @@ from pyro_events.wire.frames import (
     FrameTooLargeError,
 )
 from pyro_events.wire.handshake.messages import read_connect_fail, read_connect_ok, write_connect
-from pyro_events.wire.handshake.passphrase import identity_of
+from pyro_events.wire.handshake.passphrase import Identity, identity_of
+from pyro_events.wire.handshake.proofs import NONCE_SIZE, UNKNOWN_RUN, ClientProof
 
 ANSWERS = FrameLimits(types=frozenset({CONNECT_OK, CONNECT_FAIL, RESULT}), size=1 << 16)
 HELLOS = FrameLimits(types=frozenset({CONNECT}), size=1 << 16)
@@ -90,6 +92,20 @@ def test_a_stranger_does_not_learn_which_objects_there_are() -> None:
         read_connect_fail(accepted(write_connect(name, "hello"), access)[1]) for name in ("desk", "nothing")
     }
     assert len(refusals) == 1
+
+
+def test_the_service_learns_which_user_a_client_is() -> None:
+    alice = Identity(b"key", "alice")
+    access = AccessControl(users={"alice": alice}.get)
+    client = ClientProof(alice, "desk", UNKNOWN_RUN, time.time(), bytes(NONCE_SIZE))
+    again = client.again(read_connect_fail(accepted(write_connect("desk", client.hello), access)[1]))
+    assert again is not None
+    client = ClientProof(alice, "desk", again.run, time.time(), bytes(NONCE_SIZE))
+    caller, answer = accepted(write_connect("desk", client.hello), access)
+    assert (caller.user, caller.proved, set(caller.objects)) == ("alice", True, {"desk", DAEMON_NAME})
+    assert client.accepts(read_connect_ok(answer).handshake)
+    caller, _ = accepted(write_connect("desk", "hello"), access)
+    assert (caller.user, caller.proved, set(caller.objects)) == ("", False, set(OBJECTS))
 
 
 def test_calls_may_be_as_large_as_messages_but_stock_calls_may_not() -> None:

@@ -12,6 +12,8 @@ from Pyro5.core import DAEMON_NAME
 from pyro_events import EVENTSERVER_NAME, EventServiceStarter
 from pyro_events.server.name_server_starter import NameServerStarter
 from pyro_events.server.names.name_search import LARGEST
+from pyro_events.server.names.nameserver import EmbeddedNameServer
+from pyro_events.server.objects import Caller
 
 
 @pytest.fixture
@@ -164,6 +166,32 @@ def test_nobody_else_changes_the_entries_of_this_process(
         assert name in str(refusal)
     assert names.lookup(name, return_metadata=True) == before
     assert names.count() == 2
+
+
+def test_who_may_change_nothing_may_look_up_all() -> None:
+    reader, writer = Caller("192.0.2.1", 1), Caller("192.0.2.1", 1, proved=True)
+    names = EmbeddedNameServer(
+        "PYRO:Pyro.NameServer@192.0.2.1:9090", may_change=lambda caller: caller is writer
+    )
+    call = names.methods
+    call["register"](writer, "clock", "PYRO:clock@192.0.2.1:1", metadata=["a clock"])
+    for method, arguments in (
+        ("register", ("other", "PYRO:other@192.0.2.1:2")),
+        ("register", ("clock", "PYRO:clock@192.0.2.1:2")),
+        ("set_metadata", ("clock", ["mine"])),
+        ("set_metadata", ("nothing", [])),
+        ("remove", ("clock",)),
+        ("remove", ("nothing",)),
+        ("remove", (None, "c")),
+        ("remove", (None, None, "c.*")),
+    ):
+        with pytest.raises(
+            Pyro5.errors.NamingError, match="only a client that proves a passphrase can change"
+        ):
+            call[method](reader, *arguments)
+    assert call["lookup"](reader, "clock", True) == (URI("PYRO:clock@192.0.2.1:1"), ["a clock"])
+    assert call["count"](reader) == 2 and call["remove"](reader) == 0
+    assert call["remove"](writer, "clock") == 1
 
 
 def test_the_service_takes_its_entry_out_itself(free_port: Callable[[], int]) -> None:

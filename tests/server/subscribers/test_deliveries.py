@@ -22,8 +22,14 @@ from pyro_events.server.subscribers import deliveries as module
 from pyro_events.server.subscribers.callbacks.callback_address import Callback
 from pyro_events.server.subscribers.deliveries import Deliveries
 from pyro_events.server.subscribers.subscribe_options import SubscribeOptions
+from pyro_events.wire.handshake.passphrase import Identity
 
 HERE, ELSEWHERE = Caller("192.0.2.1", 1), Caller("192.0.2.99", 1)
+
+
+def users(*names: str) -> list[Caller]:
+    """Callers at one host that have proved to be these users."""
+    return [Caller("192.0.2.1", 4, proved=True, user=name) for name in names]
 
 
 class FakeDelivery:
@@ -43,6 +49,7 @@ class FakeDelivery:
         proof: Any,
         host: str,
         falls_back: bool,
+        user: str,
     ) -> None:
         self._owner = owner
         self.backlog = backlog
@@ -51,6 +58,7 @@ class FakeDelivery:
         self.lingering = False
         self.notes: Any = None
         self.falls_back = falls_back
+        self.user = user
         self.known_as = backlog.subscriber
         self.closed: list[Loss] = []
 
@@ -72,7 +80,9 @@ class Service:
         self.tls_memory = SimpleNamespace(full=False)
         self.configured_backlogs: list[Backlog] = []
         self.broker = Broker(BacklogOptions(), 1 << 20)
-        self.deliveries: Any = Deliveries(self, self.broker, AccessControl(), wanted)  # type: ignore[arg-type]
+        # Where the objects are, plain ones need not prove who they are.
+        access = AccessControl(stock=frozenset({"192.0.2.1"}), users=lambda user: Identity(b"key", user))
+        self.deliveries: Any = Deliveries(self, self.broker, access, wanted)  # type: ignore[arg-type]
 
     def configured(self, backlog: Backlog) -> None:
         self.configured_backlogs.append(backlog)
@@ -205,6 +215,67 @@ def test_of_one_that_is_gone_only_the_reason_is_left() -> None:
         assert (found.subscriptions, found.why) == (NOT_KNOWN, "left 3 heartbeats unanswered")
         service.subscribe("A")
         assert "left 3 heartbeats unanswered" in service.delivery().notes[0]
+
+    run(work)
+
+
+@pytest.mark.parametrize("other", [Caller("192.0.2.1", 4), *users("bob", "Alice", "alice ")])
+def test_what_a_user_has_subscribed_does_not_exist_for_others(other: Caller) -> None:
+    """Even at the same host."""
+
+    def work() -> None:
+        service, (alice,) = Service(), users("alice")
+        service.subscribe("A", caller=alice)
+        nobody = [callback(7).uri]
+        for uris in ([callback().uri], nobody):
+            assert service.deliveries.standing(other, uris) == (NOT_KNOWN, "", "")
+            assert service.deliveries.unsubscribe(other, uris, "A") == NOT_KNOWN
+            assert service.deliveries.checked(other, uris[0]) is None
+            with pytest.raises(TypeError):
+                service.deliveries.unsubscribe(other, uris, 7)
+        with pytest.raises(
+            Pyro5.errors.SecurityError, match="only the user who has subscribed .* can change"
+        ):
+            service.subscribe("B", caller=other, anew=True)
+        assert service.deliveries.standing(alice, [callback().uri]).subscriptions == 1
+        assert service.delivery().closed == []
+        assert service.deliveries.unsubscribe(alice, [callback().uri], "A") == 0
+
+    run(work)
+
+
+def test_a_user_may_change_its_subscribers_from_any_host() -> None:
+    def work() -> None:
+        service = Service()
+        service.subscribe("A", caller=Caller("192.0.2.1", 4, proved=True, user="alice"))
+        elsewhere = Caller("192.0.2.9", 4, proved=True, user="alice")
+        assert service.deliveries.standing(elsewhere, [callback().uri]).subscriptions == 1
+        assert service.deliveries.unsubscribe(elsewhere, [callback().uri], "A") == 0
+
+    run(work)
+
+
+def test_why_a_subscriber_was_disconnected_is_for_its_user_alone() -> None:
+    def work() -> None:
+        service, (alice, bob) = Service(), users("alice", "bob")
+        service.subscribe("A", caller=alice)
+        service.deliveries.disconnect_unresponsive(service.delivery(), Loss.GONE, "was silent")
+        assert service.deliveries.standing(bob, [callback().uri]) == (NOT_KNOWN, "", "")
+        assert service.deliveries.standing(alice, [callback().uri]).why == "was silent"
+        service.subscribe("A", caller=bob)
+        assert service.delivery().notes[0] == ""
+
+    run(work)
+
+
+def test_what_some_users_have_subscribed() -> None:
+    def work() -> None:
+        service = Service()
+        for number, caller in enumerate([*users("alice", "bob", "alice"), HERE], 1):
+            service.subscribe("A", number=number, caller=caller)
+        found = service.deliveries.of_users({"alice", "carol"})
+        assert [each.address[1] for each in found] == [1, 3]
+        assert service.deliveries.of_users(()) == []
 
     run(work)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from identities import service_proof
 
 from pyro_events.wire.handshake import proofs as module
 from pyro_events.wire.handshake.passphrase import Identity
@@ -54,20 +55,20 @@ def told(gate: ServiceProof, client: ClientProof, now: float = NOW) -> Again:
 
 def test_both_sides_prove_the_passphrase() -> None:
     client = proof()
-    answer = ServiceProof(OURS, RUN).verify(client.hello, "es", NOW)
+    answer, _ = service_proof(OURS, run=RUN).verify(client.hello, "es", NOW)
     assert client.accepts(answer)
     assert not proof().accepts(answer)  # another's
 
 
 def test_a_stranger_learns_the_run_only_by_a_good_proof() -> None:
-    gate = ServiceProof(OURS, RUN)
+    gate = service_proof(OURS, run=RUN)
     assert told(gate, proof(run=UNKNOWN_RUN)) == Again(RUN.hex(), NOW)
     with pytest.raises(DeniedError):
         gate.verify(proof(run=UNKNOWN_RUN, who=THEIRS).hello, "es", NOW)
 
 
 def test_a_proof_is_good_once() -> None:
-    gate, client = ServiceProof(OURS, RUN), proof()
+    gate, client = service_proof(OURS, run=RUN), proof()
     gate.verify(client.hello, "es", NOW)
     with pytest.raises(DeniedError, match=f"^{DENIED}$"):
         gate.verify(client.hello, "es", NOW + 1)
@@ -76,27 +77,27 @@ def test_a_proof_is_good_once() -> None:
 def test_a_proof_is_good_for_one_object_one_run_and_one_passphrase() -> None:
     client = proof()
     with pytest.raises(DeniedError):
-        ServiceProof(OURS, RUN).verify(client.hello, "other", NOW)
+        service_proof(OURS, run=RUN).verify(client.hello, "other", NOW)
     with pytest.raises(DeniedError):
-        ServiceProof(THEIRS, RUN).verify(client.hello, "es", NOW)
+        service_proof(THEIRS, run=RUN).verify(client.hello, "es", NOW)
     # Another service with the same passphrase, or this one after a restart.
-    assert told(ServiceProof(OURS, b"s" * NONCE_SIZE), client).run == (b"s" * NONCE_SIZE).hex()
+    assert told(service_proof(OURS, run=b"s" * NONCE_SIZE), client).run == (b"s" * NONCE_SIZE).hex()
 
 
 @pytest.mark.parametrize("skew", [MAX_SKEW - 0.01, -MAX_SKEW + 0.01])
 def test_clocks_may_differ_a_little(skew: float) -> None:
     client = proof(NOW + skew)
-    assert client.accepts(ServiceProof(OURS, RUN).verify(client.hello, "es", NOW))
+    assert client.accepts(service_proof(OURS, run=RUN).verify(client.hello, "es", NOW).answer)
 
 
 @pytest.mark.parametrize("skew", [MAX_SKEW + 0.01, -MAX_SKEW - 0.01, 1e9])
 def test_clocks_that_differ_too_much_are_told_so(skew: float) -> None:
-    assert told(ServiceProof(OURS, RUN), proof(NOW + skew)).time == pytest.approx(NOW, abs=0.002)
+    assert told(service_proof(OURS, run=RUN), proof(NOW + skew)).time == pytest.approx(NOW, abs=0.002)
 
 
 @pytest.mark.parametrize("step", [-3600.0, -MAX_SKEW - 1, 0.5, MAX_SKEW + 1, 3600.0])
 def test_no_clock_that_is_set_makes_a_replay_good(step: float) -> None:
-    gate, client = ServiceProof(OURS, RUN), proof()
+    gate, client = service_proof(OURS, run=RUN), proof()
     gate.verify(client.hello, "es", NOW)
     # Time passes and others come, so that the first is forgotten; then the clock is set, and set back.
     for now in (NOW + 2 * MAX_SKEW + 1, NOW + step, NOW, NOW + 1):
@@ -110,18 +111,18 @@ def test_no_clock_that_is_set_makes_a_replay_good(step: float) -> None:
 
 
 def test_a_clock_that_is_set_back_a_little_keeps_nobody_out() -> None:
-    gate = ServiceProof(OURS, RUN)
+    gate = service_proof(OURS, run=RUN)
     for second in range(120):
         now = NOW + second
         gate.verify(proof(now).hello, "es", now)
     now -= MAX_SKEW - 1
     client = proof(now)
-    assert client.accepts(gate.verify(client.hello, "es", now))
+    assert client.accepts(gate.verify(client.hello, "es", now).answer)
 
 
 def test_what_is_remembered_is_bounded_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_REMEMBERED", 2)
-    gate = ServiceProof(OURS, RUN)
+    gate = service_proof(OURS, run=RUN)
     for _ in range(2):
         gate.verify(proof().hello, "es", NOW)
     with pytest.raises(DeniedError):
@@ -136,7 +137,7 @@ def test_what_is_remembered_is_bounded_and_forgotten(monkeypatch: pytest.MonkeyP
 )
 def test_anything_else_is_denied(hello: Any) -> None:
     with pytest.raises(DeniedError):
-        ServiceProof(OURS, RUN).verify(hello, "es", NOW)
+        service_proof(OURS, run=RUN).verify(hello, "es", NOW)
     with pytest.raises(DeniedError):
         CallbackCheck(OURS).verify(hello, "es")
     client, service = proof(), CallbackProof(OURS, "s", RUN.hex(), RUN)
@@ -147,9 +148,9 @@ def test_anything_else_is_denied(hello: Any) -> None:
 def test_no_changed_proof_is_good(position: int, character: str) -> None:
     client = proof()
     changed = client.hello[:position] + character + client.hello[position + 1 :]
-    gate = ServiceProof(OURS, RUN)
+    gate = service_proof(OURS, run=RUN)
     if changed == client.hello:
-        assert client.accepts(gate.verify(changed, "es", NOW))
+        assert client.accepts(gate.verify(changed, "es", NOW).answer)
         return
     with pytest.raises(DeniedError):
         gate.verify(changed, "es", NOW)
@@ -158,16 +159,16 @@ def test_no_changed_proof_is_good(position: int, character: str) -> None:
 @given(st.text())
 def test_any_text_is_denied(text: str) -> None:
     with pytest.raises(DeniedError):
-        ServiceProof(OURS, RUN).verify(text, "es", NOW)
+        service_proof(OURS, run=RUN).verify(text, "es", NOW)
 
 
 def test_roles_cannot_be_exchanged() -> None:
     client = proof()
-    answer = ServiceProof(OURS, RUN).verify(client.hello, "es", NOW)
+    answer, _ = service_proof(OURS, run=RUN).verify(client.hello, "es", NOW)
     assert not client.accepts(client.hello) and not client.accepts(answer.replace("server", "subscriber"))
     callback = CallbackProof(OURS, "es", RUN.hex(), RUN)
     with pytest.raises(DeniedError):
-        ServiceProof(OURS, RUN).verify(callback.hello, "es", NOW)
+        service_proof(OURS, run=RUN).verify(callback.hello, "es", NOW)
     assert not callback.accepts(callback.hello)
     assert not callback.accepts(answer)
 
@@ -175,7 +176,7 @@ def test_roles_cannot_be_exchanged() -> None:
 def test_no_refusal_by_a_stranger_is_believed() -> None:
     client = proof(run=UNKNOWN_RUN)
     with pytest.raises(AgainError) as caught:
-        ServiceProof(OURS, RUN).verify(client.hello, "es", NOW)
+        service_proof(OURS, run=RUN).verify(client.hello, "es", NOW)
     refusal = str(caught.value)
     assert proof(run=UNKNOWN_RUN).again(refusal) is None  # it was said to another
     assert client.again(re.sub(RUN.hex(), "0" * 32, refusal)) is None
@@ -227,7 +228,7 @@ def test_a_call_that_is_not_a_nonce(call: Any) -> None:
 
 def test_times_before_the_epoch() -> None:
     client = proof(-5.0)
-    assert client.accepts(ServiceProof(OURS, RUN).verify(client.hello, "es", -7.0))
+    assert client.accepts(service_proof(OURS, run=RUN).verify(client.hello, "es", -7.0).answer)
 
 
 def test_the_key_is_kept_by_nothing_that_is_shown() -> None:

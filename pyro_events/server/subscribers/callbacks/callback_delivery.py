@@ -56,11 +56,19 @@ class CallbackDelivery(Delivery):
         proof: CallbackProof | None = None,
         subscribed_from: str = "",
         falls_back: bool = False,
+        user: str = "",
     ) -> None:
         """callback: where the subscriber is. proof: for the handshake; the subscriber must match it. It is
         good once. falls_back: whether it can connect itself."""
         super().__init__(
-            owner, backlog, callback.address, callback.object_id, options, _GREETING_LIMITS, subscribed_from
+            owner,
+            backlog,
+            callback.address,
+            callback.object_id,
+            options,
+            _GREETING_LIMITS,
+            subscribed_from,
+            user,
         )
         self._contact = Contact(owner, callback, options, proof)
         self._falls_back = falls_back

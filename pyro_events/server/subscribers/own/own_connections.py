@@ -3,8 +3,8 @@
 Knows: the delivery of each listener, by its public id. Must not know: how events are sent, how a call
 arrives, or how the roles on a connection are swapped.
 
-wire/own_connection.py draws the protocol. A key is never stored: its id, which is a digest, finds the
-delivery. An id is not a secret, and nothing can be done with it.
+wire/own_connection.py draws the protocol. A key is never stored: its id, which is a digest of it and of the
+user, finds the delivery. An id is not a secret, and nothing can be done with it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class OwnConnections:
         """
         wanted = read_attach_options(options, caller.host, self._options.allow_callback)
         key = wanted.key or os.urandom(KEY_BYTES).hex()
-        known_as = id_of(key)
+        known_as = id_of(key, caller.user)
         before: Delivery | None = self._find(known_as)
         if before is None and wanted.callback is not None:
             before = self._checked(caller, wanted.callback)
@@ -87,7 +87,7 @@ class OwnConnections:
         if before is not None and before.state is State.ACTIVE:
             before.close(Loss.GONE, "connected again, because it had lost its connection", hung_up=True)
             backlog, before = self._subscribe(subscriber, (), (), wanted.wanted, caller), None
-        delivery = OwnDelivery(self._owner, backlog, caller.host, known_as, self._options)
+        delivery = OwnDelivery(self._owner, backlog, caller.host, known_as, self._options, caller.user)
         notes = self._deliveries.begin(delivery, before)
         if before is not None:  # it may have had another key, whose connection was not taken over yet
             self.remove(before)
@@ -110,7 +110,7 @@ class OwnConnections:
     def subscribe(self, caller: Caller, key: str, names: object, patterns: object, options: Any) -> int:
         """Subscribe a listener. Returns how many subscriptions it has, NOT_KNOWN if there is no such
         listener. Raises TypeError or ValueError."""
-        delivery = self._find(id_of(key))
+        delivery = self._find(id_of(key, caller.user))
         if delivery is None:
             return NOT_KNOWN
         subscriber = delivery.backlog.subscriber
@@ -127,9 +127,9 @@ class OwnConnections:
             backlog.name = wanted.name
         return backlog
 
-    def unsubscribe(self, key: str, texts: object) -> int:
+    def unsubscribe(self, caller: Caller, key: str, texts: object) -> int:
         """Remove subscriptions. Returns how many are left, NOT_KNOWN as above."""
-        delivery = self._find(id_of(key))
+        delivery = self._find(id_of(key, caller.user))
         if delivery is None:
             return NOT_KNOWN
         self._broker.unsubscribe(delivery.backlog.subscriber, texts)
@@ -141,11 +141,12 @@ class OwnConnections:
         delivery.lingering = not count
         return count
 
-    def standing(self, key: str) -> Standing:
+    def standing(self, caller: Caller, key: str) -> Standing:
         """The state of a listener at the service."""
-        delivery = self._find(id_of(key))
+        known_as = id_of(key, caller.user)
+        delivery = self._find(known_as)
         if delivery is None:
-            return Standing(NOT_KNOWN, "", self._deliveries.departures.of(id_of(key)).why)
+            return Standing(NOT_KNOWN, "", self._deliveries.departures.of(known_as).why)
         return Standing(self._broker.subscriptions(delivery.backlog), delivery.state.value, "")
 
     def _find(self, known_as: str) -> OwnDelivery | None:

@@ -39,8 +39,9 @@ class OwnDelivery(Delivery):
         host: str,
         known_as: str,
         options: ServiceOptions,
+        user: str = "",
     ) -> None:
-        super().__init__(owner, backlog, (host, 0), OBJECT_ID, options, LISTENER_LIMITS, host)
+        super().__init__(owner, backlog, (host, 0), OBJECT_ID, options, LISTENER_LIMITS, host, user)
         self._id = known_as
 
     @property

@@ -33,6 +33,8 @@ from pyro_events.wire.frames import (
     SERPENT,
     write_frame,
 )
+from pyro_events.wire.handshake.passphrase import Identity
+from pyro_events.wire.handshake.proofs import CALL_OPTION
 from pyro_events.wire.own_connection import id_of
 
 KEY = "0123456789abcdef" * 2
@@ -305,13 +307,58 @@ def test_one_whose_place_another_takes_before_the_roles_are_swapped_leaves_nothi
         engine.deliveries.subscribe(caller, callback, "A", (), read_options({"falls_back": True}))
         first = own.attach(caller, {"subscriber": proxy})  # both calls come in one turn of the loop
         second = own.attach(caller, {"subscriber": proxy})
-        assert own.standing(first.answer["key"]).subscriptions == NOT_KNOWN
-        assert own.standing(second.answer["key"]).subscriptions == 1
+        assert own.standing(caller, first.answer["key"]).subscriptions == NOT_KNOWN
+        assert own.standing(caller, second.answer["key"]).subscriptions == 1
         third = own.attach(caller, {"key": first.answer["key"]})
         assert len(admission) == 2
         for swap in (first, second, third):
             swap.abandon()
         assert len(admission) == 0
+        await engine.stop()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("name", ["", "bob", "alice "])
+def test_a_key_is_of_no_use_to_another_user(name: str) -> None:
+    """It gets the answers that it would get to a key that nobody has."""
+
+    async def work() -> None:
+        engine = Engine(ServiceOptions())
+        own, deliveries = engine.own_connections, engine.deliveries
+        alice = Caller("127.0.0.1", MSGPACK, proved=True, user="alice")
+        other = Caller("127.0.0.1", MSGPACK, proved=True, user=name)
+        key = own.attach(alice, {}).answer["key"]
+        assert own.subscribe(alice, key, "A", (), {}) == 1
+        for guessed in (key, KEY):
+            assert own.subscribe(other, guessed, "B", (), {}) == NOT_KNOWN
+            assert own.unsubscribe(other, guessed, "A") == NOT_KNOWN
+            assert own.standing(other, guessed) == (NOT_KNOWN, "", "")
+            taken = own.attach(other, {"key": guessed, "subscriber": "PYRO:nobody@127.0.0.1:4711"})
+            assert taken.answer["subscriptions"] == 0
+            assert taken.answer["id"] == id_of(guessed, name) != id_of(guessed, "alice")
+        assert own.standing(alice, key).subscriptions == 1
+        assert len(deliveries.table) == 3 and len(deliveries.of_users({"alice"})) == 1
+        assert own.attach(alice, {"key": key}).answer["subscriptions"] == 1
+        await engine.stop()
+
+    asyncio.run(work())
+
+
+def test_another_user_does_not_get_the_place_of_what_was_called_back() -> None:
+    proxy = "PYRO:nobody@127.0.0.1:4711"
+
+    async def work() -> None:
+        engine = Engine(ServiceOptions())
+        alice, bob = (Caller("127.0.0.1", MSGPACK, user=name) for name in ("alice", "bob"))
+        callback = read_subscriber(proxy, alice.host, frozenset())
+        access = engine.access
+        access.replace_users(lambda user: Identity(b"key", user))
+        wanted = read_options({"falls_back": True, CALL_OPTION: KEY})
+        alice.proved = True
+        engine.deliveries.subscribe(alice, callback, "A", (), wanted)
+        assert engine.own_connections.attach(bob, {"subscriber": proxy}).answer["subscriptions"] == 0
+        assert engine.own_connections.attach(alice, {"subscriber": proxy}).answer["subscriptions"] == 1
         await engine.stop()
 
     asyncio.run(work())
