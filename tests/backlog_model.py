@@ -5,6 +5,7 @@ Knows: the promises of docs/contract.md. Must not know: how pyro_events keeps th
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ class ModelBacklog:
     policy: str
     most_events: int
     most_bytes: int
+    max_age: float = math.inf
     waiting: list[ModelEvent] = field(default_factory=list)
     in_flight: list[ModelBatch] = field(default_factory=list)
     accepted: int = 0
@@ -110,7 +112,10 @@ class ModelBacklog:
         event = ModelEvent(self.accepted, subject, time, payload, origin or object())
         if self.policy == "latest":
             self._keep_latest(event)
-        elif self.fits(event):
+            return "queued"
+        if not self.fits(event):
+            self.expire(time)
+        if self.fits(event):
             self.waiting.append(event)
         elif self.policy == "block":
             self.waiting.append(event)
@@ -126,6 +131,8 @@ class ModelBacklog:
     def offer(self, subject: str, time: float, payload: bytes, space: bool, origin: object = None) -> None:
         """An event that nobody waits for: without space it is dropped, whatever the policy is."""
         event = ModelEvent(self.accepted + 1, subject, time, payload, origin or object())
+        if space and self.policy != "latest" and not self.fits(event):
+            self.expire(time)
         if space and (self.policy == "latest" or self.fits(event)):
             self.push(subject, time, payload, origin)
         else:
@@ -140,22 +147,44 @@ class ModelBacklog:
         for each in same:
             self.waiting.remove(each)
             self.lost["latest"] += 1
+        indexed = self.indexed
         self._drop_until_it_fits(event)
+        self.indexed = indexed
         self.waiting.append(event)
 
     def _drop_until_it_fits(self, event: ModelEvent) -> None:
         while not self.fits(event):
-            del self.waiting[0]
-            self.lost[self.policy] += 1
+            if not self.expire(event.time):
+                del self.waiting[0]
+                self.lost[self.policy] += 1
+
+    def expire(self, now: float, ahead: int = 0) -> int:
+        """What has waited too long goes: the oldest events up to the first that has not, and those before so
+        many others. Returns how many went."""
+        kept: list[ModelEvent] = []
+        rest = list(self.waiting)
+        while rest:
+            if rest[0].time < now - self.max_age:
+                self.lost["expired"] += 1
+                del rest[0]
+                continue
+            kept.append(rest.pop(0))
+            if len(kept) >= ahead:
+                break
+        gone = len(self.waiting) - len(kept) - len(rest)
+        self.waiting = kept + rest
+        self.indexed = self.indexed and bool(self.waiting)
+        return gone
 
     def allow_blocking(self, allowed: bool) -> None:
         """A subscriber that may not block has drop-oldest instead."""
         self.may_block = allowed
-        self.configure(self.wanted, self.most_events, self.most_bytes)
+        self.configure(self.wanted, self.most_events, self.most_bytes, self.max_age)
 
-    def configure(self, policy: str, most_events: int, most_bytes: int) -> None:
+    def configure(self, policy: str, most_events: int, most_bytes: int, max_age: float = math.inf) -> None:
         """Waiting events stay, except for older events of a subject with latest."""
         self.wanted, self.most_events, self.most_bytes = policy, most_events, most_bytes
+        self.max_age = max_age
         self.policy = "drop-oldest" if policy == "block" and not self.may_block else policy
         if policy != "latest":
             self.indexed = False

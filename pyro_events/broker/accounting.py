@@ -29,6 +29,7 @@ class Loss(enum.Enum):
     DROP_OLDEST = "drop-oldest"
     DROP_NEWEST = "drop-newest"
     LATEST = "latest"
+    EXPIRED = "expired"  # it had waited longer than its subscriber's `max_age`
     DISCONNECT = "disconnect"  # the overflow policy of that name
     HANDLER = "handler-error"  # the subscriber's `event` raised
     UNCONFIRMED = "unconfirmed"  # sent, but the answer never came or could not be read

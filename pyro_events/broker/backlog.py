@@ -1,43 +1,24 @@
 """Backlog: the events that wait for one subscriber, bounded, each accounted for.
 
-Knows: order, bounds, overflow policies, and the identity accepted = delivered + lost + waiting, which holds
+Knows: order, bounds, and the identity accepted = delivered + lost + waiting, which holds
 after every method. Must not know: subjects' subscriptions, sockets, or the time: an event has its own time
 stamp.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Collection, Sequence
 
 from ..constants import ROW_OVERHEAD, EventRow
 from ..options import BacklogOptions, Overflow
 from .accounting import Batch, Loss, QueuedEvent, TotalBytes
-from .backlog_figures import BacklogFigures
-from .conflation import ConflatingQueue
-from .event_queue import EventQueue, Numbered, rows_of
-from .matching.subjects import fold
+from .dropping import DroppingBacklog, Outcome
+from .event_queue import EventQueue, rows_of
+
+_QUEUED = Outcome.QUEUED
 
 
-class Outcome(enum.Enum):
-    """What became of an event that was pushed."""
-
-    QUEUED = 0
-    FULL = 1  # queued beyond the bound: its publisher must be blocked
-    DROPPED = 2
-    DISCONNECT = 3  # dropped, and the subscriber is to be disconnected
-
-
-_QUEUED, _FULL, _DROPPED, _DISCONNECT = Outcome
-_LATEST = Loss.LATEST.value
-# The policies that drop the event that finds the backlog full: how that is counted, and the outcome.
-_DROPPING = {
-    Overflow.DROP_NEWEST: (Loss.DROP_NEWEST, _DROPPED),
-    Overflow.DISCONNECT: (Loss.DISCONNECT, _DISCONNECT),
-}
-
-
-class Backlog(BacklogFigures):
+class Backlog(DroppingBacklog):
     """The events that wait for one subscriber, numbered from 1 as they are accepted.
 
     subscriber: its URI. name: what it calls itself, "" if it did not say. overflow: the policy in force.
@@ -54,6 +35,7 @@ class Backlog(BacklogFigures):
         self.options = options
         self._most_events = options.backlog
         self._most_bytes = options.backlog_bytes
+        self.max_age = options.max_age
         self._choose_policy()
 
     def allow_blocking(self, allowed: bool) -> None:
@@ -84,7 +66,8 @@ class Backlog(BacklogFigures):
         size = event[3]
         waiting = self._waiting
         # An empty backlog takes any event: otherwise one larger than the bound could never be delivered.
-        if waiting and (len(waiting) >= self._full_at or self.bytes + size > self._most_bytes):
+        full = waiting and (len(waiting) >= self._full_at or self.bytes + size > self._most_bytes)
+        if full and (self.max_age is None or not self._expired_make_space(event)):
             return self._overflow(event, policy or self.overflow)
         waiting.append(event)
         self.bytes += size
@@ -136,8 +119,7 @@ class Backlog(BacklogFigures):
             else:
                 numbers, taken, cost = self._latest.take(events, size)
                 if not self._latest:
-                    self._latest = None
-                    queue.restart(self.accepted + 1)
+                    self._end_conflation()
             self._last_taken = numbers[-1]
             rows = rows_of(numbers, taken, last)
             if taken[0][4] is not None:  # then nearly always all are shared
@@ -216,81 +198,8 @@ class Backlog(BacklogFigures):
         """The subjects of the waiting events, as spelled."""
         return {event[0] for event in self._events()}
 
-    def _overflow(self, event: QueuedEvent, policy: Overflow) -> Outcome:
-        if policy in _DROPPING:
-            reason, outcome = _DROPPING[policy]
-            self.lost[reason.value] += 1
-            self._queue.skip(self.accepted)
-            self._let_go(event)
-            return outcome
-        if policy is Overflow.LATEST:
-            if _same_subject(self._waiting[0], event):
-                self._exchange(event)
-            else:
-                self._replace(self._conflate(), (self.accepted, event))
-            return _QUEUED
-        if policy is Overflow.DROP_OLDEST:
-            self._make_space(event[3])
-        self._waiting.append(event)
-        self.bytes += event[3]
-        return _FULL if policy is Overflow.BLOCK else _QUEUED
-
-    def _exchange(self, event: QueuedEvent) -> None:
-        """Put the newest event in place of the only one that waits."""
-        older, self._waiting[0] = self._waiting[0], event
-        self._queue.restart(self.accepted)
-        self.bytes = event[3]
-        self.lost[_LATEST] += 1
-        self._let_go(older)
-
-    def _conflate(self) -> ConflatingQueue:
-        """Keep only the newest event of each subject, until no event waits."""
-        latest = self._latest = ConflatingQueue(self._total)
-        for entry in zip(self._queue.numbers(len(self._waiting)), self._waiting, strict=True):
-            older = latest.put(entry)
-            if older is not None:
-                self._drop(older[1], Loss.LATEST)
-        self._waiting.clear()
-        return latest
-
-    def _keep_all(self, latest: ConflatingQueue) -> None:
-        """Keep every event from now on, also several of one subject."""
-        self._queue = EventQueue(latest, self._last_taken, self.accepted)
-        self._waiting = self._queue.events
-        latest.clear()
-        self._latest = None
-
-    def _replace(self, latest: ConflatingQueue, entry: Numbered) -> None:
-        """Put an event in place of the waiting one of its subject; over the bound, the oldest is dropped."""
-        older = latest.put(entry)
-        self.bytes += entry[1][3]
-        if older is not None:
-            self._drop(older[1], Loss.LATEST)
-        while (self.bytes > self._most_bytes or len(latest) > self._most_events) and len(latest) > 1:
-            self._drop(latest.popleft()[1], Loss.LATEST)
-
-    def _make_space(self, size: int) -> None:
-        """Drop the oldest events until one of `size` bytes fits, or none is left."""
-        waiting = self._waiting
-        while waiting and (len(waiting) >= self._most_events or self.bytes + size > self._most_bytes):
-            self._drop(self._queue.popleft(), Loss.DROP_OLDEST)
-
-    def _drop(self, event: QueuedEvent, reason: Loss) -> None:
-        self.bytes -= event[3]
-        self._let_go(event)
-        self.lost[reason.value] += 1
-
-    def _let_go(self, event: QueuedEvent) -> None:
-        """This subscriber no longer holds an event."""
-        shares = event[4]
-        self._total.value -= event[3] if shares is None else next(shares, event[3])
-
     def _land(self, batch: Batch) -> None:
         landed = self._in_flight.pop(0)
         assert landed is batch, "batches are acknowledged in the order in which they were taken"
         freed = [size if shares is None else next(shares, size) for _, _, _, size, shares in batch.shared]
         self._total.value -= batch.alone + sum(freed)
-
-
-def _same_subject(one: QueuedEvent, other: QueuedEvent) -> bool:
-    return one[0] is other[0] or fold(one[0]) == fold(other[0])

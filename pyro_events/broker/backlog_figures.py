@@ -16,7 +16,8 @@ from .conflation import ConflatingQueue
 from .event_queue import EventQueue
 from .matching.rights import Rights
 
-_OVERFLOWS = (Loss.DROP_OLDEST.value, Loss.DROP_NEWEST.value, Loss.LATEST.value)
+# What a subscriber loses because it is too slow.
+_OVERFLOWS = (Loss.DROP_OLDEST.value, Loss.DROP_NEWEST.value, Loss.LATEST.value, Loss.EXPIRED.value)
 
 
 class BacklogFigures:
@@ -38,6 +39,7 @@ class BacklogFigures:
         "delivered",
         "freed",
         "lost",
+        "max_age",
         "name",
         "options",
         "overflow",
@@ -50,6 +52,7 @@ class BacklogFigures:
     # Set with the options, and again when they change.
     options: BacklogOptions
     overflow: Overflow
+    max_age: float | None
     _full_at: int
     _most_bytes: int
     _most_events: int
@@ -114,7 +117,8 @@ class BacklogFigures:
 
     @property
     def overflowed(self) -> int:
-        """How many events were dropped because the backlog was full, or because newer ones replaced them."""
+        """How many events were dropped because the backlog was full, newer ones replaced them, or they had
+        waited too long."""
         return sum(self.lost[policy] for policy in _OVERFLOWS)
 
     @property

@@ -65,6 +65,22 @@ class ConflatingQueue:
             cost += event[3]
         return numbers, taken, cost
 
+    def take_expired(self, earliest: float, most: int, ahead: int) -> list[QueuedEvent]:
+        """Take out events that were stamped before `earliest`, as EventQueue does."""
+        expired: list[str] = []
+        others = 0
+        for key, (_, event) in self._entries.items():
+            if event[1] >= earliest:
+                others += 1
+                if others >= ahead:
+                    break
+            elif len(expired) == most:
+                break
+            else:
+                expired.append(key)
+        self._total.value -= sum([LATEST_OVERHEAD + text_size(key) for key in expired])
+        return [self._entries.pop(key)[1] for key in expired]
+
     def clear(self) -> None:
         """Take everything out."""
         while self._entries:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from ..constants import EventRow
 from .accounting import QueuedEvent
@@ -69,6 +70,59 @@ class EventQueue:
             if cost >= size:
                 break
         return self.numbers(len(taken)), taken, cost
+
+    def take_expired(self, earliest: float, most: int, ahead: int) -> list[QueuedEvent]:
+        """Take out events that were stamped before `earliest`, at most `most` of them: the oldest ones, up to
+        the first that was not, and those among the `ahead` events that follow.
+
+        An event may have an earlier time stamp than those before it: its publisher was blocked meanwhile.
+        """
+        waiting = self.events
+        count = 0
+        for event in islice(waiting, most):
+            if event[1] >= earliest:
+                break
+            count += 1
+        if count == len(waiting):
+            expired = list(waiting)
+            waiting.clear()
+        else:
+            expired = [waiting.popleft() for _ in range(count)]
+        self._pass_over(count)
+        if any([event[1] < earliest for event in islice(waiting, ahead)]):
+            expired += self._take_stragglers(earliest, most - count, ahead)
+        return expired
+
+    def _take_stragglers(self, earliest: float, most: int, ahead: int) -> list[QueuedEvent]:
+        """The same for events that do not follow each other, until `ahead` others stay before the rest."""
+        passed = self.passed
+        expired: list[QueuedEvent] = []
+        others: list[Numbered] = []
+        while self.events and len(expired) < most and len(others) < ahead:
+            number = self.numbers(1)[0]
+            event = self.events.popleft()
+            if event[1] < earliest:
+                expired.append(event)
+            else:
+                others.append((number, event))
+        front = EventQueue(others, passed, self.passed)
+        self.events.extendleft(reversed(front.events))
+        self.gaps[:0] = front.gaps
+        self.passed = passed
+        return expired
+
+    def _pass_over(self, events: int) -> None:
+        """So many of the oldest events no longer count as waiting; as `numbers`, which also lists them."""
+        used = 0
+        for first, missing in self.gaps:
+            between = first - 1 - self.passed
+            if between >= events:
+                break
+            events -= between
+            self.passed = first + missing - 1
+            used += 1
+        del self.gaps[:used]
+        self.passed += events
 
     def popleft(self) -> QueuedEvent:
         """Take the oldest event out, and its number."""

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from ..constants import HOLDER_OVERHEAD, Payload
 from ..options import Overflow
 from .accounting import INDEX_MOST, BoundedTotal, QueuedEvent, base_size, shares_of
-from .backlog import Backlog, Outcome
+from .backlog import Backlog
+from .dropping import Outcome
 from .matching.routing import RoutingTable
 
 _QUEUED = Outcome.QUEUED

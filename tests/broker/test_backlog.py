@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 from backlog_model import OVERHEAD, ModelBacklog, length, total_of
+from backlog_steps import ONE, POLICIES, backlog_of, numbers, options_of, push, pushed
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pyro_events.broker.accounting import Batch, Loss, TotalBytes, queued_event
-from pyro_events.broker.backlog import Backlog, Outcome
+from pyro_events.broker.backlog import Backlog
+from pyro_events.broker.dropping import Outcome
 from pyro_events.options import BacklogOptions, Overflow
 
-ONE = OVERHEAD + 1  # what an event without a payload counts for, when its subject is one letter
-
-POLICIES = [policy.value for policy in Overflow]
 each_policy = pytest.mark.parametrize("policy", POLICIES)
 
 # Few subjects, so that `latest` finds some again; one of them longer when folded.
@@ -26,32 +26,10 @@ bounds = st.tuples(
     st.sampled_from(POLICIES),
     st.integers(1, 5),
     st.sampled_from([1, OVERHEAD + 50, 2 * (OVERHEAD + 1), 2 * OVERHEAD + 130, 1100, 5000]),
+    st.sampled_from([math.inf, math.inf, 1.0, 4.0, 20.0]),
 )
-
-
-def options_of(policy: str, most_events: int, most_bytes: int) -> BacklogOptions:
-    return BacklogOptions(most_events, most_bytes, Overflow(policy))
-
-
-def backlog_of(policy: str = "block", most_events: int = 3, most_bytes: int = 10_000) -> Backlog:
-    return Backlog("PYRO:s@h:1", options_of(policy, most_events, most_bytes), TotalBytes())
-
-
-def pushed(backlog: Backlog, total: TotalBytes, subject: str, time: float, payload: bytes) -> Outcome:
-    """Push an event, as the broker does."""
-    event = queued_event(subject, time, payload)
-    total.value += event[3]
-    return backlog.push(event)
-
-
-def push(backlog: Backlog, *names: str, payload: bytes = b"") -> list[Outcome]:
-    """Push one event for each name, stamped 1.0."""
-    return [pushed(backlog, TotalBytes(), name, 1.0, payload) for name in names]
-
-
-def numbers(batch: Batch) -> list[tuple[int, int]]:
-    """(seq, missed) of each event."""
-    return [(row[2], row[3]) for row in batch.rows]
+# How long a publisher was blocked before its event came.
+delays = st.sampled_from([0.0, 0.0, 2.0, 7.0, 30.0])
 
 
 class BacklogMachine(RuleBasedStateMachine):
@@ -67,18 +45,19 @@ class BacklogMachine(RuleBasedStateMachine):
         self.received: list[tuple[int, int]] = []
 
     @initialize(bounds=bounds)
-    def begin(self, bounds: tuple[str, int, int]) -> None:
+    def begin(self, bounds: tuple[str, int, int, float]) -> None:
         self.backlog = Backlog("PYRO:s@h:1", options_of(*bounds), self.total)
         self.model = ModelBacklog(*bounds)
         self.batches.clear()
         self.received.clear()
 
-    @rule(events=st.lists(st.tuples(subjects, payloads), min_size=1, max_size=6))
-    def push(self, events: list[tuple[str, bytes]]) -> None:
-        for subject, payload in events:
+    @rule(events=st.lists(st.tuples(subjects, delays, payloads), min_size=1, max_size=6))
+    def push(self, events: list[tuple[str, float, bytes]]) -> None:
+        for subject, delay, payload in events:
             self.clock += 1.5
-            outcome = pushed(self.backlog, self.total, subject, self.clock, payload)
-            assert outcome.name.lower() == self.model.push(subject, self.clock, payload)
+            time = self.clock - delay
+            outcome = pushed(self.backlog, self.total, subject, time, payload)
+            assert outcome.name.lower() == self.model.push(subject, time, payload)
             if outcome is Outcome.QUEUED:
                 assert len(self.backlog) <= self.model.most_events
                 assert self.backlog.bytes <= self.model.most_bytes or len(self.backlog) == 1
@@ -114,9 +93,20 @@ class BacklogMachine(RuleBasedStateMachine):
         self.model.allow_blocking(allowed)
 
     @rule(bounds=bounds)
-    def configure(self, bounds: tuple[str, int, int]) -> None:
+    def configure(self, bounds: tuple[str, int, int, float]) -> None:
         self.backlog.configure(options_of(*bounds))
         self.model.configure(*bounds)
+
+    @rule(passed=st.sampled_from([0.0, 1.5, 5.0, 20.0]), ahead=st.sampled_from([0, 1, 2, 10]))
+    def expire(self, passed: float, ahead: int) -> None:
+        """Time passes; what has waited too long is dropped before the rest is sent."""
+        self.clock += passed
+        before = len(self.backlog)
+        dropped = self.backlog.expire(self.clock, 100, ahead)
+        assert dropped == self.model.expire(self.clock, ahead) == before - len(self.backlog)
+        if ahead and len(self.backlog) and self.backlog.max_age is not None:
+            self.take(ahead, 10_000)
+            assert all(self.clock - row[1] <= self.backlog.max_age for row in self.batches[-1].rows)
 
     @precondition(lambda self: len(self.backlog) > 0)
     @rule(events=st.integers(1, 4), size=st.sampled_from([1, 2 * (OVERHEAD + 1), OVERHEAD + 100, 10_000]))
@@ -198,7 +188,8 @@ class BacklogMachine(RuleBasedStateMachine):
         share = max(len(model.waiting) / model.most_events, model.waiting_bytes / model.most_bytes)
         assert backlog.crowded == (share >= 0.75)
         assert backlog.relaxed == (share <= 0.25)
-        assert backlog.overflowed == sum(model.lost[policy] for policy in POLICIES) - model.lost["disconnect"]
+        too_slow = ("drop-oldest", "drop-newest", "latest", "expired")
+        assert backlog.overflowed == sum(model.lost[reason] for reason in too_slow)
         if not model.waiting:
             assert backlog.has_space
         if backlog.has_space:
@@ -230,89 +221,6 @@ def test_an_empty_backlog_takes_an_event_of_any_size(policy: str, most_bytes: in
     backlog = backlog_of(policy, most_bytes=most_bytes)
     assert push(backlog, "x", payload=bytes(100_000)) == [Outcome.QUEUED]
     assert numbers(backlog.take(10, 1)) == [(1, 0)]
-
-
-def test_block_keeps_everything() -> None:
-    backlog = backlog_of("block")
-    assert push(backlog, *"abcde") == [Outcome.QUEUED] * 3 + [Outcome.FULL] * 2
-    assert numbers(backlog.take(10, 10_000)) == [(1, 0), (2, 0), (3, 0), (4, 0), (5, 0)]
-
-
-def test_drop_oldest_keeps_the_newest() -> None:
-    backlog = backlog_of("drop-oldest")
-    assert push(backlog, *"abcde") == [Outcome.QUEUED] * 5
-    assert numbers(backlog.take(10, 10_000)) == [(3, 2), (4, 0), (5, 0)]
-    assert backlog.lost == {"drop-oldest": 2}
-
-
-def test_drop_oldest_frees_space_for_bytes() -> None:
-    backlog = backlog_of("drop-oldest", most_events=100, most_bytes=500 + 4 * ONE)
-    push(backlog, *"abcdefgh")
-    assert push(backlog, "x", payload=bytes(500)) == [Outcome.QUEUED]
-    assert numbers(backlog.take(10, 10_000)) == [(6, 5), (7, 0), (8, 0), (9, 0)]
-
-
-def test_drop_newest_keeps_the_oldest() -> None:
-    backlog = backlog_of("drop-newest")
-    assert push(backlog, *"abcde") == [Outcome.QUEUED] * 3 + [Outcome.DROPPED] * 2
-    assert numbers(backlog.take(10, 10_000)) == [(1, 0), (2, 0), (3, 0)]
-    push(backlog, "f")
-    assert numbers(backlog.take(10, 10_000)) == [(6, 2)]
-    assert backlog.lost == {"drop-newest": 2}
-
-
-def test_latest_keeps_the_newest_of_each_subject_and_no_other() -> None:
-    """Whether there is space or not."""
-    backlog = backlog_of("latest", most_events=100)
-    assert push(backlog, "sun", "ibm", "SUN", "ibm") == [Outcome.QUEUED] * 4
-    push(backlog, "Sun")
-    batch = backlog.take(10, 10_000)
-    assert [row[0] for row in batch.rows] == ["ibm", "Sun"]
-    assert numbers(batch) == [(4, 3), (5, 0)]
-    assert backlog.lost == {"latest": 3}
-
-
-def test_latest_of_a_single_subject_has_one_event_waiting() -> None:
-    backlog = backlog_of("latest", most_events=100)
-    push(backlog, *["frame"] * 30)
-    assert len(backlog) == 1
-    assert numbers(backlog.take(10, 10_000)) == [(30, 29)]
-    push(backlog, "frame")
-    assert numbers(backlog.take(10, 10_000)) == [(31, 0)]
-
-
-def test_latest_drops_no_subject_for_the_sake_of_what_it_replaces() -> None:
-    backlog = backlog_of("block", most_events=10)
-    push(backlog, "ibm", "sun", "sun", "sun", "sun")
-    backlog.configure(options_of("latest", 3, 3 * (OVERHEAD + 3)))
-    assert len(backlog) == 2
-    push(backlog, "sun")
-    assert numbers(backlog.take(10, 10_000)) == [(1, 0), (6, 4)]
-    assert backlog.lost == {"latest": 4}
-
-
-def test_latest_frees_space_for_bytes_beyond_the_bound() -> None:
-    backlog = backlog_of("latest", most_events=100, most_bytes=1000)
-    push(backlog, *"abc")
-    push(backlog, "d", payload=bytes(500))
-    assert [row[0] for row in backlog.take(10, 10_000).rows] == ["d"]
-    push(backlog, "e", payload=bytes(5_000))
-    assert [row[0] for row in backlog.take(10, 10_000).rows] == ["e"]
-
-
-def test_latest_of_too_many_subjects_drops_the_oldest() -> None:
-    backlog = backlog_of("latest")
-    push(backlog, *"abcd")
-    assert [row[0] for row in backlog.take(10, 10_000).rows] == ["b", "c", "d"]
-    assert backlog.lost == {"latest": 1}
-
-
-def test_disconnect_asks_for_it() -> None:
-    backlog = backlog_of("disconnect")
-    assert push(backlog, *"abcd") == [Outcome.QUEUED] * 3 + [Outcome.DISCONNECT]
-    assert backlog.lost == {"disconnect": 1}
-    assert backlog.lose_everything(Loss.DISCONNECT) == 3
-    assert backlog.lost == {"disconnect": 4}
 
 
 def test_what_waits_survives_a_change_of_policy() -> None:

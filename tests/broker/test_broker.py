@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ from pyro_events.options import BacklogOptions, Overflow
 
 MIB = 1 << 20
 URIS = [f"PYRO:s{number}@127.0.0.1:{number}" for number in range(1, 5)]
+OPTIONS = ("backlog", "backlog_bytes", "overflow", "max_age")
 NAMES = ["stock.sun", "STOCK.SUN", "stock.ibm", "cars.left", "Straße"]
 PATTERNS = [r"^stock\.", r"stock\.s.*$", ".*", "cars", r"^STOCK\.IBM$", "sun"]
 
@@ -44,13 +46,12 @@ entry = st.tuples(some_of(NAMES, 4), st.sampled_from([b"", b"x" * 50, b"x" * 700
 entries = st.one_of(entry.map(lambda one: [one]), st.lists(entry, min_size=2, max_size=4))
 wishes = st.sampled_from(
     [
-        {
-            name: value
-            for name, value in zip(("backlog", "backlog_bytes", "overflow"), some, strict=True)
-            if value
-        }
+        {name: value for name, value in zip(OPTIONS, some, strict=True) if value}
         for some in product(
-            [None, 1, 2, 3, 4], [None, 1, 600, 2000], [None, *[policy.value for policy in Overflow]]
+            [None, 1, 2, 3, 4],
+            [None, 1, 600, 2000],
+            [None, *[policy.value for policy in Overflow]],
+            [None, 2.0, 10.0, math.inf],
         )
     ]
 )
@@ -81,6 +82,7 @@ class Naive:
             "backlog": WIDEST.backlog,
             "backlog_bytes": WIDEST.backlog_bytes,
             "overflow": WIDEST.overflow.value,
+            "max_age": math.inf,
         }
         self.backlog = ModelBacklog(WIDEST.overflow.value, WIDEST.backlog, WIDEST.backlog_bytes)
 
@@ -105,7 +107,9 @@ class Naive:
     def configure(self, options: Mapping[str, Any]) -> None:
         self.options.update(options)  # those that are not given again stay
         wanted = self.options
-        self.backlog.configure(wanted["overflow"], wanted["backlog"], wanted["backlog_bytes"])
+        self.backlog.configure(
+            wanted["overflow"], wanted["backlog"], wanted["backlog_bytes"], wanted["max_age"]
+        )
 
 
 class BrokerMachine(RuleBasedStateMachine):
@@ -161,12 +165,13 @@ class BrokerMachine(RuleBasedStateMachine):
             self.broker.unsubscribe(uri, texts)
         assert self.broker.statistics(self.clock) == before
 
-    @rule(entries=entries)
-    def publish(self, entries: list[tuple[list[str], bytes]]) -> None:
+    @rule(entries=entries, blocked_for=st.sampled_from([0.0, 0.0, 3.0, 12.0]))
+    def publish(self, entries: list[tuple[list[str], bytes]], blocked_for: float) -> None:
         rest = iter(entries)
+        self.stamp = self.clock - blocked_for
         while entries:
             beyond = self._held() > TOTAL
-            queued = self.broker.publish(rest, self.clock)
+            queued = self.broker.publish(rest, self.stamp)
             if beyond:
                 assert queued == 0
                 break
@@ -192,7 +197,7 @@ class BrokerMachine(RuleBasedStateMachine):
         if not naive.wants(subject):
             return False
         assert backlog is not None
-        outcome = naive.backlog.push(subject, self.clock, payload, origin)
+        outcome = naive.backlog.push(subject, self.stamp, payload, origin)
         if backlog not in self.ready:
             self.ready.append(backlog)
         if outcome == "full":
@@ -240,6 +245,14 @@ class BrokerMachine(RuleBasedStateMachine):
         batch = backlog.take(events, MIB)
         assert batch.rows == self.naive[uri].backlog.take(events, MIB).rows
         self.batches[uri].append(batch)
+
+    @rule(passed=st.sampled_from([1.0, 5.0]), ahead=st.integers(0, 4))
+    def expire(self, passed: float, ahead: int) -> None:
+        """Time passes, and what has waited too long goes."""
+        self.clock += passed
+        for backlog in self.broker.backlogs():
+            model = self.naive[backlog.subscriber].backlog
+            assert backlog.expire(self.clock, 1000, ahead) == model.expire(self.clock, ahead)
 
     @precondition(lambda self: any(self.batches.values()))
     @rule(data=st.data(), failed=st.integers(0, 4))

@@ -47,6 +47,33 @@ def test_the_oldest_are_taken_until_a_bound_is_reached(subjects: list[str], most
     assert len(numbers) in (most, len(waiting)) or cost >= size
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 9)), max_size=20),
+    st.integers(0, 10),
+    st.integers(0, 5),
+    st.integers(0, 5),
+)
+def test_expired_events_come_out_and_free_the_index(
+    events: list[tuple[str, int]], earliest: int, most: int, ahead: int
+) -> None:
+    total = TotalBytes()
+    queue = ConflatingQueue(total)
+    for number, (subject, time) in enumerate(events, 1):
+        queue.put((number, queued_event(subject, float(time), b"")))
+    before = list(queue)
+    expired = queue.take_expired(earliest, most, ahead)
+    assert len(expired) <= most and all(each[1] < earliest for each in expired)
+    # The oldest of those that have expired.
+    assert expired == [each for _, each in before if each[1] < earliest][: len(expired)]
+    left = [entry for entry in before if entry[1] not in expired]
+    assert list(queue) == left
+    if len(expired) < most:
+        assert all(each[1] >= earliest for _, each in left[: max(1, ahead)])
+    for _ in left:
+        queue.popleft()
+    assert total.value == 0
+
+
 def test_a_subject_that_is_there_already_counts_once() -> None:
     total = TotalBytes()
     queue = ConflatingQueue(total)

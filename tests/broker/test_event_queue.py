@@ -51,6 +51,33 @@ def test_each_event_comes_out_once_in_order_with_its_number(
     assert list(queue.events) == [each for _, each in model]
 
 
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=30),
+    st.lists(st.tuples(st.integers(0, 10), st.integers(0, 5), st.integers(0, 5)), max_size=8),
+)
+def test_expired_events_come_out_and_the_rest_keep_their_numbers(
+    history: list[tuple[bool, int]], lapses: list[tuple[int, int, int]]
+) -> None:
+    """Whatever their time stamps are, up to a number of them, and as far as the next events to be sent."""
+    queue = EventQueue()
+    model: list[tuple[int, QueuedEvent]] = []
+    for number, (waits, time) in enumerate(history, 1):
+        if waits:
+            queue.events.append(queued_event("a", float(time), b""))
+            model.append((number, queued_event("a", float(time), b"")))
+        else:
+            queue.skip(number)
+    for earliest, most, ahead in lapses:
+        expired = queue.take_expired(earliest, most, ahead)
+        assert len(expired) <= most and all(each[1] < earliest for each in expired)
+        for _ in expired:  # the oldest of those that have expired
+            model.remove(next(entry for entry in model if entry[1][1] < earliest))
+        assert list(queue.events) == [each for _, each in model]
+        if len(expired) < most:
+            assert all(each[1] >= earliest for _, each in model[: max(1, ahead)])
+    assert list(queue.numbers(len(model))) == [number for number, _ in model]
+
+
 @given(HISTORIES)
 def test_the_numbers_of_what_is_dropped_at_the_front_are_passed(history: list[bool]) -> None:
     queue, model = filled(history)
