@@ -32,6 +32,7 @@ from ..wire.handshake.passphrase import Identity
 from .access import AccessControl, Users
 from .clients.clients import Clients
 from .clients.long_result import LongResult
+from .interest.watchers import Watchers
 from .limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes, Obstacle
 from .limits.scheduler import Scheduler, SharedPool
 from .net.tls_memory import TlsMemory
@@ -56,6 +57,7 @@ class Engine:
 
     objects: what its clients can call, by object id. clients: accepts and ends connections. deliveries:
     subscribes, and ends subscriptions. own_connections: the same for listeners that connect themselves.
+    watchers: publishers that want to know whether somebody listens.
     pool: does work that takes long, in other threads.
     """
 
@@ -96,6 +98,7 @@ class Engine:
         self._blocked = BlockedPublishes()
         self.deliveries = Deliveries(self, self.broker, self.access, options)
         self.own_connections = OwnConnections(self, self.broker, self.deliveries, options)
+        self.watchers = Watchers(self, self.broker, self.deliveries, options, now)
         self._timeouts = Timeouts(options, self.broker, self._blocked, self.deliveries, self.clients)
         self._resumable: deque[BlockedPublish] = deque()
 
@@ -110,6 +113,7 @@ class Engine:
         while self._busy() and self._loop.time() < deadline:
             await asyncio.sleep(0.01)
         await self.deliveries.stop()
+        self.watchers.stop()
         self._timeouts.stop()
         await self.clients.dismiss()
         self.pool.stop()
@@ -123,7 +127,7 @@ class Engine:
     def descriptors(self) -> list[int]:
         """The file descriptors of all its sockets, except of those that are still connecting."""
         linked = [delivery.descriptor for delivery in list(self.deliveries.table.values())]
-        return self.clients.descriptors() + linked
+        return self.clients.descriptors() + linked + self.watchers.descriptors()
 
     def statistics(self) -> BrokerStatistics:
         """A snapshot of everything."""

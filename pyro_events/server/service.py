@@ -97,6 +97,25 @@ class EventService:
         """
         return int(self._call("publish_encoded", batch))
 
+    def listeners(
+        self, subjects: str | Iterable[str], options: Mapping[str, Any] | None = None
+    ) -> dict[str, int]:
+        """How many listeners subjects have: how many deliveries an event would become.
+
+        Args:
+            subjects: one name or a sequence of names.
+            options: {"exact": True} does not count those that match a subject only by patterns that match
+                everything, such as `.*`. Default None: count all of them.
+
+        Returns:
+            The number of listeners by subject, as given.
+
+        Raises:
+            TypeError, ValueError: a name cannot be published, or the options have another form.
+        """
+        counts: dict[str, int] = self._call("listeners", subjects, options)
+        return counts
+
     def subscribe(
         self, subjects: str | Iterable[str], subscriber: Any, options: Mapping[str, Any] | None = None
     ) -> None:

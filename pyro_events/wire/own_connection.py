@@ -44,6 +44,10 @@ ATTACH: Final = "attach"
 OBJECT_ID: Final = "own-connection"
 
 KEY: Final = "key"
+# The option of a publisher that wants to be told on its connection who listens. It subscribes, as a listener
+# does, to the names that it watches. Then the subject of each event is one of these, and its message is the
+# number of listeners that the subject has.
+INTEREST: Final = "interest"
 # The option by which a subscriber whose daemon the service cannot reach gives the proxy that it has
 # subscribed, so that its subscriptions and its backlog are kept.
 INSTEAD_OF: Final = "subscriber"

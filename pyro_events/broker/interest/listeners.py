@@ -9,7 +9,7 @@ The answer for many subjects takes a while, so it is made in pieces.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..matching.routing import RoutingTable
 from .everything import matches_everything
@@ -38,3 +38,13 @@ def count_listeners(
             counts[subject] = len(routing.match_exactly(subject))
         yield
     return counts
+
+
+def finished(pieces: Generator[Any, None, dict[str, int]]) -> dict[str, int]:
+    """The result of such work, made in one go."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as done:
+            counts: dict[str, int] = done.value
+            return counts

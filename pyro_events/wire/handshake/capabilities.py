@@ -19,6 +19,8 @@ CAPABILITIES_KEY: Final = "capabilities"
 
 # It can give, or get, the events of a listener over a connection that the listener has made (C31).
 OWN_CONNECTION: Final = "own-connection"
+# It can tell publishers, or be told, over such a connection who listens (INTEREST there).
+INTEREST: Final = "interest"
 
 # What is believed: so many characters of a version or a capability, and so many capabilities.
 MAX_TEXT: Final = 40
@@ -40,7 +42,7 @@ class PeerInfo(NamedTuple):
 
 
 NOTHING_SAID: Final = PeerInfo()
-OURS: Final = PeerInfo(__version__, frozenset({OWN_CONNECTION}))
+OURS: Final = PeerInfo(__version__, frozenset({OWN_CONNECTION, INTEREST}))
 
 
 def read_peer_info(said: Any) -> PeerInfo:

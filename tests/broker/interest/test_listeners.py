@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_events.broker.interest.listeners import count_listeners
+from pyro_events.broker.interest.listeners import count_listeners, finished
 from pyro_events.broker.matching.routing import RoutingTable
 from pyro_events.broker.matching.subjects import compile_pattern, fold
 
 EVERYTHING = (".*", "", "^.")
 PATTERNS = (*EVERYTHING, "A", "^A.*", r".*\.B", "(?-i:a)")
 SUBJECTS = ("A", "a", "A.B", "b", "X.b", "Ж")
-
-
-def finished(pieces: Generator[None, None, dict[str, int]]) -> dict[str, int]:
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as done:
-            counts: dict[str, int] = done.value
-            return counts
 
 
 def table(names: list[tuple[int, str]], patterns: list[tuple[int, str]]) -> RoutingTable[int]:
