@@ -110,7 +110,7 @@ class ServiceUnreachableError(EventServiceError, Pyro5.errors.CommunicationError
 
 
 class AccessDeniedError(EventServiceError, Pyro5.errors.SecurityError):
-    """One side demands a passphrase (`ident`), and the other has none or another one.
+    """One side demands a passphrase (`ident`), and the other has none or another one, or is no such user.
 
     Example:
         >>> with EventServiceStarter(port=0, use_ns=False, ident="secret") as guarded:

@@ -156,7 +156,7 @@ class Collecting(Protocol):
     """The type of `collecting` with a kind chosen."""
 
     def __call__(
-        self, es_uri: str | None = None, *subjects: str, ident: str | None = None
+        self, es_uri: str | None = None, *subjects: str, ident: str | None = None, user: str | None = None
     ) -> AbstractContextManager[AnyCollector]: ...
 
 
@@ -165,10 +165,11 @@ def collecting(
     es_uri: str | None = None,
     *subjects: str,
     ident: str | None = None,
+    user: str | None = None,
     kind: type[Any] = Collector,
 ) -> Iterator[Any]:
     """A Collector, or another kind, that listens and has subscribed to `subjects`."""
-    collector = kind(es_uri, ident)
+    collector = kind(es_uri, ident, user=user)
     with listening(collector):
         if subjects:
             collector.subscribe(subjects)

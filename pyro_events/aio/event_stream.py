@@ -60,6 +60,7 @@ class EventStream(AsyncClient):
         match: str | Iterable[str] = (),
         es_uri: str | URI | None = None,
         ident: Ident = None,
+        user: str | None = None,
         name: str | None = None,
         wait: float = 0.0,
         ns_host: str | None = None,
@@ -82,6 +83,8 @@ class EventStream(AsyncClient):
                 PYROEVENTS_ES_URI in the environment says; without it the name server is asked, in a thread.
             ident: the passphrase of service and name server, which both sides prove to each other. Default
                 None: they have none.
+            user: whose passphrase `ident` is: a user of the service's permissions file. Default None: it is
+                the service's own.
             name: what statistics and log of the service call this client, at most 100 printable characters.
                 Default None: the script's name and process id.
             wait: seconds for which connecting tries a service, or a name server, that is not there yet, again
@@ -110,7 +113,7 @@ class EventStream(AsyncClient):
         for pattern in patterns:
             compile_pattern(pattern)
         options = given_options(backlog, backlog_bytes, overflow, max_age, group, ahead, last)
-        locator = chosen_locator(ident, es_uri, None, name, ns_host, ns_port)
+        locator = chosen_locator(ident, es_uri, None, name, ns_host, ns_port, user)
         self._wanted = [(NAME, names), (PATTERN, patterns)]
         self._receiver = self._inside = StreamReceiver(locator, options, checked_wait(wait))
         self._source, self._home = self._receiver.source, self._receiver.home
@@ -126,7 +129,8 @@ class EventStream(AsyncClient):
             ServiceNotFoundError: there is no name server, or no service in it (a NamingError).
             ServiceUnreachableError: the service does not answer at its address, or is too old to send events
                 over a connection that was made to it (a CommunicationError).
-            AccessDeniedError: the passphrase is missing or wrong, at the name server or the service.
+            AccessDeniedError: the passphrase, or the user, is missing or wrong, at the name server or the
+                service.
             ValueError: the service does not accept the options of the backlog.
             EventServiceError: this stream is closed, or no event loop of asyncio runs here.
         """

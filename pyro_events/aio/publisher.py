@@ -51,6 +51,7 @@ class Publisher(AsyncClient):
         es_uri: str | URI | None = None,
         *,
         esURI: str | URI | None = None,
+        user: str | None = None,
         name: str | None = None,
         ns_host: str | None = None,
         ns_port: int | None = None,
@@ -65,6 +66,8 @@ class Publisher(AsyncClient):
                 PYROEVENTS_ES_URI in the environment says; without it the name server is asked, in a thread of
                 its own.
             esURI: Pyro3's name for `es_uri`; None by default.
+            user: whose passphrase `ident` is: a user of the service's permissions file. Default None: it is
+                the service's own.
             name: what statistics and log of the service call this client, at most 100 printable characters.
                 Default None: the script's name and process id.
             ns_host: where the name server is. Default None: Pyro5's setting NS_HOST.
@@ -80,7 +83,7 @@ class Publisher(AsyncClient):
             <aio.Publisher 'market', not connected>
         """
         ident = sealed(ident)
-        locator = chosen_locator(ident, es_uri, esURI, name, ns_host, ns_port)
+        locator = chosen_locator(ident, es_uri, esURI, name, ns_host, ns_port, user)
         self._sender = self._inside = Sender(locator, checked_wait(wait))
 
     async def connect(self: Self) -> Self:
@@ -92,7 +95,8 @@ class Publisher(AsyncClient):
         Raises:
             ServiceNotFoundError: there is no name server, or no service in it (a NamingError).
             ServiceUnreachableError: the service does not answer at its address (a CommunicationError).
-            AccessDeniedError: the passphrase is missing or wrong, at the name server or the service.
+            AccessDeniedError: the passphrase, or the user, is missing or wrong, at the name server or the
+                service.
             EventServiceError: this publisher is closed, or no event loop of asyncio runs here.
 
         Example:

@@ -76,7 +76,8 @@ class ClientBase:
     def getES(self) -> Proxy:
         """A new Pyro5 proxy for the event service; Pyro3's name.
 
-        It has the service's remote methods, such as `statistics`, and proves `ident` if there is one.
+        It has the service's remote methods, such as `statistics`, and proves `ident`, of `user`, if there is
+        one.
 
         Returns:
             The proxy, which belongs to the calling thread. Use it in a `with` statement, or release it.
@@ -226,14 +227,17 @@ def chosen_locator(
     name: object = None,
     ns_host: Any = None,
     ns_port: Any = None,
+    user: str | None = None,
 ) -> ServiceLocator:
     """The locator for the arguments of a client's `__init__`.
 
     If they do not say where the service or its name server is, PYROEVENTS_ES_URI in the environment may.
-    name: the client's name for the service; None stands for the script's name and process id.
+    name: the client's name for the service; None stands for the script's name and process id. user: whose
+    passphrase `ident` is; None for the service's own.
 
     Raises TypeError if both spellings of the address are given; TypeError or ValueError for an invalid
-    passphrase, address or name, also one in the environment, or if two arguments contradict each other.
+    passphrase, user, address or name, also one in the environment, for a user without a passphrase, or if two
+    arguments contradict each other.
     """
     ident = sealed(ident)
     if es_uri is not None and esURI is not None:
@@ -243,7 +247,7 @@ def chosen_locator(
     if uri is None and ns_host in (None, "") and ns_port is None:
         uri = os.environ.get(ES_URI_VARIABLE) or None
         variable = ES_URI_VARIABLE if uri is not None else ""
-    identity, name = identity_of(ident), chosen_client_name(name)
+    identity, name = identity_of(ident, user), chosen_client_name(name)
     return ServiceLocator(uri, identity, ns_host, ns_port, name, variable)
 
 

@@ -66,6 +66,7 @@ class EventStream(SubscribeMethods):
         match: str | Iterable[str] = (),
         es_uri: str | URI | None = None,
         ident: Ident = None,
+        user: str | None = None,
         name: str | None = None,
         wait: float = 0.0,
         ns_host: str | None = None,
@@ -88,6 +89,8 @@ class EventStream(SubscribeMethods):
                 PYROEVENTS_ES_URI in the environment says; without it the name server is asked.
             ident: the passphrase of service and name server, which both sides prove to each other. Default
                 None: they have none.
+            user: whose passphrase `ident` is: a user of the service's permissions file. Default None: it is
+                the service's own.
             name: what statistics and log of the service call this client, at most 100 printable characters.
                 Default None: the script's name and process id.
             wait: seconds for which a service, or a name server, that is not there yet is tried again;
@@ -112,13 +115,14 @@ class EventStream(SubscribeMethods):
             ServiceNotFoundError: there is no name server, or no service in it (a NamingError).
             ServiceUnreachableError: the service does not answer at its address, or is too old to send events
                 over a connection that was made to it (a CommunicationError).
-            AccessDeniedError: the passphrase is missing or wrong, at the name server or the service.
+            AccessDeniedError: the passphrase, or the user, is missing or wrong, at the name server or the
+                service.
             TypeError, ValueError: an argument is not one of the above; the text says what to write.
         """
         ident = sealed(ident)
         names, patterns = check_subjects(subjects), check_texts(match, "pattern")
         options = given_options(backlog, backlog_bytes, overflow, max_age, group, ahead, last)
-        locator = chosen_locator(ident, es_uri, None, name, ns_host, ns_port)
+        locator = chosen_locator(ident, es_uri, None, name, ns_host, ns_port, user)
         receiver = StreamReceiver(locator, of_the_subscriber(options), checked_wait(wait))
         try:
             receiver.subscribe(NAME, names, options)

@@ -46,6 +46,7 @@ class Publisher(ClientBase):
         es_uri: str | URI | None = None,
         *,
         esURI: str | URI | None = None,
+        user: str | None = None,
         name: str | None = None,
         ns_host: str | None = None,
         ns_port: int | None = None,
@@ -59,6 +60,8 @@ class Publisher(ClientBase):
             es_uri: where the service is: "host:port", "[::1]:9095", or a Pyro URI. Default None: what
                 PYROEVENTS_ES_URI in the environment says; without it the name server is asked.
             esURI: Pyro3's name for `es_uri`; None by default.
+            user: whose passphrase `ident` is: a user of the service's permissions file. Default None: it is
+                the service's own.
             name: what statistics and log of the service call this client, at most 100 printable characters.
                 Default None: the script's name and process id.
             ns_host: where the name server is. Default None: Pyro5's setting NS_HOST.
@@ -70,7 +73,8 @@ class Publisher(ClientBase):
         Raises:
             ServiceNotFoundError: there is no name server, or no service in it (a NamingError).
             ServiceUnreachableError: the service does not answer at its address (a CommunicationError).
-            AccessDeniedError: the passphrase is missing or wrong, at the name server or the service.
+            AccessDeniedError: the passphrase, or the user, is missing or wrong, at the name server or the
+                service.
             TypeError, ValueError: an argument is not one of the above; the text says what to write.
 
         Example:
@@ -79,7 +83,7 @@ class Publisher(ClientBase):
             <Publisher 'market' of PYRO:Pyro.EventService@..., connected>
         """
         ident = sealed(ident)
-        locator = chosen_locator(ident, es_uri, esURI, name, ns_host, ns_port)
+        locator = chosen_locator(ident, es_uri, esURI, name, ns_host, ns_port, user)
         self.__sender = Sender(locator, checked_wait(wait))
         add_end(self, "publisher", self.__sender)
 

@@ -57,6 +57,7 @@ class Subscriber(EventFunctions, SubscribeMethods, Pyro3Names):
         es_uri: str | URI | None = None,
         *,
         esURI: str | URI | None = None,
+        user: str | None = None,
         name: str | None = None,
         ns_host: str | None = None,
         ns_port: int | None = None,
@@ -73,6 +74,8 @@ class Subscriber(EventFunctions, SubscribeMethods, Pyro3Names):
             es_uri: where the service is: "host:port", "[::1]:9095", or a Pyro URI. Default None: what
                 PYROEVENTS_ES_URI in the environment says; without it the name server is asked.
             esURI: Pyro3's name for `es_uri`; None by default.
+            user: whose passphrase `ident` is: a user of the service's permissions file. Default None: it is
+                the service's own.
             name: what statistics and log of the service call this client, at most 100 printable characters.
                 Default None: the script's name and process id.
             ns_host: where the name server is. Default None: Pyro5's setting NS_HOST.
@@ -89,7 +92,8 @@ class Subscriber(EventFunctions, SubscribeMethods, Pyro3Names):
             ServiceNotFoundError: there is no name server, or no service in it (a NamingError).
             ServiceUnreachableError: the service does not answer at its address (a CommunicationError). With
                 callback=False, too, if it is one that needs the daemon.
-            AccessDeniedError: the passphrase is missing or wrong, at the name server or the service.
+            AccessDeniedError: the passphrase, or the user, is missing or wrong, at the name server or the
+                service.
             TypeError, ValueError: an argument is not one of the above; the text says what to write. TypeError
                 too where `event` or `on_reconnect` is a coroutine function or a generator, or the class has
                 an attribute `events`.
@@ -97,7 +101,7 @@ class Subscriber(EventFunctions, SubscribeMethods, Pyro3Names):
         ident = sealed(ident)
         check_class(type(self), Subscriber, _HANDLERS)
         check_own_handlers(self, _HANDLERS)
-        locator = chosen_locator(ident, es_uri, esURI, name, ns_host, ns_port)
+        locator = chosen_locator(ident, es_uri, esURI, name, ns_host, ns_port, user)
         receiver = Receiver(
             locator,
             lambda: self.event,

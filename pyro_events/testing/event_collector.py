@@ -58,19 +58,20 @@ class EventCollector:
         3
     """
 
-    def __init__(self, stream: EventStream, ident: Ident = None) -> None:
+    def __init__(self, stream: EventStream, ident: Ident = None, user: str | None = None) -> None:
         """Keep the events of a stream.
 
         Args:
             stream: the stream; nothing else takes events from it, and `close` closes it.
             ident: the stream's passphrase, for asking the service what is on its way. Default None: there is
                 none.
+            user: whose passphrase that is. Default None: it is the service's own.
 
         Raises:
             TypeError, ValueError: an argument is not one of the above.
         """
         self._closed = True
-        self._identity = identity_of(sealed(ident))
+        self._identity = identity_of(sealed(ident), user)
         if not isinstance(stream, EventStream):
             raise TypeError(f"stream must be an EventStream, not {type(stream).__name__}")
         self._stream = stream
@@ -205,12 +206,18 @@ def _keep(stream: EventStream, events: list[Event], came: threading.Condition) -
             came.notify_all()
 
 
+def _kept(texts: str | Iterable[str]) -> str | tuple[str, ...]:
+    """The same texts, which can be read more than once."""
+    return texts if isinstance(texts, str) else tuple(texts)
+
+
 def collect(
     subjects: str | Iterable[str] = (),
     match: str | Iterable[str] = (),
     es_uri: str | URI | None = None,
     *,
     ident: Ident = None,
+    user: str | None = None,
     name: str | None = None,
     wait: float = 0.0,
     ns_host: str | None = None,
@@ -232,6 +239,7 @@ def collect(
         es_uri: where the service is. Default None: as for EventStream, so that the fixture `event_service`
             needs nothing here.
         ident: as for EventStream; None by default.
+        user: as for EventStream; None by default.
         name: as for EventStream; None by default.
         wait: as for EventStream; 0 by default.
         ns_host: as for EventStream; None by default.
@@ -259,13 +267,13 @@ def collect(
         ['STOCKQUOTE.SUN', 'NEWS']
     """
     ident = sealed(ident)
-    subjects = subjects if isinstance(subjects, str) else tuple(subjects)
-    match = match if isinstance(match, str) else tuple(match)
+    subjects, match = _kept(subjects), _kept(match)
     stream = EventStream(
         subjects,
         match=match if subjects or match else _EVERYTHING,
         es_uri=es_uri,
         ident=ident,
+        user=user,
         name=name,
         wait=wait,
         ns_host=ns_host,
@@ -278,7 +286,7 @@ def collect(
         ahead=ahead,
         last=last,
     )
-    return EventCollector(stream, ident)
+    return EventCollector(stream, ident, user)
 
 
 def _check_number(n: object) -> None:

@@ -47,15 +47,17 @@ class IdentProxy(Proxy):
     _lost_identity = True
     _introduction: ClientHandshake | None = None
 
-    def __init__(self, uri: Any, ident: Ident) -> None:
+    def __init__(self, uri: Any, ident: Ident, user: str | None = None) -> None:
         """Make a proxy. It connects with its first call, which may raise AccessDeniedError.
 
         Args:
             uri: a Pyro URI that says where the object is, as text or as Pyro5's URI.
             ident: the passphrase.
+            user: whose passphrase that is: a user of the service's permissions file. Default None: it is the
+                service's own.
 
         Raises:
-            TypeError, ValueError: the passphrase is not text, or empty.
+            TypeError, ValueError: the passphrase is not text, or empty, or `user` cannot be a name.
             ValueError: the URI has to be looked up first.
         """
         ident = sealed(ident)
@@ -63,7 +65,7 @@ class IdentProxy(Proxy):
         if parsed.protocol != "PYRO":
             raise ValueError(f"{parsed} must be looked up first: locate_ns(ident=…).lookup(name)")
         # Proxy accepts only its own attributes.
-        object.__setattr__(self, "_identity", identity_of(ident))
+        object.__setattr__(self, "_identity", identity_of(ident, user))
         object.__setattr__(self, "_lost_identity", False)
         super().__init__(parsed)
 
@@ -118,7 +120,9 @@ class IdentProxy(Proxy):
         return self.__copy__()
 
 
-def locate_ns(ident: Ident = None, host: str | None = None, port: int | None = None) -> Proxy:
+def locate_ns(
+    ident: Ident = None, host: str | None = None, port: int | None = None, *, user: str | None = None
+) -> Proxy:
     """A connected proxy for the name server, found as Pyro5 finds one.
 
     Args:
@@ -126,13 +130,14 @@ def locate_ns(ident: Ident = None, host: str | None = None, port: int | None = N
             may answer that. Default None: it demands none.
         host: where it is. Default None: Pyro5's setting NS_HOST.
         port: its port. Default None: Pyro5's setting NS_PORT.
+        user: whose passphrase `ident` is, as for IdentProxy. Default None: it is the name server's own.
 
     Returns:
         The proxy, which belongs to the calling thread. Use it in a `with` statement, or release it.
 
     Raises:
         ServiceNotFoundError: there is no name server (a NamingError).
-        AccessDeniedError: the passphrase is missing or wrong.
+        AccessDeniedError: the passphrase, or the user, is missing or wrong.
         TypeError, ValueError: an argument is not one of the above.
 
     Example:
@@ -141,7 +146,7 @@ def locate_ns(ident: Ident = None, host: str | None = None, port: int | None = N
         PYRO:Pyro.EventService@...
     """
     ident = sealed(ident)
-    identity = identity_of(ident)
+    identity = identity_of(ident, user)
     remedy = _START_ONE if identity is None else UNGUARDED
     with find_name_server(
         checked_host("host", host, unix=True), checked_port("port", port), identity, remedy=remedy

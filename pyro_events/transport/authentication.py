@@ -33,6 +33,7 @@ class ClientHandshake:
         self._key = where, object_id
         self._now = time.time()
         self._proof: ClientProof | None = None
+        self._user = identity.user if identity is not None else ""
         self.hello = STOCK_HELLO
         if identity is not None:
             run = _runs.get(self._key, UNKNOWN_RUN)
@@ -43,9 +44,12 @@ class ClientHandshake:
         """The connection was accepted: raise AccessDeniedError unless the other side knows the passphrase
         too."""
         if self._proof is not None and not self._proof.accepts(answer):
+            of, missing = "", "one"
+            if self._user:
+                of, missing = f" for the user {self._user!r}", "this user (--permissions)"
             raise AccessDeniedError(
-                f"{self._name} does not prove that it knows the passphrase that was given as ident: it was "
-                "started without one, or it is not what it seems to be"
+                f"{self._name} does not prove that it knows the passphrase that was given as ident{of}: it "
+                f"was started without {missing}, or it is not what it seems to be"
             )
 
     def may_retry(self, reason: Any, tried: bool) -> bool:
@@ -70,6 +74,18 @@ class ClientHandshake:
             return True
         if reason != DENIED:
             return False
+        raise AccessDeniedError(f"{self._name} {self._denied()}")
+
+    def _denied(self) -> str:
+        """What is wrong, as far as the other side tells, and what to do."""
         if self._proof is None:
-            raise AccessDeniedError(f"{self._name} requires a passphrase: give it as ident")
-        raise AccessDeniedError(f"{self._name} does not accept the passphrase that was given as ident")
+            return "requires a passphrase: give it as ident, and if it is a user's, that user's name as user"
+        if not self._user:
+            return (
+                "does not accept the passphrase that was given as ident: it is another one, or a user's, "
+                "whose name has to be given as user"
+            )
+        return (
+            f"does not accept the user {self._user!r} with the passphrase that was given as ident: one of "
+            "the two is wrong, or it has no users: it was started without --permissions, or is too old for it"
+        )

@@ -47,8 +47,8 @@ _REPLY_LIMITS: Final = FrameLimits(types=frozenset({RESULT}), size=MIB, serializ
 
 UNGUARDED: Final = (
     "with ident the name server must be protected by it too: start one with `python -m pyro_events.ns "
-    "--ident-file FILE`, start the event service with --embed-ns, or use no name server (-N, and es_uri for "
-    "the clients)"
+    "--ident-file FILE` (with --permissions FILE for users), start the event service with --embed-ns, or use "
+    "no name server (-N, and es_uri for the clients)"
 )
 
 

@@ -22,6 +22,7 @@ from pyro_events.client.base import (
 )
 from pyro_events.client.statistics import ClientStatistics
 from pyro_events.errors import EventServiceError
+from pyro_events.wire.handshake.passphrase import identity_of
 
 
 class FakeEnd:
@@ -125,6 +126,13 @@ def test_an_address_with_two_names() -> None:
     assert chosen_locator(None, None, "example:1", "a name").name == "a name"
     with pytest.raises(TypeError, match="es_uri and esURI are the same argument"):
         chosen_locator(None, "example:1", "example:1")
+
+
+def test_the_locator_proves_the_user() -> None:
+    located = chosen_locator("secret", "example:1", None, user="alice").identity
+    assert located is not None and located.user == "alice" and located is identity_of("secret", "alice")
+    with pytest.raises(ValueError, match="user='alice' needs a passphrase"):
+        chosen_locator(None, "example:1", None, user="alice")
 
 
 VARIABLE = "PYROEVENTS_ES_URI"

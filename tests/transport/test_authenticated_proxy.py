@@ -12,6 +12,7 @@ from typing import Any
 
 import Pyro5.api
 import pytest
+from identities import SECRETS, UsersStarter
 from Pyro5.client import BatchProxy, Proxy
 from Pyro5.errors import CommunicationError, NamingError
 from Pyro5.nameserver import NameServerDaemon
@@ -63,6 +64,29 @@ def test_with_every_serializer(guarded: EventServiceStarter, serializer: str) ->
 def test_with_another_passphrase(guarded: EventServiceStarter) -> None:
     with IdentProxy(guarded.uri, "another") as proxy, pytest.raises(AccessDeniedError, match="not accept"):
         proxy.publish("A", 1)
+
+
+@pytest.mark.parametrize("copied", [lambda proxy: proxy, copy.copy, copy.deepcopy])
+def test_as_a_user(copied: Callable[[IdentProxy], IdentProxy]) -> None:
+    with UsersStarter(use_ns=False) as es:
+        with IdentProxy(es.uri, user="alice", ident=SECRETS["alice"]) as original, copied(original) as proxy:
+            assert proxy.publish("A", 1) == 0
+            proxy._pyroRelease()
+            assert proxy.publish("A", 1) == 0
+            with pytest.raises(AccessDeniedError, match="was pickled"):
+                pickle.loads(pickle.dumps(proxy)).publish("A", 1)
+        refusal = pytest.raises(AccessDeniedError, match="does not accept the user 'bob'")
+        with IdentProxy(es.uri, SECRETS["alice"], "bob") as proxy, refusal:
+            proxy.publish("A", 1)
+
+
+def test_what_cannot_be_a_user() -> None:
+    with pytest.raises(ValueError, match="user is empty"):
+        IdentProxy("PYRO:x@127.0.0.1:1", "secret", "")
+    with pytest.raises(ValueError, match="user='alice' needs a passphrase"):
+        IdentProxy("PYRO:x@127.0.0.1:1", None, "alice")
+    with pytest.raises(ValueError, match="user='alice' needs a passphrase"):
+        locate_ns(user="alice")
 
 
 def test_a_service_that_proves_nothing_is_not_called(service: EventServiceStarter) -> None:

@@ -14,6 +14,7 @@ from pyro_events.wire.handshake.passphrase import Identity
 from pyro_events.wire.handshake.proofs import DENIED, AgainError, DeniedError, ServiceProof
 
 OURS = Identity(b"ours")
+ALICE = Identity(b"alice's", "alice")
 WHERE = "somewhere:1"
 
 
@@ -66,6 +67,36 @@ def test_a_passphrase_that_is_not_accepted() -> None:
 def test_a_service_that_proves_nothing(answer: object) -> None:
     with pytest.raises(AccessDeniedError, match="does not prove that it knows the passphrase"):
         ClientHandshake(OURS, "es", WHERE).check(answer)
+
+
+def test_a_user_is_accepted_at_the_second_attempt_too() -> None:
+    service = gate(ALICE)
+    first = ClientHandshake(ALICE, "es", WHERE)
+    assert first.may_retry(refused(service, first), tried=False)
+    second = ClientHandshake(ALICE, "es", WHERE)
+    second.check(service.verify(second.hello, "es", time.time()).answer)
+
+
+@pytest.mark.parametrize("known", [Identity(b"theirs", "alice"), Identity(b"alice's", "bob"), OURS])
+def test_a_wrong_user_and_a_wrong_passphrase_get_one_error(known: Identity) -> None:
+    introduction = ClientHandshake(ALICE, "es", WHERE)
+    with pytest.raises(AccessDeniedError) as caught:
+        introduction.may_retry(refused(gate(known), introduction), tried=False)
+    assert str(caught.value) == (
+        "es at somewhere:1 does not accept the user 'alice' with the passphrase that was given as ident: one "
+        "of the two is wrong, or it has no users: it was started without --permissions, or is too old for it"
+    )
+
+
+def test_the_passphrase_of_a_user_without_its_name() -> None:
+    introduction = ClientHandshake(OURS, "es", WHERE)
+    with pytest.raises(AccessDeniedError, match="or a user's, whose name has to be given as user"):
+        introduction.may_retry(refused(gate(ALICE), introduction), tried=False)
+
+
+def test_a_service_that_proves_nothing_to_a_user() -> None:
+    with pytest.raises(AccessDeniedError, match="for the user 'alice': it was started without this user"):
+        ClientHandshake(ALICE, "es", WHERE).check("hello")
 
 
 @pytest.mark.parametrize(
