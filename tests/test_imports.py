@@ -25,7 +25,14 @@ LAYERS = (
     ("client.forks", "client.interruptions", "client.statistics", "codec", "transport"),
     ("event",),
     ("serializers", "client.connection", "server.net", "server.objects"),
-    ("client.dispatch", "client.publishing", "client.reconnect", "server.access", "server.limits"),
+    (
+        "client.dispatch",
+        "client.publishing",
+        "client.reconnect",
+        "server.access",
+        "server.limits",
+        "server.service_events",
+    ),
     (
         "client.background",
         "client.daemon",

@@ -102,6 +102,10 @@ class Broker(Publishing):
         """How many names and patterns its subscriber is subscribed to."""
         return self._routing.count(backlog)
 
+    def subjects(self, backlog: Backlog, most: int) -> list[str]:
+        """The first of these names and patterns, at most so many."""
+        return self._routing.subscriptions(backlog, most)
+
     def unsubscribe(self, subscriber: str, texts: object) -> Backlog | None:
         """Remove names and patterns, spelled as they were subscribed. Returns the subscriber's backlog, or
         None.

@@ -37,6 +37,7 @@ from .limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes, Obstac
 from .limits.scheduler import Scheduler, SharedPool
 from .net.tls_memory import TlsMemory
 from .objects import DeferredResult, RemoteObject
+from .service_events.service_events import ServiceEvents
 from .subscribers.deliveries import Deliveries
 from .subscribers.delivery import Delivery, State
 from .subscribers.own.own_connections import OwnConnections
@@ -57,7 +58,7 @@ class Engine:
 
     objects: what its clients can call, by object id. clients: accepts and ends connections. deliveries:
     subscribes, and ends subscriptions. own_connections: the same for listeners that connect themselves.
-    watchers: publishers that want to know whether somebody listens.
+    watchers: publishers that want to know whether somebody listens. events: publishes what happens here.
     pool: does work that takes long, in other threads.
     """
 
@@ -96,10 +97,13 @@ class Engine:
         self.pool = SharedPool(self._threads, _POOL)
         self.clients = Clients(self, options)
         self._blocked = BlockedPublishes()
+        self.events = ServiceEvents(self.broker, now, self.deliver)
         self.deliveries = Deliveries(self, self.broker, self.access, options)
         self.own_connections = OwnConnections(self, self.broker, self.deliveries, options)
         self.watchers = Watchers(self, self.broker, self.deliveries, options, now)
-        self._timeouts = Timeouts(options, self.broker, self._blocked, self.deliveries, self.clients)
+        self._timeouts = Timeouts(
+            options, self.broker, self._blocked, self.deliveries, self.clients, self.events
+        )
         self._resumable: deque[BlockedPublish] = deque()
 
     async def stop(self) -> None:
@@ -108,10 +112,12 @@ class Engine:
         Takes at most the option `drain` in seconds; what is left then is counted as lost.
         """
         self.draining = True
+        self.events.stopping(self.options.drain)
         self.clients.drain()
         deadline = self._loop.time() + self.options.drain
         while self._busy() and self._loop.time() < deadline:
             await asyncio.sleep(0.01)
+        self.events.end()
         await self.deliveries.stop()
         self.watchers.stop()
         self._timeouts.stop()
@@ -216,10 +222,10 @@ class Engine:
         """A subscriber has answered the handshake: it now knows why it had been disconnected."""
         self.deliveries.departures.forget(delivery.known_as)
 
-    def ended(self, delivery: Delivery, reason: Loss, why: str) -> None:
+    def ended(self, delivery: Delivery, reason: Loss, explanation: str, why: str) -> None:
         """A delivery has ended: forget its subscriber, and release the publishers that wait for it."""
         self.own_connections.remove(delivery)
-        self.deliveries.remove(delivery, reason, why)
+        self.deliveries.remove(delivery, reason, explanation, why)
         self._release(delivery.backlog)
         self._look_at_total()
 

@@ -18,6 +18,7 @@ from ..options import ServiceOptions
 from .clients.clients import Clients
 from .clients.connection import Connection
 from .limits.flow_control import BlockedPublishes, Obstacle
+from .service_events.service_events import ServiceEvents
 from .subscribers.deliveries import Deliveries
 from .subscribers.slow_subscribers import SlowSubscribers
 
@@ -48,6 +49,7 @@ class Timeouts:
         holding: BlockedPublishes,
         deliveries: Deliveries,
         clients: Clients,
+        events: ServiceEvents,
     ) -> None:
         """The arguments are parts of the engine, which may be changed here."""
         self._options = options
@@ -55,7 +57,8 @@ class Timeouts:
         self._blocked = holding
         self._deliveries = deliveries
         self._clients = clients
-        self._slow = SlowSubscribers()
+        self._events = events
+        self._slow = SlowSubscribers(events)
         self._freed: dict[Backlog, int] | None = None  # of each, when the total began to block publishers
         self._total_held_for = 0.0
         self._looked = 0.0
@@ -75,6 +78,7 @@ class Timeouts:
     def _tick(self) -> None:
         self._timers[0] = self._loop.call_later(self._intervals[0], self._tick)
         self.check(self._time())
+        self._events.check(self._deliveries.table)
 
     def check(self, now: float) -> None:
         """End whatever has taken too long. now: the loop's time."""

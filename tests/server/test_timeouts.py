@@ -95,7 +95,10 @@ class Limits:
         self.enough = 1  # so many must go until publishers go on
         self.clients: Any = FakeClients()
         self.begin = asyncio.get_running_loop().time()
-        self.timeouts: Any = Timeouts(options, self.broker, self.holding, self.deliveries, self.clients)
+        self.events: Any = SimpleNamespace(check=lambda backlogs: None)
+        self.timeouts: Any = Timeouts(
+            options, self.broker, self.holding, self.deliveries, self.clients, self.events
+        )
 
     def _give_up(self, delivery: Any, reason: Loss, explanation: str) -> None:
         delivery.given_up.append(reason)

@@ -221,7 +221,7 @@ class Watchers:
     def greeted(self, delivery: Delivery) -> None:
         """It is connected; there is nothing to explain to it."""
 
-    def ended(self, delivery: Delivery, reason: Loss, why: str) -> None:
+    def ended(self, delivery: Delivery, reason: Loss, explanation: str, why: str) -> None:
         """A connection has ended: forget what it watched."""
         if self._by_id.get(delivery.known_as) is delivery:
             del self._by_id[delivery.known_as]

@@ -25,6 +25,7 @@ from ..limits.turns import host_of
 from ..net.sockets import files_for_each
 from ..net.tls_memory import TLS_FULL
 from ..objects import Caller
+from ..service_events.service_events import ServiceEvents
 from .callbacks.callback_address import Callback
 from .callbacks.callback_delivery import CallbackDelivery
 from .callbacks.reconnect_hint import ReconnectHint
@@ -47,9 +48,13 @@ class Standing(NamedTuple):
 
 
 class DeliveriesOwner(DeliveryOwner[Delivery], Protocol):
-    """The parts of the engine that deliveries use. draining: whether the service accepts no more clients."""
+    """The parts of the engine that deliveries use.
+
+    draining: whether the service accepts no more clients. events: publishes who comes and goes.
+    """
 
     draining: bool
+    events: ServiceEvents
 
     def configured(self, backlog: Backlog) -> None:
         """The bounds or the policy of a backlog may have changed."""
@@ -111,6 +116,7 @@ class Deliveries:
                 self._owner, backlog, callback, self._options, proof, host, waits, user
             )
             delivery.start(self.begin(delivery))
+        self._owner.events.subscribed(backlog)
 
     def admit(self, caller: Caller, existing: Delivery | None) -> None:
         """Raise ValueError if a caller can have no other delivery. existing: the one that it has."""
@@ -221,15 +227,20 @@ class Deliveries:
             delivery.close(Loss.STOPPED)
         await self._reconnect_hint.stop()
 
-    def remove(self, delivery: Delivery, reason: Loss, why: str) -> None:
+    def remove(self, delivery: Delivery, reason: Loss, explanation: str, why: str) -> None:
         """A delivery has ended, and its subscriber is forgotten; the events that waited for it are lost.
 
-        why: what the subscriber is told when it asks or reconnects, "" for nothing.
+        explanation: why, "" if there is nothing to say. why: what the subscriber is told when it asks or
+        reconnects, "" for nothing.
         """
+        backlog, events = delivery.backlog, self._owner.events
         departure = Departure(why, delivery.address[0], delivery.subscribed_from, delivery.user)
         self.departures.note(delivery.known_as, departure)
-        if self.table.pop(delivery.backlog, None) is not None:
+        if self.table.pop(backlog, None) is not None:
             self.admission.leave(delivery.subscribed_from)
         self.lingering.pop(delivery, None)
-        self._rights.remove(delivery.backlog)
-        self._broker.remove(delivery.backlog, reason)
+        self._rights.remove(backlog)
+        subscribed = events.leaving(backlog)
+        self._broker.remove(backlog, reason)
+        if subscribed is not None:
+            events.left(backlog, subscribed, reason, explanation)

@@ -279,4 +279,5 @@ class Delivery(TurnReader):
             # no line.
             quiet = reason is Loss.GONE and (self.lingering or (was is State.ACTIVE and not lost))
             log_end(self.backlog, explanation, lost, quiet, known)
-        self._owner.ended(self, reason, parting_words("" if hung_up else explanation, lost))
+        why = parting_words("" if hung_up else explanation, lost)
+        self._owner.ended(self, reason, explanation, why)

@@ -41,5 +41,6 @@ class DeliveryOwner(ContactOwner, Protocol[D]):
     def greeted(self, delivery: D) -> None:
         """The subscriber has answered the handshake."""
 
-    def ended(self, delivery: D, reason: Loss, why: str) -> None:
-        """The delivery has ended and will not come back. why: what to tell the subscriber, "" for nothing."""
+    def ended(self, delivery: D, reason: Loss, explanation: str, why: str) -> None:
+        """The delivery has ended and will not come back. explanation: why, "" if there is nothing to say.
+        why: what to tell the subscriber, "" for nothing."""

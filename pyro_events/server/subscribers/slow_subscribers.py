@@ -1,16 +1,17 @@
-"""Slow subscribers: what the log says of subscribers whose backlogs stay nearly full.
+"""Slow subscribers: those whose backlogs stay nearly full. The log says so, and an event of the service.
 
 Knows: when an episode begins and ends. It begins when a backlog is three quarters full and does not become
 calm for a while. It ends when the backlog stays calm for longer: at most a quarter full, and losing nothing.
 Must not know: deliveries, publishers, or deadlines.
 
 A display that watches a fast camera has a full backlog thirty times a second, and an empty one in between:
-that is one episode, and two lines in the log.
+that is one episode: two lines in the log, and two events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from ...broker.backlog import Backlog
 from ...client_name import described
@@ -36,17 +37,29 @@ class _Episode:
         return backlog.relaxed and lost == self.lost
 
 
+class Episodes(Protocol):
+    """What is told when an episode begins and ends."""
+
+    def slow(self, backlog: Backlog) -> None: ...
+
+    def recovered(self, backlog: Backlog) -> None: ...
+
+
 class SlowSubscribers:
     """The episodes of all subscribers of one service, checked at intervals."""
 
-    def __init__(self, slow_after: float = SLOW_AFTER, caught_up_after: float = CAUGHT_UP_AFTER) -> None:
-        """slow_after, caught_up_after: how long a state lasts before it is logged, in seconds."""
+    def __init__(
+        self, events: Episodes, slow_after: float = SLOW_AFTER, caught_up_after: float = CAUGHT_UP_AFTER
+    ) -> None:
+        """events: publishes them. slow_after, caught_up_after: how long a state lasts before it is told, in
+        seconds."""
+        self._events = events
         self._slow_after = slow_after
         self._caught_up_after = caught_up_after
         self._episodes: dict[Backlog, _Episode] = {}
 
     def check(self, backlogs: Iterable[Backlog], now: float) -> None:
-        """Log which subscribers have become slow, and which have caught up. now: in seconds."""
+        """Tell which subscribers have become slow, and which have caught up. now: in seconds."""
         before, self._episodes = self._episodes, {}
         for backlog in backlogs:
             episode = before.get(backlog)
@@ -62,6 +75,7 @@ class SlowSubscribers:
             if not calm and episode.since is not None and now - episode.since >= self._slow_after:
                 episode.slow, episode.since = True, None
                 log.warning("%s is slow: %d events wait for it", name, len(backlog), about=backlog.subscriber)
+                self._events.slow(backlog)
             return not calm
         if not calm:
             episode.since = None
@@ -69,5 +83,6 @@ class SlowSubscribers:
             episode.since = now
         elif now - episode.since >= self._caught_up_after:
             log.warning("%s has caught up", name, about=backlog.subscriber)
+            self._events.recovered(backlog)
             return False
         return True

@@ -67,7 +67,25 @@ class FakeDelivery:
 
     def close(self, reason: Loss, explanation: str = "", hung_up: bool = False) -> None:
         self.closed.append(reason)
-        self._owner.deliveries.remove(self, reason, explanation)
+        self._owner.deliveries.remove(self, reason, explanation, "" if hung_up else explanation)
+
+
+class FakeEvents:
+    """What is told of subscribers that come and go."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def subscribed(self, backlog: Backlog) -> None:
+        self.told.append(("subscribed", backlog.subscriber))
+
+    def leaving(self, backlog: Backlog) -> Any:
+        self.told.append(("leaving", backlog.subscriber))
+        return "what it was subscribed to"
+
+    def left(self, backlog: Backlog, subscribed: Any, reason: Loss, why: str) -> None:
+        assert subscribed == "what it was subscribed to"
+        self.told.append((reason.value, why))
 
 
 class Service:
@@ -80,6 +98,7 @@ class Service:
         self.tls_memory = SimpleNamespace(full=False)
         self.configured_backlogs: list[Backlog] = []
         self.broker = Broker(BacklogOptions(), 1 << 20)
+        self.events = FakeEvents()
         # Where the objects are, plain ones need not prove who they are.
         access = AccessControl(stock=frozenset({"192.0.2.1"}), users=lambda user: Identity(b"key", user))
         self.deliveries: Any = Deliveries(self, self.broker, access, wanted)  # type: ignore[arg-type]
@@ -111,6 +130,27 @@ def run(work: Callable[[], None]) -> None:
         work()
 
     asyncio.run(once())
+
+
+def test_who_comes_and_goes_is_told() -> None:
+    def work() -> None:
+        service = Service()
+        service.subscribe("A")
+        service.subscribe("B")
+        service.subscribe()  # nothing: no delivery
+        uri = callback().uri
+        service.delivery().close(Loss.DEADLINE, "was slow")
+        with pytest.raises(TypeError):
+            service.deliveries.subscribe(HERE, callback(), 5, (), SubscribeOptions(None))
+        assert service.events.told == [
+            ("subscribed", uri),
+            ("subscribed", uri),
+            ("subscribed", uri),
+            ("leaving", uri),
+            ("deadline", "was slow"),
+        ]
+
+    run(work)
 
 
 def test_the_first_subscription_begins_a_delivery_and_the_next_uses_it() -> None:

@@ -15,7 +15,8 @@ class Scene:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, policy: str, bound: int) -> None:
         self.backlog = Backlog("PYRO:s@h:1", BacklogOptions(bound, 1 << 20, Overflow(policy)), TotalBytes())
-        self.slow = SlowSubscribers(slow_after=1.0, caught_up_after=5.0)
+        self.told: list[str] = []
+        self.slow_subscribers = SlowSubscribers(self, slow_after=1.0, caught_up_after=5.0)
         self.now = 100.0
         self.texts: list[str] = []
         monkeypatch.setattr("pyro_events.server.subscribers.slow_subscribers.log", self)
@@ -32,14 +33,24 @@ class Scene:
         end = self.now + seconds
         while self.now < end:
             self.now += 0.5
-            self.slow.check([self.backlog], self.now)
+            self.slow_subscribers.check([self.backlog], self.now)
 
     def warning(self, text: str, *arguments: object, about: str) -> None:
         """In place of the log, which has at most one such line a second."""
         assert about == self.backlog.subscriber
         self.texts.append(text % arguments)
 
+    def slow(self, backlog: Backlog) -> None:
+        """An event of the service is published beside each line."""
+        assert backlog is self.backlog
+        self.told.append("slow")
+
+    def recovered(self, backlog: Backlog) -> None:
+        assert backlog is self.backlog
+        self.told.append("recovered")
+
     def lines(self) -> tuple[int, int]:
+        assert [text == "slow" for text in self.told] == ["is slow" in text for text in self.texts]
         return sum("is slow" in text for text in self.texts), sum("caught up" in text for text in self.texts)
 
 
@@ -99,7 +110,7 @@ def test_one_that_is_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, "block", 4)
     scene.push(4)
     scene.check(2.0)
-    scene.slow.check([], scene.now)
+    scene.slow_subscribers.check([], scene.now)
     scene.take()
     scene.check(10.0)
     assert scene.lines() == (1, 0)

@@ -116,6 +116,7 @@ class OwnConnections:
         subscriber = delivery.backlog.subscriber
         backlog = self._subscribe(subscriber, names, patterns, read_options(options), caller)
         self._owner.configured(backlog)
+        self._owner.events.subscribed(backlog)
         return self._count(delivery)
 
     def _subscribe(

@@ -30,7 +30,7 @@ class Owner:
     def greeted(self, delivery: Any) -> None:
         self.done.append("greeted")
 
-    def ended(self, delivery: Any, reason: Loss, why: str) -> None:
+    def ended(self, delivery: Any, reason: Loss, explanation: str, why: str) -> None:
         self.done.append((reason, why))
 
 

@@ -1,0 +1,1 @@
+"""What the service tells of itself, as events whose subjects begin with `$ES.`."""
