@@ -132,10 +132,10 @@ class ServiceMethods:
         self, caller: Caller, names: Any, patterns: Any, subscriber: Any, options: Any
     ) -> int | None:
         key = key_in(subscriber)
-        if key is not None and self._engine.watchers.has(key):
+        if key is not None and self._engine.watchers.has(caller, key):
             if patterns:
                 raise ValueError("a publisher can ask who wants a subject, and not who wants a pattern")
-            return self._engine.watchers.watch(key, self._publishable(caller, names))
+            return self._engine.watchers.watch(caller, key, self._publishable(caller, names))
         if key is not None:
             return self._engine.own_connections.subscribe(caller, key, names, patterns, options)
         callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
@@ -149,8 +149,8 @@ class ServiceMethods:
         that.
         """
         key = key_in(subscriber)
-        if key is not None and self._engine.watchers.has(key):
-            return self._engine.watchers.unwatch(key, check_subjects(subjects))
+        if key is not None and self._engine.watchers.has(caller, key):
+            return self._engine.watchers.unwatch(caller, key, check_subjects(subjects))
         if key is not None:
             return self._engine.own_connections.unsubscribe(caller, key, subjects)
         names = names_of(subscriber, caller, self._engine.options.allow_callback)
@@ -185,8 +185,8 @@ class ServiceMethods:
         if options is not None:
             subscriber = _only_subscriber(options)
             key = key_in(subscriber)
-            if key is not None and self._engine.watchers.has(key):
-                return self._engine.watchers.standing(key)._asdict()
+            if key is not None and self._engine.watchers.has(caller, key):
+                return self._engine.watchers.standing(caller, key)._asdict()
             if key is not None:
                 return self._engine.own_connections.standing(caller, key)._asdict()
             names = names_of(subscriber, caller, self._engine.options.allow_callback)

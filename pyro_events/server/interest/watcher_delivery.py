@@ -16,6 +16,7 @@ from ...broker.accounting import TotalBytes, queued_event
 from ...broker.backlog import Backlog
 from ...codec.message import encode
 from ...options import BacklogOptions, Overflow, ServiceOptions
+from ..objects import Caller
 from ..subscribers.delivery import Delivery
 from ..subscribers.own.own_delivery import OwnDelivery
 from ..subscribers.owner import DeliveryOwner
@@ -30,13 +31,18 @@ class WatcherDelivery(OwnDelivery):
     __slots__ = ()
 
     def __init__(
-        self, owner: DeliveryOwner[Delivery], host: str, known_as: str, name: str, options: ServiceOptions
+        self,
+        owner: DeliveryOwner[Delivery],
+        caller: Caller,
+        known_as: str,
+        name: str,
+        options: ServiceOptions,
     ) -> None:
-        """known_as: its public id. name: what the publisher calls itself, "" if it did not say."""
+        """caller: has asked for it. known_as: its public id. name: what the publisher calls itself, "" if it did not say."""
         # The total is nobody's: what may wait is counted as memory of what is watched.
-        backlog = Backlog(f"WATCHER:{known_as}@{host}", _BOUNDS, TotalBytes())
+        backlog = Backlog(f"WATCHER:{known_as}@{caller.host}", _BOUNDS, TotalBytes())
         backlog.name = name
-        super().__init__(owner, backlog, host, known_as, options)
+        super().__init__(owner, backlog, caller.host, known_as, options, caller.user)
         self.lingering = True  # nobody loses an event when it ends, so that is not worth a warning
 
     def tell(self, subject: str, listeners: int, now: float) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from ...broker.accounting import Loss
@@ -120,12 +120,12 @@ class Watchers:
         """
         wanted = read_watch_options(options)
         key = wanted.key or os.urandom(KEY_BYTES).hex()
-        known_as = id_of(key)
+        known_as = id_of(key, caller.user)
         before = self._by_id.get(known_as)
         self._deliveries.admit(caller, before)
         if before is not None:
             before.close(Loss.GONE, "connected again, because it had lost its connection", hung_up=True)
-        delivery = WatcherDelivery(self, caller.host, known_as, wanted.name, self._options)
+        delivery = WatcherDelivery(self, caller, known_as, wanted.name, self._options)
         self._by_id[known_as] = delivery
         self._deliveries.admission.add(caller.host)
         if self._beat_timer is None:
@@ -133,27 +133,31 @@ class Watchers:
         answer = Attached(key, known_as, 0, NO_NOTES)
         return RoleSwap(answer.plain(), delivery.take_over, delivery.abandon)
 
-    def has(self, key: str) -> bool:
-        """Whether a key is one of theirs."""
-        return id_of(key) in self._by_id
+    def has(self, caller: Caller, key: str) -> bool:
+        """Whether a key is one of theirs, and of the caller's user."""
+        return id_of(key, caller.user) in self._by_id
 
-    def watch(self, key: str, subjects: list[str]) -> int:
+    def of_users(self, users: Container[str]) -> list[WatcherDelivery]:
+        """Those that belong to clients of these users."""
+        return [each for each in self._by_id.values() if each.user in users]
+
+    def watch(self, caller: Caller, key: str, subjects: list[str]) -> int:
         """Tell the publisher with that key of subjects, checked ones: soon how they are, and then of each
         change. Returns how many it watches. Raises ValueError, and then nothing has changed."""
-        watcher = self._by_id[id_of(key)]
+        watcher = self._by_id[id_of(key, caller.user)]
         host = watcher.subscribed_from
         self._interest.watch(watcher, subjects, watcher.backlog.subscriber, host_of(host))
         return self._interest.watched_by(watcher)
 
-    def unwatch(self, key: str, subjects: list[str]) -> int:
+    def unwatch(self, caller: Caller, key: str, subjects: list[str]) -> int:
         """Tell it of these no longer. Returns how many are left."""
-        watcher = self._by_id[id_of(key)]
+        watcher = self._by_id[id_of(key, caller.user)]
         self._interest.unwatch(watcher, subjects)
         return self._interest.watched_by(watcher)
 
-    def standing(self, key: str) -> Standing:
+    def standing(self, caller: Caller, key: str) -> Standing:
         """The state of a publisher here, as a listener's."""
-        watcher = self._by_id.get(id_of(key))
+        watcher = self._by_id.get(id_of(key, caller.user))
         if watcher is None:
             return Standing(NOT_KNOWN, "", "")
         return Standing(self._interest.watched_by(watcher), watcher.state.value, "")

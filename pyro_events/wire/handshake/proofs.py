@@ -168,8 +168,9 @@ class ServiceProof:
         tag, user, words = _client_words(hello)
         run, sent, nonce, code = words
         parts = _signed(user, object_id, run, sent, nonce)
-        # Always one code, so that the time does not tell whether there is such a user.
-        identity = self._identity_for(user) or self._decoys[tag]
+        # The same steps for everybody, so that the time does not tell whether there is such a user.
+        known, decoy = self._identity_for(user), self._decoys[tag]
+        identity = decoy if known is None else known
         if not identity.matches(code, "client", *parts):
             raise DeniedError
         # Only a client that knows the passphrase gets this far, or one that replays the proof of such a
