@@ -38,7 +38,8 @@ class WatcherDelivery(OwnDelivery):
         name: str,
         options: ServiceOptions,
     ) -> None:
-        """caller: has asked for it. known_as: its public id. name: what the publisher calls itself, "" if it did not say."""
+        """caller: has made the connection. known_as: its public id. name: what the publisher calls itself, ""
+        if it did not say."""
         # The total is nobody's: what may wait is counted as memory of what is watched.
         backlog = Backlog(f"WATCHER:{known_as}@{caller.host}", _BOUNDS, TotalBytes())
         backlog.name = name

@@ -16,6 +16,7 @@ from pyro_events.log.failures import Failures
 from pyro_events.options import Overflow, ServiceOptions
 from pyro_events.server.interest.watcher_delivery import WatcherDelivery
 from pyro_events.server.limits.scheduler import Scheduler
+from pyro_events.server.objects import Caller
 
 
 def delivery(ended: list[Any]) -> WatcherDelivery:
@@ -26,7 +27,8 @@ def delivery(ended: list[Any]) -> WatcherDelivery:
         tls_memory=None,
         ended=lambda *what: ended.append(what),
     )
-    return WatcherDelivery(owner, "192.0.2.1", "its-id", "camera", ServiceOptions())  # type: ignore[arg-type]
+    caller = Caller("192.0.2.1", 4)
+    return WatcherDelivery(owner, caller, "its-id", "camera", ServiceOptions())  # type: ignore[arg-type]
 
 
 def test_of_each_subject_only_the_newest_state_waits() -> None:

@@ -254,6 +254,27 @@ def test_the_end_of_the_service_ends_their_connections() -> None:
         watcher.wait_for_end()
 
 
+@pytest.mark.parametrize("name", ["", "bob"])
+def test_a_key_is_of_no_use_to_another_user(name: str) -> None:
+    async def main() -> None:
+        engine = Engine(ServiceOptions())
+        watchers = engine.watchers
+        alice, other = (Caller("127.0.0.1", 0, proved=True, user=user) for user in ("alice", name))
+        key = watchers.attach(alice, {"interest": True}).answer["key"]
+        assert watchers.watch(alice, key, ["A"]) == 1
+        assert watchers.has(alice, key) and not watchers.has(other, key)
+        assert watchers.standing(other, key) == (NOT_KNOWN, "", "")
+        watchers.attach(other, {"interest": True, "key": key})
+        assert watchers.standing(other, key).subscriptions == 0
+        assert watchers.standing(alice, key).subscriptions == 1
+        (found,) = watchers.of_users({"alice"})
+        assert found.user == "alice" and len(watchers) == 2
+        watchers.stop()
+        await engine.stop()
+
+    asyncio.run(main())
+
+
 # ---- on the loop -------------------------------------------------------------------------------
 
 
@@ -263,10 +284,11 @@ def test_ten_thousand_watched_subjects_are_counted_in_many_turns(monkeypatch: py
     async def main() -> tuple[int, int, int]:
         engine = Engine(ServiceOptions())
         watchers = engine.watchers
-        swap = watchers.attach(Caller("127.0.0.1", 0), {"interest": True})
+        caller = Caller("127.0.0.1", 0)
+        swap = watchers.attach(caller, {"interest": True})
         key = swap.answer["key"]
         for begin in range(0, 10_000, 1000):
-            watchers.watch(key, [f"SUBJECT.{number}" for number in range(begin, begin + 1000)])
+            watchers.watch(caller, key, [f"SUBJECT.{number}" for number in range(begin, begin + 1000)])
 
         async def settle() -> int:
             turns = 0
