@@ -48,11 +48,13 @@ from .broker.matching.shell_patterns import glob
 from .client.background.publisher import BackgroundPublisher
 from .client.daemon.daemon import SubscriberDaemon
 from .client.event_stream import EventStream
+from .client.interest.interest_watch import InterestWatch
 from .client.publisher import Publisher
 from .client.publishing.pipeline import Pipeline
 from .client.statistics import (
     BackgroundStatistics,
     ClientStatistics,
+    InterestStatistics,
     PublisherStatistics,
     StreamStatistics,
     SubscriberStatistics,
@@ -104,6 +106,8 @@ __all__ = [
     "EventServiceStarter",
     "EventStream",
     "IdentProxy",
+    "InterestStatistics",
+    "InterestWatch",
     "MessageTooLargeError",
     "NameServerDeniedError",
     "NameServerStarter",

@@ -169,7 +169,14 @@ class ClientBase:
 
 _ENDS = "_ClientBase__ends"
 # The beginning of private attributes' names.
-_OURS = "_ClientBase__", "_Publisher__", "_SubscribeMethods__", "_Subscriber__", "_pyro"
+_OURS = (
+    "_ClientBase__",
+    "_InterestMethods__",
+    "_Publisher__",
+    "_SubscribeMethods__",
+    "_Subscriber__",
+    "_pyro",
+)
 
 
 def add_end(client: ClientBase, role: str, end: ClientInternals) -> None:

@@ -18,12 +18,13 @@ from .background.options import LIMIT, LIMIT_BYTES, BackgroundOptions, Backgroun
 from .background.publisher import BackgroundPublisher
 from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_locator, either
 from .constructors import cooperative
+from .interest_methods import InterestMethods
 from .publishing.entry import checked_entry, checked_timeout
 from .publishing.pipeline import Pipeline
 from .publishing.sender import Sender
 
 
-class Publisher(ClientBase):
+class Publisher(InterestMethods):
     """Publishes events. Any thread may use it; it has one connection, and makes a new one when that broke.
 
     Use it in a `with` statement, or call `close`.

@@ -85,6 +85,30 @@ class BackgroundStatistics:
 
 
 @dataclass(frozen=True)
+class InterestStatistics:
+    """What a function of `Publisher.on_interest` was told; `InterestWatch.statistics` returns one.
+
+    Attributes:
+        subjects: those that it is for.
+        told: the number of listeners with which it was called last, by subject.
+        calls: how often it was called.
+        failed: how often it raised.
+        connected: whether the service can tell of changes now.
+
+    Example:
+        >>> with market.on_interest("STOCKQUOTE.SUN", call=print) as watch:
+        ...     watch.statistics().told
+        {}
+    """
+
+    subjects: tuple[str, ...]
+    told: Mapping[str, int]
+    calls: int
+    failed: int
+    connected: bool
+
+
+@dataclass(frozen=True)
 class SubscriberStatistics:
     """What a subscriber has done so far; `Subscriber.statistics` returns one.
 

@@ -27,7 +27,7 @@ from ...foreign_exceptions import is_foreign
 from ...transport.failures import reason
 from ...transport.keepalive import FROM_SERVICE, keep_alive
 from ...wire.frames import Frame
-from ...wire.own_connection import Attached, delivery_limits, packed_attach, read_attached
+from ...wire.own_connection import INTEREST, Attached, delivery_limits, packed_attach, read_attached
 from ...wire.replies import read_reply
 from ..connection.calls import TOO_LATE, Loss
 from ..connection.connection import Connection
@@ -160,7 +160,7 @@ async def open_event_connection(
     connection = await open_connection(locator, times, seconds)
     call: AttachCall | None = None
     try:
-        check_capable(connection.peer, connection.address)
+        check_capable(connection.peer, connection.address, bool(options.get(INTEREST)))
         call = AttachCall(connection, again, changed)
         connection.send_at_once(packed_attach(options), call)
         outcome = await result_by(call.outcome, connection.loop.time() + seconds, TOO_LATE)

@@ -20,7 +20,8 @@ from ...errors import ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
 from ...transport.failures import reason
 from ...wire.frames import FrameReader
-from ...wire.handshake.capabilities import OWN_CONNECTION, PeerInfo
+from ...wire.handshake.capabilities import INTEREST, OWN_CONNECTION, PeerInfo
+from ...wire.own_connection import INTEREST as INTEREST_OPTION
 from ...wire.own_connection import Attached, delivery_limits, packed_attach, read_attached
 from ...wire.replies import read_reply
 from ..connection.connection import Connection
@@ -74,23 +75,30 @@ def open_own_connection(
     return OwnConnection(connection.sock, reader, answers[-1], connection.address)
 
 
-def check_capable(peer: PeerInfo, address: str) -> None:
-    """Raise ServiceUnreachableError if a service gives no events over a connection of the listener's."""
-    if OWN_CONNECTION in peer.capabilities:
+def check_capable(peer: PeerInfo, address: str, interest: bool = False) -> None:
+    """Raise ServiceUnreachableError if a service gives no events over a connection of the listener's.
+
+    interest: or does not tell over it who listens.
+    """
+    if OWN_CONNECTION in peer.capabilities and (not interest or INTEREST in peer.capabilities):
         return
     said = f"is of version {peer.version}" if peer.version else "runs in a stock Pyro5 daemon, or is older"
-    error = ServiceUnreachableError(
-        f"the event service at {address} {said}, and sends no events over a connection that the listener has "
-        "made: start it with pyro_events.es or EventServiceStarter of this version, or use a Subscriber with "
-        "callback=True, which it can connect to"
-    )
+    remedy = "start it with pyro_events.es or EventServiceStarter of this version"
+    if interest:
+        text = f"does not tell publishers who listens: {remedy}"
+    else:
+        text = (
+            f"sends no events over a connection that the listener has made: {remedy}, or use a Subscriber "
+            "with callback=True, which it can connect to"
+        )
+    error = ServiceUnreachableError(f"the event service at {address} {said}, and {text}")
     error.temporary = False
     raise error
 
 
 def _attach(connection: Connection, options: dict[str, Any], deadline: float) -> Attached:
     """Swap the roles. deadline: on the monotonic clock."""
-    check_capable(connection.peer, connection.address)
+    check_capable(connection.peer, connection.address, bool(options.get(INTEREST_OPTION)))
     try:
         frame = connection.last_call(packed_attach(options), deadline)
     except (OSError, Pyro5.errors.ProtocolError) as error:

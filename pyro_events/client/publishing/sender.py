@@ -64,7 +64,7 @@ class Dependent(Protocol):
 
 
 class Sender:
-    """Sends what one publisher publishes, in order."""
+    """Sends what one publisher publishes, in order. locator: finds the service."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Sender:
         """wait: seconds for which a service that is not there yet is tried again; None connects with the
         first call. parent: the sender that counts the events. depth: how many others this one was made in the
         middle of."""
-        self._locator = locator
+        self.locator = locator
         self._parent = parent
         self._depth = depth
         self.connection = ReconnectingConnection(locator, depth)
@@ -122,7 +122,7 @@ class Sender:
     def beside(self) -> Sender:
         """A sender for pipelines of a thread that is in the middle of using this one."""
         if self._beside is None:
-            self._beside = Sender(self._locator, parent=self, depth=self._depth + 1)
+            self._beside = Sender(self.locator, parent=self, depth=self._depth + 1)
         if self.closed:
             self._beside.close()
         return self._beside
@@ -130,7 +130,7 @@ class Sender:
     def independent(self) -> Sender:
         """A sender with a connection of its own, which is made with its first call. Until then it assumes
         that the service has the same limits."""
-        other = Sender(self._locator, None, parent=self)
+        other = Sender(self.locator, None, parent=self)
         current, mine = other.connection.current, self.connection.current
         current.announced, current.max_message = mine.announced, mine.max_message
         return other

@@ -90,6 +90,14 @@ def test_the_error_says_which_service_it_is() -> None:
         check_capable(PeerInfo(), "an address")
 
 
+def test_telling_who_listens_is_a_capability_of_its_own() -> None:
+    check_capable(OURS, "an address", interest=True)
+    older = PeerInfo("0.3", frozenset({OWN_CONNECTION}))
+    check_capable(older, "an address")
+    with pytest.raises(ServiceUnreachableError, match="0.3, and does not tell publishers who listens: start"):
+        check_capable(older, "an address", interest=True)
+
+
 def answered(answer: Callable[[FakeConnection, int], object]) -> OwnConnection:
     """The own connection to a service that answers `attach` so."""
     with fake_service(capabilities=[OWN_CONNECTION]) as fake:
