@@ -24,6 +24,7 @@ LOOPBACK = "127.0.0.1"
 # Functions and methods that raise nothing of their own.
 RAISE_NOTHING = {
     *("BackgroundPublisher.close", "BackgroundPublisher.statistics"),
+    *("InterestWatch.close", "InterestWatch.statistics"),
     *(
         "ClientBase.close",
         "EventStream.close",
@@ -46,7 +47,7 @@ RAISE_NOTHING = {
 }
 # Methods of exported classes that are there for the package itself.
 INTERNAL = {
-    "BackgroundPublisher.__init__",
+    *("BackgroundPublisher.__init__", "InterestWatch.__init__"),
     *(f"Pipeline.{name}" for name in ("__init__", "discard", "send_buffered")),
     *(f"SubscriberDaemon.{name}" for name in ("__init__", "deliver_to", "disconnected", "disown", "entered")),
     *(f"SubscriberDaemon.{name}" for name in ("make_call", "remove", "validateHandshake")),
