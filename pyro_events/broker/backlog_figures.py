@@ -1,7 +1,7 @@
 """BacklogFigures: the contents of a backlog, and the figures that follow from them.
 
-Knows: the events waiting and in flight, the counters, and the bounds. Must not know: how events come and go,
-or what an overflow policy does.
+Knows: the events waiting and in flight, the counters, and the bounds. Must not know: how events come and go
+(except those that a group gives to a member), or what an overflow policy does.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class BacklogFigures:
         "bytes",
         "delivered",
         "freed",
+        "group",
         "lost",
         "max_age",
         "name",
@@ -45,6 +46,7 @@ class BacklogFigures:
         "overflow",
         "ready",
         "rights",
+        "skipped",
         "subscriber",
         "user",
     )
@@ -63,7 +65,9 @@ class BacklogFigures:
         # Whose it is, "" for the default, and what that user may get; None for everything.
         self.user = ""
         self.rights: Rights | None = None
+        self.group = ""  # that its subscriber is in
         self.accepted = 0
+        self.skipped = 0  # numbers that stand for events that its group has lost; `accepted` counts them too
         self.delivered = 0
         self.lost: Counter[str] = Counter()
         self.bytes = 0  # of the events waiting, without those in flight
@@ -81,6 +85,11 @@ class BacklogFigures:
     def __len__(self) -> int:
         """How many events wait to be sent."""
         return len(self._waiting) if self._latest is None else len(self._latest)
+
+    @property
+    def may_block(self) -> bool:
+        """Whether it may block publishers."""
+        return self._may_block
 
     @property
     def unacknowledged(self) -> int:
@@ -141,6 +150,17 @@ class BacklogFigures:
         """The waiting events, the oldest first."""
         return self._waiting if self._latest is None else (event for _, event in self._latest)
 
+    def give(self, event: QueuedEvent, missed: int) -> None:
+        """Add an event that its group gives it, which is sent at once: no bound holds. missed: how many
+        events the group has lost before it; they get numbers too. No other events must wait."""
+        if missed:
+            self._queue.skip(self.accepted + 1, missed)
+            self.accepted += missed
+            self.skipped += missed
+        self.accepted += 1
+        self._waiting.append(event)
+        self.bytes += event[3]
+
     def statistics(self, subjects: Iterable[str], now: float, subscriptions: int = 0) -> BacklogStatistics:
         """A snapshot. now: the time of day, as events are stamped with it. subscriptions: their number."""
         oldest = self.oldest
@@ -152,9 +172,10 @@ class BacklogFigures:
             backlog_bytes=self.bytes,
             unacknowledged=self.unacknowledged,
             oldest=None if oldest is None else max(0.0, now - oldest),
-            accepted=self.accepted,
+            accepted=self.accepted - self.skipped,
             delivered=self.delivered,
             lost=dict(self.lost),
             name=self.name,
             subscriptions=subscriptions,
+            group=self.group,
         )

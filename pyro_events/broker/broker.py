@@ -19,7 +19,8 @@ from ..constants import (
 from ..options import BacklogOptions
 from .accounting import Loss
 from .backlog import Backlog
-from .delivery_rights import allowed_targets, lose_denied
+from .delivery_rights import lose_denied
+from .groups.groups import Groups
 from .interest.interest import Interest
 from .matching.rights import Rights
 from .matching.subjects import check_subjects, check_texts
@@ -45,12 +46,13 @@ class Broker(Publishing):
         subscription_bytes, owner_bytes: the memory for all subscriptions, and for those of one owner."""
         super().__init__(total_bytes)
         self._options = options
+        self._gone = GoneSubscribers()
+        self.groups = Groups(self._routing, self._total, self._gone.add_group)
         self._limits = SubscriptionLimits(
-            self._routing, max_subscriptions, max_programs, subscription_bytes, owner_bytes
+            self.groups, max_subscriptions, max_programs, subscription_bytes, owner_bytes
         )
         self.interest: Interest[Backlog] = Interest(self._routing, self._limits.memory, max_subscriptions)
         self._subscribers: dict[str, Backlog] = {}
-        self._gone = GoneSubscribers()
 
     def subscribe(
         self,
@@ -60,39 +62,41 @@ class Broker(Publishing):
         options: Mapping[str, Any] | None = None,
         owner: str = "",
         rights: Rights | None = None,
+        group: str = "",
+        ahead: int = 0,
     ) -> Backlog:
         """Subscribe the subscriber with that URI. Returns its backlog, a new one if it had none.
 
         names, patterns: one text or several. options: what `BacklogOptions.narrowed` takes; the last ones
         given hold. owner, rights: whom a new subscriber's subscriptions count for, and what it may get.
-        Raises TypeError or ValueError, and then nothing has changed.
+        group: that it is to be in, "" for the one that it is in, or none; ahead: how many events it may have
+        unacknowledged there, 0 for no change. Raises TypeError or ValueError, and then nothing has changed.
         """
         checked = check_subjects(names)
         compiled = self._limits.compiled(check_texts(patterns, "pattern"))
         if options is not None and not isinstance(options, Mapping):
             raise TypeError(f"options must be a dictionary, not {type(options).__name__}")
         backlog = self._subscribers.get(subscriber)
+        self.groups.check(backlog, group, ahead)
         current = backlog.options if backlog is not None else None
         wanted = self._options.narrowed(options, current) if options else None
         if backlog is None:
             backlog = Backlog(subscriber, wanted or self._options, self._total)
             backlog.rights = rights
         self._limits.check(backlog, subscriber, checked, compiled, owner)
-        if wanted is not None:
+        if group or backlog.group:
+            self.groups.enter(backlog, group, ahead, wanted)
+        elif wanted is not None:
             backlog.configure(wanted)
         self._subscribers[subscriber] = backlog
-        for name in checked:
-            self._routing.add_name(name, backlog)
-        for pattern in compiled:
-            self._routing.add_pattern(pattern, backlog)
+        self.groups.add(backlog, checked, compiled)
         self._limits.note(backlog, subscriber, owner)
         return backlog
 
     def restrict(self) -> list[Backlog]:
         """From now on the rights of each backlog decide which events it gets; call it again when some have
         changed. Waiting events that are not allowed are lost. Returns the backlogs that lost any."""
-        self._routing.restrict(allowed_targets)
-        return lose_denied(self._subscribers.values())
+        return self.groups.restrict() + lose_denied(self._subscribers.values())
 
     def find(self, subscriber: str) -> Backlog | None:
         """The backlog of the subscriber with that URI, or None."""
@@ -100,7 +104,7 @@ class Broker(Publishing):
 
     def subscriptions(self, backlog: Backlog) -> int:
         """How many names and patterns its subscriber is subscribed to."""
-        return self._routing.count(backlog)
+        return self.groups.count(backlog)
 
     def subjects(self, backlog: Backlog, most: int) -> list[str]:
         """The first of these names and patterns, at most so many."""
@@ -116,8 +120,7 @@ class Broker(Publishing):
         checked = check_texts(texts)
         backlog = self._subscribers.get(subscriber)
         if backlog is not None:
-            for text in checked:
-                self._routing.remove(text, backlog)
+            self.groups.remove(backlog, checked)
             self._limits.note(backlog, subscriber)
         return backlog
 
@@ -126,7 +129,7 @@ class Broker(Publishing):
         if self._subscribers.get(backlog.subscriber) is not backlog:
             return 0
         del self._subscribers[backlog.subscriber]
-        self._routing.remove_target(backlog)
+        self.groups.remove_all(backlog, reason)
         self._limits.forget(backlog)
         lost = backlog.lose_everything(reason)
         self._gone.add(backlog)
@@ -153,5 +156,6 @@ class Broker(Publishing):
         subscriber is shown as it is when its turn comes; those that come later are left out.
         """
         gone, published = self._gone.copy(), self._published
-        subscribers = yield from described(list(self._subscribers.values()), self._routing, now)
-        return gone.and_those(subscribers, published, self._total.value, self._limits.bytes)
+        everyone = list(self._subscribers.values())
+        subscribers, groups = yield from described(everyone, self.groups, now)
+        return gone.and_those(subscribers, published, self._total.value, self._limits.bytes, groups)

@@ -44,12 +44,13 @@ class EventQueue:
         if first < end:
             self.gaps.append([first, end - first])
 
-    def skip(self, number: int) -> None:
-        """Record that a number was given to an event that is dropped while others wait before it."""
+    def skip(self, number: int, events: int = 1) -> None:
+        """Record that a number, or several from it on, were given to events that are dropped, while others
+        wait before them."""
         if self.gaps and sum(self.gaps[-1]) == number:
-            self.gaps[-1][1] += 1
+            self.gaps[-1][1] += events
         else:
-            self.gaps.append([number, 1])
+            self.gaps.append([number, events])
 
     def take(self, events: int, size: int, held: int) -> tuple[Sequence[int], list[QueuedEvent], int]:
         """Take the oldest events out: at most `events` of them, and `size` bytes or little more.

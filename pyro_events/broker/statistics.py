@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..constants import MAX_SUBJECTS_SHOWN
-from .accounting import BacklogStatistics
+from .accounting import BacklogStatistics, GroupStatistics
 from .backlog import Backlog
-from .matching.routing import RoutingTable
+from .groups.group import Group
+from .groups.groups import Groups
 
 # For how many subscribers the statistics are made in one go, and how many subscriptions of each are always
 # shown.
@@ -30,7 +31,8 @@ class BrokerStatistics:
 
     published: events accepted, where each name of a call is one event. accepted: deliveries queued, one for
     each event and subscriber; accepted = delivered + sum(lost) + waiting, also summed over subscribers that
-    are gone. backlog_bytes: held for all subscribers, events in flight included.
+    are gone. Of the events of groups, that sum has those that a group has lost or that wait for it, and those
+    that its members were given. backlog_bytes: held for all subscribers, events in flight included.
     """
 
     published: int
@@ -41,6 +43,7 @@ class BrokerStatistics:
     backlog_bytes: int
     subscription_bytes: int
     subscribers: tuple[BacklogStatistics, ...]
+    groups: tuple[GroupStatistics, ...] = ()
 
 
 class GoneSubscribers:
@@ -55,9 +58,14 @@ class GoneSubscribers:
 
     def add(self, backlog: Backlog) -> None:
         """Add a subscriber that is gone; none of its events waits any more."""
-        self.accepted += backlog.accepted
+        self.accepted += backlog.accepted - backlog.skipped
         self.delivered += backlog.delivered
         self.lost.update(backlog.lost)
+
+    def add_group(self, group: Group) -> None:
+        """Add a group that is gone. What its members were given counts as theirs."""
+        self.accepted += group.backlog.accepted - group.backlog.given
+        self.lost.update(group.backlog.lost)
 
     def copy(self) -> GoneSubscribers:
         """The same as it is now."""
@@ -69,32 +77,52 @@ class GoneSubscribers:
         published: int,
         backlog_bytes: int,
         subscription_bytes: int,
+        groups: Sequence[GroupStatistics] = (),
     ) -> BrokerStatistics:
         """The sums over the whole service: subscribers that are gone, and those that are there."""
         lost = Counter(self.lost)
-        for subscriber in subscribers:
-            lost.update(subscriber.lost)
+        for losses in [each.lost for each in subscribers] + [each.lost for each in groups]:
+            lost.update(losses)
+        kept = sum(group.accepted - group.given for group in groups)
         return BrokerStatistics(
             published=published,
-            accepted=self.accepted + sum(each.accepted for each in subscribers),
+            accepted=self.accepted + kept + sum(each.accepted for each in subscribers),
             delivered=self.delivered + sum(each.delivered for each in subscribers),
             lost=dict(lost),
-            waiting=sum(each.backlog + each.unacknowledged for each in subscribers),
+            waiting=sum(each.backlog + each.unacknowledged for each in subscribers)
+            + sum(group.backlog for group in groups),
             backlog_bytes=backlog_bytes,
             subscription_bytes=subscription_bytes,
             subscribers=tuple(subscribers),
+            groups=tuple(groups),
         )
 
 
 def described(
-    backlogs: Sequence[Backlog], routing: RoutingTable[Backlog], now: float
-) -> Generator[None, None, list[BacklogStatistics]]:
-    """The figures of each subscriber, with a pause after every few."""
+    backlogs: Sequence[Backlog], groups: Groups, now: float
+) -> Generator[None, None, tuple[list[BacklogStatistics], list[GroupStatistics]]]:
+    """The figures of each subscriber, and of each group, with a pause after every few.
+
+    There is no pause between a group and its members: an event that is given to a member in it would be
+    counted twice.
+    """
     most = max(_FEW_SHOWN, MAX_SUBJECTS_SHOWN // max(1, len(backlogs)))
-    subscribers = []
+    found: dict[Backlog, BacklogStatistics | None] = dict.fromkeys(backlogs)
+    shared = []
+
+    def describe(backlog: Backlog) -> None:
+        shown = groups.subscriptions(backlog, most)
+        found[backlog] = backlog.statistics(shown, now, groups.count(backlog))
+
+    for group in groups:
+        shared.append(group.statistics(now))
+        for backlog in group.members:
+            if backlog in found:
+                describe(backlog)
+        yield
     for number, backlog in enumerate(backlogs, 1):
-        shown, count = routing.subscriptions(backlog, most), routing.count(backlog)
-        subscribers.append(backlog.statistics(shown, now, count))
+        if found[backlog] is None:
+            describe(backlog)
         if number % _PIECE == 0:
             yield
-    return subscribers
+    return [each for each in found.values() if each is not None], shared

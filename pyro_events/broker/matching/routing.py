@@ -252,6 +252,16 @@ class RoutingTable(Generic[T]):
         entry = self._targets.get(target)
         return 0 if entry is None else entry.memory
 
+    @property
+    def alike(self) -> bool:
+        """Whether all targets have the same subscriptions."""
+        most = len(self._targets)
+        return all(len(each) == most for each in chain(self._names.values(), self._patterns.values()))
+
+    def subscribed(self, text: str) -> tuple[bool, bool]:
+        """Whether any target is subscribed to that name, and to that pattern."""
+        return fold(text) in self._names, text in self._patterns
+
     def known_pattern(self, text: str) -> Pattern | None:
         """The pattern of that spelling if any target is subscribed to it: it need not be compiled again."""
         return self._sets_with(text).get(text)

@@ -6,23 +6,34 @@ how a subscriber is reached.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Hashable, Iterable
+from typing import Generic, Protocol, TypeVar
 
-from ..matching.routing import RoutingTable
+from ..matching.routing import Addition
 from ..matching.subjects import Pattern, compile_pattern
 from .memory import SubscriptionMemory, subscriber_bytes
 
 T = TypeVar("T", bound=Hashable)
+S = TypeVar("S", bound=Hashable, contravariant=True)
+
+
+class Subscriptions(Protocol[S]):
+    """The subscriptions of all subscribers, as a RoutingTable has them."""
+
+    def would_add(self, target: S, names: Iterable[str], patterns: Iterable[Pattern], /) -> Addition: ...
+
+    def memory(self, target: S, /) -> int: ...
+
+    def known_pattern(self, text: str) -> Pattern | None: ...
 
 
 class SubscriptionLimits(Generic[T]):
-    """The bounds of all subscribers, checked against the routing table. memory: what they take; what watchers
-    take is counted there too."""
+    """The bounds of all subscribers, checked against the subscriptions that there are. memory: what they
+    take; what watchers take is counted there too."""
 
     def __init__(
         self,
-        routing: RoutingTable[T],
+        routing: Subscriptions[T],
         max_subscriptions: int,
         max_programs: int,
         total_bytes: int,

@@ -1,0 +1,157 @@
+"""Group: subscribers that share events, and who of them may get which.
+
+Knows: the members, their subscriptions, and which events no member may get any more. Must not know: other
+groups, deliveries, or when a member is given an event.
+
+The subscriptions of all members together are those of the group's backlog in the service's routing table, so
+that an event is found once, and counts as one delivery.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ...options import BacklogOptions
+from ..accounting import GroupStatistics, Loss, TotalBytes
+from ..backlog import Backlog
+from ..delivery_rights import allowed_targets
+from ..matching.routing import RoutingTable
+from ..matching.subjects import Pattern
+from .group_backlog import GroupBacklog, Takers
+
+# For how many subjects it remembers which members may get them: there may be thousands of groups.
+_SUBJECTS: Final = 256
+
+
+class Member:
+    """A subscriber in a group. ahead: how many events it may have unacknowledged, 0 for as many as a delivery
+    sends ahead. turn: grows with each event that any member is given; it is that of the last one."""
+
+    __slots__ = ("ahead", "backlog", "turn")
+
+    def __init__(self, backlog: Backlog, ahead: int, turn: int) -> None:
+        self.backlog = backlog
+        self.ahead = ahead
+        self.turn = turn
+
+
+class Group:
+    """One group: its members, in the order in which they joined, and its backlog.
+
+    held: how often somebody keeps it, so that it stays while it has no member.
+    """
+
+    def __init__(
+        self, name: str, options: BacklogOptions, total: TotalBytes, routing: RoutingTable[Backlog]
+    ) -> None:
+        """name: as the first member spelled it. options: those of the first member. routing: of the
+        service."""
+        self.name = name
+        self.backlog = GroupBacklog(name, options, total, self.takers)
+        self.members: dict[Backlog, Member] = {}
+        self.table: RoutingTable[Backlog] = RoutingTable(_SUBJECTS)
+        self.table.restrict(allowed_targets)
+        self.held = 0
+        self._turn = 0
+        self._routing = routing
+        self._alike = True
+
+    def takers(self, subject: str) -> Takers:
+        """The members that may get an event of that subject."""
+        return self.table.match(subject)
+
+    def takers_of_oldest(self) -> Takers:
+        """The members that may get the oldest waiting event."""
+        subject = self.backlog.oldest_subject
+        return () if subject is None else self.takers(subject)
+
+    def next_turn(self) -> int:
+        """A number that grows with each event."""
+        self._turn += 1
+        return self._turn
+
+    # Who is a member, and to what it is subscribed
+
+    def join(self, backlog: Backlog, ahead: int) -> None:
+        """A subscriber becomes a member, or asks for another `ahead`; 0 for no change."""
+        member = self.members.get(backlog)
+        if member is None:
+            self.members[backlog] = Member(backlog, ahead, self.next_turn())
+            backlog.group = self.name
+            backlog.configure(self.backlog.options)
+            self.review_blocking()
+        elif ahead:
+            member.ahead = ahead
+
+    def configure(self, options: BacklogOptions) -> None:
+        """The first member asks for other options: they are those of all."""
+        self.backlog.configure(options)
+        for backlog in self.members:
+            backlog.configure(options)
+
+    def review_blocking(self) -> None:
+        """A member's right to block publishers may have changed: the group has it if every member does."""
+        self.backlog.allow_blocking(all([backlog.may_block for backlog in self.members]))
+
+    def add(self, backlog: Backlog, names: list[str], patterns: list[Pattern]) -> None:
+        """Subscribe a member."""
+        for name in names:
+            self.table.add_name(name, backlog)
+            self._routing.add_name(name, self.backlog)
+        for pattern in patterns:
+            self.table.add_pattern(pattern, backlog)
+            self._routing.add_pattern(pattern, self.backlog)
+        self._arrange(Loss.GONE)
+
+    def remove(self, backlog: Backlog, texts: list[str], reason: Loss = Loss.GONE) -> None:
+        """Unsubscribe a member. Events that no other member may get are lost."""
+        shrunk = False
+        for text in texts:
+            self.table.remove(text, backlog)
+            named, matched = self.table.subscribed(text)
+            shrunk |= self._routing.remove(text, self.backlog, names=not named, patterns=not matched)
+        self._arrange(reason, shrunk)
+
+    def leave(self, backlog: Backlog, reason: Loss) -> None:
+        """A member is gone. What it was not given goes to the others, if they may get it."""
+        del self.members[backlog]
+        self.remove(backlog, self.table.subscriptions(backlog), reason)
+        self.review_blocking()
+
+    def _arrange(self, reason: Loss, shrunk: bool = False) -> None:
+        """Sort the waiting events again if that is necessary. shrunk: fewer subjects match than before."""
+        if shrunk or not (self._alike and self._are_alike()):
+            self.review(reason)
+
+    def _are_alike(self) -> bool:
+        """Whether all members may get the same."""
+        return self.table.alike and len({backlog.rights for backlog in self.members}) < 2
+
+    def review(self, reason: Loss) -> int:
+        """Sort the waiting events again. Returns how many are lost, for that reason, because no member may
+        get them any more."""
+        if self.held:
+            return 0
+        self._alike = self._are_alike()
+        return self.backlog.arrange(self._alike, reason)
+
+    def rights_changed(self) -> bool:
+        """The rights of members have changed. Returns whether events are lost by that."""
+        self.table.restrict(allowed_targets)
+        return self.review(Loss.DENIED) > 0
+
+    def statistics(self, now: float) -> GroupStatistics:
+        """A snapshot. now: the time of day, as events are stamped with it."""
+        backlog = self.backlog
+        oldest = backlog.oldest
+        return GroupStatistics(
+            group=self.name,
+            subscribers=len(self.members),
+            overflow=backlog.overflow.value,
+            backlog=len(backlog),
+            backlog_bytes=backlog.bytes,
+            oldest=None if oldest is None else max(0.0, now - oldest),
+            accepted=backlog.accepted,
+            given=backlog.given,
+            lost=dict(backlog.lost),
+        )

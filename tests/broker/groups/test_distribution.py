@@ -1,0 +1,132 @@
+"""Which member is given which event."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from pyro_events.broker.backlog import Backlog
+from pyro_events.broker.broker import Broker
+from pyro_events.broker.groups.distribution import Room, distribute
+from pyro_events.broker.groups.group import Group
+from pyro_events.constants import BATCH_BYTES
+from pyro_events.options import BacklogOptions
+
+MIB = 1 << 20
+
+
+class Scene:
+    """A group of some members, in a broker."""
+
+    def __init__(self, *subscriptions: list[str], ahead: int = 0) -> None:
+        self.broker = Broker(BacklogOptions(), 1 << 30)
+        self.members = [
+            self.broker.subscribe(f"s{number}", names, group="g", ahead=ahead)
+            for number, names in enumerate(subscriptions)
+        ]
+
+    @property
+    def group(self) -> Group:
+        return next(iter(self.broker.groups))
+
+    def publish(self, *names: str, payload: bytes = b"") -> None:
+        self.broker.publish(iter([(names, payload)]), 1.0)
+
+    def distribute(self, batches: int, limit: int, *some: int) -> list[int]:
+        """To some of the members, or to all. Returns how many each of these has unacknowledged then."""
+        members = [self.members[number] for number in some] or self.members
+        got = distribute(self.group, {member: Room(batches, limit) for member in members})
+        for member in got:
+            while len(member):
+                member.take(limit, BATCH_BYTES)
+        return [member.unacknowledged for member in members]
+
+
+def subjects_of(member: Backlog) -> list[str]:
+    return [row[0] for batch in member._in_flight for row in batch.rows]
+
+
+def test_the_one_with_fewest_unacknowledged_comes_first_and_equals_in_turn() -> None:
+    scene = Scene(["a"], ["a"], ["a"])
+    scene.publish(*"aaaa")
+    assert scene.distribute(1, 9) == [2, 1, 1]
+    scene.publish(*"aa")
+    assert scene.distribute(1, 9) == [2, 2, 2]
+    scene.publish("a")
+    assert scene.distribute(1, 9) == [3, 2, 2]  # whose last turn was the longest ago
+
+
+def test_a_member_gets_at_most_what_it_has_room_for() -> None:
+    scene = Scene(["a"], ["a"])
+    scene.publish(*"aaaaaaaaaa")
+    assert scene.distribute(2, 2, 0) == [4]
+    assert scene.distribute(0, 9, 1) == [0]
+    assert scene.distribute(1, 0, 1) == [1]  # a batch has one event at least
+    assert len(scene.group.backlog) == 5
+
+
+def test_ahead_bounds_what_a_member_has_unacknowledged() -> None:
+    scene = Scene(["a"], ["a"], ahead=1)
+    scene.publish(*"aaaa")
+    assert scene.distribute(2, 9) == [1, 1]
+    assert scene.distribute(2, 9) == [1, 1]
+    first = scene.members[0]
+    first.acknowledge(first._in_flight[0])
+    assert scene.distribute(2, 9) == [1, 1]
+    assert len(scene.group.backlog) == 1
+
+
+def test_a_batch_is_full_when_it_has_its_bytes() -> None:
+    scene = Scene(["a"])
+    for _ in range(5):
+        scene.publish("a", payload=bytes(BATCH_BYTES // 2))
+    assert scene.distribute(2, 100) == [4]
+    assert [len(batch.rows) for batch in scene.members[0]._in_flight] == [2, 2]
+
+
+def test_what_a_frozen_member_alone_may_get_delays_no_other() -> None:
+    scene = Scene(["a"], ["b", "c"], ["c"])
+    scene.publish(*"aaabac")
+    assert scene.distribute(1, 9, 1, 2) == [1, 1]
+    assert subjects_of(scene.members[1]) == ["b"]
+    assert subjects_of(scene.members[2]) == ["c"]
+    assert scene.distribute(1, 2, 0) == [2]
+    assert len(scene.group.backlog) == 2
+
+
+def test_a_member_without_a_subscription_gets_nothing() -> None:
+    scene = Scene(["a"], [])
+    scene.publish(*"aa")
+    assert scene.distribute(1, 9) == [2, 0]
+
+
+@pytest.mark.parametrize("lost", [0, 3])
+def test_each_member_counts_its_own_and_the_next_one_is_told_what_the_group_has_lost(lost: int) -> None:
+    scene = Scene(["a"], ["a"])
+    scene.broker.subscribe("s0", options={"backlog": 2, "overflow": "drop-oldest"})
+    scene.publish(*"aa")
+    scene.distribute(1, 9)
+    for _ in range(2 + lost):
+        scene.publish("a")
+    scene.distribute(1, 9)
+    numbers = [[row[2:4] for batch in each._in_flight for row in batch.rows] for each in scene.members]
+    assert numbers == [[(1, 0), (2 + lost, lost)], [(1, 0), (2, 0)]]
+
+
+def test_many_members_share_evenly() -> None:
+    scene = Scene(*[["a"]] * 50)
+    for _ in range(10):
+        scene.publish(*["a"] * 100)
+    assert Counter(scene.distribute(2, 100)) == {20: 50}
+
+
+def test_events_that_have_waited_too_long_are_passed_over_and_count_as_missed() -> None:
+    scene = Scene(["a"])
+    scene.broker.subscribe("s0", options={"max_age": 5})
+    scene.publish(*"aaa")
+    scene.broker.publish(iter([("a", b"")]), 9.0)
+    member = scene.members[0]
+    assert distribute(scene.group, {member: Room(1, 9)}, 10.0) == [member]
+    assert [row[1:4] for row in member.take(9, MIB).rows] == [(9.0, 4, 3)]
+    assert scene.group.backlog.lost == {"expired": 3}

@@ -1,0 +1,98 @@
+"""A group's waiting events against a list: order, replacement, and who may get which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyro_events.broker.accounting import QueuedEvent, TotalBytes, queued_event
+from pyro_events.broker.groups.waiting_events import SORTED_OVERHEAD, PlainEvents, SortedEvents
+from pyro_events.broker.matching.subjects import fold
+
+# Who may get the events of a subject.
+TAKERS = {"a": ("x",), "b": ("x", "y"), "c": (), "d": ("y",)}
+
+
+def takers(subject: str) -> tuple[str, ...]:
+    return TAKERS[fold(subject)]
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.sampled_from(["a", "A", "b", "c", "d", "D"])),
+        st.tuples(st.just("popleft"), st.just("")),
+        st.tuples(st.just("take"), st.sampled_from(["a", "b", "c", "d"])),
+    ),
+    max_size=60,
+)
+
+
+def lanes_of(waiting: list[QueuedEvent]) -> dict[tuple[str, ...], QueuedEvent]:
+    """The oldest event of each lane, the oldest of all first."""
+    found: dict[tuple[str, ...], QueuedEvent] = {}
+    for event in waiting:
+        found.setdefault(takers(event[0]), event)
+    return found
+
+
+@pytest.mark.parametrize("latest", [False, True])
+@given(steps=steps)
+def test_sorted_events_are_those_of_a_list(latest: bool, steps: list[tuple[str, str]]) -> None:
+    total = TotalBytes()
+    events = SortedEvents(total, takers, latest)
+    waiting: list[QueuedEvent] = []
+    for number, (step, subject) in enumerate(steps):
+        if step == "put":
+            event = queued_event(subject, float(number), b"")
+            same = [each for each in waiting if latest and fold(each[0]) == fold(subject)]
+            assert events.put(event) == (same[0] if same else None)
+            waiting = [each for each in waiting if each not in same] + [event]
+        elif step == "popleft" and waiting:
+            assert events.popleft() == waiting.pop(0)
+        elif step == "take" and takers(subject) in lanes_of(waiting):
+            event = lanes_of(waiting)[takers(subject)]
+            assert events.oldest_of(takers(subject)) is not None
+            assert events.take_from(takers(subject)) == event
+            waiting.remove(event)
+        assert list(events) == waiting and len(events) == len(waiting)
+        assert [lane for _, lane in sorted(events.lanes())] == list(lanes_of(waiting))
+        assert (total.value >= SORTED_OVERHEAD * len(waiting)) and bool(total.value) == bool(waiting)
+    events.clear()
+    assert (total.value, len(events), events.lanes()) == (0, 0, [])
+
+
+def churn(latest: bool, step: Callable[[SortedEvents[str], int], None]) -> int:
+    """How many places are kept after many events have come and gone."""
+    events = SortedEvents(TotalBytes(), takers, latest)
+    for number in range(10_000):
+        step(events, number)
+    return events._places
+
+
+def test_places_of_events_that_are_gone_do_not_gather() -> None:
+    """A lane whose takers are all frozen is never looked at."""
+
+    def drop_oldest(events: SortedEvents[str], number: int) -> None:
+        events.put(queued_event("a", float(number), b""))
+        if len(events) > 10:
+            events.popleft()
+
+    def replace(events: SortedEvents[str], number: int) -> None:
+        events.put(queued_event("ab"[number % 2], float(number), b""))
+
+    assert churn(False, drop_oldest) < 100
+    assert churn(True, replace) < 100
+
+
+def test_plain_events_come_out_as_they_came() -> None:
+    events = PlainEvents()
+    first, second, third = (queued_event(name, 1.0, b"") for name in "aab")
+    events.put(first)
+    events.extend([second, third])
+    assert (len(events), list(events)) == (3, [first, second, third])
+    assert events.popleft() is first
+    events.clear()
+    assert len(events) == 0
