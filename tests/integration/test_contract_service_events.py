@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import Pyro5
@@ -198,7 +200,18 @@ def about(events: list[Event], subscriber: str) -> list[tuple[str, dict[str, Any
     return [(e.subject, e.msg) for e in list(events) if e.msg.get("subscriber") == subscriber]
 
 
-def test_c39_every_kind_of_listener_gets_what_happens_to_a_subscriber() -> None:
+def documented(root: Path, subject: str) -> set[str]:
+    """The keys that the guide promises of an event."""
+    guide = (root / "docs" / "guide.md").read_text(encoding="utf-8")
+    section = guide.split("\n## The service's own events\n")[1].split("\n## ")[0]
+    keys = set()
+    for row in re.findall(r"^\| (`.*`) \| `(.*)` \| .* \|$", section, re.MULTILINE):
+        if subject.startswith(row[1].rstrip("…")) or subject.endswith("." + row[1]):
+            keys |= set(re.findall("`(.+?)`", row[0]))
+    return keys
+
+
+def test_c39_every_kind_of_listener_gets_what_happens_to_a_subscriber(root: Path) -> None:
     begun = time.time()
     with running(backlog=40) as service, fake_subscriber() as other, listeners(service.uri) as kinds:
         other.subscribe(
@@ -227,6 +240,9 @@ def test_c39_every_kind_of_listener_gets_what_happens_to_a_subscriber() -> None:
             assert sorted(names[1:3]) == ["LOST", "SLOW"]
             assert [names[0], *names[3:]] == ["JOINED", "RECOVERED", "LEFT"]
             messages = dict(zip(names, [message for _, message in story], strict=True))
+            for subject, message in story:
+                assert documented(root, subject) <= set(message)
+            assert {"losses", "user"} <= documented(root, "$ES.SUBSCRIBER.LOST")
             joined, lost, left = messages["JOINED"], messages["LOST"], messages["LEFT"]
             assert joined["subjects"] == [f"A{number}" for number in range(10)]
             assert (joined["subscriptions"], joined["overflow"]) == (12, "drop-newest")
@@ -240,13 +256,14 @@ def test_c39_every_kind_of_listener_gets_what_happens_to_a_subscriber() -> None:
             assert [event.seq for event in events] == list(range(1, len(events) + 1))
 
 
-def test_c39_that_the_service_stops_comes_before_the_end() -> None:
+def test_c39_that_the_service_stops_comes_before_the_end(root: Path) -> None:
     with running() as service, listeners(service.uri) as kinds:
         service.shutdown()
         for name, events in kinds.items():
             eventually(lambda: "$ES.SERVICE.STOPPING" in [event.subject for event in events], 20, name)  # noqa: B023
             stopping = next(event.msg for event in events if event.subject == "$ES.SERVICE.STOPPING")
             assert (stopping["subscribers"], stopping["drain"]) == (6, 10.0)
+            assert documented(root, "$ES.SERVICE.STOPPING") == set(stopping)
 
 
 def test_c39_a_listener_sees_itself_join_but_not_leave(
@@ -312,7 +329,7 @@ def storm(service: EventServiceStarter, monitor: Collector, count: int) -> list[
 
 
 def test_c39_a_storm_is_a_hundred_a_second_and_one_that_says_how_many_were_left_out(
-    collect: Collecting,
+    root: Path, collect: Collecting
 ) -> None:
     with running(max_per_host=1000) as service, collect(service.uri) as monitor:
         monitor.subscribeMatch(glob("$ES.*"))
@@ -322,6 +339,7 @@ def test_c39_a_storm_is_a_hundred_a_second_and_one_that_says_how_many_were_left_
         others = [event.time for event in events if event not in omitted]
         for position, moment in enumerate(others[100:]):
             assert moment - others[position] > 0.9  # the service's clocks differ a little
+        assert documented(root, "$ES.SERVICE.OMITTED") == set(omitted[0].msg)
         assert omitted[0].msg["omitted"] == sum(omitted[0].msg["subjects"].values()) > 0
         assert set(omitted[0].msg["subjects"]) <= {"$ES.SUBSCRIBER.JOINED", "$ES.SUBSCRIBER.LEFT"}
 

@@ -12,7 +12,8 @@ import re
 def glob(pattern: str) -> str:
     """The regular expression of a shell-style pattern, for `subscribeMatch`.
 
-    It matches the whole subject. The case of letters does not count, as in every pattern.
+    It matches the whole subject. The case of letters does not count, as in every pattern. The service's own
+    subjects are matched only by a pattern that begins with `$ES`.
 
     Args:
         pattern: text in which `*` stands for any number of characters, also none and also dots; `?` for one
