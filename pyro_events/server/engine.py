@@ -33,6 +33,7 @@ from .access import AccessControl, Users
 from .clients.clients import Clients
 from .clients.long_result import LongResult
 from .interest.watchers import Watchers
+from .limits.expiry import Expiry
 from .limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes, Obstacle
 from .limits.scheduler import Scheduler, SharedPool
 from .net.tls_memory import TlsMemory
@@ -98,11 +99,12 @@ class Engine:
         self.clients = Clients(self, options)
         self._blocked = BlockedPublishes()
         self.events = ServiceEvents(self.broker, now, self.deliver)
+        self.expiry = Expiry(now, self._shrunk, self._resume_delivery)
         self.deliveries = Deliveries(self, self.broker, self.access, options)
         self.own_connections = OwnConnections(self, self.broker, self.deliveries, options)
         self.watchers = Watchers(self, self.broker, self.deliveries, options, now)
         self._timeouts = Timeouts(
-            options, self.broker, self._blocked, self.deliveries, self.clients, self.events
+            options, self.broker, self._blocked, self.deliveries, self.clients, self.events, self.expiry
         )
         self._resumable: deque[BlockedPublish] = deque()
 
@@ -210,6 +212,7 @@ class Engine:
             delivery.configured()
         if self._blocked.holds(backlog) and (backlog.has_space or backlog.overflow is not Overflow.BLOCK):
             self._release(backlog)
+        self.expiry.check((backlog,))
 
     def acknowledged(self, delivery: Delivery) -> None:
         """A backlog has shrunk: publishers that it blocked may go on."""
@@ -217,6 +220,19 @@ class Engine:
         if self._blocked.holds(backlog) and backlog.has_space:
             self._release(backlog)
         self._look_at_total()
+
+    def _shrunk(self, backlog: Backlog) -> None:
+        """Expired events were dropped, which also frees space."""
+        delivery = self.deliveries.table.get(backlog)
+        if delivery is not None:
+            self.acknowledged(delivery)
+
+    def _resume_delivery(self, backlog: Backlog) -> None:
+        """All expired events were dropped: what is left can be sent."""
+        delivery = self.deliveries.table.get(backlog)
+        if delivery is not None:
+            delivery.flush()
+            self.acknowledged(delivery)
 
     def greeted(self, delivery: Delivery) -> None:
         """A subscriber has answered the handshake: it now knows why it had been disconnected."""

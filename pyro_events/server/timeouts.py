@@ -1,7 +1,8 @@
 """Timeouts: which clients and subscribers take too long, and which of them are disconnected for it.
 
 Knows: the timers, and how long a half-read message, a blocked publisher, a delivery without subscriptions and
-an idle delivery are tolerated. Must not know: how a connection or a delivery works, or what is subscribed.
+an idle delivery are tolerated, and when expired events are looked for. Must not know: how a connection or a
+delivery works, or what is subscribed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ..log.background import get_logger
 from ..options import ServiceOptions
 from .clients.clients import Clients
 from .clients.connection import Connection
+from .limits.expiry import Expiry
 from .limits.flow_control import BlockedPublishes, Obstacle
 from .service_events.service_events import ServiceEvents
 from .subscribers.deliveries import Deliveries
@@ -50,6 +52,7 @@ class Timeouts:
         deliveries: Deliveries,
         clients: Clients,
         events: ServiceEvents,
+        expiry: Expiry,
     ) -> None:
         """The arguments are parts of the engine, which may be changed here."""
         self._options = options
@@ -59,6 +62,7 @@ class Timeouts:
         self._clients = clients
         self._events = events
         self._slow = SlowSubscribers(events)
+        self._expiry = expiry
         self._freed: dict[Backlog, int] | None = None  # of each, when the total began to block publishers
         self._total_held_for = 0.0
         self._looked = 0.0
@@ -87,6 +91,8 @@ class Timeouts:
                 connection.refuse("the rest of a message did not come in time")
         self._bound_calls(self._clients if self._blocked else ())
         self._look_at_lingering(now)
+        if self._blocked:  # what has expired may be in its way
+            self._expiry.check(self._deliveries.table)
         looked, self._looked = self._looked, now
         for obstacle, held_for in self._blocked.check(now):
             if not self._blocked.holds(obstacle):  # a check before this one released it
@@ -210,6 +216,7 @@ class Timeouts:
             if not delivery.heartbeat():
                 explanation = f"left {c.HEARTBEAT_TRIES} heartbeats unanswered"
                 self._deliveries.disconnect_unresponsive(delivery, Loss.GONE, explanation)
+        self._expiry.check(self._deliveries.table)
         self._slow.check(self._deliveries.table, self._time())
         self._deliveries.check()
         for connection in list(self._clients):

@@ -96,8 +96,10 @@ class Limits:
         self.clients: Any = FakeClients()
         self.begin = asyncio.get_running_loop().time()
         self.events: Any = SimpleNamespace(check=lambda backlogs: None)
+        self.expired: list[Any] = []
+        expiry: Any = SimpleNamespace(check=self.expired.extend)
         self.timeouts: Any = Timeouts(
-            options, self.broker, self.holding, self.deliveries, self.clients, self.events
+            options, self.broker, self.holding, self.deliveries, self.clients, self.events, expiry
         )
 
     def _give_up(self, delivery: Any, reason: Loss, explanation: str) -> None:
@@ -339,6 +341,19 @@ def test_a_full_total_without_a_cause_disconnects_nobody() -> None:
     in_a_loop(work)
 
 
+def test_what_has_expired_is_looked_for_at_once_where_publishers_wait() -> None:
+    def work() -> None:
+        frozen = FakeDelivery(events=1)
+        limits = Limits(frozen)
+        limits.timeouts.check(limits.begin)
+        assert limits.expired == []
+        limits.hold_up(TOTAL)
+        limits.timeouts.check(limits.begin)
+        assert limits.expired == [frozen.backlog]
+
+    in_a_loop(work)
+
+
 @pytest.mark.parametrize(
     ("times", "intervals"),
     [
@@ -376,5 +391,6 @@ def test_they_look_again_and_again_until_they_are_stopped() -> None:
         assert active.given_up == []
         assert set(silent.given_up) == {Loss.GONE}
         assert waiting.aborted and not client.aborted
+        assert active.backlog in limits.expired, "it may have expired events"
 
     asyncio.run(work())

@@ -81,6 +81,7 @@ class Watchers:
         now: Callable[[], float],
     ) -> None:
         """deliveries: admits connections. now: the time of day."""
+        self.expiry = owner.expiry
         self.failures = owner.failures
         self.scheduler = owner.scheduler
         self.client_tls = owner.client_tls

@@ -219,6 +219,8 @@ class Delivery(TurnReader):
         patient: of a few events in close succession, send the first at once and the others together.
         """
         batches, backlog, pacer = self._batches, self.backlog, self._pacer
+        if backlog.max_age is not None and not self._drop_expired():
+            return False
         while len(backlog):
             if len(batches) >= pacer.window or self.state is not _ACTIVE:
                 return False
@@ -230,6 +232,11 @@ class Delivery(TurnReader):
             batches.append(batch)
             self._send(batch)
         return True
+
+    def _drop_expired(self) -> bool:
+        """Whether nothing that may be sent now has waited too long; otherwise it is dropped soon."""
+        ahead = max(0, self._pacer.window - len(self._batches)) * self._pacer.limit
+        return self._owner.expiry.expire(self.backlog, ahead)
 
     def _wait(self) -> bool:
         # A small backlog would soon block a publisher.

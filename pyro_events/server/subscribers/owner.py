@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from ...broker.accounting import Loss
 from ...log.failures import Failures
 from ...transport.tls import LatestContext
+from ..limits.expiry import Expiry
 from ..limits.scheduler import Scheduler
 from ..net.tls_memory import TlsMemory
 
@@ -29,9 +30,11 @@ class ContactOwner(Protocol):
 class DeliveryOwner(ContactOwner, Protocol[D]):
     """The parts that a delivery (D) needs.
 
-    failures: those that were logged. scheduler: gives the deliveries their turns.
+    expiry: drops events that have waited too long. failures: those that were logged. scheduler: gives the
+    deliveries their turns.
     """
 
+    expiry: Expiry
     failures: Failures
     scheduler: Scheduler
 
