@@ -10,14 +10,17 @@ from typing import Any
 
 from pyro_events import EventServiceStarter
 from pyro_events.wire.handshake.passphrase import Identity, identity_of
+from pyro_events.wire.handshake.proof_memory import ProofMemory
 from pyro_events.wire.handshake.proofs import NONCE_SIZE, ServiceProof
 
 
-def service_proof(*known: Identity, run: bytes | None = None) -> ServiceProof:
-    """Checks proofs of these identities; one without a user is the service's own. run: a fresh one unless
-    given."""
+def service_proof(
+    *known: Identity, run: bytes | None = None, memory: ProofMemory | None = None
+) -> ServiceProof:
+    """Checks proofs of these identities; one without a user is the service's own. run, memory: fresh ones
+    unless given."""
     found = {identity.user: identity for identity in known}
-    return ServiceProof(found.get, run or os.urandom(NONCE_SIZE), os.urandom(NONCE_SIZE))
+    return ServiceProof(found.get, run or os.urandom(NONCE_SIZE), os.urandom(NONCE_SIZE), memory)
 
 
 SECRETS = {"alice": "alice's secret", "bob": "bob's secret", "Zoë 2": "the same", "dora": "the same"}

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from ..errors import AccessDeniedError, ClocksDifferError
 from ..wire.handshake.passphrase import Identity
-from ..wire.handshake.proofs import DENIED, MAX_SKEW, NONCE_SIZE, UNKNOWN_RUN, ClientProof
+from ..wire.handshake.proof_memory import MAX_SKEW
+from ..wire.handshake.proofs import DENIED, NONCE_SIZE, UNKNOWN_RUN, ClientProof
 
 # The handshake data of every stock Pyro5 client.
 STOCK_HELLO: Final = "hello"

@@ -43,7 +43,8 @@ from pyro_events.wire.frames import (
     write_frame,
 )
 from pyro_events.wire.handshake.passphrase import Identity
-from pyro_events.wire.handshake.proofs import DENIED, MAX_SKEW, AgainError
+from pyro_events.wire.handshake.proof_memory import MAX_SKEW
+from pyro_events.wire.handshake.proofs import DENIED, AgainError
 
 LOOPBACK = "127.0.0.1"
 NAME = "Pyro.NameServer"

@@ -44,7 +44,6 @@ bytes that follow: TLS does that.
 
 from __future__ import annotations
 
-import heapq
 import re
 from collections import deque
 from collections.abc import Callable
@@ -53,12 +52,8 @@ from typing import Any, Final, NamedTuple
 import Pyro5.errors
 
 from .passphrase import OWN_TAG, USER_TAG, Identity, checked_user
+from .proof_memory import ProofMemory
 
-# The clocks of the two sides may differ by this many seconds; a proof is remembered that long.
-MAX_SKEW: Final = 30.0
-# The most proofs that are remembered, 20 MiB. If there are more in a minute, further clients are denied until
-# it is over.
-MAX_REMEMBERED: Final = 100_000
 # The most calls of one subscriber that no connection has answered yet. There is more than one only if a
 # connection broke before the handshake.
 MAX_CALLS: Final = 8
@@ -150,17 +145,20 @@ class ClientProof:
 class ServiceProof:
     """A service's side: checks the proofs of clients, each of which is good once."""
 
-    def __init__(self, identity_for: Callable[[str], Identity | None], run: bytes, decoy: bytes) -> None:
+    def __init__(
+        self,
+        identity_for: Callable[[str], Identity | None],
+        run: bytes,
+        decoy: bytes,
+        memory: ProofMemory | None = None,
+    ) -> None:
         """identity_for: the identity of a user, the service's own for ""; None if there is none. run:
         NONCE_SIZE fresh random bytes, drawn for this object only. decoy: the same, for a key that nobody
-        has."""
+        has. memory: one of its own unless given."""
         self._identity_for = identity_for
         self._decoys = {tag: Identity(decoy, user) for tag, user in ((OWN_TAG, ""), (USER_TAG, "decoy"))}
         self._run = run.hex()
-        self._seen: set[tuple[int, str]] = set()
-        self._by_time: list[tuple[int, str]] = []
-        # Proofs from before this time are not good: they may have been seen and forgotten.
-        self._floor = 0
+        self._memory = memory or ProofMemory()
 
     def verify(self, hello: Any, object_id: str, now: float) -> Proved:
         """Who has given a good proof, and the answer to it. Raises DeniedError, or AgainError for one that is
@@ -176,27 +174,12 @@ class ServiceProof:
         # Only a client that knows the passphrase gets this far, or one that replays the proof of such a
         # client.
         ours, time = _milliseconds(now), int(sent)
-        if run != self._run or abs(ours - time) > MAX_SKEW * 1000 or time < self._floor:
+        if run != self._run or not self._memory.accepts(time, ours):
             said = self._run, str(ours)
             raise AgainError(" ".join((tag, "again", *said, identity.mac("again", *parts, *said))))
-        self._remember(time, nonce, ours)
-        return Proved(" ".join((tag, "server", identity.mac("server", *parts))), user)
-
-    def _remember(self, time: int, nonce: str, now: int) -> None:
-        """A good proof was given. Raises DeniedError if it was given before."""
-        self._forget(now)
-        if (time, nonce) in self._seen or len(self._seen) >= MAX_REMEMBERED:
+        if not self._memory.add(time, nonce, user, ours):
             raise DeniedError
-        self._seen.add((time, nonce))
-        heapq.heappush(self._by_time, (time, nonce))
-
-    def _forget(self, now: int) -> None:
-        """Forget proofs whose time would be refused, and make sure that it always will be, even if the clock
-        is set back."""
-        while self._by_time and self._by_time[0][0] < now - MAX_SKEW * 1000:
-            oldest = heapq.heappop(self._by_time)
-            self._seen.discard(oldest)
-            self._floor = max(self._floor, oldest[0] + 1)
+        return Proved(" ".join((tag, "server", identity.mac("server", *parts))), user)
 
 
 class CallbackProof:

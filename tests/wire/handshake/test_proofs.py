@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from identities import service_proof
 
-from pyro_events.wire.handshake import proofs as module
 from pyro_events.wire.handshake.passphrase import Identity
+from pyro_events.wire.handshake.proof_memory import MAX_SKEW, ProofMemory
 from pyro_events.wire.handshake.proofs import (
     DENIED,
     MAX_CALLS,
-    MAX_SKEW,
     NONCE_SIZE,
     UNKNOWN_RUN,
     Again,
@@ -120,9 +119,8 @@ def test_a_clock_that_is_set_back_a_little_keeps_nobody_out() -> None:
     assert client.accepts(gate.verify(client.hello, "es", now).answer)
 
 
-def test_what_is_remembered_is_bounded_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_REMEMBERED", 2)
-    gate = service_proof(OURS, run=RUN)
+def test_what_is_remembered_is_bounded_and_forgotten() -> None:
+    gate = service_proof(OURS, run=RUN, memory=ProofMemory(most=2))
     for _ in range(2):
         gate.verify(proof().hello, "es", NOW)
     with pytest.raises(DeniedError):

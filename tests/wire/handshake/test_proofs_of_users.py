@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from identities import service_proof
 
-from pyro_events.wire.handshake import proofs as module
 from pyro_events.wire.handshake.passphrase import MAX_USER, Identity, checked_user
+from pyro_events.wire.handshake.proof_memory import MAX_SKEW, ProofMemory
 from pyro_events.wire.handshake.proofs import (
     DENIED,
-    MAX_SKEW,
     NONCE_SIZE,
     UNKNOWN_RUN,
     Again,
@@ -173,13 +172,16 @@ def test_only_a_good_proof_learns_the_run_and_the_time(skew: float) -> None:
         gate().verify(proof(Identity(b"x", "alice"), UNKNOWN_RUN, NOW + skew).hello, "es", NOW)
 
 
-def test_users_share_one_memory_of_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_REMEMBERED", 2)
-    service = gate()
-    for who in (ALICE, BOB):
-        service.verify(proof(who).hello, "es", NOW)
+def test_a_user_who_connects_too_often_keeps_nobody_else_out() -> None:
+    service = service_proof(OURS, ALICE, BOB, run=RUN, memory=ProofMemory(most_of_one=2))
+    for _ in range(2):
+        service.verify(proof(ALICE).hello, "es", NOW)
     with pytest.raises(DeniedError):
-        service.verify(proof(OURS).hello, "es", NOW)
+        service.verify(proof(ALICE).hello, "es", NOW)
+    for who in (BOB, OURS, OURS, OURS):
+        assert service.verify(proof(who).hello, "es", NOW).user == who.user
+    later = NOW + MAX_SKEW + 1
+    assert service.verify(proof(ALICE, now=later).hello, "es", later).user == "alice"
 
 
 def test_users_that_are_replaced_count_at_once() -> None:
