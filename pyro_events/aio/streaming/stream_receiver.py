@@ -176,8 +176,9 @@ class StreamReceiver:
         return True
 
     def _why(self) -> str:
-        why = self._attached.notes.why
-        return f": {why}" if why else ""
+        """Why it was disconnected, and what it may not do now, for the log."""
+        told = "; ".join(filter(None, self._attached.notes))
+        return f": {told}" if told else ""
 
     @property
     def _id(self) -> str:
