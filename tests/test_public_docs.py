@@ -24,7 +24,7 @@ LOOPBACK = "127.0.0.1"
 # Functions and methods that raise nothing of their own.
 RAISE_NOTHING = {
     *("BackgroundPublisher.close", "BackgroundPublisher.statistics"),
-    *("InterestWatch.close", "InterestWatch.statistics"),
+    *("InterestWatch.close", "InterestWatch.statistics", "aio.InterestWatch.statistics"),
     *(
         "ClientBase.close",
         "EventStream.close",
@@ -53,7 +53,7 @@ INTERNAL = {
     *(f"SubscriberDaemon.{name}" for name in ("make_call", "remove", "validateHandshake")),
     "Runner.forked",
     "EventService.forked",
-    *("aio.BackgroundPublisher.__init__", "aio.Pipeline.__init__"),
+    *("aio.BackgroundPublisher.__init__", "aio.InterestWatch.__init__", "aio.Pipeline.__init__"),
 }
 
 

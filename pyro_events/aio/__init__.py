@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from .background_publisher import BackgroundPublisher
 from .event_stream import EventStream
+from .interest.interest_watch import InterestWatch
 from .pipeline import Pipeline
 from .publisher import Publisher
 
-__all__ = ["BackgroundPublisher", "EventStream", "Pipeline", "Publisher"]
+__all__ = ["BackgroundPublisher", "EventStream", "InterestWatch", "Pipeline", "Publisher"]
 
 
 def __dir__() -> list[str]:

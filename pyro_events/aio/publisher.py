@@ -17,15 +17,15 @@ from ..client.statistics import PublisherStatistics
 from ..codec.message import encode_shared
 from ..options import Overflow
 from ..wire.handshake.passphrase import Ident, sealed
-from .async_client import AsyncClient
 from .background_publisher import BackgroundPublisher
+from .interest.interest_methods import InterestMethods
 from .pipeline import Pipeline
 from .sender import Sender
 
 Self = TypeVar("Self", bound="Publisher")
 
 
-class Publisher(AsyncClient):
+class Publisher(InterestMethods):
     """Publishes events from an asyncio program; the same as `pyro_events.Publisher`, with `await`.
 
     It connects in `async with`, or with `await connect()`; then call `await close()`. It has one connection,

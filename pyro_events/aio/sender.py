@@ -62,7 +62,7 @@ class Sender:
     """Sends what one publisher publishes, in order.
 
     current: the pipeline that published last; no other has anything buffered. turns: for all that cannot be
-    done at once.
+    done at once. locator: finds the service.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Sender:
     ) -> None:
         """wait: seconds for which a service that is not there yet is tried again. times: how long connecting
         may take. parent: the sender that counts the events."""
-        self._locator = locator
+        self.locator = locator
         self._wait = wait
         self._times = times
         self._parent = parent
@@ -103,7 +103,7 @@ class Sender:
         """A sender on the same loop with a connection of its own, which is made with its first call. Until
         then it assumes that the service has the same limits."""
         self.check()
-        other = Sender(self._locator, 0.0, self._times, self)
+        other = Sender(self.locator, 0.0, self._times, self)
         other.home.enter()
         current, mine = other.connection, self.connection
         current.announced, current.max_message = mine.announced, mine.max_message

@@ -24,10 +24,17 @@ class Watching(Protocol):
 
 
 def statistics_of(function: InterestFunction, connected: bool) -> InterestStatistics:
-    """A snapshot."""
+    """A snapshot. connected: whether the publisher's part that watches is."""
+    connected = connected and not function.ended
     return InterestStatistics(
         tuple(function.subjects.values()), dict(function.told), function.calls, function.failed, connected
     )
+
+
+def shown(function: InterestFunction) -> str:
+    """The subjects of a function, and whether it is still called, for a `repr`."""
+    subjects, state = list(function.subjects.values()), "closed" if function.ended else "open"
+    return f"of {', '.join(subjects[:3])}{', ...' * (len(subjects) > 3)}, {state}"
 
 
 class InterestWatch:
@@ -67,12 +74,10 @@ class InterestWatch:
             ...     watch.statistics().calls
             0
         """
-        return statistics_of(self._function, self._watching.connected and not self._function.ended)
+        return statistics_of(self._function, self._watching.connected)
 
     def __repr__(self) -> str:
-        function = self._function
-        subjects, state = list(function.subjects.values()), "closed" if function.ended else "open"
-        return f"<InterestWatch of {', '.join(subjects[:3])}{', ...' * (len(subjects) > 3)}, {state}>"
+        return f"<InterestWatch {shown(self._function)}>"
 
     def __enter__(self) -> InterestWatch:
         return self

@@ -1,0 +1,1 @@
+"""Publishers on an event loop that want to know whether somebody listens."""
