@@ -40,19 +40,19 @@ class FakeWatchers(list[Any]):
     def named(self) -> list[tuple[str, str]]:
         return [("camera", "192.0.2.1")]
 
-    def has(self, key: str) -> bool:
+    def has(self, caller: Caller, key: str) -> bool:
         return key == WATCHING["key"]
 
     def attach(self, caller: Caller, options: Any) -> tuple[str, Any]:
         return "attached", options
 
-    def watch(self, key: str, subjects: list[str]) -> list[str]:
+    def watch(self, caller: Caller, key: str, subjects: list[str]) -> list[str]:
         return subjects
 
-    def unwatch(self, key: str, subjects: list[str]) -> list[str]:
+    def unwatch(self, caller: Caller, key: str, subjects: list[str]) -> list[str]:
         return subjects
 
-    def standing(self, key: str) -> Any:
+    def standing(self, caller: Caller, key: str) -> Any:
         return SimpleNamespace(_asdict=lambda: {"subscriptions": 7})
 
 
