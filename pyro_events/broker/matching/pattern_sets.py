@@ -180,6 +180,8 @@ class PatternSets:
 
     def match(self, subject: str) -> list[str]:
         """The texts of all patterns that match `subject`, each once, in no particular order."""
+        if not self._patterns:
+            return []
         if self._new or self._worn:
             self._tidy()
         transcribed = transcribe(subject).encode()

@@ -115,8 +115,7 @@ class RoutingTable(Generic[T]):
         """The texts of the patterns that match."""
         if is_service_subject(folded):
             return [text for text in self._service_sets.match(subject) if may_match(text, folded)]
-        texts = self._sets.match(subject)
-        return texts + self._service_sets.match(subject) if len(self._service_sets) else texts
+        return self._sets.match(subject) + self._service_sets.match(subject)
 
     def matching(self, subject: str) -> list[Pattern]:
         """The patterns that match a subject. Nothing is remembered."""

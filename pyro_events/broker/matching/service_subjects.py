@@ -58,8 +58,9 @@ def check_published(name: object) -> str:
     Raises what `check_subject` raises, and ValueError for a service subject, unless it is `$ES.TEST.` and at
     least one more character.
     """
-    # As in check_subject, for which there is no time here: this runs for each event.
-    if type(name) is str and 0 < len(name) <= MAX_SUBJECT and name.isprintable() and name[0] != "$":
+    # As in check_subject, for whose call there is no time: this runs for each event. Only names that are
+    # empty, or begin with a character up to "$", come before "%".
+    if type(name) is str and name >= "%" and len(name) <= MAX_SUBJECT and name.isprintable():
         return name
     subject = check_subject(name)
     _refuse_service_subject(subject)

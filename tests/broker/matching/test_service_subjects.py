@@ -60,6 +60,19 @@ def test_a_name_may_be_published_unless_it_is_the_services(name: str) -> None:
         assert check_published_all([name, name]) == [checked, checked]
 
 
+@pytest.mark.parametrize(
+    "name", ["%", "#a", '"', "!", " a", "$", "$a", "$ESX.a", "ES.a", "\u00a0a", "x" * 255]
+)
+def test_what_a_name_begins_with_does_not_matter_otherwise(name: str) -> None:
+    assert check_published(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "$" * 256, "\n", "#\n", "a\n"])
+def test_what_cannot_be_a_subject_cannot_be_published(name: str) -> None:
+    with pytest.raises(ValueError):
+        check_published(name)
+
+
 @pytest.mark.parametrize("name", [1, None, b"a"])
 def test_what_is_no_name_is_refused_as_ever(name: object) -> None:
     with pytest.raises(TypeError):

@@ -58,6 +58,20 @@ def test_what_was_not_taken_comes_again_with_what_was_lost_since() -> None:
     assert reports.take(one) == {"drop-newest": 2, "gone": 1}
 
 
+def test_each_has_its_turn() -> None:
+    """Of three that lose all the time, one can be told at a time."""
+    reports, some = LossReports(), backlogs(3)
+    reports.begin([], 0.0)
+    told = []
+    for second in range(1, 7):
+        for backlog in some:
+            lose(backlog)
+        first = reports.due(some, float(second))[0]
+        assert sum(reports.take(first).values()) == min(second, 3)
+        told.append(some.index(first))
+    assert sorted(told[:3]) == sorted(told[3:]) == [0, 1, 2]
+
+
 def test_a_subscriber_that_is_gone_is_forgotten() -> None:
     reports, (one,) = LossReports(), backlogs(1)
     reports.begin([], 0.0)
