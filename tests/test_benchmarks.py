@@ -254,6 +254,15 @@ def test_the_delay_of_a_background_publisher_is_measured_in_each_state(
     assert all(line.endswith(" dropped") for line in lines[1:])
 
 
+def test_the_time_for_expired_events_is_measured_for_each_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks.parts import expired_backlog
+
+    assert expired_backlog.main(["--events", "6000", "--rounds", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:32].strip() for line in lines[1:]] == list(expired_backlog.KINDS)
+    assert all(float(figure) > 0 for line in lines[1:] for figure in line[32:].split())
+
+
 def test_a_row_of_delays_says_what_is_beyond_the_encoding() -> None:
     from benchmarks.background_delay import row, times
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from ..constants import LATEST_OVERHEAD
+from ..constants import LATEST_OVERHEAD, TEXT_OVERHEAD
 from .accounting import QueuedEvent, TotalBytes, text_size
 from .event_queue import Numbered
 from .matching.subjects import fold
@@ -67,19 +67,33 @@ class ConflatingQueue:
 
     def take_expired(self, earliest: float, most: int, ahead: int) -> list[QueuedEvent]:
         """Take out events that were stamped before `earliest`, as EventQueue does."""
-        expired: list[str] = []
+        entries = self._entries
+        expired: list[QueuedEvent] = []
+        texts = 0
+        while entries and len(expired) < most:  # to iterate over an OrderedDict takes longer
+            key, entry = entries.popitem(last=False)
+            if entry[1][1] >= earliest:
+                entries[key] = entry
+                entries.move_to_end(key, last=False)
+                break
+            expired.append(entry[1])
+            texts += len(key) if key.isascii() else 8 * len(key)
+        self._total.value -= (LATEST_OVERHEAD + TEXT_OVERHEAD) * len(expired) + texts
+        return expired + self._take_stragglers(earliest, most - len(expired), ahead)
+
+    def _take_stragglers(self, earliest: float, most: int, ahead: int) -> list[QueuedEvent]:
+        """The same for events that do not follow each other, until `ahead` others stay before the rest."""
+        keys: list[str] = []
         others = 0
         for key, (_, event) in self._entries.items():
-            if event[1] >= earliest:
-                others += 1
-                if others >= ahead:
-                    break
-            elif len(expired) == most:
+            if others >= ahead or len(keys) >= most:
                 break
+            if event[1] < earliest:
+                keys.append(key)
             else:
-                expired.append(key)
-        self._total.value -= sum([LATEST_OVERHEAD + text_size(key) for key in expired])
-        return [self._entries.pop(key)[1] for key in expired]
+                others += 1
+        self._total.value -= sum([LATEST_OVERHEAD + text_size(key) for key in keys])
+        return [self._entries.pop(key)[1] for key in keys]
 
     def clear(self) -> None:
         """Take everything out."""

@@ -1,0 +1,1 @@
+"""Measurements of single parts of the service, without processes."""
