@@ -54,9 +54,8 @@ def test_more_names_than_fit_into_one_call_are_asked_for_in_several(service: Eve
     async def main() -> None:
         async with aio.Publisher(es_uri=service.uri) as publisher:
             names = [f"{number:03}" + "x" * 250 for number in range(1000)]
-            assert await PublisherInterest(publisher._sender).listeners(names, True) == dict.fromkeys(
-                names, 0
-            )
+            interest = PublisherInterest(publisher._sender)
+            assert await interest.listeners(names, True) == dict.fromkeys(names, 0)
 
     run(main())
 
