@@ -132,6 +132,16 @@ def test_c40_collecting_as_a_user(service: EventServiceStarter) -> None:
             events.wait_for(1, timeout=0.1)
 
 
+def test_c40_a_user_is_told_who_listens(service: EventServiceStarter, collect: Collecting) -> None:
+    told: list[tuple[str, int]] = []
+    with Publisher(es_uri=service.uri, **ALICE) as publisher:
+        publisher.on_interest("A", call=lambda subject, count: told.append((subject, count)))
+        with collect(service.uri, "A", **BOB):
+            eventually(lambda: told == [("A", 1)])
+            assert publisher.listeners("A") == {"A": 1}
+        eventually(lambda: told == [("A", 1), ("A", 0)])
+
+
 @KINDS
 @pytest.mark.parametrize(
     ("user", "ident"),
