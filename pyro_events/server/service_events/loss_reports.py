@@ -26,44 +26,52 @@ class LossReports:
         """interval: in seconds."""
         self._interval = interval
         self._told: dict[Backlog, Counter[str]] = {}
-        self._due: dict[Backlog, None] = {}  # those that were due and not taken, in order
+        self._totals: dict[Backlog, int] = {}  # of those
+        # Those that have lost more, and were not taken yet: the one that has waited longest comes first.
+        self._due: dict[Backlog, None] = {}
         self._next = 0.0
         self.going_on = False
 
     def begin(self, backlogs: Iterable[Backlog], now: float) -> None:
         """Somebody listens from now on: what was lost before is not told."""
-        self._told = {backlog: backlog.lost.copy() for backlog in backlogs if backlog.lost}
+        for backlog in backlogs:
+            if backlog.lost:
+                self._note(backlog)
         self._next = now + self._interval
         self.going_on = True
 
     def end(self) -> None:
         """Nobody listens any more."""
-        self._told, self._due = {}, {}
+        self._told, self._totals, self._due = {}, {}, {}
         self.going_on = False
 
     def due(self, backlogs: Iterable[Backlog], now: float) -> list[Backlog]:
-        """Those of the subscribers that have lost more than was told, once in an interval; until then none.
+        """The subscribers that have lost more than was told, once in an interval; until then none.
 
-        Those of the last time that were not taken then come first, so that each has its turn. now: in
-        seconds. Others than those given are forgotten.
+        backlogs: those of all subscribers. now: in seconds.
         """
         if now < self._next:
             return []
         self._next = now + self._interval
-        before, self._told = self._told, {}
-        changed: dict[Backlog, None] = {}
-        for backlog in backlogs:
-            if not backlog.lost:
-                continue
-            told = self._told[backlog] = before.get(backlog) or Counter()
-            if backlog.lost.total() != told.total():
-                changed[backlog] = None
-        self._due = {backlog: None for backlog in self._due if backlog in changed} | changed
-        return list(self._due)
+        totals, due = self._totals, self._due
+        for backlog in backlogs:  # perhaps 10,000, on the loop's thread
+            lost = backlog.lost
+            if lost and sum(lost.values()) != totals.get(backlog, 0):
+                due[backlog] = None
+        return list(due)
 
     def take(self, backlog: Backlog) -> dict[str, int]:
         """What one of those has lost since, by reason. From now on that counts as told."""
+        losses = backlog.lost - self._told.get(backlog, Counter())
         self._due.pop(backlog, None)
-        lost = backlog.lost - self._told.get(backlog, Counter())
+        self._note(backlog)
+        return dict(losses)
+
+    def _note(self, backlog: Backlog) -> None:
         self._told[backlog] = backlog.lost.copy()
-        return dict(lost)
+        self._totals[backlog] = sum(backlog.lost.values())
+
+    def forget(self, backlog: Backlog) -> None:
+        """Its subscriber is gone."""
+        for noted in (self._told, self._totals, self._due):
+            noted.pop(backlog, None)

@@ -81,6 +81,7 @@ class ServiceEvents:
         if backlog not in self._present:
             return None
         self._present.remove(backlog)
+        self._losses.forget(backlog)
         if self._ended or not self._broker.listening(LEFT):
             return None
         return self._subscribed(backlog)

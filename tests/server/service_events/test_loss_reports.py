@@ -73,13 +73,19 @@ def test_each_has_its_turn() -> None:
 
 
 def test_a_subscriber_that_is_gone_is_forgotten() -> None:
-    reports, (one,) = LossReports(), backlogs(1)
+    reports, (one, other) = LossReports(), backlogs(2)
     reports.begin([], 0.0)
     lose(one)
-    assert reports.due([one], 1.0) == [one]
-    reports.take(one)
+    lose(other)
+    assert reports.due([one, other], 1.0) == [one, other]
+    assert reports.take(one) == {"drop-newest": 1}
+    for backlog in (one, other):
+        reports.forget(backlog)
     assert reports.due([], 2.0) == []
     assert reports.due([one], 3.0) == [one]  # as if it were another
+    assert reports.take(one) == {"drop-newest": 1}
+    reports.forget(one)
+    reports.forget(one)
 
 
 @given(
