@@ -60,6 +60,7 @@ class Engine:
     objects: what its clients can call, by object id. clients: accepts and ends connections. deliveries:
     subscribes, and ends subscriptions. own_connections: the same for listeners that connect themselves.
     watchers: publishers that want to know whether somebody listens. events: publishes what happens here.
+    groups: sends the events of groups to their members.
     pool: does work that takes long, in other threads.
     """
 
@@ -101,6 +102,7 @@ class Engine:
         self.events = ServiceEvents(self.broker, now, self.deliver)
         self.expiry = Expiry(now, self._shrunk, self._resume_delivery)
         self.deliveries = Deliveries(self, self.broker, self.access, options)
+        self.groups = self.deliveries.groups
         self.own_connections = OwnConnections(self, self.broker, self.deliveries, options)
         self.watchers = Watchers(self, self.broker, self.deliveries, options, now)
         self._timeouts = Timeouts(
@@ -130,7 +132,7 @@ class Engine:
     def _busy(self) -> bool:
         # Who cannot be reached would have to connect, which nobody can any more.
         deliveries = [each for each in self.deliveries.table.values() if each.state is not State.UNREACHABLE]
-        return self.clients.busy or any(each.backlog.waits for each in deliveries)
+        return self.clients.busy or self.groups.waits or any(each.backlog.waits for each in deliveries)
 
     def descriptors(self) -> list[int]:
         """The file descriptors of all its sockets, except of those that are still connecting."""
@@ -210,14 +212,23 @@ class Engine:
         delivery = self.deliveries.table.get(backlog)
         if delivery is not None:
             delivery.configured()
+        self.freed(backlog)
+        self.expiry.check((backlog,))
+        if backlog.group:
+            self.groups.changed(self.broker.groups.of(backlog))
+
+    def freed(self, backlog: Backlog) -> None:
+        """A backlog may have shrunk, or may not block any more: publishers that it blocked may go on."""
         if self._blocked.holds(backlog) and (backlog.has_space or backlog.overflow is not Overflow.BLOCK):
             self._release(backlog)
-        self.expiry.check((backlog,))
+        self._look_at_total()
 
     def acknowledged(self, delivery: Delivery) -> None:
         """A backlog has shrunk: publishers that it blocked may go on."""
         backlog = delivery.backlog
-        if self._blocked.holds(backlog) and backlog.has_space:
+        if backlog.group:
+            self.groups.acknowledged(delivery)
+        elif self._blocked.holds(backlog) and backlog.has_space:
             self._release(backlog)
         self._look_at_total()
 
@@ -226,6 +237,8 @@ class Engine:
         delivery = self.deliveries.table.get(backlog)
         if delivery is not None:
             self.acknowledged(delivery)
+        else:
+            self.freed(backlog)
 
     def _resume_delivery(self, backlog: Backlog) -> None:
         """All expired events were dropped: what is left can be sent."""
@@ -233,6 +246,8 @@ class Engine:
         if delivery is not None:
             delivery.flush()
             self.acknowledged(delivery)
+        else:
+            self.groups.arrived(backlog)
 
     def greeted(self, delivery: Delivery) -> None:
         """A subscriber has answered the handshake: it now knows why it had been disconnected."""
@@ -240,9 +255,11 @@ class Engine:
 
     def ended(self, delivery: Delivery, reason: Loss, explanation: str, why: str) -> None:
         """A delivery has ended: forget its subscriber, and release the publishers that wait for it."""
+        group = self.broker.groups.of(delivery.backlog)
         self.own_connections.remove(delivery)
         self.deliveries.remove(delivery, reason, explanation, why)
         self._release(delivery.backlog)
+        self.groups.changed(group)
         self._look_at_total()
 
     def _look_at_total(self) -> None:
@@ -260,11 +277,12 @@ class Engine:
             delivery = self.deliveries.table.get(backlog)
             if delivery is not None:
                 delivery.flush()
+            else:
+                self.groups.arrived(backlog)
         if self.broker.failing:
             self._disconnect_failing()
 
     def _disconnect_failing(self) -> None:
         for backlog in self.broker.take_failing():
-            delivery = self.deliveries.table.get(backlog)
-            if delivery is not None:
+            for delivery in self.groups.culprits(backlog):
                 self.deliveries.disconnect_unresponsive(delivery, Loss.DISCONNECT, _FULL_POLICY)

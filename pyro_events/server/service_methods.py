@@ -203,7 +203,8 @@ class ServiceMethods:
             "refused": self._engine.refused,
             "clients": [*self._engine.clients.named(), *self._engine.watchers.named()][:MAX_CLIENTS_SHOWN],
         }
-        return {**clients, **vars(snapshot), "subscribers": subscribers}
+        groups = [vars(each) for each in snapshot.groups]
+        return {**clients, **vars(snapshot), "subscribers": subscribers, "groups": groups}
 
 
 def _entries(subjects: list[str], payload: Payload) -> list[Entry]:

@@ -59,6 +59,7 @@ class Timeouts:
         self._broker = broker
         self._blocked = holding
         self._deliveries = deliveries
+        self._groups = deliveries.groups
         self._clients = clients
         self._events = events
         self._slow = SlowSubscribers(events)
@@ -92,14 +93,13 @@ class Timeouts:
         self._bound_calls(self._clients if self._blocked else ())
         self._look_at_lingering(now)
         if self._blocked:  # what has expired may be in its way
-            self._expiry.check(self._deliveries.table)
+            self._expiry.check(self._backlogs())
         looked, self._looked = self._looked, now
         for obstacle, held_for in self._blocked.check(now):
             if not self._blocked.holds(obstacle):  # a check before this one released it
                 continue
             if isinstance(obstacle, Backlog):
-                delivery = self._deliveries.table.get(obstacle)
-                if delivery is not None and delivery.last_acknowledged > looked:
+                if any(each.last_acknowledged > looked for each in self._groups.takers(obstacle)):
                     self._blocked.restart(obstacle)
                     continue
             else:
@@ -173,11 +173,12 @@ class Timeouts:
         """Publishers have been blocked for the delivery deadline: disconnect the subscribers that are the
         cause."""
         if isinstance(obstacle, Backlog):
-            delivery = self._deliveries.table.get(obstacle)
-            if delivery is not None:
-                deadline = self._options.delivery_deadline
-                explanation = f"blocked a publisher for {deadline:g} s without taking an event"
+            deadline = self._options.delivery_deadline
+            explanation = f"blocked a publisher for {deadline:g} s without taking an event"
+            for delivery in self._groups.culprits(obstacle):
                 self._deliveries.disconnect_unresponsive(delivery, Loss.DEADLINE, explanation)
+            if self._blocked.holds(obstacle):  # others of its group have the deadline from now on
+                self._blocked.restart(obstacle)
         else:
             self._disconnect_slowest()
 
@@ -187,7 +188,7 @@ class Timeouts:
         held_for: for how long it has blocked them, in seconds.
         """
         if held_for < self._total_held_for or self._freed is None:
-            self._freed = {backlog: backlog.freed for backlog in self._deliveries.table}
+            self._freed = {backlog: backlog.freed for backlog in self._backlogs()}
         self._total_held_for = held_for
 
     def _disconnect_slowest(self) -> None:
@@ -199,16 +200,20 @@ class Timeouts:
         """
         before = self._freed or {}
         burdens = {
-            delivery: backlog.held - (backlog.freed - before.get(backlog, 0))
-            for backlog, delivery in self._deliveries.table.items()
+            backlog: backlog.held - (backlog.freed - before.get(backlog, 0)) for backlog in self._backlogs()
         }
         explanation = (
             "held most of the total backlog, and freed least of it, while publishers waited for space"
         )
-        for delivery in sorted(burdens, key=burdens.__getitem__, reverse=True):
-            if burdens[delivery] <= 0 or self._broker.relieved:
-                return
-            self._deliveries.disconnect_unresponsive(delivery, Loss.DEADLINE, explanation)
+        for backlog in sorted(burdens, key=burdens.__getitem__, reverse=True):
+            for delivery in self._groups.of(backlog):
+                if burdens[backlog] <= 0 or self._broker.relieved:
+                    return
+                self._deliveries.disconnect_unresponsive(delivery, Loss.DEADLINE, explanation)
+
+    def _backlogs(self) -> list[Backlog]:
+        """Those of all subscribers, and of all groups."""
+        return [*self._deliveries.table, *[group.backlog for group in self._broker.groups]]
 
     def _beat(self) -> None:
         self._timers[1] = self._loop.call_later(self._intervals[1], self._beat)
@@ -216,8 +221,8 @@ class Timeouts:
             if not delivery.heartbeat():
                 explanation = f"left {c.HEARTBEAT_TRIES} heartbeats unanswered"
                 self._deliveries.disconnect_unresponsive(delivery, Loss.GONE, explanation)
-        self._expiry.check(self._deliveries.table)
-        self._slow.check(self._deliveries.table, self._time())
+        self._expiry.check(self._backlogs())
+        self._slow.check(self._backlogs(), self._time())
         self._deliveries.check()
         for connection in list(self._clients):
             connection.check()

@@ -77,12 +77,23 @@ class FakeDelivery:
         return self.alive
 
 
+class FakeGroups:
+    """No group: each backlog has a delivery of its own."""
+
+    table: dict[Backlog, Any]
+
+    def of(self, backlog: Backlog) -> list[Any]:
+        return [self.table[backlog]] if backlog in self.table else []
+
+    takers = culprits = of
+
+
 class Limits:
     """What the timeouts look at. begin: the loop's time when they were made."""
 
     def __init__(self, *deliveries: FakeDelivery, options: ServiceOptions = OPTIONS) -> None:
         self.broker: Any = SimpleNamespace(
-            backlog_bytes=0, most_bytes=OPTIONS.total_backlog_bytes, relieved=False
+            backlog_bytes=0, most_bytes=OPTIONS.total_backlog_bytes, relieved=False, groups=[]
         )
         self.holding = BlockedPublishes()
         self.deliveries: Any = SimpleNamespace(
@@ -90,7 +101,9 @@ class Limits:
             lingering={},
             disconnect_unresponsive=self._give_up,
             check=lambda: None,
+            groups=FakeGroups(),
         )
+        self.deliveries.groups.table = self.deliveries.table
         self.gone: list[FakeDelivery] = []
         self.enough = 1  # so many must go until publishers go on
         self.clients: Any = FakeClients()

@@ -78,7 +78,7 @@ class Group:
         if member is None:
             self.members[backlog] = Member(backlog, ahead, self.next_turn())
             backlog.group = self.name
-            backlog.configure(self.backlog.options)
+            self._configure(backlog)
             self.review_blocking()
         elif ahead:
             member.ahead = ahead
@@ -87,7 +87,11 @@ class Group:
         """The first member asks for other options: they are those of all."""
         self.backlog.configure(options)
         for backlog in self.members:
-            backlog.configure(options)
+            self._configure(backlog)
+
+    def _configure(self, backlog: Backlog) -> None:
+        backlog.configure(self.backlog.options)
+        backlog.max_age = None  # what it is given is sent at once
 
     def review_blocking(self) -> None:
         """A member's right to block publishers may have changed: the group has it if every member does."""

@@ -20,7 +20,8 @@ _LOOK: Final = 10
 
 
 class Expiry:
-    """The expired events of all backlogs of one service."""
+    """The expired events of all backlogs of one service. now: the time of day, as events are stamped with
+    it."""
 
     def __init__(
         self,
@@ -29,10 +30,10 @@ class Expiry:
         resume: Callable[[Backlog], None],
         most: int = SLICE,
     ) -> None:
-        """now: the time of day, as events are stamped with it. shrunk: called with each backlog that has lost
+        """now: as above. shrunk: called with each backlog that has lost
         some. resume: called when a backlog has none left for which `expire` was False. most: how many are
         dropped before the loop goes on."""
-        self._now = now
+        self.now = now
         self._shrunk = shrunk
         self._resume = resume
         self._most = self._left = most
@@ -48,7 +49,7 @@ class Expiry:
         """
         if backlog not in self._rest and self._left > 0:
             left = self._left
-            dropped = backlog.expire(self._now(), left, ahead)
+            dropped = backlog.expire(self.now(), left, ahead)
             if not dropped:
                 return True
             self._left -= dropped
@@ -81,7 +82,7 @@ class Expiry:
             backlog = next(iter(self._rest))
             awaited = self._rest.pop(backlog)
             left = self._left
-            dropped = backlog.expire(self._now(), left)
+            dropped = backlog.expire(self.now(), left)
             self._left -= dropped + _LOOK
             if dropped:
                 self._shrunk(backlog)

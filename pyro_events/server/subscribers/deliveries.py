@@ -31,6 +31,7 @@ from .callbacks.callback_delivery import CallbackDelivery
 from .callbacks.reconnect_hint import ReconnectHint
 from .delivery import Delivery
 from .departures import Departure, Departures
+from .groups.group_deliveries import GroupDeliveries, GroupsOwner
 from .owner import DeliveryOwner
 from .subscribe_options import SubscribeOptions
 
@@ -47,7 +48,7 @@ class Standing(NamedTuple):
     why: str
 
 
-class DeliveriesOwner(DeliveryOwner[Delivery], Protocol):
+class DeliveriesOwner(DeliveryOwner[Delivery], GroupsOwner, Protocol):
     """The parts of the engine that deliveries use.
 
     draining: whether the service accepts no more clients. events: publishes who comes and goes.
@@ -65,6 +66,7 @@ class Deliveries:
 
     deliveries: each delivery by its backlog. lingering: those whose subscriber has no subscription left, with
     the loop's time since when. Both are for reading. admission: how many there are, of which host.
+    groups: sends the events of groups to their members.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Deliveries:
         self._options = options
         self._time = asyncio.get_running_loop().time
         self.table: dict[Backlog, Delivery] = {}
+        self.groups = GroupDeliveries(owner, broker.groups, self.table)
         self._rights = BlockRights(options.block_suspension)
         self.lingering: dict[Delivery, float] = {}
         self.departures = Departures()
@@ -97,14 +100,13 @@ class Deliveries:
             )
         self.admit(caller, existing)
         proof = self._access.proof_for(caller, callback.address[0], callback.object_id, wanted.call)
-        backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
+        backlog = self.subscribed(callback.uri, names, patterns, wanted, caller)
         if existing is not None and wanted.anew:
             # It has lost our connection, which the service might notice only minutes later.
             explanation = "subscribed again, because it had lost its connection"
-            existing.close(Loss.GONE, explanation, hung_up=True)
-            backlog = broker.subscribe(callback.uri, names, patterns, wanted.options, host_of(caller.host))
-        if wanted.name:
-            backlog.name = wanted.name
+            with broker.groups.hold(backlog):
+                existing.close(Loss.GONE, explanation, hung_up=True)
+                backlog = self.subscribed(callback.uri, names, patterns, wanted, caller)
         if backlog in self.table:
             self._note_lingering(backlog)
             self._owner.configured(backlog)
@@ -117,6 +119,24 @@ class Deliveries:
             )
             delivery.start(self.begin(delivery))
         self._owner.events.subscribed(backlog)
+
+    def subscribed(
+        self, subscriber: str, names: object, patterns: object, wanted: SubscribeOptions, caller: Caller
+    ) -> Backlog:
+        """Subscribe a subscriber at the broker. Raises TypeError or ValueError, and then nothing has
+        changed."""
+        backlog = self._broker.subscribe(
+            subscriber,
+            names,
+            patterns,
+            wanted.options,
+            host_of(caller.host),
+            group=wanted.group,
+            ahead=wanted.ahead,
+        )
+        if wanted.name:
+            backlog.name = wanted.name
+        return backlog
 
     def admit(self, caller: Caller, existing: Delivery | None) -> None:
         """Raise ValueError if a caller can have no other delivery. existing: the one that it has."""
@@ -137,6 +157,8 @@ class Deliveries:
             self.admission.leave(before.subscribed_from)
         backlog = delivery.backlog
         note = self._rights.apply(backlog, delivery.address, self._time())
+        if backlog.group:
+            self._review_groups()
         self.table[backlog] = delivery
         self.admission.add(delivery.subscribed_from)
         departure = self.departures.of(delivery.known_as)
@@ -155,6 +177,7 @@ class Deliveries:
         if backlog is None:
             return NOT_KNOWN
         self._note_lingering(backlog)
+        self._owner.configured(backlog)
         return self._broker.subscriptions(backlog)
 
     def standing(self, caller: Caller, uris: Sequence[str]) -> Standing:
@@ -213,6 +236,7 @@ class Deliveries:
     def _suspend(self, delivery: Delivery) -> None:
         """It blocked publishers for too long: whatever subscribes from there cannot do so for a while."""
         self._rights.suspend(delivery.address, self.table, self._time())
+        self._review_groups()
         for backlog, other in list(self.table.items()):
             if other.address == delivery.address:
                 self._owner.configured(backlog)
@@ -220,6 +244,12 @@ class Deliveries:
     def check(self) -> None:
         """Called at intervals: give back rights whose suspension is over."""
         self._rights.check(self._time())
+        self._review_groups()
+
+    def _review_groups(self) -> None:
+        """Subscribers may have lost or got the right to block publishers."""
+        for group in self._broker.groups:
+            group.review_blocking()
 
     async def stop(self) -> None:
         """End all deliveries."""

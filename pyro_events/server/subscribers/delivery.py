@@ -25,6 +25,7 @@ import Pyro5.errors
 from ... import constants as c
 from ...broker.accounting import Batch, Loss
 from ...broker.backlog import Backlog
+from ...broker.groups.distribution import Room
 from ...options import Overflow, ServiceOptions
 from ...wire.event_answers import ANSWER_LIMITS
 from ...wire.event_batch import write_event_batch, write_events, write_large_event
@@ -212,6 +213,13 @@ class Delivery(TurnReader):
     def configured(self) -> None:
         """The policy of the backlog may have changed."""
         self._pacer.configure(not self._event_only, self.backlog.overflow is Overflow.LATEST)
+
+    @property
+    def room(self) -> Room | None:
+        """How much a group can give it, which `flush` then sends at once; None for nothing."""
+        if self.state is not _ACTIVE or len(self.backlog):
+            return None
+        return Room(self._pacer.window - len(self._batches), self._pacer.limit)
 
     def flush(self, patient: bool = True) -> bool:
         """Send waiting events, as far as the subscriber keeps up. Returns whether none waits any more.

@@ -16,12 +16,10 @@ from typing import Any, NamedTuple
 import Pyro5.errors
 
 from ....broker.accounting import Loss
-from ....broker.backlog import Backlog
 from ....broker.broker import Broker
 from ....constants import NOT_KNOWN
 from ....options import ServiceOptions
 from ....wire.own_connection import INSTEAD_OF, KEY, KEY_BYTES, Attached, id_of, is_key
-from ...limits.turns import host_of
 from ...objects import Caller, RoleSwap
 from ..callbacks.callback_address import Callback, read_subscriber
 from ..deliveries import Deliveries, DeliveriesOwner, Standing
@@ -83,10 +81,11 @@ class OwnConnections:
         # Nobody gets the name of an object that has not subscribed: it may be another host's.
         subscriber = before.backlog.subscriber if before is not None else f"OWN:{known_as}@{caller.host}"
         self._deliveries.admit(caller, before)
-        backlog = self._subscribe(subscriber, (), (), wanted.wanted, caller)
+        backlog = self._deliveries.subscribed(subscriber, (), (), wanted.wanted, caller)
         if before is not None and before.state is State.ACTIVE:
             before.close(Loss.GONE, "connected again, because it had lost its connection", hung_up=True)
-            backlog, before = self._subscribe(subscriber, (), (), wanted.wanted, caller), None
+            backlog = self._deliveries.subscribed(subscriber, (), (), wanted.wanted, caller)
+            before = None
         delivery = OwnDelivery(self._owner, backlog, caller.host, known_as, self._options, caller.user)
         notes = self._deliveries.begin(delivery, before)
         if before is not None:  # it may have had another key, whose connection was not taken over yet
@@ -114,19 +113,10 @@ class OwnConnections:
         if delivery is None:
             return NOT_KNOWN
         subscriber = delivery.backlog.subscriber
-        backlog = self._subscribe(subscriber, names, patterns, read_options(options), caller)
+        backlog = self._deliveries.subscribed(subscriber, names, patterns, read_options(options), caller)
         self._owner.configured(backlog)
         self._owner.events.subscribed(backlog)
         return self._count(delivery)
-
-    def _subscribe(
-        self, subscriber: str, names: object, patterns: object, wanted: SubscribeOptions, caller: Caller
-    ) -> Backlog:
-        owner = host_of(caller.host)
-        backlog = self._broker.subscribe(subscriber, names, patterns, wanted.options, owner)
-        if wanted.name:
-            backlog.name = wanted.name
-        return backlog
 
     def unsubscribe(self, caller: Caller, key: str, texts: object) -> int:
         """Remove subscriptions. Returns how many are left, NOT_KNOWN as above."""
@@ -134,6 +124,7 @@ class OwnConnections:
         if delivery is None:
             return NOT_KNOWN
         self._broker.unsubscribe(delivery.backlog.subscriber, texts)
+        self._owner.configured(delivery.backlog)
         return self._count(delivery)
 
     def _count(self, delivery: OwnDelivery) -> int:

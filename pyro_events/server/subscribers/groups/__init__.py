@@ -1,0 +1,1 @@
+"""Groups: which member's delivery sends which event."""

@@ -1,0 +1,134 @@
+"""GroupDeliveries: sends the events of groups to their members.
+
+Knows: when a member may have room for events, the delivery of each member, and which members are why a
+group's backlog stays full. Must not know: which member is given which event (broker/groups/distribution.py
+does), publishers, or how a delivery works.
+
+A member's delivery is as any other. Its backlog has an event only while that is being sent: what was not sent
+to a member when it goes away still waits for the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from ....broker.backlog import Backlog
+from ....broker.groups.distribution import distribute
+from ....broker.groups.group import Group
+from ....broker.groups.groups import Groups
+from ...limits.expiry import Expiry
+from ..coalescing import FEW, FEW_BYTES, Coalescer
+from ..delivery import Delivery, State
+
+
+class GroupsOwner(Protocol):
+    """The parts of the engine that groups use. expiry: drops events that have waited too long."""
+
+    expiry: Expiry
+
+    def freed(self, backlog: Backlog) -> None:
+        """A backlog may have shrunk, or may not block publishers any more."""
+
+
+class GroupDeliveries:
+    """The deliveries to the members of all groups of one service."""
+
+    def __init__(self, owner: GroupsOwner, groups: Groups, table: Mapping[Backlog, Delivery]) -> None:
+        """table: each delivery by its backlog."""
+        self._owner = owner
+        self._groups = groups
+        self._table = table
+        self._coalescers: dict[Group, Coalescer] = {}
+
+    def arrived(self, backlog: Backlog) -> None:
+        """Events may have come for the group that has that backlog."""
+        group = self._groups.of(backlog)
+        if group is not None and len(backlog) and not self._wait(group):
+            self._send(group, group.members)
+
+    def acknowledged(self, delivery: Delivery) -> None:
+        """A member has room, because it has acknowledged events or has been reached."""
+        group = self._groups.of(delivery.backlog)
+        if group is None or not len(group.backlog):
+            return
+        # One that asks for few events at a time gains nothing by waiting until more have come.
+        if group.members[delivery.backlog].ahead or not self._wait(group):
+            waiting = group in self._coalescers and self._coalescers[group].waiting
+            self._send(group, group.members if waiting else [delivery.backlog])
+
+    def changed(self, group: Group | None) -> None:
+        """The members of a group, their subscriptions or its options have changed; None for no group."""
+        if group is None:
+            return
+        if not group.members:
+            if not group.held and group in self._coalescers:
+                self._coalescers.pop(group).end()
+            self._owner.freed(group.backlog)
+            return
+        for backlog in group.members:
+            if backlog in self._table:
+                self._table[backlog].configured()
+        self._send(group, group.members)
+
+    def _wait(self, group: Group) -> bool:
+        """Whether a few events that came in close succession wait for others, to be sent together."""
+        backlog = group.backlog
+        if len(backlog) >= FEW or backlog.bytes >= FEW_BYTES or backlog.crowded:
+            return False
+        return self._coalescer(group).wait()
+
+    def _coalescer(self, group: Group) -> Coalescer:
+        coalescer = self._coalescers.get(group)
+        if coalescer is None:
+            coalescer = self._coalescers[group] = Coalescer(lambda: self._send(group, group.members))
+        return coalescer
+
+    def _send(self, group: Group, members: Iterable[Backlog]) -> None:
+        """Send what these members have room for. Each of the others has none, or may get no event that
+        waits."""
+        if group.backlog.max_age is not None and not self._owner.expiry.expire(group.backlog, 0):
+            return  # there are many, and this is called again when they are dropped
+        rooms = {}
+        for backlog in members:
+            delivery = self._table.get(backlog)
+            room = None if delivery is None else delivery.room
+            if room is not None:
+                rooms[backlog] = room
+        got = distribute(group, rooms, self._owner.expiry.now())
+        for backlog in got:
+            self._table[backlog].flush(patient=False)
+        if got:
+            self._coalescer(group).called()
+        self._owner.freed(group.backlog)
+
+    # Whose delivery a full backlog waits for
+
+    def of(self, backlog: Backlog) -> list[Delivery]:
+        """The delivery of a subscriber; or those of all members, if it is a group's own backlog."""
+        return self._found(self._members(backlog))
+
+    def takers(self, backlog: Backlog) -> list[Delivery]:
+        """The same, but only of those members that may get the oldest waiting event."""
+        group = self._groups.of(backlog)
+        if group is None or group.backlog is not backlog:
+            return self._found([backlog])
+        return self._found(group.takers_of_oldest())
+
+    def culprits(self, backlog: Backlog) -> list[Delivery]:
+        """Of these, those that have not acknowledged what they were sent; all of them, if there are none."""
+        takers = self.takers(backlog)
+        return [each for each in takers if each.backlog.unacknowledged] or takers
+
+    def _members(self, backlog: Backlog) -> Iterable[Backlog]:
+        group = self._groups.of(backlog)
+        return [backlog] if group is None or group.backlog is not backlog else group.members
+
+    def _found(self, backlogs: Iterable[Backlog]) -> list[Delivery]:
+        return [self._table[backlog] for backlog in backlogs if backlog in self._table]
+
+    @property
+    def waits(self) -> bool:
+        """Whether an event waits for a group of which some member can be reached."""
+        waiting = [each for group in self._groups if len(group.backlog) for each in self.of(group.backlog)]
+        return any(each.state is not State.UNREACHABLE for each in waiting)
