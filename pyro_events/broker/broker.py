@@ -108,7 +108,7 @@ class Broker(Publishing):
 
     def subjects(self, backlog: Backlog, most: int) -> list[str]:
         """The first of these names and patterns, at most so many."""
-        return self._routing.subscriptions(backlog, most)
+        return self.groups.subscriptions(backlog, most)
 
     def unsubscribe(self, subscriber: str, texts: object) -> Backlog | None:
         """Remove names and patterns, spelled as they were subscribed. Returns the subscriber's backlog, or

@@ -37,10 +37,12 @@ _UNSUBSCRIBED: Final = "unsubscribed from everything"
 
 
 class Subscribed(NamedTuple):
-    """What a subscriber is subscribed to. shown: the first of its names and patterns. number: of all."""
+    """What a subscriber is subscribed to. shown: the first of its names and patterns. number: of all. group:
+    that it is in, "" for none."""
 
     shown: list[str]
     number: int
+    group: str
 
 
 class ServiceEvents:
@@ -151,12 +153,14 @@ class ServiceEvents:
         return Subscribed(
             self._broker.subjects(backlog, _SUBJECTS),
             self._broker.subscriptions(backlog),
+            backlog.group,
         )
 
     def _described(self, backlog: Backlog, subscribed: Subscribed, **more: Any) -> dict[str, Any]:
         """What statistics() says of a subscriber, but with few subjects, and more."""
         figures = vars(backlog.statistics(subscribed.shown, self._now(), subscribed.number))
-        return {**figures, "subjects": subscribed.shown, "user": backlog.user, **more}
+        about = {"subjects": subscribed.shown, "user": backlog.user, "group": subscribed.group}
+        return {**figures, **about, **more}
 
     def _tell_omitted(self, now: float, rest: bool = False) -> None:
         omitted = self._limit.take_omitted(now, rest)

@@ -145,6 +145,20 @@ def test_of_many_subjects_ten_are_shown_and_all_are_counted() -> None:
     in_a_loop(work)
 
 
+def test_a_member_of_a_group() -> None:
+    def work() -> None:
+        service = Service()
+        service.listen(patterns=ALL)
+        backlog = service.broker.subscribe("PYRO:s@h:1", ["A"], "^B", group="workers")
+        service.events.subscribed(backlog)
+        service.leave(backlog)
+        for _, message in service.told():
+            assert (message["group"], message["subjects"]) == ("workers", ["A", "^B"])
+            assert message["subscriptions"] == 2
+
+    in_a_loop(work)
+
+
 def test_slow_ones_and_those_that_have_recovered() -> None:
     def work() -> None:
         service = Service()
