@@ -164,5 +164,8 @@ NAME_KEY: Final = "name"
 LAST_KEY: Final = "last"
 GROUP_KEY: Final = "group"
 AHEAD_KEY: Final = "ahead"
+# Of a call that subscribes again to what was subscribed before: a name that is not allowed any more is no
+# reason to refuse the others.
+AGAIN_KEY: Final = "again"
 # How many clients' names statistics shows: a page for a person, and at most 120 KiB of the answer.
 MAX_CLIENTS_SHOWN: Final = 1_000

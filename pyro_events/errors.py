@@ -5,7 +5,7 @@ Pyro5.errors.PyroError
       ├── ServiceNotFoundError              no name server, or no event service in it (a NamingError)
       ├── ServiceExistsError                another live service has the name (a NamingError)
       ├── ServiceUnreachableError           it is registered, but does not answer (a CommunicationError)
-      ├── AccessDeniedError                 the passphrase is missing, or not accepted (a SecurityError)
+      ├── AccessDeniedError                 a passphrase or a right is missing (a SecurityError)
       │    ├── NameServerDeniedError        it is the name server that demands it (a NamingError too)
       │    └── ClocksDifferError            it is right, but the two clocks are too far apart
       ├── OutcomeUnknownError               the connection broke during a call (a ConnectionClosedError)
@@ -19,11 +19,8 @@ Pyro5.errors.PyroError
 
 Knows: Pyro5's error classes. Must not know: where each is raised.
 
-AccessDeniedError is not a CommunicationError: a program that tries again after one of those would try for
-ever. A stock Pyro5 proxy does get a CommunicationError, "rejected: denied", because it knows no other.
-
-What the service answers to a client is always an error class of Python or of Pyro5 itself, because
-a stock client could not rebuild one of these.
+AccessDeniedError is not a CommunicationError, after which programs try again for ever. A stock Pyro5 proxy
+gets one, "rejected: denied", where it may not connect: it can rebuild only classes of Python and of Pyro5.
 """
 
 from __future__ import annotations
@@ -110,7 +107,10 @@ class ServiceUnreachableError(EventServiceError, Pyro5.errors.CommunicationError
 
 
 class AccessDeniedError(EventServiceError, Pyro5.errors.SecurityError):
-    """One side demands a passphrase (`ident`), and the other has none or another one, or is no such user.
+    """A passphrase (`ident`) is missing or not accepted, or a user has no right to what it asked for.
+
+    Attributes:
+        of_call: whether the connection was accepted, and the service refused one call on it.
 
     Example:
         >>> with EventServiceStarter(port=0, use_ns=False, ident="secret") as guarded:
@@ -118,6 +118,8 @@ class AccessDeniedError(EventServiceError, Pyro5.errors.SecurityError):
         Traceback (most recent call last):
         pyro_events.errors.AccessDeniedError: denied
     """
+
+    of_call = False
 
 
 class NameServerDeniedError(AccessDeniedError, ServiceNotFoundError):

@@ -64,6 +64,7 @@ def make_starter(options: argparse.Namespace) -> EventServiceStarter:
             **{name: getattr(options, name) for name in _SAME},
             allow_callback=addresses(options.allow_callback),
             allow_stock=addresses(options.allow_stock),
+            permissions=options.permissions,
         ),
     )
 

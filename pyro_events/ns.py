@@ -17,7 +17,7 @@ from typing import Final
 
 from Pyro5 import config
 
-from .cli.option_groups import GENERAL_OPTIONS, IDENT_OPTIONS, OptionGroup, port
+from .cli.option_groups import GENERAL_OPTIONS, IDENT_OPTIONS, PERMISSIONS_OPTION, OptionGroup, port
 from .cli.options import PREFIX, Given, Parser, addresses, passphrase
 from .cli.run import run
 from .cli.unknown_variables import unknown_variables
@@ -48,7 +48,7 @@ _LISTENING: Final[OptionGroup] = (
         ),
     ),
 )
-_GROUPS: Final = (_LISTENING, ("security", IDENT_OPTIONS), GENERAL_OPTIONS)
+_GROUPS: Final = (_LISTENING, ("security", (*IDENT_OPTIONS, PERMISSIONS_OPTION)), GENERAL_OPTIONS)
 # The event service reads the same environment, and PYROEVENTS_HOST and PYROEVENTS_PORT are its.
 _PREFIXES: Final = {"host": PREFIX + "NS_", "port": PREFIX + "NS_"}
 
@@ -69,7 +69,7 @@ def _parsed(given: Given) -> argparse.Namespace:
 
 def make_starter(options: argparse.Namespace) -> NameServerStarter:
     """The starter for parsed options. Raises ValueError for a value that is not allowed."""
-    allowed = ServiceOptions(allow_stock=addresses(options.allow_stock))
+    allowed = ServiceOptions(allow_stock=addresses(options.allow_stock), permissions=options.permissions)
     return NameServerStarter(options.host, options.port, options=allowed, ident=passphrase(options))
 
 

@@ -20,11 +20,11 @@ PACKAGE = "pyro_events"
 # them. The package itself, with the public names, lies above all of them.
 LAYERS = (
     ("client_name", "constants", "errors", "foreign_exceptions", "secret", "version"),
-    ("log", "options", "service_threads"),
+    ("log", "options", "passphrase_file", "service_threads"),
     ("broker", "wire"),
     ("client.forks", "client.interruptions", "client.statistics", "codec", "transport"),
     ("event",),
-    ("serializers", "client.connection", "server.net", "server.objects"),
+    ("serializers", "client.connection", "server.net", "server.objects", "server.permissions"),
     (
         "client.dispatch",
         "client.publishing",

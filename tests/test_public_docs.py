@@ -40,6 +40,7 @@ RAISE_NOTHING = {
         "EventService.close",
         "Runner.shutdown",
         "PolledRunner.shutdown",
+        "ReadsPermissions.reload_permissions",
         "aio.Publisher.statistics",
         "aio.BackgroundPublisher.statistics",
     ),

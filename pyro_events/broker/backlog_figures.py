@@ -62,7 +62,7 @@ class BacklogFigures:
     def __init__(self, subscriber: str, total: TotalBytes) -> None:
         self.subscriber = subscriber
         self.name = ""
-        # Whose it is, "" for the default, and what that user may get; None for everything.
+        # Whose it is, "" for whoever is no user, and what that user may get, None for everything.
         self.user = ""
         self.rights: Rights | None = None
         self.group = ""  # that its subscriber is in

@@ -7,7 +7,7 @@ event is in `publishing`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from ..constants import (
@@ -16,7 +16,7 @@ from ..constants import (
     MAX_SUBSCRIPTIONS,
     TOTAL_SUBSCRIPTION_BYTES,
 )
-from ..options import BacklogOptions
+from ..options import BacklogOptions, ServiceOptions
 from .accounting import Loss
 from .backlog import Backlog
 from .delivery_rights import lose_denied
@@ -25,7 +25,7 @@ from .interest.interest import Interest
 from .matching.rights import Rights
 from .matching.subjects import check_subjects, check_texts
 from .publishing import Publishing
-from .statistics import BrokerStatistics, GoneSubscribers, described
+from .statistics import BrokerStatistics, GoneSubscribers, described, described_alone
 from .subscriptions.subscription_limits import SubscriptionLimits
 
 
@@ -149,13 +149,30 @@ class Broker(Publishing):
                 snapshot: BrokerStatistics = done.value
                 return snapshot
 
-    def statistics_by_piece(self, now: float) -> Generator[None, None, BrokerStatistics]:
+    def statistics_by_piece(
+        self, now: float, only: Sequence[Backlog] | None = None
+    ) -> Generator[None, None, BrokerStatistics]:
         """The same for many subscribers, with a pause after every few.
 
         The sums are right even if events are published and subscribers leave during the pauses. Each
-        subscriber is shown as it is when its turn comes; those that come later are left out.
+        subscriber is shown as it is when its turn comes; those that come later are left out. only: the sums
+        are over these, and nothing tells of any other.
         """
+        if only is not None:
+            return (yield from described_alone(only, self.groups, now))
         gone, published = self._gone.copy(), self._published
         everyone = list(self._subscribers.values())
         subscribers, groups = yield from described(everyone, self.groups, now)
         return gone.and_those(subscribers, published, self._total.value, self._limits.bytes, groups)
+
+
+def broker_with(options: ServiceOptions) -> Broker:
+    """The broker of a service with these options."""
+    return Broker(
+        options.backlog,
+        options.total_backlog_bytes,
+        max_subscriptions=options.max_subscriptions,
+        max_programs=options.max_programs,
+        subscription_bytes=options.total_subscription_bytes,
+        owner_bytes=options.host_subscription_bytes,
+    )

@@ -126,3 +126,13 @@ def described(
         if number % _PIECE == 0:
             yield
     return [each for each in found.values() if each is not None], shared
+
+
+def described_alone(
+    backlogs: Sequence[Backlog], groups: Groups, now: float
+) -> Generator[None, None, BrokerStatistics]:
+    """The figures of some subscribers, and the sums over these alone: neither what was published nor the
+    groups, in which there may be others."""
+    subscribers, _ = yield from described(backlogs, groups, now)
+    held = sum(backlog.held for backlog in backlogs)
+    return GoneSubscribers().and_those(subscribers, 0, held, sum(map(groups.memory, backlogs)))

@@ -76,6 +76,14 @@ IDENT_OPTIONS: Final[tuple[Option, ...]] = (
         },
     ),
 )
+PERMISSIONS_OPTION: Final[Option] = (
+    ("--permissions",),
+    {
+        "metavar": "FILE",
+        "help": "TOML file that says which users there are, and what each may do; SIGHUP has it read again "
+        "(default: everybody may do everything)",
+    },
+)
 GENERAL_OPTIONS: Final[OptionGroup] = (
     "general",
     (

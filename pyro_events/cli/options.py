@@ -14,6 +14,7 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NoReturn
 
+from ..passphrase_file import read_passphrase
 from ..secret import Passphrase, Secret
 from ..transport.addresses import checked_host
 from .option_groups import Hosts, OptionGroup
@@ -22,8 +23,6 @@ PREFIX: Final = "PYROEVENTS_"
 _TRUE: Final = ("1", "on", "yes", "true")
 _FALSE: Final = ("", "0", "off", "no", "false")
 _IDENT_VARIABLE: Final = PREFIX + "IDENT"
-# The longest passphrase in a file, in characters. A longer one is refused and not cut off.
-_LONGEST_IDENT: Final = 4096
 
 
 class Given(Secret):
@@ -117,33 +116,11 @@ def passphrase(options: argparse.Namespace) -> Passphrase | None:
     if options.ident_file is None:
         ident: Passphrase | None = options.ident
         return ident
-    found = _first_line(options.ident_file)
+    found = read_passphrase(options.ident_file)
     if isinstance(found, Passphrase):
         return found
     path = options.ident_file if options.ident_file.isprintable() else ascii(options.ident_file)
     raise ValueError(f"the passphrase cannot be read from {path}: {found}")
-
-
-def _first_line(path: str) -> Passphrase | str:
-    """The first line of a file, exactly as Python's `readline().rstrip("\\n")` returns it; or the reason, as
-    text, why it cannot be used.
-
-    It raises nothing, because the errors of decoding contain what was read.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            line = Passphrase(file.readline(_LONGEST_IDENT + 2).rstrip("\n"))
-    except UnicodeDecodeError as error:
-        return f"it is not UTF-8 text ({error.reason} at byte {error.start})"
-    except OSError as error:
-        return error.strerror or str(error)
-    except ValueError as error:  # a path with a null byte
-        return str(error)
-    if not line.reveal().strip():
-        return "its first line should be the passphrase, but is empty"
-    if len(line.reveal()) > _LONGEST_IDENT:
-        return f"its first line is longer than {_LONGEST_IDENT} characters"
-    return line
 
 
 def addresses(hosts: Sequence[str] | None) -> frozenset[str]:

@@ -33,7 +33,8 @@ def run(
 ) -> int:
     """Run the runner that `make` returns until SIGTERM, SIGINT or SIGHUP; returns the exit status.
 
-    A second signal ends the process at once. make: may raise ValueError for a bad option. announce: called
+    A runner that has something else to do on SIGHUP, `on_hangup`, does that instead. A second signal ends the
+    process at once. make: may raise ValueError for a bad option. announce: called
     with the runner when that is ready. goodbye: printed at the end. warnings: printed first, on standard
     error, one line each.
     """
@@ -63,7 +64,7 @@ def _run(prog: str, make: Callable[[], Runner], announce: Callable[[Any], None])
     except ValueError as error:
         say(f"{prog}: {error}", sys.stderr)
         return 2
-    restore = _on_signals(runner.shutdown)
+    restore = _on_signals(runner.shutdown, runner.on_hangup)
     try:
         runner.start(announce=lambda: announce(runner))
     except (OSError, Pyro5.errors.PyroError) as error:
@@ -75,29 +76,35 @@ def _run(prog: str, make: Callable[[], Runner], announce: Callable[[Any], None])
     return 0
 
 
-def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
+def _on_signals(stop: Callable[[], None], hang_up: Callable[[], None] | None) -> Callable[[], None]:
     """Have the first SIGTERM, SIGINT or SIGHUP call `stop`, and the next one end the process at once.
 
-    A SIGHUP that is ignored, under nohup, stays ignored. Returns a function that undoes all this. After a
-    signal that function does nothing, because a second signal may still come while the interpreter ends.
+    hang_up: what each SIGHUP calls instead. Without it, a SIGHUP that is ignored, under nohup, stays ignored.
+    Returns a function that undoes all this. After a signal that function does nothing, because a second
+    signal may still come while the interpreter ends.
     """
-    numbers = [signal.SIGTERM, signal.SIGINT]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
     signalled = False
+    handlers: dict[int, Callable[..., None]] = {}
 
     def on_signal(*_: object) -> None:
         nonlocal signalled
         signalled = True
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in handlers.items():
+            if handler is on_signal:
+                signal.signal(number, signal.SIG_DFL)
         stop()
 
-    previous: list[Any] = [signal.signal(number, on_signal) for number in numbers]
+    handlers.update({signal.SIGTERM: on_signal, signal.SIGINT: on_signal})
+    if hasattr(signal, "SIGHUP"):
+        if hang_up is not None:
+            handlers[signal.SIGHUP] = lambda *_: hang_up()
+        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            handlers[signal.SIGHUP] = on_signal
+    previous: dict[int, Any] = {number: signal.signal(number, each) for number, each in handlers.items()}
 
     def restore() -> None:
         if not signalled:
-            for number, handler in zip(numbers, previous, strict=True):
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     return restore

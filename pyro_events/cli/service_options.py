@@ -15,6 +15,7 @@ from ..options import Overflow
 from .option_groups import (
     GENERAL_OPTIONS,
     IDENT_OPTIONS,
+    PERMISSIONS_OPTION,
     Hosts,
     OptionGroup,
     count,
@@ -97,6 +98,7 @@ _SECURITY: Final[OptionGroup] = (
     "security",
     (
         *IDENT_OPTIONS,
+        PERMISSIONS_OPTION,
         (
             ("--allow-callback",),
             {

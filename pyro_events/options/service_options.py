@@ -7,6 +7,7 @@ line (es.py reads them), Pyro's global config, or who uses an option.
 from __future__ import annotations
 
 import ipaddress
+import os
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +29,16 @@ def _checked_addresses(name: str, value: object) -> frozenset[str]:
         return frozenset(str(ipaddress.ip_address(address)) for address in value)
     except ValueError as error:
         raise ValueError(f"{name} must hold IP addresses only: {error}") from None
+
+
+def _checked_path(name: str, value: object) -> str:
+    """A path as text."""
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(path, str):
+        raise TypeError(f"{name} must be the path of a file, as text, not {reprlib.repr(value)}")
+    if not path:
+        raise ValueError(f"{name} is an empty path; leave it out for none")
+    return path
 
 
 @dataclass(frozen=True)
@@ -68,9 +79,11 @@ class ServiceOptions:
         allow_callback: IP addresses of hosts that the service may connect to although the subscribing call
             comes from another host; none by default.
         allow_stock: IP addresses of hosts whose clients need not prove `ident`; none by default.
+        permissions: path of a TOML file that says which users there are, and what each may do. Default None:
+            everybody may do everything.
 
     Raises:
-        TypeError: `backlog` is something else than BacklogOptions.
+        TypeError: `backlog` is something else than BacklogOptions, or `permissions` than a path.
         ValueError: a number is out of its range, or an address is not an IP address.
 
     Example:
@@ -100,6 +113,7 @@ class ServiceOptions:
     heartbeat_answer: float = c.HEARTBEAT_ANSWER
     allow_callback: frozenset[str] = frozenset()
     allow_stock: frozenset[str] = frozenset()
+    permissions: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.backlog, BacklogOptions):
@@ -137,6 +151,8 @@ class ServiceOptions:
             _check_seconds(name, getattr(self, name))
         for name in ("allow_callback", "allow_stock"):
             object.__setattr__(self, name, _checked_addresses(name, getattr(self, name)))
+        if self.permissions is not None:
+            object.__setattr__(self, "permissions", _checked_path("permissions", self.permissions))
 
 
 def chosen_options(options: object) -> ServiceOptions:

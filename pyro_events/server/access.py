@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import Pyro5.errors
 
+from ..broker.matching.rights import Rights
 from ..transport.authentication import STOCK_HELLO
 from ..wire.handshake.messages import Hello
 from ..wire.handshake.passphrase import Identity
@@ -22,6 +23,8 @@ from .objects import Caller
 
 # The identity of a user, None if there is no such user.
 Users = Callable[[str], Identity | None]
+# The rights of a user.
+RightsOf = Callable[[str], Rights]
 
 
 class Accepted(NamedTuple):
@@ -46,18 +49,25 @@ class AccessControl:
         stock: frozenset[str] = frozenset(),
         now: Callable[[], float] = time.time,
         users: Users | None = None,
+        rights: RightsOf | None = None,
     ) -> None:
         """identity: the service's own. stock: IP addresses whose clients and subscribers need not prove
-        anything. users: None if there are none."""
+        anything. users: None if there are none. rights: None if everybody may do everything."""
         self._identity = identity
         self._stock = stock
         self._now = now
         self._users = users
+        self._rights = rights
         self._gate = ServiceProof(self._identity_for, os.urandom(NONCE_SIZE), os.urandom(NONCE_SIZE))
 
-    def replace_users(self, users: Users | None) -> None:
+    def replace_users(self, users: Users | None, rights: RightsOf | None = None) -> None:
         """From now on, clients are checked by these users. Those that are connected stay what they are."""
         self._users = users
+        self._rights = rights
+
+    def rights_of(self, user: str) -> Rights | None:
+        """What a user may do, None for everything. "" is whoever is no user."""
+        return self._rights(user) if self._rights is not None else None
 
     def _identity_for(self, user: str) -> Identity | None:
         if not user:
@@ -114,7 +124,7 @@ class AccessControl:
     @staticmethod
     def owns(caller: Caller, user: str) -> bool:
         """Whether a caller may see and change what a user has subscribed. To others it does not exist."""
-        return caller.user == user
+        return caller.user == user or (caller.rights is not None and caller.rights.admin)
 
     @staticmethod
     def check_rights(caller: Caller, host: str, subscribed_from: str) -> None:

@@ -14,13 +14,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
-from ..broker.broker import Broker
+from ..broker.broker import broker_with
 from ..broker.publishing import Entry
 from ..broker.statistics import BrokerStatistics
 from ..constants import KIB
@@ -29,7 +29,7 @@ from ..log.failures import Failures
 from ..options import Overflow, ServiceOptions
 from ..transport.tls import client_contexts
 from ..wire.handshake.passphrase import Identity
-from .access import AccessControl, Users
+from .access import AccessControl
 from .clients.clients import Clients
 from .clients.long_result import LongResult
 from .interest.watchers import Watchers
@@ -37,7 +37,8 @@ from .limits.expiry import Expiry
 from .limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes, Obstacle
 from .limits.scheduler import Scheduler, SharedPool
 from .net.tls_memory import TlsMemory
-from .objects import DeferredResult, RemoteObject
+from .objects import Caller, DeferredResult, RemoteObject
+from .permissions.permissions import Permissions
 from .service_events.service_events import ServiceEvents
 from .subscribers.deliveries import Deliveries
 from .subscribers.delivery import Delivery, State
@@ -69,24 +70,17 @@ class Engine:
         options: ServiceOptions,
         now: Callable[[], float] = time.time,
         identity: Identity | None = None,
-        users: Users | None = None,
+        permissions: Permissions | None = None,
     ) -> None:
         """now: the time of day, for the time stamps of events. identity: what clients and subscribers must
-        prove, and what is proved to them. users: those of users, None if there are none.
+        prove, and what is proved to them. permissions: None if everybody may do everything.
 
         Raises EventServiceError for TLS settings that cannot be used.
         """
         self.options = options
         self.objects: dict[str, RemoteObject] = {}
-        self.broker = Broker(
-            options.backlog,
-            options.total_backlog_bytes,
-            max_subscriptions=options.max_subscriptions,
-            max_programs=options.max_programs,
-            subscription_bytes=options.total_subscription_bytes,
-            owner_bytes=options.host_subscription_bytes,
-        )
-        self.access = AccessControl(identity, options.allow_stock, now, users)
+        self.broker = broker_with(options)
+        self.access = AccessControl(identity, options.allow_stock, now)
         self.draining = False
         self.received = memoryview(bytearray(_RECEIVE))
         self.client_tls = client_contexts()
@@ -109,6 +103,8 @@ class Engine:
             options, self.broker, self._blocked, self.deliveries, self.clients, self.events, self.expiry
         )
         self._resumable: deque[BlockedPublish] = deque()
+        if permissions is not None:
+            self.permit(permissions, ())
 
     async def stop(self) -> None:
         """Drain and end: accept no more clients, answer the calls already read, and deliver what is queued.
@@ -144,10 +140,13 @@ class Engine:
         return self.broker.statistics(self._now())
 
     def statistics_in_turns(
-        self, address: str, finished: Callable[[BrokerStatistics], Any]
+        self, address: str, finished: Callable[[BrokerStatistics], Any], seen_by: Caller | None = None
     ) -> DeferredResult:
-        """The same for a client at an address, made in turns, then given to `finished`."""
-        return LongResult(self.scheduler, address, self.broker.statistics_by_piece(self._now()), finished)
+        """The same for a client at an address, made in turns, then given to `finished`. seen_by: only of what
+        that client's user has subscribed."""
+        mine = None if seen_by is None else self.deliveries.owned_by(seen_by)
+        pieces = self.broker.statistics_by_piece(self._now(), mine)
+        return LongResult(self.scheduler, address, pieces, finished)
 
     @property
     def refused(self) -> dict[str, int]:
@@ -159,6 +158,17 @@ class Engine:
         self.broker.reserve(size)
         if size < 0:
             self._look_at_total()
+
+    def permit(self, permissions: Permissions, gone: Container[str]) -> None:
+        """Other permissions hold from now on, for what is subscribed and what waits too. gone: users that are
+        not there any more, or have another passphrase."""
+        self.access.replace_users(permissions.identity_for, permissions.rights_of)
+        self.clients.permit(gone)
+        self.deliveries.permit(gone)
+        self.watchers.permit(gone)
+        for backlog in self.broker.restrict():
+            self.configured(backlog)
+        self._look_at_total()
 
     # Used by the service's methods.
 

@@ -13,14 +13,14 @@ from Pyro5.core import DAEMON_NAME, NAMESERVER_NAME
 from ..options import ServiceOptions, chosen_options
 from ..transport.addresses import checked_host, checked_port
 from ..wire.handshake.passphrase import Ident, identity_of, sealed
-from .access import Users
 from .engine import Engine
 from .names.nameserver import DaemonMethods, EmbeddedNameServer
 from .net.listening import bind, location, nat_address, warn_if_open
+from .permissions.reloading import ReadsPermissions, ReloadedPermissions
 from .runner import Runner
 
 
-class NameServerStarter(Runner):
+class NameServerStarter(ReadsPermissions, Runner):
     """Starts a name server alone, guarded as the event service is; used like EventServiceStarter.
 
     Names are kept in memory. It answers no broadcasts.
@@ -32,8 +32,6 @@ class NameServerStarter(Runner):
         ...         print(list(names.list()))
         ['Pyro.NameServer']
     """
-
-    _users: Users | None = None
 
     def __init__(
         self,
@@ -48,8 +46,8 @@ class NameServerStarter(Runner):
         Args:
             host: where to listen. Default None: Pyro5's setting HOST, which is the loopback interface.
             port: 0 for any free one. Default None: Pyro5's setting NS_PORT.
-            options: bounds and times, of which those of clients are used. Default None: those of
-                ServiceOptions.
+            options: bounds and times, of which those of clients are used; and `permissions`, for the
+                passphrases of users. Default None: those of ServiceOptions.
             ident: the passphrase that clients must prove. Default None: there is none.
 
         Raises:
@@ -61,11 +59,13 @@ class NameServerStarter(Runner):
         self._host = checked_host("host", host)
         self._port = checked_port("port", port, least=0)
         self._options = chosen_options(options)
+        self._permissions = ReloadedPermissions(self._options.permissions, self._blocking)
 
     async def _run(self, announce: Callable[[], None]) -> None:
         assert self._stopping is not None
-        engine = Engine(self._options, identity=self._identity, users=self._users)
+        engine = Engine(self._options, identity=self._identity, permissions=self._permissions.current)
         self._descriptors = engine.descriptors
+        self._permissions.begin(engine.permit)
         try:
             nathost, natport = nat_address(None, None)
             names = await serve_names(
@@ -76,6 +76,7 @@ class NameServerStarter(Runner):
             self._is_ready(announce)
             await self._stopping.wait()
         finally:
+            self._permissions.end()
             await engine.stop()
 
 

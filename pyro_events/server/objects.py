@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
+from ..broker.matching.rights import Rights
+
 # The method for the single entry of a `publish_encoded` whose frame is over the limit of stock calls. Only
 # the connection calls it, because such a frame is checked before it is read.
 LARGE: Final = "publish_large"
@@ -69,10 +71,11 @@ class Caller:
 
     host: the IP address. serializer_id: how its arguments were written. proved: whether it has proved a
     passphrase. objects: what it may call, by object id. name: what it calls itself, "" if it did not say.
-    user: whose passphrase it has proved, "" for the service's own, and for none.
+    user: whose passphrase it has proved, "" for the service's own, and for none. rights: what that user may
+    do now, None for everything.
     """
 
-    __slots__ = ("host", "name", "objects", "proved", "serializer_id", "user")
+    __slots__ = ("host", "name", "objects", "proved", "rights", "serializer_id", "user")
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class Caller:
         objects: Mapping[str, RemoteObject] = MappingProxyType({}),
         name: str = "",
         user: str = "",
+        rights: Rights | None = None,
     ) -> None:
         self.host = host
         self.name = name
@@ -89,6 +93,7 @@ class Caller:
         self.proved = proved
         self.objects = objects
         self.user = user
+        self.rights = rights
 
 
 class RemoteObject(Protocol):

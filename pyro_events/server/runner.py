@@ -64,6 +64,11 @@ class Runner:
             state = "not started" if self._loop is None else "starting"
         return f"<{type(self).__name__}, {state}>"
 
+    @property
+    def on_hangup(self) -> Callable[[], None] | None:
+        """What a start script has SIGHUP do, in place of ending it; None for nothing else."""
+        return None
+
     async def _run(self, announce: Callable[[], None]) -> None:
         """Come up, call `_is_ready`, stay until `_stopping` is set, and go down."""
         raise NotImplementedError

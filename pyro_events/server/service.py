@@ -51,8 +51,14 @@ class EventService:
 
         Raises:
             TypeError: `options` is something else.
+            ValueError: `options` has permissions, which a stock daemon cannot enforce.
         """
         self._options = chosen_options(options)
+        if self._options.permissions is not None:
+            raise ValueError(
+                "permissions need EventServiceStarter or python -m pyro_events.es: to a stock daemon no "
+                "client can prove who it is"
+            )
         self._engine: EngineThread | None = None
         self._starting = threading.Lock()
         self._closed = False

@@ -7,6 +7,8 @@ or how a call arrives.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 import Pyro5.errors
@@ -17,7 +19,7 @@ from ..broker.matching.subjects import check_subjects
 from ..broker.publishing import Entry
 from ..broker.statistics import BrokerStatistics
 from ..codec.message import encode_plain
-from ..constants import MAX_CLIENTS_SHOWN, MIB, Payload
+from ..constants import AGAIN_KEY, MAX_CLIENTS_SHOWN, MIB, Payload
 from ..wire.frames import SERPENT
 from ..wire.own_connection import ATTACH, key_in
 from ..wire.requests import Publication
@@ -26,6 +28,7 @@ from .engine import Engine
 from .interest.watchers import is_interest
 from .limits.flow_control import BlockedPublish
 from .objects import LARGE, Caller, DeferredResult, RoleSwap
+from .permissions.checks import check_names, check_publish
 from .subscribers.callbacks.callback_address import names_of, read_subscriber
 from .subscribers.subscribe_options import read_options
 
@@ -63,7 +66,7 @@ class ServiceMethods:
 
     def publish(self, caller: Caller, subjects: Any, message: Any) -> int | BlockedPublish:
         """Publish a message that a stock client sent. Returns the number of deliveries queued."""
-        checked = check_published_all(subjects)
+        checked = _publishable(caller, subjects)
         payload = encode_plain(message, serpent=caller.serializer_id == SERPENT)
         return self.publish_message(checked, payload)
 
@@ -86,12 +89,14 @@ class ServiceMethods:
             if not name or subjects != name[0]:
                 name = (check_published(subjects),)
             entries.append((name, payload))
+        if caller.rights is not None:
+            check_publish(caller, chain.from_iterable([entry[0] for entry in entries]))
         return self._engine.publish(entries)
 
     def publish_large(self, caller: Caller, entry: Publication) -> int | BlockedPublish:
         """Publish the single entry of a large frame."""
         subjects, payload = _pair(entry)
-        return self.publish_message(check_published_all(subjects), payload)
+        return self.publish_message(_publishable(caller, subjects), payload)
 
     def publish_message(self, subjects: list[str], payload: Payload) -> int | BlockedPublish:
         """Publish one message on checked subjects. Raises Pyro5's MessageTooLargeError."""
@@ -135,7 +140,11 @@ class ServiceMethods:
         if key is not None and self._engine.watchers.has(caller, key):
             if patterns:
                 raise ValueError("a publisher can ask who wants a subject, and not who wants a pattern")
-            return self._engine.watchers.watch(caller, key, self._publishable(caller, names))
+            return self._engine.watchers.watch(caller, key, _publishable(caller, names))
+        if caller.rights is not None:
+            names = check_subjects(names)
+            if not (isinstance(options, Mapping) and options.get(AGAIN_KEY)):
+                check_names(caller, names)
         if key is not None:
             return self._engine.own_connections.subscribe(caller, key, names, patterns, options)
         callback = read_subscriber(subscriber, caller.host, self._engine.options.allow_callback)
@@ -164,16 +173,11 @@ class ServiceMethods:
         options: {"exact": True} leaves those out that match only by patterns that match everything
         (broker/interest/everything.py).
         """
-        exact, names = _exactly(options), self._publishable(caller, subjects)
+        exact, names = _exactly(options), _publishable(caller, subjects)
         counting = self._engine.broker.interest.listeners(names, exact)
         if exact or len(names) > _FEW_SUBJECTS:
             return LongResult(self._engine.scheduler, caller.host, counting, dict)
         return finished(counting)
-
-    def _publishable(self, caller: Caller, subjects: Any) -> list[str]:
-        """The names of one call, which the caller must be able to publish: `publish` would tell it how many
-        listeners they have too. Raises TypeError or ValueError."""
-        return check_published_all(subjects)
 
     def statistics(self, caller: Caller, options: Any = None) -> dict[str, Any] | DeferredResult:
         """`BrokerStatistics` as a dictionary, with the number of connected clients, and the name and host of
@@ -191,9 +195,18 @@ class ServiceMethods:
                 return self._engine.own_connections.standing(caller, key)._asdict()
             names = names_of(subscriber, caller, self._engine.options.allow_callback)
             return self._engine.deliveries.standing(caller, names)._asdict()
+        if caller.rights is not None and not caller.rights.admin:
+            return self._engine.statistics_in_turns(caller.host, partial(self._described_to, caller), caller)
         if len(self._engine.deliveries.table) <= _FEW:
             return self._described(self._engine.statistics())
         return self._engine.statistics_in_turns(caller.host, self._described)
+
+    def _described_to(self, caller: Caller, snapshot: BrokerStatistics) -> dict[str, Any]:
+        """The same for a user that sees what is its own: None where a figure is of everybody's together."""
+        clients = self._engine.clients.named(caller) + self._engine.watchers.named(caller)
+        hidden: dict[str, Any] = {"connections": None, "published": None, "refused": {}}
+        hidden["clients"] = clients[:MAX_CLIENTS_SHOWN]
+        return {**self._described(snapshot), **hidden}
 
     def _described(self, snapshot: BrokerStatistics) -> dict[str, Any]:
         # dataclasses.asdict would copy every value: most of a second for 8,000 subscribers.
@@ -216,6 +229,13 @@ def _entries(subjects: list[str], payload: Payload) -> list[Entry]:
     if len(subjects) * len(payload) <= MIB:
         return [(subjects, payload)]
     return [((subject,), payload) for subject in subjects]
+
+
+def _publishable(caller: Caller, subjects: Any) -> list[str]:
+    """The names of one call, which the caller may publish. Raises TypeError, ValueError or SecurityError."""
+    names = check_published_all(subjects)
+    check_publish(caller, names)
+    return names
 
 
 def _exactly(options: Any) -> bool:

@@ -17,19 +17,19 @@ from ..log.background import get_logger
 from ..options import ServiceOptions, chosen_options
 from ..transport.addresses import checked_host, checked_port
 from ..wire.handshake.passphrase import Ident, identity_of, sealed
-from .access import Users
 from .engine import Engine
 from .name_server_starter import serve_names
 from .names.nameserver import DaemonMethods
 from .names.registration import EntryState, NamingTimes, Registration
 from .net.listening import bind, location, nat_address, warn_if_open, warn_if_unreachable
+from .permissions.reloading import ReadsPermissions, ReloadedPermissions
 from .polled_runner import PolledRunner
 from .service_methods import ServiceMethods
 
 log = get_logger("pyro_events.service")
 
 
-class EventServiceStarter(PolledRunner):
+class EventServiceStarter(ReadsPermissions, PolledRunner):
     """Starts an event service, on an engine of its own, and stops it.
 
     Either call `start()`, which blocks, in a thread of yours, or use it as a context manager, which
@@ -43,7 +43,6 @@ class EventServiceStarter(PolledRunner):
     """
 
     _naming_times = NamingTimes()
-    _users: Users | None = None
 
     def __init__(
         self,
@@ -82,7 +81,8 @@ class EventServiceStarter(PolledRunner):
             natport: the same for the port. Default None: Pyro5's setting NATPORT.
 
         Raises:
-            TypeError, ValueError: an argument is not one of the above; the text says what to write.
+            TypeError, ValueError: an argument is not one of the above, or the file of permissions cannot be
+                used; the text says what to write.
         """
         ident, identification = sealed(ident), sealed(identification)
         if ident is not None and identification is not None:
@@ -101,6 +101,7 @@ class EventServiceStarter(PolledRunner):
         self._embed_ns = embed_ns
         self._replace = replace
         self._options = chosen_options(options)
+        self._permissions = ReloadedPermissions(self._options.permissions, self._blocking)
         self._ns_uri: str | None = None
         self._other_ports = port is None
 
@@ -178,8 +179,9 @@ class EventServiceStarter(PolledRunner):
         return self._ns_uri
 
     async def _run(self, announce: Callable[[], None]) -> None:
-        engine = Engine(self._options, identity=self._identity, users=self._users)
+        engine = Engine(self._options, identity=self._identity, permissions=self._permissions.current)
         self._descriptors = engine.descriptors
+        self._permissions.begin(engine.permit)
         try:
             registration = await self._come_up(engine)
             try:
@@ -191,6 +193,7 @@ class EventServiceStarter(PolledRunner):
                     await asyncio.wait({leaving}, timeout=self._naming_times.leave)
                     leaving.cancel()
         finally:
+            self._permissions.end()
             await engine.stop()
 
     async def _come_up(self, engine: Engine) -> Registration | None:

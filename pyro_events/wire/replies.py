@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgpack
 import Pyro5.errors
 
-from ..errors import EventServiceError, MessageTooLargeError
+from ..errors import AccessDeniedError, EventServiceError, MessageTooLargeError
 from ..foreign_exceptions import is_foreign
 from .frames import BATCH, EXCEPTION, MSGPACK, PING, RESULT, Frame, FrameError, write_frame
 from .msgpack_pool import pack
@@ -94,6 +94,7 @@ _KNOWN: Final[dict[str, type[Exception]]] = {
 }
 # Ours is a ValueError as well, whichever side finds the message too large.
 _KNOWN["Pyro5.errors.MessageTooLargeError"] = MessageTooLargeError
+_KNOWN["Pyro5.errors.SecurityError"] = AccessDeniedError
 
 
 def read_reply(frame: Frame) -> Any:
@@ -122,6 +123,8 @@ def rebuilt(described: Any) -> Exception:
     if error is None:
         text = ", ".join(str(argument) for argument in arguments)
         error = EventServiceError(f"the event service answered {name}: {text}")
+    if isinstance(error, AccessDeniedError):
+        error.of_call = True
     attributes = described.get("attributes")
     traceback = attributes.get("_pyroTraceback") if isinstance(attributes, dict) else None
     if isinstance(traceback, list) and all(isinstance(line, str) for line in traceback):

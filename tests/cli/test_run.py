@@ -20,7 +20,13 @@ SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if 
 class FakeRunner:
     """Starts, says so, and ends. during: what happens while it runs."""
 
-    def __init__(self, during: Callable[[], Any] = lambda: None, waits: bool = False) -> None:
+    def __init__(
+        self,
+        during: Callable[[], Any] = lambda: None,
+        waits: bool = False,
+        on_hangup: Callable[[], None] | None = None,
+    ) -> None:
+        self.on_hangup = on_hangup
         self._during = during
         self._waits = waits
         self._stopped = threading.Event()
@@ -111,6 +117,30 @@ def test_a_hang_up_that_is_ignored_stays_ignored() -> None:
     during: list[Any] = []
     assert started(lambda: FakeRunner(lambda: during.append(signal.getsignal(signal.SIGHUP)))) == 0
     assert during == [signal.SIG_IGN]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
+def test_a_hang_up_does_what_the_runner_has_for_it_and_ends_nothing(before: Any) -> None:
+    signal.signal(signal.SIGHUP, before)
+    hung_up: list[int] = []
+
+    def during() -> None:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    runner = FakeRunner(during, on_hangup=lambda: hung_up.append(1))
+    assert started(lambda: runner) == 0
+    assert (hung_up, runner.shutdowns) == ([1, 1], 0)
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")
+def test_a_hang_up_while_it_ends_does_not_end_it_at_once() -> None:
+    runner = FakeRunner(lambda: os.kill(os.getpid(), signal.SIGTERM), waits=True, on_hangup=lambda: None)
+    assert started(lambda: runner) == 0
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert runner.shutdowns == 1
 
 
 def test_a_log_that_nobody_reads_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,7 @@ def test_the_wheel(wheel: Path, root: Path, tmp_path: Path, spawn: Spawner) -> N
         "google-re2",
         "msgpack",
         "serpent",
+        "tomli",
         "uvloop",
     ]
     assert (root / "README.md").read_text() in str(about.get_payload())

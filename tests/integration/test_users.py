@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from certificates import needs_openssl, settings, use
 from fake_subscriber import fake_subscriber
-from identities import SECRETS, UsersStarter, as_user
+from identities import SECRETS, UsersStarter, as_user, users_file
 from listening import Collecting, Collector, OwnCollector, StreamCollector, collecting, disconnect, listening
 from Pyro5.api import URI, Daemon, Proxy, config, expose
 from Pyro5.errors import CommunicationError, NamingError, SecurityError
@@ -34,7 +34,6 @@ from pyro_events.options import ServiceOptions
 from pyro_events.server.name_server_starter import NameServerStarter
 from pyro_events.testing import collect as collected
 from pyro_events.wire.frames import CONNECT_FAIL
-from pyro_events.wire.handshake.passphrase import identity_of
 from pyro_events.wire.handshake.proofs import CALL_OPTION
 
 LOOPBACK = "127.0.0.1"
@@ -369,13 +368,11 @@ def test_c40_users_find_the_service_through_the_embedded_name_server(
             assert publisher.publish("A", 1) == 0
 
 
-def test_c40_users_of_a_name_server_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        NameServerStarter,
-        "_users",
-        staticmethod({user: identity_of(secret, user) for user, secret in SECRETS.items()}.get),
-    )
-    with NameServerStarter(LOOPBACK, 0, ident=OWN) as starter:
+def test_c40_users_of_a_name_server_by_itself() -> None:
+    with (
+        users_file() as file,
+        NameServerStarter(LOOPBACK, 0, ident=OWN, options=ServiceOptions(permissions=file)) as starter,
+    ):
         port = int(starter.uri.rpartition(":")[2])
         with UsersStarter(ns_host=LOOPBACK, ns_port=port, ident=OWN):
             with Publisher(ns_host=LOOPBACK, ns_port=port, **ALICE) as publisher:

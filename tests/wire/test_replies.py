@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from stock_wire import IDS, each_serializer, frame, plain, received, result_of, thorough
 
 from pyro_events.errors import (
+    AccessDeniedError,
     EventServiceError,
     MessageTooLargeError,
     ServiceNotFoundError,
@@ -196,7 +197,7 @@ def test_another_serializer_is_not_read() -> None:
 REBUILT = [
     ("builtins.KeyError", KeyError),
     ("Pyro5.errors.MessageTooLargeError", MessageTooLargeError),
-    ("Pyro5.errors.SecurityError", Pyro5.errors.SecurityError),
+    ("Pyro5.errors.SecurityError", AccessDeniedError),
     ("builtins.SystemExit", EventServiceError),
     ("builtins.print", EventServiceError),
     ("builtins.UnicodeDecodeError", EventServiceError),
@@ -213,6 +214,12 @@ def test_only_known_exceptions_are_rebuilt(name: Any, kind: type[Exception]) -> 
     assert type(error) is kind
     assert "text" in str(error)
     assert not hasattr(error, "x")
+
+
+def test_a_call_that_is_refused_is_told_from_a_connection_that_is() -> None:
+    error = rebuilt({"__class__": "Pyro5.errors.SecurityError", "args": ["no"]})
+    assert isinstance(error, AccessDeniedError) and error.of_call
+    assert not AccessDeniedError("denied").of_call
 
 
 @pytest.mark.parametrize("described", [None, 3, [], {}, {"args": {"a": 1}}])

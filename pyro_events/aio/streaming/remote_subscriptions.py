@@ -19,9 +19,10 @@ import Pyro5.errors
 from ...broker.matching.subjects import compile_pattern
 from ...client.stream.stream_receiver import CLOSED
 from ...client.subscribing.call_options import of_every_call, of_the_subscriber
+from ...client.subscribing.subscribe_calls import REFUSED_AGAIN
 from ...client.subscribing.subscriptions import PATTERN, Subscriptions, pieces
-from ...constants import MAX_SUBJECT, NAME_KEY, NOT_KNOWN
-from ...errors import EventServiceError
+from ...constants import AGAIN_KEY, MAX_SUBJECT, NAME_KEY, NOT_KNOWN
+from ...errors import AccessDeniedError, EventServiceError
 from ...log.background import get_logger
 from ..connection.control_calls import ControlCalls
 from ..connection.turns import Turns
@@ -105,7 +106,14 @@ class RemoteSubscriptions:
     async def _resubscribe(self) -> None:
         for how, some in self._record.calls():
             wishes = self._wishes(self._options)
-            await self._calls.call(how, some, self.subscriber, wishes, timeout=ANSWER)
+            try:
+                await self._calls.call(how, some, self.subscriber, wishes, timeout=ANSWER)
+            except AccessDeniedError as error:
+                if not error.of_call:
+                    raise
+                log.warning(REFUSED_AGAIN, error, about=str(error))
+                wishes = {**wishes, AGAIN_KEY: True}
+                await self._calls.call(how, some, self.subscriber, wishes, timeout=ANSWER)
 
     async def is_known(self) -> bool:
         """Whether the service knows the stream. Raises EventServiceError if it does not answer."""

@@ -52,6 +52,10 @@ class Interest(Generic[T]):
         """How many subjects a watcher watches."""
         return self._table.watched_by(watcher)
 
+    def watched(self, watcher: Hashable) -> list[str]:
+        """The subjects that a watcher watches, folded."""
+        return self._table.watched(watcher)
+
     def watch(self, watcher: Hashable, subjects: Iterable[str], uri: str, owner: str) -> None:
         """Tell a watcher of subjects, checked ones: soon how they are, and then of each change.
 

@@ -67,6 +67,10 @@ class InterestTable(Generic[W]):
         """How many subjects a watcher watches."""
         return len(self._watchers.get(watcher, ()))
 
+    def watched(self, watcher: W) -> list[str]:
+        """The subjects that a watcher watches, folded."""
+        return list(self._watchers.get(watcher, ()))
+
     def is_watched(self, watcher: W, folded: str) -> bool:
         """Whether a watcher watches a subject. folded: its fold."""
         return folded in self._watchers.get(watcher, ())

@@ -111,12 +111,14 @@ class Rights:
     admin: bool = False
     _publish: SubjectRules = field(init=False, repr=False, compare=False)
     _subscribe: SubjectRules = field(init=False, repr=False, compare=False)
+    _groups: frozenset[str] = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         kept = object.__setattr__
         kept(self, "_publish", SubjectRules(self.publish))
         kept(self, "_subscribe", SubjectRules(self.subscribe))
+        kept(self, "_groups", frozenset(map(fold, self.groups)))
         # Once, because rights are looked up for each subscriber of a subject.
         kept(self, "_hash", hash((self.publish, self.subscribe, self.groups, self.block, self.admin)))
 
@@ -132,5 +134,5 @@ class Rights:
         return self._subscribe.allow(subject)
 
     def may_join(self, group: str) -> bool:
-        """Whether its subscribers may join that group."""
-        return group in self.groups
+        """Whether its subscribers may join that group; its name is folded as subjects are."""
+        return fold(group) in self._groups

@@ -168,9 +168,10 @@ class RemoteSubscriptions:
         try:
             # Between calls that change subscriptions: what the service knows is compared with the record.
             self._in_turn(ask, timeout)
-        except AccessDeniedError:
-            raise
-        except Pyro5.errors.SecurityError:  # our address is another one than when we subscribed
+        except AccessDeniedError as error:
+            if not error.of_call:
+                raise
+            # Our address is another one than when we subscribed.
             return Answered(SubscriptionStatus.UNKNOWN, falls_back=self.calls.falls_back)
         (((count, state, why), recorded),) = answers
         if count == NOT_KNOWN:
@@ -236,7 +237,7 @@ class RemoteSubscriptions:
         """Subscribe again; `_calling` is held."""
         options = {**self._options, **proof}
         try:
-            self.calls.make(how, texts, options, self._patience)
+            self.calls.make_again(how, texts, options, self._patience)
         except Pyro5.errors.TimeoutError:
             self._connection.drop("it did not answer")
             raise

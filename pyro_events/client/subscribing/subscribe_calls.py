@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from ...constants import NAME_KEY, NOT_KNOWN
-from ...errors import EventServiceError
+from ...constants import AGAIN_KEY, NAME_KEY, NOT_KNOWN
+from ...errors import AccessDeniedError, EventServiceError
+from ...log.background import get_logger
 from ...wire.handshake.proofs import CALL_OPTION, NONCE_SIZE, CallbackCheck
 from ...wire.own_connection import FALLS_BACK
 from ..connection.reconnecting import ReconnectingConnection
+
+log = get_logger("pyro_events.subscriber")
+
+# What the log says where a right was lost while the service was away.
+REFUSED_AGAIN: Final = "subscribed again, but %s: nothing will come of that"
 
 
 class Way(Protocol):
@@ -88,3 +94,14 @@ class SubscribeCalls:
                 "the event service disconnects this subscriber as soon as it has connected: its log says why"
             )
         self.forgotten()
+
+    def make_again(self, how: str, texts: list[str], options: dict[str, Any], timeout: float) -> None:
+        """The same for what was subscribed before. Where its user has lost the right to some of it, that
+        stays subscribed, and nothing comes."""
+        try:
+            self.make(how, texts, options, timeout)
+        except AccessDeniedError as error:
+            if not error.of_call:
+                raise
+            log.warning(REFUSED_AGAIN, error, about=str(error))
+            self.make(how, texts, {**options, AGAIN_KEY: True}, timeout)

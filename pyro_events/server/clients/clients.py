@@ -21,6 +21,8 @@ from ..limits.admission import Admission
 from ..net.sockets import files_for_each
 from ..net.tls_connections import AcceptedTls
 from ..net.tls_memory import TLS_FULL, TlsMemory
+from ..objects import Caller
+from ..permissions.permissions import USER_GONE
 from .connection import Connection
 from .owner import ConnectionOwner
 
@@ -75,14 +77,25 @@ class Clients:
         """Whether a call of any client waits for its result."""
         return any(connection.busy for connection in self._connections)
 
-    def named(self) -> list[tuple[str, str]]:
-        """The names and hosts of the clients that gave a name, at most MAX_CLIENTS_SHOWN."""
-        named = ((each.name, each.peer) for each in self._connections if each.name)
-        return list(islice(named, MAX_CLIENTS_SHOWN))
+    def named(self, seen_by: Caller | None = None) -> list[tuple[str, str]]:
+        """The names and hosts of the clients that gave a name, at most MAX_CLIENTS_SHOWN. seen_by: only those
+        that are its own."""
+        shown = (each for each in self._connections if each.name)
+        if seen_by is not None:
+            shown = (each for each in shown if self._owner.access.owns(seen_by, each.user))
+        return [(each.name, each.peer) for each in islice(shown, MAX_CLIENTS_SHOWN)]
 
     def of_users(self, users: Container[str]) -> list[Connection]:
         """The connections of clients that have proved to be one of these users."""
         return [each for each in self._connections if each.user in users]
+
+    def permit(self, gone: Container[str]) -> None:
+        """Users have other rights than before. gone: users whose clients are not accepted any more."""
+        for connection in self.of_users(gone):
+            connection.refuse(USER_GONE)
+        for connection in self._connections:
+            if connection.caller is not None:
+                connection.caller.rights = self._owner.access.rights_of(connection.user)
 
     def descriptors(self) -> list[int]:
         """The file descriptors of the listening sockets and of all connections."""

@@ -23,6 +23,7 @@ from ...wire.replies import write_pong
 from ..limits.scheduler import NEGLIGIBLE, LoopParticipant
 from ..limits.turns import TURN
 from ..net.sockets import has_left, is_out_of_files
+from ..objects import Caller
 from .call_queue import CallQueue
 from .closable import ClosableProtocol
 from .handshake import accept_hello, call_limits, error_reply
@@ -256,16 +257,19 @@ class Connection(ClosableProtocol):
         self._end()
 
     @property
+    def caller(self) -> Caller | None:
+        """Who the client is, None before it was accepted."""
+        return self._calls.caller
+
+    @property
     def name(self) -> str:
         """What the client calls itself, "" if it did not say."""
-        caller = self._calls.caller
-        return caller.name if caller is not None else ""
+        return self.caller.name if self.caller is not None else ""
 
     @property
     def user(self) -> str:
         """The user whose passphrase it has proved, "" if there is none."""
-        caller = self._calls.caller
-        return caller.user if caller is not None else ""
+        return self.caller.user if self.caller is not None else ""
 
     @property
     def label(self) -> str:

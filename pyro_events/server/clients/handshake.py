@@ -71,7 +71,8 @@ def accept_hello(
         # reach the service with it. Pyro5's proxies ask the daemon what an object can do.
         named = (hello.object_id, DAEMON_NAME)
         objects = {name: objects[name] for name in named if name in objects}
-    return Caller(peer, frame.serializer_id, accepted.proved, objects, called, accepted.user), answer
+    user, rights = accepted.user, access.rights_of(accepted.user)
+    return Caller(peer, frame.serializer_id, accepted.proved, objects, called, user, rights), answer
 
 
 def _name_of(hello: Hello) -> str:

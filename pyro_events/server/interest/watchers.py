@@ -27,8 +27,10 @@ from ...constants import HEARTBEAT_TRIES, NAME_KEY, NOT_KNOWN
 from ...options import ServiceOptions
 from ...wire.handshake.greeting_notes import NO_NOTES
 from ...wire.own_connection import INTEREST, KEY, KEY_BYTES, Attached, id_of, is_key
+from ..access import AccessControl
 from ..limits.turns import host_of
 from ..objects import Caller, RoleSwap
+from ..permissions.permissions import USER_GONE
 from ..subscribers.deliveries import Deliveries, Standing
 from ..subscribers.delivery import Delivery
 from ..subscribers.owner import DeliveryOwner
@@ -43,7 +45,9 @@ _AT_ONCE: Final = 4
 
 
 class WatchersOwner(DeliveryOwner[Delivery], Protocol):
-    """The parts of the engine that a delivery uses."""
+    """The parts of the engine that a delivery uses. access: what each user may do."""
+
+    access: AccessControl
 
 
 class WatchOptions(NamedTuple):
@@ -81,6 +85,7 @@ class Watchers:
         now: Callable[[], float],
     ) -> None:
         """deliveries: admits connections. now: the time of day."""
+        self._owner = owner
         self.expiry = owner.expiry
         self.failures = owner.failures
         self.scheduler = owner.scheduler
@@ -102,10 +107,22 @@ class Watchers:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def named(self) -> list[tuple[str, str]]:
-        """The names and hosts of those that gave a name."""
-        each = self._by_id.values()
-        return [(one.backlog.name, one.address[0]) for one in each if one.backlog.name]
+    def named(self, seen_by: Caller | None = None) -> list[tuple[str, str]]:
+        """The names and hosts of those that gave a name. seen_by: only those that are its own."""
+        shown = [one for one in self._by_id.values() if one.backlog.name]
+        if seen_by is not None:
+            shown = [one for one in shown if self._owner.access.owns(seen_by, one.user)]
+        return [(one.backlog.name, one.address[0]) for one in shown]
+
+    def permit(self, gone: Container[str]) -> None:
+        """Users have other rights than before. gone: users whose clients are not accepted any more."""
+        for watcher in self.of_users(gone):
+            watcher.close(Loss.DENIED, USER_GONE)
+        for watcher in self._by_id.values():
+            rights = self._owner.access.rights_of(watcher.user)
+            if rights is not None:
+                watched = self._interest.watched(watcher)
+                self._interest.unwatch(watcher, [each for each in watched if not rights.may_publish(each)])
 
     def descriptors(self) -> list[int]:
         """The file descriptors of their connections."""

@@ -54,17 +54,24 @@ class BlockRights:
         Returns what to tell it about that, "" for nothing.
         """
         until = self._hosts.get(host_of(address[0]), now)
-        if until <= now:
+        if until > now:
+            self._take(backlog, until, now)
+        else:
+            self.permit(backlog)
+        if backlog.options.overflow is not Overflow.BLOCK or backlog.overflow is Overflow.BLOCK:
             return ""
-        self._take(backlog, until, now)
-        if backlog.options.overflow is not Overflow.BLOCK:
-            return ""
+        if not _has_right(backlog):
+            return "it has drop-oldest in place of block, for which its user has no right"
         return f"it has drop-oldest in place of block for {until - now:.0f} s"
+
+    def permit(self, backlog: Backlog) -> None:
+        """The rights of its user may be others than before."""
+        backlog.allow_blocking(_has_right(backlog) and backlog not in self._suspended)
 
     def _take(self, backlog: Backlog, until: float, now: float) -> None:
         self._suspended[backlog] = until
         backlog.allow_blocking(False)
-        if backlog.options.overflow is Overflow.BLOCK:
+        if backlog.options.overflow is Overflow.BLOCK and _has_right(backlog):
             log.warning(
                 "%s has drop-oldest in place of block for %.0f s: a subscriber from its host was "
                 "disconnected because it blocked publishers",
@@ -77,9 +84,14 @@ class BlockRights:
         """Give back the right to those whose suspension is over."""
         for backlog in [each for each, until in self._suspended.items() if until <= now]:
             del self._suspended[backlog]
-            backlog.allow_blocking(True)
+            self.permit(backlog)
         self._hosts = {host: until for host, until in self._hosts.items() if until > now}
 
     def remove(self, backlog: Backlog) -> None:
         """Its subscriber is gone."""
         self._suspended.pop(backlog, None)
+
+
+def _has_right(backlog: Backlog) -> bool:
+    """Whether its user may block publishers at all."""
+    return backlog.rights is None or backlog.rights.block

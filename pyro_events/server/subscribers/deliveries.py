@@ -25,6 +25,8 @@ from ..limits.turns import host_of
 from ..net.sockets import files_for_each
 from ..net.tls_memory import TLS_FULL
 from ..objects import Caller
+from ..permissions.checks import check_group
+from ..permissions.permissions import USER_GONE
 from ..service_events.service_events import ServiceEvents
 from .callbacks.callback_address import Callback
 from .callbacks.callback_delivery import CallbackDelivery
@@ -123,14 +125,16 @@ class Deliveries:
     def subscribed(
         self, subscriber: str, names: object, patterns: object, wanted: SubscribeOptions, caller: Caller
     ) -> Backlog:
-        """Subscribe a subscriber at the broker. Raises TypeError or ValueError, and then nothing has
-        changed."""
+        """Subscribe a subscriber at the broker. Raises TypeError, ValueError or SecurityError, and then
+        nothing has changed."""
+        check_group(caller, wanted.group)
         backlog = self._broker.subscribe(
             subscriber,
             names,
             patterns,
             wanted.options,
             host_of(caller.host),
+            caller.rights,
             group=wanted.group,
             ahead=wanted.ahead,
         )
@@ -156,6 +160,7 @@ class Deliveries:
             self.lingering.pop(before, None)
             self.admission.leave(before.subscribed_from)
         backlog = delivery.backlog
+        backlog.user = delivery.user
         note = self._rights.apply(backlog, delivery.address, self._time())
         if backlog.group:
             self._review_groups()
@@ -211,6 +216,23 @@ class Deliveries:
     def of_users(self, users: Container[str]) -> list[Delivery]:
         """The deliveries to what these users have subscribed."""
         return [each for each in self.table.values() if each.user in users]
+
+    def owned_by(self, caller: Caller) -> list[Backlog]:
+        """The backlogs of what a caller may see."""
+        return [backlog for backlog, each in self.table.items() if self._access.owns(caller, each.user)]
+
+    def permit(self, gone: Container[str]) -> None:
+        """Users have other rights than before. gone: users whose subscribers are not accepted any more."""
+        for delivery in self.of_users(gone):
+            delivery.close(Loss.DENIED, USER_GONE)
+        for backlog, delivery in list(self.table.items()):
+            backlog.rights = rights = self._access.rights_of(delivery.user)
+            if backlog.group and rights is not None and not rights.may_join(backlog.group):
+                delivery.close(Loss.DENIED, f"its user may not be in the group {backlog.group!r} any more")
+                continue
+            self._rights.permit(backlog)
+            self._owner.configured(backlog)
+        self._review_groups()
 
     def _note_lingering(self, backlog: Backlog) -> None:
         """If a subscriber has no subscription left, remember since when."""

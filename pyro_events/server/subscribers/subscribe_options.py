@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ...client_name import checked_client_name
-from ...constants import AHEAD_KEY, GROUP_KEY, LAST_KEY, NAME_KEY
+from ...constants import AGAIN_KEY, AHEAD_KEY, GROUP_KEY, LAST_KEY, NAME_KEY
 from ...options.backlog_options import check_count, check_last_and_group, checked_group
 from ...wire.handshake.proofs import CALL_OPTION
 from ...wire.own_connection import FALLS_BACK
 
 # The option of a subscribing call by which a subscriber says that it has lost the service's connection.
 ANEW_OPTION: Final = "anew"
-_OURS: Final = frozenset({CALL_OPTION, ANEW_OPTION, NAME_KEY, FALLS_BACK, LAST_KEY, GROUP_KEY, AHEAD_KEY})
+_OURS: Final = frozenset(
+    {CALL_OPTION, ANEW_OPTION, NAME_KEY, FALLS_BACK, LAST_KEY, GROUP_KEY, AHEAD_KEY, AGAIN_KEY}
+)
 
 
 class SubscribeOptions(NamedTuple):

@@ -11,7 +11,7 @@ from event_loops import run
 from pyro_events.aio.streaming.remote_subscriptions import RemoteSubscriptions
 from pyro_events.client.subscribing.subscriptions import NAME, PATTERN
 from pyro_events.constants import NOT_KNOWN
-from pyro_events.errors import EventServiceError, ServiceUnreachableError
+from pyro_events.errors import AccessDeniedError, EventServiceError, ServiceUnreachableError
 
 
 class FakeCalls:
@@ -62,6 +62,24 @@ def test_it_is_told_and_remembered() -> None:
             ("subscribe", ["B"], {"key": "k"}, options),
             ("subscribeMatch", ["^C"], {"key": "k"}, options),
         ]
+
+    run(main())
+
+
+def test_a_right_that_was_lost_does_not_keep_the_rest_from_being_subscribed_again() -> None:
+    async def main() -> None:
+        subscriptions, calls = remote()
+        await subscriptions.subscribe(NAME, ["A", "B"], {})
+        calls.made.clear()
+        denied = AccessDeniedError("may not subscribe to 'A'")
+        calls.answers = [denied]
+        with pytest.raises(AccessDeniedError):
+            await subscriptions.resubscribe()
+        denied.of_call = True
+        calls.answers = [denied]
+        await subscriptions.resubscribe()
+        options = [call[3].get("again") for call in calls.made]
+        assert options == [None, None, True]
 
     run(main())
 

@@ -91,7 +91,7 @@ def test_what_rights_allow() -> None:
     rights = Rights(publish=("LAB.*",), subscribe=("*",), groups=frozenset({"workers"}))
     assert rights.may_publish("lab.door") and not rights.may_publish("HALL")
     assert rights.may_receive("HALL") and not rights.may_receive("$ES.SUBSCRIBER.LEFT")
-    assert rights.may_join("workers") and not rights.may_join("others")
+    assert rights.may_join("workers") and rights.may_join("WorKerſ") and not rights.may_join("others")
 
 
 def test_no_rights_allow_nothing_but_tests() -> None:

@@ -15,6 +15,7 @@ from pyro_events.client.subscribing.remote_subscriptions import RemoteSubscripti
 from pyro_events.client.subscribing.subscriptions import NAME, PATTERN
 from pyro_events.constants import NOT_KNOWN
 from pyro_events.errors import AccessDeniedError, AnswerTimeoutError
+from pyro_events.wire.replies import rebuilt
 
 NAMES = [f"{number:0>200}" for number in range(900)]
 
@@ -234,6 +235,13 @@ def test_a_call_that_is_not_answered_gives_the_connection_up(
     assert connection.dropped == ["it did not answer"]
 
 
+def refused_call(text: str) -> AccessDeniedError:
+    """What a client makes of a SecurityError in a reply."""
+    error = rebuilt({"__class__": "Pyro5.errors.SecurityError", "args": [text]})
+    assert isinstance(error, AccessDeniedError)
+    return error
+
+
 class TestAsking:
     COUNT = 1 + len(NAMES)
 
@@ -316,7 +324,7 @@ class TestAsking:
         self, remote: RemoteSubscriptions, connection: Connection
     ) -> None:
         def refuse(method: str) -> None:
-            raise Pyro5.errors.SecurityError("can be changed only from there")
+            raise refused_call("can be changed only from there")
 
         connection.before = refuse
         assert remote.ask(1.0).status is SubscriptionStatus.UNKNOWN

@@ -8,8 +8,8 @@ import pytest
 
 from pyro_events.client.subscribing.subscribe_calls import SubscribeCalls
 from pyro_events.client.subscribing.subscriptions import NAME
-from pyro_events.constants import NAME_KEY, NOT_KNOWN
-from pyro_events.errors import EventServiceError
+from pyro_events.constants import AGAIN_KEY, NAME_KEY, NOT_KNOWN
+from pyro_events.errors import AccessDeniedError, EventServiceError
 from pyro_events.wire.handshake.proofs import CALL_OPTION
 from pyro_events.wire.own_connection import FALLS_BACK
 
@@ -26,11 +26,14 @@ class Parts:
         self.attached: list[tuple[bool, bool]] = []
         self.own = self.falls_back = False
         self.knows: list[object] = []
+        self.denies: AccessDeniedError | None = None
 
     def call(
         self, how: str, texts: list[str], subscriber: Any, options: Any, timeout: float | None = None
     ) -> Any:
         self.calls.append((how, texts, subscriber, timeout))
+        if self.denies is not None and not options.get(AGAIN_KEY):
+            raise self.denies
         return len(texts) if subscriber in (PROXY, *self.knows) else NOT_KNOWN
 
     def attach(self, again: bool = False, quick: bool = False) -> dict[str, str]:
@@ -104,3 +107,19 @@ def test_and_again_is_an_error(calls: SubscribeCalls, parts: Parts) -> None:
     with pytest.raises(EventServiceError, match="as soon as it has connected"):
         calls.make(NAME, ["A"], {})
     assert len(parts.calls) == 2
+
+
+def test_a_right_that_was_lost_meanwhile_does_not_keep_the_rest_from_being_subscribed_again(
+    calls: SubscribeCalls, parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls.subscriber = PROXY
+    parts.denies = AccessDeniedError("user 'alice' may not subscribe to the subject 'A'")
+    with pytest.raises(AccessDeniedError):  # it is the connection that is denied
+        calls.make_again(NAME, ["A", "B"], {}, 5.0)
+    parts.denies.of_call = True
+    with pytest.raises(AccessDeniedError):
+        calls.make(NAME, ["A", "B"], {})
+    parts.calls.clear()
+    calls.make_again(NAME, ["A", "B"], {}, 5.0)
+    assert parts.calls == [(NAME, ["A", "B"], PROXY, 5.0)] * 2
+    assert "may not subscribe to the subject 'A': nothing will come of that" in caplog.text
