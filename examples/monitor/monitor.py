@@ -18,9 +18,8 @@ def counts(numbers: dict[str, int]) -> str:
     return ", ".join(f"{what.removeprefix('$ES.')} {number}" for what, number in numbers.items())
 
 
-def subscriber(what: str, told: dict[str, Any]) -> str:
-    """What happened to a subscriber."""
-    who = told["name"] or told["subscriber"]
+def happened(what: str, told: dict[str, Any], who: str) -> str:
+    """What happened to a subscriber, or to the backlog of a group."""
     if what == "JOINED":
         others = told["subscriptions"] - len(told["subjects"])
         return f"{who} joined: {', '.join(told['subjects'])}{f' and {others} more' if others else ''}"
@@ -38,7 +37,10 @@ def line(event: Event) -> str:
     """One event in words. There may be subjects that this program does not know yet."""
     told = event.msg
     if event.subject.startswith("$ES.SUBSCRIBER."):
-        return subscriber(event.subject.removeprefix("$ES.SUBSCRIBER."), told)
+        who = told["name"] or told["subscriber"]
+        return happened(event.subject.removeprefix("$ES.SUBSCRIBER."), told, who)
+    if event.subject.startswith("$ES.GROUP."):
+        return happened(event.subject.removeprefix("$ES.GROUP."), told, f"group {told['group']}")
     if event.subject == "$ES.SERVICE.STOPPING":
         return f"the service stops: {told['waiting']} events wait for {told['subscribers']} subscribers"
     if event.subject == "$ES.SERVICE.OMITTED":

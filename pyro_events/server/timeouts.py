@@ -83,7 +83,7 @@ class Timeouts:
     def _tick(self) -> None:
         self._timers[0] = self._loop.call_later(self._intervals[0], self._tick)
         self.check(self._time())
-        self._events.check(self._deliveries.table)
+        self._events.check()
 
     def check(self, now: float) -> None:
         """End whatever has taken too long. now: the loop's time."""

@@ -256,6 +256,21 @@ def test_c39_every_kind_of_listener_gets_what_happens_to_a_subscriber(root: Path
             assert [event.seq for event in events] == list(range(1, len(events) + 1))
 
 
+def test_c39_the_backlog_of_a_group_is_told_of_too(root: Path, collect: Collecting) -> None:
+    with running() as service, collect(service.uri) as monitor, fake_subscriber("member") as member:
+        monitor.subscribeMatch(glob("$ES.GROUP.*"))
+        member.subscribe(service.uri, "A", group="workers", backlog=4, overflow="drop-newest", ahead=1)
+        member.greet()
+        with Publisher(es_uri=service.uri) as publisher:
+            publisher.publish(["A"] * 20, 1)
+        events = monitor.wait(2)
+        assert {event.subject for event in events} == {"$ES.GROUP.SLOW", "$ES.GROUP.LOST"}
+        for event in events:
+            assert documented(root, event.subject) <= set(event.msg)
+            assert event.msg["group"] == "workers" and event.msg["backlog"] in (3, 4)
+            assert sum(event.msg["lost"].values()) >= 15
+
+
 def test_c39_that_the_service_stops_comes_before_the_end(root: Path) -> None:
     with running() as service, listeners(service.uri) as kinds:
         service.shutdown()

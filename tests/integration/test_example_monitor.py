@@ -61,6 +61,7 @@ def test_it_goes_on_when_the_service_is_back(program: Path, es, start_service, s
     ("subject", "message", "line"),
     [
         ("$ES.SUBSCRIBER.RECOVERED", {"name": "", "subscriber": "PYRO:s@h:1"}, "PYRO:s@h:1 has caught up"),
+        ("$ES.GROUP.SLOW", {"group": "workers", "backlog": 9}, "group workers is slow: 9 events wait for it"),
         ("$ES.SUBSCRIBER.MARRIED", {"name": "a", "subscriber": "PYRO:s@h:1"}, "a: MARRIED"),
         (
             "$ES.SERVICE.OMITTED",

@@ -108,7 +108,7 @@ class Limits:
         self.enough = 1  # so many must go until publishers go on
         self.clients: Any = FakeClients()
         self.begin = asyncio.get_running_loop().time()
-        self.events: Any = SimpleNamespace(check=lambda backlogs: None)
+        self.events: Any = SimpleNamespace(check=lambda: None)
         self.expired: list[Any] = []
         expiry: Any = SimpleNamespace(check=self.expired.extend)
         self.timeouts: Any = Timeouts(

@@ -7,7 +7,7 @@ events are lost.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from ...broker.backlog import Backlog
@@ -19,7 +19,7 @@ INTERVAL: Final = 1.0
 class LossReports:
     """What was told of each subscriber's losses, while somebody listens.
 
-    going_on: whether somebody does.
+    going_on: whether somebody does. next: from when on some may be due, in seconds.
     """
 
     def __init__(self, interval: float = INTERVAL) -> None:
@@ -29,7 +29,7 @@ class LossReports:
         self._totals: dict[Backlog, int] = {}  # of those
         # Those that have lost more, and were not taken yet: the one that has waited longest comes first.
         self._due: dict[Backlog, None] = {}
-        self._next = 0.0
+        self.next = 0.0
         self.going_on = False
 
     def begin(self, backlogs: Iterable[Backlog], now: float) -> None:
@@ -37,7 +37,7 @@ class LossReports:
         for backlog in backlogs:
             if backlog.lost:
                 self._note(backlog)
-        self._next = now + self._interval
+        self.next = now + self._interval
         self.going_on = True
 
     def end(self) -> None:
@@ -45,15 +45,18 @@ class LossReports:
         self._told, self._totals, self._due = {}, {}, {}
         self.going_on = False
 
-    def due(self, backlogs: Iterable[Backlog], now: float) -> list[Backlog]:
+    def due(self, backlogs: Collection[Backlog], now: float) -> list[Backlog]:
         """The subscribers that have lost more than was told, once in an interval; until then none.
 
         backlogs: those of all subscribers. now: in seconds.
         """
-        if now < self._next:
+        if now < self.next:
             return []
-        self._next = now + self._interval
+        self.next = now + self._interval
         totals, due = self._totals, self._due
+        if len(totals) > len(backlogs):
+            for gone in totals.keys() - set(backlogs):
+                self.forget(gone)
         for backlog in backlogs:  # perhaps 10,000, on the loop's thread
             lost = backlog.lost
             if lost and sum(lost.values()) != totals.get(backlog, 0):

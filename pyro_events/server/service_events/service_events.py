@@ -11,12 +11,13 @@ that is in the middle of something may tell of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from ...broker.accounting import Loss
 from ...broker.backlog import Backlog
 from ...broker.broker import Broker
+from ...broker.groups.group import Group
 from ...codec.message import encode
 from ...wire.handshake.greeting_notes import shortened
 from .loss_reports import LossReports
@@ -27,6 +28,8 @@ LEFT: Final = "$ES.SUBSCRIBER.LEFT"
 SLOW: Final = "$ES.SUBSCRIBER.SLOW"
 RECOVERED: Final = "$ES.SUBSCRIBER.RECOVERED"
 LOST: Final = "$ES.SUBSCRIBER.LOST"
+# The same of the backlog that the members of a group share.
+_OF_GROUP: Final = {each: each.replace("SUBSCRIBER", "GROUP") for each in (SLOW, RECOVERED, LOST)}
 STOPPING: Final = "$ES.SERVICE.STOPPING"
 OMITTED: Final = "$ES.SERVICE.OMITTED"
 
@@ -93,35 +96,40 @@ class ServiceEvents:
         none."""
         if self._admits(LEFT):
             explanation = shortened(why) or _UNSUBSCRIBED
-            self._publish(LEFT, self._described(backlog, subscribed, reason=reason.value, why=explanation))
+            told = self._described(backlog, subscribed, reason=reason.value, why=explanation)
+            self._publish(LEFT, told)
 
     def slow(self, backlog: Backlog) -> None:
-        """A subscriber's backlog has stayed nearly full."""
+        """A backlog, which may be a group's, has stayed nearly full."""
         self._tell(SLOW, backlog)
 
     def recovered(self, backlog: Backlog) -> None:
         """It has stayed nearly empty after that."""
         self._tell(RECOVERED, backlog)
 
-    def check(self, backlogs: Iterable[Backlog]) -> None:
-        """Publish what is due now; called a few times a second. backlogs: those of all subscribers."""
+    def check(self) -> None:
+        """Publish what is due now; called a few times a second."""
         now = self._loop.time()
         self._follow_losses()
-        if self._losses.going_on:
-            for backlog in self._losses.due(backlogs, now):
-                if self._admits(LOST):
-                    losses = self._losses.take(backlog)
-                    self._publish(LOST, self._described(backlog, self._subscribed(backlog), losses=losses))
+        if self._losses.going_on and now >= self._losses.next:
+            for backlog in self._losses.due(self._backlogs(), now):
+                subject = self._subject(LOST, backlog)
+                if self._admits(subject):
+                    self._publish(subject, self._described(backlog, losses=self._losses.take(backlog)))
         self._tell_omitted(now)
 
     def _follow_losses(self) -> None:
         """Begin to follow what is lost when somebody listens, and end when nobody does."""
-        listening = bool(self._broker.listening(LOST))
+        listening = any(map(self._broker.listening, (LOST, _OF_GROUP[LOST])))
         if listening != self._losses.going_on:
             if listening:
-                self._losses.begin(self._broker.backlogs(), self._loop.time())
+                self._losses.begin(self._backlogs(), self._loop.time())
             else:
                 self._losses.end()
+
+    def _backlogs(self) -> list[Backlog]:
+        """Those of all subscribers, and of all groups."""
+        return self._broker.backlogs() + [group.backlog for group in self._broker.groups]
 
     # What the service does
 
@@ -129,9 +137,9 @@ class ServiceEvents:
         """The service begins to stop. drain: how long it waits for its subscribers at most, in seconds."""
         self._tell_omitted(self._loop.time(), rest=True)
         if self._broker.listening(STOPPING):
-            backlogs = self._broker.backlogs()
-            waiting = sum(len(backlog) + backlog.unacknowledged for backlog in backlogs)
-            self._publish(STOPPING, {"subscribers": len(backlogs), "waiting": waiting, "drain": drain})
+            subscribers = len(self._broker.backlogs())
+            waiting = sum(len(backlog) + backlog.unacknowledged for backlog in self._backlogs())
+            self._publish(STOPPING, {"subscribers": subscribers, "waiting": waiting, "drain": drain})
 
     def end(self) -> None:
         """Publish nothing more."""
@@ -140,8 +148,17 @@ class ServiceEvents:
     # How it is published
 
     def _tell(self, subject: str, backlog: Backlog) -> None:
+        subject = self._subject(subject, backlog)
         if self._admits(subject):
-            self._publish(subject, self._described(backlog, self._subscribed(backlog)))
+            self._publish(subject, self._described(backlog))
+
+    def _subject(self, subject: str, backlog: Backlog) -> str:
+        return _OF_GROUP[subject] if self._group(backlog) is not None else subject
+
+    def _group(self, backlog: Backlog) -> Group | None:
+        """The group that has that backlog, None if it is a subscriber's."""
+        group = self._broker.groups.of(backlog)
+        return group if group is not None and group.backlog is backlog else None
 
     def _admits(self, subject: str) -> bool:
         """Whether somebody listens, and there were not too many events lately."""
@@ -156,8 +173,18 @@ class ServiceEvents:
             backlog.group,
         )
 
-    def _described(self, backlog: Backlog, subscribed: Subscribed, **more: Any) -> dict[str, Any]:
-        """What statistics() says of a subscriber, but with few subjects, and more."""
+    def _described(
+        self, backlog: Backlog, subscribed: Subscribed | None = None, **more: Any
+    ) -> dict[str, Any]:
+        """What statistics() says of a subscriber, but with few subjects, and more; or of a group.
+
+        subscribed: what it was subscribed to; None for what it is.
+        """
+        group = self._group(backlog)
+        if group is not None:
+            return {**vars(group.statistics(self._now())), **more}
+        if subscribed is None:
+            subscribed = self._subscribed(backlog)
         figures = vars(backlog.statistics(subscribed.shown, self._now(), subscribed.number))
         about = {"subjects": subscribed.shown, "user": backlog.user, "group": subscribed.group}
         return {**figures, **about, **more}

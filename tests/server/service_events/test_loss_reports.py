@@ -88,6 +88,16 @@ def test_a_subscriber_that_is_gone_is_forgotten() -> None:
     reports.forget(one)
 
 
+def test_the_backlog_of_a_group_that_has_ended_is_forgotten() -> None:
+    """Nobody says so."""
+    reports, some = LossReports(), backlogs(3)
+    for backlog in some:
+        lose(backlog)
+    reports.begin(some, 0.0)
+    assert reports.due(some[:2], 1.0) == []
+    assert reports.due(some, 2.0) == [some[2]]
+
+
 @given(
     st.lists(
         st.tuples(

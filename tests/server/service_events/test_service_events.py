@@ -28,6 +28,7 @@ from pyro_events.server.service_events.service_events import (
 )
 
 ALL = r"\$ES\."
+GROUPS = ["LOST", "SLOW", "RECOVERED"]
 
 
 class Service:
@@ -61,7 +62,7 @@ class Service:
             self.events.left(backlog, subscribed, reason, why)
 
     def check(self) -> None:
-        self.events.check(self.broker.backlogs())
+        self.events.check()
 
     def publish(self, *names: str) -> None:
         self.broker.publish(iter([(names, b"")]), 7.0)
@@ -155,6 +156,29 @@ def test_a_member_of_a_group() -> None:
         for _, message in service.told():
             assert (message["group"], message["subjects"]) == ("workers", ["A", "^B"])
             assert message["subscriptions"] == 2
+
+    in_a_loop(work)
+
+
+def test_the_backlog_of_a_group() -> None:
+    def work() -> None:
+        service = Service()
+        service.listen(patterns=ALL)
+        options = {"backlog": 2, "overflow": "drop-newest"}
+        member = service.broker.subscribe("PYRO:s@h:1", ["A"], options=options, group="workers")
+        service.events.subscribed(member)
+        service.check()
+        service.publish(*["A"] * 5)
+        service.check()
+        group = service.broker.groups.of(member)
+        assert group is not None
+        service.events.slow(group.backlog)
+        service.events.recovered(group.backlog)
+        told = service.told()
+        assert [subject for subject, _ in told] == [JOINED, *(f"$ES.GROUP.{what}" for what in GROUPS)]
+        for _, message in told[1:]:
+            assert (message["group"], message["subscribers"], message["backlog"]) == ("workers", 1, 2)
+        assert told[1][1]["losses"] == told[1][1]["lost"] == {"drop-newest": 3}
 
     in_a_loop(work)
 
