@@ -23,6 +23,7 @@ from waiting import eventually
 
 from pyro_events import (
     EVENTSERVER_NAME,
+    AccessDeniedError,
     Event,
     EventService,
     EventServiceStarter,
@@ -394,3 +395,47 @@ def test_c39_in_a_stock_daemon(collect: Collecting) -> None:
             daemon.shutdown()
             thread.join()
             service.close()
+
+
+PERMISSIONS = """
+[users.operator]
+ident = "an operator's passphrase"
+subscribe = ["$ES.SUBSCRIBER.*", "!$ES.SUBSCRIBER.LEFT"]
+[users.scientist]
+ident = "a scientist's passphrase"
+subscribe = ["*"]
+publish = ["*"]
+"""
+
+
+def test_c39_with_permissions_only_rights_that_name_them_cover_them(
+    tmp_path: Path, collect: Collecting
+) -> None:
+    """The events tell of other users' subscribers."""
+    file = tmp_path / "permissions.toml"
+    file.write_text(PERMISSIONS)
+    file.chmod(0o600)
+    patterns = [glob("$ES.*"), ".*"]
+    operator = {"user": "operator", "ident": "an operator's passphrase"}
+    scientist = {"user": "scientist", "ident": "a scientist's passphrase"}
+    with (
+        running(permissions=str(file)) as service,
+        collect(service.uri, **operator) as allowed,
+        collect(service.uri, **scientist) as not_allowed,
+        Publisher(es_uri=service.uri, **scientist) as publisher,
+    ):
+        allowed.subscribeMatch(patterns)
+        not_allowed.subscribeMatch(patterns)
+        with pytest.raises(AccessDeniedError, match="JOINED"):
+            not_allowed.subscribe("$ES.SUBSCRIBER.JOINED")
+        with collect(service.uri, **scientist) as other:
+            other.subscribe("A")
+            known_as = other.known_as
+            joined = eventually(lambda: about(allowed.events, known_as))
+        assert [(subject, message["user"]) for subject, message in joined] == (
+            [("$ES.SUBSCRIBER.JOINED", "scientist")]
+        )
+        eventually(lambda: publisher.listeners("A")["A"] == 1)  # the other one has left
+        publisher.publish("last", 1)
+        assert [event.subject for event in not_allowed.wait(1)] == ["last"]
+        assert {event.subject for event in allowed.events} == {"$ES.SUBSCRIBER.JOINED"}
