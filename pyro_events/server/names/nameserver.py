@@ -85,8 +85,8 @@ class EmbeddedNameServer:
     def _check_rights(self, caller: Caller, name: object = None) -> None:
         if not self._may_change(caller):
             raise Pyro5.errors.NamingError(
-                "only a client that proves a passphrase can change entries here: connect with "
-                "pyro_events.locate_ns and its ident, and its user if it has one"
+                "only a client that proves a passphrase can change entries here: a user's, as ident and user, "
+                "or this name server's own (--ident-file), which an event service needs"
             )
         if isinstance(name, str) and name in self._reserved:
             raise Pyro5.errors.NamingError(
