@@ -85,7 +85,7 @@ class EmbeddedNameServer:
     def _check_rights(self, caller: Caller, name: object = None) -> None:
         if not self._may_change(caller):
             raise Pyro5.errors.NamingError(
-                "only a client that proves a passphrase can change entries here: a user's, as ident and user, "
+                "only a client that proves a passphrase can change entries here: a user's (ident and user), "
                 "or this name server's own (--ident-file), which an event service needs"
             )
         if isinstance(name, str) and name in self._reserved:
