@@ -48,7 +48,7 @@ class InterestFunction:
     failed: how often it raised. ended: whether it is not called any more.
     """
 
-    __slots__ = ("_heard", "calls", "ended", "failed", "function", "name", "subjects", "told")
+    __slots__ = ("_first", "_heard", "calls", "ended", "failed", "function", "name", "subjects", "told")
 
     def __init__(self, function: Function, subjects: Iterable[str]) -> None:
         self.function = function
@@ -57,7 +57,9 @@ class InterestFunction:
         self.told: dict[str, int] = {}
         self.calls = self.failed = 0
         self.ended = False
-        # What was heard last about each name: over which connection, and whether it had listeners.
+        # The connection over which something was heard first; and what was heard last about each name: over
+        # which connection, and whether it had listeners.
+        self._first: object = None
         self._heard: dict[str, tuple[object, bool]] = {}
 
     def hear(self, folded: str, listeners: int, connection: object) -> bool:
@@ -68,8 +70,10 @@ class InterestFunction:
         """
         before, wanted = self._heard.get(folded), listeners > 0
         self._heard[folded] = connection, wanted
+        if self._first is None:
+            self._first = connection
         if before is None:
-            return wanted
+            return wanted or connection is not self._first
         return before[0] is not connection or before[1] is not wanted
 
     def call(self, folded: str, listeners: int) -> None:

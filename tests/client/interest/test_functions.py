@@ -65,6 +65,13 @@ def test_over_another_connection_it_is_told_everything_once_more() -> None:
     assert again == [("f", "A", 1), ("f", "B", 0)]
 
 
+def test_of_what_it_had_not_heard_when_the_connection_was_lost_it_is_told_in_any_case() -> None:
+    noting = Noting()
+    noting.add("f", "A", "B")
+    noting.heard(("A", 1))
+    assert noting.heard(("B", 0), ("A", 1), ("B", 0), connection=SECOND) == [("f", "B", 0), ("f", "A", 1)]
+
+
 def test_each_function_is_told_with_its_own_spelling_what_it_does_not_know() -> None:
     noting = Noting()
     noting.add("f", "a", "B")

@@ -1,0 +1,106 @@
+"""Publishers of both kinds under one interface, for tests of who listens.
+
+Knows: Publisher, aio.Publisher, and event loops in threads. Must not know: the tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import threading
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, TypeVar
+
+from pyro_events import InterestStatistics, Publisher, aio
+
+T = TypeVar("T")
+
+
+class Calls(list[tuple[str, int]]):
+    """A function that notes how it was called: a subject, and the number of its listeners."""
+
+    def __call__(self, subject: str, listeners: int) -> None:
+        self.append((subject, listeners))
+
+    def last(self, subject: str) -> int | None:
+        """What it was told last of a subject, None if nothing."""
+        return next((count for name, count in reversed(self) if name == subject), None)
+
+
+class ThreadedWatch:
+    """An aio.InterestWatch, with the interface of InterestWatch."""
+
+    def __init__(self, publisher: ThreadedPublisher, watch: aio.InterestWatch) -> None:
+        self._publisher = publisher
+        self._watch = watch
+
+    def statistics(self) -> InterestStatistics:
+        return self._watch.statistics()
+
+    def close(self) -> None:
+        self._publisher.run(self._watch.close())
+
+
+class ThreadedPublisher:
+    """An aio.Publisher on a loop in a thread of its own, with the interface of Publisher."""
+
+    loop_of = "asyncio"
+
+    def __init__(self, **options: Any) -> None:
+        self._loop: asyncio.AbstractEventLoop = importlib.import_module(self.loop_of).new_event_loop()
+        self.reported: list[dict[str, Any]] = []
+        self._loop.set_exception_handler(lambda loop, context: self.reported.append(context))
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._publisher = aio.Publisher(**options)
+        try:
+            self.run(self._publisher.connect())
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    def publish(self, subjects: Any, message: Any) -> int:
+        return self.run(self._publisher.publish(subjects, message))
+
+    def listeners(self, subjects: Any, exact: bool = False) -> dict[str, int]:
+        return self.run(self._publisher.listeners(subjects, exact))
+
+    def on_interest(self, *subjects: str, call: Callable[[str, int], object]) -> ThreadedWatch:
+        return ThreadedWatch(self, self.run(self._publisher.on_interest(*subjects, call=call)))
+
+    def close(self) -> None:
+        if not self._thread.is_alive():
+            return
+        self.run(self._publisher.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(20)
+        self._loop.close()
+        assert self.reported == []
+
+    def __enter__(self) -> ThreadedPublisher:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class UvloopPublisher(ThreadedPublisher):
+    """The same on uvloop."""
+
+    loop_of = "uvloop"
+
+
+MakePublisher = Callable[..., Any]
+PUBLISHERS: dict[str, MakePublisher] = {"Publisher": Publisher, "asyncio": ThreadedPublisher}
+if importlib.util.find_spec("uvloop"):
+    PUBLISHERS["uvloop"] = UvloopPublisher
