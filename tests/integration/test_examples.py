@@ -111,6 +111,8 @@ def test_cars_are_counted_in_one_direction_after_the_other(countingcars: Path, w
         "window/laboratory.py",
         "window/window.py",
         "webapp/app.py",
+        "workers/foreman.py",
+        "workers/worker.py ann",
     ],
 )
 def test_without_a_service_there_is_one_line(
