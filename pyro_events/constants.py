@@ -56,6 +56,9 @@ MAX_SUBSCRIBER_PROGRAMS: Final = 20_000
 # keeps for a slow consumer.
 BACKLOG_EVENTS: Final = 100_000
 BACKLOG_BYTES: Final = 64 * MIB
+# The last values that are kept: of as many subjects as the match cache has space for, 6 KiB for each.
+MAX_RETAINED: Final = 10_000
+MAX_RETAINED_BYTES: Final = 64 * MIB
 # Everything that the service holds for others: backlogs, blocked calls, half-read frames.
 TOTAL_BACKLOG_BYTES: Final = GIB
 # The memory of an event in addition to its payload and subject, in bytes; tests measure it. For its record,
@@ -67,6 +70,13 @@ ROW_OVERHEAD: Final = 160
 # for the head of a text such as its subject; and for its place among the newest of each subject (`latest`).
 TEXT_OVERHEAD: Final = 64
 LATEST_OVERHEAD: Final = 192
+
+# for its place among the last values, and in the index of their subjects.
+RETAINED_OVERHEAD: Final = 512
+
+# How many subjects are remembered as matching patterns of subscribers that want last values, about 70 bytes
+# each.
+RETAINED_MATCHES: Final = 200_000
 
 # A batch for `latest`, in seconds of its subscriber's work. The last of its events must not be old when its
 # turn comes, and a call for each event would cost more than the work of a fast subscriber.
@@ -149,10 +159,11 @@ MATCH_CACHE_TARGETS: Final = 1_000_000
 
 # The row of an event: its parts in the order in which a subscriber gets them. A plain tuple, because one is
 # made for each event and subscriber, and a class costs four times as much. A large payload may be a view of
-# what was received.
+# what was received. The row of a last value has one more part, RETAINED, which is True.
 EVENT_FIELDS: Final = ("subject", "time", "seq", "missed", "payload")
+RETAINED: Final = "retained"
 Payload = bytes | memoryview
-EventRow = tuple[str, float, int, int | None, Payload]
+EventRow = tuple[str, float, int, int | None, Payload] | tuple[str, float, int, int | None, Payload, bool]
 
 # `poll` waits 24 days at most, so a wait of this many seconds or more, such as `math.inf`, has no limit.
 LONGEST_WAIT: Final = 1_000_000.0
@@ -162,6 +173,8 @@ NAME_KEY: Final = "name"
 # The options of a subscribing call that are not of the backlog: whether what is kept of the subjects comes
 # first, the group that the subscriber is in, and how many events a member may have unacknowledged.
 LAST_KEY: Final = "last"
+# Beside `last`, by a subscriber that subscribes again: only of what it is not subscribed to.
+LAST_OF_NEW_KEY: Final = "last_of_new"
 GROUP_KEY: Final = "group"
 AHEAD_KEY: Final = "ahead"
 # Of a call that subscribes again to what was subscribed before: a name that is not allowed any more is no

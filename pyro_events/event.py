@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .codec.brief import brief
 from .codec.message import decode, encode
 from .codec.plain import decode_plain
+from .constants import RETAINED
 from .errors import PayloadError, UnsupportedTypeError
 
 _NAME = "pyro_events.event.Event"
@@ -31,6 +32,8 @@ class Event:
         seq: its number for this subscriber, from 1 for the first event of a connection, then consecutive; 0
             when it was not delivered by a service.
         missed: how many events for this subscriber were dropped just before this one; None when nobody knows.
+        retained: whether it is a last value: it was published before this subscriber subscribed with
+            `last=True`, and the service has kept it.
 
     Example:
         >>> event = Event("STOCKQUOTE.SUN", ("SUN", 22.44))
@@ -38,13 +41,14 @@ class Event:
         ('STOCKQUOTE.SUN', ('SUN', 22.44), 0, 0)
     """
 
-    __slots__ = ("_msg", "_payload", "missed", "seq", "subject", "time")
+    __slots__ = ("_msg", "_payload", "missed", "retained", "seq", "subject", "time")
 
     subject: str
     _msg: Any
     time: float
     seq: int
     missed: int | None
+    retained: bool
     _payload: bytes | memoryview
 
     def __init__(
@@ -54,6 +58,7 @@ class Event:
         time: float | None = None,
         seq: int = 0,
         missed: int | None = 0,
+        retained: bool = False,
     ) -> None:
         """Make an event of your own; those that a subscriber is called with are made for it.
 
@@ -63,16 +68,24 @@ class Event:
             time: seconds since the epoch. Default None: now.
             seq: its number; 0 by default.
             missed: how many were dropped before it, 0 by default; None when nobody knows.
+            retained: whether the service has kept it; False by default.
         """
         self.subject = subject
         self._msg = msg
         self.time = clock.time() if time is None else time
         self.seq = seq
         self.missed = missed
+        self.retained = retained
 
     @classmethod
     def from_payload(
-        cls, subject: str, time: float, seq: int, missed: int | None, payload: bytes | memoryview
+        cls,
+        subject: str,
+        time: float,
+        seq: int,
+        missed: int | None,
+        payload: bytes | memoryview,
+        retained: bool = False,
     ) -> Event:
         """An event whose message is still encoded. Nothing is checked: this is the hot path.
 
@@ -82,6 +95,7 @@ class Event:
             seq: its number.
             missed: how many were dropped before it; None when nobody knows.
             payload: the encoded message.
+            retained: whether the service has kept it; False by default.
 
         Returns:
             The event.
@@ -94,6 +108,8 @@ class Event:
         event._payload = payload
         # An empty slot would do, but its AttributeError takes longer than decoding a quote.
         event._msg = _UNREAD
+        if retained:  # nearly all are not, and then the slot stays empty, as the program hardly ever looks
+            event.retained = True
         return event
 
     @property
@@ -149,6 +165,9 @@ class Event:
             if name == "_payload":  # called only while the slot is empty
                 self._payload = encode(self.msg)
                 return self._payload
+            if name == "retained":  # the same
+                self.retained = False
+                return False
             raise AttributeError(f"an Event has no attribute {name!r}", name=name, obj=self)
 
     def __str__(self) -> str:
@@ -169,8 +188,8 @@ class Event:
     def __eq__(self, other: object) -> bool:
         if type(other) is not Event:
             return NotImplemented
-        mine = (self.subject, self.time, self.seq, self.missed)
-        if mine != (other.subject, other.time, other.seq, other.missed):
+        mine = (self.subject, self.time, self.seq, self.missed, self.retained)
+        if mine != (other.subject, other.time, other.seq, other.missed, other.retained):
             return False
         return _same_message(self, other)
 
@@ -182,8 +201,9 @@ class Event:
         try:
             _ = self.payload
         except UnsupportedTypeError:  # an event of one's own making, which can be copied all the same
-            return Event, (self.subject, self.msg, self.time, self.seq, self.missed)
-        return Event.from_payload, (self.subject, self.time, self.seq, self.missed, self.payload)
+            return Event, (self.subject, self.msg, self.time, self.seq, self.missed, self.retained)
+        kept = (True,) if self.retained else ()
+        return Event.from_payload, (self.subject, self.time, self.seq, self.missed, self.payload, *kept)
 
     def to_dict(self) -> dict[str, Any]:
         """What crosses Pyro's own wire.
@@ -194,6 +214,7 @@ class Event:
         Raises:
             UnsupportedTypeError: as `payload` does.
         """
+        kept = {RETAINED: True} if self.retained else {}
         return {
             "__class__": _NAME,
             "subject": self.subject,
@@ -201,6 +222,7 @@ class Event:
             "seq": self.seq,
             "missed": self.missed,
             "payload": self.payload,
+            **kept,
         }
 
     @classmethod
@@ -219,17 +241,19 @@ class Event:
         """
         values: Any = map(state.get, ("subject", "time", "seq", "missed"))
         subject, time, seq, missed = values
+        retained = state.get(RETAINED, False)
         if not (
             type(subject) is str
             and type(time) in (int, float)
             and 0 <= time < _YEAR_3000
             and type(seq) is int
             and (missed is None or type(missed) is int)
+            and type(retained) is bool
         ):
             raise PayloadError("not the state of an Event")
         if "payload" not in state:
-            return cls(subject, state.get("msg"), float(time), seq, missed)
-        return cls.from_payload(subject, float(time), seq, missed, _payload(state["payload"]))
+            return cls(subject, state.get("msg"), float(time), seq, missed, retained)
+        return cls.from_payload(subject, float(time), seq, missed, _payload(state["payload"]), retained)
 
 
 _new = object.__new__

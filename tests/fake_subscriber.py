@@ -100,7 +100,7 @@ class FakeSubscriber:
         return read_frame(self.sock, self._reader)
 
     def batch(self) -> list[list[Any]]:
-        """The rows of the next call of `events`: [subject, time, seq, missed, payload]."""
+        """The rows of the next call: [subject, time, seq, missed, payload], True too for a retained event."""
         frame = self.frame()
         assert frame is not None and frame.type == INVOKE, frame
         self.seq = frame.seq
@@ -110,7 +110,7 @@ class FakeSubscriber:
             self._acknowledgement = [None] * len(arguments)
             states = [call[1][0] for call in arguments]
             names = "subject", "time", "seq", "missed", "payload"
-            return [[state[name] for name in names] for state in states]
+            return [[state[name] for name in names] + [True] * ("retained" in state) for state in states]
         assert method == "events"
         self._acknowledgement = []
         rows: list[list[Any]] = arguments[0]

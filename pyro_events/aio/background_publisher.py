@@ -77,7 +77,7 @@ class BackgroundPublisher:
         owner.dependents.add(self._task)
         self._closed = False
 
-    def publish(self, subjects: str | Iterable[str], message: object) -> None:
+    def publish(self, subjects: str | Iterable[str], message: object, *, retain: bool = False) -> None:
         """Queue a message under one name or several; never waits.
 
         The message is encoded, and copied where that is needed, before this returns: its memory may be used
@@ -86,6 +86,8 @@ class BackgroundPublisher:
         Args:
             subjects: one name or any iterable of names.
             message: any Python object that can be sent.
+            retain: as for `Publisher.publish`; False by default. Where the service keeps as many last values
+                as it may, that is logged, and counted as refused.
 
         Raises:
             TypeError, ValueError: a subject or the message cannot be published.
@@ -116,7 +118,7 @@ class BackgroundPublisher:
             task.wake(look=True)  # the service may have been restarted with another limit since
             address = connection.address or self._owner.connection.address
             raise too_large(len(payload), connection.max_message, address)
-        entry, events, size = checked_entry(subjects, payload)
+        entry, events, size = checked_entry(subjects, payload, retain)
         if not events:
             return
         queue = self._queue

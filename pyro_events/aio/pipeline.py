@@ -67,7 +67,7 @@ class Pipeline:
         """How many frames it has sent."""
         return self._buffer.window.sent
 
-    async def publish(self, subjects: str | Iterable[str], message: object) -> None:
+    async def publish(self, subjects: str | Iterable[str], message: object, *, retain: bool = False) -> None:
         """Publish a message under one name or several; usually returns before the service has it.
 
         It waits only when too much is unacknowledged, or when there is no connection. If it is cancelled, the
@@ -76,6 +76,8 @@ class Pipeline:
         Args:
             subjects: one name or any iterable of names.
             message: any Python object that can be sent.
+            retain: as for `Publisher.publish`; False by default. Where the service keeps as many last values
+                as it may, a PipelineError says later that this was not published.
 
         Raises:
             TypeError, ValueError: a subject or the message cannot be published.
@@ -86,7 +88,7 @@ class Pipeline:
         sender, payload = self._sender, encode_shared(message)
         if len(payload) > sender.connection.max_message:
             await sender.check_size(len(payload))
-        entry, events, size = checked_entry(subjects, payload)
+        entry, events, size = checked_entry(subjects, payload, retain)
         buffer = self._buffer
         if (
             sender.current is not buffer

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from Pyro5.core import URI
 
+from ..broker.matching.service_subjects import check_published_all
 from ..client.background.options import LIMIT, LIMIT_BYTES, BackgroundOptions, BackgroundPolicy
 from ..client.base import checked_wait, chosen_locator
 from ..client.publishing.entry import checked_entry, checked_timeout
@@ -110,7 +111,12 @@ class Publisher(InterestMethods):
         return self
 
     async def publish(
-        self, subjects: str | Iterable[str], message: object, *, timeout: float | None = None
+        self,
+        subjects: str | Iterable[str],
+        message: object,
+        *,
+        timeout: float | None = None,
+        retain: bool = False,
     ) -> int:
         """Publish a message under one name, or one event for each of several.
 
@@ -123,13 +129,16 @@ class Publisher(InterestMethods):
             message: any Python object that can be sent; instances of your classes once `register_class`
                 knows them. Do not change it before the call has returned or was cancelled.
             timeout: seconds that the call may take. Default None: as long as the service blocks it.
+            retain: whether the service also keeps the event as the last value of its subjects, for those who
+                subscribe later with `last=True`; until the next such event, `clear_retained`, or the end of
+                the service. False by default.
 
         Returns:
             How many deliveries the service has queued: 0 when nobody listens.
 
         Raises:
-            TypeError, ValueError: a subject or the message cannot be published. As with the next two, nothing
-                was published.
+            TypeError, ValueError: a subject or the message cannot be published, or the service keeps as many
+                last values as it may. As with the next two, nothing was published.
             MessageTooLargeError: the message is over the service's limit, which is 16 MiB by default.
             ServiceUnreachableError, ServiceNotFoundError: the connection was lost, and there is no new one.
             AnswerTimeoutError: the timeout is over (also a TimeoutError). Unless the text says that nothing
@@ -151,8 +160,31 @@ class Publisher(InterestMethods):
         sender, payload = self._sender, encode_shared(message)
         if len(payload) > sender.connection.max_message:
             await sender.check_size(len(payload))
-        entry, events, _ = checked_entry(subjects, payload)
+        entry, events, _ = checked_entry(subjects, payload, retain)
         return await sender.publish(entry, events, timeout) if events else 0
+
+    async def clear_retained(self, subjects: str | Iterable[str]) -> int:
+        """Forget the last values of some subjects, after what this publisher has published before.
+
+        Args:
+            subjects: one name or any iterable of names; upper and lower case do not matter.
+
+        Returns:
+            How many of them had a last value.
+
+        Raises:
+            TypeError, ValueError: a name cannot be used; nothing was forgotten.
+            EventServiceError: one of those that `publish` raises.
+
+        Example:
+            >>> async def main():
+            ...     async with aio.Publisher() as market:
+            ...         await market.publish("STOCKQUOTE.SUN", 22.44, retain=True)
+            ...         return await market.clear_retained("STOCKQUOTE.SUN")
+            >>> asyncio.run(main())
+            1
+        """
+        return await self._sender.clear_retained(check_published_all(subjects))
 
     def pipeline(self) -> Pipeline:
         """A faster way to publish much: gathers events and is acknowledged in the background.

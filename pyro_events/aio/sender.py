@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import weakref
 from asyncio import _get_running_loop
-from typing import Final, Protocol
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol
 
 from ..client.connection.discovery import ServiceLocator
 from ..client.connection.opener import CLOSED
@@ -23,7 +24,8 @@ from ..client.statistics import PublisherStatistics
 from ..errors import EventServiceError, ServiceUnreachableError
 from ..wire.frames import Frame
 from ..wire.replies import read_reply
-from ..wire.requests import Entry, PackedCall, packed_publish
+from ..wire.requests import Entry, PackedCall, packed_call, packed_publish
+from ..wire.text_pieces import pieces
 from .connection.calls import TOO_LATE, AwaitedCall, Loss, failure
 from .connection.connection import Connection
 from .connection.current import CurrentConnection
@@ -128,16 +130,23 @@ class Sender:
 
     # ---- one event, acknowledged ----------------------------------------------------------------
 
-    async def publish(self, entry: Entry, events: int, timeout: float | None) -> int:
+    def publish(self, entry: Entry, events: int, timeout: float | None) -> Coroutine[Any, Any, int]:
         """Publish one entry, which becomes `events` events. Returns the deliveries queued.
 
         timeout: seconds for all of it; then AnswerTimeoutError.
         """
+        return self._call(packed_publish([entry]), events, timeout)
+
+    async def clear_retained(self, names: list[str]) -> int:
+        """Forget last values, after what was published before. Returns how many there were."""
+        return sum([await self._call(packed_call("clear_retained", some), 0, None) for some in pieces(names)])
+
+    async def _call(self, call: PackedCall, events: int, timeout: float | None) -> int:
+        """Make a call whose result is a number. events: how many it publishes."""
         loop = self.home.loop
         if loop is None or _get_running_loop() is not loop:
             loop = self.home.check()
         deadline = None if timeout is None else loop.time() + timeout
-        call = packed_publish([entry])
         for _ in range(2):
             pending = AwaitedCall(loop)
             connection = self.at_once()
@@ -152,7 +161,8 @@ class Sender:
                 raise
             if type(outcome) is Frame:
                 queued = int(read_reply(outcome))
-                self.count(events, queued)
+                if events:
+                    self.count(events, queued)
                 return queued
             assert isinstance(outcome, Loss)
             if outcome.sent:

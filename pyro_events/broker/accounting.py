@@ -10,7 +10,7 @@ import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Final
+from typing import Final, Protocol
 
 from ..constants import (
     EVENT_OVERHEAD,
@@ -77,17 +77,33 @@ def queued_event(subject: str, time: float, payload: Payload) -> QueuedEvent:
     return subject, time, payload, base_size(subject) + len(payload), None
 
 
+class Kept(Protocol):
+    """A retained event that is held, as far as accounting for a batch needs it."""
+
+    def release(self, total: TotalBytes) -> None:
+        """It is held no more."""
+
+
 class Batch:
     """Events taken from a backlog and not yet acknowledged.
 
     size: in bytes, as if they were not shared. alone: the same of those that are not in `shared`. shared:
-    among others, every event that another subscriber holds too.
+    among others, every event that another subscriber holds too. kept: retained events instead, if it is made
+    of those.
     """
 
-    __slots__ = ("alone", "rows", "shared", "size")
+    __slots__ = ("alone", "kept", "rows", "shared", "size")
 
-    def __init__(self, rows: list[EventRow], size: int, alone: int, shared: Sequence[QueuedEvent]) -> None:
+    def __init__(
+        self,
+        rows: list[EventRow],
+        size: int,
+        alone: int,
+        shared: Sequence[QueuedEvent],
+        kept: Sequence[Kept] = (),
+    ) -> None:
         self.rows = rows
+        self.kept = kept
         self.size = size
         self.alone = alone
         self.shared = shared

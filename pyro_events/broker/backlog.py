@@ -14,11 +14,12 @@ from ..options import BacklogOptions, Overflow
 from .accounting import Batch, Loss, QueuedEvent, TotalBytes
 from .dropping import DroppingBacklog, Outcome
 from .event_queue import EventQueue, rows_of
+from .retained.replaying import ReplayingBacklog
 
 _QUEUED = Outcome.QUEUED
 
 
-class Backlog(DroppingBacklog):
+class Backlog(DroppingBacklog, ReplayingBacklog):
     """The events that wait for one subscriber, numbered from 1 as they are accepted.
 
     subscriber: its URI. name: what it calls itself, "" if it did not say. overflow: the policy in force.
@@ -104,6 +105,8 @@ class Backlog(DroppingBacklog):
 
         The backlog must not be empty. Batches are acknowledged in the order in which they were taken.
         """
+        if self._replay is not None:
+            return self._take_retained(events, size)
         waiting, queue = self._waiting, self._queue
         last = self._last_taken
         rows: list[EventRow]
@@ -162,6 +165,7 @@ class Backlog(DroppingBacklog):
             self.lost[reason.value] += len(self)
         for event in self._events():
             self._let_go(event)
+        self._forget_retained()
         self._waiting.clear()
         self._queue.restart(self.accepted + 1)
         if self._latest is not None:
@@ -172,6 +176,7 @@ class Backlog(DroppingBacklog):
 
     def lose_those(self, subjects: Collection[str], reason: Loss) -> int:
         """Drop the waiting events of these subjects, as spelled. Returns how many there were."""
+        retained = self.lose_retained(subjects, reason)
         queue, latest = self._queue, self._latest
         passed = queue.passed
         if latest is None:
@@ -192,14 +197,16 @@ class Backlog(DroppingBacklog):
         else:
             self._latest = None
             queue.restart(self.accepted + 1)
-        return len(entries) - len(kept)
+        return retained + len(entries) - len(kept)
 
     def waiting_subjects(self) -> set[str]:
         """The subjects of the waiting events, as spelled."""
-        return {event[0] for event in self._events()}
+        return {event[0] for event in self._events()} | self.retained_subjects()
 
     def _land(self, batch: Batch) -> None:
         landed = self._in_flight.pop(0)
         assert landed is batch, "batches are acknowledged in the order in which they were taken"
         freed = [size if shares is None else next(shares, size) for _, _, _, size, shares in batch.shared]
         self._total.value -= batch.alone + sum(freed)
+        for event in batch.kept:
+            event.release(self._total)

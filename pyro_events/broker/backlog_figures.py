@@ -15,6 +15,7 @@ from .accounting import BacklogStatistics, Batch, Loss, QueuedEvent, TotalBytes
 from .conflation import ConflatingQueue
 from .event_queue import EventQueue
 from .matching.rights import Rights
+from .retained.replay import Replay
 
 # What a subscriber loses because it is too slow.
 _OVERFLOWS = (Loss.DROP_OLDEST.value, Loss.DROP_NEWEST.value, Loss.LATEST.value, Loss.EXPIRED.value)
@@ -32,6 +33,7 @@ class BacklogFigures:
         "_most_bytes",
         "_most_events",
         "_queue",
+        "_replay",
         "_total",
         "_waiting",
         "accepted",
@@ -81,10 +83,18 @@ class BacklogFigures:
         self._latest: ConflatingQueue | None = None
         self._in_flight: list[Batch] = []  # at most two; a deque would cost ten times as much
         self._last_taken = 0
+        # Retained events, which come before all others; None if there are none.
+        self._replay: Replay | None = None
 
     def __len__(self) -> int:
         """How many events wait to be sent."""
-        return len(self._waiting) if self._latest is None else len(self._latest)
+        waiting = len(self._waiting) if self._latest is None else len(self._latest)
+        return waiting if self._replay is None else waiting + len(self._replay)
+
+    @property
+    def _bounded(self) -> int:
+        """How many events wait for which there is a bound: all but the retained ones."""
+        return len(self) if self._replay is None else len(self) - len(self._replay)
 
     @property
     def may_block(self) -> bool:
@@ -104,25 +114,26 @@ class BacklogFigures:
     @property
     def held(self) -> int:
         """Bytes of the events waiting and in flight, as if they were not shared."""
-        return self.bytes + sum(batch.size for batch in self._in_flight)
+        replayed = self._replay.bytes if self._replay is not None else 0
+        return self.bytes + replayed + sum(batch.size for batch in self._in_flight)
 
     @property
     def has_space(self) -> bool:
         """Whether blocked publishers may go on: an eighth of the bound has been freed."""
         return (
-            len(self) <= self._most_events - max(1, self._most_events // 8)
+            self._bounded <= self._most_events - max(1, self._most_events // 8)
             and self.bytes <= self._most_bytes - self._most_bytes // 8
         )
 
     @property
     def crowded(self) -> bool:
         """Whether three quarters of a bound are used; the log then calls the subscriber slow."""
-        return 4 * len(self) >= 3 * self._most_events or 4 * self.bytes >= 3 * self._most_bytes
+        return 4 * self._bounded >= 3 * self._most_events or 4 * self.bytes >= 3 * self._most_bytes
 
     @property
     def relaxed(self) -> bool:
         """Whether at most a quarter of the bounds is used."""
-        return 4 * len(self) <= self._most_events and 4 * self.bytes <= self._most_bytes
+        return 4 * self._bounded <= self._most_events and 4 * self.bytes <= self._most_bytes
 
     @property
     def overflowed(self) -> int:
@@ -132,9 +143,11 @@ class BacklogFigures:
 
     @property
     def oldest(self) -> float | None:
-        """The time stamp of the oldest event not yet delivered, or None."""
+        """The time stamp of the oldest event not yet delivered, or None; retained ones are as old as they
+        are."""
         for batch in self._in_flight:
-            return float(batch.rows[0][1])
+            if not batch.kept:
+                return float(batch.rows[0][1])
         for event in self._events():
             return event[1]
         return None
@@ -147,7 +160,7 @@ class BacklogFigures:
         return self._most_events - len(self._waiting), self._most_bytes - self.bytes
 
     def _events(self) -> Iterable[QueuedEvent]:
-        """The waiting events, the oldest first."""
+        """The waiting events but for retained ones, the oldest first."""
         return self._waiting if self._latest is None else (event for _, event in self._latest)
 
     def give(self, event: QueuedEvent, missed: int) -> None:

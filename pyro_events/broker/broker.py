@@ -12,19 +12,24 @@ from typing import Any
 
 from ..constants import (
     HOST_SUBSCRIPTION_BYTES,
+    MAX_RETAINED,
+    MAX_RETAINED_BYTES,
     MAX_SUBSCRIBER_PROGRAMS,
     MAX_SUBSCRIPTIONS,
     TOTAL_SUBSCRIPTION_BYTES,
 )
 from ..options import BacklogOptions, ServiceOptions
+from ..options.backlog_options import check_last_and_group
 from .accounting import Loss
 from .backlog import Backlog
 from .delivery_rights import lose_denied
 from .groups.groups import Groups
 from .interest.interest import Interest
 from .matching.rights import Rights
-from .matching.subjects import check_subjects, check_texts
+from .matching.subjects import Pattern, check_subjects, check_texts
 from .publishing import Publishing
+from .retained.last import Last
+from .retained.store import RetainedEvents
 from .statistics import BrokerStatistics, GoneSubscribers, described, described_alone
 from .subscriptions.subscription_limits import SubscriptionLimits
 
@@ -40,10 +45,13 @@ class Broker(Publishing):
         max_programs: int = MAX_SUBSCRIBER_PROGRAMS,
         subscription_bytes: int = TOTAL_SUBSCRIPTION_BYTES,
         owner_bytes: int = HOST_SUBSCRIPTION_BYTES,
+        max_retained: int = MAX_RETAINED,
+        max_retained_bytes: int = MAX_RETAINED_BYTES,
     ) -> None:
         """options: a subscriber's defaults and widest bounds. total_bytes: the bound of all backlogs
         together. max_subscriptions, max_programs: of one subscriber, as in ServiceOptions.
-        subscription_bytes, owner_bytes: the memory for all subscriptions, and for those of one owner."""
+        subscription_bytes, owner_bytes: the memory for all subscriptions, and for those of one owner.
+        max_retained, max_retained_bytes: how many last values, and bytes of them, are kept."""
         super().__init__(total_bytes)
         self._options = options
         self._gone = GoneSubscribers()
@@ -53,6 +61,7 @@ class Broker(Publishing):
         )
         self.interest: Interest[Backlog] = Interest(self._routing, self._limits.memory, max_subscriptions)
         self._subscribers: dict[str, Backlog] = {}
+        self.retained = RetainedEvents(max_retained, max_retained_bytes, self._total)
 
     def subscribe(
         self,
@@ -64,13 +73,15 @@ class Broker(Publishing):
         rights: Rights | None = None,
         group: str = "",
         ahead: int = 0,
+        last: Last = Last.NONE,
     ) -> Backlog:
         """Subscribe the subscriber with that URI. Returns its backlog, a new one if it had none.
 
         names, patterns: one text or several. options: what `BacklogOptions.narrowed` takes; the last ones
         given hold. owner, rights: whom a new subscriber's subscriptions count for, and what it may get.
         group: that it is to be in, "" for the one that it is in, or none; ahead: how many events it may have
-        unacknowledged there, 0 for no change. Raises TypeError or ValueError, and then nothing has changed.
+        unacknowledged there, 0 for no change. last: for which of the names and patterns the last values come,
+        before all other events. Raises TypeError or ValueError, and then nothing has changed.
         """
         checked = check_subjects(names)
         compiled = self._limits.compiled(check_texts(patterns, "pattern"))
@@ -78,6 +89,7 @@ class Broker(Publishing):
             raise TypeError(f"options must be a dictionary, not {type(options).__name__}")
         backlog = self._subscribers.get(subscriber)
         self.groups.check(backlog, group, ahead)
+        check_last_and_group(last is not Last.NONE, group or (backlog is not None and backlog.group))
         current = backlog.options if backlog is not None else None
         wanted = self._options.narrowed(options, current) if options else None
         if backlog is None:
@@ -89,9 +101,26 @@ class Broker(Publishing):
         elif wanted is not None:
             backlog.configure(wanted)
         self._subscribers[subscriber] = backlog
+        new = self._routing.unknown(backlog, checked, compiled) if last is Last.OF_NEW else None
         self.groups.add(backlog, checked, compiled)
         self._limits.note(backlog, subscriber, owner)
+        if last is not Last.NONE:
+            self._replay(backlog, *(new or (checked, compiled)))
         return backlog
+
+    def _replay(self, backlog: Backlog, names: list[str], patterns: list[Pattern]) -> None:
+        """Let what is kept of these subjects come first, as far as the subscriber may get it."""
+        allowed = backlog.rights.may_receive if backlog.rights is not None else None
+        backlog.replay(self.retained.snapshot(names, patterns, allowed))
+        if len(backlog) and not backlog.ready:
+            backlog.ready = True
+            self.ready.append(backlog)
+
+    def search_retained(self, patterns: object) -> Generator[None, None, None] | None:
+        """Find the last values of subjects that these patterns match, in pieces, so that a subscription with
+        them takes no long time; None if it takes none. Raises TypeError or ValueError."""
+        compiled = self._limits.compiled(check_texts(patterns, "pattern"))
+        return None if self.retained.knows(compiled) else self.retained.search(compiled)
 
     def restrict(self) -> list[Backlog]:
         """From now on the rights of each backlog decide which events it gets; call it again when some have
@@ -163,7 +192,8 @@ class Broker(Publishing):
         gone, published = self._gone.copy(), self._published
         everyone = list(self._subscribers.values())
         subscribers, groups = yield from described(everyone, self.groups, now)
-        return gone.and_those(subscribers, published, self._total.value, self._limits.bytes, groups)
+        kept = len(self.retained), self.retained.bytes, self.retained.published
+        return gone.and_those(subscribers, published, self._total.value, self._limits.bytes, groups, kept)
 
 
 def broker_with(options: ServiceOptions) -> Broker:
@@ -175,4 +205,6 @@ def broker_with(options: ServiceOptions) -> Broker:
         max_programs=options.max_programs,
         subscription_bytes=options.total_subscription_bytes,
         owner_bytes=options.host_subscription_bytes,
+        max_retained=options.max_retained,
+        max_retained_bytes=options.max_retained_bytes,
     )

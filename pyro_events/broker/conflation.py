@@ -44,6 +44,11 @@ class ConflatingQueue:
             self._total.value += LATEST_OVERHEAD + text_size(key)
         return older
 
+    def renumber(self, more: int) -> None:
+        """So many numbers are given to others, before those of everything that waits."""
+        for key, (number, event) in self._entries.items():
+            self._entries[key] = number + more, event
+
     def popleft(self) -> Numbered:
         """Take the oldest event out."""
         key, entry = self._entries.popitem(last=False)

@@ -135,6 +135,12 @@ class EventQueue:
         self.passed = number - 1
         self.gaps.clear()
 
+    def renumber(self, more: int) -> None:
+        """So many numbers are given to others, before those of everything that waits."""
+        self.passed += more
+        for gap in self.gaps:
+            gap[0] += more
+
     def numbers(self, events: int) -> Sequence[int]:
         """The numbers of so many of the oldest events; these events no longer count as waiting."""
         first = self.passed + 1

@@ -33,6 +33,9 @@ class BrokerStatistics:
     each event and subscriber; accepted = delivered + sum(lost) + waiting, also summed over subscribers that
     are gone. Of the events of groups, that sum has those that a group has lost or that wait for it, and those
     that its members were given. backlog_bytes: held for all subscribers, events in flight included.
+
+    retained, retained_bytes: the last values that are kept, and what they count for. published_retained: how
+    many of the published events were retained.
     """
 
     published: int
@@ -44,6 +47,9 @@ class BrokerStatistics:
     subscription_bytes: int
     subscribers: tuple[BacklogStatistics, ...]
     groups: tuple[GroupStatistics, ...] = ()
+    retained: int = 0
+    retained_bytes: int = 0
+    published_retained: int = 0
 
 
 class GoneSubscribers:
@@ -78,8 +84,10 @@ class GoneSubscribers:
         backlog_bytes: int,
         subscription_bytes: int,
         groups: Sequence[GroupStatistics] = (),
+        retained: tuple[int, int, int] = (0, 0, 0),
     ) -> BrokerStatistics:
-        """The sums over the whole service: subscribers that are gone, and those that are there."""
+        """The sums over the whole service: subscribers that are gone, and those that are there. retained: the
+        last values, their bytes, and how many were published."""
         lost = Counter(self.lost)
         for losses in [each.lost for each in subscribers] + [each.lost for each in groups]:
             lost.update(losses)
@@ -95,6 +103,9 @@ class GoneSubscribers:
             subscription_bytes=subscription_bytes,
             subscribers=tuple(subscribers),
             groups=tuple(groups),
+            retained=retained[0],
+            retained_bytes=retained[1],
+            published_retained=retained[2],
         )
 
 

@@ -221,6 +221,18 @@ _LIMITS: Final[OptionGroup] = (
                 "memory for the subscriptions that one host makes; subscribing to more is an error",
             ),
         ),
+        (
+            ("--max-retained",),
+            count(
+                c.MAX_RETAINED,
+                "SUBJECTS",
+                "largest number of subjects that have a last value; retaining one more is an error",
+            ),
+        ),
+        (
+            ("--max-retained-bytes",),
+            size(c.MAX_RETAINED_BYTES, "memory for all last values; retaining more is an error"),
+        ),
     ),
 )
 _TIMES: Final[OptionGroup] = (

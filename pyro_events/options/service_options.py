@@ -61,6 +61,9 @@ class ServiceOptions:
             error. 10,000 by default.
         max_programs: maximum total RE2 program size of one subscriber's patterns; subscribing to more is an
             error. 20,000 by default.
+        max_retained: how many subjects may have a last value; retaining one more is an error. 10,000 by
+            default.
+        max_retained_bytes: memory for all last values; retaining more is an error. 64 MiB by default.
         delivery_deadline: how long a full backlog may block a publisher without one acknowledgement; then its
             subscriber is disconnected. 10 s by default.
         block_suspension: how long, after that, subscriptions from the same host get "drop-oldest" in place of
@@ -102,6 +105,8 @@ class ServiceOptions:
     host_subscription_bytes: int = c.HOST_SUBSCRIPTION_BYTES
     max_subscriptions: int = c.MAX_SUBSCRIPTIONS
     max_programs: int = c.MAX_SUBSCRIBER_PROGRAMS
+    max_retained: int = c.MAX_RETAINED
+    max_retained_bytes: int = c.MAX_RETAINED_BYTES
     delivery_deadline: float = c.DELIVERY_DEADLINE
     block_suspension: float = c.BLOCK_SUSPENSION
     first_contact: float = c.FIRST_CONTACT
@@ -127,6 +132,8 @@ class ServiceOptions:
             "max_connections",
             "max_subscriptions",
             "max_programs",
+            "max_retained",
+            "max_retained_bytes",
             "total_subscription_bytes",
             "host_subscription_bytes",
         ):

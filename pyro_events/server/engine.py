@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..broker.accounting import Loss
 from ..broker.backlog import Backlog
 from ..broker.broker import broker_with
 from ..broker.publishing import Entry
+from ..broker.retained.retention import Retention
 from ..broker.statistics import BrokerStatistics
 from ..constants import KIB
 from ..log.background import get_logger
@@ -34,7 +35,7 @@ from .clients.clients import Clients
 from .clients.long_result import LongResult
 from .interest.watchers import Watchers
 from .limits.expiry import Expiry
-from .limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes, Obstacle
+from .limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes, Obstacle, obstacles_of
 from .limits.scheduler import Scheduler, SharedPool
 from .net.tls_memory import TlsMemory
 from .objects import Caller, DeferredResult, RemoteObject
@@ -172,30 +173,30 @@ class Engine:
 
     # Used by the service's methods.
 
-    def publish(self, entries: Iterable[Entry]) -> int | BlockedPublish:
-        """Accept checked entries, in order, all with one time stamp.
+    def publish(self, entries: Sequence[Entry], retained: Sequence[int] = ()) -> int | BlockedPublish:
+        """Accept checked entries, in order, all with one time stamp. retained: the positions of those kept.
 
-        Returns the number of deliveries queued, or a BlockedPublish if the call is blocked.
+        Returns the number of deliveries queued, or a BlockedPublish if the call is blocked. Raises ValueError
+        for more than may be kept; then nothing is published.
         """
         rest = iter(entries)
         now = self._now()
-        queued, obstacles = self._accept(rest, now)
+        retention = Retention(self.broker.retained, entries, retained, now) if retained else None
+        queued, obstacles = self._accept(rest, now, retention)
         if not obstacles:
             return queued
-        publication = BlockedPublish(self._blocked, rest, queued, now)
+        publication = BlockedPublish(self._blocked, rest, queued, now, retention)
         self._blocked.hold(publication, obstacles, self._loop.time())
         return publication
 
-    def _accept(self, entries: Iterator[Entry], now: float) -> tuple[int, list[Obstacle]]:
+    def _accept(
+        self, entries: Iterator[Entry], now: float, retention: Retention | None
+    ) -> tuple[int, list[Obstacle]]:
         """Accept entries until one meets an obstacle. Returns the deliveries queued, and the obstacles."""
-        broker = self.broker
-        queued = broker.publish(entries, now)
-        obstacles: list[Obstacle] = []
-        if broker.full:
-            obstacles.extend(broker.take_full())
-        if broker.overloaded:
-            obstacles.append(TOTAL)
-        return queued, obstacles
+        queued = self.broker.publish(entries, now)
+        if retention is not None:
+            retention.accepted(entries)
+        return queued, obstacles_of(self.broker)
 
     def _release(self, obstacle: Obstacle) -> None:
         for publication in self._blocked.release(obstacle):
@@ -207,7 +208,7 @@ class Engine:
         publication = self._resumable.popleft()
         if publication.abandoned:
             return
-        queued, obstacles = self._accept(publication.entries, publication.time)
+        queued, obstacles = self._accept(publication.entries, publication.time, publication.retention)
         publication.queued += queued
         if obstacles:
             self._blocked.hold(publication, obstacles, self._loop.time())

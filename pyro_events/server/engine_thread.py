@@ -20,6 +20,14 @@ from .objects import DeferredResult
 from .service_methods import ServiceMethods
 
 
+def _settle(result: concurrent.futures.Future[Any], value: Any) -> None:
+    """A late result, or the exception instead of it."""
+    if isinstance(value, Exception):
+        result.set_exception(value)
+    else:
+        result.set_result(value)
+
+
 class EngineThread:
     """An engine without a listening socket, and the service's methods on it.
 
@@ -73,7 +81,7 @@ class EngineThread:
                 result.set_exception(error)
                 return
             if isinstance(value, DeferredResult):
-                value.when_done(result.set_result)
+                value.when_done(lambda late: _settle(result, late))
             else:
                 result.set_result(value)
 

@@ -18,6 +18,7 @@ from ..broker.matching.service_subjects import check_published_all
 from ..codec.message import encode, encode_plain
 from ..options import ServiceOptions, chosen_options
 from ..wire.frames import SERPENT
+from ..wire.publish_options import read_publish_options
 from .engine_thread import EngineThread
 from .net.forking import tell_in_child
 from .objects import Caller
@@ -68,31 +69,37 @@ class EventService:
         running = "closed" if self._closed else "in use" if self._engine is not None else "not used yet"
         return f"<EventService, {running}>"
 
-    def publish(self, subjects: str | Iterable[str], message: Any) -> int:
+    def publish(
+        self, subjects: str | Iterable[str], message: Any, options: Mapping[str, Any] | None = None
+    ) -> int:
         """Publish a message under one name, or one event for each of several.
 
         Args:
             subjects: one name or a sequence of names.
             message: any Python object that can be sent; from a stock client, what its serializer makes of it.
+            options: {"retain": True} also keeps it as the last value of these subjects. Default None: no.
 
         Returns:
             How many deliveries were queued.
 
         Raises:
-            TypeError, ValueError: a subject or the message cannot be published; nothing was.
+            TypeError, ValueError: a subject, the message or an option cannot be used, or no more last values
+                can be kept; nothing was published.
         """
+        retain = read_publish_options(options)
         checked = check_published_all(subjects)
         # Serpent has its own form of bytes.
         by_serpent = Pyro5.callcontext.current_context.serializer_id == SERPENT
         payload = encode_plain(message, serpent=True) if by_serpent else encode(message)
         engine = self._running()
-        return int(engine.call(engine.methods.publish_message, checked, payload))
+        return int(engine.call(engine.methods.publish_message, checked, payload, retain))
 
     def publish_encoded(self, batch: Any) -> int:
         """Publish encoded messages, in order; what a Publisher calls.
 
         Args:
-            batch: a list of [subjects, payload] pairs, payloads made by `pyro_events.codec.encode`.
+            batch: a list of [subjects, payload], or with the options of `publish` as a third; payloads are
+                made by `pyro_events.codec.encode`.
 
         Returns:
             How many deliveries were queued.
@@ -122,6 +129,20 @@ class EventService:
         counts: dict[str, int] = self._call("listeners", subjects, options)
         return counts
 
+    def clear_retained(self, subjects: str | Iterable[str]) -> int:
+        """Forget the last values of one subject or several.
+
+        Args:
+            subjects: one name or a sequence of names.
+
+        Returns:
+            How many of them had a last value.
+
+        Raises:
+            TypeError, ValueError: a name cannot be used; nothing was forgotten.
+        """
+        return int(self._call("clear_retained", subjects))
+
     def subscribe(
         self, subjects: str | Iterable[str], subscriber: Any, options: Mapping[str, Any] | None = None
     ) -> None:
@@ -130,8 +151,8 @@ class EventService:
         Args:
             subjects: one name or a sequence of names.
             subscriber: a proxy for an object with an exposed method `event`.
-            options: "backlog", "backlog_bytes", "overflow" and "name", as for `Subscriber.subscribe`. Default
-                None: as before, or the service's.
+            options: "name", and "backlog", "backlog_bytes", "overflow", "max_age", "group", "ahead" and
+                "last", as for `Subscriber.subscribe`. Default None: as before, or the service's.
 
         Raises:
             TypeError, ValueError: a name, the subscriber or an option cannot be used.

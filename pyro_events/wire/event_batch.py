@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgpack
 
-from ..constants import BATCH_BYTES, BATCH_EVENTS, EVENT_FIELDS, KIB, EventRow
+from ..constants import BATCH_BYTES, BATCH_EVENTS, EVENT_FIELDS, KIB, RETAINED, EventRow, Payload
 from .frames import BATCH, CORRELATED, INVOKE, MSGPACK, Frame, write_frame, write_header
 from .large_payload import LargeDocument, bytes_header
 from .msgpack_pool import pack
@@ -25,6 +25,10 @@ from .requests import NO_NAMED_ARGUMENTS, one_argument_call
 
 EVENT_CLASS: Final = "pyro_events.event.Event"
 _STATE: Final = ("__class__", *EVENT_FIELDS)
+_RETAINED_STATE: Final = (*_STATE, RETAINED)
+_FIELDS: Final = len(EVENT_FIELDS)
+# What follows the payload in the row of a retained event.
+_TRUE: Final = b"\xc3"
 
 # The event that takes a batch over BATCH_BYTES is its last; numbers and lengths are added. This much may come
 # beside the message of that event.
@@ -62,18 +66,30 @@ def write_events(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
 
 def write_large_event(object_id: str, seq: int, row: EventRow) -> list[bytes | memoryview]:
     """One call of `events` with one row, in pieces, so that its payload need not be copied."""
-    *others, payload = row
-    body = pack([object_id, "events", [[[*others, b""]]], {}])
-    # The call ends with bytes of length 0 (two bytes) and no named arguments.
-    head = body[:-3] + bytes_header(len(payload))
-    size = len(head) + len(payload) + len(NO_NAMED_ARGUMENTS)
-    return [write_header(INVOKE, 0, MSGPACK, seq, size) + head, payload, NO_NAMED_ARGUMENTS]
+    payload: Payload = row[4]
+    end = (_TRUE if len(row) > _FIELDS else b"") + NO_NAMED_ARGUMENTS
+    body = pack([object_id, "events", [[[*row[:4], b"", *row[5:]]]], {}])
+    # Before the end of the call there are bytes of length 0, which take two.
+    head = body[: -2 - len(end)] + bytes_header(len(payload))
+    size = len(head) + len(payload) + len(end)
+    return [write_header(INVOKE, 0, MSGPACK, seq, size) + head, payload, end]
 
 
 def write_event_batch(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
     """A Pyro batch of calls of `event`, one for each row."""
-    calls = [["event", [dict(zip(_STATE, (EVENT_CLASS, *row), strict=True))], {}] for row in rows]
+    calls = [["event", [_state(row)], {}] for row in rows]
     return write_frame(INVOKE, BATCH, MSGPACK, seq, pack([object_id, "<batch>", calls, None]))
+
+
+def _state(row: EventRow) -> dict[str, Any]:
+    names = _STATE if len(row) == _FIELDS else _RETAINED_STATE
+    return dict(zip(names, (EVENT_CLASS, *row), strict=True))
+
+
+def after_a_gap(row: EventRow) -> EventRow:
+    """The first event after a reconnection: nobody knows how many were missed."""
+    changed: Any = (*row[:3], None, *row[4:])
+    return changed  # type: ignore[no-any-return]
 
 
 def events_opening(object_id: str) -> bytes:
@@ -116,10 +132,12 @@ def read_large_rows(packed: bytes | memoryview) -> tuple[Any, ...] | None:
         return None
     rows = [document.value() for _ in range(count - 1)]
     start = document.position
-    if document.array() != len(EVENT_FIELDS):
+    fields = document.array()
+    if not _FIELDS <= fields <= _FIELDS + 1:
         return None
     last = [document.value() for _ in EVENT_FIELDS[:-1]]
     if document.position - start > _ROW_HEAD or not _SCALARS.issuperset(map(type, last)):
         return None
-    payload = document.body()
-    return (*rows, (*last, payload)) if payload is not None else None
+    retained = fields > _FIELDS
+    payload = document.body(_TRUE if retained else b"")
+    return (*rows, (*last, payload, *([True] if retained else []))) if payload is not None else None

@@ -83,10 +83,18 @@ class LargeDocument:
 
     def body(self, end: bytes = b"") -> bytes | memoryview | None:
         """The bytes that begin here; None if there are none, or if more than `end` follows them."""
+        body, rest = self.body_and_end(len(end))
+        return body if rest == end else None
+
+    def body_and_end(self, most: int) -> tuple[bytes | memoryview | None, bytes]:
+        """The bytes that begin here, and what follows them; None if there are none, or if more than `most`
+        bytes follow them."""
         data, at = self._data, self.position
         length_size = _LENGTH_SIZES.get(data[at]) if at < len(data) else None
         if length_size is None:
-            return None
+            return None, b""
         start = at + 1 + length_size
         stop = start + int.from_bytes(data[at + 1 : start], "big")
-        return data[start:stop] if stop + len(end) == len(data) and data[stop:] == end else None
+        if not stop <= len(data) <= stop + most:
+            return None, b""
+        return data[start:stop], bytes(data[stop:])

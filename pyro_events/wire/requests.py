@@ -9,6 +9,7 @@ serializers except marshal; their calls are read to plain data (classes stay dic
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import Pyro5.errors
@@ -26,14 +27,18 @@ _CALL: Final = b"\x94"
 _ONE_ARGUMENT: Final = b"\x91"
 NO_NAMED_ARGUMENTS: Final = b"\x80"
 
-# The one argument of `publish_encoded` is a batch: a list of entries, each a list of two.
+# The one argument of `publish_encoded` is a batch: a list of entries, each a list of two, or of three with
+# options.
 _ONE_ENTRY: Final = b"\x91\x92"
+_ONE_ENTRY_WITH_OPTIONS: Final = b"\x91\x93"
+# What the options of one entry may take, in bytes.
+_MOST_OPTIONS: Final = 256
 _PUBLISH_METHOD: Final = "publish_encoded"
 
 # The part of a call after its object, as our own clients send it; in pieces, the first of which is small.
 PackedCall = tuple[bytes | memoryview, ...]
-# One name or several, and the encoded message to publish on them.
-Entry = tuple[Any, bytes | SplitPayload]
+# One name or several, the encoded message to publish on them, and options if there are any.
+Entry = tuple[Any, bytes | SplitPayload] | tuple[Any, bytes | SplitPayload, Mapping[str, Any]]
 
 
 def call_opening(object_id: str) -> bytes:
@@ -65,11 +70,13 @@ def packed_call(method: str, *arguments: Any) -> PackedCall:
 def packed_publish(entries: list[Entry]) -> PackedCall:
     """The call that publishes entries, for `write_call`. A large one must be alone."""
     if len(entries) == 1 and len(entries[0][1]) > LARGE:
-        subjects, payload = entries[0]
-        head = _PUBLISH + _ONE_ENTRY + pack(subjects) + bytes_header(len(payload))
+        subjects, payload, *options = entries[0]
+        shape = _ONE_ENTRY_WITH_OPTIONS if options else _ONE_ENTRY
+        head = _PUBLISH + shape + pack(subjects) + bytes_header(len(payload))
+        end = (pack(options[0]) if options else b"") + NO_NAMED_ARGUMENTS
         if isinstance(payload, SplitPayload):
-            return head + payload.head, payload.body, NO_NAMED_ARGUMENTS
-        return head, payload, NO_NAMED_ARGUMENTS
+            return head + payload.head, payload.body, end
+        return head, payload, end
     return (_PUBLISH + pack(entries) + NO_NAMED_ARGUMENTS,)
 
 
@@ -113,10 +120,11 @@ class Call(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """One entry of `publish_encoded`: the subjects and the message."""
+    """One entry of `publish_encoded`: the subjects, the message, and the options."""
 
     subjects: Any
     payload: Any
+    options: Any = None
 
 
 def read_call(frame: Frame) -> Call:
@@ -169,8 +177,15 @@ def read_large_publication(payload: bytes | memoryview, head: int) -> tuple[str,
         subjects = document.value()
     except Exception:  # as in read_plain
         shape, object_id, method, subjects = [], None, None, None
-    event = document.body(NO_NAMED_ARGUMENTS)
-    if shape != [4, 1, 1, 2] or not isinstance(object_id, str) or method != _PUBLISH_METHOD or event is None:
+    with_options = shape == [4, 1, 1, 3]
+    event, end = document.body_and_end(_MOST_OPTIONS if with_options else len(NO_NAMED_ARGUMENTS))
+    if (
+        not (with_options or shape == [4, 1, 1, 2])
+        or not isinstance(object_id, str)
+        or method != _PUBLISH_METHOD
+        or event is None
+        or end[-1:] != NO_NAMED_ARGUMENTS
+    ):
         raise Pyro5.errors.SerializeError(
             f"a call over {head} bytes can only be publish_encoded with a single event; "
             "publish less at once, or with pyro_events.Publisher"
@@ -178,4 +193,4 @@ def read_large_publication(payload: bytes | memoryview, head: int) -> tuple[str,
     # A view keeps all of the memory that it is a view of, and only the event's own bytes are accounted for.
     if isinstance(event, memoryview) and 8 * len(event) < 7 * len(event.obj):  # type: ignore[arg-type]
         event = bytes(event)
-    return object_id, Publication(subjects, event)
+    return object_id, Publication(subjects, event, read_plain(MSGPACK, end[:-1]) if with_options else None)

@@ -32,6 +32,7 @@ from Pyro5.errors import CommunicationError, PyroError
 from waiting import eventually
 
 from pyro_events import Event, EventServiceStarter, Publisher
+from pyro_events.server.service_methods import REMOTE_METHODS
 from pyro_events.testing import EventCollector, collect
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -268,8 +269,8 @@ def test_a_large_stock_call_is_refused_and_says_why(es, serializer: str) -> None
 
 def test_binding_brings_the_metadata(es, proxy: Proxy, serializer: str) -> None:
     assert proxy._pyroBind()
-    methods = {"publish", "publish_encoded", "subscribe", "subscribeMatch", "unsubscribe", "statistics"}
-    assert proxy._pyroMethods == methods | {"attach"}  # which is for listeners that connect themselves
+    # `attach` is for listeners that connect themselves.
+    assert proxy._pyroMethods == {*REMOTE_METHODS, "attach"}
     assert not proxy._pyroOneway
     assert not proxy._pyroAttrs
 

@@ -38,6 +38,8 @@ def test_options_do_not_change(options: Any) -> None:
         "max_connections",
         "max_subscriptions",
         "max_programs",
+        "max_retained",
+        "max_retained_bytes",
         "total_subscription_bytes",
         "host_subscription_bytes",
     ],

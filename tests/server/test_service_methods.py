@@ -7,21 +7,19 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
-import Pyro5.errors
 import pytest
 
 from pyro_events.broker.accounting import Loss, TotalBytes
 from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.broker import Broker
 from pyro_events.broker.statistics import GoneSubscribers
-from pyro_events.codec.message import decode
 from pyro_events.constants import MIB
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.clients.long_result import LongResult
 from pyro_events.server.limits.scheduler import Scheduler
 from pyro_events.server.objects import LARGE, Caller
 from pyro_events.server.service_methods import REMOTE_METHODS, ServiceMethods
-from pyro_events.wire.frames import MSGPACK, SERPENT
+from pyro_events.wire.frames import MSGPACK
 from pyro_events.wire.own_connection import ATTACH
 
 CALLER = Caller("192.0.2.1", MSGPACK)
@@ -62,6 +60,8 @@ class FakeEngine:
     def __init__(self) -> None:
         self.options = ServiceOptions(max_message=2 * MIB)
         self.entries: list[tuple[list[str], bytes]] = []
+        self.retained: list[int] = []  # which of them
+        self.broker = Broker(BacklogOptions(), MIB)
         self.calls: list[tuple[Any, ...]] = []
         self.delivered = 0
         self.refused = {"connections": 1, "subscribers": 2}
@@ -80,7 +80,8 @@ class FakeEngine:
 
         return called
 
-    def publish(self, entries: Iterable[Any]) -> int:
+    def publish(self, entries: Iterable[Any], retained: Iterable[int] = ()) -> int:
+        self.retained += [len(self.entries) + position for position in retained]
         self.entries += [(list(subjects), bytes(payload)) for subjects, payload in entries]
         return len(self.entries)
 
@@ -100,62 +101,6 @@ def service(engine: FakeEngine) -> ServiceMethods:
 
 def test_exactly_these_can_be_called(service: ServiceMethods) -> None:
     assert set(service.methods) == {*REMOTE_METHODS, ATTACH, LARGE}
-
-
-def test_a_batch_becomes_entries_in_order(service: ServiceMethods, engine: FakeEngine) -> None:
-    batch = [["A", b"1"], ["A", b"2"], [["A", "B"], b"3"], ("B", b"4"), ["B", memoryview(b"5")]]
-    assert service.publish_encoded(CALLER, batch) == 5
-    assert engine.entries == [(["A"], b"1"), (["A"], b"2"), (["A", "B"], b"3"), (["B"], b"4"), (["B"], b"5")]
-
-
-@pytest.mark.parametrize(
-    ("batch", "error"),
-    [
-        ("A", TypeError),
-        ([["A", b"1"], ["B"]], TypeError),
-        ([["A", b"1"], 5], TypeError),
-        ([["A", b"1"], ["B", "text"]], TypeError),
-        ([["A", b"1"], ["", b"2"]], ValueError),
-        ([["A", b"1"], [5, b"2"]], TypeError),
-        ([["A", b"1"], ["B", bytes(2 * MIB + 1)]], Pyro5.errors.MessageTooLargeError),
-        ([["A", b"1"], ["$eſ.A", b"2"]], ValueError),
-        ([["A", b"1"], [["B", "$ES.TEST."], b"2"]], ValueError),
-    ],
-    ids=(
-        "no list",
-        "no payload",
-        "no pair",
-        "text",
-        "empty name",
-        "no name",
-        "too large",
-        "the service's",
-        "the service's, of two",
-    ),
-)
-def test_of_a_batch_with_a_mistake_nothing_is_published(
-    service: ServiceMethods, engine: FakeEngine, batch: Any, error: type[Exception]
-) -> None:
-    with pytest.raises(error):
-        service.publish_encoded(CALLER, batch)
-    assert engine.entries == []
-
-
-def test_a_large_message_is_one_event_after_the_other(service: ServiceMethods, engine: FakeEngine) -> None:
-    payload = bytes(MIB // 2 + 1)
-    assert service.publish_message(["A"], payload) == 1
-    assert service.publish_large(CALLER, (["B", "C"], payload)) == 3  # type: ignore[arg-type]
-    assert [subjects for subjects, _ in engine.entries] == [["A"], ["B"], ["C"]]
-
-
-@pytest.mark.parametrize(("serializer", "arrives"), [(SERPENT, b"quote"), (MSGPACK, None)])
-def test_bytes_of_a_stock_client_are_what_its_serializer_makes_of_them(
-    service: ServiceMethods, engine: FakeEngine, serializer: int, arrives: bytes | None
-) -> None:
-    sent = {"data": "cXVvdGU=", "encoding": "base64"}
-    service.publish(Caller("192.0.2.1", serializer), "A", sent)
-    ((subjects, payload),) = engine.entries
-    assert (subjects, decode(payload)) == (["A"], sent if arrives is None else arrives)
 
 
 def test_subscribing_says_who_where_and_to_what(service: ServiceMethods, engine: FakeEngine) -> None:

@@ -30,6 +30,7 @@ from pyro_events.wire.frames import Frame
 from pyro_events.wire.handshake.messages import read_connect
 from pyro_events.wire.large_payload import SplitPayload
 from pyro_events.wire.plain_data import read_plain
+from pyro_events.wire.publish_options import RETAIN
 from pyro_events.wire.requests import (
     Call,
     Entry,
@@ -354,9 +355,10 @@ def test_the_short_way_reads_the_same(batch: Any, data: st.DataObject) -> None:
 # Large publications
 
 
-def publication(subjects: Any, payload: Any, object_id: str = "Pyro.EventService") -> bytes:
+def publication(subjects: Any, payload: Any, *options: Any) -> bytes:
     """The body of a `publish_encoded` call of one event, as our publisher writes it."""
-    body: bytes = msgpack.packb([object_id, "publish_encoded", [[[subjects, payload]]], {}])
+    entry = [subjects, payload, *options]
+    body: bytes = msgpack.packb(["Pyro.EventService", "publish_encoded", [[entry]], {}])
     return body
 
 
@@ -369,6 +371,19 @@ def test_a_large_publication_is_read(size: int, subjects: Any) -> None:
         "Pyro.EventService",
         Publication(subjects, payload),
     )
+
+
+@pytest.mark.parametrize("options", [{"retain": True}, {}, None, 1, {"retain": {"deep": [1]}}])
+def test_the_options_of_a_large_publication_are_read(options: Any) -> None:
+    body = publication("X", bytes(70_000), options)
+    assert read_large_publication(body, MAX_STOCK_CALL)[1] == ("X", bytes(70_000), options)
+
+
+def test_options_that_are_none_are_refused() -> None:
+    body = publication("X", bytes(70_000), {})
+    for end in (b"", b"\xc1", b"\x91", b"\x80\x80"):
+        with pytest.raises(Pyro5.errors.SerializeError, match="cannot be read"):
+            read_large_publication(body[:-2] + end + b"\x80", MAX_STOCK_CALL)
 
 
 @pytest.mark.parametrize("size", [1000, 2 * MAX_STOCK_CALL, 64 * MAX_STOCK_CALL])
@@ -398,7 +413,7 @@ def test_the_envelope_must_lie_within_the_head(subjects: Any, payload: bytes, sp
     body = publication(subjects, payload)
     head = len(body) - 1 - len(msgpack.packb(payload)) + spare
     if spare >= 0:
-        assert read_large_publication(body, head)[1] == (subjects, payload)
+        assert read_large_publication(body, head)[1] == (subjects, payload, None)
     else:
         with pytest.raises(Pyro5.errors.SerializeError, match=f"a call over {head} bytes"):
             read_large_publication(body, head)
@@ -407,19 +422,24 @@ def test_the_envelope_must_lie_within_the_head(subjects: Any, payload: bytes, sp
 def assert_equal_or_refused(body: bytes, head: int) -> None:
     """What is accepted is what msgpack itself reads."""
     try:
-        object_id, (subjects, payload) = read_large_publication(body, head)
+        object_id, entry = read_large_publication(body, head)
     except Pyro5.errors.SerializeError:
         return
-    accepted = [object_id, "publish_encoded", [[[subjects, payload]]], {}]
+    read = msgpack.unpackb(body, strict_map_key=False)
+    ((fields,),) = read[2]
+    assert 2 <= len(fields) <= 3
+    fields.extend([None] * (3 - len(fields)))  # no options
+    accepted = [object_id, "publish_encoded", [[list(entry)]], {}]
     # By their text, because a changed byte may turn a name into nan.
-    assert repr(msgpack.unpackb(body, strict_map_key=False)) == repr(accepted)
+    assert repr(read) == repr(accepted)
 
 
 @thorough
 @given(
     body=st.builds(
         publication, st.text(max_size=9) | st.lists(st.text(max_size=9), max_size=3), st.binary(max_size=40)
-    ),
+    )
+    | st.builds(publication, st.text(max_size=9), st.binary(max_size=40), st.just({"retain": True})),
     data=st.data(),
 )
 def test_a_mutated_publication_is_refused_or_equal(body: bytes, data: st.DataObject) -> None:
@@ -429,8 +449,9 @@ def test_a_mutated_publication_is_refused_or_equal(body: bytes, data: st.DataObj
     assert_equal_or_refused(mutated, data.draw(st.sampled_from([20, 40, MAX_STOCK_CALL])))
 
 
-def test_every_byte_of_the_envelope_counts() -> None:
-    body = publication("ab", b"payload")
+@pytest.mark.parametrize("options", [[], [{"retain": True}]])
+def test_every_byte_of_the_envelope_counts(options: list[Any]) -> None:
+    body = publication("ab", b"payload", *options)
     for place in range(len(body)):
         for value in range(256):
             assert_equal_or_refused(body[:place] + bytes([value]) + body[place + 1 :], MAX_STOCK_CALL)
@@ -449,7 +470,9 @@ def test_any_bytes_are_a_large_publication_or_refused(body: bytes) -> None:
         msgpack.packb(["o", "publish_encoded", [[["X", bytes(70_000)]]], {"more": 1}]),
         msgpack.packb(["o", "publish_encoded", [[["X", bytes(70_000)], ["Y", b""]]], {}]),
         msgpack.packb(["o", "publish_encoded", [[["X", "text" * 70_000]]], {}]),
-        msgpack.packb(["o", "publish_encoded", [[["X", bytes(70_000), 1]]], {}]),
+        msgpack.packb(["o", "publish_encoded", [[["X", bytes(70_000), {}, 1]]], {}]),
+        msgpack.packb(["o", "publish_encoded", [[["X", bytes(70_000), {"x": "y" * 300}]]], {}]),
+        msgpack.packb(["o", "publish_encoded", [[["X", bytes(70_000), {}]]], {"more": 1}]),
         msgpack.packb(["o", "publish_encoded", [[["X"] * 255, bytes(70_000)]], {}]),
         msgpack.packb(["o", "publish_encoded", [[[["X" * 255] * 300, bytes(70_000)]]], {}]),
         msgpack.packb([1, "publish_encoded", [[["X", bytes(70_000)]]], {}]),
@@ -503,25 +526,31 @@ def test_a_call_of_ours_is_read_by_pyro5(method: str, arguments: list[Any], seq:
 
 
 SMALL = [("A", b"1"), (["B", "C"], b"2")]
-LARGE_ENTRIES: list[Entry] = [("A", bytes(LARGE + 1)), (["A", "b"], SplitPayload(b"before", bytes(LARGE)))]
+KEPT: list[Entry] = [("A", b"1", RETAIN), ("B", b"2")]
+LARGE_ENTRIES: list[Entry] = [
+    ("A", bytes(LARGE + 1)),
+    (["A", "b"], SplitPayload(b"before", bytes(LARGE))),
+    ("A", bytes(LARGE + 1), RETAIN),
+    (["A", "b"], SplitPayload(b"before", bytes(LARGE)), RETAIN),
+]
 
 
-@pytest.mark.parametrize("entries", [[], SMALL, *([each] for each in LARGE_ENTRIES)], ids=range(4))
+@pytest.mark.parametrize("entries", [[], SMALL, KEPT, *([each] for each in LARGE_ENTRIES)], ids=range(7))
 def test_a_publication_of_ours_is_read_by_pyro5(entries: list[Entry]) -> None:
     message = received(whole("Pyro.EventService", 9, packed_publish(entries)))
     called = serializers["msgpack"].loadsCall(message.data)
-    batch = [[subjects, bytes(payload)] for subjects, payload in entries]
+    batch = [[subjects, bytes(payload), *options] for subjects, payload, *options in entries]
     assert called == ["Pyro.EventService", "publish_encoded", [batch], {}]
 
 
-@pytest.mark.parametrize("entry", LARGE_ENTRIES, ids=range(2))
+@pytest.mark.parametrize("entry", LARGE_ENTRIES, ids=range(4))
 def test_a_large_publication_of_ours_is_read_without_a_copy_of_its_payload(entry: Entry) -> None:
-    subjects, payload = entry
+    subjects, payload, *options = entry
     call = packed_publish([entry])
     assert any(piece is getattr(payload, "body", payload) for piece in call)
     body = whole("Pyro.EventService", 9, call)[40:]
     read = read_large_publication(body, MAX_STOCK_CALL)
-    assert read == ("Pyro.EventService", Publication(subjects, bytes(payload)))
+    assert read == ("Pyro.EventService", Publication(subjects, bytes(payload), *options))
 
 
 @each_serializer

@@ -15,10 +15,11 @@ from ...client.connection.times import ConnectTimes
 from ...client.forks import tell_in_child
 from ...client.interest.functions import InterestFunction, InterestFunctions
 from ...client.interest.interest_receiver import read_said
-from ...client.subscribing.subscriptions import NAME, pieces
+from ...client.subscribing.subscriptions import NAME
 from ...errors import EventServiceError
 from ...log.background import get_logger
 from ...wire.own_connection import INTEREST
+from ...wire.text_pieces import pieces
 from ..connection.control_calls import ControlCalls
 from ..connection.current import CurrentConnection
 from ..connection.turns import Turns

@@ -18,12 +18,13 @@ import Pyro5.errors
 
 from ...broker.matching.subjects import compile_pattern
 from ...client.stream.stream_receiver import CLOSED
-from ...client.subscribing.call_options import of_every_call, of_the_subscriber
+from ...client.subscribing.call_options import LAST_AGAIN, of_every_call, of_the_subscriber
 from ...client.subscribing.subscribe_calls import REFUSED_AGAIN
-from ...client.subscribing.subscriptions import PATTERN, Subscriptions, pieces
-from ...constants import AGAIN_KEY, MAX_SUBJECT, NAME_KEY, NOT_KNOWN
+from ...client.subscribing.subscriptions import PATTERN, Subscriptions
+from ...constants import AGAIN_KEY, LAST_KEY, MAX_SUBJECT, NAME_KEY, NOT_KNOWN
 from ...errors import AccessDeniedError, EventServiceError
 from ...log.background import get_logger
+from ...wire.text_pieces import pieces
 from ..connection.control_calls import ControlCalls
 from ..connection.turns import Turns
 
@@ -77,7 +78,7 @@ class RemoteSubscriptions:
         except BaseException:
             await self._take_back(done)
             raise
-        self._record.add(how, done)
+        self._record.add(how, done, LAST_KEY in options)
         self._options.update(of_the_subscriber(options))
         return known
 
@@ -104,8 +105,8 @@ class RemoteSubscriptions:
         await self._change(self._resubscribe)
 
     async def _resubscribe(self) -> None:
-        for how, some in self._record.calls():
-            wishes = self._wishes(self._options)
+        for how, some, last in self._record.calls():
+            wishes = self._wishes({**self._options, **(LAST_AGAIN if last else {})})
             try:
                 await self._calls.call(how, some, self.subscriber, wishes, timeout=ANSWER)
             except AccessDeniedError as error:

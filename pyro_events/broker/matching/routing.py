@@ -261,6 +261,16 @@ class RoutingTable(Generic[T]):
         """Whether any target is subscribed to that name, and to that pattern."""
         return fold(text) in self._names, text in self._patterns
 
+    def unknown(
+        self, target: T, names: list[str], patterns: list[Pattern]
+    ) -> tuple[list[str], list[Pattern]]:
+        """Those of the names and patterns to which `target` is not subscribed."""
+        entry = self._targets.get(target) or _Target(-1)
+        return (
+            [name for name in names if fold(name) not in entry.names],
+            [pattern for pattern in patterns if pattern.text not in entry.patterns],
+        )
+
     def known_pattern(self, text: str) -> Pattern | None:
         """The pattern of that spelling if any target is subscribed to it: it need not be compiled again."""
         return self._sets_with(text).get(text)

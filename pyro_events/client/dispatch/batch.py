@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from operator import length_hint
 
 from ...constants import EventRow
+from ...wire.event_batch import after_a_gap
 
 
 class ReceivedBatch:
@@ -33,8 +34,7 @@ class ReceivedBatch:
 
     def after_a_gap(self) -> None:
         """Nobody knows how many events were missed before the first of these; none has started yet."""
-        subject, stamp, seq, _, payload = self.rows[0]
-        self.rows = [(subject, stamp, seq, None, payload), *self.rows[1:]]
+        self.rows = [after_a_gap(self.rows[0]), *self.rows[1:]]
 
 
 class Slice:

@@ -13,11 +13,11 @@ import threading
 from typing import Final
 
 from ...errors import EventServiceError
+from ...wire.text_pieces import pieces
 from ..connection.reconnecting import ReconnectingConnection
 from ..forks import tell_in_child
 from ..interruptions import owned, within
 from ..publishing.sender import Sender
-from ..subscribing.subscriptions import pieces
 from .functions import InterestFunction, InterestFunctions
 from .interest_receiver import InterestReceiver, read_said
 

@@ -12,21 +12,29 @@ from ...broker.matching.service_subjects import check_published, check_published
 from ...constants import LONGEST_WAIT, MAX_STOCK_CALL
 from ...errors import MessageTooLargeError
 from ...wire.large_payload import SplitPayload
+from ...wire.publish_options import RETAIN
 from ...wire.requests import Entry, packed_size
 
 # The bytes that the wire adds to a subject and a payload: an array of two, and their lengths.
 _ENVELOPE: Final = 16
+# The same of the options of a retained entry.
+_OPTIONS: Final = packed_size(RETAIN)
 
 # How many bytes the names of one event may take: the service reads everything except the payload from the
 # first 64 KiB of a call, which also contain the object's and the method's names.
 _NAMES: Final = MAX_STOCK_CALL - 256
 
 
-def checked_entry(subjects: Any, payload: bytes | SplitPayload) -> tuple[Entry, int, int]:
+def checked_entry(
+    subjects: Any, payload: bytes | SplitPayload, retain: bool = False
+) -> tuple[Entry, int, int]:
     """The entry for one name or any iterable of names, its number of events, and its size in bytes.
 
-    The size is an upper bound. Raises TypeError or ValueError for the subjects, and MessageTooLargeError.
+    retain: whether the events are to be kept as last values. The size is an upper bound. Raises TypeError or
+    ValueError for the subjects, TypeError for `retain`, and MessageTooLargeError.
     """
+    if retain is not False:
+        return _retained(retain, *checked_entry(subjects, payload))
     if type(subjects) is str:
         name = check_published(subjects)
         width = len(name) if name.isascii() else 4 * len(name)
@@ -39,6 +47,13 @@ def checked_entry(subjects: Any, payload: bytes | SplitPayload) -> tuple[Entry, 
             f"and may take at most {_NAMES:,}: publish on fewer subjects at once"
         )
     return (names, payload), len(names), len(payload) + width + _ENVELOPE
+
+
+def _retained(retain: object, entry: Entry, events: int, size: int) -> tuple[Entry, int, int]:
+    """The same for an entry whose events are to be kept."""
+    if retain is not True:
+        raise TypeError(f"retain must be True or False, not {type(retain).__name__}")
+    return (entry[0], entry[1], RETAIN), events, size + _OPTIONS
 
 
 def checked_timeout(timeout: float | None) -> float | None:

@@ -47,4 +47,4 @@ def fitting(sizes: Iterable[int]) -> tuple[int, int]:
 
 def count_events(batch: list[Entry]) -> int:
     """How many events entries become: one for each name."""
-    return sum([1 if type(names) is str else len(names) for names, _ in batch])
+    return sum([1 if type(entry[0]) is str else len(entry[0]) for entry in batch])

@@ -76,12 +76,14 @@ class Pipeline:
         """Deliveries queued by the service so far, as far as we have read its acknowledgements."""
         return self._account.queued
 
-    def publish(self, subjects: str | Iterable[str], message: object) -> None:
+    def publish(self, subjects: str | Iterable[str], message: object, *, retain: bool = False) -> None:
         """Publish a message under one name or several; returns before the service has it.
 
         Args:
             subjects: one name or any iterable of names.
             message: any Python object that can be sent.
+            retain: as for `Publisher.publish`; False by default. Where the service keeps as many last values
+                as it may, a PipelineError says later that this was not published.
 
         Raises:
             TypeError, ValueError: a subject or the message cannot be published.
@@ -92,7 +94,7 @@ class Pipeline:
         sender, payload = self._sender, encode_shared(message)
         if len(payload) > sender.connection.current.max_message:
             sender.connection.check_size(len(payload))
-        entry, events, size = checked_entry(subjects, payload)
+        entry, events, size = checked_entry(subjects, payload, retain)
         if sender.current is not self or self._account.trouble:
             sender = self._take_over()
         if not events:

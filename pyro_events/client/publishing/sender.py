@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeVar
 from ...errors import EventServiceError
 from ...service_threads import refuse_in_service_thread
 from ...wire.requests import Entry, PackedCall, packed_publish
+from ...wire.text_pieces import pieces
 from ..connection.connection import PendingReply
 from ..connection.discovery import ServiceLocator
 from ..connection.outcome import not_sent_in_time
@@ -160,6 +161,14 @@ class Sender:
             raise
         self.count(events, queued)
         return queued
+
+    def clear_retained(self, names: list[str]) -> int:
+        """Forget last values, after what was published before. Returns how many there were."""
+        if self.closed:
+            raise EventServiceError("this publisher is closed")
+        if self._pipelines and not self.entered:
+            self.exclusively(self._send_buffered)
+        return sum([int(self.connection.call("clear_retained", some)) for some in pieces(names)])
 
     def _post_in_order(self, call: PackedCall, deadline: float | None) -> PendingReply:
         """The same, after sending what pipelines have buffered."""

@@ -11,13 +11,13 @@ is how much the inbox holds, and a program that takes its events slowly has a ba
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 import Pyro5.errors
 
 from ...constants import EVENT_FIELDS, EventRow
 from ...wire.event_answers import write_events_answer
-from ...wire.event_batch import events_opening, read_events
+from ...wire.event_batch import after_a_gap, events_opening, read_events
 from ...wire.frames import PING, FrameReader
 from ...wire.own_connection import OBJECT_ID
 from ...wire.replies import write_pong
@@ -93,10 +93,10 @@ class EventInbox:
                 raise Pyro5.errors.ProtocolError("the service has called something other than `events`")
             for row in rows:
                 if type(row) is not tuple or len(row) != _FIELDS or type(row[0]) is not str:
-                    raise Pyro5.errors.ProtocolError("the service has sent something other than events")
+                    _check_retained(row)
             if self._gap and rows:
                 self._gap = False
-                rows = (_after_a_gap(rows[0]), *rows[1:])
+                rows = (after_a_gap(rows[0]), *rows[1:])
             if len(self._batches) + (self._seq is not None) == _WINDOW:
                 raise Pyro5.errors.ProtocolError(
                     f"the service has sent more batches than the {_WINDOW} that may be unacknowledged"
@@ -123,7 +123,8 @@ class EventInbox:
         return answers
 
 
-def _after_a_gap(row: EventRow) -> EventRow:
-    """The first event after a reconnection: nobody knows how many were missed."""
-    subject, time, seq, _, payload = row
-    return subject, time, seq, None, payload
+def _check_retained(row: Any) -> None:
+    """Raise ProtocolError unless something is the row of a retained event."""
+    if type(row) is tuple and len(row) == _FIELDS + 1 and type(row[0]) is str and row[_FIELDS] is True:
+        return
+    raise Pyro5.errors.ProtocolError("the service has sent something other than events")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ...constants import AHEAD_KEY, GROUP_KEY, LAST_KEY
+from ...constants import AHEAD_KEY, GROUP_KEY, LAST_KEY, LAST_OF_NEW_KEY
 from ...options.backlog_options import (
     Overflow,
     OverflowName,
@@ -20,6 +20,9 @@ from ...options.backlog_options import (
     checked_max_age,
 )
 
+# Beside the others, when names or patterns with `last` are subscribed again: of those that the service has
+# forgotten, the last values come again.
+LAST_AGAIN: Final = {LAST_KEY: True, LAST_OF_NEW_KEY: True}
 # The largest number that msgpack carries.
 _LARGEST_BOUND: Final = 2**64 - 1
 

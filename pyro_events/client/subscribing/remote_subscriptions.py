@@ -14,17 +14,18 @@ from typing import Any, Final
 import Pyro5.errors
 
 from ...broker.matching.subjects import compile_pattern
-from ...constants import MAX_SUBJECT, NOT_KNOWN
+from ...constants import LAST_KEY, MAX_SUBJECT, NOT_KNOWN
 from ...errors import AccessDeniedError, AnswerTimeoutError
 from ...log.background import get_logger
 from ...wire.handshake.proofs import CallbackCheck
 from ...wire.own_connection import KEY
+from ...wire.text_pieces import pieces
 from ..connection.reconnecting import ReconnectingConnection
 from ..interruptions import owned, within
 from ..reconnect.events import Answered, SubscriptionStatus
-from .call_options import of_every_call, of_the_subscriber
+from .call_options import LAST_AGAIN, of_every_call, of_the_subscriber
 from .subscribe_calls import SubscribeCalls
-from .subscriptions import PATTERN, Subscriptions, pieces
+from .subscriptions import PATTERN, Call, Subscriptions
 
 log = get_logger("pyro_events.subscriber")
 
@@ -91,7 +92,7 @@ class RemoteSubscriptions:
             if not self._record:
                 self._told_on = told_on
             for how, texts in wanted:
-                self._record.add(how, texts)
+                self._record.add(how, texts, LAST_KEY in options)
             self._options.update(of_the_subscriber(options))
 
     def _subscribe_in_pieces(self, calls: list[tuple[str, list[str]]], options: dict[str, Any]) -> int:
@@ -150,7 +151,7 @@ class RemoteSubscriptions:
 
     def recorded(self, how: str) -> list[str]:
         """The names or the patterns that are subscribed."""
-        return [text for kind, texts in self._record.calls() if kind == how for text in texts]
+        return [text for call in self._record.calls() if call.how == how for text in call.texts]
 
     def reach(self) -> None:
         """Connect, if necessary."""
@@ -204,7 +205,7 @@ class RemoteSubscriptions:
         """Tell the service of every subscription, as if for the first time. anew: it has no connection
         to us, whatever it may believe."""
         proof = self.calls.options(anew=True)
-        later: list[tuple[str, list[str]]] = []
+        later: list[Call] = []
 
         def tell_first() -> None:
             # The service forgets what it has heard before a call with `anew`. So the record is read only now:
@@ -212,14 +213,14 @@ class RemoteSubscriptions:
             calls = self._record.calls()
             if calls and not self.ended:
                 # An own connection is made again by us, if there is none.
-                self._tell(*calls[0], {**proof, "anew": True} if anew and not self.calls.own else proof)
+                self._tell(calls[0], {**proof, "anew": True} if anew and not self.calls.own else proof)
                 # A later connection may be to a service that knows only the later ones.
                 self._told_on = self._connection.current.reconnects
                 later.extend(calls[1:])
 
         self._in_turn(tell_first, self._patience)
-        for how, texts in later:
-            self._in_turn(partial(self._tell_what_is_left, how, texts, proof), self._patience)
+        for call in later:
+            self._in_turn(partial(self._tell_what_is_left, call, proof), self._patience)
 
     def _in_turn(self, call: Callable[[], None], seconds: float) -> None:
         """Make a call when the program makes none. Raises AnswerTimeoutError if it waits longer for that."""
@@ -227,17 +228,17 @@ class RemoteSubscriptions:
             self._connection.drop("a call of the program's is not answered")
             raise AnswerTimeoutError("another call to the event service is not answered")
 
-    def _tell_what_is_left(self, how: str, texts: list[str], proof: dict[str, Any]) -> None:
+    def _tell_what_is_left(self, call: Call, proof: dict[str, Any]) -> None:
         """Subscribe again to those of the texts that the program has not unsubscribed from meanwhile."""
-        texts = self._record.known(how, texts)
+        texts = self._record.known(call)
         if texts and not self.ended:
-            self._tell(how, texts, proof)
+            self._tell(call._replace(texts=texts), proof)
 
-    def _tell(self, how: str, texts: list[str], proof: dict[str, Any]) -> None:
+    def _tell(self, call: Call, proof: dict[str, Any]) -> None:
         """Subscribe again; `_calling` is held."""
-        options = {**self._options, **proof}
+        options = {**self._options, **proof, **(LAST_AGAIN if call.last else {})}
         try:
-            self.calls.make_again(how, texts, options, self._patience)
+            self.calls.make_again(call.how, call.texts, options, self._patience)
         except Pyro5.errors.TimeoutError:
             self._connection.drop("it did not answer")
             raise

@@ -19,7 +19,7 @@ T = TypeVar("T")
 class LongResult(DeferredResult, Generic[T]):
     """The return value of a generator, which starts in the next turn of the host that asks for it."""
 
-    __slots__ = ("_finished", "_participant", "_pieces", "_scheduler")
+    __slots__ = ("_ended", "_finished", "_participant", "_pieces", "_scheduler")
 
     def __init__(
         self,
@@ -27,12 +27,15 @@ class LongResult(DeferredResult, Generic[T]):
         address: str,
         pieces: Generator[None, None, T],
         finished: Callable[[T], Any],
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """address: of the client that asks. finished: makes the result of the generator's return value."""
+        """address: of the client that asks. finished: makes the result of the generator's return value.
+        ended: called at the end, whether the result was wanted or not."""
         super().__init__()
         self._scheduler = scheduler
         self._pieces = pieces
         self._finished = finished
+        self._ended = ended
         self._participant = scheduler.join(address, self._go_on)
         scheduler.wait(self._participant)
 
@@ -47,7 +50,11 @@ class LongResult(DeferredResult, Generic[T]):
                     return
         except StopIteration as done:
             self._scheduler.leave(self._participant)
-            self.settle(self._finished(done.value))
+            try:
+                self.settle(self._finished(done.value))
+            finally:
+                self._ended()
         else:
             self._pieces.close()
             self._scheduler.leave(self._participant)
+            self._ended()

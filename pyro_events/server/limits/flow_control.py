@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ...broker.backlog import Backlog
-from ...broker.publishing import Entry
+from ...broker.publishing import Entry, Publishing
+from ...broker.retained.retention import Retention
 from ..objects import DeferredResult
 
 
@@ -22,18 +23,36 @@ TOTAL: Final = _Total()
 Obstacle = Backlog | _Total
 
 
+def obstacles_of(broker: Publishing) -> list[Obstacle]:
+    """What the entries have met that were published last."""
+    obstacles: list[Obstacle] = []
+    if broker.full:
+        obstacles.extend(broker.take_full())
+    if broker.overloaded:
+        obstacles.append(TOTAL)
+    return obstacles
+
+
 class BlockedPublish(DeferredResult):
     """The entries of one call that are not published yet, because a backlog was full.
 
     It is done when nothing blocks it any more and its last entry has been accepted.
     """
 
-    __slots__ = ("_blocked", "entries", "obstacles", "queued", "time")
+    __slots__ = ("_blocked", "entries", "obstacles", "queued", "retention", "time")
 
-    def __init__(self, holding: BlockedPublishes, entries: Iterator[Entry], queued: int, time: float) -> None:
+    def __init__(
+        self,
+        holding: BlockedPublishes,
+        entries: Iterator[Entry],
+        queued: int,
+        time: float,
+        retention: Retention | None = None,
+    ) -> None:
         """queued: the deliveries that were queued before it was blocked. time: the time stamp of all its
-        events."""
+        events. retention: of those that are kept, None if there are none."""
         super().__init__()
+        self.retention = retention
         self._blocked = holding
         self.entries = entries
         self.time = time
@@ -49,6 +68,8 @@ class BlockedPublish(DeferredResult):
     def abandon(self) -> None:
         """Its publisher is gone: entries that are not accepted yet never will be."""
         super().abandon()
+        if self.retention is not None:
+            self.retention.abandon()
         self._blocked.remove(self)
 
 

@@ -15,6 +15,7 @@ import Pyro5.errors
 from ...broker.accounting import Loss
 from ...broker.backlog import Backlog
 from ...broker.broker import Broker
+from ...broker.retained.last import Last
 from ...constants import NOT_KNOWN
 from ...options import ServiceOptions
 from ...wire.handshake.greeting_notes import GreetingNotes
@@ -102,8 +103,10 @@ class Deliveries:
             )
         self.admit(caller, existing)
         proof = self._access.proof_for(caller, callback.address[0], callback.object_id, wanted.call)
-        backlog = self.subscribed(callback.uri, names, patterns, wanted, caller)
-        if existing is not None and wanted.anew:
+        ends = existing is not None and wanted.anew
+        first = wanted._replace(last=Last.NONE) if ends else wanted
+        backlog = self.subscribed(callback.uri, names, patterns, first, caller)
+        if existing is not None and ends:
             # It has lost our connection, which the service might notice only minutes later.
             explanation = "subscribed again, because it had lost its connection"
             with broker.groups.hold(backlog):
@@ -128,15 +131,9 @@ class Deliveries:
         """Subscribe a subscriber at the broker. Raises TypeError, ValueError or SecurityError, and then
         nothing has changed."""
         check_group(caller, wanted.group)
+        owner, asked = host_of(caller.host), (wanted.group, wanted.ahead, wanted.last)
         backlog = self._broker.subscribe(
-            subscriber,
-            names,
-            patterns,
-            wanted.options,
-            host_of(caller.host),
-            caller.rights,
-            group=wanted.group,
-            ahead=wanted.ahead,
+            subscriber, names, patterns, wanted.options, owner, caller.rights, *asked
         )
         if wanted.name:
             backlog.name = wanted.name

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from ...broker.retained.last import Last
 from ...client_name import checked_client_name
-from ...constants import AGAIN_KEY, AHEAD_KEY, GROUP_KEY, LAST_KEY, NAME_KEY
+from ...constants import AGAIN_KEY, AHEAD_KEY, GROUP_KEY, LAST_KEY, LAST_OF_NEW_KEY, NAME_KEY
 from ...options.backlog_options import check_count, check_last_and_group, checked_group
 from ...wire.handshake.proofs import CALL_OPTION
 from ...wire.own_connection import FALLS_BACK
@@ -18,7 +19,17 @@ from ...wire.own_connection import FALLS_BACK
 # The option of a subscribing call by which a subscriber says that it has lost the service's connection.
 ANEW_OPTION: Final = "anew"
 _OURS: Final = frozenset(
-    {CALL_OPTION, ANEW_OPTION, NAME_KEY, FALLS_BACK, LAST_KEY, GROUP_KEY, AHEAD_KEY, AGAIN_KEY}
+    {
+        CALL_OPTION,
+        ANEW_OPTION,
+        NAME_KEY,
+        FALLS_BACK,
+        LAST_KEY,
+        LAST_OF_NEW_KEY,
+        GROUP_KEY,
+        AHEAD_KEY,
+        AGAIN_KEY,
+    }
 )
 
 
@@ -26,7 +37,7 @@ class SubscribeOptions(NamedTuple):
     """The options of a subscribing call. options: for its backlog, not checked yet. call: the nonce of the
     call, None if it had none. anew: whether to connect even if there is a delivery. name: what the subscriber
     calls itself, "" if it did not say. falls_back: whether it connects itself if the service cannot. last:
-    whether what is kept of the subjects comes first. group: that it is a member of, "" if it did not say.
+    for which of the subjects what is kept comes first. group: that it is a member of, "" if it did not say.
     ahead: how many events it may have unacknowledged as a member, 0 if it did not say."""
 
     options: Any
@@ -34,7 +45,7 @@ class SubscribeOptions(NamedTuple):
     anew: bool = False
     name: str = ""
     falls_back: bool = False
-    last: bool = False
+    last: Last = Last.NONE
     group: str = ""
     ahead: int = 0
 
@@ -59,9 +70,15 @@ def read_options(options: Any) -> SubscribeOptions:
         anew=bool(options.get(ANEW_OPTION)),
         name="" if given is None else checked_client_name(given),
         falls_back=bool(options.get(FALLS_BACK)),
-        last=bool(last),
+        last=_last(bool(last), bool(options.get(LAST_OF_NEW_KEY))),
         group="" if group is None else checked_group(group),
         ahead=ahead or 0,
     )
-    check_last_and_group(read.last, read.group)
+    check_last_and_group(read.last is not Last.NONE, read.group)
     return read
+
+
+def _last(wanted: bool, again: bool) -> Last:
+    if not wanted:
+        return Last.NONE
+    return Last.OF_NEW if again else Last.OF_ALL

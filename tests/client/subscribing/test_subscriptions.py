@@ -1,39 +1,39 @@
-"""What a subscriber has subscribed to, against a model, and that each call fits."""
+"""What a subscriber has subscribed to, and for what it gets last values, against a model."""
 
 from __future__ import annotations
 
-import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyro_events.broker.matching.subjects import fold
-from pyro_events.client.subscribing.subscriptions import (
-    NAME,
-    PATTERN,
-    Subscriptions,
-    pieces,
-)
-from pyro_events.constants import MAX_STOCK_CALL, MAX_SUBJECTS_PER_CALL
+from pyro_events.client.subscribing.subscriptions import NAME, PATTERN, Call, Subscriptions
 
 TEXTS = st.lists(st.sampled_from(["a", "A", "b", "ß", "ẞ", "^a", ".*"]), max_size=4)
-STEPS = st.lists(st.tuples(st.sampled_from([NAME, PATTERN, "unsubscribe", "clear"]), TEXTS), max_size=20)
+STEPS = st.lists(
+    st.tuples(st.sampled_from([NAME, PATTERN, "unsubscribe", "clear"]), TEXTS, st.booleans()), max_size=20
+)
 
 
 @given(STEPS)
-def test_it_remembers_what_a_model_remembers(steps: list[tuple[str, list[str]]]) -> None:
+def test_it_remembers_what_a_model_remembers(steps: list[tuple[str, list[str], bool]]) -> None:
     subscriptions = Subscriptions()
     names: dict[str, str] = {}
     patterns: list[str] = []
-    for what, texts in steps:
+    with_last: dict[str, set[str]] = {NAME: set(), PATTERN: set()}
+    for what, texts, last in steps:
         if what == "clear":
             subscriptions.clear()
-            names, patterns = {}, []
+            names, patterns, with_last = {}, [], {NAME: set(), PATTERN: set()}
         elif what == "unsubscribe":
             subscriptions.discard(texts)
             names = {key: name for key, name in names.items() if key not in map(fold, texts)}
             patterns = [pattern for pattern in patterns if pattern not in texts]
+            with_last[NAME] -= set(map(fold, texts))
+            with_last[PATTERN] -= set(texts)
         else:
-            subscriptions.add(what, texts)
+            subscriptions.add(what, texts, last)
+            keys = set(map(fold, texts) if what == NAME else texts)
+            with_last[what] = with_last[what] | keys if last else with_last[what] - keys
             if what == NAME:
                 names.update({fold(text): text for text in texts})
             else:
@@ -43,31 +43,21 @@ def test_it_remembers_what_a_model_remembers(steps: list[tuple[str, list[str]]])
             names or patterns
         )
         asked = ["A", "ẞ", ".*", "new"]
-        assert subscriptions.known(NAME, asked) == [text for text in asked if fold(text) in names]
-        assert subscriptions.known(PATTERN, asked) == [text for text in asked if text in patterns]
+        for last in (False, True):
+            assert subscriptions.known(Call(NAME, asked, last)) == [
+                text for text in asked if fold(text) in names and (fold(text) in with_last[NAME]) is last
+            ]
+            assert subscriptions.known(Call(PATTERN, asked, last)) == [
+                text for text in asked if text in patterns and (text in with_last[PATTERN]) is last
+            ]
         assert subscriptions.unknown(asked) == [
             text for text in asked if fold(text) not in names and text not in patterns
         ]
-        told: dict[str, list[str]] = {NAME: [], PATTERN: []}
-        for method, piece in subscriptions.calls():
-            told[method] += piece
-        assert told == {NAME: list(names.values()), PATTERN: patterns}
-
-
-@given(st.lists(st.text(max_size=255), max_size=1500))
-def test_pieces_fit_into_a_call_and_lose_nothing(texts: list[str]) -> None:
-    made = list(pieces(texts))
-    assert sum(made, []) == texts
-    assert all(0 < len(piece) <= MAX_SUBJECTS_PER_CALL for piece in made)
-    assert all(len(msgpack.packb(piece, unicode_errors="surrogatepass")) < MAX_STOCK_CALL for piece in made)
-
-
-def test_pieces_of_very_many_names() -> None:
-    texts = [f"{number:0255}" for number in range(MAX_SUBJECTS_PER_CALL * 2 + 1)]
-    made = list(pieces(texts))
-    assert sum(made, []) == texts and len(made) > 2
-    assert all(len(msgpack.packb(piece)) < MAX_STOCK_CALL for piece in made)
-    assert list(pieces([])) == []
+        told = [(how, text, last) for how, some, last in subscriptions.calls() for text in some]
+        assert sorted(told) == sorted(
+            [(NAME, name, fold(name) in with_last[NAME]) for name in names.values()]
+            + [(PATTERN, pattern, pattern in with_last[PATTERN]) for pattern in patterns]
+        )
 
 
 def test_names_and_patterns_are_forgotten_by_kind() -> None:
@@ -76,4 +66,12 @@ def test_names_and_patterns_are_forgotten_by_kind() -> None:
         subscriptions.add(NAME, ["A.B"])
         subscriptions.add(PATTERN, ["A.B"])
         subscriptions.discard(["A.B"], **kinds)
-        assert [how for how, _ in subscriptions.calls()] == left
+        assert [call.how for call in subscriptions.calls()] == left
+
+
+def test_what_is_too_much_for_one_call_is_told_in_several() -> None:
+    subscriptions = Subscriptions()
+    names = [f"{number:0255}" for number in range(500)]
+    subscriptions.add(NAME, names)
+    calls = subscriptions.calls()
+    assert len(calls) > 1 and [text for call in calls for text in call.texts] == names

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyro_events.broker.retained.last import Last
 from pyro_events.server.subscribers.subscribe_options import SubscribeOptions, read_options
 
 
@@ -18,7 +19,9 @@ from pyro_events.server.subscribers.subscribe_options import SubscribeOptions, r
         ({"backlog": 1}, SubscribeOptions({"backlog": 1})),
         ({"backlog": 1, "ident_call": "x", "anew": True}, SubscribeOptions({"backlog": 1}, "x", True)),
         ({"name": "ticker", "falls_back": True}, SubscribeOptions({}, None, False, "ticker", True)),
-        ({"last": True, "max_age": 2.5}, SubscribeOptions({"max_age": 2.5}, last=True)),
+        ({"last": True, "max_age": 2.5}, SubscribeOptions({"max_age": 2.5}, last=Last.OF_ALL)),
+        ({"last": True, "last_of_new": True}, SubscribeOptions({}, last=Last.OF_NEW)),
+        ({"last_of_new": True}, SubscribeOptions({})),
         ({"group": "workers", "ahead": 1, "last": False}, SubscribeOptions({}, group="workers", ahead=1)),
         ({"last": None, "group": None, "ahead": None}, SubscribeOptions({})),
     ],

@@ -106,14 +106,16 @@ class OwnConnections:
             )
         return before
 
-    def subscribe(self, caller: Caller, key: str, names: object, patterns: object, options: Any) -> int:
+    def subscribe(
+        self, caller: Caller, key: str, names: object, patterns: object, wanted: SubscribeOptions
+    ) -> int:
         """Subscribe a listener. Returns how many subscriptions it has, NOT_KNOWN if there is no such
         listener. Raises TypeError or ValueError."""
         delivery = self._find(id_of(key, caller.user))
         if delivery is None:
             return NOT_KNOWN
         subscriber = delivery.backlog.subscriber
-        backlog = self._deliveries.subscribed(subscriber, names, patterns, read_options(options), caller)
+        backlog = self._deliveries.subscribed(subscriber, names, patterns, wanted, caller)
         self._owner.configured(backlog)
         self._owner.events.subscribed(backlog)
         return self._count(delivery)

@@ -329,9 +329,9 @@ def test_a_key_is_of_no_use_to_another_user(name: str) -> None:
         alice = Caller("127.0.0.1", MSGPACK, proved=True, user="alice")
         other = Caller("127.0.0.1", MSGPACK, proved=True, user=name)
         key = own.attach(alice, {}).answer["key"]
-        assert own.subscribe(alice, key, "A", (), {}) == 1
+        assert own.subscribe(alice, key, "A", (), read_options({})) == 1
         for guessed in (key, KEY):
-            assert own.subscribe(other, guessed, "B", (), {}) == NOT_KNOWN
+            assert own.subscribe(other, guessed, "B", (), read_options({})) == NOT_KNOWN
             assert own.unsubscribe(other, guessed, "A") == NOT_KNOWN
             assert own.standing(other, guessed) == (NOT_KNOWN, "", "")
             taken = own.attach(other, {"key": guessed, "subscriber": "PYRO:nobody@127.0.0.1:4711"})
