@@ -31,8 +31,9 @@ from ..access import AccessControl
 from ..limits.turns import host_of
 from ..objects import Caller, RoleSwap
 from ..permissions.permissions import USER_GONE
-from ..subscribers.deliveries import Deliveries, Standing
+from ..subscribers.deliveries import Deliveries
 from ..subscribers.delivery import Delivery
+from ..subscribers.departures import Standing
 from ..subscribers.owner import DeliveryOwner
 from ..timeouts import check_intervals
 from .watcher_delivery import WatcherDelivery

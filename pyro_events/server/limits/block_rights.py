@@ -4,9 +4,9 @@ Knows: the hosts, and the daemons there, of subscribers that were disconnected f
 not know: deliveries, how a subscriber is disconnected, or what a backlog does instead of blocking.
 
 A subscriber's name proves nothing: a program that comes back may have another object id, or another port. So
-for a while no subscriber that subscribes anew from that host may block. Of those already subscribed, the ones
-whose daemon (host and port) is that of the disconnected one may not block either. Others at that host keep
-the right.
+for a while no subscriber that the same user subscribes anew from that host may block. Of those already
+subscribed, the ones whose daemon (host and port) is that of the disconnected one may not block either. Others
+at that host keep the right, and so do all other users.
 """
 
 from __future__ import annotations
@@ -37,23 +37,27 @@ class BlockRights:
     def __init__(self, suspension: float) -> None:
         """suspension: how long the right is suspended, in seconds."""
         self._suspension = suspension
-        self._hosts: dict[str, float] = {}  # until when subscribers from there may not block
+        # Until when subscribers from a host, of a user, may not block.
+        self._hosts: dict[tuple[str, str], float] = {}
         self._suspended: dict[Backlog, float] = {}
 
-    def suspend(self, address: Address, deliveries: Mapping[Backlog, BlockingSubscriber], now: float) -> None:
-        """The subscriber whose daemon has that address was disconnected because it blocked publishers."""
+    def suspend(
+        self, address: Address, deliveries: Mapping[Backlog, BlockingSubscriber], now: float, user: str = ""
+    ) -> None:
+        """The subscriber whose daemon has that address, and which that user has subscribed, was disconnected
+        because it blocked publishers."""
         until = now + self._suspension
-        self._hosts[host_of(address[0])] = until
+        self._hosts[host_of(address[0]), user] = until
         for backlog, delivery in deliveries.items():
             if delivery.address == address:
                 self._take(backlog, until, now)
 
-    def apply(self, backlog: Backlog, address: Address, now: float) -> str:
-        """A subscriber has come: it may not block if one from its host has lost the right.
+    def apply(self, backlog: Backlog, address: Address, now: float, user: str = "") -> str:
+        """A subscriber of a user has come: it may not block if one from its host has lost the right.
 
         Returns what to tell it about that, "" for nothing.
         """
-        until = self._hosts.get(host_of(address[0]), now)
+        until = self._hosts.get((host_of(address[0]), user), now)
         if until > now:
             self._take(backlog, until, now)
         else:

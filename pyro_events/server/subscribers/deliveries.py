@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import Pyro5.errors
 
@@ -33,22 +33,10 @@ from .callbacks.callback_address import Callback
 from .callbacks.callback_delivery import CallbackDelivery
 from .callbacks.reconnect_hint import ReconnectHint
 from .delivery import Delivery
-from .departures import Departure, Departures
+from .departures import Departure, Departures, Standing
 from .groups.group_deliveries import GroupDeliveries, GroupsOwner
 from .owner import DeliveryOwner
 from .subscribe_options import SubscribeOptions
-
-
-class Standing(NamedTuple):
-    """The state of a subscriber at the service.
-
-    subscriptions: how many it has, NOT_KNOWN if there is no such subscriber. state: of its delivery. why: why
-    it gets no events, or was disconnected; "" if there is nothing to say.
-    """
-
-    subscriptions: int
-    state: str
-    why: str
 
 
 class DeliveriesOwner(DeliveryOwner[Delivery], GroupsOwner, Protocol):
@@ -158,7 +146,7 @@ class Deliveries:
             self.admission.leave(before.subscribed_from)
         backlog = delivery.backlog
         backlog.user = delivery.user
-        note = self._rights.apply(backlog, delivery.address, self._time())
+        note = self._rights.apply(backlog, delivery.address, self._time(), delivery.user)
         if backlog.group:
             self._review_groups()
         self.table[backlog] = delivery
@@ -172,7 +160,7 @@ class Deliveries:
 
         uris: the names that the subscriber may have. Raises TypeError, ValueError or SecurityError.
         """
-        uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
+        uri = self._meant(caller, uris)
         # What it has not subscribed it cannot tell from what is not there.
         mine = self.checked(caller, uri) is not None
         backlog = self._broker.unsubscribe(uri if mine else "", texts)
@@ -184,7 +172,7 @@ class Deliveries:
 
     def standing(self, caller: Caller, uris: Sequence[str]) -> Standing:
         """The state of a subscriber at the service; arguments and errors as for `unsubscribe`."""
-        uri = next((uri for uri in uris if self._broker.find(uri) is not None), uris[0])
+        uri = self._meant(caller, uris)
         existing, departure = self.checked(caller, uri), self.departures.of(uri)
         if existing is None:
             if not self._access.owns(caller, departure.user):
@@ -205,6 +193,11 @@ class Deliveries:
             return None
         self._access.check_rights(caller, existing.address[0], existing.subscribed_from)
         return existing
+
+    def _meant(self, caller: Caller, uris: Sequence[str]) -> str:
+        """Which of these names a caller means: the first of a subscriber of its own."""
+        found = ((uri, self._find(uri)) for uri in uris)
+        return next((uri for uri, it in found if it and self._access.owns(caller, it.user)), uris[0])
 
     def _find(self, uri: str) -> Delivery | None:
         backlog = self._broker.find(uri)
@@ -254,7 +247,7 @@ class Deliveries:
 
     def _suspend(self, delivery: Delivery) -> None:
         """It blocked publishers for too long: whatever subscribes from there cannot do so for a while."""
-        self._rights.suspend(delivery.address, self.table, self._time())
+        self._rights.suspend(delivery.address, self.table, self._time(), delivery.user)
         self._review_groups()
         for backlog, other in list(self.table.items()):
             if other.address == delivery.address:

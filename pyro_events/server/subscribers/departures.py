@@ -15,6 +15,18 @@ from ...wire.handshake.greeting_notes import shortened
 MOST: Final = 2_000
 
 
+class Standing(NamedTuple):
+    """The state of a subscriber at the service.
+
+    subscriptions: how many it has, NOT_KNOWN if there is no such subscriber. state: of its delivery. why: why
+    it gets no events, or was disconnected; "" if there is nothing to say.
+    """
+
+    subscriptions: int
+    state: str
+    why: str
+
+
 class Departure(NamedTuple):
     """why: in words, "" if there is nothing to say. host: where the subscriber was. subscribed_from: the host
     of the call that subscribed it. user: the caller's."""

@@ -42,6 +42,18 @@ def test_subscribers_from_the_host_of_one_that_blocked_publishers_may_not_block_
     assert late.overflow is Overflow.BLOCK
 
 
+def test_another_user_at_the_same_host_keeps_the_right() -> None:
+    rights = BlockRights(60.0)
+    rights.suspend(OFFENDER, {}, 100.0, "alice")
+    for user, may in (("alice", False), ("bob", True), ("", True)):
+        comes = backlog()
+        note = rights.apply(comes, ("10.0.0.1", 5001), 101.0, user)
+        assert (comes.overflow is Overflow.BLOCK, note == "") == (may, may)
+    rights.check(161.0)
+    again = backlog()
+    assert rights.apply(again, OFFENDER, 161.0, "alice") == "" and again.overflow is Overflow.BLOCK
+
+
 def test_of_those_already_subscribed_only_the_same_daemon_loses_the_right() -> None:
     rights, sibling, other = BlockRights(60.0), backlog(), backlog()
     deliveries: Any = {

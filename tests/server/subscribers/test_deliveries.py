@@ -295,6 +295,21 @@ def test_a_user_may_change_its_subscribers_from_any_host() -> None:
     run(work)
 
 
+def test_a_user_means_its_own_of_the_subscribers_that_a_name_may_stand_for() -> None:
+    """Objects of the same name and port at the caller's host, another user's, and at another host."""
+
+    def work() -> None:
+        service, (alice, bob) = Service(), users("alice", "bob")
+        service.subscribe("A", number=1, caller=bob)
+        service.subscribe("A", "B", number=2, caller=alice)
+        uris = [callback(1).uri, callback(2).uri]
+        assert service.deliveries.standing(alice, uris).subscriptions == 2
+        assert service.deliveries.unsubscribe(alice, uris, "A") == 1
+        assert service.deliveries.standing(bob, uris).subscriptions == 1
+
+    run(work)
+
+
 def test_why_a_subscriber_was_disconnected_is_for_its_user_alone() -> None:
     def work() -> None:
         service, (alice, bob) = Service(), users("alice", "bob")

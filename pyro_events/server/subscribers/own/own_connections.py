@@ -22,8 +22,9 @@ from ....options import ServiceOptions
 from ....wire.own_connection import INSTEAD_OF, KEY, KEY_BYTES, Attached, id_of, is_key
 from ...objects import Caller, RoleSwap
 from ..callbacks.callback_address import Callback, read_subscriber
-from ..deliveries import Deliveries, DeliveriesOwner, Standing
+from ..deliveries import Deliveries, DeliveriesOwner
 from ..delivery import Delivery, State
+from ..departures import Standing
 from ..subscribe_options import SubscribeOptions, read_options
 from .own_delivery import OwnDelivery
 
