@@ -399,3 +399,27 @@ def test_c37_what_cannot_be_an_age_is_refused_by_the_client(
     with pytest.raises(ValueError, match="max_age must be a positive number of seconds"):
         subscribe(service.uri, value)
     assert statistics(service.uri)["subscribers"] == []
+
+
+def test_c37_the_events_of_a_group_expire_while_no_member_has_room(
+    service: EventServiceStarter, clock: Clock, listener: Listener
+) -> None:
+    """And the next event that a member gets says how many."""
+    with listener() as member:
+        frozen(service, member, max_age=10, group="workers")
+
+        def lost() -> dict[str, int]:
+            (group,) = statistics(service.uri)["groups"]
+            found: dict[str, int] = group["lost"]
+            return found
+
+        publish(service, *range(5))
+        talking = in_background(lambda: publish(service, "a", "b"))
+        eventually(lambda: statistics(service.uri)["groups"][0]["backlog"] == 6)
+        assert not talking.done
+        clock.now += 11
+        talking.result()
+        eventually(lambda: lost() == {"expired": 6})
+        member.answer()
+        (row,) = member.take(1)
+        assert (decode(row[4]), row[3]) == ("b", 6)
