@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import Final
+from collections.abc import Callable
 
 from ...constants import BATCH_BYTES
 from ..backlog import Backlog
-from .group import Group, Member
+from .group import Group
 from .group_backlog import Takers
-
-_NEVER: Final = 1 << 62
+from .offers import Member
 
 
 class Room:
@@ -48,89 +47,95 @@ class Room:
             self._events = self._bytes = 0
 
 
-class _Candidate:
-    """A member that has room. load: how many events it has unacknowledged."""
+def distribute(
+    group: Group, room_of: Callable[[Backlog], Room | None], now: float = -math.inf
+) -> list[Backlog]:
+    """Give waiting events to members that have offered to take some, as far as these have room. Returns those
+    that got some.
 
-    __slots__ = ("load", "member", "most", "room")
-
-    def __init__(self, member: Member, room: Room) -> None:
-        self.member = member
-        self.room = room
-        self.load = member.backlog.unacknowledged
-        self.most = member.ahead or _NEVER
-
-    def __lt__(self, other: _Candidate) -> bool:
-        if self.load != other.load:
-            return self.load < other.load
-        return self.member.turn < other.member.turn
-
-    def __bool__(self) -> bool:
-        return self.load < self.most and bool(self.room)
-
-
-def distribute(group: Group, rooms: dict[Backlog, Room], now: float = -math.inf) -> list[Backlog]:
-    """Give waiting events to members, as far as these have room. Returns those that got some.
-
-    rooms: of the members that may have room. now: the time, for events that have waited too long.
+    room_of: how much room a member has, None for none. now: the time, for events that have waited too long.
     """
-    free = {}
-    for backlog, room in rooms.items():
-        candidate = _Candidate(group.members[backlog], room)
-        if candidate and group.table.count(backlog):
-            free[backlog] = candidate
-    if not free or not len(group.backlog):
+    if not len(group.backlog):
         return []
-    before = {backlog: candidate.load for backlog, candidate in free.items()}
-    found = list(free.values())
+    work = _Distribution(group, room_of, now)
     if group.backlog.sorted_events is None:
-        _to_any(group, found, now)
+        work.to_any()
     else:
-        _to_those_that_may(group, free, now)
-    return [each.member.backlog for each in found if each.load != before[each.member.backlog]]
+        work.to_those_that_may()
+    return work.got
 
 
-def _give(group: Group, candidate: _Candidate, now: float, takers: Takers | None = None) -> None:
-    given = group.backlog.give_oldest(takers, now)
-    if given is None:
-        return
-    event, missed = given
-    candidate.member.backlog.give(event, missed)
-    candidate.room.fill(event[3])
-    candidate.load += 1
-    candidate.member.turn = group.next_turn()
+class _Distribution:
+    """got: the members that got events."""
+
+    def __init__(self, group: Group, room_of: Callable[[Backlog], Room | None], now: float) -> None:
+        self._group = group
+        self._room_of = room_of
+        self._now = now
+        self._rooms: dict[Member, Room | None] = {}
+        self.got: list[Backlog] = []
+
+    def _able(self, member: Member) -> bool:
+        """Whether a member can be given one more event, if it may get it."""
+        if member not in self._rooms:
+            self._rooms[member] = self._room_of(member.backlog)
+        if not self._rooms[member] or not self._group.table.count(member.backlog):
+            return False
+        return not member.ahead or member.load < member.ahead
+
+    def _give(self, member: Member, takers: Takers | None = None) -> None:
+        """Give a member the oldest event, or the oldest that it and other takers may get."""
+        given = self._group.backlog.give_oldest(takers, self._now)
+        if given is None:
+            return
+        event, missed = given
+        if not len(member.backlog):
+            self.got.append(member.backlog)
+        member.backlog.give(event, missed)
+        room = self._rooms[member]
+        assert room is not None
+        room.fill(event[3])
+        member.turn = self._group.next_turn()
+        self._group.offers.put(member)
+
+    def to_any(self) -> None:
+        """Every member may get every event."""
+        best = self._group.offers.best
+        while len(self._group.backlog):
+            member = best(self._able)
+            if member is None:
+                return
+            self._give(member)
+
+    def to_those_that_may(self) -> None:
+        """Of each event only some members may get it."""
+        events, members = self._group.backlog.sorted_events, self._group.members
+        assert events is not None
+        lanes = [(number, lane, takers) for lane, (number, takers) in enumerate(events.lanes())]
+        heapq.heapify(lanes)
+        while lanes:
+            _, lane, takers = lanes[0]
+            best = self._best_of([members[each] for each in takers if each in members])
+            if best is None:
+                heapq.heappop(lanes)
+                continue
+            self._give(best, takers)
+            number = events.oldest_of(takers)
+            if number is None:
+                heapq.heappop(lanes)
+            else:
+                heapq.heapreplace(lanes, (number, lane, takers))
+
+    def _best_of(self, members: list[Member]) -> Member | None:
+        able = []
+        for member in members:
+            if member.offer:
+                if self._able(member):
+                    able.append(member)
+                else:
+                    self._group.offers.withdraw(member)
+        return min(able, key=_order) if able else None
 
 
-def _to_any(group: Group, free: list[_Candidate], now: float) -> None:
-    """Every member may get every event."""
-    order = free.copy()
-    heapq.heapify(order)
-    while order and len(group.backlog):
-        first = order[0]
-        _give(group, first, now)
-        if first:
-            heapq.heapreplace(order, first)
-        else:
-            heapq.heappop(order)
-
-
-def _to_those_that_may(group: Group, free: dict[Backlog, _Candidate], now: float) -> None:
-    """Of each event only some members may get it."""
-    events = group.backlog.sorted_events
-    assert events is not None
-    lanes = [(number, lane, takers) for lane, (number, takers) in enumerate(events.lanes())]
-    heapq.heapify(lanes)
-    while lanes and free:
-        _, lane, takers = lanes[0]
-        able = [free[backlog] for backlog in takers if backlog in free]
-        if not able:
-            heapq.heappop(lanes)
-            continue
-        best = min(able)
-        _give(group, best, now, takers)
-        if not best:
-            del free[best.member.backlog]
-        number = events.oldest_of(takers)
-        if number is None:
-            heapq.heappop(lanes)
-        else:
-            heapq.heapreplace(lanes, (number, lane, takers))
+def _order(member: Member) -> tuple[int, int]:
+    return member.load, member.turn

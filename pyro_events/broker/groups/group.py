@@ -18,25 +18,15 @@ from ..delivery_rights import allowed_targets
 from ..matching.routing import RoutingTable
 from ..matching.subjects import Pattern
 from .group_backlog import GroupBacklog, Takers
+from .offers import Member, Offers
 
 # For how many subjects it remembers which members may get them: there may be thousands of groups.
 _SUBJECTS: Final = 256
 
 
-class Member:
-    """A subscriber in a group. ahead: how many events it may have unacknowledged, 0 for as many as a delivery
-    sends ahead. turn: grows with each event that any member is given; it is that of the last one."""
-
-    __slots__ = ("ahead", "backlog", "turn")
-
-    def __init__(self, backlog: Backlog, ahead: int, turn: int) -> None:
-        self.backlog = backlog
-        self.ahead = ahead
-        self.turn = turn
-
-
 class Group:
-    """One group: its members, in the order in which they joined, and its backlog.
+    """One group: its members, in the order in which they joined, and its backlog. offers: of members that may
+    have room.
 
     held: how often somebody keeps it, so that it stays while it has no member.
     """
@@ -51,6 +41,7 @@ class Group:
         self.members: dict[Backlog, Member] = {}
         self.table: RoutingTable[Backlog] = RoutingTable(_SUBJECTS)
         self.table.restrict(allowed_targets)
+        self.offers = Offers()
         self.held = 0
         self._turn = 0
         self._routing = routing
@@ -69,6 +60,10 @@ class Group:
         """A number that grows with each event."""
         self._turn += 1
         return self._turn
+
+    def offer(self, backlog: Backlog) -> None:
+        """A member may have room for events."""
+        self.offers.put(self.members[backlog])
 
     # Who is a member, and to what it is subscribed
 
@@ -118,7 +113,7 @@ class Group:
 
     def leave(self, backlog: Backlog, reason: Loss) -> None:
         """A member is gone. What it was not given goes to the others, if they may get it."""
-        del self.members[backlog]
+        self.offers.withdraw(self.members.pop(backlog))
         self.remove(backlog, self.table.subscriptions(backlog), reason)
         self.review_blocking()
 

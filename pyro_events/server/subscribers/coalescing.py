@@ -42,11 +42,6 @@ class Coalescer:
         """The subscriber is being called now."""
         self._close_until = time.monotonic() + self._close  # a loop's clock may move by milliseconds
 
-    @property
-    def waiting(self) -> bool:
-        """Whether a few events wait now."""
-        return self._timer is not None
-
     def wait(self) -> bool:
         """Whether a few events have to wait; then `send` is called when the wait is over."""
         if self._timer is None:

@@ -36,7 +36,10 @@ class Scene:
     def distribute(self, batches: int, limit: int, *some: int) -> list[int]:
         """To some of the members, or to all. Returns how many each of these has unacknowledged then."""
         members = [self.members[number] for number in some] or self.members
-        got = distribute(self.group, {member: Room(batches, limit) for member in members})
+        for member in members:
+            self.group.offer(member)
+        rooms = {member: Room(batches, limit) for member in members}
+        got = distribute(self.group, rooms.get)
         for member in got:
             while len(member):
                 member.take(limit, BATCH_BYTES)
@@ -127,6 +130,7 @@ def test_events_that_have_waited_too_long_are_passed_over_and_count_as_missed() 
     scene.publish(*"aaa")
     scene.broker.publish(iter([("a", b"")]), 9.0)
     member = scene.members[0]
-    assert distribute(scene.group, {member: Room(1, 9)}, 10.0) == [member]
+    scene.group.offer(member)
+    assert distribute(scene.group, lambda backlog: Room(1, 9), 10.0) == [member]
     assert [row[1:4] for row in member.take(9, MIB).rows] == [(9.0, 4, 3)]
     assert scene.group.backlog.lost == {"expired": 3}

@@ -155,7 +155,9 @@ class GroupMachine(RuleBasedStateMachine):
         assert self.group is not None
         self.clock += data.draw(st.integers(0, 2))
         free = {self._backlog(uri): Room(*room) for uri, room in rooms.items()}
-        got = distribute(self.group, free, self.clock)
+        for backlog in free:
+            self.group.offer(backlog)
+        got = distribute(self.group, free.get, self.clock)
         expected = self.model.distribute(rooms, self.clock)
         assert {backlog.subscriber for backlog in got} == expected.keys()
         for uri, rows in expected.items():

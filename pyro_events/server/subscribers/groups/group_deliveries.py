@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from ....broker.backlog import Backlog
-from ....broker.groups.distribution import distribute
+from ....broker.groups.distribution import Room, distribute
 from ....broker.groups.group import Group
 from ....broker.groups.groups import Groups
 from ...limits.expiry import Expiry
@@ -45,17 +45,17 @@ class GroupDeliveries:
         """Events may have come for the group that has that backlog."""
         group = self._groups.of(backlog)
         if group is not None and len(backlog) and not self._wait(group):
-            self._send(group, group.members)
+            self._send(group)
 
     def acknowledged(self, delivery: Delivery) -> None:
         """A member has room, because it has acknowledged events or has been reached."""
         group = self._groups.of(delivery.backlog)
-        if group is None or not len(group.backlog):
+        if group is None:
             return
+        group.offer(delivery.backlog)
         # One that asks for few events at a time gains nothing by waiting until more have come.
-        if group.members[delivery.backlog].ahead or not self._wait(group):
-            waiting = group in self._coalescers and self._coalescers[group].waiting
-            self._send(group, group.members if waiting else [delivery.backlog])
+        if len(group.backlog) and (group.members[delivery.backlog].ahead or not self._wait(group)):
+            self._send(group)
 
     def changed(self, group: Group | None) -> None:
         """The members of a group, their subscriptions or its options have changed; None for no group."""
@@ -69,7 +69,8 @@ class GroupDeliveries:
         for backlog in group.members:
             if backlog in self._table:
                 self._table[backlog].configured()
-        self._send(group, group.members)
+                group.offer(backlog)
+        self._send(group)
 
     def _wait(self, group: Group) -> bool:
         """Whether a few events that came in close succession wait for others, to be sent together."""
@@ -81,26 +82,23 @@ class GroupDeliveries:
     def _coalescer(self, group: Group) -> Coalescer:
         coalescer = self._coalescers.get(group)
         if coalescer is None:
-            coalescer = self._coalescers[group] = Coalescer(lambda: self._send(group, group.members))
+            coalescer = self._coalescers[group] = Coalescer(lambda: self._send(group))
         return coalescer
 
-    def _send(self, group: Group, members: Iterable[Backlog]) -> None:
-        """Send what these members have room for. Each of the others has none, or may get no event that
-        waits."""
+    def _send(self, group: Group) -> None:
+        """Send what members have room for."""
         if group.backlog.max_age is not None and not self._owner.expiry.expire(group.backlog, 0):
             return  # there are many, and this is called again when they are dropped
-        rooms = {}
-        for backlog in members:
-            delivery = self._table.get(backlog)
-            room = None if delivery is None else delivery.room
-            if room is not None:
-                rooms[backlog] = room
-        got = distribute(group, rooms, self._owner.expiry.now())
+        got = distribute(group, self._room_of, self._owner.expiry.now())
         for backlog in got:
             self._table[backlog].flush(patient=False)
         if got:
             self._coalescer(group).called()
         self._owner.freed(group.backlog)
+
+    def _room_of(self, backlog: Backlog) -> Room | None:
+        delivery = self._table.get(backlog)
+        return None if delivery is None else delivery.room
 
     # Whose delivery a full backlog waits for
 
