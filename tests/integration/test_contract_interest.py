@@ -109,6 +109,19 @@ def test_c39a_what_there_is_already_is_told_at_the_beginning(
         assert second.last("B") == 1 and first == [("A", 1), ("B", 1), ("B", 0)]
 
 
+def test_c39a_a_group_counts_as_one(service: EventServiceStarter, make_publisher: MakePublisher) -> None:
+    calls = Calls()
+    with make_publisher(es_uri=service.uri) as publisher:
+        publisher.on_interest("JOB", call=calls)
+        with EventStream("JOB", group="workers", es_uri=service.uri):
+            eventually(lambda: calls == [("JOB", 1)])
+            with EventStream(match="^J", group="workers", es_uri=service.uri):
+                assert publisher.listeners("JOB") == {"JOB": 1} == {"JOB": publisher.publish("JOB", 1)}
+                with EventStream("JOB", es_uri=service.uri):
+                    assert publisher.listeners("JOB") == {"JOB": 2} == {"JOB": publisher.publish("JOB", 1)}
+        eventually(lambda: calls == [("JOB", 1), ("JOB", 0)])
+
+
 def test_c39a_exactly_leaves_out_who_listens_to_everything(
     service: EventServiceStarter, make_publisher: MakePublisher
 ) -> None:
@@ -222,8 +235,8 @@ def _wanted(counts: dict[str, int]) -> dict[str, bool]:
 
 TEXTS = st.sampled_from(["A", "a.B", "B", r".*\.b$", "^A", ".*", "[AB]"])
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["subscribe", "subscribeMatch", "unsubscribe"]), st.integers(0, 2), TEXTS),
-    max_size=12,
+    st.tuples(st.sampled_from(["subscribe", "subscribeMatch", "unsubscribe"]), st.integers(0, 4), TEXTS),
+    max_size=16,
 )
 
 
@@ -236,7 +249,9 @@ def test_c39a_the_count_is_what_publish_returns(
     subjects = ["A", "A.B", "B", "X"]
     try:
         for how, number, text in steps:
-            client.call(how, text, uris[number])
+            # The last two are members of one group.
+            group = [{"group": "workers"}] if number >= 3 and how != "unsubscribe" else []
+            client.call(how, text, uris[number], *group)
         counts = publisher.listeners(subjects)
         assert counts == {subject: publisher.publish(subject, None) for subject in subjects}
         eventually(lambda: _wanted({name: calls.last(name) or 0 for name in subjects}) == _wanted(counts))
@@ -253,7 +268,7 @@ def shared(service: EventServiceStarter) -> Iterator[tuple[Any, ...]]:
         Publisher(es_uri=service.uri) as publisher,
         contextlib.ExitStack() as stack,
     ):
-        uris = [stack.enter_context(fake_subscriber()).uri for _ in range(3)]
+        uris = [stack.enter_context(fake_subscriber()).uri for _ in range(5)]
         publisher.on_interest("A", "A.B", "B", "X", call=calls)
         yield client, publisher, calls, uris
 

@@ -76,8 +76,8 @@ class InterestFunction:
             return wanted or connection is not self._first
         return before[0] is not connection or before[1] is not wanted
 
-    def call(self, folded: str, listeners: int) -> None:
-        """Tell it. What it raises is logged and counted."""
+    def call(self, folded: str, listeners: int, caught: type[BaseException] = Exception) -> None:
+        """Tell it. What it raises is logged and counted, if it is of the kind that is caught."""
         if self.ended:
             return
         subject = self.subjects[folded]
@@ -87,7 +87,7 @@ class InterestFunction:
             result = self.function(subject, listeners)
             if result is not None:
                 check_result(self.name, result)
-        except Exception as error:
+        except caught as error:
             self.failed += 1
             kind = type(error).__name__
             text = "%s raised %s for the listeners of subject %r"
@@ -97,7 +97,9 @@ class InterestFunction:
 class InterestFunctions:
     """All functions of one publisher."""
 
-    def __init__(self) -> None:
+    def __init__(self, caught: type[BaseException] = Exception) -> None:
+        """caught: what they may raise; BaseException where they are called in a thread that has to go on."""
+        self._caught = caught
         # Folded name -> the functions for it; never an empty dictionary for longer than a step.
         self._by_name: dict[str, dict[InterestFunction, None]] = {}
 
@@ -143,4 +145,4 @@ class InterestFunctions:
         folded = fold(subject)
         for function in list(self._by_name.get(folded, ())):
             if function.hear(folded, listeners, connection):
-                function.call(folded, listeners)
+                function.call(folded, listeners, self._caught)

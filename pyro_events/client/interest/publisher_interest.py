@@ -33,7 +33,7 @@ class PublisherInterest:
     def __init__(self, sender: Sender) -> None:
         self.sender = sender
         self._questions = ReconnectingConnection(sender.locator)
-        self._functions = InterestFunctions()
+        self._functions = InterestFunctions(BaseException)
         self._receiver: InterestReceiver | None = None
         self._thread: threading.Thread | None = None
         self._starting = self._ended = False

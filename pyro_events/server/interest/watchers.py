@@ -38,11 +38,11 @@ from ..subscribers.owner import DeliveryOwner
 from ..timeouts import check_intervals
 from .watcher_delivery import WatcherDelivery
 
-# Seconds of the loop's time for one slice of the work, and the pause after it if there is more.
+# Seconds of the loop's time for one slice of the work, and the pause after it if there is more. To count
+# 10,000 subjects takes 0.15 s, and with the pauses half a second; beside 10,000 patterns that all match, one
+# subject takes 5 ms, as a publish does then.
 _SLICE: Final = 0.002
-_PAUSE: Final = 0.002
-# How many subjects are counted before the time is looked at: one may take long, when patterns are compiled.
-_AT_ONCE: Final = 4
+_PAUSE: Final = 0.004
 
 
 class WatchersOwner(DeliveryOwner[Delivery], Protocol):
@@ -205,7 +205,7 @@ class Watchers:
                 watcher.tell(subject, listeners, self._now())
                 self._ready[watcher] = None
         elif self._interest.pending:
-            self._changes.extend(self._interest.look(_AT_ONCE))
+            self._changes.extend(self._interest.look(1))
         elif self._ready:
             watcher = next(iter(self._ready))
             del self._ready[watcher]
@@ -235,6 +235,7 @@ class Watchers:
         for timer in (self._work_timer, self._beat_timer):
             if timer is not None:
                 timer.cancel()
+        self._work_timer = self._beat_timer = None
 
     # What a delivery tells its owner (subscribers/owner.DeliveryOwner).
 

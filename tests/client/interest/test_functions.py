@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -141,6 +143,16 @@ def test_what_a_function_raises_is_logged_and_counted_and_does_not_concern_the_o
     texts = [record.getMessage() for record in caplog.records]
     assert "raising() raised OSError for the listeners of subject 'A'" in texts[0]
     assert "returns_a_coroutine() raised TypeError" in texts[1]
+
+
+@pytest.mark.parametrize("caught", [Exception, BaseException])
+def test_what_ends_a_program_ends_a_loop_but_not_a_thread(caught: type[BaseException]) -> None:
+    functions = InterestFunctions(caught)
+    leaving = InterestFunction(lambda subject, count: sys.exit(1), ["A"])
+    functions.add(leaving)
+    with pytest.raises(SystemExit) if caught is Exception else contextlib.nullcontext():
+        functions.heard("A", 1, FIRST)
+    assert leaving.failed == (0 if caught is Exception else 1)
 
 
 async def coroutine_function(subject: str, count: int) -> None: ...

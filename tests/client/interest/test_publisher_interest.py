@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -166,6 +167,18 @@ def test_a_function_may_watch_and_publish_and_close_its_publisher(
         assert stream.get(10).msg == 1
         assert done.wait(10)
     assert more == []
+
+
+def test_a_function_that_wants_to_end_the_program_does_not_end_the_thread(
+    service: EventServiceStarter, interest: PublisherInterest
+) -> None:
+    calls, leaving = Calls(), InterestFunction(lambda subject, listeners: sys.exit(1), ["A"])
+    interest.watch(leaving)
+    interest.watch(InterestFunction(calls, ["A"]))
+    with EventStream("A", es_uri=service.uri):
+        eventually(lambda: calls == [("A", 1)])
+    eventually(lambda: calls == [("A", 1), ("A", 0)])
+    assert leaving.failed == 2
 
 
 def test_who_closes_the_publisher_waits_for_a_running_function_but_not_for_ever(
