@@ -71,7 +71,9 @@ class StreamReceiver:
     @property
     def in_use(self) -> bool:
         """Whether a socket is open, or is about to be."""
-        return not self.source.closed and (self.source.events is not None or self.calls.connection.in_use)
+        comes_back = self._keeping is not None
+        connected = comes_back or self.source.connected or self.calls.connection.in_use
+        return not self.source.closed and connected
 
     # ---- the first connection -------------------------------------------------------------------
 
