@@ -68,7 +68,7 @@ class Backlog(DroppingBacklog, ReplayingBacklog):
         waiting = self._waiting
         # An empty backlog takes any event: otherwise one larger than the bound could never be delivered.
         full = waiting and (len(waiting) >= self._full_at or self.bytes + size > self._most_bytes)
-        if full and (self.max_age is None or not self._expired_make_space(event)):
+        if full and (self.max_age is None or not self._expired_make_space(event, self.max_age)):
             return self._overflow(event, policy or self.overflow)
         waiting.append(event)
         self.bytes += size

@@ -86,15 +86,16 @@ class DroppingBacklog(BacklogFigures):
         self.bytes += event[3]
         return _FULL if policy is Overflow.BLOCK else _QUEUED
 
-    def _expired_make_space(self, event: QueuedEvent) -> bool:
+    def _expired_make_space(self, event: QueuedEvent, max_age: float) -> bool:
         """Drop expired events until one that has come just now fits. Returns whether it does, and may wait
         beside the others."""
-        waiting = self._waiting
+        waiting, size = self._waiting, event[3]
         if self.overflow is Overflow.LATEST:  # of its subject it is the only one, however much space there is
             return False
-        while waiting and (len(waiting) >= self._most_events or self.bytes + event[3] > self._most_bytes):
-            if not self.expire(event[1], _FEW):
+        while waiting and (len(waiting) >= self._most_events or self.bytes + size > self._most_bytes):
+            if waiting[0][1] >= event[1] - max_age:
                 return False
+            self.expire(event[1], _FEW)
         return True
 
     def _exchange(self, event: QueuedEvent) -> None:
@@ -141,8 +142,9 @@ class DroppingBacklog(BacklogFigures):
         """Drop the oldest events until one that has come just now fits, or none is left."""
         waiting, size = self._waiting, event[3]
         while waiting and (len(waiting) >= self._most_events or self.bytes + size > self._most_bytes):
-            if self.max_age is None or not self.expire(event[1], _FEW):
-                self._drop(self._queue.popleft(), Loss.DROP_OLDEST)
+            self._drop(self._queue.popleft(), Loss.DROP_OLDEST)
+            if self.max_age is not None:
+                self._expired_make_space(event, self.max_age)
 
     def _drop(self, event: QueuedEvent, reason: Loss) -> None:
         self.bytes -= event[3]
