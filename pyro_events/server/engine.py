@@ -167,8 +167,6 @@ class Engine:
         self.clients.permit(gone)
         self.deliveries.permit(gone)
         self.watchers.permit(gone)
-        for backlog in self.broker.restrict():
-            self.configured(backlog)
         self._look_at_total()
 
     # Used by the service's methods.
@@ -266,11 +264,10 @@ class Engine:
 
     def ended(self, delivery: Delivery, reason: Loss, explanation: str, why: str) -> None:
         """A delivery has ended: forget its subscriber, and release the publishers that wait for it."""
-        group = self.broker.groups.of(delivery.backlog)
-        self.own_connections.remove(delivery)
-        self.deliveries.remove(delivery, reason, explanation, why)
+        with self.groups.leaving(delivery.backlog, reason):
+            self.own_connections.remove(delivery)
+            self.deliveries.remove(delivery, reason, explanation, why)
         self._release(delivery.backlog)
-        self.groups.changed(group)
         self._look_at_total()
 
     def _look_at_total(self) -> None:

@@ -213,10 +213,14 @@ class Deliveries:
 
     def permit(self, gone: Container[str]) -> None:
         """Users have other rights than before. gone: users whose subscribers are not accepted any more."""
+        for backlog, delivery in self.table.items():
+            backlog.rights = self._access.rights_of(delivery.user)
+        # Before anything is sent: what one of a group leaves goes to the others.
+        self._broker.restrict()
         for delivery in self.of_users(gone):
             delivery.close(Loss.DENIED, USER_GONE)
         for backlog, delivery in list(self.table.items()):
-            backlog.rights = rights = self._access.rights_of(delivery.user)
+            rights = backlog.rights
             if backlog.group and rights is not None and not rights.may_join(backlog.group):
                 delivery.close(Loss.DENIED, f"its user may not be in the group {backlog.group!r} any more")
                 continue

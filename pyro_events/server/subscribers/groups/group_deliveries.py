@@ -10,16 +10,21 @@ to a member when it goes away still waits for the group.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
+from ....broker.accounting import Loss
 from ....broker.backlog import Backlog
 from ....broker.groups.distribution import Room, distribute
 from ....broker.groups.group import Group
 from ....broker.groups.groups import Groups
+from ....log.background import get_logger
 from ...limits.expiry import Expiry
 from ..coalescing import FEW, FEW_BYTES, Coalescer
 from ..delivery import Delivery, State
+
+log = get_logger("pyro_events.delivery")
 
 
 class GroupsOwner(Protocol):
@@ -71,6 +76,21 @@ class GroupDeliveries:
                 self._table[backlog].configured()
                 group.offer(backlog)
         self._send(group)
+
+    @contextmanager
+    def leaving(self, backlog: Backlog, reason: Loss) -> Iterator[None]:
+        """A subscriber is forgotten in this block; if it is in a group, the others get what they may get."""
+        group = self._groups.of(backlog)
+        if group is None:
+            yield
+            return
+        before = group.backlog.lost.total()
+        yield
+        lost = group.backlog.lost.total() - before
+        if lost and reason is not Loss.STOPPED:
+            name = group.backlog.subscriber
+            log.warning("%s: %d events are lost, which no other member may get", name, lost, about=name)
+        self.changed(group)
 
     def _wait(self, group: Group) -> bool:
         """Whether a few events that came in close succession wait for others, to be sent together."""

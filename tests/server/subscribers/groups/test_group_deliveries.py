@@ -137,8 +137,8 @@ def test_what_was_sent_to_a_member_that_goes_is_lost_and_what_was_not_goes_to_an
     assert statistics(service.uri)["lost"] == {"unconfirmed": 1}
 
 
-def test_the_last_member_takes_what_waits_with_it(
-    service: EventServiceStarter, publisher: Publisher, members: Members
+def test_the_last_member_takes_what_waits_with_it_and_the_log_says_so(
+    service: EventServiceStarter, publisher: Publisher, members: Members, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = members.join(ahead=1)
     publish(publisher, 1, 2, 3)
@@ -146,6 +146,7 @@ def test_the_last_member_takes_what_waits_with_it(
     eventually(lambda: not statistics(service.uri)["groups"])
     assert statistics(service.uri)["lost"] == {"unconfirmed": 1, "gone": 2}
     assert publish(publisher, 4) == [0]
+    eventually(lambda: "group 'workers': 2 events are lost, which no other member may get" in caplog.text)
 
 
 def test_what_only_a_frozen_member_may_get_delays_no_other(
