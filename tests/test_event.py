@@ -76,6 +76,25 @@ def test_equality() -> None:
     assert Event("x", object(), 5.5) != Event("x", object(), 5.5)
 
 
+def test_an_event_is_retained_only_if_that_was_said() -> None:
+    payload = encode([1])
+    plain, kept = (
+        Event.from_payload("x", 5.5, 3, 0, payload),
+        Event.from_payload("x", 5.5, 3, 0, payload, True),
+    )
+    own = Event("x", [1], 5.5, 3, retained=True)
+    assert (plain.retained, kept.retained, own.retained, Event("x").retained) == (False, True, True, False)
+    assert kept == own != plain and plain == Event("x", [1], 5.5, 3)
+    assert str(kept) == str(plain) and repr(kept) == repr(plain)
+    for event in (plain, kept, own):
+        for other in (copy.copy(event), pickle.loads(pickle.dumps(event)), Event.from_dict(event.to_dict())):
+            assert other == event and other.retained is event.retained
+    assert "retained" not in plain.to_dict() and kept.to_dict()["retained"] is True
+    assert copy.copy(Event("x", object(), retained=True)).retained
+    assert Event.from_dict({**GOOD, "retained": True}).retained
+    assert Event.from_dict({"subject": "x", "time": 5, "seq": 3, "missed": 0, "retained": True}).retained
+
+
 def test_payload_of_an_event_of_ones_own() -> None:
     event = Event("x", (1,))
     assert event.payload == encode((1,))
@@ -112,6 +131,8 @@ GOOD = {"subject": "x", "time": 5.5, "seq": 3, "missed": 0, "payload": b"\1"}
         {"time": 1e300},
         {"seq": 1.0},
         {"missed": "many"},
+        {"retained": 1},
+        {"retained": None},
         {"payload": "text"},
         {"payload": {"data": "AA=", "encoding": "base64"}},
         {"payload": {"encoding": "base64"}},

@@ -6,6 +6,7 @@ from pyro_events.broker.accounting import Loss, TotalBytes, queued_event
 from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.delivery_rights import allowed_targets, lose_denied
 from pyro_events.broker.matching.rights import Rights
+from pyro_events.broker.retained.kept_event import KeptEvent
 from pyro_events.options import BacklogOptions
 
 
@@ -42,3 +43,10 @@ def test_what_is_not_allowed_any_more_is_lost_and_counted() -> None:
     assert lab.lost == {Loss.DENIED.value: 2} and not anyone.lost and not untouched.lost
     rows = lab.take(10, 10_000).rows
     assert [(row[0], row[2], row[3]) for row in rows] == [("LAB.A", 1, 0), ("lab.c", 3, 1)]
+
+
+def test_last_values_that_wait_are_lost_too() -> None:
+    lab = backlog_with(LAB)
+    lab.replay([KeptEvent(name, name.lower(), 1.0, b"", i) for i, name in enumerate(["HALL.A", "LAB.B"])])
+    assert lose_denied([lab]) == [lab] and lab.lost == {Loss.DENIED.value: 1}
+    assert [(row[0], row[2], row[3]) for row in lab.take(10, 10_000).rows] == [("LAB.B", 1, 0)]

@@ -343,7 +343,9 @@ def test_dir_shows_what_is_for_users(uri: str) -> None:
             "wait_until_connected"
         )
         shown = [name for name in dir(publisher) if not name.startswith("__")]
-        assert " ".join(shown) == "background close getES listeners on_interest pipeline publish statistics"
+        assert " ".join(shown) == (
+            "background clear_retained close getES listeners on_interest pipeline publish statistics"
+        )
         subscriber.prices = {}  # type: ignore[attr-defined]
         assert "prices" in dir(subscriber)
         with MagicMock(spec=subscriber) as mock:  # what stands for it in tests can do the same

@@ -15,7 +15,16 @@ from Pyro5.api import Proxy
 from streams import ThreadedStream
 from waiting import eventually
 
-from pyro_events import Event, EventServiceStarter, EventStream, PipelineError, Publisher, aio
+from pyro_events import (
+    Event,
+    EventService,
+    EventServiceStarter,
+    EventStream,
+    PipelineError,
+    Publisher,
+    aio,
+)
+from pyro_events.options import ServiceOptions
 
 LARGE = 300_000
 
@@ -403,3 +412,47 @@ def assert_follows(events: list[Event]) -> None:
         name, number = event.msg
         assert number == numbers.get(name, number - 1) + 1
         numbers[name] = number
+
+
+def test_c36_what_is_refused_after_a_long_search_says_so() -> None:
+    with running(max_subscriptions=1) as es, Publisher(es_uri=es.uri) as publisher:
+        publisher.publish("A", 1, retain=True)
+        with collecting(es.uri) as listener, pytest.raises(ValueError, match="at most 1 subscriptions"):
+            listener.subscribeMatch(["A", "B"], last=True)
+        with EventStream(es_uri=es.uri) as events:
+            with pytest.raises(ValueError, match="at most 1 subscriptions"):
+                events.subscribeMatch(["A", "C"], last=True)
+            with pytest.raises(ValueError, match="not accepted"):
+                events.subscribeMatch(["("], last=True)
+            events.subscribeMatch(["A"], last=True)
+            assert shown([events.get(20)]) == [("A", 1, True)]
+
+
+def test_c36_a_service_in_a_stock_daemon_keeps_values_too() -> None:
+    with fake_subscriber() as subscriber:
+        service = EventService(ServiceOptions(max_subscriptions=1))
+        try:
+            assert service.publish(["A", "B"], 1, {"retain": True}) == 0
+            with pytest.raises(ValueError, match="at most 1 subscriptions"):
+                service.subscribeMatch(["A", "B"], subscriber.uri, {"last": True})
+            service.subscribeMatch(".*", subscriber.uri, {"last": True})
+            subscriber.greet()
+            assert [(row[0], row[5:]) for row in subscriber.take(2)] == [("A", [True]), ("B", [True])]
+            assert service.clear_retained(["a", "B", "C"]) == 2
+            assert service.statistics()["published_retained"] == 2
+        finally:
+            service.close()
+
+
+def test_c36_a_member_of_a_group_cannot_ask_for_it(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
+    publisher.publish("A", 1, retain=True)
+    with EventStream(es_uri=service.uri, group="workers") as events:
+        for ask in (events.subscribe, events.subscribeMatch):
+            with pytest.raises(ValueError, match="exclude each other"):
+                ask("A", last=True, group="workers")
+        events.subscribe("A")
+        with pytest.raises(ValueError, match="exclude each other"):
+            events.subscribe("B", last=True)
+        assert events.statistics().subscriptions == ("A",)

@@ -16,6 +16,7 @@ from stock_wire import received
 
 from pyro_events.constants import EVENT_FIELDS, MIB, EventRow
 from pyro_events.wire.event_batch import (
+    after_a_gap,
     events_opening,
     read_events,
     read_large_rows,
@@ -35,16 +36,14 @@ def row(
     return [subject, time, seq, missed, payload]
 
 
-rows = st.lists(
-    st.tuples(
-        st.text(max_size=300),
-        st.floats(allow_nan=False) | st.integers(-(2**63), 2**64 - 1),
-        st.integers(-(2**63), 2**64 - 1),
-        st.none() | st.booleans() | st.integers(0, 300),
-        st.binary(max_size=300) | st.just(bytes(1000)),
-    ),
-    max_size=20,
+fields = (
+    st.text(max_size=300),
+    st.floats(allow_nan=False) | st.integers(-(2**63), 2**64 - 1),
+    st.integers(-(2**63), 2**64 - 1),
+    st.none() | st.booleans() | st.integers(0, 300),
+    st.binary(max_size=300) | st.just(bytes(1000)),
 )
+rows = st.lists(st.tuples(*fields) | st.tuples(*fields, st.just(True)), max_size=20)
 
 
 @settings(max_examples=50)
@@ -73,8 +72,9 @@ def test_any_bytes_are_a_batch_or_none(packed: bytes) -> None:
 
 
 def test_large_batches_of_many_and_of_one() -> None:
-    many = [row() for _ in range(999)] + [row(LARGE)]
-    assert read_rows(msgpack.packb(many)) == tuple(map(tuple, many))
+    for last in (row(LARGE), [*row(LARGE), True]):
+        many = [row() for _ in range(499)] + [[*row(), True] for _ in range(500)] + [last]
+        assert read_rows(msgpack.packb(many)) == tuple(map(tuple, many))
     assert read_rows(memoryview(msgpack.packb([row(LARGE, "S" * 300)]))) == (tuple(row(LARGE, "S" * 300)),)
 
 
@@ -82,6 +82,12 @@ def test_large_batches_of_many_and_of_one() -> None:
     "value",
     [
         [row(LARGE), row() + [1]],
+        [row(LARGE) + [False]],
+        [row(LARGE) + [1]],
+        [row(LARGE) + [None]],
+        [row(LARGE) + [True, True]],
+        [[*row()[:4], True, LARGE]],
+        [row() + [LARGE]],
         [row(LARGE), row()[:4]],
         [row(LARGE), 5],
         [row(LARGE, missed=[])],
@@ -120,9 +126,10 @@ def test_what_is_small_and_no_batch(value: Any) -> None:
         b"\x91" + b"\x91\x90" * (4 * MIB),
         b"\xdc\x03\xe8" + b"\x95" * (8 * MIB),
         b"\x91\x95" + b"\xa1x\xcb" + bytes(8) + b"\x01\x95" + b"\x90" * (8 * MIB),
+        b"\x91\x96" + b"\xa1x\xcb" + bytes(8) + b"\x01\x95" + b"\x90" * (8 * MIB),
         b"\xdc\xff\xff" + b"\x95\xa0\x00\x00\x00\xc4\x00" * (MIB + MIB // 8),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_little_is_built_of_what_is_large_and_hostile(hostile: bytes) -> None:
     tracemalloc.start()
@@ -138,6 +145,7 @@ def test_little_is_built_of_what_is_large_and_hostile(hostile: bytes) -> None:
 ROWS: list[EventRow] = [
     ("STOCKQUOTE.SUN", 1700000000.25, 1, 0, b"\x92\xa3SUN\x16"),
     ("stockquote.größe", 1700000000.5, 5, 3, bytes(range(256))),
+    ("stockquote.größe", 1700000000.5, 6, 0, b"\xc0", True),
 ]
 SENT = [list(row) for row in ROWS]
 
@@ -151,13 +159,16 @@ def test_events_is_one_call_with_the_rows() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 70_000])
 @pytest.mark.parametrize("kind", [bytes, memoryview])
-def test_a_large_event_is_written_as_a_small_one_without_being_copied(size: int, kind: Any) -> None:
+@pytest.mark.parametrize("kept", [(), (True,)])
+def test_a_large_event_is_written_as_a_small_one_without_being_copied(
+    size: int, kind: Any, kept: tuple[Any, ...]
+) -> None:
     payload = kind(bytes(size))
-    pieces = write_large_event("o", 7, ("A", 1.5, 3, 2, payload))
+    pieces = write_large_event("o", 7, ("A", 1.5, 3, 2, payload, *kept))
     assert pieces[1] is payload
     message = received(b"".join(pieces))
     assert (message.type, message.flags, message.seq) == (pyro.MSG_INVOKE, 0, 7)
-    assert msgpack.unpackb(message.data) == ["o", "events", [[["A", 1.5, 3, 2, bytes(size)]]], {}]
+    assert msgpack.unpackb(message.data) == ["o", "events", [[["A", 1.5, 3, 2, bytes(size), *kept]]], {}]
 
 
 def test_event_is_a_batch_with_one_call_for_each_row() -> None:
@@ -166,8 +177,8 @@ def test_event_is_a_batch_with_one_call_for_each_row() -> None:
     object_id, method, batch, kwargs = msgpack.unpackb(message.data)
     assert (object_id, method, kwargs) == ("obj_1", "<batch>", None)
     assert batch == [
-        ["event", [{"__class__": "pyro_events.event.Event", **dict(zip(EVENT_FIELDS, row, strict=True))}], {}]
-        for row in ROWS
+        ["event", [{"__class__": "pyro_events.event.Event", **dict(zip(names, row, strict=True))}], {}]
+        for row, names in zip(ROWS, (EVENT_FIELDS, EVENT_FIELDS, (*EVENT_FIELDS, "retained")), strict=True)
     ]
 
 
@@ -189,9 +200,16 @@ def test_what_the_service_writes_is_read(wanted: list[Any]) -> None:
 
 @pytest.mark.parametrize("size", [10, 100_000, 400_000])
 def test_a_large_event_is_read(size: int) -> None:
-    row = ("A", 1.5, 3, None, bytes(size))
-    frame = called(b"".join(write_large_event("obj_1", 7, row)))
-    assert read_events(frame, events_opening("obj_1")) == (row,)
+    plain: EventRow = ("A", 1.5, 3, None, bytes(size))
+    kept: EventRow = ("A", 1.5, 3, None, bytes(size), True)
+    for row in (plain, kept):
+        frame = called(b"".join(write_large_event("obj_1", 7, row)))
+        assert read_events(frame, events_opening("obj_1")) == (row,)
+
+
+def test_the_first_event_after_a_gap_says_so() -> None:
+    assert after_a_gap(("A", 1.5, 3, 0, b"p")) == ("A", 1.5, 3, None, b"p")
+    assert after_a_gap(("A", 1.5, 3, 0, b"p", True)) == ("A", 1.5, 3, None, b"p", True)
 
 
 GOOD = called(write_events("obj_1", 7, ROWS))

@@ -98,9 +98,17 @@ def test_what_waits_is_counted_and_only_the_first_after_a_gap_is_marked() -> Non
     assert box.acknowledge() == b""  # not all were taken
 
 
-def test_a_large_message_is_received_where_it_stays() -> None:
+def test_a_retained_event_may_be_the_first_after_a_gap() -> None:
+    box, kept = inbox(), ("A", 1.0, 1, 0, b"\x01", True)
+    box.after_a_gap()
+    box.feed(write_events(OBJECT_ID, 1, [kept, *rows(2)]))
+    assert list(box.rows) == [("A", 1.0, 1, None, b"\x01", True), *rows(2)]
+
+
+@pytest.mark.parametrize("kept", [(), (True,)])
+def test_a_large_message_is_received_where_it_stays(kept: Any) -> None:
     box, payload = inbox(), bytes(100 * KIB)
-    sent = b"".join(write_large_event(OBJECT_ID, 1, ("A", 1.0, 1, 0, payload)))
+    sent = b"".join(write_large_event(OBJECT_ID, 1, ("A", 1.0, 1, 0, payload, *kept)))
     assert box.feed(sent[:1000]) == b"" and box.unfinished_frame
     sent = sent[1000:]
     while (space := box.space()) is not None:
@@ -110,7 +118,7 @@ def test_a_large_message_is_received_where_it_stays() -> None:
         box.filled(count)
     assert box.feed(b"") == b"" and not sent and not box.unfinished_frame
     (row,) = box.rows
-    assert bytes(row[4]) == payload
+    assert bytes(row[4]) == payload and row[5:] == kept
 
 
 def test_more_batches_than_may_be_under_way_end_the_connection() -> None:
@@ -156,10 +164,15 @@ def test_what_waits_can_be_counted_while_another_thread_takes_it() -> None:
         write_events(OBJECT_ID, 1, [("A", 1.0, 1, 0)]),  # type: ignore[list-item]
         write_events(OBJECT_ID, 1, [(5, 1.0, 1, 0, b"")]),  # type: ignore[list-item]
         write_events(OBJECT_ID, 1, [5]),  # type: ignore[list-item]
+        write_events(OBJECT_ID, 1, [()]),  # type: ignore[list-item]
+        write_events(OBJECT_ID, 1, [("A", 1.0, 1, 0, b"", False)]),
+        write_events(OBJECT_ID, 1, [("A", 1.0, 1, 0, b"", 1)]),  # type: ignore[list-item]
+        write_events(OBJECT_ID, 1, [(5, 1.0, 1, 0, b"", True)]),  # type: ignore[list-item]
+        write_events(OBJECT_ID, 1, [("A", 1.0, 1, 0, b"", True, True)]),  # type: ignore[list-item]
         write_frame(RESULT, 0, MSGPACK, 1, b"\xc0"),
         b"HTTP/1.1 200 OK\r\n\r\n",
     ],
-    ids=("no call", "another object", "too short", "no subject", "no row", "an answer", "no Pyro"),
+    ids=range(12),
 )
 def test_what_the_service_may_not_send(data: bytes) -> None:
     with pytest.raises(Pyro5.errors.ProtocolError):
