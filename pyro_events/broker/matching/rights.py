@@ -90,8 +90,10 @@ class SubjectRules:
         own = folded.startswith(_OWN)
         if own and folded.startswith(_TEST):
             return True
-        rules = self._own if own else self._rules
-        return next((rule.allows for rule in rules if rule.matches(folded)), False)
+        for rule in self._own if own else self._rules:
+            if rule.matches(folded):
+                return rule.allows
+        return False
 
 
 @dataclass(frozen=True)

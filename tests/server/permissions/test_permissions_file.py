@@ -143,3 +143,12 @@ def test_a_file_that_all_can_read_is_a_warning(tmp_path: Path, caplog: pytest.Lo
     path = written(tmp_path, user(), 0o644)
     read_permissions(path)
     assert f"every user of this machine can read the passphrases in {path}" in caplog.text
+
+
+def test_the_example_can_be_used(root: Path) -> None:
+    reading = read_permissions(str(root / "examples" / "permissions" / "laboratory.toml"))
+    assert set(reading.users) == {"spectrometer", "corridor", "analysis", "operator"}
+    corridor = reading.users["corridor"][1]
+    assert corridor.may_receive("lab.oven") and not corridor.may_receive("Lab.Secret.X")
+    assert reading.users["operator"][1].may_receive("$ES.SUBSCRIBER.LEFT")
+    assert reading.default.may_receive("PUBLIC.X") and not reading.default.may_publish("PUBLIC.X")
