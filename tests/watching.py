@@ -13,7 +13,11 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
 
+import pytest
+
 from pyro_events import InterestStatistics, Publisher, aio
+from pyro_events.broker.accounting import Loss
+from pyro_events.server.interest.watcher_delivery import WatcherDelivery
 
 T = TypeVar("T")
 
@@ -27,6 +31,25 @@ class Calls(list[tuple[str, int]]):
     def last(self, subject: str) -> int | None:
         """What it was told last of a subject, None if nothing."""
         return next((count for name, count in reversed(self) if name == subject), None)
+
+
+class WatchersConnections:
+    """The connections over which services of this program tell publishers who listens."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._known: list[tuple[asyncio.AbstractEventLoop, WatcherDelivery]] = []
+        take_over = WatcherDelivery.take_over
+
+        def noting(delivery: WatcherDelivery, *arguments: Any) -> None:
+            self._known.append((asyncio.get_running_loop(), delivery))
+            take_over(delivery, *arguments)
+
+        monkeypatch.setattr(WatcherDelivery, "take_over", noting)
+
+    def end_last(self) -> None:
+        """Have the service end the one that was made last."""
+        loop, delivery = self._known[-1]
+        loop.call_soon_threadsafe(delivery.close, Loss.GONE)
 
 
 class ThreadedWatch:

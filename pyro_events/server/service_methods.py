@@ -13,6 +13,7 @@ from typing import Any, Final
 import Pyro5.errors
 
 from ..broker.interest.listeners import finished
+from ..broker.matching.service_subjects import check_published_all
 from ..broker.matching.subjects import check_subjects
 from ..broker.retained.last import Last
 from ..broker.statistics import BrokerStatistics
@@ -91,7 +92,10 @@ class ServiceMethods(PublishMethods):
         if key is not None and self._engine.watchers.has(caller, key):
             if patterns:
                 raise ValueError("a publisher can ask who wants a subject, and not who wants a pattern")
-            return self._engine.watchers.watch(caller, key, publishable(caller, names))
+            # What it has no right to any more it may ask for again: it is told that nobody listens.
+            again = isinstance(options, Mapping) and options.get(AGAIN_KEY)
+            names = check_published_all(names) if again else publishable(caller, names)
+            return self._engine.watchers.watch(caller, key, names)
         if caller.rights is not None:
             names = check_subjects(names)
             if not (isinstance(options, Mapping) and options.get(AGAIN_KEY)):

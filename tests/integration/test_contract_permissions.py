@@ -17,6 +17,7 @@ from Pyro5.api import Proxy
 from Pyro5.errors import SecurityError
 from raw_client import raw_client
 from waiting import eventually
+from watching import PUBLISHERS, Calls, WatchersConnections
 
 from pyro_events import (
     AccessDeniedError,
@@ -387,6 +388,29 @@ def test_c40_who_watches_a_subject_is_told_no_more_than_it_may_publish(lab: Labo
             eventually(lambda: told == [("LAB.X", 1)])
             lab.change('subscribe = ["LAB.*", "$ES.SUBSCRIBER.*"]', "subscribe = []")
             eventually(lambda: told[1:] == [("LAB.X", 0)])
+
+
+@pytest.mark.parametrize("kind", PUBLISHERS)
+def test_c40_who_loses_the_right_to_a_subject_is_told_that_nobody_listens(
+    lab: Laboratory, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it has the right again; of other subjects it is told, also after a reconnection."""
+    connections = WatchersConnections(monkeypatch)
+    calls, everything = Calls(), ('publish = ["LAB.*"]', 'publish = ["LAB.*", "!LAB.SECRET"]')
+    with (
+        PUBLISHERS[kind](es_uri=lab.uri, **ALICE) as alice,
+        EventStream(["LAB.A", "LAB.SECRET"], es_uri=lab.uri, **BOB),
+    ):
+        alice.on_interest("LAB.A", "LAB.SECRET", call=calls)
+        eventually(lambda: sorted(calls) == [("LAB.A", 1), ("LAB.SECRET", 1)])
+        lab.change(*everything)
+        eventually(lambda: calls.last("LAB.SECRET") == 0)
+        calls.clear()
+        connections.end_last()
+        eventually(lambda: sorted(calls) == [("LAB.A", 1), ("LAB.SECRET", 0)])
+        lab.change(*reversed(everything))
+        eventually(lambda: calls.last("LAB.SECRET") == 1)
+        assert calls.count(("LAB.A", 1)) == 1
 
 
 # The file

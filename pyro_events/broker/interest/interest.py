@@ -52,10 +52,6 @@ class Interest(Generic[T]):
         """How many subjects a watcher watches."""
         return self._table.watched_by(watcher)
 
-    def watched(self, watcher: Hashable) -> list[str]:
-        """The subjects that a watcher watches, folded."""
-        return self._table.watched(watcher)
-
     def watch(self, watcher: Hashable, subjects: Iterable[str], uri: str, owner: str) -> None:
         """Tell a watcher of subjects, checked ones: soon how they are, and then of each change.
 
@@ -96,6 +92,12 @@ class Interest(Generic[T]):
         self._table.remove(watcher)
         self._memory.note(watcher, "", 0)
         self._rest()
+
+    def restrict(self, may: Callable[[Hashable, str], bool]) -> None:
+        """From now on `may` decides whether a watcher may know of a subject; call it again when it would
+        decide otherwise. Who may not is told that nobody listens, until it may."""
+        self._table.may = may
+        self._changed(None)
 
     def _rest(self) -> None:
         """Without watchers, a change of a subscription costs nothing."""

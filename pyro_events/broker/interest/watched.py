@@ -43,11 +43,13 @@ class _Watched(Generic[W]):
 
 
 class InterestTable(Generic[W]):
-    """The watched subjects of one service."""
+    """The watched subjects of one service. may: whether a watcher may know of a subject now; to one that may
+    not it has no listeners. After it has changed, call `changed(None)`."""
 
     def __init__(self, count: Callable[[str], int]) -> None:
         """count: the number of listeners that a subject has now."""
         self._count = count
+        self.may: Callable[[W, str], bool] = _always
         # What each watcher watches, by its folded name: two spellings of one name are the same to it.
         self._watchers: dict[W, dict[str, _Watched[W]]] = {}
         # Each watched subject as spelled, which matters for patterns in which case counts. In the order in
@@ -66,10 +68,6 @@ class InterestTable(Generic[W]):
     def watched_by(self, watcher: W) -> int:
         """How many subjects a watcher watches."""
         return len(self._watchers.get(watcher, ()))
-
-    def watched(self, watcher: W) -> list[str]:
-        """The subjects that a watcher watches, folded."""
-        return list(self._watchers.get(watcher, ()))
 
     def is_watched(self, watcher: W, folded: str) -> bool:
         """Whether a watcher watches a subject. folded: its fold."""
@@ -155,11 +153,12 @@ class InterestTable(Generic[W]):
             watched.version = self._version
             self._counted.move_to_end(subject)
             count = self._count(subject)
-            wanted = count > 0
+            may = self.may
             for watcher, told in watched.told.items():
+                wanted = count > 0 and may(watcher, subject)
                 if told is not wanted:
                     watched.told[watcher] = wanted
-                    changes.append(Change(watcher, subject, count))
+                    changes.append(Change(watcher, subject, count if wanted else 0))
         return changes
 
     def _next(self) -> str | None:
@@ -172,3 +171,8 @@ class InterestTable(Generic[W]):
         if outdated is not None:
             self._due.pop(outdated, None)
         return outdated
+
+
+def _always(watcher: object, subject: str) -> bool:
+    """Everybody may know of every subject."""
+    return True

@@ -130,6 +130,10 @@ class InterestFunctions:
                 self._add(folded, late)
         return folded not in self._by_name
 
+    def wanted(self, subjects: Iterable[str]) -> list[str]:
+        """Those of the subjects for which there is a function."""
+        return [subject for subject in subjects if fold(subject) in self._by_name]
+
     def clear(self) -> None:
         """Tell nobody anything any more."""
         for functions in list(self._by_name.values()):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import Pyro5.errors
+
 from ...codec.message import decode
 from ...constants import EventRow
 from ...log.background import get_logger
@@ -53,6 +55,15 @@ class InterestReceiver(StreamReceiver):
         """Have the service tell of subjects: how they are, and then of each change. If it raises, nothing has
         changed."""
         self.subscribe(NAME, subjects, {})
+
+    def watch_again(self, subjects: list[str]) -> None:
+        """The same, where it may be watched already. What the service has caused is logged."""
+        try:
+            self.watch(subjects)
+        except (Pyro5.errors.PyroError, OSError) as error:
+            log.warning(
+                "the event service may not tell who listens to %s: %s", subjects, error, about="watch"
+            )
 
     def unwatch(self, subjects: list[str]) -> None:
         """It need not tell of these any more. Raises nothing: it would tell in vain."""

@@ -122,6 +122,9 @@ class PublisherInterest:
         left = self._functions.remove(function)
         if left and self._receiver is not None and not self._ended:
             self._receiver.unwatch(left)
+            late = self._functions.wanted(left)
+            if late:  # code that has interrupted this thread watches them, and the service may not know that
+                self._receiver.watch_again(late)
 
     # ---- the thread -----------------------------------------------------------------------------
 

@@ -104,6 +104,7 @@ class Watchers:
         self._work_timer: asyncio.Handle | None = None
         self._beat_timer: asyncio.Handle | None = None
         broker.interest.wake = self._wake
+        broker.interest.restrict(self._may)
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -119,11 +120,11 @@ class Watchers:
         """Users have other rights than before. gone: users whose clients are not accepted any more."""
         for watcher in self.of_users(gone):
             watcher.close(Loss.DENIED, USER_GONE)
-        for watcher in self._by_id.values():
-            rights = self._owner.access.rights_of(watcher.user)
-            if rights is not None:
-                watched = self._interest.watched(watcher)
-                self._interest.unwatch(watcher, [each for each in watched if not rights.may_publish(each)])
+        self._interest.restrict(self._may)
+
+    def _may(self, watcher: Any, subject: str) -> bool:
+        rights = self._owner.access.rights_of(watcher.user)
+        return rights is None or rights.may_publish(subject)
 
     def descriptors(self) -> list[int]:
         """The file descriptors of their connections."""

@@ -60,6 +60,17 @@ def test_a_change_that_concerns_nobody_wakes_nobody() -> None:
     assert scene.woken == woken
 
 
+def test_who_may_not_know_is_told_that_nobody_listens() -> None:
+    scene = Scene()
+    scene.routing.add_pattern(compile_pattern(".*"), 1)
+    scene.interest.watch("me", ["A", "B"], "uri", "host")
+    assert scene.told() == [("me", "A", 1), ("me", "B", 1)]
+    woken = scene.woken
+    scene.interest.restrict(lambda watcher, subject: subject != "A")
+    assert scene.woken == woken + 1
+    assert scene.told() == [("me", "A", 0)]
+
+
 def test_until_it_is_set_wake_does_nothing() -> None:
     interest = Interest(RoutingTable[int](), SubscriptionMemory(1 << 20, 1 << 20), 10)
     interest.watch("me", ["A"], "uri", "host")

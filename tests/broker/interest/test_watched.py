@@ -169,6 +169,20 @@ def test_neither_names_nor_patterns_that_change_all_the_time_keep_the_others_wai
     assert told == set(waited_for)
 
 
+def test_to_a_watcher_that_may_not_know_of_a_subject_it_has_no_listeners_until_it_may() -> None:
+    table: InterestTable[str] = InterestTable(lambda subject: 3)
+    allowed = {("me", "A"), ("other", "A")}
+    table.may = lambda watcher, subject: (watcher, subject) in allowed
+    for subject in ("A", "B"):
+        table.watch("me", subject)
+    table.watch("other", "A")
+    assert counted(table) == [("me", "A", 3), ("other", "A", 3), ("me", "B", 0)]
+    allowed.remove(("me", "A"))
+    assert table.changed(None) and counted(table) == [("me", "A", 0)]
+    allowed |= {("me", "A"), ("me", "B")}
+    assert table.changed(None) and sorted(counted(table)) == [("me", "A", 3), ("me", "B", 3)]
+
+
 @given(st.lists(SUBJECTS))
 def test_two_spellings_of_one_name_are_one_to_a_watcher(subjects: list[str]) -> None:
     table: InterestTable[str] = InterestTable(lambda subject: 1)

@@ -89,6 +89,7 @@ def test_a_function_that_was_removed_is_not_called_and_its_subjects_are_left_to_
     assert noting.functions.remove(first) == ["B"]
     assert noting.functions.remove(first) == []
     assert noting.heard(("A", 1), ("B", 1)) == [("g", "a", 1)]
+    assert noting.functions.wanted(["A", "B"]) == ["A"]
     assert noting.functions.remove(second) == ["a"]
     assert first.ended and second.ended
     first.call("a", 1)

@@ -70,6 +70,19 @@ def test_what_is_not_wanted_any_more_needs_no_service(
     assert receiver.remote.texts() == ("B",)
 
 
+def test_what_cannot_be_watched_again_is_logged(
+    receiver: InterestReceiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*arguments: object) -> None:
+        raise ServiceUnreachableError("it is away")
+
+    receiver.watch_again(["A"])
+    assert said(receiver, 1) == [("A", 0)]
+    monkeypatch.setattr(receiver.remote, "subscribe", away)
+    receiver.watch_again(["A"])
+    assert "may not tell who listens to ['A']: " in caplog.text
+
+
 def test_in_the_thread_of_a_service_nothing_is_said(receiver: InterestReceiver) -> None:
     receiver.watch(["A"])
     service_threads.enter()

@@ -233,6 +233,28 @@ def test_a_watch_can_end_in_the_middle_of_another_and_after_its_publisher(
     interest.unwatch(other)
 
 
+@pytest.mark.parametrize("moment", ["discard", "unsubscribe_all"])
+def test_what_is_watched_in_the_middle_of_the_end_of_another_watch_is_told(
+    service: EventServiceStarter, interest: PublisherInterest, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """By a signal's handler, say: before the service is told that nobody wants to know, or just after."""
+    calls, first = Calls(), InterestFunction(print, ["A", "B"])
+    interest.watch(first)
+    assert interest._receiver is not None
+    remote: Any = interest._receiver.remote
+    usual = getattr(remote, moment)
+
+    def interrupted(texts: list[str]) -> None:
+        monkeypatch.undo()
+        interest.watch(InterestFunction(calls, ["a"]))
+        usual(texts)
+
+    monkeypatch.setattr(remote, moment, interrupted)
+    interest.unwatch(first)
+    with EventStream("A", es_uri=service.uri):
+        eventually(lambda: calls == [("a", 1)])
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_in_a_forked_child_nothing_is_watched_and_the_parents_goes_on(
