@@ -36,6 +36,9 @@ def publish(publisher: Publisher, pipeline: Pipeline) -> None:
     with publisher.pipeline() as fast:
         fast.publish(None, "message")  # arg-type
     publisher.background(overflow="block")  # arg-type
+    publisher.on_interest("A")  # call-arg
+    publisher.on_interest(["A"], call=print)  # arg-type
+    publisher.listeners(5)  # arg-type
     with publisher.background() as instrument:
         instrument.publish(None, "message")  # arg-type
         print(instrument.statistics().lost)  # attr-defined

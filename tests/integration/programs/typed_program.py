@@ -15,6 +15,8 @@ from pyro_events import (
     BackgroundStatistics,
     Event,
     EventServiceStarter,
+    InterestStatistics,
+    InterestWatch,
     Overflow,
     Pipeline,
     Publisher,
@@ -85,6 +87,18 @@ def measure(publisher: Publisher, policy: Overflow) -> int:
     another.close()
     figures: BackgroundStatistics = instrument.statistics()
     return figures.dropped["latest"] + done
+
+
+def watch(publisher: Publisher) -> int:
+    def switch(subject: str, listeners: int) -> None:
+        print(subject.lower(), listeners + 1)
+
+    with publisher.on_interest("A", "B", call=switch) as watching:
+        figures: InterestStatistics = watching.statistics()
+    another: InterestWatch = publisher.on_interest("A", call=lambda subject, listeners: None)
+    another.close()
+    counts: dict[str, int] = publisher.listeners(iter("AB"), exact=True)
+    return counts["A"] + figures.calls
 
 
 def fill(pipeline: Pipeline) -> None:
