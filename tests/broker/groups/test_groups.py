@@ -368,7 +368,12 @@ def test_rights_decide_what_a_group_gets_and_who_of_it() -> None:
     broker.unsubscribe("t", "b")
     assert only_group(broker).backlog.lost == {"gone": 1}
     assert broker.publish(iter([(["b"], b"")]), 1.0) == 0
+    everything = broker.subscribe("u", patterns=".*", group="g")  # as the first, which may not get it
+    assert broker.publish(iter([(["b"], b"")]), 1.0) == 1
+    broker.remove(everything, Loss.GONE)
+    assert only_group(broker).backlog.lost == {"gone": 2}
+    assert broker.publish(iter([(["b"], b"")]), 1.0) == 0
     member.rights = Rights()
     assert broker.restrict() == [only_group(broker).backlog]
-    assert only_group(broker).backlog.lost == {"gone": 1, "denied": 2}
+    assert only_group(broker).backlog.lost == {"gone": 2, "denied": 2}
     assert broker.publish(iter([(["a"], b"")]), 1.0) == 0
