@@ -53,7 +53,8 @@ class Interest(Generic[T]):
         return self._table.watched_by(watcher)
 
     def watch(self, watcher: Hashable, subjects: Iterable[str], uri: str, owner: str) -> None:
-        """Tell a watcher of subjects, checked ones: soon how they are, and then of each change.
+        """Tell a watcher of subjects, checked ones: soon how they are, and then of each change. Without any, it
+        only counts what the watcher takes itself.
 
         uri: what the watcher is called. owner: whose memory what it watches counts as. Raises ValueError for
         too many, and then nothing has changed.
@@ -72,8 +73,9 @@ class Interest(Generic[T]):
         self._memory.note(watcher, owner, size)
         for subject in given.values():
             self._table.watch(watcher, subject)
-        self._routing.notify(self._changed)
-        self.wake()
+        if given:
+            self._routing.notify(self._changed)
+            self.wake()
 
     def unwatch(self, watcher: Hashable, subjects: Iterable[str]) -> None:
         """Tell it of these no longer; those that it does not watch are ignored."""

@@ -143,9 +143,12 @@ class Watchers:
         known_as = id_of(key, caller.user)
         before = self._by_id.get(known_as)
         self._deliveries.admit(caller, before)
+        delivery = WatcherDelivery(self, caller, known_as, wanted.name, self._options)
+        self._interest.watch(
+            delivery, (), delivery.backlog.subscriber, host_of(caller.host)
+        )  # its own memory
         if before is not None:
             before.close(Loss.GONE, "connected again, because it had lost its connection", hung_up=True)
-        delivery = WatcherDelivery(self, caller, known_as, wanted.name, self._options)
         self._by_id[known_as] = delivery
         self._deliveries.admission.add(caller.host)
         if self._beat_timer is None:

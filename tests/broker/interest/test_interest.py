@@ -51,6 +51,16 @@ def test_nothing_is_noted_while_nobody_watches() -> None:
     assert scene.memory.total == 0
 
 
+def test_a_watcher_counts_before_it_watches_anything() -> None:
+    scene = Scene()
+    scene.interest.watch("me", (), "uri", "host")
+    assert scene.memory.total > 4000
+    scene.routing.add_pattern(compile_pattern(".*"), 1)
+    assert scene.woken == 0
+    scene.interest.remove("me")
+    assert scene.memory.total == 0
+
+
 def test_a_change_that_concerns_nobody_wakes_nobody() -> None:
     scene = Scene()
     scene.interest.watch("me", ["A"], "uri", "host")

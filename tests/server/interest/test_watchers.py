@@ -188,11 +188,20 @@ def test_what_is_watched_counts_as_memory_of_subscriptions_and_is_given_back() -
         names = [f"SUBJECT.{number}" for number in range(100)]
         with raw_client(starter.uri) as watcher:
             key = watcher.attach(interest=True)
+            assert statistics(starter.uri)["subscription_bytes"] > 4000  # the connection itself
             assert control.call("subscribe", names, key)["__class__"] == "builtins.ValueError"
             assert control.call("subscribe", names[:10], key) == 10
             took = statistics(starter.uri)["subscription_bytes"]
             assert took > 10_000
         eventually(lambda: statistics(starter.uri)["subscription_bytes"] == 0)
+
+
+def test_without_memory_for_it_no_connection_is_taken_over() -> None:
+    with running(host_subscription_bytes=4000) as starter, raw_client(starter.uri) as control:
+        with raw_client(starter.uri) as watcher:
+            assert watcher.call("attach", {"interest": True})["__class__"] == "builtins.ValueError"
+            assert watcher.call("listeners", "A") == {"A": 0}
+        assert control.call("statistics")["subscription_bytes"] == 0
 
 
 def test_their_connections_are_admitted_as_subscribers_are() -> None:
