@@ -53,8 +53,9 @@ class Interest(Generic[T]):
         return self._table.watched_by(watcher)
 
     def watch(self, watcher: Hashable, subjects: Iterable[str], uri: str, owner: str) -> None:
-        """Tell a watcher of subjects, checked ones: soon how they are, and then of each change. Without any, it
-        only counts what the watcher takes itself.
+        """Tell a watcher of subjects, checked ones: soon how they are, and then of each change.
+
+        Without any, it only counts what the watcher takes itself.
 
         uri: what the watcher is called. owner: whose memory what it watches counts as. Raises ValueError for
         too many, and then nothing has changed.
