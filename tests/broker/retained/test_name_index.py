@@ -93,6 +93,22 @@ def test_a_name_that_comes_back_was_looked_at() -> None:
     assert index.knows(PATTERNS[:1])
 
 
+def test_a_log_that_is_written_anew_during_a_search_is_searched_from_the_beginning() -> None:
+    index, everything = NameIndex(), [PATTERNS[1]]
+    names = [f"name {number}" for number in range(20)]
+    for name in names:
+        index.add(name)
+    search = index.search(everything)
+    next(search)
+    for name in names[:15]:
+        index.remove(name)
+    index.add("late")
+    for _ in search:
+        pass
+    assert index.knows(everything)
+    assert index.matching(everything) >= {*names[15:], "late"}
+
+
 def test_what_was_asked_for_long_ago_is_forgotten() -> None:
     index = NameIndex(remembered=2 * len(NAMES))
     for name in NAMES:

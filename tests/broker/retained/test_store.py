@@ -3,6 +3,7 @@ at all."""
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -160,6 +161,21 @@ def test_a_pattern_for_which_case_counts_matches_what_is_kept_now() -> None:
     for number in range(20):
         kept.put(f"other{number}", 3.0, b"")
     assert subjects(kept, patterns=["(?-i:Sun)"]) == []
+
+
+def test_what_has_gone_takes_no_memory() -> None:
+    kept = store()
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            kept.put(f"{number:0200}", 1.0, b"")
+            kept.put(f"{number:0200}x", 1.0, b"")
+            kept.put(f"{number:0200}X", 1.0, b"")
+            kept.clear([f"{number:0200}", f"{number:0200}x"])
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert taken < MIB and (len(kept), kept.bytes) == (0, 0)
 
 
 def test_what_is_not_allowed_does_not_come() -> None:
