@@ -13,21 +13,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from ..matching.case_folding import fold
 
 __all__ = ["Change", "InterestTable"]
 
 W = TypeVar("W", bound=Hashable)
-
-
-class Change(NamedTuple, Generic[W]):
-    """What a watcher has to be told. subject: as the watcher spells it. listeners: how many it has."""
-
-    watcher: W
-    subject: str
-    listeners: int
+# What a watcher has to be told: a subject, as the watcher spells it, and how many listeners it has.
+Change = tuple[W, str, int]
 
 
 class _Watched(Generic[W]):
@@ -158,7 +152,7 @@ class InterestTable(Generic[W]):
                 wanted = count > 0 and may(watcher, subject)
                 if told is not wanted:
                     watched.told[watcher] = wanted
-                    changes.append(Change(watcher, subject, count if wanted else 0))
+                    changes.append((watcher, subject, count if wanted else 0))
         return changes
 
     def _next(self) -> str | None:

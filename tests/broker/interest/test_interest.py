@@ -22,9 +22,9 @@ class Scene:
         self.woken += 1
 
     def told(self) -> list[tuple[object, str, int]]:
-        found = [tuple(change) for change in self.interest.look(100)]
+        found = self.interest.look(100)
         assert not self.interest.pending
-        return found  # type: ignore[return-value]
+        return list(found)
 
 
 def test_who_watches_is_told_of_the_first_and_the_last_listener() -> None:

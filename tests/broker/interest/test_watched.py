@@ -106,7 +106,7 @@ TestTold.settings = settings(max_examples=150, stateful_step_count=40)
 
 
 def counted(table: InterestTable[str], most: int = 100) -> list[tuple[str, str, int]]:
-    return [tuple(change) for change in table.look(most)]  # type: ignore[misc]
+    return table.look(most)
 
 
 def test_a_watcher_is_told_at_once_how_it_is_and_then_of_changes_only() -> None:
