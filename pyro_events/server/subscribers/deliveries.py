@@ -148,7 +148,7 @@ class Deliveries:
         backlog.user = delivery.user
         note = self._rights.apply(backlog, delivery.address, self._time(), delivery.user)
         if backlog.group:
-            self._review_groups()
+            self.groups.review_blocking()
         self.table[backlog] = delivery
         self.admission.add(delivery.subscribed_from)
         departure = self.departures.of(delivery.known_as)
@@ -226,7 +226,7 @@ class Deliveries:
                 continue
             self._rights.permit(backlog)
             self._owner.configured(backlog)
-        self._review_groups()
+        self.groups.review_blocking()
 
     def _note_lingering(self, backlog: Backlog) -> None:
         """If a subscriber has no subscription left, remember since when."""
@@ -252,7 +252,7 @@ class Deliveries:
     def _suspend(self, delivery: Delivery) -> None:
         """It blocked publishers for too long: whatever subscribes from there cannot do so for a while."""
         self._rights.suspend(delivery.address, self.table, self._time(), delivery.user)
-        self._review_groups()
+        self.groups.review_blocking()
         for backlog, other in list(self.table.items()):
             if other.address == delivery.address:
                 self._owner.configured(backlog)
@@ -260,12 +260,7 @@ class Deliveries:
     def check(self) -> None:
         """Called at intervals: give back rights whose suspension is over."""
         self._rights.check(self._time())
-        self._review_groups()
-
-    def _review_groups(self) -> None:
-        """Subscribers may have lost or got the right to block publishers."""
-        for group in self._broker.groups:
-            group.review_blocking()
+        self.groups.check()
 
     async def stop(self) -> None:
         """End all deliveries."""

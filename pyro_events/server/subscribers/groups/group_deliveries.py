@@ -66,16 +66,22 @@ class GroupDeliveries:
         """The members of a group, their subscriptions or its options have changed; None for no group."""
         if group is None:
             return
-        if not group.members:
-            if not group.held and group in self._coalescers:
-                self._coalescers.pop(group).end()
-            self._owner.freed(group.backlog)
-            return
         for backlog in group.members:
             if backlog in self._table:
                 self._table[backlog].configured()
                 group.offer(backlog)
         self._send(group)
+
+    def check(self) -> None:
+        """Called at intervals: forget groups that have ended, and review which may block publishers."""
+        for group in [each for each in self._coalescers if self._groups.of(each.backlog) is None]:
+            self._coalescers.pop(group).end()
+        self.review_blocking()
+
+    def review_blocking(self) -> None:
+        """Subscribers may have lost or got the right to block publishers."""
+        for group in self._groups:
+            group.review_blocking()
 
     @contextmanager
     def leaving(self, backlog: Backlog, reason: Loss) -> Iterator[None]:

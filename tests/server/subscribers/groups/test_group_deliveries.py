@@ -16,6 +16,8 @@ from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher
 from pyro_events.codec.message import decode
+from pyro_events.server import starter
+from pyro_events.server.engine import Engine
 
 
 @pytest.fixture
@@ -148,6 +150,25 @@ def test_the_last_member_takes_what_waits_with_it_and_the_log_says_so(
     assert statistics(service.uri)["lost"] == {"unconfirmed": 1, "gone": 2}
     assert publish(publisher, 4) == [0]
     eventually(lambda: "group 'workers': 2 events are lost, which no other member may get" in caplog.text)
+
+
+def test_nothing_is_kept_of_groups_that_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines: list[Engine] = []
+
+    def make(*arguments: Any, **options: Any) -> Engine:
+        engines.append(Engine(*arguments, **options))
+        return engines[0]
+
+    monkeypatch.setattr(starter, "Engine", make)
+    with running(heartbeat_answer=0.05) as service, fake_listener() as member:
+        with Publisher(es_uri=service.uri) as publisher:
+            for number in range(5):
+                member.subscribe(service.uri, "A", group=f"group {number}")
+                publish(publisher, number)
+                assert member.messages(1) == [number]
+                member.unsubscribe(service.uri, "A")
+        assert len(statistics(service.uri)["groups"]) == 1
+        eventually(lambda: len(engines[0].groups._coalescers) == 1)
 
 
 def test_what_only_a_frozen_member_may_get_delays_no_other(
