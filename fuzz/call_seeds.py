@@ -32,6 +32,7 @@ def subscribe() -> Iterator[bytes]:
         {"overflow": 7},
         {"backlog": -1},
         {"x": 1},
+        {"last": True, "last_of_new": 7},
         [],
     ]
     made = [("subscribe", [subjects, _PROXY], {}) for subjects in what]
@@ -56,6 +57,7 @@ def large() -> Iterator[bytes]:
     payloads = [b"", b"p", bytes(255), bytes(256), b"text".decode(), None, [b"p"]]
     rows = [["STOCKQUOTE.SUN", 1.5, 7, 0, payload] for payload in payloads]
     rows += [["straße", 1700000000, -1, None, b"p"], ["A", True, 2**63, {}, b"p"], ["A", 1.5, 7, b"p"], []]
+    rows += [["A", 1.5, 7, 0, b"p", last] for last in (True, False, 1, [True])]
     for row in rows:
         yield b"\0" + msgpack.packb([row])
         yield b"\0" + msgpack.packb([rows[1], row])
@@ -66,5 +68,8 @@ def large() -> Iterator[bytes]:
             body = ["Pyro.EventService", "publish_encoded", [[[subjects, payload]]], {}]
             yield b"\x7f" + msgpack.packb(body)
             yield b"\x2d" + msgpack.packb(body)
+    for options in ({"retain": True}, {"retain": [1]}, {}, None, {"a": "b" * 300}):
+        body = ["Pyro.EventService", "publish_encoded", [[["A", b"p", options]]], {}]
+        yield b"\x7f" + msgpack.packb(body)
     yield b"\x7f" + msgpack.packb(["Pyro.EventService", "publish", [[["A", b"p"]]], {}])
     yield b"\x7f" + msgpack.packb(["Pyro.EventService", "publish_encoded", [[["A", b"p"]]], {"a": 1}])

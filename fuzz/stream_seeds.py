@@ -64,6 +64,8 @@ def inbox() -> Iterator[bytes]:
         return [("STOCKQUOTE.SUN", 1.5, number, 0, payload) for number in numbers]
 
     one, two = write_events(OBJECT_ID, 1, rows(1)), write_events(OBJECT_ID, 2, rows(2, 3))
+    for last in (True, False, 1):
+        yield b"\0" + write_events(OBJECT_ID, 1, [(*rows(1)[0], last)])
     for at_once in range(3):
         first = bytes([at_once])
         yield first + one + write_ping(1) + two

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from streams import ThreadedStream
 from waiting import eventually
 
 from pyro_events import (
+    AccessDeniedError,
     Event,
     EventService,
     EventServiceStarter,
@@ -456,3 +458,46 @@ def test_c36_a_member_of_a_group_cannot_ask_for_it(
         with pytest.raises(ValueError, match="exclude each other"):
             events.subscribe("B", last=True)
         assert events.statistics().subscriptions == ("A",)
+
+
+PERMISSIONS = """
+[users.alice]
+ident = "key of alice"
+publish = ["LAB.*"]
+subscribe = ["*", "!SECRET.*"]
+[users.root]
+ident = "key of root"
+publish = ["*"]
+subscribe = ["*"]
+"""
+
+
+@each_kind
+def test_c36_a_user_gets_only_the_last_values_that_it_may_see(tmp_path: Path, kind: type[Any]) -> None:
+    file = tmp_path / "permissions.toml"
+    file.write_text(PERMISSIONS, encoding="utf-8")
+    file.chmod(0o600)
+    alice, root = ({"user": name, "ident": f"key of {name}"} for name in ("alice", "root"))
+    with running(permissions=file) as es, Publisher(es_uri=es.uri, **root) as publisher:
+        for name in ("LAB.A", "SECRET.B", "secret.c", "HALL.D"):
+            publisher.publish(name, name, retain=True)
+        with collecting(es.uri, kind=kind, **alice) as listener:
+            listener.subscribeMatch([".*", "(?i:SECRET)", "S"], last=True)
+            publisher.publish("SECRET.B", "not for alice", retain=True)
+            publisher.publish("HALL.D", "for all")
+            assert shown(listener.wait(3)) == [
+                ("LAB.A", "LAB.A", True),
+                ("HALL.D", "HALL.D", True),
+                ("HALL.D", "for all", False),
+            ]
+            assert_numbered(listener.events)
+        with Publisher(es_uri=es.uri, **alice) as hers:
+            hers.publish("LAB.E", 1, retain=True)
+            for call in (
+                lambda: hers.publish(["LAB.E", "HALL.D"], 1, retain=True),
+                lambda: hers.clear_retained(["LAB.A", "HALL.D"]),
+            ):
+                with pytest.raises(AccessDeniedError, match="'HALL.D'"):
+                    call()
+            assert hers.clear_retained(["lab.a", "LAB.E", "LAB.X"]) == 2
+        assert publisher.clear_retained(["SECRET.B", "SECRET.C", "HALL.D"]) == 3
