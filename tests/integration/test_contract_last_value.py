@@ -343,6 +343,23 @@ def test_c36_after_a_reconnection_it_comes_again(
         assert shown(listener.wait(8)[7:]) == [("D", 3, False)]
 
 
+def test_c36_after_a_reconnection_it_comes_for_the_function_that_asked(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
+    """Also if another function on the same subscriber has registered for the same names since, without it."""
+    publisher.publish(["A", "B", "C"], 1, retain=True)
+    got: list[tuple[str, Any, bool]] = []
+    with collecting(service.uri) as listener:
+        listener.on("A", match="B", last=True)(lambda event: got.extend(shown([event])))
+        listener.on("A", "C", match="B")(lambda event: None)
+        eventually(lambda: len(got) == 2)
+        cut(listener)
+        eventually(lambda: len(got) == 4)
+        publisher.publish("A", 2)
+        eventually(lambda: len(got) == 5)
+    assert got == [("A", 1, True), ("B", 1, True)] * 2 + [("A", 2, False)]
+
+
 def cut(listener: Any) -> None:
     """End the connection over which its events come."""
     if isinstance(listener, AioCollector):

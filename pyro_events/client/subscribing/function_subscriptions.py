@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...broker.matching.subjects import Pattern, compile_pattern
+from ...constants import LAST_KEY
 from ...event import Event
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.function_calls import FunctionCalls
@@ -65,7 +66,8 @@ class FunctionSubscriptions:
         if functions is None:
             functions = Functions()
             for how in (NAME, PATTERN):
-                functions.add(None, _wanted(how, self._remote.recorded(how)))
+                for last in (False, True):
+                    functions.add(None, _wanted(how, self._remote.recorded(how, last)), last=last)
             calls = FunctionCalls(functions.match, self._event, self._dispatcher.handovers)
             self._functions = functions
             self._dispatcher.use(lambda: calls.call)
@@ -81,13 +83,15 @@ class FunctionSubscriptions:
     ) -> None:
         """Register a function, None for `event`, and tell the service."""
         # In this order: an event may come before the service's answer does.
-        addition = functions.add(function, wanted, via)
+        addition = functions.add(function, wanted, via, LAST_KEY in options)
         patterns = [pattern.text for pattern in wanted.patterns]
         try:
             self._remote.subscribe_to([(NAME, wanted.names), (PATTERN, patterns)], options)
         except BaseException:
             functions.take_back(addition)
             raise
+        # One that does not ask for last values does not end that another one is told them again.
+        self._remote.remember_last(*functions.wanting_last())
 
     def unsubscribe(self, texts: list[str]) -> None:
         """Unsubscribe from names and patterns, whatever wants them."""
@@ -106,7 +110,9 @@ class FunctionSubscriptions:
         try:
             with self._remote.changing:
                 if self._functions is not None:
-                    self._remote.unsubscribe_from(*self._functions.remove(function, texts))
+                    unwanted = self._functions.remove(function, texts)
+                    self._remote.remember_last(*self._functions.wanting_last())
+                    self._remote.unsubscribe_from(*unwanted)
         finally:
             self._changed()
 

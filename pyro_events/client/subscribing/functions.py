@@ -33,14 +33,18 @@ class Wanted(NamedTuple):
 
 
 class Registration(EventFunction):
-    """One function, or `event`, and what it wants: folded name -> name, and text of a pattern -> pattern."""
+    """One function, or `event`, and what it wants: folded name -> name, and text of a pattern -> pattern.
 
-    __slots__ = ("names", "patterns")
+    last: of which of them it wants the last values too, the names folded and the texts of the patterns.
+    """
+
+    __slots__ = ("last", "names", "patterns")
 
     def __init__(self, function: Function | None, via: Via | None = None) -> None:
         super().__init__(function, via)
         self.names: dict[str, str] = {}
         self.patterns: dict[str, Pattern] = {}
+        self.last: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
 
     def is_of(self, function: Function | None) -> bool:
         """Whether it is the registration of a function; of a bound method, whichever object stands for it."""
@@ -48,14 +52,25 @@ class Registration(EventFunction):
             return function is self.function
         return self.function is function or bool(self.function == function)
 
+    def want_last(self, wanted: Wanted, last: bool) -> None:
+        """last: whether it wants the last values of these names and patterns; those of others stay."""
+        names, patterns = frozenset(map(fold, wanted.names)), frozenset(each.text for each in wanted.patterns)
+        before = self.last
+        if last:
+            self.last = before[0] | names, before[1] | patterns
+        else:
+            self.last = before[0] - names, before[1] - patterns
+
 
 class Addition(NamedTuple):
-    """What a registration has got: names, and texts of patterns. before: its `via` until then."""
+    """What a registration has got: names, and texts of patterns. before, last: its `via` and its `last` until
+    then."""
 
     registration: Registration
     names: list[str]
     patterns: list[str]
     before: Via | None
+    last: tuple[frozenset[str], frozenset[str]]
 
 
 class Functions:
@@ -93,18 +108,24 @@ class Functions:
             self._routing.add_pattern(pattern, registration)
         self._routing.remove(text, registration, names=name is None, patterns=pattern is None)
 
-    def add(self, function: Function | None, wanted: Wanted, via: Via | None = None) -> Addition:
+    def add(
+        self, function: Function | None, wanted: Wanted, via: Via | None = None, last: bool = False
+    ) -> Addition:
         """Let a function, or `event`, have more names and patterns.
 
-        function: None for `event`. via: None leaves it as it is. Returns what was added, for `take_back`.
+        function: None for `event`. via: None leaves it as it is. last: whether it wants their last values
+        too. Returns what was added, for `take_back`.
         """
         found = self._find(function)
         registration = Registration(function) if found is None else found
         names = {fold(name): name for name in wanted.names if fold(name) not in registration.names}
         patterns = {each.text: each for each in wanted.patterns if each.text not in registration.patterns}
-        addition = Addition(registration, list(names.values()), list(patterns), registration.via)
+        addition = Addition(
+            registration, list(names.values()), list(patterns), registration.via, registration.last
+        )
         registration.names.update(names)
         registration.patterns.update(patterns)
+        registration.want_last(wanted, last)
         if via is not None:
             registration.via = via
         if found is None and (names or patterns):
@@ -116,11 +137,19 @@ class Functions:
         """Undo `add`."""
         registration = addition.registration
         registration.via = addition.before
+        registration.last = addition.last
         for name in addition.names:
             registration.names.pop(fold(name), None)
         for text in addition.patterns:
             registration.patterns.pop(text, None)
         self._changed(registration, (*addition.names, *addition.patterns))
+
+    def wanting_last(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The names, folded, and the texts of patterns whose last values anybody here wants."""
+        wanted = [each.last for each in self._registrations]
+        return frozenset().union(*(names for names, _ in wanted)), frozenset().union(
+            *(some for _, some in wanted)
+        )
 
     def remove(self, function: Function, texts: Iterable[str] | None = None) -> tuple[list[str], list[str]]:
         """End names and patterns of a function, all of them without `texts`.
@@ -154,6 +183,10 @@ class Functions:
         names = [registration.names.pop(fold(text), None) for text in texts]
         patterns = [registration.patterns.pop(text, None) for text in texts]
         ended = [name for name in names if name is not None], [each.text for each in patterns if each]
+        registration.last = (
+            registration.last[0].difference(map(fold, texts)),
+            registration.last[1].difference(texts),
+        )
         self._changed(registration, (*ended[0], *ended[1]))
         return ended
 

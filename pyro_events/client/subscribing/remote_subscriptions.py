@@ -149,9 +149,15 @@ class RemoteSubscriptions:
         """Make sure that names and patterns are not subscribed to again, before `unsubscribe` ends them."""
         self._record.discard(texts)
 
-    def recorded(self, how: str) -> list[str]:
-        """The names or the patterns that are subscribed."""
-        return [text for call in self._record.calls() if call.how == how for text in call.texts]
+    def recorded(self, how: str, last: bool) -> list[str]:
+        """The names or the patterns that are subscribed, those whose last values come too or the others."""
+        calls = [call for call in self._record.calls() if call.how == how and call.last is last]
+        return [text for call in calls for text in call.texts]
+
+    def remember_last(self, names: frozenset[str], patterns: frozenset[str]) -> None:
+        """From now on, the last values of these names, folded, and patterns come too when they are subscribed
+        again, and of no others."""
+        self._record.remember_last(names, patterns)
 
     def reach(self) -> None:
         """Connect, if necessary."""

@@ -58,6 +58,10 @@ class Subscriptions:
         else:
             self._last[how].difference_update(keys)
 
+    def remember_last(self, names: frozenset[str], patterns: frozenset[str]) -> None:
+        """Whose last values come too: of these names, folded, and of these patterns; of no others."""
+        self._last = {NAME: set(names), PATTERN: set(patterns)}
+
     def discard(self, texts: Iterable[str], names: bool = True, patterns: bool = True) -> None:
         """Forget the name and the pattern with that text, as `unsubscribe` does.
 

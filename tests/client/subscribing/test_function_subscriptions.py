@@ -20,7 +20,8 @@ from pyro_events.errors import OutcomeUnknownError
 
 
 class Connection:
-    """Plays the service too. names, patterns: what it was told. fail: is called before each call."""
+    """Plays the service too. names, patterns: what it was told. last: of which of them last values were asked
+    for. fail: is called before each call."""
 
     name = "a test"
     reconnects = 0
@@ -30,6 +31,7 @@ class Connection:
         self.names: set[str] = set()
         self.patterns: set[str] = set()
         self.options: dict[str, Any] = {}
+        self.last: set[str] = set()
         self.fail: Callable[[str], object] = lambda method: None
 
     def call(self, method: str, texts: list[str], *others: Any, timeout: float | None = None) -> None:
@@ -40,6 +42,7 @@ class Connection:
         else:
             (self.names if method == NAME else self.patterns).update(texts)
             self.options.update(others[1])
+            self.last.update(texts if others[1].get("last") else ())
 
 
 class Program:
@@ -170,6 +173,45 @@ def test_a_call_that_fails_changes_nothing(program: Program, fails: str) -> None
     assert program.publish("Y") == []
     program.on(one, "A")
     assert program.publish("A") == [("event", "A"), ("one", "A")]
+
+
+def told_again(program: Program) -> set[str]:
+    """The names and patterns whose last values come when everything is subscribed again."""
+    program.connection.last.clear()
+    program.remote.resubscribe(anew=True)
+    return program.connection.last
+
+
+def test_each_function_decides_for_itself_about_last_values(program: Program) -> None:
+    one, two = program.function("one"), program.function("two")
+    program.subscriptions.subscribe(NAME, ["A", "B"], {"last": True})
+    program.subscriptions.subscribe(PATTERN, ["^X"], {"last": True})
+    program.on(one, "A", "C", match=("^X",), last=True)
+    program.on(two, "a", "C", match=("^X", "^Y"))
+    assert told_again(program) == {"a", "B", "C", "^X"}
+    program.subscriptions.subscribe(NAME, ["A", "B"], {})  # the last call of each decides
+    program.on(one, "C")
+    assert told_again(program) == {"A", "^X"}
+    program.subscriptions.off(one, None)
+    assert told_again(program) == {"^X"}
+    program.subscriptions.unsubscribe(["^X"])
+    program.on(two, match=("^X",))
+    assert told_again(program) == set()
+
+
+def test_a_call_for_last_values_that_fails_changes_nothing_about_them(program: Program) -> None:
+    one = program.function("one")
+    program.on(one, "A", last=True)
+
+    def fail(method: str) -> None:
+        raise OutcomeUnknownError("the connection broke")
+
+    for options in ({}, {"last": True}):
+        program.connection.fail = fail
+        with pytest.raises(OutcomeUnknownError):
+            program.on(one, "A", "B", **options)
+        program.connection.fail = lambda method: None
+        assert told_again(program) == {"A"}
 
 
 def test_an_event_that_comes_before_the_answer_finds_its_function(program: Program) -> None:
