@@ -162,6 +162,8 @@ def test_only_the_connection_to_the_subscriber_breaks() -> None:
     with running() as es, collecting(es.uri, "A") as collector, Publisher(es_uri=es.uri) as publisher:
         publisher.publish("A", "before")
         collector.wait(1)
+        with publisher.getES() as proxy:  # an event that is not acknowledged would be called lost
+            eventually(lambda: proxy.statistics()["delivered"] == 1)
         disconnect(collector)
         assert back_after(es.uri, [collector], "A") < PROMISED
         assert first_after(collector).missed is None
