@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import needs_openssl, use
+from certificates import settings as certificates
 from contract import running, statistics
 from fake_subscriber import fake_subscriber
 from hypothesis import HealthCheck, given, settings
@@ -347,6 +349,18 @@ def test_c39a_with_a_passphrase(make_publisher: MakePublisher) -> None:
             with EventStream("A", es_uri=starter.uri, ident="secret"):
                 eventually(lambda: calls == [("A", 1)])
                 assert publisher.listeners("A") == {"A": 1}
+
+
+@needs_openssl
+def test_c39a_over_tls(make_publisher: MakePublisher) -> None:
+    use(certificates())
+    calls = Calls()
+    with running() as starter, make_publisher(es_uri=starter.uri) as publisher:
+        publisher.on_interest("A", call=calls)
+        with EventStream("A", es_uri=starter.uri):
+            eventually(lambda: calls == [("A", 1)])
+            assert publisher.listeners("A") == {"A": 1}
+        eventually(lambda: calls == [("A", 1), ("A", 0)])
 
 
 def test_c39a_stock_clients_can_ask_how_many_listen(service: EventServiceStarter) -> None:
