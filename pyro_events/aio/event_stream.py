@@ -214,6 +214,7 @@ class EventStream(AsyncClient):
 
         Raises:
             TypeError, ValueError: a name or an option cannot be used; the text says why.
+            AccessDeniedError: the user has no right to a name or to the group.
             EventServiceError: the stream is closed, or the service cannot be reached; then nothing has
                 changed.
         """
@@ -246,6 +247,7 @@ class EventStream(AsyncClient):
 
         Raises:
             TypeError, ValueError: a pattern or an option cannot be used; the text says why.
+            AccessDeniedError: the user has no right to the group.
             EventServiceError: as for `subscribe`.
         """
         options = given_options(backlog, backlog_bytes, overflow, max_age, group, ahead, last)

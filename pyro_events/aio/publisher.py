@@ -139,6 +139,7 @@ class Publisher(InterestMethods):
         Raises:
             TypeError, ValueError: a subject or the message cannot be published, or the service keeps as many
                 last values as it may. As with the next two, nothing was published.
+            AccessDeniedError: the user has no right to publish a subject; nothing was.
             MessageTooLargeError: the message is over the service's limit, which is 16 MiB by default.
             ServiceUnreachableError, ServiceNotFoundError: the connection was lost, and there is no new one.
             AnswerTimeoutError: the timeout is over (also a TimeoutError). Unless the text says that nothing
@@ -174,6 +175,7 @@ class Publisher(InterestMethods):
 
         Raises:
             TypeError, ValueError: a name cannot be used; nothing was forgotten.
+            AccessDeniedError: the user has no right to publish a subject.
             EventServiceError: one of those that `publish` raises.
 
         Example:

@@ -70,6 +70,7 @@ class EventFunctions(ClientBase):
         Raises:
             TypeError, ValueError: a name, a pattern, `via` or an option cannot be used, or there is neither
                 a name nor a pattern; nothing was subscribed.
+            AccessDeniedError: the user has no right to a name or to the group.
             EventServiceError: `__init__` has not been called.
 
         Example:

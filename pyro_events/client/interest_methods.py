@@ -46,6 +46,7 @@ class InterestMethods(ClientBase):
 
         Raises:
             TypeError, ValueError: a name cannot be published; the text says why.
+            AccessDeniedError: the user has no right to publish a subject.
             ServiceUnreachableError, ServiceNotFoundError: there is no connection to the service.
             EventServiceError: this publisher is closed.
 
@@ -80,6 +81,7 @@ class InterestMethods(ClientBase):
         Raises:
             TypeError, ValueError: a name cannot be published, there are too many, or the function cannot be
                 called with a subject and a number, or then runs nothing, as a coroutine function.
+            AccessDeniedError: the user has no right to publish a subject.
             ServiceUnreachableError, ServiceNotFoundError: there is no connection to the service, or the
                 service is too old. Then nothing has changed.
             EventServiceError: this publisher is closed.

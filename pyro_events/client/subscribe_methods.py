@@ -68,6 +68,7 @@ class SubscribeMethods:
 
         Raises:
             TypeError, ValueError: a name or an option cannot be used; nothing was subscribed.
+            AccessDeniedError: the user has no right to a name or to the group; nothing was subscribed.
             ServiceUnreachableError, ServiceNotFoundError: the connection was lost, and there is no new one.
             OutcomeUnknownError: the connection broke before the acknowledgement.
             EventServiceError: this subscriber or stream is closed.
@@ -107,6 +108,7 @@ class SubscribeMethods:
 
         Raises:
             TypeError, ValueError: a pattern or an option cannot be used; the text says why.
+            AccessDeniedError: the user has no right to the group.
             EventServiceError: one of those that `subscribe` raises.
 
         Example:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from Pyro5.errors import SecurityError
 
+from pyro_events.broker.matching.rights import Rights
 from pyro_events.server.access import Accepted, AccessControl
 from pyro_events.server.objects import Caller
 from pyro_events.wire.handshake.messages import Hello
@@ -198,3 +199,18 @@ def test_a_user_owns_what_it_has_subscribed() -> None:
 )
 def test_who_may_change_names(own: Identity | None, users: Any, caller: Caller, may: bool) -> None:
     assert AccessControl(own, users=users).may_change_names(caller) is may
+
+
+def test_an_admin_owns_what_every_user_has_subscribed() -> None:
+    admin = Caller(HOST, 4, user="root", rights=Rights(admin=True))
+    alice = Caller(HOST, 4, user="alice", rights=Rights())
+    assert AccessControl.owns(admin, "alice") and AccessControl.owns(admin, "")
+    assert AccessControl.owns(alice, "alice") and not AccessControl.owns(alice, "")
+
+
+def test_the_rights_of_users_are_replaced_with_them() -> None:
+    access = AccessControl()
+    assert access.rights_of("alice") is None
+    access.replace_users({}.get, lambda user: Rights(publish=(user or "nobody",)))
+    assert access.rights_of("alice") == Rights(publish=("alice",))
+    assert access.rights_of("") == Rights(publish=("nobody",))

@@ -7,7 +7,7 @@ does), clients, subscribers, or what is done about something that is not allowed
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -80,14 +80,18 @@ class Permissions:
 _NOTHING = Rights()
 
 
-def load_permissions(path: str, before: Permissions | None = None) -> Permissions:
+def load_permissions(
+    path: str, before: Permissions | None = None, wanted: Callable[[], bool] = lambda: True
+) -> Permissions:
     """Read a file. Blocks: each passphrase that is new takes 50 ms of one processor.
 
     All keys are made now, and not when a user first comes: otherwise the time of an answer would tell whether
     there is such a user. before: what held so far; rights that stay the same are the same object, and so
-    remember what they have judged.
+    remember what they have judged. wanted: whether somebody still waits for the result, so that a program
+    that ends does not wait for a thousand keys.
 
-    Raises ValueError; the text is one line that says where in the file, and why.
+    Raises ValueError; the text is one line that says where in the file, and why. Raises RuntimeError if it is
+    not wanted any more.
     """
     reading = read_permissions(path)
     before = Permissions(_NOTHING) if before is None else before
@@ -97,6 +101,8 @@ def load_permissions(path: str, before: Permissions | None = None) -> Permission
         return known.setdefault(rights, rights)
 
     def user(name: str) -> User:
+        if not wanted():
+            raise RuntimeError("the permissions are not wanted any more")
         passphrase, rights = reading.users[name]
         identity = before.identity_with(name, passphrase) or identity_of(passphrase, name)
         assert identity is not None

@@ -63,6 +63,9 @@ class ReloadedPermissions:
         if self._reading is not None:
             self._reading.cancel()
 
+    def _is_wanted(self) -> bool:
+        return self._loop is not None
+
     def _read_if_wanted(self) -> None:
         if self._wanted and self._reading is None and self._loop is not None:
             self._reading = self._loop.create_task(self._read())
@@ -79,7 +82,9 @@ class ReloadedPermissions:
         assert self._path is not None and self.current is not None
         before = self.current
         try:
-            self.current = await self._blocking(partial(load_permissions, self._path, before))
+            self.current = await self._blocking(
+                partial(load_permissions, self._path, before, self._is_wanted)
+            )
         except ValueError as error:
             log.error("the permissions stay as they were, because their file cannot be used: %s", error)
             return

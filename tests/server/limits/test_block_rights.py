@@ -9,6 +9,7 @@ import pytest
 
 from pyro_events.broker.accounting import TotalBytes
 from pyro_events.broker.backlog import Backlog
+from pyro_events.broker.matching.rights import Rights
 from pyro_events.options import BacklogOptions, Overflow
 from pyro_events.server.limits.block_rights import BlockRights
 
@@ -82,3 +83,22 @@ def test_one_that_is_gone_is_forgotten() -> None:
     rights.remove(comes)
     rights.check(161.0)
     assert comes.overflow is Overflow.DROP_OLDEST  # it is nobody's any more
+
+
+def test_one_whose_user_has_no_right_never_blocks_and_is_told_so() -> None:
+    block_rights, comes = BlockRights(60.0), backlog()
+    comes.rights = Rights()
+    assert "its user has no right" in block_rights.apply(comes, OFFENDER, 100.0)
+    assert comes.overflow is Overflow.DROP_OLDEST
+    latest = backlog("latest")
+    latest.rights = Rights()
+    assert block_rights.apply(latest, OFFENDER, 100.0) == "" and latest.overflow is Overflow.LATEST
+    block_rights.suspend(OFFENDER, {comes: SimpleNamespace(address=OFFENDER)}, 100.0)  # type: ignore[dict-item]
+    comes.rights = Rights(block=True)
+    block_rights.permit(comes)
+    assert comes.overflow is Overflow.DROP_OLDEST  # the suspension goes on
+    block_rights.check(161.0)
+    assert comes.overflow is Overflow.BLOCK
+    comes.rights = Rights()
+    block_rights.permit(comes)
+    assert comes.overflow is Overflow.DROP_OLDEST

@@ -78,7 +78,6 @@ class ServiceMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
         self.rights: dict[str, Rights] = {}
         self.listeners: list[Listener] = []
         self.denied = 0
@@ -90,8 +89,9 @@ class ServiceMachine(RuleBasedStateMachine):
         return self.loop.run_until_complete(once())
 
     def teardown(self) -> None:
-        self.loop.run_until_complete(self.engine.stop())
-        self.loop.close()
+        if self.rights:
+            self.loop.run_until_complete(self.engine.stop())
+            self.loop.close()
 
     def permissions(self) -> Permissions:
         named = {name: user for name, user in self.rights.items() if name}
@@ -101,6 +101,7 @@ class ServiceMachine(RuleBasedStateMachine):
 
     @initialize(each=st.lists(rights, min_size=len(USERS), max_size=len(USERS)))
     def begin(self, each: list[Rights]) -> None:
+        self.loop = asyncio.new_event_loop()
         self.identities: dict[str, Identity] = {}
         self.rights = dict(zip(USERS, each, strict=True))
         self.now = self.permissions()

@@ -53,3 +53,11 @@ def test_who_is_gone_when_it_is_read_again(tmp_path: Path) -> None:
 def test_a_wrong_file_raises_before_any_key_is_made(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"laboratory.toml: \[users.bob\]: it has neither"):
         loaded(tmp_path, ALICE.format(ident="a", rule="X") + "[users.bob]\n")
+
+
+def test_who_does_not_want_it_any_more_does_not_wait_for_its_keys(tmp_path: Path) -> None:
+    answers = [True, False]
+    (tmp_path / "file").write_text(ALICE.format(ident="a", rule="X") + BOB)
+    with pytest.raises(RuntimeError, match="not wanted any more"):
+        load_permissions(str(tmp_path / "file"), wanted=lambda: answers.pop(0))
+    assert answers == []
