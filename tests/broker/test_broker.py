@@ -520,3 +520,21 @@ def test_rights_decide_what_a_subscriber_gets_and_what_it_still_gets_when_they_c
     assert [(row[0], row[3]) for row in free.take(9, MIB).rows] == [("LAB.A", 0), ("Lab.b", 1)]
     assert [row[0] for row in other.take(9, MIB).rows] == ["LAB.A", "hall", "Lab.b", "HALL"]
     assert_identity(broker.statistics(1.0))
+
+
+def test_statistics_of_some_are_sums_over_these_alone() -> None:
+    broker = new_broker()
+    mine, other = broker.subscribe("PYRO:mine@h:1", "a"), broker.subscribe("PYRO:other@h:1", "a")
+    broker.remove(broker.subscribe("PYRO:gone@h:1", "a"), Loss.GONE)
+    broker.subscribe("PYRO:shared@h:1", "a", group="workers")
+    publish(broker, "a", payload=b"payload")
+    everything = broker.statistics(1.0)
+    pieces = broker.statistics_by_piece(1.0, [mine])
+    with pytest.raises(StopIteration) as done:
+        while True:
+            next(pieces)
+    found: BrokerStatistics = done.value.value
+    assert found.subscribers == everything.subscribers[:1]
+    assert (found.published, found.accepted, found.waiting, found.lost) == (0, 1, 1, {})
+    assert not found.groups and found.backlog_bytes == mine.held == other.held
+    assert 0 < found.subscription_bytes < everything.subscription_bytes
