@@ -37,7 +37,10 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.
 
 
 def _parsed(given: Given) -> argparse.Namespace:
-    description = "Start the event service of pyro_events. It runs until SIGTERM, SIGINT or SIGHUP."
+    description = (
+        "Start the event service of pyro_events. It runs until SIGTERM or SIGINT, and without --permissions "
+        "until SIGHUP too."
+    )
     epilog = f"Each option can also be set by an environment variable: --ns-host by {PREFIX}NS_HOST."
     parser = Parser(_PROG, description, SERVICE_GROUPS, epilog)
     options = parser.parse(given)

@@ -16,9 +16,22 @@ from .interest.publisher_interest import PublisherInterest
 from .publishing.sender import Sender
 
 
+def checked_exact(exact: object) -> bool:
+    """The argument of `listeners`, checked. Raises TypeError."""
+    if not isinstance(exact, bool):
+        raise TypeError(f"exact must be True or False, not {type(exact).__name__}")
+    return exact
+
+
 def checked_watch(subjects: tuple[object, ...], call: Callable[[str, int], object]) -> InterestFunction:
     """The arguments of `on_interest`, checked. Raises TypeError or ValueError."""
     check_interest_function(call)
+    for each in subjects:
+        if not isinstance(each, str):
+            kind = type(each).__name__
+            raise TypeError(
+                f'on_interest() takes names as text, not {kind}: write on_interest("A", "B", call=...)'
+            )
     names = check_published_all(subjects)
     if not names:
         raise ValueError("on_interest() needs at least one subject")
@@ -45,7 +58,8 @@ class InterestMethods(ClientBase):
             The number of listeners by subject, as given.
 
         Raises:
-            TypeError, ValueError: a name cannot be published; the text says why.
+            TypeError, ValueError: a name cannot be published, or `exact` is neither True nor False; the text
+                says which.
             AccessDeniedError: the user has no right to publish a subject.
             ServiceUnreachableError, ServiceNotFoundError: there is no connection to the service.
             EventServiceError: this publisher is closed.
@@ -56,7 +70,7 @@ class InterestMethods(ClientBase):
             {'STOCKQUOTE.SUN': 1, 'STOCKQUOTE.IBM': 0}
         """
         names = check_published_all(subjects)
-        return self.__interested().listeners(names, bool(exact))
+        return self.__interested().listeners(names, checked_exact(exact))
 
     def on_interest(self, *subjects: str, call: Callable[[str, int], object]) -> InterestWatch:
         """Call a function when the first listener of a subject comes, and when the last one goes.

@@ -10,12 +10,14 @@ import enum
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from .. import constants as c
 
 # The names of the policies, for those who check types.
 OverflowName = Literal["block", "drop-oldest", "drop-newest", "latest", "disconnect"]
+# What a subscribing call may ask for beside these options, so that an error can name it too.
+_OTHERS: Final = (c.AHEAD_KEY, c.GROUP_KEY, c.LAST_KEY, c.NAME_KEY)
 
 
 class Overflow(enum.Enum):
@@ -148,7 +150,8 @@ class BacklogOptions:
         known = {field.name for field in fields(self)}
         for name, value in wanted.items():
             if name not in known:
-                raise ValueError(f"unknown option {reprlib.repr(name)}; there are {', '.join(sorted(known))}")
+                there_are = ", ".join(sorted(known.union(_OTHERS)))
+                raise ValueError(f"unknown option {reprlib.repr(name)}; there are {there_are}")
             if name == "max_age":
                 self._check_age(value)
             elif name != "overflow":

@@ -45,7 +45,7 @@ class ClientHandshake:
         """The connection was accepted: raise AccessDeniedError unless the other side knows the passphrase
         too."""
         if self._proof is not None and not self._proof.accepts(answer):
-            of, missing = "", "one"
+            of, missing = "", "one (if the passphrase is a user's, give that user's name as user)"
             if self._user:
                 of, missing = f" for the user {self._user!r}", "this user (--permissions)"
             raise AccessDeniedError(

@@ -39,11 +39,22 @@ def test_what_cannot_be_published_has_no_listeners(subjects: Any, error: type[Ex
             publisher.on_interest(*subjects if isinstance(subjects, list) else [subjects], call=print)
 
 
+@pytest.mark.parametrize("exact", [1, None, "yes"])
+def test_exact_is_true_or_false(exact: Any) -> None:
+    with Publisher() as publisher, pytest.raises(TypeError, match="exact must be True or False, not"):
+        publisher.listeners("A", exact=exact)
+
+
 @pytest.mark.parametrize(
     ("subjects", "call", "error", "text"),
     [
         ([], print, ValueError, "at least one subject"),
-        ([["A"]], print, TypeError, "a subject is text, not list"),
+        (
+            [["A"]],
+            print,
+            TypeError,
+            r"on_interest\(\) takes names as text, not list: write on_interest\(\"A\"",
+        ),
         (["A"], None, TypeError, "call must be a function"),
         (["A"], lambda subject: None, TypeError, "give it two parameters"),
         ([f"S{number}" for number in range(1001)], print, ValueError, "more than 1,000"),

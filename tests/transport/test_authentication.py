@@ -67,6 +67,10 @@ def test_a_passphrase_that_is_not_accepted() -> None:
 def test_a_service_that_proves_nothing(answer: object) -> None:
     with pytest.raises(AccessDeniedError, match="does not prove that it knows the passphrase"):
         ClientHandshake(OURS, "es", WHERE).check(answer)
+    with pytest.raises(
+        AccessDeniedError, match="if the passphrase is a user's, give that user's name as user"
+    ):
+        ClientHandshake(OURS, "es", WHERE).check(answer)
 
 
 def test_a_user_is_accepted_at_the_second_attempt_too() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ...broker.matching.service_subjects import check_published_all
-from ...client.interest_methods import checked_watch
+from ...client.interest_methods import checked_exact, checked_watch
 from ..async_client import AsyncClient
 from ..sender import Sender
 from .interest_watch import InterestWatch
@@ -36,7 +36,8 @@ class InterestMethods(AsyncClient):
             The number of listeners by subject, as given.
 
         Raises:
-            TypeError, ValueError: a name cannot be published; the text says why.
+            TypeError, ValueError: a name cannot be published, or `exact` is neither True nor False; the text
+                says which.
             ServiceUnreachableError, ServiceNotFoundError: there is no connection to the service.
             EventServiceError: this publisher is closed, not connected yet, or belongs to another event loop.
 
@@ -48,7 +49,7 @@ class InterestMethods(AsyncClient):
             {'STOCKQUOTE.SUN': 1, 'STOCKQUOTE.IBM': 0}
         """
         names = check_published_all(subjects)
-        return await self._interested().listeners(names, bool(exact))
+        return await self._interested().listeners(names, checked_exact(exact))
 
     async def on_interest(self, *subjects: str, call: Callable[[str, int], object]) -> InterestWatch:
         """Call a function when the first listener of a subject comes, and when the last one goes.

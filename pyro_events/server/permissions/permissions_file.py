@@ -10,6 +10,7 @@ keys and the rules for subjects, nothing else.
 from __future__ import annotations
 
 import os
+import reprlib
 import stat
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Final, NamedTuple
 
 from ...broker.matching.rights import Rights
 from ...log.background import get_logger
+from ...options.backlog_options import checked_group
 from ...passphrase_file import read_passphrase
 from ...secret import Passphrase
 from ...wire.handshake.passphrase import checked_user
@@ -40,6 +42,9 @@ _SWITCHES: Final = ("block", "admin")
 _RIGHTS: Final = (*_RULES, "groups", *_SWITCHES)
 _IDENT: Final = ("ident", "ident_file")
 
+# How every error begins, so that one can tell what the file is that it names.
+_FILE: Final = "permissions file"
+
 
 class PermissionsFileError(ValueError):
     """A file with permissions cannot be used. The text is one line that says where and why."""
@@ -60,7 +65,7 @@ def read_permissions(path: str) -> Reading:
     """
     read = _parsed(path)
     if isinstance(read, str):
-        raise PermissionsFileError(f"{_shown(path)}: {read}")
+        raise PermissionsFileError(f"{_FILE} {_shown(path)}: {read}")
     return _File(path, read).reading()
 
 
@@ -112,7 +117,9 @@ class _File:
         return Reading(self._rights(default, "[default]"), read)
 
     def _user(self, users: Passphrase, name: str) -> tuple[Passphrase, Rights]:
-        where = f"[users.{name}]" if name.isprintable() else f"[users.{name!r}]"
+        where = f"[users.{name}]" if name and name.isprintable() else f"[users.{name!r}]"
+        if not name:
+            raise self._error(where, "a user's name is empty")
         try:
             checked_user(name)
         except ValueError as error:
@@ -153,6 +160,10 @@ class _File:
         for group in texts["groups"]:
             if group.startswith("!") or not {*"*?["}.isdisjoint(group):
                 raise self._error(where, f"groups: {group!r} is a pattern: groups are named one by one")
+            try:
+                checked_group(group)
+            except ValueError as error:
+                raise self._error(where, f"groups: {error}") from None
         switches = {key: Passphrase(entry.reveal().get(key, False)) for key in _SWITCHES}
         for key, value in switches.items():
             if not isinstance(value.reveal(), bool):
@@ -168,7 +179,10 @@ class _File:
     def _texts(self, entry: Passphrase, where: str, key: str) -> Iterator[str]:
         value = Passphrase(entry.reveal().get(key, []))
         if not isinstance(value.reveal(), list):
-            raise self._error(where, f'{key} must be a list, such as {key} = ["LAB.*"], not {_kind(value)}')
+            example = "workers" if key == "groups" else "LAB.*"
+            raise self._error(
+                where, f'{key} must be a list, such as {key} = ["{example}"], not {_kind(value)}'
+            )
         for each in map(Passphrase, value.reveal()):
             if not isinstance(each.reveal(), str):
                 raise self._error(where, f"{key} must contain texts in quotes, not {_kind(each)}")
@@ -181,7 +195,18 @@ class _File:
             try:
                 Rights(publish=(rule,))
             except ValueError as error:
-                raise self._error(where, f"the rule {rule!r} cannot be used: {error}") from None
+                shown = reprlib.repr(rule)
+                raise self._error(where, f"the rule {shown} cannot be used: {error}") from None
+            if _looks_wrong(rule):
+                log.warning(
+                    "%s %s: %s: is the rule %r meant so? It is a name or a shell-style pattern, not a "
+                    "regular expression, and ^, $, backslashes and spaces in it stand for themselves",
+                    _FILE,
+                    _shown(self._path),
+                    where,
+                    rule,
+                    about=(self._path, where, rule),
+                )
 
     def _check_keys(self, entry: Passphrase, where: str, known: tuple[str, ...]) -> None:
         for key in entry.reveal():
@@ -196,8 +221,8 @@ class _File:
         return table
 
     def _error(self, where: str, what: str) -> PermissionsFileError:
-        place = f"{_shown(self._path)}: {where}" if where else _shown(self._path)
-        return PermissionsFileError(f"{place}: {what}")
+        place = f"{_FILE} {_shown(self._path)}"
+        return PermissionsFileError(f"{place}: {where}: {what}" if where else f"{place}: {what}")
 
     @staticmethod
     def _warn_if_readable(path: str) -> None:
@@ -211,6 +236,13 @@ class _File:
                 _shown(path),
                 about=path,
             )
+
+
+def _looks_wrong(rule: str) -> bool:
+    """Whether a rule seems to be a regular expression, or to have a space too many: such a rule matches
+    nothing, and one that is meant to deny something would not."""
+    text = rule.removeprefix("!")
+    return text.startswith("^") or text.endswith("$") or "\\" in text or text != text.strip()
 
 
 def _kind(value: Passphrase) -> str:

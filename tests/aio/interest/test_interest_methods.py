@@ -51,6 +51,8 @@ def test_arguments_that_cannot_be_used_are_refused(
             if subjects and call is print:
                 with pytest.raises(error):
                     await publisher.listeners(subjects)
+                with pytest.raises(TypeError, match="exact must be True or False"):
+                    await publisher.listeners("A", exact="yes")  # type: ignore[arg-type]
 
     run(main())
 

@@ -85,13 +85,19 @@ def user(*lines: str) -> str:
         ('[users.alice]\nident = " "', r"\[users.alice\]: ident is empty"),
         ('[users.alice]\nident_file = ""', r"\[users.alice\]: ident_file is empty"),
         ('[users.alice]\nident_file = "none"', r"\[users.alice\]: ident_file: .*/none: No such file or dir"),
-        ('[users.""]\nident = "S3CRET"', r"\[users.\]: user is empty"),
+        ('[users.""]\nident = "S3CRET"', r"\[users.''\]: a user's name is empty"),
         ('[users."a\\nb"]\nident = "S3CRET"', r"\[users.'a\\nb'\]: user 'a\\nb' contains characters"),
         (user('publish = "LAB.*"'), r'\[users.alice\]: publish must be a list, such as publish = \["LAB'),
         (user("subscribe = [1]"), r"\[users.alice\]: subscribe must contain texts in quotes, not a number"),
         (user('groups = [""]'), r"\[users.alice\]: groups contains an empty text"),
         (user('groups = ["*"]'), r"\[users.alice\]: groups: '\*' is a pattern: groups are named one by one"),
         (user('groups = ["!x"]'), r"\[users.alice\]: groups: '!x' is a pattern"),
+        (user(f'groups = ["{"x" * 256}"]'), r"\[users.alice\]: groups: a group's name has 1 to 255 pr"),
+        (user('groups = "x"'), r'\[users.alice\]: groups must be a list, such as groups = \["workers"\]'),
+        (
+            user(f'publish = ["{"x" * 300}"]'),
+            r"\[users.alice\] publish: the rule '.{,30}' cannot .* 300 char",
+        ),
         (
             user('publish = ["[z-a]"]'),
             r"\[users.alice\] publish: the rule '\[z-a\]' cannot be used: .* z-a",
@@ -110,7 +116,7 @@ def test_what_is_wrong_is_one_line_with_the_place(text: str, place_and_reason: s
     with pytest.raises(PermissionsFileError) as caught:
         read_permissions(path)
     line = str(caught.value)
-    assert re.match(re.escape(path) + ": " + place_and_reason, line), line
+    assert re.match("permissions file " + re.escape(path) + ": " + place_and_reason, line), line
     assert "\n" not in line
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     ours = [frame for frame in shown.stack if "pyro_events/server" in Path(frame.filename).as_posix()]
@@ -129,10 +135,26 @@ def test_a_file_that_is_no_text_or_too_long(content: bytes, reason: str, tmp_pat
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(PermissionsFileError, match=r"none: No such file or directory"):
+    with pytest.raises(PermissionsFileError, match=r"^permissions file .*none: No such file or dir"):
         read_permissions(str(tmp_path / "none"))
     with pytest.raises(PermissionsFileError, match="null"):
         read_permissions("a\0b")
+
+
+@pytest.mark.parametrize("rule", ["^LAB", "LAB$", r"LAB\.X", " LAB.*", "! SECRET.*", "!^SECRET"])
+def test_a_rule_that_seems_to_be_a_regular_expression_is_a_warning(
+    rule: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would match nothing, and so deny nothing."""
+    path = written(tmp_path, user(f"subscribe = ['*', '{rule}']"))
+    assert read_permissions(path).users["alice"][1].subscribe == ("*", rule)
+    expected = f"permissions file {path}: [users.alice] subscribe: is the rule {rule!r} meant so?"
+    assert expected in caplog.text
+
+
+def test_other_rules_are_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read_permissions(written(tmp_path, user("subscribe = ['*', '!$ES.*', 'A B', 'LAB.[a-z]?', 'ß.*']")))
+    assert "meant so" not in caplog.text
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no such modes")
