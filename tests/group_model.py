@@ -128,8 +128,7 @@ class ModelGroup:
         return self.backlog.waiting + flying
 
 
-def shared_bytes(group: ModelGroup, row: int, entry: int) -> int:
-    """The bytes of a group's events, if nobody else holds them. row, entry: in addition, of each event in
-    flight, and of each waiting one."""
+def shared_bytes(group: ModelGroup, row: int) -> int:
+    """The bytes of a group's events, if nobody else holds them. row: in addition, of each event in flight."""
     waiting = len(group.backlog.waiting)
-    return sum(each.size for each in group.held) + row * (len(group.held) - waiting) + entry * waiting
+    return sum(each.size for each in group.held) + row * (len(group.held) - waiting)

@@ -13,12 +13,17 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
+from typing import Final
 
 from ...constants import BATCH_BYTES
 from ..backlog import Backlog
 from .group import Group
 from .group_backlog import Takers
 from .offers import Member
+from .waiting_events import SortedEvents
+
+# How many events are sorted between two looks at the lanes.
+_PIECE: Final = 256
 
 
 class Room:
@@ -55,25 +60,64 @@ def distribute(
 
     room_of: how much room a member has, None for none. now: the time, for events that have waited too long.
     """
-    if not len(group.backlog):
-        return []
-    work = _Distribution(group, room_of, now)
-    if group.backlog.sorted_events is None:
-        work.to_any()
-    else:
-        work.to_those_that_may()
+    work = Distribution(group, room_of)
+    work.go_on(now)
     return work.got
 
 
-class _Distribution:
-    """got: the members that got events."""
+def _never() -> bool:
+    return False
 
-    def __init__(self, group: Group, room_of: Callable[[Backlog], Room | None], now: float) -> None:
+
+class Distribution:
+    """The same, in slices where members may get different events, which takes longer the more members and the
+    more different events there are.
+
+    got: the members that got events; for the caller to clear when it has sent them.
+    """
+
+    def __init__(self, group: Group, room_of: Callable[[Backlog], Room | None]) -> None:
         self._group = group
         self._room_of = room_of
-        self._now = now
+        self._now = -math.inf
         self._rooms: dict[Member, Room | None] = {}
+        # The lanes that are left to be looked at; None before the first look at them.
+        self._lanes: list[tuple[int, int, Takers]] | None = None
+        self._arrangement: object = None
+        # Members that were passed over get nothing until all lanes are looked at again: otherwise a member
+        # that acknowledges in a pause would be given newer events before older ones.
+        self._passed: set[Member] = set()
         self.got: list[Backlog] = []
+
+    def go_on(self, now: float, pause: Callable[[], bool] = _never) -> bool:
+        """Give events to members until there is nothing to do, or until it is time for a pause. Returns
+        whether there is nothing to do."""
+        self._now = now
+        self._rooms = {}
+        if self._is_paused(pause):
+            return False
+        self._lanes = None
+        return True
+
+    def _is_paused(self, pause: Callable[[], bool]) -> bool:
+        backlog = self._group.backlog
+        while len(backlog):
+            if backlog.sorted_events is None:
+                self._to_any()
+                return False
+            if not self._to_those_that_may(backlog.sorted_events, pause):
+                return True
+            if not backlog.unsorted:
+                return False
+            backlog.sort(_PIECE)
+            if pause():
+                return True
+        return False
+
+    @property
+    def started(self) -> bool:
+        """Whether it goes on where it made a pause."""
+        return self._lanes is not None
 
     def _able(self, member: Member) -> bool:
         """Whether a member can be given one more event, if it may get it."""
@@ -98,7 +142,7 @@ class _Distribution:
         member.turn = self._group.next_turn()
         self._group.offers.put(member)
 
-    def to_any(self) -> None:
+    def _to_any(self) -> None:
         """Every member may get every event."""
         best = self._group.offers.best
         while len(self._group.backlog):
@@ -107,33 +151,49 @@ class _Distribution:
                 return
             self._give(member)
 
-    def to_those_that_may(self) -> None:
-        """Of each event only some members may get it."""
-        events, members = self._group.backlog.sorted_events, self._group.members
-        assert events is not None
-        lanes = [(number, lane, takers) for lane, (number, takers) in enumerate(events.lanes())]
-        heapq.heapify(lanes)
-        while lanes:
-            _, lane, takers = lanes[0]
-            best = self._best_of([members[each] for each in takers if each in members])
-            if best is None:
-                heapq.heappop(lanes)
-                continue
-            self._give(best, takers)
+    def _to_those_that_may(self, events: SortedEvents[Backlog], pause: Callable[[], bool]) -> bool:
+        """Of each event only some members may get it. Returns whether all lanes were looked at."""
+        if self._lanes is None or self._arrangement is not events.arrangement:
+            self._look_at_all(events)
+        assert self._lanes is not None
+        lanes, members = self._lanes, self._group.members
+        while lanes and self._group.offers:
+            before, lane, takers = lanes[0]
             number = events.oldest_of(takers)
+            if number == before:
+                best = self._best_of([members[each] for each in takers if each in members])
+                if best is not None:
+                    self._give(best, takers)
+                    number = events.oldest_of(takers)
+                else:
+                    number = None
             if number is None:
                 heapq.heappop(lanes)
             else:
                 heapq.heapreplace(lanes, (number, lane, takers))
+            if pause():
+                return False
+        self._lanes = None
+        return True
+
+    def _look_at_all(self, events: SortedEvents[Backlog]) -> None:
+        # Without an offer there is nobody to look for.
+        found = events.lanes() if self._group.offers else []
+        self._lanes = [(number, lane, takers) for lane, (number, takers) in enumerate(found)]
+        heapq.heapify(self._lanes)
+        self._arrangement = events.arrangement
+        self._passed.clear()
 
     def _best_of(self, members: list[Member]) -> Member | None:
         able = []
         for member in members:
-            if member.offer:
-                if self._able(member):
-                    able.append(member)
-                else:
-                    self._group.offers.withdraw(member)
+            if member in self._passed:
+                continue
+            if member.offer and self._able(member):
+                able.append(member)
+            else:
+                self._passed.add(member)
+                self._group.offers.withdraw(member)
         return min(able, key=_order) if able else None
 
 

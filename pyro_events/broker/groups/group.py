@@ -126,18 +126,18 @@ class Group:
         """Whether all members may get the same."""
         return self.table.alike and len({backlog.rights for backlog in self.members}) < 2
 
-    def review(self, reason: Loss) -> int:
-        """Sort the waiting events again. Returns how many are lost, for that reason, because no member may
-        get them any more."""
+    def review(self, reason: Loss, at_once: bool = False) -> int:
+        """Sort the waiting events again, later if they are many and it need not be at once. Returns how many
+        are lost, for that reason, because no member may get them any more."""
         if self.held:
             return 0
         self._alike = self._are_alike()
-        return self.backlog.arrange(self._alike, reason)
+        return self.backlog.arrange(self._alike, reason, at_once)
 
     def rights_changed(self) -> bool:
         """The rights of members have changed. Returns whether events are lost by that."""
         self.table.restrict(allowed_targets)
-        return self.review(Loss.DENIED) > 0
+        return self.review(Loss.DENIED, at_once=True) > 0
 
     def statistics(self, now: float) -> GroupStatistics:
         """A snapshot. now: the time of day, as events are stamped with it."""

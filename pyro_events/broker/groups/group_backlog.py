@@ -25,6 +25,8 @@ Takers = tuple[Backlog, ...]
 Given = tuple[QueuedEvent, int]
 # How many expired events a full backlog drops at a time, so that a push does not take long.
 _FEW: Final = 100
+# So many events are sorted without a pause when members have changed, which takes a few milliseconds.
+_AT_ONCE: Final = 100
 _DROPPING: Final = {
     Overflow.DROP_NEWEST: (Loss.DROP_NEWEST, Outcome.DROPPED),
     Overflow.DISCONNECT: (Loss.DISCONNECT, Outcome.DISCONNECT),
@@ -34,13 +36,32 @@ _DROPPING: Final = {
 class GroupBacklog(Backlog):
     """The events that wait for a group. missed: how many it has lost since it gave one to a member."""
 
-    __slots__ = ("_conflates", "_sorted", "_store", "_takers", "given", "missed")
+    __slots__ = (
+        "_alike",
+        "_at_once",
+        "_conflates",
+        "_reason",
+        "_sorted",
+        "_store",
+        "_takers",
+        "given",
+        "missed",
+    )
 
     def __init__(
-        self, name: str, options: BacklogOptions, total: TotalBytes, takers: Callable[[str], Takers]
+        self,
+        name: str,
+        options: BacklogOptions,
+        total: TotalBytes,
+        takers: Callable[[str], Takers],
+        at_once: int = _AT_ONCE,
     ) -> None:
-        """name: of the group. takers: the members that may get an event of a subject."""
+        """name: of the group. takers: the members that may get an event of a subject. at_once: so many events
+        are sorted at once."""
         self._takers = takers
+        self._at_once = at_once
+        self._alike = True
+        self._reason = Loss.GONE  # why events are lost that nobody may get, when they are sorted
         self._store: PlainEvents | SortedEvents[Backlog] = PlainEvents()
         self._sorted = self._conflates = False
         self.given = 0
@@ -78,33 +99,56 @@ class GroupBacklog(Backlog):
         if conflates is not self._conflates:
             self._conflates = conflates
             self._rebuild(self._store)
+            self._sort_few()
 
-    def arrange(self, alike: bool, reason: Loss) -> int:
+    @property
+    def unsorted(self) -> bool:
+        """Whether `sort` has something to do."""
+        return self._sorted and isinstance(self._store, SortedEvents) and self._store.unsorted
+
+    def arrange(self, alike: bool, reason: Loss, at_once: bool = False) -> int:
         """The members or their subscriptions have changed. alike: whether all members may get the same.
 
-        Returns how many events are lost, for that reason, because no member may get them any more.
+        Events that no member may get any more are lost, for that reason. Returns how many, of few events or
+        with at_once; of many, `sort` finds out later.
         """
-        self._sorted = not alike
-        unwanted = [event for event in self._store if not self._takers(event[0])]
-        gone = set(map(id, unwanted))
-        self._rebuild([event for event in self._store if id(event) not in gone] if gone else self._store)
-        for event in unwanted:
-            self._drop(event, reason)
-        return len(unwanted)
+        self._alike, self._reason, self._sorted = alike, reason, True
+        if isinstance(self._store, SortedEvents):
+            self._store.resort()
+        else:
+            self._rebuild(self._store)
+        before = self.lost[reason.value]
+        self._sort_few(at_once)
+        return self.lost[reason.value] - before
+
+    def _sort_few(self, at_once: bool = False) -> None:
+        if at_once or len(self._store) <= self._at_once:
+            self.sort(len(self._store))
+
+    def sort(self, most: int) -> None:
+        """Find out which members may get some of the events of which that is not known, the oldest first.
+        most: how many."""
+        if not self._sorted or not isinstance(self._store, SortedEvents):
+            return
+        for event in self._store.sort(most):
+            self._drop(event, self._reason)
+        if self._alike and not self._store.unsorted:
+            self._sorted = False
+            if len(self._store) <= self._at_once:
+                self._rebuild(self._store)
 
     def _rebuild(self, events: Iterable[QueuedEvent]) -> None:
         events = list(events)
         self._store.clear()
         if self._conflates or self._sorted:
-            takers = self._takers if self._sorted else _all_alike
-            self._store = SortedEvents(self._total, takers, self._conflates)
+            self._store = SortedEvents(self._total, self._takers, self._conflates)
         else:
             self._store = PlainEvents()
         for event in events:
-            self._put(event)
+            self._put(event, later=True)
 
-    def _put(self, event: QueuedEvent) -> None:
-        older = self._store.put(event)
+    def _put(self, event: QueuedEvent, later: bool) -> None:
+        older = self._store.put(event, later)
         if older is not None:
             self._drop(older, Loss.LATEST)
 
@@ -114,14 +158,14 @@ class GroupBacklog(Backlog):
         self.accepted += 1
         if self._conflates:
             self.bytes += event[3]
-            self._put(event)
+            self._put(event, not self._sorted)
             self._drop_oldest(1, 0, event[1], Loss.LATEST)
             return Outcome.QUEUED
         size = event[3]
         while len(self._store) and self._over(1, size):
             if not self.expire(event[1], _FEW):
                 return self._overflow(event, policy or self.overflow)
-        self._store.put(event)
+        self._store.put(event, not self._sorted)
         self.bytes += size
         return Outcome.QUEUED
 
@@ -133,7 +177,7 @@ class GroupBacklog(Backlog):
             return outcome
         if policy is Overflow.DROP_OLDEST:
             self._drop_oldest(0, 1, event[1], Loss.DROP_OLDEST)
-        self._store.put(event)
+        self._store.put(event, not self._sorted)
         return Outcome.FULL if policy is Overflow.BLOCK else Outcome.QUEUED
 
     def _drop_oldest(self, kept: int, more: int, now: float, reason: Loss) -> None:
@@ -182,6 +226,8 @@ class GroupBacklog(Backlog):
             event = self._store.take_from(takers)
         else:
             event = self._store.popleft()
+        if not len(self._store) and not (self._sorted or self._conflates):
+            self._store = PlainEvents()  # which costs less
         if self.max_age is not None and event[1] < now - self.max_age:
             self._drop(event, Loss.EXPIRED)
             return None
@@ -203,6 +249,7 @@ class GroupBacklog(Backlog):
         events = list(self._store)
         unwanted = [event for event in events if event[0] in subjects]
         self._rebuild(event for event in events if event[0] not in subjects)
+        self._sort_few(at_once=True)
         for event in unwanted:
             self._drop(event, reason)
         return len(unwanted)
@@ -210,7 +257,3 @@ class GroupBacklog(Backlog):
     def _drop(self, event: QueuedEvent, reason: Loss) -> None:
         super()._drop(event, reason)
         self.missed += 1
-
-
-def _all_alike(subject: str) -> Takers:
-    return ()

@@ -42,6 +42,10 @@ class Offers:
         self._order: list[tuple[int, int, int, Member]] = []  # load, turn, number, member; a heap
         self._good = 0
 
+    def __bool__(self) -> bool:
+        """Whether any member may have room."""
+        return self._good > 0
+
     def put(self, member: Member) -> None:
         """A member may have room now."""
         self._good += not member.offer

@@ -18,6 +18,8 @@ T = TypeVar("T", bound=Hashable)
 
 # The memory of an event's entry in SortedEvents, without its key, and of its places in the sorting.
 SORTED_OVERHEAD: Final = LATEST_OVERHEAD + 128
+# The memory of a lane, without its takers.
+LANE_OVERHEAD: Final = 1024
 # So many places may be out of date in addition to as many as there are events.
 _SPARE: Final = 64
 
@@ -36,8 +38,8 @@ class PlainEvents:
     def __iter__(self) -> Iterator[QueuedEvent]:
         return iter(self._events)
 
-    def put(self, event: QueuedEvent) -> None:
-        """Add an event."""
+    def put(self, event: QueuedEvent, later: bool = False) -> None:
+        """Add an event. later: as for SortedEvents, and makes no difference here."""
         self._events.append(event)
 
     def extend(self, events: Iterable[QueuedEvent]) -> None:
@@ -64,20 +66,41 @@ class SortedEvents(Generic[T]):
 
     Those with the same takers are a lane. A lane's places may be out of date: they are only passed over when
     their turn comes, or when there are too many of them.
+
+    To find the takers of an event takes some time, and there may be many thousands of events. So the newest
+    of them may not be sorted yet: `sort` does that, some at a time.
+
+    arrangement: another object whenever events may have moved from one lane to another.
     """
 
-    __slots__ = ("_entries", "_lanes", "_latest", "_number", "_places", "_takers", "_total")
+    __slots__ = (
+        "_entries",
+        "_lanes",
+        "_latest",
+        "_memory",
+        "_number",
+        "_places",
+        "_takers",
+        "_total",
+        "_unsorted",
+        "arrangement",
+    )
 
     def __init__(self, total: TotalBytes, takers: Callable[[str], tuple[T, ...]], latest: bool) -> None:
-        """total: the memory of the entries is added to it. takers: who may get an event of a subject.
-        latest: whether an event replaces an older one of its subject."""
+        """total: the memory of the sorting is added to it. takers: who may get an event of a subject. latest:
+        whether an event replaces an older one of its subject."""
         self._total = total
         self._takers = takers
         self._latest = latest
         self._number = 0
+        self._memory = 0
         self._entries: OrderedDict[str | int, tuple[int, QueuedEvent]] = OrderedDict()
         self._lanes: dict[tuple[T, ...], deque[tuple[int, str | int]]] = {}
         self._places = 0
+        self.arrangement = object()
+        # The places of the newest events, whose lanes are not known yet; if there are any, the next event
+        # comes behind them.
+        self._unsorted: deque[tuple[int, str | int]] = deque()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -85,29 +108,85 @@ class SortedEvents(Generic[T]):
     def __iter__(self) -> Iterator[QueuedEvent]:
         return (event for _, event in self._entries.values())
 
-    def put(self, event: QueuedEvent) -> QueuedEvent | None:
-        """Add an event, at the end. Returns the one that it replaces, or None."""
+    @property
+    def memory(self) -> int:
+        """What the sorting takes, in bytes."""
+        return self._memory
+
+    @property
+    def unsorted(self) -> bool:
+        """Whether `sort` has something to do."""
+        return bool(self._unsorted)
+
+    def put(self, event: QueuedEvent, later: bool = False) -> QueuedEvent | None:
+        """Add an event, at the end. later: do not sort it yet. Returns the one that it replaces, or None."""
         self._number = number = self._number + 1
         key = fold(event[0]) if self._latest else number
         older = self._entries.pop(key, None)
         self._entries[key] = number, event
         if older is None:
-            self._total.value += self._size(key)
-        if self._places > 2 * len(self._entries) + _SPARE:
-            self._sort_again()
+            self._count(self._size(key))
+        if later or self._unsorted:
+            self._unsorted.append((number, key))
         else:
-            self._sort(number, key, event)
+            self._sort(number, key, self._takers(event[0]))
+        if self._places + len(self._unsorted) > 2 * len(self._entries) + _SPARE:
+            self._tidy()
         return None if older is None else older[1]
 
-    def _sort(self, number: int, key: str | int, event: QueuedEvent) -> None:
-        self._lanes.setdefault(self._takers(event[0]), deque()).append((number, key))
+    def _sort(self, number: int, key: str | int, takers: tuple[T, ...]) -> None:
+        lane = self._lanes.get(takers)
+        if lane is None:
+            lane = self._lanes[takers] = deque()
+            self._count(_lane_size(takers))
+        lane.append((number, key))
         self._places += 1
 
-    def _sort_again(self) -> None:
-        self._lanes.clear()
+    def _is_there(self, place: tuple[int, str | int]) -> bool:
+        entry = self._entries.get(place[1])
+        return entry is not None and entry[0] == place[0]
+
+    def _tidy(self) -> None:
+        """Forget the places that are out of date."""
+        self._unsorted = deque(filter(self._is_there, self._unsorted))
+        for takers in list(self._lanes):
+            lane = deque(filter(self._is_there, self._lanes[takers]))
+            self._places += len(lane) - len(self._lanes[takers])
+            self._lanes[takers] = lane
+            if not lane:
+                self._end_lane(takers)
+
+    def _end_lane(self, takers: tuple[T, ...]) -> None:
+        if self._lanes.pop(takers, None) is not None:
+            self._count(-_lane_size(takers))
+
+    def resort(self) -> None:
+        """The takers of some may be others than before: all have to be sorted again."""
+        self.arrangement = object()
+        if self._lanes:
+            self._end_lanes()
+            self._unsorted = deque([(number, key) for key, (number, _) in self._entries.items()])
+
+    def _end_lanes(self) -> None:
+        for takers in list(self._lanes):
+            self._end_lane(takers)
         self._places = 0
-        for key, (number, event) in self._entries.items():
-            self._sort(number, key, event)
+
+    def sort(self, most: int) -> list[QueuedEvent]:
+        """Sort some of those that are not, the oldest first. most: how many at a time. Returns those that
+        nobody may get, which are taken out."""
+        unwanted = []
+        while most > 0 and self._unsorted:
+            place = self._unsorted.popleft()
+            if self._is_there(place):
+                most -= 1
+                event = self._entries[place[1]][1]
+                takers = self._takers(event[0])
+                if takers:
+                    self._sort(*place, takers)
+                else:
+                    unwanted.append(self._remove(place[1]))
+        return unwanted
 
     def first(self) -> QueuedEvent:
         """The oldest event."""
@@ -115,16 +194,20 @@ class SortedEvents(Generic[T]):
 
     def popleft(self) -> QueuedEvent:
         """Take the oldest event out."""
-        key, (_, event) = self._entries.popitem(last=False)
-        self._total.value -= self._size(key)
+        return self._remove(next(iter(self._entries)))
+
+    def _remove(self, key: str | int) -> QueuedEvent:
+        _, event = self._entries.pop(key)
+        self._count(-self._size(key))
+        if not self._entries:
+            self._end_lanes()
+            self._unsorted.clear()
         return event
 
     def clear(self) -> None:
         """Take everything out."""
         while self._entries:
             self.popleft()
-        self._lanes.clear()
-        self._places = 0
 
     def lanes(self) -> list[tuple[int, tuple[T, ...]]]:
         """The takers of each lane that has an event, and the number of its oldest one."""
@@ -139,21 +222,26 @@ class SortedEvents(Generic[T]):
         """The number of the oldest event of a lane, None if it has none."""
         places = self._lanes.get(takers)
         while places:
-            number, key = places[0]
-            entry = self._entries.get(key)
-            if entry is not None and entry[0] == number:
-                return number
+            if self._is_there(places[0]):
+                return places[0][0]
             places.popleft()
             self._places -= 1
-        self._lanes.pop(takers, None)
+        self._end_lane(takers)
         return None
 
     def take_from(self, takers: tuple[T, ...]) -> QueuedEvent:
         """Take the oldest event out that a lane has, after `oldest_of` has found one."""
         _, key = self._lanes[takers].popleft()
         self._places -= 1
-        self._total.value -= self._size(key)
-        return self._entries.pop(key)[1]
+        return self._remove(key)
 
     def _size(self, key: str | int) -> int:
         return SORTED_OVERHEAD + (text_size(key) if isinstance(key, str) else 0)
+
+    def _count(self, size: int) -> None:
+        self._memory += size
+        self._total.value += size
+
+
+def _lane_size(takers: tuple[T, ...]) -> int:
+    return LANE_OVERHEAD + 8 * len(takers)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pyro_events.broker.accounting import Loss
 from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.broker import Broker
-from pyro_events.broker.groups.distribution import Room, distribute
+from pyro_events.broker.groups.distribution import Distribution, Room, distribute
 from pyro_events.broker.groups.group import Group
 from pyro_events.constants import BATCH_BYTES
 from pyro_events.options import BacklogOptions
@@ -134,3 +138,112 @@ def test_events_that_have_waited_too_long_are_passed_over_and_count_as_missed() 
     assert distribute(scene.group, lambda backlog: Room(1, 9), 10.0) == [member]
     assert [row[1:4] for row in member.take(9, MIB).rows] == [(9.0, 4, 3)]
     assert scene.group.backlog.lost == {"expired": 3}
+
+
+# In slices
+
+
+class Sliced:
+    """A group whose members come, go, change what they are subscribed to and acknowledge, while its many
+    events are sorted and given in slices that are as short as can be."""
+
+    def __init__(self) -> None:
+        self.broker = Broker(BacklogOptions(overflow="drop-oldest"), 1 << 30)
+        self.first = self.broker.subscribe("first", "x", group="g", ahead=1)
+        self.group = next(iter(self.broker.groups))
+        self.members = {0: self.first}
+        self.got: dict[Backlog, list[int]] = {self.first: []}
+        self.allowed: dict[Backlog, set[str]] = {self.first: {"x"}}
+        self.count = 0
+        self.work: Distribution | None = None
+
+    def publish(self, subject: str) -> None:
+        for _ in range(60):
+            self.count += 1
+            self.broker.publish(iter([((subject,), b"%d" % self.count)]), 1.0)
+
+    def change(self, number: int, subject: str) -> None:
+        member = self.members.get(number)
+        if member is not None and subject in self.allowed[member]:
+            self.broker.unsubscribe(member.subscriber, subject)
+            self.allowed[member].remove(subject)
+        elif len(self.allowed) < 50:
+            member = self.broker.subscribe(f"m{number}", subject, group="g", ahead=3)
+            self.members[number] = member
+            self.allowed.setdefault(member, set()).add(subject)
+            self.got.setdefault(member, [])
+        for each in self.members.values():
+            self.group.offer(each)
+
+    def leave(self, number: int) -> None:
+        member = self.members.pop(number, None)
+        if member is not None:
+            self.broker.remove(member, Loss.GONE)
+
+    def acknowledge(self, number: int) -> None:
+        member = self.members.get(number)
+        if member is not None:
+            while member.unacknowledged:
+                member.acknowledge(member._in_flight[0])
+            self.group.offer(member)
+
+    def slice(self) -> bool:
+        work, self.work = self.work or Distribution(self.group, lambda member: Room(2, 2)), None
+        finished = work.go_on(1.0, lambda: True)
+        if work.started:
+            self.work = work
+        got, work.got = work.got, []
+        for member in got:
+            while len(member):
+                batch = member.take(9, BATCH_BYTES)
+                assert {row[0] for row in batch.rows} <= self.allowed[member]
+                self.got[member] += [int(bytes(row[4])) for row in batch.rows]
+        return finished
+
+    def finish(self) -> None:
+        while len(self.group.backlog):
+            for number in self.members:
+                self.acknowledge(number)
+            while not self.slice():
+                pass
+
+
+numbers, some = st.integers(1, 4), st.sampled_from("xyz")
+
+
+@pytest.mark.timeout(300)
+@settings(deadline=None, max_examples=300)
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("publish"), some),
+            st.tuples(st.just("change"), numbers, some),
+            st.tuples(st.just("leave"), numbers),
+            st.tuples(st.just("acknowledge"), st.integers(0, 4)),
+            st.tuples(st.just("slice")),
+        ),
+        max_size=40,
+    )
+)
+def test_in_slices_each_event_goes_to_one_that_may_get_it_and_to_each_in_order(steps: list[Any]) -> None:
+    scene = Sliced()
+    for name, *arguments in steps:
+        getattr(scene, name)(*arguments)
+    scene.finish()
+    for got in scene.got.values():
+        assert got == sorted(got)
+    together = [number for got in scene.got.values() for number in got]
+    assert len(together) == len(set(together)) == scene.group.backlog.given
+
+
+def test_while_nobody_has_room_no_event_is_looked_at() -> None:
+    """Of many events that many frozen members share unequally, each one that comes would cost as much."""
+    scene = Scene(["a", "b"], ["a"], ["b"], ahead=1)
+    scene.publish(*"abab")
+    assert scene.distribute(1, 9) == [1, 1, 1]
+    events = scene.group.backlog.sorted_events
+    assert events is not None
+    for member in scene.members:
+        scene.group.offers.withdraw(scene.group.members[member])
+    work = Distribution(scene.group, lambda member: Room(1, 9))
+    assert work.go_on(1.0, lambda: True) and not work.started

@@ -213,3 +213,30 @@ def test_what_has_expired_makes_space_before_anything_younger_goes(policy: str) 
     backlog.configure(BacklogOptions(9, 700, Overflow(policy), max_age=5.0))
     backlog.push(queued_event("d", 13.5, b"x" * 300))
     assert backlog.lost == {"expired": 2, policy: 1}
+
+
+def test_when_members_change_many_events_are_sorted_later_and_in_pieces() -> None:
+    """To find who may get an event takes 20 µs or more, and whoever joins and leaves all the time would hold
+    up everybody."""
+    asked: list[str] = []
+
+    def takers(subject: str) -> Takers:
+        asked.append(subject)
+        return () if subject.endswith("0") else (MEMBER,)
+
+    backlog = GroupBacklog("g", BacklogOptions(), TotalBytes(), takers)
+    push(backlog, *(f"s{number}" for number in range(1000)))
+    for _ in range(5):
+        assert backlog.arrange(True, Loss.GONE) == 0
+    assert (asked, backlog.unsorted) == ([], True)
+    backlog.sort(10)
+    assert (len(asked), len(backlog), backlog.lost) == (10, 999, {"gone": 1})
+    while backlog.unsorted:
+        backlog.sort(100)
+    assert (len(asked), len(backlog), backlog.lost) == (1000, 900, {"gone": 100})
+    assert backlog.sorted_events is None  # all may get all again
+    backlog.sort(1)
+    given = [backlog.give_oldest() for _ in range(900)]
+    assert [each[1] for each in given if each is not None][:2] == [100, 0]
+    assert backlog.free[0] == BacklogOptions().backlog
+    backlog.sort(1)

@@ -18,7 +18,7 @@ from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.broker import Broker
 from pyro_events.broker.groups.distribution import Room, distribute
 from pyro_events.broker.groups.group import Group
-from pyro_events.broker.groups.waiting_events import SORTED_OVERHEAD, SortedEvents
+from pyro_events.broker.groups.waiting_events import LANE_OVERHEAD, SORTED_OVERHEAD, SortedEvents
 from pyro_events.broker.matching.rights import Rights
 from pyro_events.broker.matching.subjects import fold
 from pyro_events.constants import BATCH_BYTES, TEXT_OVERHEAD
@@ -230,13 +230,14 @@ class GroupMachine(RuleBasedStateMachine):
     @invariant()
     def the_total_is_what_all_hold(self) -> None:
         group = self.group
-        entry = index = 0
+        sorting = 0
         if group is not None and isinstance(group.backlog._store, SortedEvents):
-            entry = SORTED_OVERHEAD
+            waiting, sorting = self.model.backlog.waiting, group.backlog._store.memory
+            least = SORTED_OVERHEAD * len(waiting)
             if self.model.backlog.policy == "latest":
-                folded = [fold(event.subject) for event in self.model.backlog.waiting]
-                index = sum(TEXT_OVERHEAD + length(each) for each in folded)
-        assert self.broker.backlog_bytes == shared_bytes(self.model, ROW, entry) + index
+                least += sum(TEXT_OVERHEAD + length(fold(event.subject)) for event in waiting)
+            assert least <= sorting <= least + len(waiting) * (LANE_OVERHEAD + 8 * len(group.members))
+        assert self.broker.backlog_bytes == shared_bytes(self.model, ROW) + sorting
 
 
 TestGroupMachine = pytest.mark.timeout(900)(GroupMachine.TestCase)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyro_events.broker.accounting import QueuedEvent, TotalBytes, queued_event
-from pyro_events.broker.groups.waiting_events import SORTED_OVERHEAD, PlainEvents, SortedEvents
+from pyro_events.broker.groups.waiting_events import LANE_OVERHEAD, SORTED_OVERHEAD, PlainEvents, SortedEvents
 from pyro_events.broker.matching.subjects import fold
 
 # Who may get the events of a subject.
@@ -22,7 +23,8 @@ def takers(subject: str) -> tuple[str, ...]:
 
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("put"), st.sampled_from(["a", "A", "b", "c", "d", "D"])),
+        st.tuples(st.sampled_from(["put", "put later"]), st.sampled_from(["a", "A", "b", "c", "d", "D"])),
+        st.tuples(st.sampled_from(["sort", "sort one", "resort"]), st.just("")),
         st.tuples(st.just("popleft"), st.just("")),
         st.tuples(st.just("take"), st.sampled_from(["a", "b", "c", "d"])),
     ),
@@ -45,21 +47,31 @@ def test_sorted_events_are_those_of_a_list(latest: bool, steps: list[tuple[str, 
     events = SortedEvents(total, takers, latest)
     waiting: list[QueuedEvent] = []
     for number, (step, subject) in enumerate(steps):
-        if step == "put":
+        if step.startswith("put"):
             event = queued_event(subject, float(number), b"")
             same = [each for each in waiting if latest and fold(each[0]) == fold(subject)]
-            assert events.put(event) == (same[0] if same else None)
+            assert events.put(event, later=step == "put later") == (same[0] if same else None)
             waiting = [each for each in waiting if each not in same] + [event]
         elif step == "popleft" and waiting:
             assert events.popleft() == waiting.pop(0)
-        elif step == "take" and takers(subject) in lanes_of(waiting):
+        elif step == "take" and takers(subject) in lanes_of(waiting) and not events.unsorted:
             event = lanes_of(waiting)[takers(subject)]
             assert events.oldest_of(takers(subject)) is not None
             assert events.take_from(takers(subject)) == event
             waiting.remove(event)
+        elif step == "resort":
+            events.resort()
+        elif step.startswith("sort"):
+            unwanted = events.sort(1 if step == "sort one" else 99)
+            assert [takers(event[0]) for event in unwanted] == [()] * len(unwanted)
+            waiting = [event for event in waiting if event not in unwanted]
         assert list(events) == waiting and len(events) == len(waiting)
-        assert [lane for _, lane in sorted(events.lanes())] == list(lanes_of(waiting))
-        assert (total.value >= SORTED_OVERHEAD * len(waiting)) and bool(total.value) == bool(waiting)
+        found = [lane for _, lane in sorted(events.lanes())]
+        # Of those that are sorted, which are the oldest.
+        assert found == list(lanes_of(waiting))[: len(found)]
+        assert events.unsorted or len(found) == len(lanes_of(waiting))
+        least = SORTED_OVERHEAD * len(waiting) + LANE_OVERHEAD * len(found)
+        assert total.value == events.memory >= least and bool(total.value) == bool(waiting)
     events.clear()
     assert (total.value, len(events), events.lanes()) == (0, 0, [])
 
@@ -85,6 +97,16 @@ def test_places_of_events_that_are_gone_do_not_gather() -> None:
 
     assert churn(False, drop_oldest) < 100
     assert churn(True, replace) < 100
+
+
+def test_the_memory_of_many_takers_counts() -> None:
+    """An event for ten thousand members of a group, which no other event has, takes 80 KB beside it."""
+    total = TotalBytes()
+    many = tuple(range(10_000))
+    events: SortedEvents[int] = SortedEvents(total, lambda subject: (*many, int(subject)), latest=False)
+    for number in range(10):
+        events.put(queued_event(str(number), 1.0, b""))
+    assert total.value > 10 * sys.getsizeof(many)
 
 
 def test_plain_events_come_out_as_they_came() -> None:

@@ -10,17 +10,18 @@ to a member when it goes away still waits for the group.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
 from ....broker.accounting import Loss
 from ....broker.backlog import Backlog
-from ....broker.groups.distribution import Room, distribute
+from ....broker.groups.distribution import Distribution, Room
 from ....broker.groups.group import Group
 from ....broker.groups.groups import Groups
 from ....log.background import get_logger
 from ...limits.expiry import Expiry
+from ...limits.slices import Slices
 from ..coalescing import FEW, FEW_BYTES, Coalescer
 from ..delivery import Delivery, State
 
@@ -45,6 +46,8 @@ class GroupDeliveries:
         self._groups = groups
         self._table = table
         self._coalescers: dict[Group, Coalescer] = {}
+        self._slices: Slices[Group] = Slices(self._distribute, self._flush)
+        self._work: dict[Group, Distribution] = {}
 
     def arrived(self, backlog: Backlog) -> None:
         """Events may have come for the group that has that backlog."""
@@ -115,7 +118,25 @@ class GroupDeliveries:
         """Send what members have room for."""
         if group.backlog.max_age is not None and not self._owner.expiry.expire(group.backlog, 0):
             return  # there are many, and this is called again when they are dropped
-        got = distribute(group, self._room_of, self._owner.expiry.now())
+        if group.backlog.sorted_events is None:
+            self._distribute(group, lambda: False)
+            self._flush(group)
+        else:  # which takes longer the more members and the more different events there are
+            self._slices.do(group)
+
+    def _distribute(self, group: Group, pause: Callable[[], bool]) -> bool:
+        """Give events to members, until it is time for a pause. Returns whether there is nothing to do."""
+        work = self._work.get(group)
+        if work is None:
+            work = self._work[group] = Distribution(group, self._room_of)
+        return work.go_on(self._owner.expiry.now(), pause)
+
+    def _flush(self, group: Group) -> None:
+        """Send what members were given."""
+        work = self._work[group]
+        if not work.started:
+            del self._work[group]
+        got, work.got = work.got, []
         for backlog in got:
             self._table[backlog].flush(patient=False)
         if got:
