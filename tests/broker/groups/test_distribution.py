@@ -148,7 +148,7 @@ class Sliced:
     events are sorted and given in slices that are as short as can be."""
 
     def __init__(self) -> None:
-        self.broker = Broker(BacklogOptions(overflow="drop-oldest"), 1 << 30)
+        self.broker = Broker(BacklogOptions(backlog=150, overflow="drop-oldest"), 1 << 30)
         self.first = self.broker.subscribe("first", "x", group="g", ahead=1)
         self.group = next(iter(self.broker.groups))
         self.members = {0: self.first}
@@ -247,3 +247,26 @@ def test_while_nobody_has_room_no_event_is_looked_at() -> None:
         scene.group.offers.withdraw(scene.group.members[member])
     work = Distribution(scene.group, lambda member: Room(1, 9))
     assert work.go_on(1.0, lambda: True) and not work.started
+
+
+def test_without_pauses_many_events_are_sorted_and_given_at_once() -> None:
+    scene = Scene(["a", "b"], ["b"])
+    scene.publish(*["a", "b"] * 400)
+    scene.broker.subscribe("s1", "c", group="g")
+    assert scene.group.backlog.unsorted
+    assert scene.distribute(99, 99) == [400, 400]
+    assert not scene.group.backlog.unsorted
+
+
+def test_what_is_lost_in_a_pause_is_not_given() -> None:
+    scene = Scene(["a", "b"], ["b"])
+    scene.publish(*"aabb")
+    for member in scene.members:
+        scene.group.offer(member)
+    work = Distribution(scene.group, lambda member: Room(9, 9))
+    assert not work.go_on(1.0, lambda: True)
+    scene.group.backlog.lose_everything(Loss.STOPPED)
+    scene.publish(*"ab")
+    while not work.go_on(1.0, lambda: True):
+        pass
+    assert scene.group.backlog.given == 3

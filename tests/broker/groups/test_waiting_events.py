@@ -95,7 +95,13 @@ def test_places_of_events_that_are_gone_do_not_gather() -> None:
     def replace(events: SortedEvents[str], number: int) -> None:
         events.put(queued_event("ab"[number % 2], float(number), b""))
 
+    def of_another_lane(events: SortedEvents[str], number: int) -> None:
+        drop_oldest(events, number)
+        if number == 5000:
+            events.put(queued_event("b", float(number), b""))
+
     assert churn(False, drop_oldest) < 100
+    assert churn(False, of_another_lane) < 100
     assert churn(True, replace) < 100
 
 
