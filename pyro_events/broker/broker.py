@@ -7,6 +7,7 @@ event is in `publishing`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
@@ -60,7 +61,9 @@ class Broker(Publishing):
             self.groups, max_subscriptions, max_programs, subscription_bytes, owner_bytes
         )
         self.interest: Interest[Backlog] = Interest(self._routing, self._limits.memory, max_subscriptions)
-        self._subscribers: dict[str, Backlog] = {}
+        # By the user, and the URI: what two users subscribe is two subscribers.
+        self._subscribers: dict[tuple[str, str], Backlog] = {}
+        self._users: Counter[str] = Counter()  # how many have subscribed each URI
         self.retained = RetainedEvents(max_retained, max_retained_bytes, self._total)
 
     def subscribe(
@@ -74,6 +77,7 @@ class Broker(Publishing):
         group: str = "",
         ahead: int = 0,
         last: Last = Last.NONE,
+        user: str = "",
     ) -> Backlog:
         """Subscribe the subscriber with that URI. Returns its backlog, a new one if it had none.
 
@@ -81,26 +85,29 @@ class Broker(Publishing):
         given hold. owner, rights: whom a new subscriber's subscriptions count for, and what it may get.
         group: that it is to be in, "" for the one that it is in, or none; ahead: how many events it may have
         unacknowledged there, 0 for no change. last: for which of the names and patterns the last values come,
-        before all other events. Raises TypeError or ValueError, and then nothing has changed.
+        before all other events. user: whose subscriber it is. Raises TypeError or ValueError, and then
+        nothing has changed.
         """
         checked = check_subjects(names)
         compiled = self._limits.compiled(check_texts(patterns, "pattern"))
         if options is not None and not isinstance(options, Mapping):
             raise TypeError(f"options must be a dictionary, not {type(options).__name__}")
-        backlog = self._subscribers.get(subscriber)
+        backlog = self.find(subscriber, user)
         self.groups.check(backlog, group, ahead)
         check_last_and_group(last is not Last.NONE, group or (backlog is not None and backlog.group))
         current = backlog.options if backlog is not None else None
         wanted = self._options.narrowed(options, current) if options else None
         if backlog is None:
             backlog = Backlog(subscriber, wanted or self._options, self._total)
-            backlog.rights = rights
+            backlog.user, backlog.rights = user, rights
         self._limits.check(backlog, subscriber, checked, compiled, owner)
         if group or backlog.group:
             self.groups.enter(backlog, group, ahead, wanted)
         elif wanted is not None:
             backlog.configure(wanted)
-        self._subscribers[subscriber] = backlog
+        if (user, subscriber) not in self._subscribers:
+            self._subscribers[user, subscriber] = backlog
+            self._users[subscriber] += 1
         new = self._routing.unknown(backlog, checked, compiled) if last is Last.OF_NEW else None
         self.groups.add(backlog, checked, compiled)
         self._limits.note(backlog, subscriber, owner)
@@ -127,9 +134,13 @@ class Broker(Publishing):
         changed. Waiting events that are not allowed are lost. Returns the backlogs that lost any."""
         return self.groups.restrict() + lose_denied(self._subscribers.values())
 
-    def find(self, subscriber: str) -> Backlog | None:
-        """The backlog of the subscriber with that URI, or None."""
-        return self._subscribers.get(subscriber)
+    def find(self, subscriber: str, user: str = "") -> Backlog | None:
+        """The backlog of a user's subscriber with that URI, or None."""
+        return self._subscribers.get((user, subscriber))
+
+    def knows(self, subscriber: str) -> bool:
+        """Whether any user has subscribed that URI."""
+        return subscriber in self._users
 
     def subscriptions(self, backlog: Backlog) -> int:
         """How many names and patterns its subscriber is subscribed to."""
@@ -139,15 +150,15 @@ class Broker(Publishing):
         """The first of these names and patterns, at most so many."""
         return self.groups.subscriptions(backlog, most)
 
-    def unsubscribe(self, subscriber: str, texts: object) -> Backlog | None:
-        """Remove names and patterns, spelled as they were subscribed. Returns the subscriber's backlog, or
-        None.
+    def unsubscribe(self, subscriber: str, texts: object, user: str = "") -> Backlog | None:
+        """Remove names and patterns, spelled as they were subscribed. Returns the backlog of the user's
+        subscriber, or None.
 
         Those that are not there are ignored. Raises TypeError or ValueError for something that can be neither
         a name nor a pattern, and then nothing has changed.
         """
         checked = check_texts(texts)
-        backlog = self._subscribers.get(subscriber)
+        backlog = self.find(subscriber, user)
         if backlog is not None:
             self.groups.remove(backlog, checked)
             self._limits.note(backlog, subscriber)
@@ -155,9 +166,13 @@ class Broker(Publishing):
 
     def remove(self, backlog: Backlog, reason: Loss) -> int:
         """Forget a subscriber. Returns how many events are lost by that, 0 if it was forgotten before."""
-        if self._subscribers.get(backlog.subscriber) is not backlog:
+        subscriber, user = backlog.subscriber, backlog.user
+        if self.find(subscriber, user) is not backlog:
             return 0
-        del self._subscribers[backlog.subscriber]
+        del self._subscribers[user, subscriber]
+        self._users[subscriber] -= 1
+        if not self._users[subscriber]:
+            del self._users[subscriber]
         self.groups.remove_all(backlog, reason)
         self._limits.forget(backlog)
         lost = backlog.lose_everything(reason)

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Container, Sequence
 from typing import Protocol
 
-import Pyro5.errors
-
 from ...broker.accounting import Loss
 from ...broker.backlog import Backlog
 from ...broker.broker import Broker
@@ -33,7 +31,7 @@ from .callbacks.callback_address import Callback
 from .callbacks.callback_delivery import CallbackDelivery
 from .callbacks.reconnect_hint import ReconnectHint
 from .delivery import Delivery
-from .departures import Departure, Departures, Standing
+from .departures import Departure, Departures, Standing, remembered_as
 from .groups.group_deliveries import GroupDeliveries, GroupsOwner
 from .owner import DeliveryOwner
 from .subscribe_options import SubscribeOptions
@@ -74,7 +72,7 @@ class Deliveries:
         self.lingering: dict[Delivery, float] = {}
         self.departures = Departures()
         self.admission = Admission("subscribers", options, files_for_each)
-        self._reconnect_hint = ReconnectHint(lambda subscriber: broker.find(subscriber) is not None)
+        self._reconnect_hint = ReconnectHint(broker.knows)
 
     def subscribe(
         self, caller: Caller, callback: Callback, names: object, patterns: object, wanted: SubscribeOptions
@@ -85,28 +83,25 @@ class Deliveries:
         """
         broker = self._broker
         existing = self.checked(caller, callback.uri)
-        if existing is None and self._find(callback.uri) is not None:
-            raise Pyro5.errors.SecurityError(
-                f"only the user who has subscribed {callback.uri} can change what it is subscribed to"
-            )
+        user = caller.user if existing is None else existing.user
         self.admit(caller, existing)
         proof = self._access.proof_for(caller, callback.address[0], callback.object_id, wanted.call)
         ends = existing is not None and wanted.anew
         first = wanted._replace(last=Last.NONE) if ends else wanted
-        backlog = self.subscribed(callback.uri, names, patterns, first, caller)
+        backlog = self.subscribed(callback.uri, names, patterns, first, caller, user)
         if existing is not None and ends:
             # It has lost our connection, which the service might notice only minutes later.
             explanation = "subscribed again, because it had lost its connection"
             with broker.groups.hold(backlog):
                 existing.close(Loss.GONE, explanation, hung_up=True)
-                backlog = self.subscribed(callback.uri, names, patterns, wanted, caller)
+                backlog = self.subscribed(callback.uri, names, patterns, wanted, caller, user)
         if backlog in self.table:
             self._note_lingering(backlog)
             self._owner.configured(backlog)
         elif not broker.subscriptions(backlog):
             broker.remove(backlog, Loss.GONE)  # an empty sequence of subjects is allowed
         else:
-            host, user, waits = caller.host, caller.user, wanted.falls_back
+            host, waits = caller.host, wanted.falls_back
             delivery = CallbackDelivery(
                 self._owner, backlog, callback, self._options, proof, host, waits, user
             )
@@ -114,14 +109,20 @@ class Deliveries:
         self._owner.events.subscribed(backlog)
 
     def subscribed(
-        self, subscriber: str, names: object, patterns: object, wanted: SubscribeOptions, caller: Caller
+        self,
+        subscriber: str,
+        names: object,
+        patterns: object,
+        wanted: SubscribeOptions,
+        caller: Caller,
+        user: str,
     ) -> Backlog:
-        """Subscribe a subscriber at the broker. Raises TypeError, ValueError or SecurityError, and then
-        nothing has changed."""
+        """Subscribe a user's subscriber at the broker. Raises TypeError, ValueError or SecurityError, and
+        then nothing has changed."""
         check_group(caller, wanted.group)
         owner, asked = host_of(caller.host), (wanted.group, wanted.ahead, wanted.last)
         backlog = self._broker.subscribe(
-            subscriber, names, patterns, wanted.options, owner, caller.rights, *asked
+            subscriber, names, patterns, wanted.options, owner, self._access.rights_of(user), *asked, user
         )
         if wanted.name:
             backlog.name = wanted.name
@@ -145,7 +146,6 @@ class Deliveries:
             self.lingering.pop(before, None)
             self.admission.leave(before.subscribed_from)
         backlog = delivery.backlog
-        backlog.user = delivery.user
         note = self._rights.apply(backlog, delivery.address, self._time(), delivery.user)
         if backlog.group:
             self.groups.review_blocking()
@@ -160,10 +160,10 @@ class Deliveries:
 
         uris: the names that the subscriber may have. Raises TypeError, ValueError or SecurityError.
         """
-        uri = self._meant(caller, uris)
         # What it has not subscribed it cannot tell from what is not there.
-        mine = self.checked(caller, uri) is not None
-        backlog = self._broker.unsubscribe(uri if mine else "", texts)
+        existing = self.checked(caller, self._meant(caller, uris))
+        uri, user = ("", "") if existing is None else (existing.backlog.subscriber, existing.user)
+        backlog = self._broker.unsubscribe(uri, texts, user)
         if backlog is None:
             return NOT_KNOWN
         self._note_lingering(backlog)
@@ -173,7 +173,7 @@ class Deliveries:
     def standing(self, caller: Caller, uris: Sequence[str]) -> Standing:
         """The state of a subscriber at the service; arguments and errors as for `unsubscribe`."""
         uri = self._meant(caller, uris)
-        existing, departure = self.checked(caller, uri), self.departures.of(uri)
+        existing, departure = self.checked(caller, uri), self.departures.of(remembered_as(uri, caller.user))
         if existing is None:
             if not self._access.owns(caller, departure.user):
                 return Standing(NOT_KNOWN, "", "")
@@ -188,19 +188,21 @@ class Deliveries:
     def checked(self, caller: Caller, uri: str) -> Delivery | None:
         """The delivery to a subscriber, None if there is none, or only one of another user's. Raises
         SecurityError if the caller may not change it."""
-        existing = self._find(uri)
-        if existing is None or not self._access.owns(caller, existing.user):
+        existing = self._find(caller, uri)
+        if existing is None:
             return None
         self._access.check_rights(caller, existing.address[0], existing.subscribed_from)
         return existing
 
     def _meant(self, caller: Caller, uris: Sequence[str]) -> str:
         """Which of these names a caller means: the first of a subscriber of its own."""
-        found = ((uri, self._find(uri)) for uri in uris)
-        return next((uri for uri, it in found if it and self._access.owns(caller, it.user)), uris[0])
+        return next((uri for uri in uris if self._find(caller, uri) is not None), uris[0])
 
-    def _find(self, uri: str) -> Delivery | None:
-        backlog = self._broker.find(uri)
+    def _find(self, caller: Caller, uri: str) -> Delivery | None:
+        """The delivery to a subscriber of a caller's own; for an admin, of any user's."""
+        backlog = self._broker.find(uri, caller.user)
+        if backlog is None and self._broker.knows(uri):
+            backlog = next((each for each in self.owned_by(caller) if each.subscriber == uri), None)
         return self.table.get(backlog) if backlog is not None else None
 
     def of_users(self, users: Container[str]) -> list[Delivery]:

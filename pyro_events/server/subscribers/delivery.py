@@ -34,6 +34,7 @@ from ...wire.requests import write_ping
 from ..limits.turn_reader import TurnReader
 from .acknowledgement import Outcome, settle_answer
 from .coalescing import FEW, FEW_BYTES, Coalescer
+from .departures import remembered_as
 from .explanations import log_end, lost, no_answer, parting_words, refused
 from .heartbeat import Beat, Heartbeat
 from .owner import DeliveryOwner
@@ -119,7 +120,7 @@ class Delivery(TurnReader):
 
     @property
     def known_as(self) -> str:
-        return self.backlog.subscriber
+        return remembered_as(self.backlog.subscriber, self.user)
 
     @property
     def obstacle(self) -> str:

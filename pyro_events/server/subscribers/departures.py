@@ -27,6 +27,11 @@ class Standing(NamedTuple):
     why: str
 
 
+def remembered_as(subscriber: str, user: str) -> str:
+    """What the departure of a user's subscriber is remembered by."""
+    return f"{user}\n{subscriber}" if user else subscriber
+
+
 class Departure(NamedTuple):
     """why: in words, "" if there is nothing to say. host: where the subscriber was. subscribed_from: the host
     of the call that subscribed it. user: the caller's."""

@@ -14,6 +14,7 @@ import pytest
 from pyro_events.broker.accounting import Loss
 from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.broker import Broker
+from pyro_events.broker.matching.rights import Rights
 from pyro_events.constants import NOT_KNOWN
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.access import AccessControl
@@ -21,6 +22,7 @@ from pyro_events.server.objects import Caller
 from pyro_events.server.subscribers import deliveries as module
 from pyro_events.server.subscribers.callbacks.callback_address import Callback
 from pyro_events.server.subscribers.deliveries import Deliveries
+from pyro_events.server.subscribers.departures import remembered_as
 from pyro_events.server.subscribers.subscribe_options import SubscribeOptions
 from pyro_events.wire.handshake.passphrase import Identity
 
@@ -59,7 +61,7 @@ class FakeDelivery:
         self.notes: Any = None
         self.falls_back = falls_back
         self.user = user
-        self.known_as = backlog.subscriber
+        self.known_as = remembered_as(backlog.subscriber, user)
         self.closed: list[Loss] = []
 
     def start(self, notes: Any) -> None:
@@ -110,8 +112,8 @@ class Service:
         options = SubscribeOptions(**{"options": None, **wanted})
         self.deliveries.subscribe(caller, callback(number), names, (), options)
 
-    def delivery(self, number: int = 1) -> Any:
-        backlog = self.broker.find(callback(number).uri)
+    def delivery(self, number: int = 1, user: str = "") -> Any:
+        backlog = self.broker.find(callback(number).uri, user)
         assert backlog is not None
         return self.deliveries.table[backlog]
 
@@ -273,12 +275,11 @@ def test_what_a_user_has_subscribed_does_not_exist_for_others(other: Caller) -> 
             assert service.deliveries.checked(other, uris[0]) is None
             with pytest.raises(TypeError):
                 service.deliveries.unsubscribe(other, uris, 7)
-        with pytest.raises(
-            Pyro5.errors.SecurityError, match="only the user who has subscribed .* can change"
-        ):
-            service.subscribe("B", caller=other, anew=True)
+        service.subscribe("B", "C", caller=other, anew=True)  # that is another subscriber
+        assert service.deliveries.standing(other, [callback().uri]).subscriptions == 2
         assert service.deliveries.standing(alice, [callback().uri]).subscriptions == 1
-        assert service.delivery().closed == []
+        assert service.delivery(user="alice").closed == []
+        assert service.deliveries.unsubscribe(other, [callback().uri], ["B", "C"]) == 0
         assert service.deliveries.unsubscribe(alice, [callback().uri], "A") == 0
 
     run(work)
@@ -314,11 +315,13 @@ def test_why_a_subscriber_was_disconnected_is_for_its_user_alone() -> None:
     def work() -> None:
         service, (alice, bob) = Service(), users("alice", "bob")
         service.subscribe("A", caller=alice)
-        service.deliveries.disconnect_unresponsive(service.delivery(), Loss.GONE, "was silent")
+        service.deliveries.disconnect_unresponsive(service.delivery(user="alice"), Loss.GONE, "was silent")
         assert service.deliveries.standing(bob, [callback().uri]) == (NOT_KNOWN, "", "")
         assert service.deliveries.standing(alice, [callback().uri]).why == "was silent"
         service.subscribe("A", caller=bob)
-        assert service.delivery().notes[0] == ""
+        assert service.delivery(user="bob").notes[0] == ""
+        service.subscribe("A", caller=alice)
+        assert service.delivery(user="alice").notes[0] == "was silent"
 
     run(work)
 
@@ -360,3 +363,18 @@ def test_the_end_ends_all() -> None:
         assert not service.deliveries.table
 
     asyncio.run(work())
+
+
+def test_an_admin_may_change_what_any_user_has_subscribed_and_it_stays_that_users() -> None:
+    def work() -> None:
+        service, (alice, bob) = Service(), users("alice", "bob")
+        admin = Caller("192.0.2.1", 4, proved=True, user="root", rights=Rights(admin=True))
+        service.subscribe("A", caller=alice)
+        service.subscribe("B", caller=admin)
+        assert service.deliveries.standing(admin, [callback().uri]).subscriptions == 2
+        assert service.deliveries.standing(alice, [callback().uri]).subscriptions == 2
+        assert service.deliveries.standing(bob, [callback().uri]).subscriptions == NOT_KNOWN
+        assert [each.user for each in service.deliveries.table.values()] == ["alice"]
+        assert service.deliveries.unsubscribe(admin, [callback().uri], ["A", "B"]) == 0
+
+    run(work)

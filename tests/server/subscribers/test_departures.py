@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyro_events.server.subscribers.departures import Departure, Departures
+from pyro_events.server.subscribers.departures import Departure, Departures, remembered_as
 from pyro_events.wire.handshake.greeting_notes import MAX_TEXT
 
 WHY = Departure("it was slow", "192.0.2.1", "192.0.2.2")
@@ -39,3 +39,8 @@ def test_the_oldest_are_forgotten() -> None:
     for name in ("a", "b", "a", "c"):
         departures.note(name, WHY)
     assert [name for name in "abc" if departures.of(name).why] == ["a", "c"]
+
+
+def test_what_two_users_have_subscribed_is_remembered_apart() -> None:
+    names = {remembered_as("PYRO:s@h:1", user) for user in ("", "alice", "bob")}
+    assert len(names) == 3 and remembered_as("PYRO:s@h:1", "") == "PYRO:s@h:1"

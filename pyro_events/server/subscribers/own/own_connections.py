@@ -82,10 +82,10 @@ class OwnConnections:
         # Nobody gets the name of an object that has not subscribed: it may be another host's.
         subscriber = before.backlog.subscriber if before is not None else f"OWN:{known_as}@{caller.host}"
         self._deliveries.admit(caller, before)
-        backlog = self._deliveries.subscribed(subscriber, (), (), wanted.wanted, caller)
+        backlog = self._deliveries.subscribed(subscriber, (), (), wanted.wanted, caller, caller.user)
         if before is not None and before.state is State.ACTIVE:
             before.close(Loss.GONE, "connected again, because it had lost its connection", hung_up=True)
-            backlog = self._deliveries.subscribed(subscriber, (), (), wanted.wanted, caller)
+            backlog = self._deliveries.subscribed(subscriber, (), (), wanted.wanted, caller, caller.user)
             before = None
         delivery = OwnDelivery(self._owner, backlog, caller.host, known_as, self._options, caller.user)
         notes = self._deliveries.begin(delivery, before)
@@ -101,6 +101,8 @@ class OwnConnections:
         Its host alone does not prove that, once there is a key: behind NAT many have one host.
         """
         before = self._deliveries.checked(caller, callback.uri)
+        if before is not None and before.user != caller.user:  # an admin takes nobody's place
+            return None
         if isinstance(before, OwnDelivery) and before.state is State.ACTIVE:
             raise Pyro5.errors.SecurityError(
                 f"{callback.uri} gets its events over a connection of its own: only its key can replace that"
@@ -116,7 +118,7 @@ class OwnConnections:
         if delivery is None:
             return NOT_KNOWN
         subscriber = delivery.backlog.subscriber
-        backlog = self._deliveries.subscribed(subscriber, names, patterns, wanted, caller)
+        backlog = self._deliveries.subscribed(subscriber, names, patterns, wanted, caller, caller.user)
         self._owner.configured(backlog)
         self._owner.events.subscribed(backlog)
         return self._count(delivery)
@@ -126,7 +128,7 @@ class OwnConnections:
         delivery = self._find(id_of(key, caller.user))
         if delivery is None:
             return NOT_KNOWN
-        self._broker.unsubscribe(delivery.backlog.subscriber, texts)
+        self._broker.unsubscribe(delivery.backlog.subscriber, texts, delivery.user)
         self._owner.configured(delivery.backlog)
         return self._count(delivery)
 
