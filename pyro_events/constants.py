@@ -175,6 +175,9 @@ NAME_KEY: Final = "name"
 LAST_KEY: Final = "last"
 # Beside `last`, by a subscriber that subscribes again: only of what it is not subscribed to.
 LAST_OF_NEW_KEY: Final = "last_of_new"
+# Patterns that are subscribed to together with names: what is kept of a subject that matches both ways comes
+# once.
+MATCH_KEY: Final = "match"
 GROUP_KEY: Final = "group"
 AHEAD_KEY: Final = "ahead"
 # Of a call that subscribes again to what was subscribed before: a name that is not allowed any more is no

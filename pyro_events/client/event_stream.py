@@ -125,8 +125,7 @@ class EventStream(SubscribeMethods):
         locator = chosen_locator(ident, es_uri, None, name, ns_host, ns_port, user)
         receiver = StreamReceiver(locator, of_the_subscriber(options), checked_wait(wait))
         try:
-            receiver.subscribe(NAME, names, options)
-            receiver.subscribe(PATTERN, patterns, options)
+            receiver.subscribe_to([(NAME, names), (PATTERN, patterns)], options)
             receiver.start()
         except BaseException:
             receiver.close()

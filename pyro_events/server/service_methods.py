@@ -89,6 +89,7 @@ class ServiceMethods(PublishMethods):
         self, caller: Caller, names: Any, patterns: Any, subscriber: Any, options: Any
     ) -> int | None | DeferredResult:
         wanted, key = read_options(options), key_in(subscriber)
+        patterns = patterns or wanted.match
         if key is not None and self._engine.watchers.has(caller, key):
             if patterns:
                 raise ValueError("a publisher can ask who wants a subject, and not who wants a pattern")

@@ -147,11 +147,40 @@ def test_c36_a_constructor_asks_for_it_too(service: EventServiceStarter, publish
             assert shown([events.get(20), events.get(20)]) == [("A", 1, True), ("B", 1, True)]
 
 
+@each_kind
+def test_c36_what_matches_by_name_and_by_pattern_comes_once(
+    service: EventServiceStarter, publisher: Publisher, kind: type[Any]
+) -> None:
+    publisher.publish(["A", "AB", "B"], 1, retain=True)
+    with collecting(service.uri, kind=kind) as listener:
+        listener.subscribe("B", last=True)
+        listener.wait(1)
+        listener.subscribeMatch(["A", "AB"], last=True)
+        listener.wait(3)
+        listener.subscribe(["a", "ab"], last=True)
+        assert len(listener.wait(5)) == 5
+        cut(listener)
+        events = listener.wait(8)[5:]
+        publisher.publish("B", 2)
+        assert sorted(shown(events)) == [("A", 1, True), ("AB", 1, True), ("B", 1, True)]
+        assert shown(listener.wait(9)[8:]) == [("B", 2, False)]
+
+
+def test_c36_a_constructor_gets_what_matches_twice_once(
+    service: EventServiceStarter, publisher: Publisher
+) -> None:
+    publisher.publish(["A", "AB"], 1, retain=True)
+    for make in (EventStream, ThreadedStream):
+        with make("A", match=["A", ".*"], es_uri=service.uri, last=True) as events:
+            publisher.publish("C", 2)
+            assert [events.get(20).subject for _ in range(3)] == ["A", "AB", "C"]
+
+
 def test_c36_functions_get_last_values(service: EventServiceStarter, publisher: Publisher) -> None:
     publisher.publish(["A", "B"], 1, retain=True)
     got: list[tuple[str, Any, bool]] = []
     with collecting(service.uri) as listener:
-        listener.on("A", match="B", last=True)(lambda event: got.extend(shown([event])))
+        listener.on("A", match=["A", "B"], last=True)(lambda event: got.extend(shown([event])))
         eventually(lambda: len(got) == 2)
         publisher.publish("B", 2)
         eventually(lambda: len(got) == 3)
@@ -350,7 +379,7 @@ def test_c36_after_a_reconnection_it_comes_for_the_function_that_asked(
     publisher.publish(["A", "B", "C"], 1, retain=True)
     got: list[tuple[str, Any, bool]] = []
     with collecting(service.uri) as listener:
-        listener.on("A", match="B", last=True)(lambda event: got.extend(shown([event])))
+        listener.on("A", match=["A", "B"], last=True)(lambda event: got.extend(shown([event])))
         listener.on("A", "C", match="B")(lambda event: None)
         eventually(lambda: len(got) == 2)
         cut(listener)

@@ -110,6 +110,8 @@ def test_subscribing_says_who_where_and_to_what(service: ServiceMethods, engine:
     assert (caller, callback.uri, names, patterns) == (CALLER, SUBSCRIBER, "A", ())
     assert (wanted.name, wanted.options) == ("market", {"backlog": 5})
     assert second[3:5] == ((), "^A")
+    service.subscribe(CALLER, ["A"], SUBSCRIBER, {"match": ["^B"]})
+    assert engine.calls.pop()[3:5] == (["A"], ["^B"])
     assert service.unsubscribe(CALLER, ["A"], SUBSCRIBER) == 5
     assert engine.calls[-1] == ("unsubscribe", CALLER, [SUBSCRIBER], ["A"])
     with pytest.raises(TypeError):

@@ -20,7 +20,7 @@ from ...broker.matching.subjects import compile_pattern
 from ...client.stream.stream_receiver import CLOSED
 from ...client.subscribing.call_options import LAST_AGAIN, of_every_call, of_the_subscriber
 from ...client.subscribing.subscribe_calls import REFUSED_AGAIN
-from ...client.subscribing.subscriptions import PATTERN, Subscriptions
+from ...client.subscribing.subscriptions import PATTERN, Call, Subscriptions, calls_for
 from ...constants import AGAIN_KEY, LAST_KEY, MAX_SUBJECT, NAME_KEY, NOT_KNOWN
 from ...errors import AccessDeniedError, EventServiceError
 from ...log.background import get_logger
@@ -52,33 +52,38 @@ class RemoteSubscriptions:
         """All names and patterns."""
         return self._record.texts()
 
-    async def subscribe(self, how: str, texts: list[str], options: dict[str, Any]) -> bool:
-        """Subscribe to names or patterns, and remember that. If it raises, nothing has changed.
+    async def subscribe(self, wanted: list[tuple[str, list[str]]], options: dict[str, Any]) -> bool:
+        """Subscribe to names and patterns, and remember that. If it raises, nothing has changed.
 
         Returns whether the service knows the stream; otherwise it is told when it does. If the caller is
         cancelled, it is subscribed or not.
         """
-        calls = list(pieces(texts))
-        for text in texts if how == PATTERN else ():
+        calls = calls_for(wanted, LAST_KEY in options)
+        for text in [text for how, texts in wanted if how == PATTERN for text in texts]:
             # The service checks patterns. But one of several calls must not fail after others were made, and
             # a text that is much too long does not even fit into a call.
             if len(calls) > 1 or len(text) > MAX_SUBJECT:
                 compile_pattern(text)
-        known: bool = await self._change(lambda: self._subscribe(how, calls, options))
+        known: bool = await self._change(lambda: self._subscribe(wanted, calls, options))
         return known
 
-    async def _subscribe(self, how: str, calls: list[list[str]], options: dict[str, Any]) -> bool:
+    async def _subscribe(
+        self, wanted: list[tuple[str, list[str]]], calls: list[Call], options: dict[str, Any]
+    ) -> bool:
         known, done = True, list[str]()
         try:
-            for number, some in enumerate(calls, 1):
+            for number, call in enumerate(calls, 1):
                 # The other options with the last piece: if it fails, they have not changed.
-                wishes = self._wishes(options if number == len(calls) else of_every_call(options))
-                known = await self._calls.call(how, some, self.subscriber, wishes) != NOT_KNOWN and known
-                done += some
+                some = options if number == len(calls) else of_every_call(options)
+                wishes = self._wishes({**some, **call.options})
+                count = await self._calls.call(call.how, call.texts, self.subscriber, wishes)
+                known = count != NOT_KNOWN and known
+                done += [*call.texts, *call.match]
         except BaseException:
             await self._take_back(done)
             raise
-        self._record.add(how, done, LAST_KEY in options)
+        for how, texts in wanted:
+            self._record.add(how, texts, LAST_KEY in options)
         self._options.update(of_the_subscriber(options))
         return known
 
@@ -105,8 +110,9 @@ class RemoteSubscriptions:
         await self._change(self._resubscribe)
 
     async def _resubscribe(self) -> None:
-        for how, some, last in self._record.calls():
-            wishes = self._wishes({**self._options, **(LAST_AGAIN if last else {})})
+        for call in self._record.calls():
+            how, some = call.how, call.texts
+            wishes = self._wishes({**self._options, **(LAST_AGAIN if call.last else {}), **call.options})
             try:
                 await self._calls.call(how, some, self.subscriber, wishes, timeout=ANSWER)
             except AccessDeniedError as error:

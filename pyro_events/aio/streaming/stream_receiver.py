@@ -93,9 +93,8 @@ class StreamReceiver:
         try:
             await self.calls.connection.open_first(self._wait)
             await self._attach(_USUAL_TIMES.first, again=False)
-            for how, texts in wanted:
-                if texts:
-                    await self.remote.subscribe(how, texts, self._options)
+            if any(texts for _, texts in wanted):
+                await self.remote.subscribe(wanted, self._options)
         except BaseException:
             self._release("it is not wanted any more")
             raise
@@ -192,7 +191,7 @@ class StreamReceiver:
         """Subscribe to names or patterns. If it raises, nothing has changed."""
         self.check()
         if texts:
-            known = await self.remote.subscribe(how, texts, options)
+            known = await self.remote.subscribe([(how, texts)], options)
             self._options = {**self._options, **of_the_subscriber(options)}
             if not known:
                 self.source.end("the service does not know it any more")

@@ -140,11 +140,15 @@ class StreamReceiver:
 
     def subscribe(self, how: str, texts: list[str], options: dict[str, Any]) -> None:
         """Subscribe to names or patterns. If it raises, nothing has changed."""
+        self.subscribe_to([(how, texts)], options)
+
+    def subscribe_to(self, wanted: list[tuple[str, list[str]]], options: dict[str, Any]) -> None:
+        """Subscribe to names and patterns. If it raises, nothing has changed."""
         if self.source.closed:
             raise EventServiceError(CLOSED)
-        if texts:
+        if any(texts for _, texts in wanted):
             with self._unless_closed():
-                self.remote.subscribe(how, texts, options)
+                self.remote.subscribe_to(wanted, options)
             self._options = {**self._options, **of_the_subscriber(options)}
 
     def unsubscribe(self, texts: list[str]) -> None:

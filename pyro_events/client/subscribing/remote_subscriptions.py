@@ -25,7 +25,7 @@ from ..interruptions import owned, within
 from ..reconnect.events import Answered, SubscriptionStatus
 from .call_options import LAST_AGAIN, of_every_call, of_the_subscriber
 from .subscribe_calls import SubscribeCalls
-from .subscriptions import PATTERN, Call, Subscriptions
+from .subscriptions import PATTERN, Call, Subscriptions, calls_for
 
 log = get_logger("pyro_events.subscriber")
 
@@ -79,7 +79,7 @@ class RemoteSubscriptions:
 
     def subscribe_to(self, wanted: list[tuple[str, list[str]]], options: dict[str, Any]) -> None:
         """Subscribe to names and to patterns, and remember that. If it raises, nothing has changed."""
-        calls = [(how, piece) for how, texts in wanted for piece in pieces(texts)]
+        calls = calls_for(wanted, LAST_KEY in options)
         for text in [text for how, texts in wanted if how == PATTERN for text in texts]:
             # The service checks patterns. But one of several calls must not fail after others were made, and
             # a text that is much too long does not even fit into a call.
@@ -95,18 +95,18 @@ class RemoteSubscriptions:
                 self._record.add(how, texts, LAST_KEY in options)
             self._options.update(of_the_subscriber(options))
 
-    def _subscribe_in_pieces(self, calls: list[tuple[str, list[str]]], options: dict[str, Any]) -> int:
+    def _subscribe_in_pieces(self, calls: list[Call], options: dict[str, Any]) -> int:
         """Make the calls. Returns the connection of the first one."""
         told_on, proof = 0, {**self.calls.options(), **of_every_call(options)}
         done: list[str] = []
         try:
-            for number, (how, some) in enumerate(calls, 1):
+            for number, call in enumerate(calls, 1):
                 # The other options with the last piece: if it fails, they have not changed.
                 wishes = {**proof, **options} if number == len(calls) else proof
-                self.calls.make(how, some, wishes)
+                self.calls.make(call.how, call.texts, {**wishes, **call.options})
                 if number == 1:
                     told_on = self._connection.current.reconnects
-                done += some
+                done += [*call.texts, *call.match]
         except BaseException:
             self._take_back(done)
             raise
@@ -151,8 +151,7 @@ class RemoteSubscriptions:
 
     def recorded(self, how: str, last: bool) -> list[str]:
         """The names or the patterns that are subscribed, those whose last values come too or the others."""
-        calls = [call for call in self._record.calls() if call.how == how and call.last is last]
-        return [text for call in calls for text in call.texts]
+        return self._record.recorded(how, last)
 
     def remember_last(self, names: frozenset[str], patterns: frozenset[str]) -> None:
         """From now on, the last values of these names, folded, and patterns come too when they are subscribed
@@ -236,13 +235,13 @@ class RemoteSubscriptions:
 
     def _tell_what_is_left(self, call: Call, proof: dict[str, Any]) -> None:
         """Subscribe again to those of the texts that the program has not unsubscribed from meanwhile."""
-        texts = self._record.known(call)
-        if texts and not self.ended:
-            self._tell(call._replace(texts=texts), proof)
+        call = self._record.known(call)
+        if (call.texts or call.match) and not self.ended:
+            self._tell(call, proof)
 
     def _tell(self, call: Call, proof: dict[str, Any]) -> None:
         """Subscribe again; `_calling` is held."""
-        options = {**self._options, **proof, **(LAST_AGAIN if call.last else {})}
+        options = {**self._options, **proof, **(LAST_AGAIN if call.last else {}), **call.options}
         try:
             self.calls.make_again(call.how, call.texts, options, self._patience)
         except Pyro5.errors.TimeoutError:

@@ -10,9 +10,10 @@ changed in one step of the interpreter.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...broker.matching.subjects import fold
+from ...constants import MATCH_KEY
 from ...wire.text_pieces import pieces
 
 # The service's methods, one for names and one for patterns.
@@ -20,11 +21,28 @@ NAME, PATTERN = "subscribe", "subscribeMatch"
 
 
 class Call(NamedTuple):
-    """A method to call with texts. last: whether their last values come too."""
+    """A method to call with texts. last: whether their last values come too. match: patterns that are told
+    together with names, so that what is kept of a subject that matches both ways comes once."""
 
     how: str
     texts: list[str]
-    last: bool
+    last: bool = False
+    match: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options by which the patterns are told."""
+        return {MATCH_KEY: self.match} if self.match else {}
+
+
+def calls_for(wanted: Iterable[tuple[str, list[str]]], last: bool) -> list[Call]:
+    """The calls for names, and then patterns: one if that is possible and matters."""
+    calls = [Call(how, piece, last) for how, texts in wanted for piece in pieces(texts)]
+    if last and [call.how for call in calls] == [NAME, PATTERN]:
+        names, patterns = calls[0].texts, calls[1].texts
+        if len(list(pieces(names + patterns))) == 1:
+            return [Call(NAME, names, True, tuple(patterns))]
+    return calls
 
 
 class Subscriptions:
@@ -86,13 +104,15 @@ class Subscriptions:
         """Those of the texts for which unsubscribing removes nothing that is remembered."""
         return [text for text in texts if fold(text) not in self._names and text not in self._patterns]
 
-    def known(self, call: Call) -> list[str]:
-        """Those of a call's texts that are remembered as the call says."""
-        if call.how == NAME:
-            texts = [text for text in call.texts if fold(text) in self._names]
-        else:
-            texts = [text for text in call.texts if text in self._patterns]
-        return [text for text in texts if self._with_last(call.how, text) is call.last]
+    def known(self, call: Call) -> Call:
+        """The same call with those of its texts that are remembered as the call says."""
+        texts = [text for text in call.texts if self._knows(call.how, text, call.last)]
+        match = tuple([text for text in call.match if self._knows(PATTERN, text, call.last)])
+        return call._replace(texts=texts, match=match)
+
+    def _knows(self, how: str, text: str, last: bool) -> bool:
+        known = fold(text) in self._names if how == NAME else text in self._patterns
+        return known and self._with_last(how, text) is last
 
     def _with_last(self, how: str, text: str) -> bool:
         return (fold(text) if how == NAME else text) in self._last[how]
@@ -101,12 +121,14 @@ class Subscriptions:
         """All names, then all patterns."""
         return (*self._names.values(), *self._patterns)
 
+    def recorded(self, how: str, last: bool) -> list[str]:
+        """The names or the patterns whose last values come too, or the others."""
+        texts = list(self._names.values() if how == NAME else self._patterns)
+        return [text for text in texts if self._with_last(how, text) is last]
+
     def calls(self) -> list[Call]:
         """The methods to call, and their texts, to subscribe to everything."""
-        names, patterns = list(self._names.values()), list(self._patterns)
-        found = []
-        for how, texts in ((NAME, names), (PATTERN, patterns)):
-            for last in (False, True):
-                some = [text for text in texts if self._with_last(how, text) is last]
-                found += [Call(how, piece, last) for piece in pieces(some)]
-        return found
+        calls = []
+        for last in (False, True):
+            calls += calls_for([(how, self.recorded(how, last)) for how in (NAME, PATTERN)], last)
+        return calls

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from ...broker.retained.last import Last
 from ...client_name import checked_client_name
-from ...constants import AGAIN_KEY, AHEAD_KEY, GROUP_KEY, LAST_KEY, LAST_OF_NEW_KEY, NAME_KEY
+from ...constants import AGAIN_KEY, AHEAD_KEY, GROUP_KEY, LAST_KEY, LAST_OF_NEW_KEY, MATCH_KEY, NAME_KEY
 from ...options.backlog_options import check_count, check_last_and_group, checked_group
 from ...wire.handshake.proofs import CALL_OPTION
 from ...wire.own_connection import FALLS_BACK
@@ -26,6 +26,7 @@ _OURS: Final = frozenset(
         FALLS_BACK,
         LAST_KEY,
         LAST_OF_NEW_KEY,
+        MATCH_KEY,
         GROUP_KEY,
         AHEAD_KEY,
         AGAIN_KEY,
@@ -38,7 +39,8 @@ class SubscribeOptions(NamedTuple):
     call, None if it had none. anew: whether to connect even if there is a delivery. name: what the subscriber
     calls itself, "" if it did not say. falls_back: whether it connects itself if the service cannot. last:
     for which of the subjects what is kept comes first. group: that it is a member of, "" if it did not say.
-    ahead: how many events it may have unacknowledged as a member, 0 if it did not say."""
+    ahead: how many events it may have unacknowledged as a member, 0 if it did not say. match: patterns that
+    are subscribed to together with the names of the call, not checked yet."""
 
     options: Any
     call: Any = None
@@ -48,6 +50,7 @@ class SubscribeOptions(NamedTuple):
     last: Last = Last.NONE
     group: str = ""
     ahead: int = 0
+    match: Any = ()
 
 
 def read_options(options: Any) -> SubscribeOptions:
@@ -73,6 +76,7 @@ def read_options(options: Any) -> SubscribeOptions:
         last=_last(bool(last), bool(options.get(LAST_OF_NEW_KEY))),
         group="" if group is None else checked_group(group),
         ahead=ahead or 0,
+        match=options.get(MATCH_KEY, ()),
     )
     check_last_and_group(read.last is not Last.NONE, read.group)
     return read

@@ -48,9 +48,9 @@ def methods(calls: FakeCalls) -> list[tuple[str, int]]:
 def test_it_is_told_and_remembered() -> None:
     async def main() -> None:
         subscriptions, calls = remote()
-        assert await subscriptions.subscribe(NAME, ["A", "B"], {"backlog": 5})
+        assert await subscriptions.subscribe([(NAME, ["A", "B"])], {"backlog": 5})
         assert calls.made == [("subscribe", ["A", "B"], {"key": "k"}, {"name": "a test", "backlog": 5})]
-        await subscriptions.subscribe(PATTERN, ["^C"], {})
+        await subscriptions.subscribe([(PATTERN, ["^C"])], {})
         assert subscriptions.texts() == ("A", "B", "^C")
         await subscriptions.unsubscribe(["a", "nothing", "x" * 300])
         assert calls.made[-1] == ("unsubscribe", ["a", "nothing"], {"key": "k"})
@@ -69,7 +69,7 @@ def test_it_is_told_and_remembered() -> None:
 def test_a_right_that_was_lost_does_not_keep_the_rest_from_being_subscribed_again() -> None:
     async def main() -> None:
         subscriptions, calls = remote()
-        await subscriptions.subscribe(NAME, ["A", "B"], {})
+        await subscriptions.subscribe([(NAME, ["A", "B"])], {})
         calls.made.clear()
         denied = AccessDeniedError("may not subscribe to 'A'")
         calls.answers = [denied]
@@ -88,7 +88,7 @@ def test_a_service_that_does_not_know_the_stream() -> None:
     async def main() -> None:
         subscriptions, calls = remote()
         calls.answers = [NOT_KNOWN]
-        assert not await subscriptions.subscribe(NAME, ["A"], {})
+        assert not await subscriptions.subscribe([(NAME, ["A"])], {})
         assert subscriptions.texts() == ("A",), "it is told when it knows the stream"
         for state, count, known in (("active", 1, True), ("active", NOT_KNOWN, False), ("closed", 1, False)):
             calls.answers = [{"subscriptions": count, "state": state}]
@@ -100,11 +100,11 @@ def test_a_service_that_does_not_know_the_stream() -> None:
 def test_a_part_that_fails_takes_the_others_back() -> None:
     async def main() -> None:
         subscriptions, calls = remote()
-        await subscriptions.subscribe(NAME, ["N.0"], {})
+        await subscriptions.subscribe([(NAME, ["N.0"])], {})
         calls.made.clear()
         calls.answers = [1, ServiceUnreachableError("away"), ServiceUnreachableError("still away")]
         with pytest.raises(ServiceUnreachableError, match="^away$"):
-            await subscriptions.subscribe(NAME, [f"N.{number}" for number in range(1500)], {})
+            await subscriptions.subscribe([(NAME, [f"N.{number}" for number in range(1500)])], {})
         assert methods(calls) == [("subscribe", 1000), ("subscribe", 500), ("unsubscribe", 999)]
         assert subscriptions.texts() == ("N.0",)
 
@@ -115,9 +115,9 @@ def test_a_bad_pattern_among_many_is_found_before_any_is_sent() -> None:
     async def main() -> None:
         subscriptions, calls = remote()
         with pytest.raises(ValueError, match="pattern"):
-            await subscriptions.subscribe(PATTERN, [*[f"^{number}" for number in range(1500)], "["], {})
+            await subscriptions.subscribe([(PATTERN, [*[f"^{number}" for number in range(1500)], "["])], {})
         with pytest.raises(ValueError, match="pattern"):
-            await subscriptions.subscribe(PATTERN, ["x" * 300], {})
+            await subscriptions.subscribe([(PATTERN, ["x" * 300])], {})
         assert calls.made == []
 
     run(main())
@@ -127,9 +127,9 @@ def test_a_cancelled_change_is_made_to_its_end_and_the_next_one_follows() -> Non
     async def main() -> None:
         subscriptions, calls = remote()
         calls.go_on = asyncio.Event()
-        first = asyncio.ensure_future(subscriptions.subscribe(NAME, ["A"], {}))
+        first = asyncio.ensure_future(subscriptions.subscribe([(NAME, ["A"])], {}))
         second = asyncio.ensure_future(subscriptions.unsubscribe(["A"]))
-        third = asyncio.ensure_future(subscriptions.subscribe(NAME, ["B"], {}))
+        third = asyncio.ensure_future(subscriptions.subscribe([(NAME, ["B"])], {}))
         for _ in range(5):
             await asyncio.sleep(0)
         first.cancel()
@@ -148,10 +148,10 @@ def test_a_cancelled_change_is_made_to_its_end_and_the_next_one_follows() -> Non
 def test_the_end_of_the_stream_ends_changes() -> None:
     async def main() -> None:
         subscriptions, calls = remote()
-        await subscriptions.subscribe(NAME, ["A"], {})
+        await subscriptions.subscribe([(NAME, ["A"])], {})
         calls.go_on = asyncio.Event()
         # The second one has not begun yet, of which Python must not warn.
-        waiting = [asyncio.ensure_future(subscriptions.subscribe(NAME, [each], {})) for each in "BC"]
+        waiting = [asyncio.ensure_future(subscriptions.subscribe([(NAME, [each])], {})) for each in "BC"]
         for _ in range(5):
             await asyncio.sleep(0)
         subscriptions.close()
@@ -172,7 +172,7 @@ def test_a_change_that_fails_for_nobody_is_not_reported() -> None:
         subscriptions, calls = remote()
         calls.go_on = asyncio.Event()
         calls.answers = [ServiceUnreachableError("away")]
-        task = asyncio.ensure_future(subscriptions.subscribe(NAME, ["A"], {}))
+        task = asyncio.ensure_future(subscriptions.subscribe([(NAME, ["A"])], {}))
         for _ in range(5):
             await asyncio.sleep(0)
         task.cancel()

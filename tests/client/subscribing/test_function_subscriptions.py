@@ -40,9 +40,12 @@ class Connection:
             self.names -= set(texts)
             self.patterns -= set(texts)
         else:
+            options = dict(others[1])
+            match = options.pop("match", ())
             (self.names if method == NAME else self.patterns).update(texts)
-            self.options.update(others[1])
-            self.last.update(texts if others[1].get("last") else ())
+            self.patterns.update(match)
+            self.options.update(options)
+            self.last.update([*texts, *match] if options.get("last") else ())
 
 
 class Program:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyro_events.broker.matching.subjects import fold
-from pyro_events.client.subscribing.subscriptions import NAME, PATTERN, Call, Subscriptions
+from pyro_events.client.subscribing.subscriptions import NAME, PATTERN, Call, Subscriptions, calls_for
 
 TEXTS = st.lists(st.sampled_from(["a", "A", "b", "ß", "ẞ", "^a", ".*"]), max_size=4)
 STEPS = st.lists(
@@ -44,16 +44,21 @@ def test_it_remembers_what_a_model_remembers(steps: list[tuple[str, list[str], b
         )
         asked = ["A", "ẞ", ".*", "new"]
         for last in (False, True):
-            assert subscriptions.known(Call(NAME, asked, last)) == [
-                text for text in asked if fold(text) in names and (fold(text) in with_last[NAME]) is last
-            ]
-            assert subscriptions.known(Call(PATTERN, asked, last)) == [
-                text for text in asked if text in patterns and (text in with_last[PATTERN]) is last
+            of_names = [t for t in asked if fold(t) in names and (fold(t) in with_last[NAME]) is last]
+            of_patterns = [t for t in asked if t in patterns and (t in with_last[PATTERN]) is last]
+            assert subscriptions.known(Call(NAME, asked, last, tuple(asked))) == Call(
+                NAME, of_names, last, tuple(of_patterns)
+            )
+            assert subscriptions.known(Call(PATTERN, asked, last)) == Call(PATTERN, of_patterns, last)
+            assert subscriptions.recorded(PATTERN, last) == [
+                text for text in patterns if (text in with_last[PATTERN]) is last
             ]
         assert subscriptions.unknown(asked) == [
             text for text in asked if fold(text) not in names and text not in patterns
         ]
-        told = [(how, text, last) for how, some, last in subscriptions.calls() for text in some]
+        calls = subscriptions.calls()
+        told = [(call.how, text, call.last) for call in calls for text in call.texts]
+        told += [(PATTERN, text, call.last) for call in calls for text in call.match]
         assert sorted(told) == sorted(
             [(NAME, name, fold(name) in with_last[NAME]) for name in names.values()]
             + [(PATTERN, pattern, pattern in with_last[PATTERN]) for pattern in patterns]
@@ -75,3 +80,17 @@ def test_what_is_too_much_for_one_call_is_told_in_several() -> None:
     subscriptions.add(NAME, names)
     calls = subscriptions.calls()
     assert len(calls) > 1 and [text for call in calls for text in call.texts] == names
+
+
+def test_names_and_patterns_with_last_values_are_one_call_if_they_fit() -> None:
+    both = [(NAME, ["A"]), (PATTERN, ["^B", "^C"])]
+    assert calls_for(both, False) == [Call(NAME, ["A"]), Call(PATTERN, ["^B", "^C"])]
+    (one,) = calls_for(both, True)
+    assert one == Call(NAME, ["A"], True, ("^B", "^C")) and one.options == {"match": ("^B", "^C")}
+    assert calls_for([(NAME, []), (PATTERN, ["^B"])], True) == [Call(PATTERN, ["^B"], True)]
+    assert Call(NAME, ["A"]).options == {}
+    many = [f"{number:0255}" for number in range(100)]
+    assert calls_for([(NAME, many), (PATTERN, many)], True) == [
+        Call(NAME, many, True),
+        Call(PATTERN, many, True),
+    ]

@@ -22,6 +22,7 @@ from pyro_events.server.subscribers.subscribe_options import SubscribeOptions, r
         ({"last": True, "max_age": 2.5}, SubscribeOptions({"max_age": 2.5}, last=Last.OF_ALL)),
         ({"last": True, "last_of_new": True}, SubscribeOptions({}, last=Last.OF_NEW)),
         ({"last_of_new": True}, SubscribeOptions({})),
+        ({"match": ["^A"], "backlog": 5}, SubscribeOptions({"backlog": 5}, match=["^A"])),
         ({"group": "workers", "ahead": 1, "last": False}, SubscribeOptions({}, group="workers", ahead=1)),
         ({"last": None, "group": None, "ahead": None}, SubscribeOptions({})),
     ],
