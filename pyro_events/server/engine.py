@@ -167,6 +167,8 @@ class Engine:
         self.clients.permit(gone)
         self.deliveries.permit(gone)
         self.watchers.permit(gone)
+        for publication in [*self._blocked.calls(), *self._resumable]:
+            publication.check_again()
         self._look_at_total()
 
     # Used by the service's methods.

@@ -6,6 +6,8 @@ kept, or how a call arrives.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -41,7 +43,7 @@ class PublishMethods:
         retain = read_publish_options(options)
         checked = publishable(caller, subjects)
         payload = encode_plain(message, serpent=caller.serializer_id == SERPENT)
-        return self.publish_message(checked, payload, retain)
+        return _watched(caller, self.publish_message(checked, payload, retain))
 
     def publish_encoded(self, caller: Caller, batch: Any) -> int | BlockedPublish:
         """Publish entries in order, each [subjects, payload] or [subjects, payload, options of `publish`].
@@ -79,8 +81,8 @@ class PublishMethods:
 
     def _publish(self, caller: Caller, entries: list[Entry], retained: list[int]) -> int | BlockedPublish:
         if caller.rights is not None:
-            check_publish(caller, chain.from_iterable([entry[0] for entry in entries]))
-        return self._engine.publish(entries, retained)
+            _check_entries(caller, entries)
+        return _watched(caller, self._engine.publish(entries, retained))
 
     def publish_message(
         self, subjects: list[str], payload: Payload, retain: bool = False
@@ -129,6 +131,17 @@ def _entries(subjects: list[str], payload: Payload) -> list[Entry]:
     if len(subjects) * len(payload) <= MIB:
         return [(subjects, payload)]
     return [((subject,), payload) for subject in subjects]
+
+
+def _check_entries(caller: Caller, entries: Sequence[Entry]) -> None:
+    check_publish(caller, chain.from_iterable([entry[0] for entry in entries]))
+
+
+def _watched(caller: Caller, result: int | BlockedPublish) -> int | BlockedPublish:
+    """A result, which is checked again when the rights of its caller change."""
+    if caller.rights is not None and isinstance(result, BlockedPublish):
+        result.check = partial(_check_entries, caller)
+    return result
 
 
 def publishable(caller: Caller, subjects: Any) -> list[str]:

@@ -30,6 +30,7 @@ from pyro_events import (
     Subscriber,
     aio,
 )
+from pyro_events.codec.message import encode
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.testing import collect as collected
 
@@ -346,6 +347,29 @@ def test_c40_a_publisher_that_waits_for_what_is_dropped_goes_on(tmp_path: Path) 
         eventually(lambda: lab.subscribers()[0]["backlog"] > 1)
         lab.change("block = true", "block = false")
         assert sum(held_up.result()) == 300
+
+
+def test_c40_a_call_that_is_blocked_when_its_right_is_taken_publishes_nothing_more(tmp_path: Path) -> None:
+    lab = Laboratory(tmp_path)
+    entries = [[["LAB.X"], encode(number)] for number in range(3_000)]
+
+    def publish() -> object:
+        with IdentProxy(lab.uri, ALICE["ident"], ALICE["user"]) as es:
+            es._pyroSerializer = "msgpack"
+            return es.publish_encoded(entries)
+
+    with (
+        running(lab, delivery_deadline=60.0),
+        EventStream("LAB.X", backlog=1, overflow="block", es_uri=lab.uri, **ALICE) as stream,
+    ):
+        held_up = in_background(publish)
+        eventually(lambda: lab.subscribers()[0]["accepted"] > 1)
+        lab.change('publish = ["LAB.*"]', 'publish = ["LAB.*", "!LAB.X"]')
+        with pytest.raises(SecurityError, match="publish the subject 'LAB.X' any more; the call was blocked"):
+            held_up.result()
+        shown = lab.subscribers()[0]["accepted"]
+        assert [stream.get(timeout=20).msg for _ in range(shown)] == list(range(shown))
+        assert shown < 3_000 and lab.subscribers()[0]["accepted"] == shown
 
 
 def test_c40_a_user_that_is_removed_is_ended(lab: Laboratory) -> None:

@@ -6,8 +6,10 @@ has space again, deliveries, or how a publisher is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
+
+import Pyro5.errors
 
 from ...broker.backlog import Backlog
 from ...broker.publishing import Entry, Publishing
@@ -20,6 +22,8 @@ class _Total:
 
 
 TOTAL: Final = _Total()
+# What a publisher is told that loses a right while its call is blocked.
+_PUBLISHED: Final = "the call was blocked when the right was taken, and what it had published stays published"
 Obstacle = Backlog | _Total
 
 
@@ -39,7 +43,7 @@ class BlockedPublish(DeferredResult):
     It is done when nothing blocks it any more and its last entry has been accepted.
     """
 
-    __slots__ = ("_blocked", "entries", "obstacles", "queued", "retention", "time")
+    __slots__ = ("_blocked", "check", "entries", "obstacles", "queued", "retention", "time")
 
     def __init__(
         self,
@@ -53,6 +57,8 @@ class BlockedPublish(DeferredResult):
         events. retention: of those that are kept, None if there are none."""
         super().__init__()
         self.retention = retention
+        # Raises SecurityError if its caller may not publish these entries any more.
+        self.check: Callable[[Sequence[Entry]], None] = _anything
         self._blocked = holding
         self.entries = entries
         self.time = time
@@ -71,6 +77,20 @@ class BlockedPublish(DeferredResult):
         if self.retention is not None:
             self.retention.abandon()
         self._blocked.remove(self)
+
+    def check_again(self) -> None:
+        """Rights have changed: end with an error if its caller may not publish the rest any more."""
+        rest = list(self.entries)
+        self.entries = iter(rest)
+        try:
+            self.check(rest)
+        except Pyro5.errors.SecurityError as error:
+            self.settle(Pyro5.errors.SecurityError(f"{error} any more; {_PUBLISHED}"))
+            self.abandon()
+
+
+def _anything(entries: Sequence[Entry]) -> None:
+    """Without permissions everything is allowed."""
 
 
 class _Waiting:
@@ -104,6 +124,10 @@ class BlockedPublishes:
             if waiting is None:
                 waiting = self._held[obstacle] = _Waiting()
             waiting.publications[publication] = now
+
+    def calls(self) -> list[BlockedPublish]:
+        """Those that wait."""
+        return list({call: None for waiting in self._held.values() for call in waiting.publications})
 
     def remove(self, publication: BlockedPublish) -> None:
         """A call no longer waits. Its obstacles stay until they are released."""
