@@ -235,6 +235,40 @@ def test_c40_a_group_is_joined_by_right(lab: Laboratory) -> None:
         assert member.get(timeout=20).subject == "LAB.X"
 
 
+def test_c40_last_values_come_only_where_they_are_allowed(lab: Laboratory) -> None:
+    with publisher(lab, ROOT) as root, publisher(lab, ALICE) as alice:
+        root.publish(["SECRET.X", "LAB.X", "HALL"], 1, retain=True)
+        with EventStream(match=".*", last=True, es_uri=lab.uri, **ALICE) as events:
+            root.publish("LAB.Y", 2)
+            assert [events.get(timeout=20).subject for _ in range(3)] == ["LAB.X", "HALL", "LAB.Y"]
+        refused(lambda: alice.clear_retained(["LAB.X", "HALL"]), "may not publish the subject 'HALL'")
+        refused(lambda: alice.publish("HALL", 1, retain=True), "may not publish the subject 'HALL'")
+        assert root.clear_retained(["LAB.X", "HALL"]) == 2
+
+
+def test_c40_a_right_that_was_lost_while_the_service_was_away_does_not_cost_the_others(
+    tmp_path: Path, free_port: Callable[[], int], collect: Collecting
+) -> None:
+    lab, port = Laboratory(tmp_path), free_port()
+    options = ServiceOptions(permissions=lab.file)
+
+    def starter() -> EventServiceStarter:
+        return EventServiceStarter(LOOPBACK, port, use_ns=False, options=options)
+
+    with contextlib.ExitStack() as stack:
+        with starter() as first:
+            collector = stack.enter_context(collect(first.uri, "LAB.X", "HALL", **ALICE))
+            with Publisher(es_uri=first.uri, **ROOT) as root:
+                assert root.publish(["LAB.X", "HALL"], 1) == 2
+                collector.wait(2)
+        lab.change('subscribe = ["*", "!SECRET.*"]', 'subscribe = ["HALL"]')
+        second = stack.enter_context(starter())
+        root = stack.enter_context(Publisher(es_uri=second.uri, **ROOT))
+        eventually(lambda: root.publish("HALL", 2) == 1, 30)
+        assert root.publish("LAB.X", 3) == 0
+        eventually(lambda: collector.messages()[-1] == 2)
+
+
 # Holding publishers up
 
 
