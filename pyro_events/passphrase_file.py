@@ -6,24 +6,28 @@ what the passphrase is for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from .secret import Passphrase
 
-__all__ = ["read_passphrase"]
+__all__ = ["Opener", "read_passphrase"]
+
+# Opens a file in place of `os.open`, as for Python's `open`.
+Opener = Callable[[str, int], int]
 
 # The longest passphrase in a file, in characters. A longer one is refused and not cut off.
 _LONGEST: Final = 4096
 
 
-def read_passphrase(path: str) -> Passphrase | str:
+def read_passphrase(path: str, opener: Opener | None = None) -> Passphrase | str:
     """The first line of a file, exactly as Python's `readline().rstrip("\\n")` returns it; or the reason, as
     text, why it cannot be used.
 
     It raises nothing, because the errors of decoding contain what was read.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=opener) as file:
             line = Passphrase(file.readline(_LONGEST + 2).rstrip("\n"))
     except UnicodeDecodeError as error:
         return f"it is not UTF-8 text ({error.reason} at byte {error.start})"

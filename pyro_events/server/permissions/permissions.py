@@ -93,7 +93,7 @@ def load_permissions(
     Raises ValueError; the text is one line that says where in the file, and why. Raises RuntimeError if it is
     not wanted any more.
     """
-    reading = read_permissions(path)
+    reading = read_permissions(path, again=before is not None)
     before = Permissions(_NOTHING) if before is None else before
     known = {rights: rights for rights in before.all_rights()}
 

@@ -9,6 +9,7 @@ keys and the rules for subjects, nothing else.
 
 from __future__ import annotations
 
+import errno
 import os
 import reprlib
 import stat
@@ -19,7 +20,7 @@ from typing import Final, NamedTuple
 from ...broker.matching.rights import Rights
 from ...log.background import get_logger
 from ...options.backlog_options import checked_group
-from ...passphrase_file import read_passphrase
+from ...passphrase_file import Opener, read_passphrase
 from ...secret import Passphrase
 from ...wire.handshake.passphrase import checked_user
 
@@ -58,22 +59,38 @@ class Reading(NamedTuple):
     users: dict[str, tuple[Passphrase, Rights]]
 
 
-def read_permissions(path: str) -> Reading:
+def read_permissions(path: str, again: bool = False) -> Reading:
     """Read a file. Logs a warning if everybody on this machine can read passphrases in it.
+
+    again: it has been read before. Then pipes are refused: a service could wait for ever for somebody who
+    writes to one, and would never read its permissions again. When it starts, its user waits too, and may
+    want a pipe.
 
     Raises PermissionsFileError, and no other error for what is in the file.
     """
-    read = _parsed(path)
+    opener = _open_regular if again else None
+    read = _parsed(path, opener)
     if isinstance(read, str):
         raise PermissionsFileError(f"{_FILE} {_shown(path)}: {read}")
-    return _File(path, read).reading()
+    return _File(path, read, opener).reading()
 
 
-def _parsed(path: str) -> Passphrase | str:
+def _open_regular(path: str, flags: int) -> int:
+    """Open a file as `open` does, but only a regular one, and without waiting."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+    raise OSError(number, os.strerror(number) if stat.S_ISDIR(mode) else "it is not a regular file")
+
+
+def _parsed(path: str, opener: Opener | None) -> Passphrase | str:
     """The document, wrapped; or why there is none. It raises nothing, because errors and their tracebacks
     may contain what was read."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=opener) as file:
             content = Passphrase(file.read(_LARGEST + 1))
         if len(content.reveal()) > _LARGEST:
             return f"it is larger than {_LARGEST // 1024} KiB"
@@ -99,8 +116,9 @@ def _first_line(error: Exception) -> str:
 class _File:
     """A file while it is checked. Every value in it stays wrapped until it is known to be no passphrase."""
 
-    def __init__(self, path: str, document: Passphrase) -> None:
+    def __init__(self, path: str, document: Passphrase, opener: Opener | None) -> None:
         self._path = path
+        self._opener = opener
         self._document = document
         self._inline = False
 
@@ -145,7 +163,7 @@ class _File:
             self._inline = True
             return value
         file = os.path.join(os.path.dirname(self._path), value.reveal())
-        found = read_passphrase(file)
+        found = read_passphrase(file, self._opener)
         if isinstance(found, str):
             raise self._error(
                 where, f"ident_file: the passphrase cannot be read from {_shown(file)}: {found}"

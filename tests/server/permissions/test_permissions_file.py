@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import traceback
@@ -174,3 +175,14 @@ def test_the_example_can_be_used(root: Path) -> None:
     assert corridor.may_receive("lab.oven") and not corridor.may_receive("Lab.Secret.X")
     assert reading.users["operator"][1].may_receive("$ES.SUBSCRIBER.LEFT")
     assert reading.default.may_receive("PUBLIC.X") and not reading.default.may_publish("PUBLIC.X")
+
+
+def test_a_pipe_is_not_read_again_because_nobody_may_ever_write_to_it(tmp_path: Path) -> None:
+    """A service whose file, or a user's, has become one would wait for ever and read no other."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (str(tmp_path / "fifo"), written(tmp_path, "[users.alice]\nident_file = 'fifo'")):
+        with pytest.raises(PermissionsFileError, match="not a regular file"):
+            read_permissions(path, again=True)
+    with pytest.raises(PermissionsFileError, match=os.strerror(errno.EISDIR)):
+        read_permissions(str(tmp_path), again=True)
+    assert read_permissions(written(tmp_path, WHOLE), again=True).users
