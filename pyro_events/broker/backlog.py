@@ -208,5 +208,6 @@ class Backlog(DroppingBacklog, ReplayingBacklog):
         assert landed is batch, "batches are acknowledged in the order in which they were taken"
         freed = [size if shares is None else next(shares, size) for _, _, _, size, shares in batch.shared]
         self._total.value -= batch.alone + sum(freed)
-        for event in batch.kept:
-            event.release(self._total)
+        if batch.kept:
+            for event in batch.kept:
+                event.release(self._total)

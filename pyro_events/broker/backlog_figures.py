@@ -88,13 +88,14 @@ class BacklogFigures:
 
     def __len__(self) -> int:
         """How many events wait to be sent."""
-        waiting = len(self._waiting) if self._latest is None else len(self._latest)
-        return waiting if self._replay is None else waiting + len(self._replay)
+        if self._replay is None:  # nearly always, and this is asked for each batch
+            return len(self._waiting) if self._latest is None else len(self._latest)
+        return self._bounded + len(self._replay)
 
     @property
     def _bounded(self) -> int:
         """How many events wait for which there is a bound: all but the retained ones."""
-        return len(self) if self._replay is None else len(self) - len(self._replay)
+        return len(self._waiting) if self._latest is None else len(self._latest)
 
     @property
     def may_block(self) -> bool:

@@ -193,10 +193,11 @@ class Engine:
         self, entries: Iterator[Entry], now: float, retention: Retention | None
     ) -> tuple[int, list[Obstacle]]:
         """Accept entries until one meets an obstacle. Returns the deliveries queued, and the obstacles."""
-        queued = self.broker.publish(entries, now)
+        broker = self.broker
+        queued = broker.publish(entries, now)
         if retention is not None:
             retention.accepted(entries)
-        return queued, obstacles_of(self.broker)
+        return queued, obstacles_of(broker) if broker.full or broker.overloaded else []
 
     def _release(self, obstacle: Obstacle) -> None:
         for publication in self._blocked.release(obstacle):

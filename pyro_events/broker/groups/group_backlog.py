@@ -72,6 +72,10 @@ class GroupBacklog(Backlog):
         return len(self._store)
 
     @property
+    def _bounded(self) -> int:
+        return len(self._store)
+
+    @property
     def free(self) -> tuple[int, int]:
         """How many more events and bytes may come together before publishers are blocked."""
         if isinstance(self._store, SortedEvents):  # it takes more memory than its caller adds

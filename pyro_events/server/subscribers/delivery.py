@@ -230,10 +230,10 @@ class Delivery(TurnReader):
         batches, backlog, pacer = self._batches, self.backlog, self._pacer
         if backlog.max_age is not None and not self._drop_expired():
             return False
-        while len(backlog):
+        while waiting := len(backlog):
             if len(batches) >= pacer.window or self.state is not _ACTIVE:
                 return False
-            if patient and len(backlog) < FEW and backlog.bytes < FEW_BYTES and self._wait():
+            if patient and waiting < FEW and backlog.bytes < FEW_BYTES and self._wait():
                 return False
             batch = backlog.take(pacer.limit, c.BATCH_BYTES)
             if not batches:
