@@ -185,4 +185,4 @@ def test_a_pipe_is_not_read_again_because_nobody_may_ever_write_to_it(tmp_path: 
             read_permissions(path, again=True)
     with pytest.raises(PermissionsFileError, match=os.strerror(errno.EISDIR)):
         read_permissions(str(tmp_path), again=True)
-    assert read_permissions(written(tmp_path, WHOLE), again=True).users
+    assert read_permissions(written(tmp_path, user()), again=True).users
