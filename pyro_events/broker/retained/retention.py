@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from operator import length_hint
 from typing import Any
 
-from .store import Entry, RetainedEvents
+from .store import Entry, Reserved, RetainedEvents
 
 
 class Retention:
     """The retained entries of one call, which are not accepted yet."""
 
-    __slots__ = ("_entries", "_expected", "_store", "_time")
+    __slots__ = ("_entries", "_reserved", "_store", "_time")
 
     def __init__(
         self, store: RetainedEvents, entries: Sequence[Entry], retained: Sequence[int], time: float
@@ -32,7 +32,7 @@ class Retention:
         last = len(entries) - 1
         # Each with the number of entries that follow it.
         self._entries = deque([(last - position, entries[position]) for position in retained])
-        self._expected = (0, 0)
+        self._reserved: Reserved | None = None  # while the call is blocked
         self._time = time
 
     def accepted(self, rest: Iterator[Any]) -> None:
@@ -47,14 +47,17 @@ class Retention:
             _, (subjects, payload) = entries.popleft()
             for subject in subjects:
                 store.put(subject, self._time, payload)
-        if entries or self._expected != (0, 0):
-            self._expect(store.growth([entry for _, entry in entries]))
+        if entries and self._reserved is None:
+            self._reserved = store.reserve([entry for _, entry in entries])
+        elif not entries:
+            self._release()
 
     def abandon(self) -> None:
         """What was not accepted yet never will be."""
         self._entries.clear()
-        self._expect((0, 0))
+        self._release()
 
-    def _expect(self, growth: tuple[int, int]) -> None:
-        before, self._expected = self._expected, growth
-        self._store.expect((growth[0] - before[0], growth[1] - before[1]))
+    def _release(self) -> None:
+        if self._reserved is not None:
+            self._store.release(self._reserved)
+            self._reserved = None

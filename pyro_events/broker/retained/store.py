@@ -14,11 +14,12 @@ from ..matching.service_subjects import is_service_subject
 from ..matching.subjects import Pattern, fold
 from .kept_event import KeptEvent, kept_size
 from .name_index import NameIndex
+from .reserved_space import ReservedSpace
 
 # Where a retained publication goes, and its encoded message.
 Entry = tuple[Sequence[str], Payload]
-# How many subjects, and how many bytes, something adds.
-Growth = tuple[int, int]
+# What a call that is blocked may still add: of each folded subject, what its largest event counts for.
+Reserved = dict[str, int]
 
 
 def check_retained(subjects: Iterable[str]) -> None:
@@ -48,7 +49,7 @@ class RetainedEvents:
         # By folded subject, the one that was kept last at the end.
         self._kept: dict[str, KeptEvent] = {}
         self._index = NameIndex()
-        self._expected_subjects = self._expected_bytes = 0
+        self._reserved = ReservedSpace()
         self.bytes = 0
         self.published = 0
 
@@ -61,41 +62,58 @@ class RetainedEvents:
     def check(self, entries: Iterable[Entry]) -> None:
         """Raise ValueError if entries would take more than may be kept, at any moment while they are accepted
         one after the other."""
-        subjects, size = self.growth(entries)
-        if subjects and len(self._kept) + self._expected_subjects + subjects > self._most:
+        subjects, size = self._growth(entries)
+        if subjects and len(self._kept) + self._reserved.subjects + subjects > self._most:
             raise ValueError(
                 f"the event service keeps the last value of at most {self._most} subjects: clear those that "
                 "nobody needs with clear_retained(), or start it with more --max-retained"
             )
-        if size and self.bytes + self._expected_bytes + size > self._most_bytes:
+        if size and self.bytes + self._reserved.bytes + size > self._most_bytes:
             raise ValueError(
                 f"the last values that the event service keeps may take at most {self._most_bytes} bytes: "
                 "clear those that nobody needs with clear_retained(), or start it with more "
                 "--max-retained-bytes"
             )
 
-    def growth(self, entries: Iterable[Entry]) -> Growth:
-        """How much more would be kept, at most, while entries are accepted one after the other."""
+    def _growth(self, entries: Iterable[Entry]) -> tuple[int, int]:
+        """How many more subjects, and bytes, would be kept or reserved, at most, while entries are accepted
+        one after the other."""
         costs: dict[str, int] = {}
         subjects = size = most = 0
         for names, payload in entries:
             for name in names:
                 key = fold(name)
+                reserved = self._reserved.of(key)
                 before = costs.get(key)
                 if before is None:
-                    kept = self._kept.get(key)
-                    before = 0 if kept is None else kept.cost
-                    subjects += kept is None
-                costs[key] = cost = kept_size(name, key, payload)
+                    before = max(self._cost(key), reserved)
+                    subjects += not before
+                costs[key] = cost = max(kept_size(name, key, payload), reserved)
                 size += cost - before
                 most = max(most, size)
         return subjects, most
 
-    def expect(self, growth: Growth) -> None:
-        """A call that was blocked will still add so much, or, if negative, adds so much less: nobody else
-        gets that space."""
-        self._expected_subjects += growth[0]
-        self._expected_bytes += growth[1]
+    def reserve(self, entries: Iterable[Entry]) -> Reserved:
+        """Keep space for entries, which were checked, of a call that is blocked: whatever is cleared or
+        replaced meanwhile, nobody else gets it. Returns what `release` must be given."""
+        costs: Reserved = {}
+        for names, payload in entries:
+            for name in names:
+                key = fold(name)
+                costs[key] = max(costs.get(key, 0), kept_size(name, key, payload))
+        for key, cost in costs.items():
+            self._reserved.add(key, cost, self._cost(key))
+        return costs
+
+    def release(self, reserved: Reserved) -> None:
+        """The call is accepted, or never will be."""
+        for key in reserved:
+            self._reserved.remove(key, self._cost(key))
+
+    def _cost(self, key: str) -> int:
+        """What the event that is kept of a subject counts for, 0 if there is none."""
+        kept = self._kept.get(key)
+        return 0 if kept is None else kept.cost
 
     def put(self, subject: str, time: float, payload: Payload) -> None:
         """Keep an event, which was checked, in place of the one of its subject."""
@@ -110,6 +128,7 @@ class RetainedEvents:
         self.published += 1
         event = self._kept[key] = KeptEvent(subject, key, time, payload, self.published)
         self.bytes += event.cost
+        self._reserved.kept(key, 0 if before is None else before.cost, event.cost)
 
     def clear(self, subjects: Iterable[str]) -> int:
         """Forget the events of subjects. Returns how many there were."""
@@ -118,6 +137,7 @@ class RetainedEvents:
             event = self._kept.pop(fold(subject), None)
             if event is not None:
                 self._let_go(event)
+                self._reserved.kept(event.key, event.cost, 0)
                 self._index.remove(event.subject)
                 cleared += 1
         return cleared

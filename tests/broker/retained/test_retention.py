@@ -60,6 +60,29 @@ def test_a_call_that_waits_keeps_its_space(store: RetainedEvents) -> None:
     begun(store, "d")
 
 
+@pytest.mark.parametrize("smaller", [False, True])
+def test_a_call_that_waits_keeps_the_space_of_what_it_replaces(smaller: bool) -> None:
+    store = RetainedEvents(2, 2 * ONE + 500, TotalBytes())
+    store.put("a", 1.0, b"x" * 500)
+    entries: list[Entry] = [(["a"], b"x" * 500)]
+    waiting, rest = Retention(store, entries, [0], 5.0), iter(entries)
+    waiting.accepted(rest)
+    if smaller:
+        store.put("A", 2.0, b"")
+    else:
+        store.clear(["a"])
+    begun(store, "b")
+    with pytest.raises(ValueError, match="--max-retained-bytes"):
+        Retention(store, [(["b"], b"x")], [0], 6.0)
+    with pytest.raises(ValueError, match="at most 2 subjects"):
+        begun(store, "b", "c")
+    list(rest)
+    waiting.accepted(rest)
+    assert kept(store) == [("a", 5.0, b"x" * 500)]
+    store.clear(["a"])
+    begun(store, "b", "c")
+
+
 def test_a_call_that_is_abandoned_gives_its_space_back(store: RetainedEvents) -> None:
     waiting, rest = begun(store, "a", "b", "c")
     waiting.accepted(rest)
