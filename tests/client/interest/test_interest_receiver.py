@@ -78,7 +78,7 @@ def test_what_cannot_be_watched_again_is_logged(
 
     receiver.watch_again(["A"])
     assert said(receiver, 1) == [("A", 0)]
-    monkeypatch.setattr(receiver.remote, "subscribe", away)
+    monkeypatch.setattr(receiver.remote, "subscribe_to", away)
     receiver.watch_again(["A"])
     assert "may not tell who listens to ['A']: " in caplog.text
 
