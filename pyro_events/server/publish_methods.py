@@ -72,7 +72,9 @@ class PublishMethods:
             if not name or subjects != name[0]:
                 name = (check_published(subjects),)
             entries.append((name, payload))
-        return self._publish(caller, entries, retained)
+        if caller.rights is not None:
+            return self._publish(caller, entries, retained)
+        return self._engine.publish(entries, retained)
 
     def publish_large(self, caller: Caller, entry: Publication) -> int | BlockedPublish:
         """Publish the single entry of a large frame."""
