@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from .accounting import Loss
 from .backlog import Backlog
+from .matching.case_folding import fold
 from .matching.rights import Rights
 
 __all__ = ["allowed_targets", "lose_denied"]
@@ -17,12 +18,13 @@ __all__ = ["allowed_targets", "lose_denied"]
 def allowed_targets(subject: str, targets: tuple[Backlog, ...]) -> tuple[Backlog, ...]:
     """The targets of a subject whose rights allow it, in the same order. Each set of rights is asked once."""
     verdicts: dict[Rights | None, bool] = {None: True}
+    folded = fold(subject)
     allowed = []
     for backlog in targets:
         rights = backlog.rights
         verdict = verdicts.get(rights)
         if verdict is None and rights is not None:
-            verdict = verdicts[rights] = rights.may_receive(subject)
+            verdict = verdicts[rights] = rights.may_receive_folded(folded)
         if verdict:
             allowed.append(backlog)
     return targets if len(allowed) == len(targets) else tuple(allowed)

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from ...constants import MAX_SUBJECT
 from .shell_patterns import glob
-from .subjects import Pattern, compile_pattern, fold
+from .subjects import compile_pattern, fold
 
 __all__ = ["Rights", "SubjectRules"]
 
@@ -28,6 +29,29 @@ _NAMES_OWN: Final = "$es"
 _WILDCARDS: Final = frozenset("*?[")
 # For how many subjects the answers are remembered.
 _REMEMBERED: Final = 1_000
+
+
+class _Shared:
+    """A pattern with more than a star at its end. Many users may have it in their rules, and are then asked of
+    the same subject one after the other, so it remembers its last answer."""
+
+    __slots__ = ("_answer", "_pattern")
+
+    def __init__(self, text: str) -> None:
+        self._pattern = compile_pattern(glob(text))
+        self._answer = ("", False)
+
+    def matches(self, folded: str) -> bool:
+        """Whether it matches a folded subject."""
+        answer = self._answer  # as one object, because services in several threads may share it
+        if answer[0] != folded:
+            self._answer = answer = (folded, self._pattern.matches(folded))
+        return answer[1]
+
+
+@lru_cache(maxsize=1024)
+def _shared(text: str) -> _Shared:
+    return _Shared(text)
 
 
 class _Rule:
@@ -49,9 +73,9 @@ class _Rule:
         self.of_own = folded.startswith(_NAMES_OWN)
         self._prefix = text.endswith("*") and _WILDCARDS.isdisjoint(text[:-1])
         self._text = folded[:-1] if self._prefix else folded
-        self._pattern: Pattern | None = None
+        self._pattern: _Shared | None = None
         if not self._prefix and not _WILDCARDS.isdisjoint(text):
-            self._pattern = compile_pattern(glob(text))
+            self._pattern = _shared(text)
 
     def matches(self, folded: str) -> bool:
         """Whether it matches a folded subject."""
@@ -83,10 +107,11 @@ class SubjectRules:
         if known is None:
             if len(self._known) >= self._most:
                 self._known.clear()
-            known = self._known[subject] = self._judge(fold(subject))
+            known = self._known[subject] = self.judge(fold(subject))
         return known
 
-    def _judge(self, folded: str) -> bool:
+    def judge(self, folded: str) -> bool:
+        """The same for a folded subject; nothing is remembered."""
         own = folded.startswith(_OWN)
         if own and folded.startswith(_TEST):
             return True
@@ -134,6 +159,10 @@ class Rights:
     def may_receive(self, subject: str) -> bool:
         """Whether it may get events of that subject."""
         return self._subscribe.allow(subject)
+
+    def may_receive_folded(self, folded: str) -> bool:
+        """The same for a folded subject; nothing is remembered, because the caller does that."""
+        return self._subscribe.judge(folded)
 
     def may_join(self, group: str) -> bool:
         """Whether its subscribers may join that group; its name is folded as subjects are."""

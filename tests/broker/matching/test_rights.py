@@ -98,3 +98,11 @@ def test_no_rights_allow_nothing_but_tests() -> None:
     nothing = Rights()
     assert not nothing.may_publish("X") and not nothing.may_receive("X") and not nothing.may_join("X")
     assert nothing.may_publish("$ES.TEST.1") and nothing.may_receive("$es.test.1")
+
+
+def test_a_pattern_that_several_users_have_answers_each_of_them() -> None:
+    one, other = SubjectRules(["*.A?"]), SubjectRules(["*", "!*.A?"])
+    for subject in ("LAB.A1", "LAB.B1", "LAB.A1", "lab.a2"):
+        assert one.judge(fold(subject)) == (".A" in subject.upper()) != other.judge(fold(subject))
+    rights = Rights(subscribe=("*.A?",))
+    assert rights.may_receive_folded("lab.a1") and not rights.may_receive_folded("lab.b1")
