@@ -32,8 +32,8 @@ _REMEMBERED: Final = 1_000
 
 
 class _Shared:
-    """A pattern with more than a star at its end. Many users may have it in their rules, and are then asked of
-    the same subject one after the other, so it remembers its last answer."""
+    """A pattern with more than a star at its end. It remembers its last answer, because many users may have
+    it in their rules, each of which is then asked of the same subject."""
 
     __slots__ = ("_answer", "_pattern")
 
