@@ -227,7 +227,7 @@ class Engine:
         self.freed(backlog)
         self.expiry.check((backlog,))
         if backlog.group:
-            self.groups.changed(self.broker.groups.of(backlog))
+            self.groups.changed(self.broker.groups.of(backlog), backlog)
 
     def freed(self, backlog: Backlog) -> None:
         """A backlog may have shrunk, or may not block any more: publishers that it blocked may go on."""

@@ -147,8 +147,7 @@ class Deliveries:
             self.admission.leave(before.subscribed_from)
         backlog = delivery.backlog
         note = self._rights.apply(backlog, delivery.address, self._time(), delivery.user)
-        if backlog.group:
-            self.groups.review_blocking()
+        self.groups.review_blocking(backlog)
         self.table[backlog] = delivery
         self.admission.add(delivery.subscribed_from)
         departure = self.departures.of(delivery.known_as)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from ....broker.accounting import Loss
 from ....broker.backlog import Backlog
@@ -20,6 +21,7 @@ from ....broker.groups.distribution import Distribution, Room
 from ....broker.groups.group import Group
 from ....broker.groups.groups import Groups
 from ....log.background import get_logger
+from ....options import Overflow
 from ...limits.expiry import Expiry
 from ...limits.slices import Slices
 from ..coalescing import FEW, FEW_BYTES, Coalescer
@@ -46,6 +48,8 @@ class GroupDeliveries:
         self._groups = groups
         self._table = table
         self._coalescers: dict[Group, Coalescer] = {}
+        # The policy that the members' deliveries know of.
+        self._policies: WeakKeyDictionary[Group, Overflow] = WeakKeyDictionary()
         self._slices: Slices[Group] = Slices(self._distribute, self._flush)
         self._work: dict[Group, Distribution] = {}
 
@@ -65,11 +69,16 @@ class GroupDeliveries:
         if len(group.backlog) and (group.members[delivery.backlog].ahead or not self._wait(group)):
             self._send(group)
 
-    def changed(self, group: Group | None) -> None:
-        """The members of a group, their subscriptions or its options have changed; None for no group."""
+    def changed(self, group: Group | None, member: Backlog | None = None) -> None:
+        """The members of a group, their subscriptions or its options have changed; None for no group. member:
+        whose call that was; None if one has left."""
         if group is None:
             return
-        for backlog in group.members:
+        # A group may have thousands of members, so all are only gone through if it matters to all.
+        policy = group.backlog.overflow
+        alike = self._policies.get(group) is policy
+        self._policies[group] = policy
+        for backlog in group.members if not alike else () if member is None else (member,):
             if backlog in self._table:
                 self._table[backlog].configured()
                 group.offer(backlog)
@@ -81,10 +90,11 @@ class GroupDeliveries:
             self._coalescers.pop(group).end()
         self.review_blocking()
 
-    def review_blocking(self) -> None:
-        """Subscribers may have lost or got the right to block publishers."""
-        for group in self._groups:
-            group.review_blocking()
+    def review_blocking(self, member: Backlog | None = None) -> None:
+        """Subscribers may have lost or got the right to block publishers. member: only this one."""
+        for group in self._groups if member is None else [self._groups.of(member)]:
+            if group is not None:
+                group.review_blocking()
 
     @contextmanager
     def leaving(self, backlog: Backlog, reason: Loss) -> Iterator[None]:

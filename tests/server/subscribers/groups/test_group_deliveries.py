@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,8 +17,11 @@ from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher
 from pyro_events.codec.message import decode
+from pyro_events.options import ServiceOptions
 from pyro_events.server import starter
 from pyro_events.server.engine import Engine
+from pyro_events.server.subscribers.delivery import Delivery
+from pyro_events.wire.own_connection import LISTENER_LIMITS
 
 
 @pytest.fixture
@@ -404,3 +408,40 @@ def test_events_that_have_waited_too_long_go_to_nobody(
     publish(publisher, 3)
     rows += one.take(1)
     assert [(*row[2:4], decode(row[4])) for row in rows] == [(1, 0, 1), (3, 1, 3)]
+
+
+def test_what_a_member_does_costs_no_more_the_more_others_there_are() -> None:
+    """Members that come and go all the time in a group of thousands would hold up the whole service."""
+    told: list[str] = []
+
+    class Told(Delivery):
+        """A delivery that notes when it is told that something may have changed."""
+
+        __slots__ = ()
+
+        def configured(self) -> None:
+            told.append(self.backlog.subscriber)
+            super().configured()
+
+    async def main() -> None:
+        engine = Engine(ServiceOptions(drain=0.01))
+        broker, groups = engine.broker, engine.groups
+        members = [broker.subscribe(f"m{number}", "A", group="g") for number in range(50)]
+        for member in members:
+            engine.deliveries.table[member] = Told(
+                engine, member, ("192.0.2.1", 1), "object", engine.options, LISTENER_LIMITS, "192.0.2.1"
+            )
+            groups.changed(broker.groups.of(member), member)
+        told.clear()
+        for number in range(10):
+            broker.subscribe("m7", f"B{number}", group="g")
+            groups.changed(broker.groups.of(members[7]), members[7])
+        assert told == ["m7"] * 10
+        told.clear()
+        broker.subscribe("m0", "A", options={"overflow": "latest"}, group="g")
+        groups.changed(broker.groups.of(members[0]), members[0])
+        assert told == [f"m{number}" for number in range(50)]
+        engine.deliveries.table.clear()
+        await engine.stop()
+
+    asyncio.run(main())
