@@ -7,6 +7,7 @@ has space again, deliveries, or how a publisher is told.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import length_hint
 from typing import Final
 
 import Pyro5.errors
@@ -22,6 +23,8 @@ class _Total:
 
 
 TOTAL: Final = _Total()
+# So many entries of a call are measured each time.
+_FEW: Final = 16
 # What a publisher is told that loses a right while its call is blocked.
 _PUBLISHED: Final = "the call was blocked when the right was taken, and what it had published stays published"
 Obstacle = Backlog | _Total
@@ -43,7 +46,7 @@ class BlockedPublish(DeferredResult):
     It is done when nothing blocks it any more and its last entry has been accepted.
     """
 
-    __slots__ = ("_blocked", "check", "entries", "obstacles", "queued", "retention", "time")
+    __slots__ = ("_blocked", "_measured", "check", "entries", "obstacles", "queued", "retention", "time")
 
     def __init__(
         self,
@@ -60,13 +63,22 @@ class BlockedPublish(DeferredResult):
         # Raises SecurityError if its caller may not publish these entries any more.
         self.check: Callable[[Sequence[Entry]], None] = _anything
         self._blocked = holding
+        self._measured: int | None = None  # how many entries there were when they were measured last
         self.entries = entries
         self.time = time
         self.queued = queued
         self.obstacles: set[Obstacle] = set()
 
     def measure(self) -> None:
-        """Set `held` to the bytes of its messages; one message may be in several entries."""
+        """Set `held` to the bytes of its messages; one message may be in several entries.
+
+        A call of ten thousand entries may be blocked anew by each of them. So many are measured only when
+        half of them have been published; until then they count as before.
+        """
+        left = length_hint(self.entries)
+        if self._measured is not None and left > max(_FEW, self._measured // 2):
+            return
+        self._measured = left
         rest = list(self.entries)
         self.entries = iter(rest)
         self.held = sum([len(payload) for payload in {id(payload): payload for _, payload in rest}.values()])

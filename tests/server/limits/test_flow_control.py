@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyro_events.broker.accounting import TotalBytes
 from pyro_events.broker.backlog import Backlog
+from pyro_events.broker.publishing import Entry
 from pyro_events.options import BacklogOptions
 from pyro_events.server.limits.flow_control import TOTAL, BlockedPublish, BlockedPublishes
 
@@ -74,3 +75,27 @@ def test_publishers_that_give_up_and_come_again_do_not_restart_the_time() -> Non
     assert holding.check(now + 1.0) == [(one, 1.0)]
     assert holding.release(one)
     assert not holding.holds(one)
+
+
+def test_many_entries_are_not_measured_each_time_that_one_of_them_blocks_the_call() -> None:
+    looked = 0
+
+    class Message(bytes):
+        def __len__(self) -> int:
+            nonlocal looked
+            looked += 1
+            return super().__len__()
+
+    entries: list[Entry] = [(["a"], Message(b"x" * 10)) for _ in range(1_000)]
+    holding, one, rest = BlockedPublishes(), backlog("one"), iter(entries)
+    held = BlockedPublish(holding, rest, 0, 0.0)
+    sizes = []
+    for _ in range(1_000):
+        next(held.entries)
+        holding.hold(held, [one], 0.0)
+        sizes.append(held.held)
+        assert holding.release(one) == [held]
+    assert looked < 3_000
+    left = [10 * (999 - number) for number in range(1_000)]
+    assert all(exact <= size <= 2 * exact + 200 for exact, size in zip(left, sizes, strict=True))
+    assert sizes[-1] == 0
