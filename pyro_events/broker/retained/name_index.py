@@ -21,6 +21,9 @@ from ..matching.subjects import Pattern
 
 # How many names are matched without a pause.
 _PIECE: Final = 64
+# What is remembered takes as much as so many names: for some patterns, and for each character of them.
+_PATTERNS_TAKE: Final = 10
+_CHARACTER_TAKES: Final = 1 / 16
 # The log of names may be so much longer than the names that are there before it is written anew.
 _SPARE: Final = 1_000
 
@@ -43,7 +46,8 @@ class NameIndex:
     """A changing collection of names."""
 
     def __init__(self, remembered: int = RETAINED_MATCHES) -> None:
-        """remembered: how many found names may be remembered for all patterns together, about."""
+        """remembered: how many found names may be remembered for all patterns together, about. The patterns
+        themselves count too, because there may be many that match nothing."""
         self._most = remembered
         self._names: set[str] = set()
         # Every name that has come, in that order, each spelling once.
@@ -106,12 +110,22 @@ class NameIndex:
         self._remember(texts, _Found(names, len(log)))
 
     def _remember(self, texts: _Texts, found: _Found) -> None:
-        before = self._found.pop(texts, None)
-        self._remembered += len(found.names) - (len(before.names) if before is not None else 0)
+        self._forget(texts)
         self._found[texts] = found
+        self._remembered += _size(texts, found)
         while self._remembered > self._most and len(self._found) > 1:
-            oldest = next(iter(self._found))
-            self._remembered -= len(self._found.pop(oldest).names)
+            self._forget(next(iter(self._found)))
+
+    def _forget(self, texts: _Texts) -> None:
+        found = self._found.pop(texts, None)
+        if found is not None:
+            self._remembered -= _size(texts, found)
+
+
+def _size(texts: _Texts, found: _Found) -> int:
+    """What is remembered for some patterns, as a number of names."""
+    characters = sum(map(len, texts))
+    return len(found.names) + _PATTERNS_TAKE + len(texts) + int(characters * _CHARACTER_TAKES)
 
 
 def _texts(patterns: Iterable[Pattern]) -> _Texts:

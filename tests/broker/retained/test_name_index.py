@@ -24,7 +24,7 @@ class IndexMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.index = NameIndex(remembered=5)
+        self.index = NameIndex(remembered=40)
         self.names: set[str] = set()
 
     @rule(name=st.sampled_from(NAMES))
@@ -110,7 +110,7 @@ def test_a_log_that_is_written_anew_during_a_search_is_searched_from_the_beginni
 
 
 def test_what_was_asked_for_long_ago_is_forgotten() -> None:
-    index = NameIndex(remembered=2 * len(NAMES))
+    index = NameIndex(remembered=45)
     for name in NAMES:
         index.add(name)
     everything, single = [PATTERNS[1]], [PATTERNS[0]]
@@ -119,3 +119,14 @@ def test_what_was_asked_for_long_ago_is_forgotten() -> None:
     index.matching(everything)
     index.matching([PATTERNS[1], PATTERNS[2]])
     assert index.knows(everything) and not index.knows(single)
+
+
+def test_patterns_that_match_nothing_are_forgotten_too() -> None:
+    """Strangers may ask for others all the time."""
+    asked = [[compile_pattern(f"nothing {number} {'x' * 200}")] for number in range(50)]
+    index = NameIndex(remembered=500)
+    index.add("a")
+    for patterns in asked:
+        assert index.matching(patterns) == set()
+    known = sum(map(index.knows, asked))
+    assert 10 < known < 30 and index.knows(asked[-1])
