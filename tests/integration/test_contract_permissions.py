@@ -383,6 +383,25 @@ def test_c40_a_publisher_that_waits_for_what_is_dropped_goes_on(tmp_path: Path) 
         assert sum(held_up.result()) == 300
 
 
+def test_c40_a_publisher_that_waits_for_a_group_that_may_not_block_any_more_goes_on(tmp_path: Path) -> None:
+    lab = Laboratory(tmp_path)
+
+    def backlog() -> int:
+        with IdentProxy(lab.uri, ROOT["ident"], ROOT["user"]) as es:
+            [group] = es.statistics()["groups"]
+            return int(group["backlog"])
+
+    with (
+        running(lab, delivery_deadline=60.0),
+        EventStream("LAB.X", group="workers", backlog=1, overflow="block", es_uri=lab.uri, **ALICE),
+        publisher(lab, ROOT) as root,
+    ):
+        held_up = in_background(lambda: [root.publish("LAB.X", bytes(100_000)) for _ in range(300)])
+        eventually(lambda: backlog() > 1)
+        lab.change("block = true", "block = false")
+        assert sum(held_up.result()) == 300
+
+
 def test_c40_a_call_that_is_blocked_when_its_right_is_taken_publishes_nothing_more(tmp_path: Path) -> None:
     lab = Laboratory(tmp_path)
     entries = [[["LAB.X"], encode(number)] for number in range(3_000)]

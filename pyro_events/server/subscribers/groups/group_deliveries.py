@@ -91,10 +91,12 @@ class GroupDeliveries:
         self.review_blocking()
 
     def review_blocking(self, member: Backlog | None = None) -> None:
-        """Subscribers may have lost or got the right to block publishers. member: only this one."""
+        """Subscribers may have lost or got the right to block publishers. Publishers go on that a group may
+        not block any more. member: only this one."""
         for group in self._groups if member is None else [self._groups.of(member)]:
             if group is not None:
                 group.review_blocking()
+                self._owner.freed(group.backlog)
 
     @contextmanager
     def leaving(self, backlog: Backlog, reason: Loss) -> Iterator[None]:
