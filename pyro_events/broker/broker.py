@@ -108,12 +108,24 @@ class Broker(Publishing):
         if (user, subscriber) not in self._subscribers:
             self._subscribers[user, subscriber] = backlog
             self._users[subscriber] += 1
-        new = self._routing.unknown(backlog, checked, compiled) if last is Last.OF_NEW else None
+        wanting = self._new(backlog, checked, compiled) if last is Last.OF_NEW else (checked, compiled)
         self.groups.add(backlog, checked, compiled)
         self._limits.note(backlog, subscriber, owner)
         if last is not Last.NONE:
-            self._replay(backlog, *(new or (checked, compiled)))
+            self._replay(backlog, *wanting)
         return backlog
+
+    def _new(
+        self, backlog: Backlog, names: list[str], patterns: list[Pattern]
+    ) -> tuple[list[str], list[Pattern]]:
+        """What last values come for when a subscriber subscribes again: the names to which it is not
+        subscribed, and all the patterns if any of them is new.
+
+        `search_retained` has found what the patterns match together. What a part of them matches would have
+        to be found now, which may take long.
+        """
+        new_names, new_patterns = self._routing.unknown(backlog, names, patterns)
+        return new_names, patterns if new_patterns else []
 
     def _replay(self, backlog: Backlog, names: list[str], patterns: list[Pattern]) -> None:
         """Let what is kept of these subjects come first, as far as the subscriber may get it."""

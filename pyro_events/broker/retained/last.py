@@ -12,7 +12,7 @@ class Last(enum.Enum):
     """Of the names and patterns of one call."""
 
     NONE = 0
-    # Of those that the subscriber was not subscribed to: when it subscribes again because it does not know
-    # whether the service has forgotten it.
+    # Of those names to which the subscriber was not subscribed, and of all the patterns if any of them is
+    # new: when it subscribes again because it does not know whether the service has forgotten it.
     OF_NEW = 1
     OF_ALL = 2

@@ -85,7 +85,8 @@ class LastValueMachine(RuleBasedStateMachine):
         self.take(who)  # so that no older event of a subject still waits to be replayed
         wanted = set(map(fold, names)), set(patterns)
         if last is Last.OF_NEW:
-            wanted = wanted[0] - {fold(name) for name in self.names[who]}, wanted[1] - self.patterns[who]
+            known = wanted[1] <= self.patterns[who]
+            wanted = wanted[0] - {fold(name) for name in self.names[who]}, set() if known else wanted[1]
         self.broker.subscribe(who, names, patterns, last=last)
         if last is not Last.NONE:
             self.expected[who] += [got for got in self.kept.values() if matches(got[0], *wanted)]
@@ -238,6 +239,17 @@ def test_a_subscriber_is_ready_if_something_comes() -> None:
     broker.subscribe("s2", (), "a", last=Last.OF_ALL)
     broker.subscribe("s2", "a", last=Last.OF_ALL)
     assert broker.take_ready() == [backlog] and len(backlog) == 1
+
+
+def test_to_subscribe_again_to_some_patterns_takes_no_other_search_than_was_made() -> None:
+    broker = Broker(BacklogOptions(), MIB)
+    broker.retained.put("a", 1.0, b"1")
+    broker.subscribe("s1", (), "a")
+    search = broker.search_retained(["a", "b"])
+    assert search is not None and list(search) == [None]
+    backlog = broker.subscribe("s1", (), ["a", "b"], last=Last.OF_NEW)
+    assert broker.search_retained("b") is not None
+    assert len(backlog) == 1
 
 
 @pytest.mark.parametrize("ask", [lambda broker: broker.search_retained(5), lambda b: b.search_retained("(")])
