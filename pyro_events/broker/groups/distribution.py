@@ -129,7 +129,7 @@ class Distribution:
 
     def _give(self, member: Member, takers: Takers | None = None) -> None:
         """Give a member the oldest event, or the oldest that it and other takers may get."""
-        given = self._group.backlog.give_oldest(takers, self._now)
+        given = self._group.backlog.give_oldest(takers, self._now, member.backlog.rights)
         if given is None:
             return
         event, missed = given

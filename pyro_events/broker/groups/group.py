@@ -119,12 +119,14 @@ class Group:
 
     def _arrange(self, reason: Loss, shrunk: bool = False) -> None:
         """Sort the waiting events again if that is necessary. shrunk: fewer subjects match than before."""
-        if shrunk or not (self._alike and self._are_alike()):
+        alike = self._are_alike()
+        if shrunk or not (self._alike and alike):
             self.review(reason)
 
     def _are_alike(self) -> bool:
         """Whether all members may get the same."""
-        return self.table.alike and len({backlog.rights for backlog in self.members}) < 2
+        self.backlog.rights_of_members = rights = frozenset([backlog.rights for backlog in self.members])
+        return self.table.alike and len(rights) < 2
 
     def review(self, reason: Loss, at_once: bool = False) -> int:
         """Sort the waiting events again, later if they are many and it need not be at once. Returns how many

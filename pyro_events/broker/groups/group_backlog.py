@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
@@ -18,6 +19,7 @@ from ...options import BacklogOptions, Overflow
 from ..accounting import Batch, Loss, QueuedEvent, TotalBytes
 from ..backlog import Backlog
 from ..dropping import Outcome
+from ..matching.rights import Rights
 from .waiting_events import PlainEvents, SortedEvents
 
 Takers = tuple[Backlog, ...]
@@ -34,7 +36,12 @@ _DROPPING: Final = {
 
 
 class GroupBacklog(Backlog):
-    """The events that wait for a group. missed: how many it has lost since it gave one to a member."""
+    """The events that wait for a group.
+
+    missed: how many it has lost since it gave one to a member. rights_of_members: all that there are, to be
+    set by the user of this class. If they differ, each member is told of what it might have got, and of
+    nothing else.
+    """
 
     __slots__ = (
         "_alike",
@@ -44,8 +51,10 @@ class GroupBacklog(Backlog):
         "_sorted",
         "_store",
         "_takers",
+        "_untold",
         "given",
         "missed",
+        "rights_of_members",
     )
 
     def __init__(
@@ -66,6 +75,10 @@ class GroupBacklog(Backlog):
         self._sorted = self._conflates = False
         self.given = 0
         self.missed = 0
+        self.rights_of_members: frozenset[Rights | None] = frozenset()
+        # How many events were lost while these differed, by the rights that allow them, and that no member
+        # was told of.
+        self._untold: Counter[frozenset[Rights | None]] = Counter()
         super().__init__(f"group {name!r}", options, total)
 
     def __len__(self) -> int:
@@ -223,9 +236,11 @@ class GroupBacklog(Backlog):
         """Nothing is sent from here."""
         raise NotImplementedError("members of the group are sent events")
 
-    def give_oldest(self, takers: Takers | None = None, now: float = -math.inf) -> Given | None:
-        """Take out the oldest event, or that of a lane. None if it is dropped, because it has waited too
-        long."""
+    def give_oldest(
+        self, takers: Takers | None = None, now: float = -math.inf, rights: Rights | None = None
+    ) -> Given | None:
+        """Take out the oldest event, or that of a lane. rights: of the member that is given it, None for
+        everything. None if it is dropped, because it has waited too long."""
         if takers is not None and isinstance(self._store, SortedEvents):
             event = self._store.take_from(takers)
         else:
@@ -239,6 +254,8 @@ class GroupBacklog(Backlog):
         self.freed += event[3]
         self.given += 1
         missed, self.missed = self.missed, 0
+        for allowing in [each for each in self._untold if rights in each]:
+            missed += self._untold.pop(allowing)
         return event, missed
 
     def lose_everything(self, reason: Loss) -> int:
@@ -260,4 +277,8 @@ class GroupBacklog(Backlog):
 
     def _drop(self, event: QueuedEvent, reason: Loss) -> None:
         super()._drop(event, reason)
-        self.missed += 1
+        if len(self.rights_of_members) < 2:
+            self.missed += 1
+            return
+        may = [each for each in self.rights_of_members if each is None or each.may_receive(event[0])]
+        self._untold[frozenset(may)] += 1

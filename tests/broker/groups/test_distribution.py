@@ -14,6 +14,7 @@ from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.broker import Broker
 from pyro_events.broker.groups.distribution import Distribution, Room, distribute
 from pyro_events.broker.groups.group import Group
+from pyro_events.broker.matching.rights import Rights
 from pyro_events.constants import BATCH_BYTES
 from pyro_events.options import BacklogOptions
 
@@ -270,3 +271,32 @@ def test_what_is_lost_in_a_pause_is_not_given() -> None:
     while not work.go_on(1.0, lambda: True):
         pass
     assert scene.group.backlog.given == 3
+
+
+def test_a_member_is_told_of_no_loss_of_what_it_may_not_get() -> None:
+    """Otherwise it would learn how much is published of that."""
+    broker = Broker(BacklogOptions(backlog=2, overflow="drop-oldest"), 1 << 30)
+    rights = Rights(subscribe=("LAB.*",))
+    everything = broker.subscribe("alice", (), ".*", group="g", ahead=1)
+    laboratory = broker.subscribe("bob", (), ".*", group="g", ahead=1, rights=rights)
+    broker.restrict()
+    group = next(iter(broker.groups))
+
+    def publish(*names: str) -> None:
+        broker.publish(iter([((name,), b"") for name in names]), 1.0)
+
+    def give(member: Backlog) -> list[tuple[str, int]]:
+        group.offer(member)
+        assert distribute(group, {member: Room(1, 1)}.get) == [member]
+        batch = member.take(9, BATCH_BYTES)
+        member.acknowledge(batch)
+        return [(row[0], row[3]) for row in batch.rows]
+
+    publish(*["SECRET.A"] * 7, "LAB.A")
+    assert give(laboratory) == [("LAB.A", 0)]
+    publish(*["LAB.B"] * 3)
+    assert give(laboratory) == [("LAB.B", 1)]
+    assert give(everything) == [("LAB.B", 7)]
+    for number in range(3000):
+        publish(f"SECRET.{number}")
+    assert give(everything) == [("SECRET.2998", 2998)]
