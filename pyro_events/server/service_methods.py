@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-import Pyro5.errors
-
 from ..broker.interest.listeners import finished
 from ..broker.matching.service_subjects import check_published_all
 from ..broker.matching.subjects import check_subjects
@@ -19,6 +17,7 @@ from ..broker.retained.last import Last
 from ..broker.statistics import BrokerStatistics
 from ..constants import AGAIN_KEY, MAX_CLIENTS_SHOWN
 from ..wire.own_connection import ATTACH, key_in
+from .clients.invoke import error_to_tell
 from .clients.long_result import LongResult
 from .clients.one_by_one import OneByOne
 from .engine import Engine
@@ -112,14 +111,14 @@ class ServiceMethods(PublishMethods):
         search = self._engine.broker.search_retained(patterns) if wanted.last is not Last.NONE else None
         if search is None:
             return subscribe()
-        return self._searches.begin(caller.host, search, lambda _: self._late(subscribe))
+        return self._searches.begin(caller.host, search, lambda _: self._late(subscribe, caller))
 
-    def _late(self, call: Callable[[], Any]) -> Any:
-        """The result of a call that is made later than it came, or its error."""
+    def _late(self, subscribe: Callable[[], Any], caller: Caller) -> Any:
+        """The result of a subscription that is made later than its call came, or its error."""
         try:
-            return call()
-        except (TypeError, ValueError, Pyro5.errors.PyroError) as error:
-            return error
+            return subscribe()
+        except Exception as error:
+            return error_to_tell(error, "subscribing", caller)
         finally:
             self._engine.deliver()
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from Pyro5.errors import PyroError
 
 from pyro_events.broker.accounting import Loss, TotalBytes
 from pyro_events.broker.backlog import Backlog
@@ -17,7 +18,7 @@ from pyro_events.constants import MIB
 from pyro_events.options import BacklogOptions, ServiceOptions
 from pyro_events.server.clients.long_result import LongResult
 from pyro_events.server.limits.scheduler import Scheduler
-from pyro_events.server.objects import LARGE, Caller
+from pyro_events.server.objects import LARGE, Caller, DeferredResult
 from pyro_events.server.service_methods import REMOTE_METHODS, ServiceMethods
 from pyro_events.wire.frames import MSGPACK
 from pyro_events.wire.own_connection import ATTACH
@@ -177,6 +178,33 @@ def test_what_may_take_long_is_counted_in_turns(
 
     counts = asyncio.run(ask())
     assert len(counts) == count and counts["S0"] == (1 if options else 2)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("unexpected"), ValueError("wrong")])
+def test_a_subscription_that_fails_after_a_search_is_answered(
+    service: ServiceMethods, engine: FakeEngine, error: Exception
+) -> None:
+    engine.broker.retained.put("S", 1.0, b"kept")
+
+    def fail(*arguments: Any) -> None:
+        raise error
+
+    engine.deliveries.subscribe = fail
+
+    async def subscribe() -> Any:
+        engine.scheduler = Scheduler()
+        methods = ServiceMethods(engine)  # type: ignore[arg-type]
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        result = methods.subscribeMatch(CALLER, ".*", SUBSCRIBER, {"last": True})
+        assert isinstance(result, DeferredResult)
+        result.when_done(done.set_result)
+        return await done
+
+    answer = asyncio.run(asyncio.wait_for(subscribe(), 20))
+    if isinstance(error, ValueError):
+        assert answer is error
+    else:
+        assert isinstance(answer, PyroError) and "its log says why" in str(answer)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import Pyro5.errors
 
@@ -22,6 +22,9 @@ from ..limits.turns import TURN
 from ..objects import LARGE, Caller, DeferredResult, RemoteObject
 
 log = get_logger("pyro_events.connection")
+
+# What a method raises for arguments that cannot be, and for what its caller may not do.
+_EXPECTED: Final = (TypeError, ValueError, Pyro5.errors.PyroError)
 
 # Has something done when it is the client's turn again.
 Again = Callable[[Callable[[], None]], None]
@@ -54,11 +57,17 @@ def invoke(
     caller.serializer_id = frame.serializer_id
     try:
         return method(caller, *call.args, **call.kwargs)
-    except (TypeError, ValueError, Pyro5.errors.PyroError) as error:
-        return error
-    except Exception:
-        log.exception("the call of %s by %s failed", name, caller.host, about=caller.host)
-        return Pyro5.errors.PyroError(f"the service failed in {name}; its log says why")
+    except Exception as error:
+        return error_to_tell(error, name, caller)
+
+
+def error_to_tell(error: Exception, method: str, caller: Caller) -> Exception:
+    """What a caller is told of an exception that the method has raised: the exception, or that the log has
+    one that was not expected. It is being handled."""
+    if not isinstance(error, _EXPECTED):
+        log.exception("the call of %s by %s failed", method, caller.host, about=caller.host)
+        error = Pyro5.errors.PyroError(f"the service failed in {method}; its log says why")
+    return error
 
 
 class _BatchResult(DeferredResult):
