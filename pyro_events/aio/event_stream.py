@@ -208,7 +208,8 @@ class EventStream(AsyncClient):
             backlog_bytes: the same. Default None: as before.
             overflow: the same. Default None: as before.
             max_age: the same. Default None: as before.
-            group: as when the stream is made, which decides it for good. Default None: as before.
+            group: as when the stream is made; another one only after it has unsubscribed from everything.
+                Default None: as before.
             ahead: the same as `backlog`. Default None: as before.
             last: whether the last retained event of each of these names comes first. Default False.
 

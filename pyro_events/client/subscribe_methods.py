@@ -59,8 +59,8 @@ class SubscribeMethods:
             max_age: after how many seconds of waiting an event is dropped; `math.inf` for never. Default
                 None: as before, or never.
             group: the name of a group that shares its events, each of which goes to one member. A subscriber
-                is in one group or in none, which its first subscription decides. Default None: as before, or
-                in none.
+                is in one group or in none, which its first subscription decides; it may choose another group
+                when it has unsubscribed from everything. Default None: as before, or in none.
             ahead: how many events a member may have unacknowledged; 1 for long jobs. Default None: as before,
                 or up to two batches.
             last: whether the last retained event of each subject comes first, as `publish(retain=True)` has

@@ -38,6 +38,7 @@ class InterestMethods(AsyncClient):
         Raises:
             TypeError, ValueError: a name cannot be published, or `exact` is neither True nor False; the text
                 says which.
+            AccessDeniedError: the user has no right to publish a subject.
             ServiceUnreachableError, ServiceNotFoundError: there is no connection to the service.
             EventServiceError: this publisher is closed, not connected yet, or belongs to another event loop.
 
@@ -75,6 +76,7 @@ class InterestMethods(AsyncClient):
         Raises:
             TypeError, ValueError: a name cannot be published, there are too many, or the function cannot be
                 called with a subject and a number, or then runs nothing, as a coroutine function.
+            AccessDeniedError: the user has no right to publish a subject.
             ServiceUnreachableError, ServiceNotFoundError: there is no connection to the service, or the
                 service is too old. Then nothing has changed.
             EventServiceError: this publisher is closed, not connected yet, or belongs to another event loop.

@@ -86,6 +86,9 @@ class RemoteSubscriptions:
             if len(calls) > 1 or len(text) > MAX_SUBJECT:
                 compile_pattern(text)
         with self._calling:
+            if not self._record:
+                # The service forgets who has no subscription left, and its group and other options too.
+                options = {**self._options, **options}
             told_on = self._subscribe_in_pieces(calls, options)
             # A connection made since the first subscription, or between two pieces, may be to a service that
             # knows only the later ones.

@@ -81,6 +81,18 @@ def test_everything_is_sent_again_and_once_with_anew(
     assert connection.anew[0] and not any(connection.anew[1:]) and len(connection.anew) > 3
 
 
+def test_after_the_last_subscription_its_options_hold_for_the_next_one(connection: Connection) -> None:
+    """Also when the service has forgotten it meanwhile, as it does with one that has none."""
+    remote = RemoteSubscriptions(connection, None)  # type: ignore[arg-type]
+    remote.subscribe(NAME, ["A"], {"group": "workers", "ahead": 1, "overflow": "latest"})
+    remote.unsubscribe(["A"])
+    connection.options = []
+    remote.subscribe(NAME, ["B"], {"overflow": "block"})
+    assert connection.options[0].items() >= {"group": "workers", "ahead": 1, "overflow": "block"}.items()
+    remote.subscribe(NAME, ["C"], {})
+    assert not {"group", "ahead", "overflow"} & connection.options[1].keys()
+
+
 @pytest.mark.parametrize("call", range(1, 5))
 def test_what_is_unsubscribed_from_meanwhile_does_not_come_back(
     remote: RemoteSubscriptions, connection: Connection, call: int
