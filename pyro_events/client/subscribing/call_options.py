@@ -8,6 +8,7 @@ Most options belong to the subscriber: the last ones given hold, and are sent ag
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from ...constants import AHEAD_KEY, GROUP_KEY, LAST_KEY, LAST_OF_NEW_KEY
@@ -47,8 +48,8 @@ def given_options(
     if overflow is not None:
         given["overflow"] = Overflow.parse(overflow).value
     if max_age is not None:
-        checked_max_age(max_age)
-        given["max_age"] = float(max_age)
+        age = checked_max_age(max_age)
+        given["max_age"] = math.inf if age is None else age
     if group is not None:
         given[GROUP_KEY] = checked_group(group)
     if not isinstance(last, bool):

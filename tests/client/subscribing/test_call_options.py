@@ -33,7 +33,8 @@ def test_a_policy_that_is_unknown(overflow: Any) -> None:
 
 def test_options_of_age_and_groups() -> None:
     assert given_options(None, None, None, max_age=2) == {"max_age": 2.0}
-    assert given_options(None, None, None, max_age=math.inf) == {"max_age": math.inf}
+    for endless in (math.inf, 1e300, 10**400):
+        assert given_options(None, None, None, max_age=endless) == {"max_age": math.inf}
     assert given_options(None, None, None, group="workers", ahead=1) == {"group": "workers", "ahead": 1}
     assert given_options(None, None, None, last=True) == {"last": True}
 
