@@ -99,14 +99,15 @@ class Pipeline:
             sender = self._take_over()
         if not events:
             return
-        entries = self._entries
         if size > ALONE_BYTES:
             self._publish_alone(entry, events)
             return
-        if self._size + size > FRAME_BYTES:
+        entries, together = self._entries, self._size + size
+        if together > FRAME_BYTES:
             self._send_frames()
+            together = self._size + size
         entries.append(entry)
-        self._size += size
+        self._size = together
         if len(entries) >= FRAME_EVENTS:
             self._send_frames()
         elif sender.resting:
