@@ -113,11 +113,11 @@ class InterestMethods(ClientBase):
     def __interested(self) -> PublisherInterest:
         sender = cast(Sender, end_of(self, "publisher"))
         interest = self.__interest
-        if interest is None or interest.sender is not sender:
+        if interest is None or interest.sender is not sender or interest.parents:
             # Where two threads are here at once, one of theirs is dropped, which has connected to nothing.
             interest = PublisherInterest(sender)
             if self.__interest is None:
                 interest = self.__dict__.setdefault("_InterestMethods__interest", interest)
-            else:  # __init__ was called again
+            else:  # __init__ was called again, or this is a forked child
                 self.__interest = interest
         return interest

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
 import pytest
+from forking import child
 from waiting import eventually
 
 from pyro_events import EventServiceError, EventServiceStarter, EventStream, Publisher, Subscriber
@@ -107,6 +109,27 @@ def test_a_publisher_that_is_made_anew_asks_on_new_connections() -> None:
     assert publisher.listeners("A") == {"A": 0}
     assert not watch.statistics().connected
     publisher.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_in_a_forked_child_it_may_ask_and_be_told_as_it_may_publish() -> None:
+    calls: list[tuple[object, ...]] = []
+    with Publisher() as publisher:
+        assert publisher.listeners("A") == {"A": 0}
+        watch = publisher.on_interest("A", call=lambda *what: calls.append(("parent", *what)))
+
+        def work() -> None:
+            assert publisher.publish("A", 1) == 0
+            assert publisher.listeners("A") == {"A": 0}
+            publisher.on_interest("A", call=lambda *what: calls.append(("child", *what)))
+            with EventStream("A"):
+                eventually(lambda: calls == [("child", "A", 1)])
+            publisher.close()
+
+        with child(work):
+            eventually(lambda: calls == [("parent", "A", 1), ("parent", "A", 0)])
+        assert watch.statistics().connected
 
 
 def test_many_threads_may_ask_at_once_from_the_beginning() -> None:

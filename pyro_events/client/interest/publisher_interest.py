@@ -28,7 +28,10 @@ _PATIENCE: Final = 1.0
 
 
 class PublisherInterest:
-    """The questions and the functions of one publisher. sender: the publisher's."""
+    """The questions and the functions of one publisher.
+
+    sender: the publisher's. parents: this is a forked child, and they are the parent's.
+    """
 
     def __init__(self, sender: Sender) -> None:
         self.sender = sender
@@ -36,7 +39,7 @@ class PublisherInterest:
         self._functions = InterestFunctions(BaseException)
         self._receiver: InterestReceiver | None = None
         self._thread: threading.Thread | None = None
-        self._starting = self._ended = False
+        self._starting = self._ended = self.parents = False
         # Held while the service is told of names, so that it hears of them in the order in which functions
         # were added and removed. Reentrant, so that code that interrupts a thread does not wait for it.
         self._changing = threading.RLock()
@@ -151,7 +154,7 @@ class PublisherInterest:
 
     def forked(self) -> None:
         """In a forked child: the functions, the thread and the connections are the parent's."""
-        self._ended = True
+        self._ended = self.parents = True
         self._changing = threading.RLock()
         self._functions.clear()
         self._thread = None

@@ -28,10 +28,13 @@ def publish(publisher: Publisher, pipeline: Pipeline) -> None:
     publisher.publish("A")  # call-overload
     publisher.publish("A", "message", "another")  # call-overload
     publisher.publish("A", "message", timeout="2")  # call-overload
+    publisher.publish("A", "message", retain="yes")  # call-overload
+    publisher.clear_retained(5)  # arg-type
     publisher.publsh("A", "message")  # attr-defined
     publisher.statistics()["published"]  # index
     print(publisher.statistics().handled)  # attr-defined
     pipeline.publish(5, "message")  # arg-type
+    pipeline.publish("A", "message", retain="yes")  # arg-type
     pipeline.flush("2")  # arg-type
     with publisher.pipeline() as fast:
         fast.publish(None, "message")  # arg-type
@@ -52,6 +55,10 @@ def subscribe(subscriber: Subscriber, names: Iterable[int]) -> None:
     subscriber.subscribe("A", overflow=Overflow.LATST)  # attr-defined
     subscriber.subscribe("A", backlog="100")  # arg-type
     subscriber.subscribe("A", backlogs=100)  # call-arg
+    subscriber.subscribe("A", last="yes")  # arg-type
+    subscriber.subscribe("A", group=5)  # arg-type
+    subscriber.subscribe("A", group="workers", ahead="1")  # arg-type
+    subscriber.subscribe("A", max_age="60")  # arg-type
     subscriber.subscribeMatch(None)  # arg-type
     subscriber.subscribeMatch("^A", overflow="latst")  # arg-type
     subscriber.unsubscribe(3)  # arg-type
@@ -101,6 +108,7 @@ def both(both: Both, listening: Listening) -> None:
 def construct(event: Event) -> None:
     Publisher(wait="30")  # arg-type
     Publisher(names="market")  # call-arg
+    Publisher(user=5)  # arg-type
     Publisher(5)  # arg-type
     Subscriber(ns_port="9090")  # arg-type
     EventServiceStarter(options={"backlog": 100})  # arg-type
@@ -108,4 +116,5 @@ def construct(event: Event) -> None:
     pyro_events.BacklogOptions(overflow="latst")  # arg-type
     pyro_events.register_classes(5)  # arg-type
     event.subject = 5  # assignment
-    print(event.sequence)  # attr-defined
+    text: str = event.retained  # assignment
+    print(event.sequence, text)  # attr-defined

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import socket
 import threading
@@ -15,6 +16,8 @@ from pyro_events import (
     BackgroundStatistics,
     Event,
     EventServiceStarter,
+    EventStream,
+    IdentProxy,
     InterestStatistics,
     InterestWatch,
     Overflow,
@@ -24,6 +27,7 @@ from pyro_events import (
     Subscriber,
     SubscriberDaemon,
     SubscriberStatistics,
+    aio,
 )
 from pyro_events.testing import LocalEventService, collect
 
@@ -73,15 +77,17 @@ def threads(listening: Listening) -> bool:
 def publish(publisher: Publisher, names: list[str]) -> int:
     publisher.publish(map(str.upper, names), {"any": [None]}, timeout=2)
     publisher.publish((name for name in names), None)
+    publisher.publish("STATE", "on", retain=True)
+    forgotten: int = publisher.clear_retained(iter(["STATE", "LAMP"]))
     with publisher.pipeline() as fast:
         fill(fast)
     figures: PublisherStatistics = publisher.statistics()
-    return figures.published
+    return figures.published + forgotten
 
 
 def measure(publisher: Publisher, policy: Overflow) -> int:
     with publisher.background(limit=10, overflow="latest") as instrument:
-        instrument.publish(["A", "B"], 1)
+        instrument.publish(["A", "B"], 1, retain=policy is Overflow.LATEST)
         done: bool = instrument.flush(timeout=1)
     another: BackgroundPublisher = publisher.background(limit_bytes=1 << 20, overflow=policy)
     another.close()
@@ -103,13 +109,14 @@ def watch(publisher: Publisher) -> int:
 
 def fill(pipeline: Pipeline) -> None:
     pipeline.publish("A", 1)
-    pipeline.publish({"A", "B"}, 1)
+    pipeline.publish({"A", "B"}, 1, retain=True)
     pipeline.flush(timeout=2.5)
 
 
 def subscribe(subscriber: Subscriber, policy: Overflow) -> tuple[str, ...]:
     subscriber.subscribe(("A", "B"), overflow=policy, backlog=100)
-    subscriber.subscribe(iter("AB"), overflow="drop-oldest")
+    subscriber.subscribe(iter("AB"), overflow="drop-oldest", last=True, max_age=5)
+    subscriber.subscribeMatch("^A", last=True, max_age=math.inf)
     subscriber.unsubscribe(["A", "^B"])
     daemon: SubscriberDaemon = subscriber.daemon
     daemon.events(daemon.sockets)
@@ -118,7 +125,7 @@ def subscribe(subscriber: Subscriber, policy: Overflow) -> tuple[str, ...]:
 
 
 def functions(subscriber: Subscriber, calls: queue.SimpleQueue[Callable[[], object]]) -> str:
-    @subscriber.on("A", "B", match=["^C"], via=calls.put, overflow="latest")
+    @subscriber.on("A", "B", match=["^C"], via=calls.put, overflow="latest", last=True)
     def show(event: Event, width: int = 80) -> str:
         return f"{event.subject:{width}}"
 
@@ -136,9 +143,37 @@ def functions(subscriber: Subscriber, calls: queue.SimpleQueue[Callable[[], obje
     return text
 
 
+def share(es_uri: str) -> int | None:
+    with EventStream("WORK", match="^JOB", es_uri=es_uri, group="workers", ahead=1, max_age=60) as jobs:
+        jobs.subscribe("MORE", group="workers", ahead=2)
+        with Publisher(es_uri=es_uri) as publisher:
+            publisher.publish("WORK", 1)
+        job: Event = jobs.get(timeout=10)
+        retained: bool = job.retained
+        return job.missed if retained else job.seq
+
+
+async def in_a_loop(es_uri: str) -> int:
+    async with aio.Publisher(es_uri=es_uri) as publisher:
+        await publisher.publish("STATE", "on", retain=True)
+        async with aio.EventStream("STATE", es_uri=es_uri, last=True, max_age=5) as states:
+            await states.subscribeMatch("^S", last=True)
+            state: Event = await states.get(timeout=10)
+        watching: aio.InterestWatch = await publisher.on_interest("A", call=lambda subject, count: None)
+        async with watching as same:
+            figures: InterestStatistics = same.statistics()
+        counts: dict[str, int] = await publisher.listeners(["A"], exact=True)
+        forgotten: int = await publisher.clear_retained("STATE")
+        return forgotten + counts["A"] + figures.calls + state.seq
+
+
+def as_a_user(es_uri: str) -> None:
+    IdentProxy(es_uri, "a passphrase", user="alice")
+
+
 def test_a_program(event_service: LocalEventService) -> None:
     address: str = event_service.uri
-    with collect(("A", "B"), "^C", address, overflow="latest") as seen, Publisher() as publisher:
+    with collect(("A", "B"), "^C", address, overflow="latest", last=True) as seen, Publisher() as publisher:
         publisher.publish("A", event_service.ns_port)
         first: Event = seen.wait_for(1, timeout=2.5)[0]
         events: list[Event] = seen.events
@@ -158,6 +193,8 @@ def use(es_uri: str) -> int:
         print(both.statistics().publisher.published, both.statistics().subscriber.handled)
         with Publisher(es_uri=es_uri) as publisher:
             print(publish(publisher, ["A"]))
+        print(share(es_uri), asyncio.run(in_a_loop(es_uri)))
+        as_a_user(es_uri)
         print(functions(ticker, queue.SimpleQueue()))
         print(subscribe(ticker, Overflow.LATEST), threads(Listening(es_uri=es_uri)))
         return both.publish("A", msg=1) + both.publish(subjects=["A"], message=None)
