@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..constants import (
     HOST_SUBSCRIPTION_BYTES,
@@ -23,7 +23,7 @@ from ..options import BacklogOptions, ServiceOptions
 from ..options.backlog_options import check_last_and_group
 from .accounting import Loss
 from .backlog import Backlog
-from .delivery_rights import lose_denied
+from .delivery_rights import Judged, lose_denied
 from .groups.groups import Groups
 from .interest.interest import Interest
 from .matching.rights import Rights
@@ -33,6 +33,9 @@ from .retained.last import Last
 from .retained.store import RetainedEvents
 from .statistics import BrokerStatistics, GoneSubscribers, described, described_alone
 from .subscriptions.subscription_limits import SubscriptionLimits
+
+# Of so many last values it may be judged at once whether a subscriber may get them.
+_FEW_RETAINED: Final = 100
 
 
 class Broker(Publishing):
@@ -64,6 +67,8 @@ class Broker(Publishing):
         # By the user, and the URI: what two users subscribe is two subscribers.
         self._subscribers: dict[tuple[str, str], Backlog] = {}
         self._users: Counter[str] = Counter()  # how many have subscribed each URI
+        # Of the search for last values that has ended just now.
+        self._judged: Judged | None = None
         self.retained = RetainedEvents(max_retained, max_retained_bytes, self._total)
 
     def subscribe(
@@ -129,17 +134,35 @@ class Broker(Publishing):
 
     def _replay(self, backlog: Backlog, names: list[str], patterns: list[Pattern]) -> None:
         """Let what is kept of these subjects come first, as far as the subscriber may get it."""
-        allowed = backlog.rights.may_receive if backlog.rights is not None else None
+        judged, self._judged = self._judged, None
+        if backlog.rights is None:
+            allowed = None
+        elif judged is not None and judged.rights is backlog.rights:
+            allowed = judged.may_receive
+        else:
+            allowed = backlog.rights.may_receive
         backlog.replay(self.retained.snapshot(names, patterns, allowed))
         if len(backlog) and not backlog.ready:
             backlog.ready = True
             self.ready.append(backlog)
 
-    def search_retained(self, patterns: object) -> Generator[None, None, None] | None:
+    def search_retained(
+        self, patterns: object, rights: Rights | None = None
+    ) -> Generator[None, None, None] | None:
         """Find the last values of subjects that these patterns match, in pieces, so that a subscription with
-        them takes no long time; None if it takes none. Raises TypeError or ValueError."""
+        them takes no long time, if it follows at once; None if it takes none. rights: of the subscriber.
+        Raises TypeError or ValueError."""
         compiled = self._limits.compiled(check_texts(patterns, "pattern"))
+        if rights is not None and compiled and len(self.retained) > _FEW_RETAINED:
+            return self._judge_retained(compiled, rights)
         return None if self.retained.knows(compiled) else self.retained.search(compiled)
+
+    def _judge_retained(self, patterns: list[Pattern], rights: Rights) -> Generator[None, None, None]:
+        judged = Judged(rights)
+        yield from self.retained.search(patterns)
+        yield from judged.ask([event.subject for event in self.retained.snapshot((), patterns)])
+        yield from self.retained.search(patterns)  # for those that have come meanwhile
+        self._judged = judged
 
     def restrict(self) -> list[Backlog]:
         """From now on the rights of each backlog decide which events it gets; call it again when some have

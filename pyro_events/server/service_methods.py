@@ -108,7 +108,9 @@ class ServiceMethods(PublishMethods):
             self._engine.deliveries.subscribe(caller, callback, names, patterns, wanted)
             return None
 
-        search = self._engine.broker.search_retained(patterns) if wanted.last is not Last.NONE else None
+        search = None
+        if wanted.last is not Last.NONE:
+            search = self._engine.broker.search_retained(patterns, caller.rights)
         if search is None:
             return subscribe()
         return self._searches.begin(caller.host, search, lambda _: self._late(subscribe, caller))
