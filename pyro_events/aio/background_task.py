@@ -4,7 +4,7 @@ Knows: when to send, when to try again, and when the task ends. Must not know: w
 is logged, how an event is written, or how a connection is made.
 
 It does the same as the thread of a background publisher without asyncio: up to four calls are unacknowledged,
-each with as many events as there are.
+each with as many events as there are; and what becomes of a call that is refused is the same.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import contextlib
 from collections import deque
 from typing import Final
 
-from ..client.background.accounts import Batch
+from ..client.background.accounts import Batch, Parts
 from ..client.background.options import BackgroundTimes
 from ..client.background.outcomes import Outcomes
 from ..client.background.shared_queue import SharedQueue
 from ..client.connection.outcome import broken, too_large
-from ..client.publishing.frames import WINDOW
+from ..client.publishing.frames import WINDOW, count_events
 from ..wire.frames import Frame
 from ..wire.replies import read_reply
 from ..wire.requests import packed_publish
@@ -48,6 +48,11 @@ class BackgroundTask:
         self.outcomes = Outcomes(queue, sender, sender.connection.name)
         self._outstanding: deque[tuple[Batch, AwaitedCall, str]] = deque()
         self._pause = times.first_pause
+        # How many calls may be unacknowledged.
+        self._window = 1
+        # Whether a call of several entries was ever refused; and those of which no later one was accepted.
+        self._careful = False
+        self._refused: deque[tuple[Batch, Exception]] = deque()
         self._end_by: float | None = None
         self._look = False
         self._woken: asyncio.Future[bool] | None = None
@@ -103,6 +108,7 @@ class BackgroundTask:
             self._sender.connection.close()  # which gives every call without a reply its outcome
             while self._outstanding:
                 self._settle()
+            self._give_up()
             self.outcomes.ended()
 
     async def _send_all(self) -> None:
@@ -110,10 +116,10 @@ class BackgroundTask:
             if self.outcomes.away is not None and not await self._reach():
                 await self._sleep(self._pause)
                 self._pause = min(2 * self._pause, self._times.last_pause)
+            elif len(self._outstanding) >= self._window:
+                await self._collect()
             elif (batch := self._queue.use(lambda queue: queue.take())) is not None:
                 await self._send(batch)
-                if len(self._outstanding) >= WINDOW:
-                    await self._collect()
             elif self._outstanding:
                 await self._collect()
             elif self._end_by is not None:
@@ -184,6 +190,8 @@ class BackgroundTask:
         _, pending, _ = self._outstanding[0]
         await asyncio.wait({pending.outcome})
         self._settle()
+        while self._refused and not self._outstanding:
+            await self._send_one_by_one(*self._refused[0])
 
     def _settle(self) -> None:
         """The oldest call has been answered, or never will be."""
@@ -191,11 +199,52 @@ class BackgroundTask:
         # It is not done where the loop was closed without ending its tasks.
         outcome = pending.outcome.result() if pending.outcome.done() else Loss("its event loop was closed")
         if not isinstance(outcome, Frame):
+            self._give_up()
             self.outcomes.unknown(batch, broken(address, outcome.reason))
             return
         try:
             queued = int(read_reply(outcome))
         except Exception as error:
-            self.outcomes.refused(batch, error)
+            if len(batch.entries) == 1:
+                self.outcomes.refused(batch, error)
+            else:
+                self._window, self._careful = 1, True
+                self._refused.append((batch, error))
         else:
+            self._give_up()
             self.outcomes.acknowledged(batch, queued)
+            if not self._careful:
+                self._window = WINDOW
+
+    def _give_up(self) -> None:
+        """Something was published, or may have been, that is later than what was refused; or it ends."""
+        while self._refused:
+            self.outcomes.refused(*self._refused.popleft())
+
+    async def _send_one_by_one(self, batch: Batch, refusal: Exception) -> None:
+        """Send each entry of the oldest call that was refused again, and wait for each answer."""
+        parts = Parts()
+        try:
+            for entry in batch.entries:
+                connection = await self._sender.ready(None)
+                pending, events = AwaitedCall(self._loop), count_events([entry])
+                connection.send_at_once(packed_publish([entry]), pending)
+                parts.unknown += events  # until its answer comes, which a cancellation may prevent
+                await asyncio.wait({pending.outcome})
+                outcome = pending.outcome.result()
+                if not isinstance(outcome, Frame):
+                    refusal = broken(connection.address, outcome.reason)
+                    continue
+                parts.unknown -= events
+                try:
+                    parts.queued += int(read_reply(outcome))
+                except Exception as error:
+                    refusal = error
+                else:
+                    parts.published += events
+        except Exception as error:  # the service is away, and what is left stays refused
+            if not self._sender.connection.closed:
+                self.outcomes.lost(error)
+        finally:
+            self.outcomes.divided(batch, parts, refusal)
+            self._refused.popleft()

@@ -34,9 +34,9 @@ class Sending:
         self.queue = SharedQueue(BackgroundOptions(limit))
         self.task = BackgroundTask(asyncio.get_running_loop(), self.sender, self.queue, TIMES)
 
-    def publish(self, *messages: int) -> None:
+    def publish(self, *messages: int, size: int = 20) -> None:
         for message in messages:
-            self.queue.publish(("S", bytes([message])), 1, 20)
+            self.queue.publish(("S", bytes([message])), 1, size)
         self.task.wake()
 
     def figures(self) -> dict[str, int]:
@@ -70,20 +70,24 @@ async def sending(fake: AsyncioService, limit: int = 10_000) -> AsyncIterator[Se
 def test_events_arrive_in_order_and_some_calls_before_the_first_is_answered(loop: str) -> None:
     async def main() -> None:
         async with asyncio_service() as fake, sending(fake) as one:
-            one.publish(*[number % 128 for number in range(FRAME_EVENTS * (WINDOW + 1))])
+            one.publish(*[number % 128 for number in range(FRAME_EVENTS * (WINDOW + 2))])
             connection = await fake.next()
-            calls = [await connection.call() for _ in range(WINDOW)]
+            calls = [await connection.call()]
             await asyncio.sleep(0)
-            assert one.figures() == {"waiting": FRAME_EVENTS * (WINDOW + 1)}
+            assert one.queue.use(lambda queue: queue.held) == FRAME_EVENTS * (WINDOW + 1)
+            connection.answer(calls[0][0], 7)  # until then one at a time
+            calls += [await connection.call() for _ in range(WINDOW)]
+            await asyncio.sleep(0)
+            assert one.figures() == {"published": FRAME_EVENTS, "waiting": FRAME_EVENTS * (WINDOW + 1)}
             assert one.queue.use(lambda queue: queue.held) == FRAME_EVENTS
-            connection.answer(calls[0][0], 7)
+            connection.answer(calls[1][0], 7)
             calls.append(await connection.call())
-            for seq, _ in calls[1:]:
+            for seq, _ in calls[2:]:
                 connection.answer(seq, 7)
-            await one.become(published=FRAME_EVENTS * (WINDOW + 1))
+            await one.become(published=FRAME_EVENTS * (WINDOW + 2))
             sent = [payload[0] for _, batch in calls for _, payload in batch]
             assert sent == [number % 128 for number in range(len(sent))]
-            assert one.owner.statistics().queued == 7 * (WINDOW + 1)
+            assert one.owner.statistics().queued == 7 * (WINDOW + 2)
 
     run(main(), loop)
 
@@ -111,6 +115,128 @@ def test_what_is_refused_or_lost_is_counted_and_the_rest_goes_on(
     run(main(), loop)
     assert "oven: the event service has refused 1 events: no" in caplog.text
     assert "oven: whether 1 events were published is unknown" in caplog.text
+
+
+async def answer_each(connection: Any, expected: str) -> None:
+    """Answer calls that have one entry, message after message: refuse an odd one, and accept an even one."""
+    for message in map(int, expected):
+        seq, batch = await connection.call()
+        assert [payload[0] for _, payload in batch] == [message]
+        if message % 2:
+            connection.answer(seq, REFUSAL, 1)
+        else:
+            connection.answer(seq, 3)
+
+
+@each_loop
+def test_of_a_call_that_is_refused_only_what_is_refused_is_lost(
+    loop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with asyncio_service() as fake, sending(fake) as one:
+            one.publish(0, 1, 2, 3, 4)
+            connection = await fake.next()
+            connection.answer((await connection.call())[0], REFUSAL, 1)
+            await answer_each(connection, "01234")
+            await one.become(published=3, refused=2)
+            assert one.owner.statistics().queued == 9
+            one.publish(*[6] * (FRAME_EVENTS + 1))  # from now on one call at a time
+            seq, _ = await connection.call()
+            await asyncio.sleep(0)
+            assert one.queue.use(lambda queue: queue.held) == 1
+            connection.answer(seq, 1)
+            connection.answer((await connection.call())[0], 1)
+            await one.become(published=FRAME_EVENTS + 4, refused=2)
+
+    run(main(), loop)
+    assert "oven: the event service has refused 2 events: no" in caplog.text
+
+
+@each_loop
+def test_events_that_would_come_after_later_ones_are_not_sent_again(loop: str) -> None:
+    async def main() -> None:
+        async with asyncio_service() as fake, sending(fake) as one:
+            connection = await fake.next()
+            one.publish(0)
+            connection.answer((await connection.call())[0], 1)
+            await one.become(published=1)
+            one.publish(*[2] * FRAME_EVENTS * 2)
+            first, second = [(await connection.call())[0] for _ in range(2)]
+            connection.answer(first, REFUSAL, 1)
+            connection.answer(second, 1)
+            await one.become(published=FRAME_EVENTS + 1, refused=FRAME_EVENTS)
+
+    run(main(), loop)
+
+
+@each_loop
+@pytest.mark.parametrize("ends", [False, True])
+def test_several_calls_that_are_refused_one_after_the_other(loop: str, ends: bool) -> None:
+    async def main() -> None:
+        async with asyncio_service() as fake, sending(fake) as one:
+            connection = await fake.next()
+            one.publish(0)
+            connection.answer((await connection.call())[0], 1)
+            await one.become(published=1)
+            one.publish(*range(8), size=20 * 1024)  # three in a call
+            for seq in [(await connection.call())[0] for _ in range(3)]:
+                connection.answer(seq, REFUSAL, 1)
+            await answer_each(connection, "0")
+            if ends:
+                await connection.call()
+                one.task.end()
+                await one.task.ending()
+                assert one.figures() == {"published": 2, "unknown": 1, "refused": 6}
+            else:
+                await answer_each(connection, "1234567")
+                await one.become(published=5, refused=4)
+
+    run(main(), loop)
+
+
+@each_loop
+def test_a_connection_that_breaks_while_each_is_sent_again(loop: str) -> None:
+    async def main() -> None:
+        async with asyncio_service() as fake, sending(fake) as one:
+            one.publish(0, 2, 4)
+            connection = await fake.next()
+            connection.answer((await connection.call())[0], REFUSAL, 1)
+            await answer_each(connection, "0")
+            await connection.call()
+            ready = one.sender.ready
+
+            async def unreachable(*arguments: object) -> Any:
+                one.sender.ready = ready  # type: ignore[method-assign]
+                raise ServiceUnreachableError("nothing was sent")
+
+            one.sender.ready = unreachable  # type: ignore[method-assign, assignment]
+            connection.close()
+            await one.become(published=1, unknown=1, refused=1)
+            one.publish(6)
+            again = await fake.next()
+            again.answer((await again.call())[0], 1)
+            await one.become(published=2, unknown=1, refused=1)
+
+    run(main(), loop)
+
+
+@each_loop
+@pytest.mark.parametrize("cancelled", [False, True], ids=["told to end", "cancelled"])
+def test_the_end_while_each_is_sent_again(loop: str, cancelled: bool) -> None:
+    async def main() -> None:
+        async with asyncio_service() as fake, sending(fake) as one:
+            one.publish(0, 2, 4)
+            connection = await fake.next()
+            connection.answer((await connection.call())[0], REFUSAL, 1)
+            await connection.call()
+            if cancelled:
+                one.task._task.cancel()
+            else:
+                one.task.end()
+            await one.task.ending()
+            assert one.figures() == {"unknown": 1, "refused": 2} and one.task.outcomes.away is None
+
+    run(main(), loop)
 
 
 @each_loop
@@ -185,8 +311,9 @@ def test_the_end_drops_what_waits_and_does_not_know_of_what_was_sent(loop: str, 
 
     async def main() -> None:
         async with asyncio_service() as fake, sending(fake) as one:
-            one.publish(*[1] * FRAME_EVENTS * (WINDOW + 2))
+            one.publish(*[1] * FRAME_EVENTS * (WINDOW + 3))
             connection = await fake.next()
+            connection.answer((await connection.call())[0], 1)
             for _ in range(WINDOW):
                 await connection.call()
             if cancelled:
@@ -194,7 +321,8 @@ def test_the_end_drops_what_waits_and_does_not_know_of_what_was_sent(loop: str, 
             else:
                 one.task.end()
             await one.task.ending()
-            assert one.figures() == {"unknown": WINDOW * FRAME_EVENTS, "closed": 2 * FRAME_EVENTS}
+            sent = {"published": FRAME_EVENTS, "unknown": WINDOW * FRAME_EVENTS}
+            assert one.figures() == {**sent, "closed": 2 * FRAME_EVENTS}
             assert one.task.ended and await connection.frame() is None
             one.publish(1)
             assert one.figures()["closed"] == 2 * FRAME_EVENTS + 1

@@ -144,6 +144,29 @@ def test_c40_a_publish_that_is_not_allowed_is_named_and_nothing_of_it_happens(la
         assert [everything.get(timeout=20).subject for _ in range(3)] == ["LAB.1", "lab.2", "LAST"]
 
 
+def test_c35a_c40_what_may_be_published_is_not_lost_beside_what_may_not(lab: Laboratory) -> None:
+    """While the first event is under way, the others are gathered for one call."""
+
+    async def by_asyncio() -> None:
+        async with aio.Publisher(es_uri=lab.uri, **ALICE) as alice, alice.background() as instrument:
+            for number in range(60):
+                instrument.publish("LAB.1" if number % 3 else "HALL.X", number)
+            assert await instrument.flush(20)
+            figures = instrument.statistics()
+            assert (figures.published, figures.refused) == (40, 20)
+
+    expected = [number for number in range(60) if number % 3]
+    with EventStream(match="LAB", es_uri=lab.uri, **ROOT) as events:
+        with publisher(lab, ALICE) as alice, alice.background() as instrument:
+            for number in range(60):
+                instrument.publish("LAB.1" if number % 3 else "HALL.X", number)
+            assert instrument.flush(20)
+            assert (instrument.statistics().published, instrument.statistics().refused) == (40, 20)
+        assert [events.get(timeout=20).msg for _ in expected] == expected
+        asyncio.run(by_asyncio())
+        assert [events.get(timeout=20).msg for _ in expected] == expected
+
+
 def test_c40_publishing_by_asyncio(lab: Laboratory) -> None:
     async def main() -> None:
         async with aio.Publisher(es_uri=lab.uri, **ALICE) as alice:

@@ -47,6 +47,18 @@ class Batch:
         self.number = number
 
 
+class Parts:
+    """What has become of the events of a batch that was refused as a whole, and then sent entry by entry.
+
+    Those that are neither published nor unknown were refused.
+    """
+
+    __slots__ = ("published", "queued", "unknown")
+
+    def __init__(self) -> None:
+        self.published = self.queued = self.unknown = 0
+
+
 class Accounts:
     """Counts events, one for each subject.
 
@@ -91,6 +103,14 @@ class Accounts:
     def not_accepted(self, batch: Batch) -> None:
         """The service does not accept a batch; nothing of it was published."""
         self.refused += batch.events
+        self._remove(batch)
+
+    def divided(self, batch: Batch, parts: Parts) -> None:
+        """The service has not accepted all of a batch."""
+        self.queued += parts.queued
+        self.published += parts.published
+        self.unknown += parts.unknown
+        self.refused += batch.events - parts.published - parts.unknown
         self._remove(batch)
 
     def lost(self, batch: Batch) -> None:

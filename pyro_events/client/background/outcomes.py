@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ...log.background import get_logger
-from .accounts import Batch
+from .accounts import Batch, Parts
 from .shared_queue import SharedQueue
 
 log = get_logger("pyro_events.publisher")
@@ -49,6 +49,18 @@ class Outcomes:
         self._queue.use(lambda queue: queue.not_accepted(batch))
         text = "%s: the event service has refused %d events: %s"
         log.warning(text, self._name, batch.events, error, about=self._name)
+
+    def divided(self, batch: Batch, parts: Parts, error: Exception) -> None:
+        """The service does not accept all of a batch. error: what it has said last."""
+        self._queue.use(lambda queue: queue.divided(batch, parts))
+        self._counter.count(parts.published, parts.queued, parts.unknown)
+        refused = batch.events - parts.published - parts.unknown
+        if refused:
+            text = "%s: the event service has refused %d events: %s"
+            log.warning(text, self._name, refused, error, about=self._name)
+        if parts.unknown:
+            text = "%s: whether %d events were published is unknown: %s"
+            log.warning(text, self._name, parts.unknown, error, about=self._name)
 
     def unknown(self, batch: Batch, error: Exception) -> None:
         """Nobody knows whether a batch was published."""

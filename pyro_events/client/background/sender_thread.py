@@ -6,6 +6,10 @@ Knows: when to send, when to try again, and when the thread ends. Must not know:
 It sends up to four calls before the first is answered, each with as many events as there are. When nothing
 waits any more it reads the answers, and looks into the queue again after each. So one event is sent at once,
 and many are sent together.
+
+The service refuses a call as a whole, also if only one event in it has a subject that the user may not
+publish. If no later call was accepted, the other events are not lost: each entry is sent again by itself, in
+order. Therefore one call at a time is sent until the first was accepted, and after one was refused.
 """
 
 from __future__ import annotations
@@ -19,9 +23,9 @@ from ...wire.requests import packed_publish
 from ..connection.connection import PendingReply
 from ..forks import tell_in_child
 from ..interruptions import WakeUp
-from ..publishing.frames import WINDOW
+from ..publishing.frames import WINDOW, count_events
 from ..publishing.sender import Sender
-from .accounts import Batch
+from .accounts import Batch, Parts
 from .options import BackgroundTimes
 from .outcomes import Outcomes
 from .shared_queue import SharedQueue
@@ -48,6 +52,11 @@ class SenderThread:
         self._thread: threading.Thread | None = None
         self._outstanding: deque[tuple[Batch, PendingReply]] = deque()
         self._pause = self._times.first_pause
+        # How many calls may be unacknowledged.
+        self._window = 1
+        # Whether a call of several entries was ever refused; and those of which no later one was accepted.
+        self._careful = False
+        self._refused: list[tuple[Batch, Exception]] = []
         # Whether it has to look if the service is there.
         self._look = False
         self.resting = False
@@ -129,10 +138,10 @@ class SenderThread:
             if self.outcomes.away is not None and not self._reach():
                 self._wake.wait(self._pause)
                 self._pause = min(2 * self._pause, self._times.last_pause)
+            elif len(self._outstanding) >= self._window:
+                self._collect()
             elif (batch := self._queue.use(lambda queue: queue.take())) is not None:
                 self._send(batch)
-                if len(self._outstanding) >= WINDOW:
-                    self._collect()
             elif self._outstanding:
                 self._collect()
             elif self._end_by is not None:
@@ -191,9 +200,47 @@ class SenderThread:
             queued = int(self._sender.connection.wait(reply))
         except Exception as error:
             if reply.frame is None:
+                self._give_up()
                 self.outcomes.unknown(batch, error)
-            else:
+            elif len(batch.entries) == 1:
                 self.outcomes.refused(batch, error)
+            else:
+                self._window, self._careful = 1, True
+                self._refused.append((batch, error))
         else:
+            self._give_up()
             self.outcomes.acknowledged(batch, queued)
+            if not self._careful:
+                self._window = WINDOW
         self._outstanding.popleft()
+        if not self._outstanding:
+            for refused in self._refused:
+                self._send_one_by_one(*refused)
+            self._refused.clear()
+
+    def _give_up(self) -> None:
+        """Something was published, or may have been, that is later than what was refused."""
+        for refused in self._refused:
+            self.outcomes.refused(*refused)
+        self._refused.clear()
+
+    def _send_one_by_one(self, batch: Batch, refusal: Exception) -> None:
+        """Send each entry of a batch that was refused again, and wait for each answer."""
+        parts = Parts()
+        for entry in batch.entries:
+            try:
+                reply = self._sender.post(packed_publish([entry]))
+            except Exception as error:  # the service is away, and what is left stays refused
+                if not self._sender.closed:
+                    self.outcomes.lost(error)
+                break
+            try:
+                queued = int(self._sender.connection.wait(reply))
+            except Exception as error:
+                refusal = error
+                if reply.frame is None:
+                    parts.unknown += count_events([entry])
+            else:
+                parts.published += count_events([entry])
+                parts.queued += queued
+        self.outcomes.divided(batch, parts, refusal)

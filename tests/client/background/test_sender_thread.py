@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from fake_service import Answering, FakeService, fake_service
+from fake_service import Answering, FakeConnection, FakeService, fake_service
 from log_lines import counted
 from waiting import eventually
 
@@ -33,9 +33,9 @@ class Sending:
         self.queue = SharedQueue(BackgroundOptions(limit))
         self.thread = SenderThread(self.sender, self.queue, TIMES)
 
-    def publish(self, *messages: int) -> None:
+    def publish(self, *messages: int, size: int = 20) -> None:
         for message in messages:
-            self.queue.publish(("S", bytes([message])), 1, 20)
+            self.queue.publish(("S", bytes([message])), 1, size)
         self.thread.wake()
 
     def figures(self) -> dict[str, int]:
@@ -82,20 +82,27 @@ def test_events_arrive_in_order_with_several_in_a_call(sending: Sending, fake: F
 
 
 def test_some_calls_are_sent_before_the_first_is_answered(sending: Sending, fake: FakeService) -> None:
-    sending.publish(*[1] * FRAME_EVENTS * (WINDOW + 1))
+    sending.publish(*[1] * FRAME_EVENTS * (WINDOW + 2))
     sending.thread.start()
     connection = fake.next()
+    first = connection.call()[0]
+    assert_no_call(connection)  # until this one is accepted
+    connection.answer(first, 7)
     calls = [connection.call() for _ in range(WINDOW)]
+    assert_no_call(connection)
+    assert sending.figures() == {"published": FRAME_EVENTS, "waiting": FRAME_EVENTS * (WINDOW + 1)}
+    connection.answer(calls[0][0], 7)
+    for seq, _, _ in [*calls[1:], connection.call()]:
+        connection.answer(seq, 7)
+    eventually(lambda: sending.figures() == {"published": FRAME_EVENTS * (WINDOW + 2)})
+    assert sending.queue.use(lambda queue: queue.queued) == 7 * (WINDOW + 2)
+
+
+def assert_no_call(connection: FakeConnection) -> None:
     connection.sock.settimeout(0.05)
     with pytest.raises(TimeoutError):
         connection.call()
     connection.sock.settimeout(10)
-    assert sending.figures() == {"waiting": FRAME_EVENTS * (WINDOW + 1)}
-    connection.answer(calls[0][0], 7)
-    for seq, _, _ in [*calls[1:], connection.call()]:
-        connection.answer(seq, 7)
-    eventually(lambda: sending.figures() == {"published": FRAME_EVENTS * (WINDOW + 1)})
-    assert sending.queue.use(lambda queue: queue.queued) == 7 * (WINDOW + 1)
 
 
 def test_what_the_service_refuses_is_counted_and_the_rest_goes_on(
@@ -109,6 +116,110 @@ def test_what_the_service_refuses_is_counted_and_the_rest_goes_on(
     connection.answer(connection.call()[0], 1)
     eventually(lambda: sending.figures() == {"published": 1, "refused": 1})
     assert "oven: the event service has refused 1 events: no" in caplog.text
+
+
+def answer_each(connection: FakeConnection, expected: str) -> None:
+    """Answer calls that have one entry, message after message: refuse an odd one, and accept an even one."""
+    for message in map(int, expected):
+        seq, _, (batch,) = connection.call()
+        assert numbers([batch]) == [message]
+        if message % 2:
+            connection.answer(seq, REFUSAL, 1)
+        else:
+            connection.answer(seq, 3)
+
+
+def test_of_a_call_that_is_refused_only_what_is_refused_is_lost(
+    sending: Sending, fake: FakeService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of several events may have a subject that its user has no right to."""
+    sending.publish(0, 1, 2, 3, 4)
+    sending.thread.start()
+    connection = fake.next()
+    connection.answer(connection.call()[0], REFUSAL, 1)
+    answer_each(connection, "01234")
+    eventually(lambda: sending.figures() == {"published": 3, "refused": 2})
+    assert sending.queue.use(lambda queue: queue.queued) == 9
+    assert sending.owner.statistics().published == 3 and sending.owner.statistics().queued == 9
+    assert "oven: the event service has refused 2 events: no" in caplog.text
+    # From now on one call at a time, so that what comes after one that is refused is not sent yet.
+    sending.publish(*[6] * (FRAME_EVENTS + 1))
+    seq = connection.call()[0]
+    assert_no_call(connection)
+    connection.answer(seq, 1)
+    connection.answer(connection.call()[0], 1)
+    eventually(lambda: sending.figures() == {"published": FRAME_EVENTS + 4, "refused": 2})
+    caplog.clear()
+    sending.queue.publish((["S", "T"], bytes([8])), 2, 20)
+    sending.publish(4)
+    connection.answer(connection.call()[0], REFUSAL, 1)
+    answer_each(connection, "84")  # the right has come meanwhile
+    eventually(lambda: sending.figures() == {"published": FRAME_EVENTS + 7, "refused": 2})
+    assert "has refused" not in caplog.text
+
+
+def test_events_that_would_come_after_later_ones_are_not_sent_again(
+    sending: Sending, fake: FakeService
+) -> None:
+    sending.thread.start()
+    connection = fake.next()
+    sending.publish(0)
+    connection.answer(connection.call()[0], 1)
+    eventually(lambda: sending.figures() == {"published": 1})
+    sending.queue.use(lambda queue: sending.publish(*[2] * FRAME_EVENTS * 2))
+    first, second = connection.call()[0], connection.call()[0]
+    connection.answer(first, REFUSAL, 1)
+    connection.answer(second, 1)
+    eventually(lambda: sending.figures() == {"published": FRAME_EVENTS + 1, "refused": FRAME_EVENTS})
+
+
+def test_several_calls_that_are_refused_one_after_the_other(sending: Sending, fake: FakeService) -> None:
+    sending.thread.start()
+    connection = fake.next()
+    sending.publish(0)
+    connection.answer(connection.call()[0], 1)
+    eventually(lambda: sending.figures() == {"published": 1})
+    sending.queue.use(lambda queue: sending.publish(*range(8), size=20 * 1024))  # three in a call
+    for seq in [connection.call()[0] for _ in range(3)]:
+        connection.answer(seq, REFUSAL, 1)
+    answer_each(connection, "01234567")
+    eventually(lambda: sending.figures() == {"published": 5, "refused": 4})
+
+
+def test_a_connection_that_breaks_while_each_is_sent_again(
+    sending: Sending, fake: FakeService, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sending.publish(0, 2, 4)
+    sending.thread.start()
+    connection = fake.next()
+    connection.answer(connection.call()[0], REFUSAL, 1)
+    answer_each(connection, "0")
+    connection.call()
+    post = sending.sender.post
+
+    def unreachable(*arguments: Any) -> Any:
+        monkeypatch.setattr(sending.sender, "post", post)
+        raise ServiceUnreachableError("nothing was sent")
+
+    monkeypatch.setattr(sending.sender, "post", unreachable)
+    connection.close()
+    eventually(lambda: sending.figures() == {"published": 1, "unknown": 1, "refused": 1})
+    assert "oven: whether 1 events were published is unknown" in caplog.text
+    sending.publish(6)
+    again = fake.next()
+    again.answer(again.call()[0], 1)
+    eventually(lambda: sending.figures() == {"published": 2, "unknown": 1, "refused": 1})
+    assert "oven: the event service is back" in caplog.text
+
+
+def test_the_end_while_each_is_sent_again(sending: Sending, fake: FakeService) -> None:
+    sending.publish(0, 2, 4)
+    sending.thread.start()
+    connection = fake.next()
+    connection.answer(connection.call()[0], REFUSAL, 1)
+    connection.call()
+    sending.thread.end()
+    assert sending.figures() == {"unknown": 1, "refused": 2} and sending.thread.outcomes.away is None
 
 
 def test_a_connection_that_breaks_leaves_what_was_sent_unknown(
@@ -210,13 +321,15 @@ def test_an_error_that_nothing_explains_costs_its_events_and_not_the_thread(
 def test_the_end_drops_what_waits_and_does_not_know_of_what_was_sent(
     sending: Sending, fake: FakeService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sending.publish(*[1] * FRAME_EVENTS * (WINDOW + 2))
+    sending.publish(*[1] * (FRAME_EVENTS * (WINDOW + 3)))
     sending.thread.start()
     connection = fake.next()
+    connection.answer(connection.call()[0], 1)
     for _ in range(WINDOW):
         connection.call()
     sending.thread.end()
-    assert sending.figures() == {"unknown": WINDOW * FRAME_EVENTS, "closed": 2 * FRAME_EVENTS}
+    sent = {"published": FRAME_EVENTS, "unknown": WINDOW * FRAME_EVENTS}
+    assert sending.figures() == {**sent, "closed": 2 * FRAME_EVENTS}
     assert f"ended before {2 * FRAME_EVENTS} events were sent" in caplog.text
     sending.publish(1)
     assert sending.figures()["closed"] == 2 * FRAME_EVENTS + 1
