@@ -160,7 +160,8 @@ class BacklogStatistics:
     subscriber: its URI. subjects: its names and patterns, only the first of very many; subscriptions: how
     many it has. name: what it calls itself, "" if it did not say. backlog: events waiting to be sent.
     unacknowledged: events sent. oldest: the age of the oldest event not yet delivered, in seconds, or None.
-    group: that it is in, "" for none; then accepted are the events that the group has given it.
+    group: that it is in, "" for none; then accepted are the events that the group has given it. user: who has
+    subscribed it, "" for nobody in particular.
     """
 
     subscriber: str
@@ -176,6 +177,7 @@ class BacklogStatistics:
     name: str = ""
     subscriptions: int = 0
     group: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True)

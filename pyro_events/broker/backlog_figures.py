@@ -192,4 +192,5 @@ class BacklogFigures:
             name=self.name,
             subscriptions=subscriptions,
             group=self.group,
+            user=self.user,
         )

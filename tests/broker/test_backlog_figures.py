@@ -64,11 +64,12 @@ def test_only_what_overflows_is_counted_as_that() -> None:
 
 def test_statistics_add_up_and_show_no_age_before_the_event() -> None:
     backlog = backlog_of(10, overflow="drop-newest")
-    backlog.name = "market"
+    backlog.name, backlog.user = "market", "alice"
     backlog.acknowledge(backlog.take(3, 10_000), failed=1)
     backlog.take(2, 10_000)
     found = backlog.statistics(["a"], now=6.0, subscriptions=7)
     assert found.accepted == found.delivered + sum(found.lost.values()) + found.backlog + found.unacknowledged
     assert (found.delivered, found.lost) == (2, {"drop-newest": 2, "handler-error": 1})
     assert (found.name, found.subjects, found.subscriptions, found.oldest) == ("market", ("a",), 7, 2.0)
+    assert found.user == "alice"
     assert backlog.statistics([], now=3.0).oldest == 0.0  # the clock was put back

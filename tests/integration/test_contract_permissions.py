@@ -324,7 +324,8 @@ def test_c40_statistics_are_of_ones_own_subscribers(lab: Laboratory) -> None:
             assert [each["name"] for each in seen["subscribers"]] == [f"of {user}"]
             assert {name for name, _ in seen["clients"]} <= {f"of {user}"}
             assert seen["accepted"] == 1 and seen["published"] is None and seen["connections"] is None
-        assert {each["name"] for each in lab.subscribers(ROOT)} == {"of alice", "of bob"}
+        seen = {(each["name"], each["user"]) for each in lab.subscribers(ROOT)}
+        assert seen == {("of alice", "alice"), ("of bob", "bob")}
         with Proxy(lab.uri) as stranger:
             assert stranger.statistics()["subscribers"] == []
 

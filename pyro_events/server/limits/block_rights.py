@@ -65,6 +65,11 @@ class BlockRights:
         if backlog.options.overflow is not Overflow.BLOCK or backlog.overflow is Overflow.BLOCK:
             return ""
         if not _has_right(backlog):
+            log.info(
+                "%s has drop-oldest in place of block, for which its user has no right",
+                described(backlog.name, backlog.subscriber),
+                about=backlog.subscriber,
+            )
             return "it has drop-oldest in place of block, for which its user has no right"
         return f"it has drop-oldest in place of block for {until - now:.0f} s"
 

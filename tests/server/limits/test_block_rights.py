@@ -76,6 +76,15 @@ def test_the_options_that_it_asks_for_meanwhile_hold_afterwards() -> None:
     assert comes.overflow is Overflow.BLOCK
 
 
+def test_a_user_who_may_not_block_at_all_finds_that_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    rights, comes = BlockRights(60.0), backlog()
+    comes.rights = Rights(subscribe=("*",))
+    assert "for which its user has no right" in rights.apply(comes, OFFENDER, 100.0)
+    assert comes.overflow is Overflow.DROP_OLDEST
+    assert "PYRO:s@h:1 has drop-oldest in place of block, for which its user has no right" in caplog.text
+
+
 def test_one_that_is_gone_is_forgotten() -> None:
     rights, comes = BlockRights(60.0), backlog()
     rights.suspend(OFFENDER, {}, 100.0)
