@@ -29,9 +29,9 @@ from pyro_events.options import BacklogOptions, Overflow
 
 TOTAL = 12_000
 EVERYTHING = compile_pattern(".*")
-MOST_KEPT, MOST_KEPT_BYTES = 3, 4_000
-URIS = [f"PYRO:s{number}@127.0.0.1:{number}" for number in range(1, 6)]
-NAMES = ["a", "A", "b", "c", "straße", "d"]
+MOST_KEPT, MOST_KEPT_BYTES = 3, 5_000
+URIS = [f"PYRO:s{number}@127.0.0.1:{number}" for number in range(1, 5)]
+NAMES = ["a", "A", "b", "straße", "c"]
 PATTERNS = [".*", "[ab]", r"\$ES"]
 OWN = "$ES.SUBSCRIBER.LOST"
 RIGHTS = [
@@ -45,10 +45,11 @@ RIGHTS = [
 uris = st.sampled_from(URIS)
 some_names = st.lists(st.sampled_from(NAMES), max_size=3)
 some_patterns = st.lists(st.sampled_from(PATTERNS), max_size=2)
+policies = st.sampled_from([policy.value for policy in Overflow])
 options = st.none() | st.fixed_dictionaries(
     {},
     optional={
-        "overflow": st.sampled_from([policy.value for policy in Overflow]),
+        "overflow": policies,
         "backlog": st.integers(1, 4),
         "backlog_bytes": st.sampled_from([600, 2_000]),
         "max_age": st.sampled_from([2.0, 10.0, math.inf]),
@@ -97,13 +98,24 @@ class MixtureMachine(RuleBasedStateMachine):
         ahead=st.sampled_from([0, 1, 2]),
         last=st.sampled_from(Last),
     )
-    def subscribe(self, uri: str, names: list[str], patterns: list[str], group: str, **more: Any) -> None:
+    def subscribe(self, uri: str, names: list[str], patterns: list[str], **more: Any) -> None:
+        self._subscribe(uri, names, patterns, **more)
+
+    @rule(uri=uris, policy=policies, patterns=st.sampled_from([[".*"], ["[ab]", ".*"]]))
+    def ask_for_last_values(self, uri: str, policy: str, patterns: list[str]) -> None:
+        options = {"overflow": policy, "backlog": 2}
+        self._subscribe(uri, ["a"], patterns, options=options, last=Last.OF_ALL)
+
+    @rule(uri=uris, policy=policies, names=some_names)
+    def join(self, uri: str, policy: str, names: list[str]) -> None:
+        options = {"overflow": policy, "backlog": 3}
+        self._subscribe(uri, [*names, "b"], [r"\$ES"], options=options, group="work")
+
+    def _subscribe(self, uri: str, names: list[str], patterns: list[str], **more: Any) -> None:
         existing = self.broker.find(uri)
         before = self.broker.statistics(self.clock)
         try:
-            backlog = self.broker.subscribe(
-                uri, names, patterns, rights=self.rights[uri], group=group, **more
-            )
+            backlog = self.broker.subscribe(uri, names, patterns, rights=self.rights[uri], **more)
         except ValueError:
             assert self.broker.statistics(self.clock) == before
             return
@@ -172,7 +184,13 @@ class MixtureMachine(RuleBasedStateMachine):
     @rule(entries=entries, data=st.data(), late=st.sampled_from([0.0, 0.0, 3.0]))
     def publish(self, entries: list[Entry], data: st.DataObject, late: float) -> None:
         kept = data.draw(st.lists(st.integers(0, len(entries) - 1), unique=True).map(sorted))
-        time = self.clock - late
+        self._publish(entries, kept, self.clock - late)
+
+    @rule(name=st.sampled_from(NAMES), payload=payloads)
+    def publish_last_value(self, name: str, payload: bytes) -> None:
+        self._publish([([name], payload)], [0], self.clock)
+
+    def _publish(self, entries: list[Entry], kept: list[int], time: float) -> None:
         try:
             retention = Retention(self.broker.retained, entries, kept, time) if kept else None
         except ValueError:
@@ -243,7 +261,7 @@ class MixtureMachine(RuleBasedStateMachine):
         batch = backlog.take(events, size)
         self.batches[backlog].append(batch)
         for row in batch.rows:
-            assert row[3] is not None
+            assert row[3] is not None and row[3] >= 0
             assert row[2] == self.last[backlog] + row[3] + 1
             self.last[backlog] = row[2]
             assert backlog.rights is None or backlog.rights.may_receive(row[0])
@@ -258,6 +276,14 @@ class MixtureMachine(RuleBasedStateMachine):
                 backlog.acknowledge_part(batches[0], 1, failed)
             elif batches:
                 backlog.acknowledge(batches.pop(0), min(failed, len(batches)))
+
+    @rule(limit=st.integers(1, 3))
+    def deliver_everything(self, limit: int) -> None:
+        """All subscribers take and acknowledge what waits."""
+        while any(backlog.waits for backlog in self.batches):
+            self.send(limit, 1_000)
+            self.acknowledge(0, False)
+            self.share(limit)
 
     def _after(self) -> None:
         """What the engine does after each call."""
@@ -311,4 +337,4 @@ class MixtureMachine(RuleBasedStateMachine):
 
 
 TestMixture = MixtureMachine.TestCase
-TestMixture.settings = settings(max_examples=100, stateful_step_count=50)
+TestMixture.settings = settings(max_examples=200, stateful_step_count=100)
