@@ -64,8 +64,8 @@ def main() -> None:
         publisher.background(overflow="latest") as output,  # which never waits, also without a service
         contextlib.suppress(KeyboardInterrupt),
     ):
-        Scope(publisher, output, options.pause)
         print("scope: nobody looks", flush=True)
+        Scope(publisher, output, options.pause)
         threading.Event().wait()
 
 

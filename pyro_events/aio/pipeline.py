@@ -77,7 +77,8 @@ class Pipeline:
             subjects: one name or any iterable of names.
             message: any Python object that can be sent.
             retain: as for `Publisher.publish`; False by default. Where the service keeps as many last values
-                as it may, a PipelineError says later that this was not published.
+                as it may, a PipelineError says later that this and what was sent in the same call were not
+                published.
 
         Raises:
             TypeError, ValueError: a subject or the message cannot be published.
