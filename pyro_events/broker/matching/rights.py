@@ -16,16 +16,12 @@ from functools import lru_cache
 from typing import Final
 
 from ...constants import MAX_SUBJECT
+from .service_subjects import is_service_rule, is_service_subject, is_test_subject
 from .shell_patterns import glob
 from .subjects import compile_pattern, fold
 
 __all__ = ["Rights", "SubjectRules"]
 
-# Subjects with these beginnings, folded, are the service's own, and those that a test may use.
-_OWN: Final = "$es."
-_TEST: Final = "$es.test."
-# How a rule begins, folded, that says something of the service's own subjects.
-_NAMES_OWN: Final = "$es"
 _WILDCARDS: Final = frozenset("*?[")
 # For how many subjects the answers are remembered.
 _REMEMBERED: Final = 1_000
@@ -70,7 +66,7 @@ class _Rule:
         if not text.isprintable():
             raise ValueError("a rule contains a character that cannot be printed, which no subject has")
         folded = fold(text)
-        self.of_own = folded.startswith(_NAMES_OWN)
+        self.of_own = is_service_rule(folded)
         self._prefix = text.endswith("*") and _WILDCARDS.isdisjoint(text[:-1])
         self._text = folded[:-1] if self._prefix else folded
         self._pattern: _Shared | None = None
@@ -112,8 +108,8 @@ class SubjectRules:
 
     def judge(self, folded: str) -> bool:
         """The same for a folded subject; nothing is remembered."""
-        own = folded.startswith(_OWN)
-        if own and folded.startswith(_TEST):
+        own = is_service_subject(folded)
+        if is_test_subject(folded):
             return True
         for rule in self._own if own else self._rules:
             if rule.matches(folded):

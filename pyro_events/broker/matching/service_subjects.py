@@ -1,7 +1,7 @@
 """Service subjects: the names that begin with `$ES.`, under which the service tells of itself.
 
-Knows: which names these are, which of them a publisher may use, and which patterns may match them. Must not
-know: what the service publishes under them, or who subscribed.
+Knows: which names these are, which of them a publisher may use, and which patterns and rules may mean them.
+Must not know: what the service publishes under them, who subscribed, or what a rule says of them.
 
 A pattern such as `.*` is meant for a program's own subjects, so it does not match these. A pattern that means
 them begins with their first characters: `\\$ES`, or `^\\$ES`. Names and patterns are judged after folding, so
@@ -20,13 +20,17 @@ __all__ = [
     "check_published",
     "check_published_all",
     "is_service_pattern",
+    "is_service_rule",
     "is_service_subject",
+    "is_test_subject",
     "may_match",
 ]
 
-# What service subjects, and those of tests, begin with; folded, as are the beginnings of patterns.
+# What service subjects, and those of tests, begin with; folded, as are the beginnings of rules and patterns.
 _SERVICE: Final = "$es."
 _TEST: Final = "$es.test."
+# How what means them begins: a rule, and a pattern.
+_RULE: Final = "$es"
 _PATTERNS: Final = (r"\$es", r"^\$es")
 # How many characters of a pattern decide. Folding changes one character into one.
 _BEGINNING: Final = max(map(len, _PATTERNS))
@@ -35,6 +39,16 @@ _BEGINNING: Final = max(map(len, _PATTERNS))
 def is_service_subject(folded: str) -> bool:
     """Whether the service alone publishes a subject, or it is one for tests. folded: the subject, folded."""
     return folded.startswith(_SERVICE)
+
+
+def is_test_subject(folded: str) -> bool:
+    """Whether anybody may use a subject for a test. folded: the subject, folded."""
+    return folded.startswith(_TEST)
+
+
+def is_service_rule(folded: str) -> bool:
+    """Whether a rule for subjects (see rights.py) may cover service subjects. folded: its text, folded."""
+    return folded.startswith(_RULE)
 
 
 def is_service_pattern(text: str) -> bool:
@@ -49,7 +63,7 @@ def may_match(text: str, folded: str) -> bool:
     """
     if not is_service_subject(folded):
         return True
-    return is_service_pattern(text) and not folded.startswith(_TEST)
+    return is_service_pattern(text) and not is_test_subject(folded)
 
 
 def check_published(name: object) -> str:

@@ -13,7 +13,9 @@ from pyro_events.broker.matching.service_subjects import (
     check_published,
     check_published_all,
     is_service_pattern,
+    is_service_rule,
     is_service_subject,
+    is_test_subject,
     may_match,
 )
 from pyro_events.broker.matching.shell_patterns import glob
@@ -144,3 +146,11 @@ def test_a_shell_style_pattern_that_begins_so_means_them(shell: str) -> None:
     table.add_pattern(compile_pattern(glob(shell)), "listener")
     assert table.match("$ES.SUBSCRIBER.JOINED") == ("listener",)
     assert table.match("$ES.TEST.x") == ()
+
+
+@given(SUBJECTS)
+def test_only_a_rule_that_begins_like_them_covers_service_subjects(subject: str) -> None:
+    folded = fold(subject)
+    assert is_service_subject(folded) <= is_service_rule(folded)
+    assert is_test_subject(folded) == (is_service_subject(folded) and folded[4:].startswith("test."))
+    assert not any(map(is_service_rule, ("*", "?es.*", "[$]es.*")))
