@@ -24,6 +24,9 @@ LINE = re.compile(r"^\*\*C([1-9][0-9]?[a-z]?)\.\*\*", re.MULTILINE)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+# The first column of a table of modules and folders, and one of these.
+ROW = re.compile(r"^\| (`[^|]*`[^|]*) \|", re.MULTILINE)
+MODULE = re.compile(r"`([a-z_/]+(?:\.py|/))`")
 ELSEWHERE = ("http://", "https://", "mailto:")
 
 
@@ -135,3 +138,13 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
         "there.md#no-heading",
         ".#here",
     ]
+
+
+def test_the_table_of_modules_names_what_there_is() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    table = text.partition("| in `pyro_events/` |")[2].partition("\n\n")[0]
+    named = {name for row in ROW.findall(table) for name in MODULE.findall(row) if "pytest" not in name}
+    package = ROOT / "pyro_events"
+    assert {name for name in named if not (package / name).exists()} == set()
+    folders = {path.parent.relative_to(package) for path in package.glob("*/*/__init__.py")}
+    assert {f"{folder.as_posix()}/" for folder in folders} - named == set()

@@ -19,7 +19,7 @@ class Worker(Subscriber):
         super().__init__(es_uri=es_uri, name=name)
         self.setThreading(False)  # one job after the other
         self.results = Publisher(es_uri=es_uri, name=name)
-        # ahead=1: the next job comes when this one is done. Until then it waits for whichever worker is free.
+        # ahead=1: the next job comes when this one is done. Until then it waits for a worker that is free.
         self.subscribe("WORK.JOB", group="workers", ahead=1)
 
     def on_reconnect(self, reason: str) -> None:

@@ -42,7 +42,7 @@ class PublisherInterest:
         self._functions = InterestFunctions()
         self._receiver: StreamReceiver | None = None
         self._task: asyncio.Task[None] | None = None
-        # Whoever tells the service of names takes a turn, so that it hears of them in the order in which
+        # What tells the service of names takes a turn, so that it hears of them in the order in which
         # functions were added and removed.
         self._turns = Turns()
         self._leaving: set[asyncio.Task[None]] = set()
