@@ -130,7 +130,7 @@ class EventStream(AsyncClient):
             ServiceUnreachableError: the service does not answer at its address, or is too old to send events
                 over a connection that was made to it (a CommunicationError).
             AccessDeniedError: the passphrase, or the user, is missing or wrong, at the name server or the
-                service.
+                service; or the user has no right to a name or to the group.
             ValueError: the service does not accept the options of the backlog.
             EventServiceError: this stream is closed, or no event loop of asyncio runs here.
         """

@@ -116,7 +116,7 @@ class EventStream(SubscribeMethods):
             ServiceUnreachableError: the service does not answer at its address, or is too old to send events
                 over a connection that was made to it (a CommunicationError).
             AccessDeniedError: the passphrase, or the user, is missing or wrong, at the name server or the
-                service.
+                service; or the user has no right to a name or to the group.
             TypeError, ValueError: an argument is not one of the above; the text says what to write.
         """
         ident = sealed(ident)

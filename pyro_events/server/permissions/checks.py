@@ -56,4 +56,4 @@ def check_group(caller: HasRights, group: str) -> None:
 
 
 def _shown(caller: HasRights) -> str:
-    return f"user {caller.user!r}" if caller.user else "a client without a user"
+    return f"user {caller.user!r}" if caller.user else "a client that names no user (user=)"

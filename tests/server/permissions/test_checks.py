@@ -36,5 +36,5 @@ def test_what_is_not_allowed_is_named() -> None:
         check_names(ALICE, ["HALL.A", "LAB.A"])
     with pytest.raises(denied, match="user 'alice' may not join the group 'Others'"):
         check_group(ALICE, "Others")
-    with pytest.raises(denied, match="a client without a user may not publish the subject 'X'"):
+    with pytest.raises(denied, match="a client that names no user .user=. may not publish the subject 'X'"):
         check_publish(NOBODY, ["X"])
