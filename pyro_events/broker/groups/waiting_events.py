@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import chain
 from typing import Final, Generic, TypeVar
 
 from ...constants import LATEST_OVERHEAD
@@ -59,13 +60,28 @@ class PlainEvents:
         self._events.clear()
 
 
+# Where an event is: its number, and what it is found by.
+_Place = tuple[int, str | int]
+
+
+class _Lane(deque[_Place], Generic[T]):
+    """The places of the events with the same takers, in order."""
+
+    __slots__ = ("takers",)
+
+    def __init__(self, takers: tuple[T, ...], places: Iterable[_Place] = ()) -> None:
+        super().__init__(places)
+        self.takers = takers
+
+
 class SortedEvents(Generic[T]):
     """Events that may be taken out of the middle, because not every taker may get each of them.
 
     An event is found by its number, or if only the newest of each subject is kept, by its subject.
 
-    Those with the same takers are a lane. A lane's places may be out of date: they are only passed over when
-    their turn comes, or when there are too many of them.
+    Those with the same takers are a lane. A lane's places may be out of date, where other events have
+    replaced those that were there: they are only passed over when their turn comes, or when there are too
+    many of them.
 
     To find the takers of an event takes some time, and there may be many thousands of events. So the newest
     of them may not be sorted yet: `sort` does that, some at a time.
@@ -94,19 +110,20 @@ class SortedEvents(Generic[T]):
         self._latest = latest
         self._number = 0
         self._memory = 0
-        self._entries: OrderedDict[str | int, tuple[int, QueuedEvent]] = OrderedDict()
-        self._lanes: dict[tuple[T, ...], deque[tuple[int, str | int]]] = {}
+        # Each with its number, and the lane that it is in, None if it is not sorted yet.
+        self._entries: OrderedDict[str | int, tuple[int, QueuedEvent, _Lane[T] | None]] = OrderedDict()
+        self._lanes: dict[tuple[T, ...], _Lane[T]] = {}
         self._places = 0
         self.arrangement = object()
         # The places of the newest events, whose lanes are not known yet; if there are any, the next event
         # comes behind them.
-        self._unsorted: deque[tuple[int, str | int]] = deque()
+        self._unsorted: deque[_Place] = deque()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[QueuedEvent]:
-        return (event for _, event in self._entries.values())
+        return (event for _, event, _ in self._entries.values())
 
     @property
     def memory(self) -> int:
@@ -123,49 +140,54 @@ class SortedEvents(Generic[T]):
         self._number = number = self._number + 1
         key = fold(event[0]) if self._latest else number
         older = self._entries.pop(key, None)
-        self._entries[key] = number, event
         if older is None:
             self._count(self._size(key))
         if later or self._unsorted:
+            self._entries[key] = number, event, None
             self._unsorted.append((number, key))
         else:
-            self._sort(number, key, self._takers(event[0]))
-        if self._places + len(self._unsorted) > 2 * len(self._entries) + _SPARE:
+            self._sort(number, key, event, self._takers(event[0]))
+        if older is not None and self._places + len(self._unsorted) > 2 * len(self._entries) + _SPARE:
             self._tidy()
         return None if older is None else older[1]
 
-    def _sort(self, number: int, key: str | int, takers: tuple[T, ...]) -> None:
+    def _sort(self, number: int, key: str | int, event: QueuedEvent, takers: tuple[T, ...]) -> None:
         lane = self._lanes.get(takers)
         if lane is None:
-            lane = self._lanes[takers] = deque()
+            lane = self._lanes[takers] = _Lane(takers)
             self._count(_lane_size(takers))
         lane.append((number, key))
         self._places += 1
+        self._entries[key] = number, event, lane
 
-    def _is_there(self, place: tuple[int, str | int]) -> bool:
+    def _is_there(self, place: _Place) -> bool:
         entry = self._entries.get(place[1])
         return entry is not None and entry[0] == place[0]
 
     def _tidy(self) -> None:
         """Forget the places that are out of date."""
         self._unsorted = deque(filter(self._is_there, self._unsorted))
-        for takers in list(self._lanes):
-            lane = deque(filter(self._is_there, self._lanes[takers]))
-            self._places += len(lane) - len(self._lanes[takers])
-            self._lanes[takers] = lane
+        for lane in list(self._lanes.values()):
+            places = list(filter(self._is_there, lane))
+            self._places += len(places) - len(lane)
+            lane.clear()
+            lane.extend(places)
             if not lane:
-                self._end_lane(takers)
+                self._end_lane(lane.takers)
 
     def _end_lane(self, takers: tuple[T, ...]) -> None:
         if self._lanes.pop(takers, None) is not None:
             self._count(-_lane_size(takers))
 
     def resort(self) -> None:
-        """The takers of some may be others than before: all have to be sorted again."""
+        """The takers of some may be others than before: all have to be sorted again. It costs no more than it
+        cost to sort those that were sorted."""
         self.arrangement = object()
-        if self._lanes:
-            self._end_lanes()
-            self._unsorted = deque([(number, key) for key, (number, _) in self._entries.items()])
+        places = sorted(filter(self._is_there, chain.from_iterable(self._lanes.values())), reverse=True)
+        for number, key in places:
+            self._entries[key] = number, self._entries[key][1], None
+        self._unsorted.extendleft(places)
+        self._end_lanes()
 
     def _end_lanes(self) -> None:
         for takers in list(self._lanes):
@@ -183,7 +205,7 @@ class SortedEvents(Generic[T]):
                 event = self._entries[place[1]][1]
                 takers = self._takers(event[0])
                 if takers:
-                    self._sort(*place, takers)
+                    self._sort(*place, event, takers)
                 else:
                     unwanted.append(self._remove(place[1]))
         return unwanted
@@ -194,10 +216,18 @@ class SortedEvents(Generic[T]):
 
     def popleft(self) -> QueuedEvent:
         """Take the oldest event out."""
-        return self._remove(next(iter(self._entries)))
+        key, (number, _, lane) = next(iter(self._entries.items()))
+        places = self._unsorted if lane is None else lane
+        # It is the oldest of its lane too, after places that are out of date.
+        while places and places[0][0] <= number:
+            places.popleft()
+            self._places -= lane is not None
+        if lane is not None and not lane:
+            self._end_lane(lane.takers)
+        return self._remove(key)
 
     def _remove(self, key: str | int) -> QueuedEvent:
-        _, event = self._entries.pop(key)
+        _, event, _ = self._entries.pop(key)
         self._count(-self._size(key))
         if not self._entries:
             self._end_lanes()

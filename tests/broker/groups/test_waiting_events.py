@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -72,6 +74,8 @@ def test_sorted_events_are_those_of_a_list(latest: bool, steps: list[tuple[str, 
         assert events.unsorted or len(found) == len(lanes_of(waiting))
         least = SORTED_OVERHEAD * len(waiting) + LANE_OVERHEAD * len(found)
         assert total.value == events.memory >= least and bool(total.value) == bool(waiting)
+        # What is gone leaves no place behind, unless another has replaced it.
+        assert latest or events._places + len(events._unsorted) == len(waiting)
     events.clear()
     assert (total.value, len(events), events.lanes()) == (0, 0, [])
 
@@ -105,6 +109,15 @@ def test_places_of_events_that_are_gone_do_not_gather() -> None:
     assert churn(True, replace) < 100
 
 
+def test_a_lane_without_events_is_forgotten_although_nobody_looks() -> None:
+    total = TotalBytes()
+    events = SortedEvents(total, takers, latest=True)
+    for number in range(100):
+        events.put(queued_event("a", float(number), b""), later=number > 0)
+    assert total.value < SORTED_OVERHEAD + LANE_OVERHEAD
+    assert events._lanes == {}
+
+
 def test_the_memory_of_many_takers_counts() -> None:
     """An event for ten thousand members of a group, which no other event has, takes 80 KB beside it."""
     total = TotalBytes()
@@ -124,3 +137,28 @@ def test_plain_events_come_out_as_they_came() -> None:
     assert events.popleft() is first
     events.clear()
     assert len(events) == 0
+
+
+def test_what_is_sorted_again_costs_no_more_than_what_was_sorted() -> None:
+    """Whoever changes its subscription all the time has only a few events of many sorted each time."""
+
+    class Counted(deque[Any]):
+        moved = 0
+
+        def extendleft(self, places: Iterable[Any]) -> None:
+            moved = list(places)
+            Counted.moved += len(moved)
+            super().extendleft(moved)
+
+    events = SortedEvents(TotalBytes(), takers, False)
+    for number in range(1_000):
+        events.put(queued_event("ab"[number % 2], float(number), b""), later=True)
+    events._unsorted = Counted(events._unsorted)
+    for _ in range(10):
+        events.resort()
+        events.sort(7)
+    assert Counted.moved == 9 * 7
+    assert [event[1] for event in events] == list(range(1_000))
+    while events.unsorted:
+        events.sort(100)
+    assert [number for number, _ in sorted(events.lanes())] == [1, 2]
