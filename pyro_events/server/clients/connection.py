@@ -254,6 +254,7 @@ class Connection(ClosableProtocol):
             return
         log.info("connection from %s ended: %s", self.label, reason, about=self.peer)
         self.send()
+        self._calls.abandon()  # now: its last answers may take a while
         self._end()
 
     @property
