@@ -96,8 +96,10 @@ class Process:
         self._popen.stdin.flush()
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send it a signal. After SIGSTOP, wait until it has stopped; it may run a little on."""
         self._popen.send_signal(number)
+        if number == getattr(signal, "SIGSTOP", None):
+            os.waitid(os.P_PID, self._popen.pid, os.WSTOPPED | os.WNOWAIT)
 
     def send_to_group(self, number: signal.Signals) -> None:
         """Send a signal to it and its children, as a terminal does at Ctrl-C."""
