@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
-from typing import Any
+from typing import Any, Final
 
 from ...foreign_exceptions import is_foreign
 from ...transport import failures
@@ -21,6 +23,8 @@ from ...transport.failures import ANSWER_SIZE, Trouble
 from .waiting import in_thread, in_time
 
 Address = tuple[int, Any]
+# What `connect_ex` answers when connecting takes a while.
+_UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR})
 
 
 async def connect(host: str, port: int, deadline: float) -> socket.socket:
@@ -67,7 +71,7 @@ async def _connected(family: int, address: Any, deadline: float) -> socket.socke
         sock.setblocking(False)
         if family != getattr(socket, "AF_UNIX", None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await in_time(asyncio.get_running_loop().sock_connect(sock, address), deadline)
+        await in_time(_connect(sock, address), deadline)
         return sock
     except OSError as error:
         sock.close()
@@ -77,6 +81,34 @@ async def _connected(family: int, address: Any, deadline: float) -> socket.socke
     except BaseException:
         sock.close()
         raise
+
+
+async def _connect(sock: socket.socket, address: Any) -> None:
+    """Connect a socket, without a thread.
+
+    uvloop's `sock_connect` looks up every address, even one of digits, in four threads of libuv that stay. A
+    child that the program forks later crashes when it ends, because libuv waits for them there too.
+    """
+    loop = asyncio.get_running_loop()
+    if sock.family == getattr(socket, "AF_UNIX", None) or not _watches_sockets(loop):
+        await loop.sock_connect(sock, address)
+        return
+    error = sock.connect_ex(address)
+    if error in _UNDER_WAY:
+        writable = asyncio.Event()
+        loop.add_writer(sock, writable.set)
+        try:
+            await writable.wait()
+        finally:
+            loop.remove_writer(sock)
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        raise OSError(error, os.strerror(error))
+
+
+def _watches_sockets(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a loop tells when a socket is ready. Windows' usual one does not, and connects itself."""
+    return not hasattr(asyncio, "ProactorEventLoop") or not isinstance(loop, asyncio.ProactorEventLoop)
 
 
 async def tls_trouble(

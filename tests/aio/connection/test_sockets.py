@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from event_loops import each_loop, run
@@ -17,6 +20,8 @@ from pyro_events.aio.connection import sockets
 from pyro_events.transport import failures
 
 LOOPBACK = "127.0.0.1"
+# A program that a test starts finds the helpers of the tests.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def connect(host: str, port: int, seconds: float = 10.0, loop: str = "asyncio") -> socket.socket:
@@ -49,6 +54,33 @@ def test_nobody_listens_and_no_time(loop: str, free_port: Callable[[], int]) -> 
             pytest.raises(TimeoutError, match="no connection in time: its machine"),
         ):
             connect(LOOPBACK, full.getsockname()[1], 0.05, loop)
+
+
+_CONNECTS: Final = """
+import asyncio, os, socket, sys
+from event_loops import run
+from pyro_events.aio.connection import sockets
+
+async def main():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        (await sockets.connect(*listener.getsockname(), asyncio.get_running_loop().time() + 20)).close()
+
+before = os.listdir("/proc/self/task")
+run(main(), sys.argv[1])
+after = os.listdir("/proc/self/task")
+child = os.fork()
+if not child:
+    sys.exit()
+print(len(after) - len(before), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@each_loop
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not list threads")
+def test_connecting_starts_no_thread_that_a_forked_child_would_wait_for(loop: str) -> None:
+    command = [sys.executable, "-c", _CONNECTS, loop]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=ENVIRONMENT, check=False)
+    assert (ended.stdout, ended.stderr) == ("0 0\n", "")
 
 
 def test_a_first_address_that_is_dead_does_not_hide_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
