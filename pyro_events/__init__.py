@@ -20,7 +20,7 @@ Example:
 
 In the examples of methods and errors, `market` is a Publisher and `ticker` a Subscriber.
 
-Knows: the public names, that importing them takes a while, and that Pyro5 may refuse its settings. Must not
+Knows: the public names and where they are, and that Pyro5 may refuse its settings. Must not
 know: anything else.
 
 PYTEST_DONT_REWRITE: pytest would warn where a program has imported this before it calls pytest, because
@@ -29,7 +29,9 @@ the plugin belongs to the same distribution.
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import TYPE_CHECKING, Any
 
 try:
     from .cli import interrupts
@@ -43,53 +45,110 @@ except ValueError as error:
         raise
     sys.exit(f"pyro_events: {error}")
 
-from . import aio as aio
-from .broker.matching.shell_patterns import glob
-from .client.background.publisher import BackgroundPublisher
-from .client.daemon.daemon import SubscriberDaemon
-from .client.event_stream import EventStream
-from .client.interest.interest_watch import InterestWatch
-from .client.publisher import Publisher
-from .client.publishing.pipeline import Pipeline
-from .client.statistics import (
-    BackgroundStatistics,
-    ClientStatistics,
-    InterestStatistics,
-    PublisherStatistics,
-    StreamStatistics,
-    SubscriberStatistics,
-)
-from .client.subscriber import Subscriber
-from .codec.classes.families import register_classes
-from .codec.classes.registry import register_class
-from .codec.stock_values import Unknown
-from .constants import EVENTSERVER_NAME
-from .errors import (
-    AccessDeniedError,
-    AnswerTimeoutError,
-    ClocksDifferError,
-    EventServiceError,
-    MessageTooLargeError,
-    NameServerDeniedError,
-    OutcomeUnknownError,
-    PayloadError,
-    PipelineError,
-    PipelineOutcomeUnknownError,
-    RemoteError,
-    ServiceExistsError,
-    ServiceNotFoundError,
-    ServiceUnreachableError,
-    UnsupportedTypeError,
-)
-from .event import Event
-from .options import BacklogOptions, Overflow, ServiceOptions
-from .server.name_server_starter import NameServerStarter
-from .server.service import EventService
-from .server.starter import EventServiceStarter
-from .transport.authenticated_proxy import IdentProxy, locate_ns
-from .version import __version__
+if TYPE_CHECKING:
+    from . import aio as aio
+    from .broker.matching.shell_patterns import glob
+    from .client.background.publisher import BackgroundPublisher
+    from .client.daemon.daemon import SubscriberDaemon
+    from .client.event_stream import EventStream
+    from .client.interest.interest_watch import InterestWatch
+    from .client.publisher import Publisher
+    from .client.publishing.pipeline import Pipeline
+    from .client.statistics import (
+        BackgroundStatistics,
+        ClientStatistics,
+        InterestStatistics,
+        PublisherStatistics,
+        StreamStatistics,
+        SubscriberStatistics,
+    )
+    from .client.subscriber import Subscriber
+    from .codec.classes.families import register_classes
+    from .codec.classes.registry import register_class
+    from .codec.stock_values import Unknown
+    from .constants import EVENTSERVER_NAME
+    from .errors import (
+        AccessDeniedError,
+        AnswerTimeoutError,
+        ClocksDifferError,
+        EventServiceError,
+        MessageTooLargeError,
+        NameServerDeniedError,
+        OutcomeUnknownError,
+        PayloadError,
+        PipelineError,
+        PipelineOutcomeUnknownError,
+        RemoteError,
+        ServiceExistsError,
+        ServiceNotFoundError,
+        ServiceUnreachableError,
+        UnsupportedTypeError,
+    )
+    from .event import Event
+    from .options import BacklogOptions, Overflow, ServiceOptions
+    from .server.name_server_starter import NameServerStarter
+    from .server.service import EventService
+    from .server.starter import EventServiceStarter
+    from .transport.authenticated_proxy import IdentProxy, locate_ns
+    from .version import __version__
 
 serializers.register_with_pyro()
+
+# Where the public names are. A module is imported when one of its names is first asked for: a program that
+# publishes needs neither the service nor asyncio, and importing everything takes five times as long.
+_PLACES = {
+    ".broker.matching.shell_patterns": ("glob",),
+    ".client.background.publisher": ("BackgroundPublisher",),
+    ".client.daemon.daemon": ("SubscriberDaemon",),
+    ".client.event_stream": ("EventStream",),
+    ".client.interest.interest_watch": ("InterestWatch",),
+    ".client.publisher": ("Publisher",),
+    ".client.publishing.pipeline": ("Pipeline",),
+    ".client.statistics": (
+        "BackgroundStatistics",
+        "ClientStatistics",
+        "InterestStatistics",
+        "PublisherStatistics",
+        "StreamStatistics",
+        "SubscriberStatistics",
+    ),
+    ".client.subscriber": ("Subscriber",),
+    ".codec.classes.families": ("register_classes",),
+    ".codec.classes.registry": ("register_class",),
+    ".codec.stock_values": ("Unknown",),
+    ".constants": ("EVENTSERVER_NAME",),
+    ".errors": (
+        "AccessDeniedError",
+        "AnswerTimeoutError",
+        "ClocksDifferError",
+        "EventServiceError",
+        "MessageTooLargeError",
+        "NameServerDeniedError",
+        "OutcomeUnknownError",
+        "PayloadError",
+        "PipelineError",
+        "PipelineOutcomeUnknownError",
+        "RemoteError",
+        "ServiceExistsError",
+        "ServiceNotFoundError",
+        "ServiceUnreachableError",
+        "UnsupportedTypeError",
+    ),
+    ".event": ("Event",),
+    ".options": (
+        "BacklogOptions",
+        "Overflow",
+        "ServiceOptions",
+    ),
+    ".server.name_server_starter": ("NameServerStarter",),
+    ".server.service": ("EventService",),
+    ".server.starter": ("EventServiceStarter",),
+    ".transport.authenticated_proxy": (
+        "IdentProxy",
+        "locate_ns",
+    ),
+    ".version": ("__version__",),
+}
 
 __all__ = [
     "EVENTSERVER_NAME",
@@ -141,3 +200,14 @@ __all__ = [
 def __dir__() -> list[str]:
     """What tab completion offers: the modules that these names come from are not for programs."""
     return [*__all__, "aio"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name, or `aio`, when it is first asked for."""
+    if name == "aio":
+        return importlib.import_module(".aio", __name__)
+    for place, names in _PLACES.items():
+        if name in names:
+            value = globals()[name] = getattr(importlib.import_module(place, __name__), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
