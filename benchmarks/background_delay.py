@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .processes import Child
+from .children.processes import Child
 from .statistics import percentile
 
 SUBJECT = "OVEN.TEMPERATURE"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from . import machine
 from .cases import CASES
-from .processes import ChildFailed
+from .children.processes import ChildFailed
 from .reporting.results import Results
 from .systems import SYSTEMS
 

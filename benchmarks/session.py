@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .processes import Child, free_port, start_worker, wait_for_port
+from .children.processes import Child, free_port, start_worker, wait_for_port
+from .children.tasks import Listen, Publish, Serve, Task
 from .systems import SYSTEMS
-from .tasks import Listen, Publish, Serve, Task
 
 
 @dataclass

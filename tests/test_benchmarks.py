@@ -57,7 +57,7 @@ def test_best_and_ratios() -> None:
 
 
 def test_a_task_survives_its_line() -> None:
-    from benchmarks.tasks import Listen, Listener, Phase, Publish, from_line, to_line
+    from benchmarks.children.tasks import Listen, Listener, Phase, Publish, from_line, to_line
 
     listen = Listen("redis", "127.0.0.1:1", [Listener(["A"], ["B."], {"overflow": "latest"})], [1, 2])
     publish = Publish("nats", "127.0.0.1:1", ["A"], [Phase(3, "streamed"), Phase(4, fresh=True)])
@@ -66,7 +66,7 @@ def test_a_task_survives_its_line() -> None:
 
 
 def test_subjects_recur_or_are_fresh() -> None:
-    from benchmarks.tasks import Phase, Publish, subjects_of
+    from benchmarks.children.tasks import Phase, Publish, subjects_of
 
     task = Publish("redis", "", ["A", "B"], [])
     assert list(subjects_of(task, Phase(3), 0, 0)) == ["A", "B", "A"]
@@ -77,7 +77,7 @@ def test_subjects_recur_or_are_fresh() -> None:
 
 
 def test_tally_reports_each_stage_once() -> None:
-    from benchmarks.counter import Counter
+    from benchmarks.children.counter import Counter
 
     reached: list[int] = []
     counter = Counter([2, 3], lambda stage, values: reached.append(stage), json.loads)
@@ -94,7 +94,7 @@ def test_tally_reports_each_stage_once() -> None:
 
 
 def test_tally_measures_latency() -> None:
-    from benchmarks.counter import Counter
+    from benchmarks.children.counter import Counter
 
     seen: list[list[int]] = []
     counter = Counter([1], lambda stage, values: seen.append(values["latencies"]), json.loads, latency=True)

@@ -5,9 +5,9 @@ Knows: the sizes of the work. Must not know: how a system does it.
 
 from __future__ import annotations
 
+from ..children.tasks import ACKED, STREAMED, TOGETHER, Listen, Listener, Phase, Publish
 from ..session import Session, exchange
 from ..systems import OURS_AIO
-from ..tasks import ACKED, STREAMED, TOGETHER, Listen, Listener, Phase, Publish
 from .base import Case, Figures, Goal, Metric
 from .rates import SUBJECT, rate_figures
 

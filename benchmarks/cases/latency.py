@@ -5,10 +5,10 @@ Knows: the rate. Must not know: how a system does it.
 
 from __future__ import annotations
 
+from ..children.tasks import PACED, Listen, Listener, Phase, Publish
 from ..session import Session, exchange
 from ..statistics import percentile
 from ..systems import OURS
-from ..tasks import PACED, Listen, Listener, Phase, Publish
 from .base import Case, Figures, Goal, Metric
 from .rates import SUBJECT
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import time
 
-from ..processes import Child
+from ..children.processes import Child
+from ..children.tasks import AddPatterns, Listen, Listener, Phase, Publish, Watch
 from ..session import Session, exchange
 from ..systems import OURS
-from ..tasks import AddPatterns, Listen, Listener, Phase, Publish, Watch
 from .base import Case, Figures, Goal, Metric
 
 _PER_SUBSCRIBER = 500  # pyro_events limits the patterns of one subscriber

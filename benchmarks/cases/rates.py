@@ -5,9 +5,9 @@ Knows: the sizes of the work. Must not know: how a system does it.
 
 from __future__ import annotations
 
+from ..children.tasks import ACKED, ARRAY, BYTES, STREAMED, Listen, Listener, Phase, Publish
 from ..session import Outcome, Session, exchange
 from ..systems import OURS
-from ..tasks import ACKED, ARRAY, BYTES, STREAMED, Listen, Listener, Phase, Publish
 from .base import ACKNOWLEDGING, BROKERS, STREAMING, Case, Figures, Goal, Metric
 
 SUBJECT = "STOCKQUOTE.SUN"

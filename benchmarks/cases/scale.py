@@ -5,9 +5,9 @@ Knows: the sizes of the work. Must not know: the inside of the service, which is
 
 from __future__ import annotations
 
+from ..children.tasks import STREAMED, Burst, IdleSubscribers, Listen, Listener, Phase, Publish
 from ..session import Session, run_phases
 from ..systems import OURS
-from ..tasks import STREAMED, Burst, IdleSubscribers, Listen, Listener, Phase, Publish
 from .base import Case, Figures, Goal, Metric
 from .rates import SUBJECT
 

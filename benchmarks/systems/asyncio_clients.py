@@ -15,8 +15,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from ..counter import Counter
-from ..tasks import QUOTE, Listener
+from ..children.counter import Counter
+from ..children.tasks import QUOTE, Listener
 from .base import Publisher, System, at_the_same_time, host_and_port, packed, process_loop
 from .ours import PyroEvents
 from .redis_pubsub import LARGE_PIPELINE, PIPELINE, Redis

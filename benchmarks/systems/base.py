@@ -22,8 +22,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..counter import Counter, Decode
-from ..tasks import ARRAY, BYTES, QUOTE, Listener
+from ..children.counter import Counter, Decode
+from ..children.tasks import ARRAY, BYTES, QUOTE, Listener
 
 
 class Publisher:

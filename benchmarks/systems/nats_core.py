@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..counter import Counter
-from ..tasks import Listener
+from ..children.counter import Counter
+from ..children.tasks import Listener
 from .base import Publisher, System, at_the_same_time, packed, process_loop
 
 _SETTINGS = """\

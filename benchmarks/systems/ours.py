@@ -13,8 +13,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..counter import Counter, Decode, Take
-from ..tasks import Listener
+from ..children.counter import Counter, Decode, Take
+from ..children.tasks import Listener
 from .base import Publisher, System, shares
 
 

@@ -20,8 +20,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from ..counter import Counter, Decode
-from ..tasks import Listener
+from ..children.counter import Counter, Decode
+from ..children.tasks import Listener
 from .base import Publisher, System, host_and_port
 
 # The batching of `Publisher.pipeline` and of the service's deliveries, in events, calls and bytes.

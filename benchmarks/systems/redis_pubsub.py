@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..counter import Counter, Take
-from ..tasks import QUOTE, Listener
+from ..children.counter import Counter, Take
+from ..children.tasks import QUOTE, Listener
 from .base import Publisher, System, host_and_port, packed, shares
 
 # What users of redis-py do, and what the case "pipelined" of the README names.

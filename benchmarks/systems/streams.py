@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..counter import Counter
-from ..tasks import Listener
+from ..children.counter import Counter
+from ..children.tasks import Listener
 from .ours import PyroEvents
 
 

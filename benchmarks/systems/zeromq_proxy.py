@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..counter import Counter, Decode, Take
-from ..tasks import QUOTE, Listener
+from ..children.counter import Counter, Decode, Take
+from ..children.tasks import QUOTE, Listener
 from .base import Publisher, System, packed
 
 # Subject and message are in one frame, as in ZeroMQ's guide: a second frame doubles the cost of a small

@@ -21,7 +21,7 @@ from typing import Any
 
 from .tasks import Task, to_line
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 # How long a child has to end when it is asked to, in seconds.
 _END_TIMEOUT = 5.0
 
@@ -125,7 +125,7 @@ class Child:
 
 def start_worker(name: str, task: Task, folder: Path) -> Child:
     """A child that runs worker.py with this task."""
-    child = Child(name, [sys.executable, "-m", "benchmarks.worker"], folder)
+    child = Child(name, [sys.executable, "-m", "benchmarks.children.worker"], folder)
     try:
         child.send(to_line(task))
     except BaseException:

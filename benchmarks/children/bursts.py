@@ -12,7 +12,7 @@ from typing import Any
 
 import pyro_events
 
-from .systems.base import message_of
+from ..systems.base import message_of
 from .tasks import QUOTE, Burst
 
 

@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..statistics import percentile
+from ..systems import SYSTEMS
+from ..systems.base import Publisher, message_of
 from . import tasks
 from .counter import Counter
-from .statistics import percentile
-from .systems import SYSTEMS
-from .systems.base import Publisher, message_of
 
 _writing = threading.Lock()
 

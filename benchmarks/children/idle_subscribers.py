@@ -29,7 +29,7 @@ from pyro_events.wire.frames import (
     write_frame,
 )
 
-from .systems.base import new_event_loop
+from ..systems.base import new_event_loop
 from .tasks import IdleSubscribers
 
 _LIMITS = FrameLimits(types=frozenset({CONNECT, INVOKE, PING}), size=1 << 24)
