@@ -191,7 +191,7 @@ def test_progress_without_a_terminal_is_lines() -> None:
 
 
 def test_raw_frames_carry_as_much_as_ours() -> None:
-    from benchmarks.systems.raw_limit import events_frame, publish_frame
+    from benchmarks.systems.raw_frames import events_frame, publish_frame
     from pyro_events.codec.message import encode
     from pyro_events.constants import EVENTSERVER_NAME
     from pyro_events.wire.event_batch import write_events

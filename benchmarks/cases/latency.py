@@ -38,7 +38,7 @@ _BROKERS = ("redis", "nats")
 LATENCY = Case(
     "latency",
     "1,000 events/s, from just before publish to the entry of event",
-    (OURS, "stock-proxy", *_BROKERS, "zeromq", "mqtt", "raw-limit"),
+    (OURS, "stock-proxy", *_BROKERS, "zeromq", "mqtt", "raw-limit", "raw-limit-unix"),
     (
         Metric("median", "median", "µs", higher=False),
         Metric("p99", "99th percentile", "µs", higher=False),

@@ -83,7 +83,7 @@ def measure_large(system: str, quick: bool) -> Figures:
 ACKED_CASE = Case(
     "acked",
     "one publisher waiting for each acknowledgement, one subscriber",
-    (OURS, "stock-proxy", *ACKNOWLEDGING, "raw-limit"),
+    (OURS, "stock-proxy", *ACKNOWLEDGING, "raw-limit", "raw-limit-unix"),
     (_RATE,),
     measure_acked,
     (Goal("rate", 1.5, ACKNOWLEDGING),),
@@ -91,7 +91,7 @@ ACKED_CASE = Case(
 PIPELINED = Case(
     "pipelined",
     "one publisher as fast as it can, one subscriber, all delivered",
-    (OURS, *STREAMING, "raw-limit"),
+    (OURS, *STREAMING, "raw-limit", "raw-limit-unix"),
     (_RATE,),
     measure_pipelined,
     (Goal("rate", 2.0, STREAMING),),
@@ -115,7 +115,7 @@ MANY_PUBLISHERS = Case(
 LARGE = Case(
     "large",
     "messages of 1 MiB, one publisher as fast as it can, one subscriber",
-    (OURS, *STREAMING, "raw-limit"),
+    (OURS, *STREAMING, "raw-limit", "raw-limit-unix"),
     (
         Metric(BYTES, "MB/s of bytes", "MB/s"),
         Metric(ARRAY, "MB/s of 512x512 float32 numpy arrays", "MB/s"),

@@ -7,7 +7,7 @@ from .base import System
 from .mqtt import Mqtt
 from .nats_core import Nats
 from .ours import PyroEvents, StockProxy
-from .raw_limit import RawLimit
+from .raw_limit import RawLimit, RawLimitUnix
 from .redis_pubsub import Redis
 from .streams import PyroEventsStream
 from .zeromq_proxy import ZeroMq
@@ -22,6 +22,7 @@ SYSTEMS: dict[str, System] = {
         ZeroMq(),
         Mqtt(),
         RawLimit(),
+        RawLimitUnix(),
         *ASYNCIO,
         PyroEventsStream(),
     )

@@ -1,7 +1,6 @@
 """The raw limit: three plain Python processes that only pass the same bytes through sockets.
 
-Knows: how many bytes an event of pyro_events takes on the wire, and its batching. Must not know: what the
-bytes mean.
+Knows: the batching of pyro_events. Must not know: what the bytes mean.
 
 A publisher sends prepared frames of the size of our `publish_encoded` calls. The relay acknowledges each and
 forwards a prepared frame of the size of our `events` call. The subscriber acknowledges that. Nothing is
@@ -12,94 +11,55 @@ from __future__ import annotations
 
 import itertools
 import json
-import selectors
+import select
 import socket
-import struct
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from ..children.counter import Counter, Decode
 from ..children.tasks import Listener
 from .base import Publisher, System, host_and_port
+from .raw_frames import ACKNOWLEDGEMENT, Stream, events_frame, publish_frame
 
 # The batching of `Publisher.pipeline` and of the service's deliveries, in events, calls and bytes.
 FRAME_EVENTS: Final = 512
 FRAME_BYTES: Final = 60 * 1024
 PUBLISHER_WINDOW: Final = 4
 SUBSCRIBER_WINDOW: Final = 2
-# A Pyro header takes 40 bytes; ours uses some of them: the length of what follows, the number of events, the
-# size of one event's payload, and when it was sent (nanoseconds).
-_HEADER: Final = struct.Struct("!IIIQ20x")
-_ACKNOWLEDGEMENT: Final = _HEADER.pack(1, 0, 0, 0) + b"\0"
-# The bytes around the events of a call: object id, method and the arrays.
-_PUBLISH_ENVELOPE: Final = 45
-_EVENTS_ENVELOPE: Final = 55
+# Of events in close succession, few wait a moment for each other: events, and seconds.
+FEW: Final = 32
+CLOSE: Final = 0.0005
+MOMENT: Final = 0.001
 _PUBLISHER, _SUBSCRIBER = b"P", b"S"
 
 
-def publish_frame(subject: str, payload: int, count: int, sent: int = 0) -> bytes:
-    """A frame as large as our call that publishes `count` events of `payload` bytes."""
-    size = _PUBLISH_ENVELOPE + count * (1 + 1 + len(subject) + (2 if payload < 256 else 5) + payload)
-    return _HEADER.pack(size, count, payload + len(subject), sent) + bytes(size)
-
-
-def events_frame(width: int, count: int, sent: int = 0) -> bytes:
-    """A frame as large as our call that delivers; width: of subject and payload together."""
-    size = _EVENTS_ENVELOPE + count * (1 + 1 + 9 + 3 + 1 + (2 if width < 256 else 5) + width)
-    return _HEADER.pack(size, count, width, sent) + bytes(size)
-
-
-class Stream:
-    """Frames from a blocking socket."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock = sock
-        self._data = bytearray()
-
-    def receive(self) -> bool:
-        """Read what is there, or wait for something. False at the end."""
-        data = self.sock.recv(1 << 18)
-        self._data += data
-        return bool(data)
-
-    def header(self) -> tuple[int, int, int, int] | None:
-        """Remove and return the header of the next whole frame; None if there is none."""
-        data = self._data
-        if len(data) < _HEADER.size:
-            return None
-        found: tuple[int, int, int, int] = _HEADER.unpack_from(data)
-        end = _HEADER.size + found[0]
-        if len(data) < end:
-            return None
-        del data[:end]
-        return found
-
-    def wait(self) -> tuple[int, int, int, int]:
-        """The header of the next frame. Raises EOFError."""
-        while (found := self.header()) is None:
-            if not self.receive():
-                raise EOFError
-        return found
+def _connected(address: str, role: bytes) -> Stream:
+    """A connection to the relay. address: host and port, or the path of a Unix socket."""
+    if "/" in address:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(address)
+    else:
+        sock = socket.create_connection(host_and_port(address))
+    sock.sendall(role)
+    return Stream(sock)
 
 
 class _Publisher(Publisher):
     def __init__(self, address: str, kind: str) -> None:
-        self._stream = Stream(socket.create_connection(host_and_port(address)))
-        self._stream.sock.sendall(_PUBLISHER)
+        self._stream = _connected(address, _PUBLISHER)
 
     def publish(self, subject: str, message: Any) -> None:
         self.acked([subject], message)
 
     def acked(self, subjects: Iterable[str], message: Any) -> None:
         stream = self._stream
+        send, wait = stream.sock.sendall, stream.wait
         frame, size = b"", _encoded_size(message)
         for subject in subjects:
             frame = frame or publish_frame(subject, size, 1)
-            stream.sock.sendall(frame)
-            stream.wait()
+            send(frame)
+            wait()
 
     def streamed(self, subjects: Iterable[str], message: Any) -> None:
         stream = self._stream
@@ -151,12 +111,7 @@ class RawLimit(System):
     def serve(self, ready: Callable[[str], None]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             ready("127.0.0.1:{1}".format(*listener.getsockname()))
-            ends: dict[bytes, Stream] = {}
-            while len(ends) < 2:
-                sock, _ = listener.accept()
-                stream = Stream(sock)
-                ends[sock.recv(1)] = stream
-        _relay(ends[_PUBLISHER], ends[_SUBSCRIBER])
+            _serve(listener)
 
     def publisher(self, address: str, kind: str) -> Publisher:
         return _Publisher(address, kind)
@@ -172,41 +127,111 @@ class RawLimit(System):
         counter: Counter,
         ready: Callable[[], None],
     ) -> None:
-        stream = Stream(socket.create_connection(host_and_port(address)))
-        stream.sock.sendall(_SUBSCRIBER)
+        stream = _connected(address, _SUBSCRIBER)
         ready()
+        send, wait = stream.sock.sendall, stream.wait
         while True:
-            _, count, _, sent = stream.wait()
+            _, count, _, sent = wait()
             if sent:
                 counter.take(("", sent))
             else:
                 counter.add(count)
-            stream.sock.sendall(_ACKNOWLEDGEMENT)
+            send(ACKNOWLEDGEMENT)
 
 
-def _relay(publisher: Stream, subscriber: Stream) -> None:
-    """Acknowledge what the publisher sends, and forward it as long as the subscriber keeps up."""
-    waiting: deque[bytes] = deque()
-    outstanding = 0
-    made: dict[tuple[int, int], bytes] = {}
-    with selectors.DefaultSelector() as selector:
-        selector.register(publisher.sock, selectors.EVENT_READ, publisher)
-        selector.register(subscriber.sock, selectors.EVENT_READ, subscriber)
+class RawLimitUnix(RawLimit):
+    """The same over Unix sockets."""
+
+    name = "raw-limit-unix"
+    title = "raw limit (Unix sockets)"
+
+    def missing(self) -> str | None:
+        return None if hasattr(socket, "AF_UNIX") else "this system has no Unix sockets"
+
+    def serve(self, ready: Callable[[str], None]) -> None:
+        path = "./raw-limit"  # in the folder of the measurement, where all its children run
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            ready(path)
+            _serve(listener)
+
+
+def _serve(listener: socket.socket) -> None:
+    """Wait for the publisher and the subscriber, and pass events from one to the other."""
+    ends: dict[bytes, Stream] = {}
+    while len(ends) < 2:
+        sock, _ = listener.accept()
+        ends[sock.recv(1)] = Stream(sock)
+    Relay(ends[_PUBLISHER], ends[_SUBSCRIBER]).run()
+
+
+class Relay:
+    """Acknowledges what the publisher sends, and forwards it as long as the subscriber keeps up."""
+
+    def __init__(self, publisher: Stream, subscriber: Stream) -> None:
+        self._publisher = publisher
+        self._subscriber = subscriber
+        self._send = subscriber.sock.sendall
+        # How many events wait, and the size of each. `_due`: until when they wait for others, 0.0 for not.
+        self._waiting = 0
+        self._width = 0
+        self._due = 0.0
+        self._close_until = 0.0
+        self._outstanding = 0
+        self._made: dict[int, bytes] = {}
+
+    def run(self) -> None:
+        """Go on until one of the two has ended."""
+        streams = {stream.sock.fileno(): stream for stream in (self._publisher, self._subscriber)}
+        poll = select.poll()
+        for number in streams:
+            poll.register(number, select.POLLIN)
         while True:
-            for key, _ in selector.select():
-                if not key.data.receive():
+            wait = max(0.0, self._due - time.monotonic()) * 1e3 if self._due else None
+            for number, _ in poll.poll(wait):
+                if not streams[number].receive():
                     return
-            while (found := publisher.header()) is not None:
-                _, count, width, sent = found
-                frame = made.get((width, count)) if not sent else None
-                if frame is None:
-                    frame = events_frame(width, count, sent)
-                    if not sent:
-                        made[width, count] = frame
-                waiting.append(frame)
-                publisher.sock.sendall(_ACKNOWLEDGEMENT)
-            while subscriber.header() is not None:
-                outstanding -= 1
-            while waiting and outstanding < SUBSCRIBER_WINDOW:
-                subscriber.sock.sendall(waiting.popleft())
-                outstanding += 1
+            self._take()
+            while self._subscriber.header() is not None:
+                self._outstanding -= 1
+            while self._waiting and self._outstanding < SUBSCRIBER_WINDOW and self._may_go():
+                self._forward()
+
+    def _take(self) -> None:
+        """Acknowledge and note each frame of the publisher."""
+        while (found := self._publisher.header()) is not None:
+            _, count, width, sent = found
+            if sent:  # the time for the latency goes with its own event
+                self._send(events_frame(width, count, sent))
+                self._outstanding += 1
+            else:
+                self._waiting += count
+                if width != self._width:
+                    self._width = width
+                    self._made.clear()
+            self._publisher.sock.sendall(ACKNOWLEDGEMENT)
+
+    def _may_go(self) -> bool:
+        """Whether what waits need not wait for other events; as in the service, a few do for a moment."""
+        if self._waiting >= FEW:
+            return True
+        now = time.monotonic()
+        if self._due:
+            return now >= self._due
+        if now >= self._close_until:
+            return True
+        self._due = now + MOMENT
+        return False
+
+    def _forward(self) -> None:
+        """Send one frame of what waits."""
+        count = min(self._waiting, FRAME_EVENTS, max(1, FRAME_BYTES // (self._width + 24)))
+        frame = self._made.get(count)
+        if frame is None:
+            frame = self._made[count] = events_frame(self._width, count)
+        self._send(frame)
+        self._waiting -= count
+        self._outstanding += 1
+        self._due = 0.0
+        self._close_until = time.monotonic() + CLOSE
