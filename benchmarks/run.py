@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import datetime
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from . import machine
+from . import cores, machine
 from .cases import CASES
 from .children.processes import ChildFailed
+from .clone import commit
 from .reporting.results import Results
 from .systems import SYSTEMS
 
 # A service with 8,000 subscribers holds as many sockets.
 _FILES = 20_000
 
+# What a measurement that did not work raises.
+FAILED = (ChildFailed, OSError, json.JSONDecodeError, ZeroDivisionError)
+# What an interrupted program returns to a shell.
+INTERRUPTED = 130
 # The next measurement: its number from 0, of how many, and in words.
 Progress = Callable[[int, int, str], None]
 
@@ -30,12 +36,16 @@ class Step:
     """One measurement."""
 
     round: int
+    cores: int
     case: str
     system: str
 
+    def __str__(self) -> str:
+        return f"round {self.round}, {self.case}, {cores.in_words(self.cores)}: {self.system}"
 
-def plan(rounds: int, cases: Sequence[str], systems: Sequence[str]) -> Iterator[Step]:
-    """All measurements in order.
+
+def plan(rounds: int, numbers: Sequence[int], cases: Sequence[str], systems: Sequence[str]) -> Iterator[Step]:
+    """All measurements in order. numbers: of cores.
 
     The outermost loop is over rounds: if the machine becomes slower meanwhile, all systems are affected. Each
     round begins with another system, so that none always runs first.
@@ -44,8 +54,14 @@ def plan(rounds: int, cases: Sequence[str], systems: Sequence[str]) -> Iterator[
         for case in cases:
             wanted = [system for system in CASES[case].systems if system in systems]
             first = (number - 1) % len(wanted) if wanted else 0
-            for system in wanted[first:] + wanted[:first]:
-                yield Step(number, case, system)
+            for held_on in cores_of(case, numbers):
+                for system in wanted[first:] + wanted[:first]:
+                    yield Step(number, held_on, case, system)
+
+
+def cores_of(case: str, numbers: Sequence[int]) -> list[int]:
+    """On which of these numbers of cores a case is measured; on the first if it does not care."""
+    return [number for number in numbers if number in CASES[case].cores] or list(numbers[:1])
 
 
 def available(systems: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -55,20 +71,25 @@ def available(systems: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return [name for name in systems if name not in missing], missing
 
 
-def prepare(rounds: int, cases: Sequence[str], systems: Sequence[str], quick: bool) -> Results:
-    """Empty results that say what will be measured, and on what."""
+def prepare(
+    rounds: int, numbers: Sequence[int], cases: Sequence[str], systems: Sequence[str], quick: bool
+) -> Results:
+    """Empty results that say what will be measured, and on what. numbers: of cores."""
     present, missing = available(systems)
+    held_on, impossible = cores.possible(numbers)
     return Results(
         machine=machine.describe(),
         settings={
             "rounds": rounds,
+            "cores": held_on,
+            "commit": commit(),
             "cases": list(cases),
             "systems": present,
             "quick": quick,
             "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         },
         versions={name: SYSTEMS[name].versions() for name in present},
-        missing=missing,
+        missing={**missing, **{cores.in_words(n): reason for n, reason in impossible.items()}},
     )
 
 
@@ -77,16 +98,17 @@ def run(results: Results, progress: Progress) -> None:
     done."""
     settings = results.settings
     allow_many_files()
-    steps = list(plan(settings["rounds"], settings["cases"], settings["systems"]))
+    steps = list(plan(settings["rounds"], settings["cores"], settings["cases"], settings["systems"]))
     began = time.monotonic()
     for number, step in enumerate(steps):
-        progress(number, len(steps), f"round {step.round}, {step.case}: {step.system}")
+        progress(number, len(steps), str(step))
         try:
-            figures = CASES[step.case].measure(step.system, settings["quick"])
-        except (ChildFailed, OSError, json.JSONDecodeError, ZeroDivisionError) as error:
-            results.fail(step.case, step.system, step.round, f"{type(error).__name__}: {error}")
+            with cores.held(step.cores):
+                figures = CASES[step.case].measure(step.system, settings["quick"])
+        except FAILED as error:
+            results.failures.append(f"{step}: {type(error).__name__}: {error}")
         else:
-            results.add(step.case, step.system, figures)
+            results.add(step.cores, step.case, step.system, figures)
         results.settings["seconds"] = round(time.monotonic() - began)
     progress(len(steps), len(steps), "")
 
@@ -101,3 +123,21 @@ def allow_many_files() -> None:
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def interrupted_while(work: Callable[[], None]) -> bool:
+    """Whether Ctrl-C or SIGTERM ended the work. What it has measured before is there, and children are ended
+    in any case."""
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        work()
+    except KeyboardInterrupt:
+        print("\ninterrupted; this is what was measured before", file=sys.stderr)
+        return True
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return False
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

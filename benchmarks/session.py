@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -45,14 +45,16 @@ class Session:
     """The server of one system, freshly started, and the child processes of one measurement.
 
     Use it in a `with` statement: at its end, everything that it started has ended. If it takes longer than
-    `limit` seconds in all, it raises ChildFailed.
+    `limit` seconds in all, it raises ChildFailed. settings: for the server's environment; only that of
+    pyro_events takes any.
     """
 
     server: Child
     address: str
 
-    def __init__(self, system: str, limit: float) -> None:
+    def __init__(self, system: str, limit: float, settings: Mapping[str, str] | None = None) -> None:
         self.system = system
+        self._settings = settings
         self.deadline = time.monotonic() + limit
         self._folder = tempfile.TemporaryDirectory(prefix="pyro_events-benchmark-")
         self._children: list[Child] = []
@@ -73,7 +75,7 @@ class Session:
         if command is None:
             self.server = start_worker("server", Serve(self.system), folder)
         else:
-            self.server = Child("server", command, folder)
+            self.server = Child("server", command, folder, self._settings)
         self._children.append(self.server)
         if system.speaks:
             line = self.server.line(self.deadline)

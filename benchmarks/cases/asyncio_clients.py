@@ -5,10 +5,13 @@ Knows: the sizes of the work. Must not know: how a system does it.
 
 from __future__ import annotations
 
+import dataclasses
+
 from ..children.tasks import ACKED, STREAMED, TOGETHER, Listen, Listener, Phase, Publish
 from ..session import Session, exchange
 from ..systems import OURS_AIO
 from .base import Case, Figures, Goal, Metric
+from .latency import LATENCY
 from .rates import SUBJECT, rate_figures
 
 _LIMIT = 120.0
@@ -68,6 +71,14 @@ AIO_TASKS = Case(
     measure_together,
     _GOALS,
     OURS_AIO,
+)
+AIO_LATENCY = dataclasses.replace(
+    LATENCY,
+    name="aio-latency",
+    about="asyncio: 1,000 events/s, from just before publish until the event was taken",
+    systems=_SYSTEMS,
+    goals=(Goal("median", 1.0, _PEERS), Goal("p99", 1.0, _PEERS)),
+    ours=OURS_AIO,
 )
 AIO_STREAMS = Case(
     "aio-streams",

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..cores import CORES
 from ..systems import OURS
 
 # The other systems, by what they can do.
 ACKNOWLEDGING = ("redis", "nats", "mqtt")
 STREAMING = ("redis", "nats", "zeromq", "mqtt")
-BROKERS = ("redis", "nats", "mqtt")
 
 Figures = dict[str, float]
 
@@ -45,7 +45,7 @@ class Case:
 
     measure: called with a system's name and whether to be quick; returns the figures of one round. metrics:
     the figures in the tables; others are kept in the JSON file. about: one sentence. ours: the system that
-    the goals are of.
+    the goals are of. cores: on how many cores it is measured; memory, for one, does not depend on it.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Case:
     measure: Callable[[str, bool], Figures]
     goals: tuple[Goal, ...] = ()
     ours: str = OURS
+    cores: tuple[int, ...] = CORES
 
     def __post_init__(self) -> None:
         known = {metric.key for metric in self.metrics}

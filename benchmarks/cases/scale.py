@@ -6,6 +6,7 @@ Knows: the sizes of the work. Must not know: the inside of the service, which is
 from __future__ import annotations
 
 from ..children.tasks import STREAMED, Burst, IdleSubscribers, Listen, Listener, Phase, Publish
+from ..cores import JUDGED
 from ..session import Session, run_phases
 from ..systems import OURS
 from .base import Case, Figures, Goal, Metric
@@ -115,6 +116,7 @@ SUBSCRIBERS = Case(
     ),
     measure_subscribers,
     (Goal("kib_each_1k", 5.0), Goal("kib_each_8k", 5.0), Goal("more_threads", 0.0)),
+    cores=(JUDGED,),
 )
 SLOW = Case(
     "slow-subscriber",

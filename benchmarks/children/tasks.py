@@ -13,12 +13,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # The contents of an event: a tuple of a name and a price, 1 MiB of bytes, or a numpy array of 1 MiB.
+# "bytes:N" stands for N bytes.
 QUOTE, BYTES, ARRAY = "quote", "bytes", "array"
+_MIB = 1024 * 1024
+# Messages from this size on are large: systems have other ways for them.
+_LARGE = 64 * 1024
 # How a phase is published: with a wait for each acknowledgement, the same by many tasks of an asyncio program
 # at the same time, as fast as possible, or at a steady rate.
 ACKED, TOGETHER, STREAMED, PACED = "acked", "together", "streamed", "paced"
 # How many tasks publish at the same time.
 TASKS = 100
+
+
+def size_of(kind: str) -> int:
+    """How many bytes a message of that kind has, roughly."""
+    if kind == QUOTE:
+        return 16
+    return int(kind.partition(":")[2] or _MIB)
+
+
+def is_large(kind: str) -> bool:
+    """Whether messages of that kind are large."""
+    return size_of(kind) >= _LARGE
 
 
 @dataclass

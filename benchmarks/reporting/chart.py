@@ -8,18 +8,19 @@ The raw limit is left out, because all others would be too small beside it. The 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 
 from ..cases import CASES, Case, Metric
-from ..machine import in_words
+from ..cores import JUDGED, in_words
 from ..statistics import Summary
-from ..systems import OURS, OURS_AIO, SYSTEMS
+from ..systems import LIMITS, OURS, OURS_AIO, OURS_STREAM, SYSTEMS
+from . import drawing
+from .drawing import GAP, QUIET, TOP, document, origin, text
 from .results import Results
 
 _COLUMNS = 2
-_WIDTH, _GAP, _TOP = 500, 24, 64
+_WIDTH = 500
 _LABEL, _VALUE, _ROW = 212, 76, 20
-_OURS, _THEIRS, _WHISKER = "#1f6feb", "#b6bec9", "#3d444d"
+_WHISKER = "#3d444d"
 _LONG_TITLE = 45  # characters
 # Too many figures cannot be compared at a glance, so only some of these cases are shown.
 _CHOSEN = {"patterns": ("recurring_1", "recurring_10k", "new_10k"), "new-patterns": ("longest",)}
@@ -41,7 +42,7 @@ class Panel:
 def panels(results: Results) -> list[Panel]:
     """A panel for each metric that was measured for ours and at least one other system."""
     found = []
-    for name in results.values:
+    for name in results.cases():
         case = CASES[name]
         for metric in case.metrics:
             if name not in _CHOSEN or metric.key in _CHOSEN[name]:
@@ -55,11 +56,18 @@ def panels(results: Results) -> list[Panel]:
     return found
 
 
+def shown_cores(results: Results, case: str) -> int:
+    """The number of cores whose figures are shown: where goals are judged, if it was measured there."""
+    measured = results.cores_of(case)
+    return JUDGED if JUDGED in measured else measured[0]
+
+
 def _bars(results: Results, case: Case, metric: Metric) -> tuple[tuple[str, Summary], ...]:
+    cores = shown_cores(results, case.name)
     bars = []
-    for system in results.measured(case.name):
-        summary = results.summary(case.name, system, metric.key)
-        if summary and system != "raw-limit":
+    for system in results.measured(cores, case.name):
+        summary = results.summary(cores, case.name, system, metric.key)
+        if summary and system not in LIMITS:
             bars.append((system, summary))
     return tuple(bars)
 
@@ -69,44 +77,33 @@ def svg(results: Results) -> str:
     shown = panels(results)
     rows = [shown[start : start + _COLUMNS] for start in range(0, len(shown), _COLUMNS)]
     body: list[str] = []
-    top = _TOP
+    top = TOP
     for row in rows:
         for column, panel in enumerate(row):
-            body += _panel(panel, _GAP + column * (_WIDTH + _GAP), top)
+            body += _panel(panel, GAP + column * (_WIDTH + GAP), top)
         top += max(panel.height for panel in row)
-    width = _COLUMNS * (_WIDTH + _GAP) + _GAP
-    machine = in_words(results.machine) if results.machine else ""
-    rounds = results.settings.get("rounds", 1)
-    note = f"one round; {machine}"
-    if rounds > 1:
-        note = f"median of {rounds} rounds, whiskers from the lowest to the highest; {machine}"
-    if results.settings.get("quick"):
-        note = f"QUICK, no comparison: {note}"
-    head = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{top}" '
-        f'viewBox="0 0 {width} {top}" font-family="sans-serif" font-size="12">',
-        '<rect width="100%" height="100%" fill="#ffffff"/>',
-        _text(_GAP, 26, "pyro_events beside what people use instead", size=17, weight="bold"),
-        _text(_GAP, 46, note, colour="#57606a"),
-    ]
-    return "\n".join([*head, *body, "</svg>", ""])
+    where = sorted({shown_cores(results, case) for case in results.cases()})
+    note = origin(results.machine, results.settings, ", whiskers from the lowest to the highest")
+    note = "; ".join([*map(in_words, where), note])
+    width = _COLUMNS * (_WIDTH + GAP) + GAP
+    return document(width, top, "pyro_events beside what people use instead", note, body)
 
 
 def _panel(panel: Panel, left: int, top: int) -> list[str]:
     highest = max(summary.highest for _, summary in panel.bars) or 1.0
     scale = (_WIDTH - _LABEL - _VALUE) / highest
     lines = [
-        _text(left, top + 14, panel.title, weight="bold"),
-        _text(left + _WIDTH, top + 14, panel.note, colour="#57606a", anchor="end"),
+        text(left, top + 14, panel.title, weight="bold"),
+        text(left + _WIDTH, top + 14, panel.note, colour=QUIET, anchor="end"),
     ]
     digits = 0 if highest >= 100 else 2
     for number, (system, summary) in enumerate(panel.bars):
         base = top + 22 + number * _ROW
         start, middle = left + _LABEL, base + _ROW / 2
-        ours = system in (OURS, OURS_AIO)
+        ours = system in (OURS, OURS_AIO, OURS_STREAM)
         lines.append(
             f'<rect x="{start}" y="{base + 3}" width="{max(1.0, summary.median * scale):.1f}" '
-            f'height="{_ROW - 6}" fill="{_OURS if ours else _THEIRS}"/>'
+            f'height="{_ROW - 6}" fill="{drawing.OURS if ours else drawing.THEIRS}"/>'
         )
         if summary.rounds > 1:
             low, high = start + summary.lowest * scale, start + summary.highest * scale
@@ -114,23 +111,7 @@ def _panel(panel: Panel, left: int, top: int) -> list[str]:
             lines.append(f'<path d="M{low:.1f} {middle}H{high:.1f}{ends}" stroke="{_WHISKER}" fill="none"/>')
         weight = "bold" if ours else "normal"
         label = SYSTEMS[system].title
-        lines.append(_text(start - 6, base + 14, label, weight=weight, anchor="end", size=11))
+        lines.append(text(start - 6, base + 14, label, weight=weight, anchor="end", size=11))
         value = f"{summary.median:,.{digits}f}"
-        lines.append(_text(left + _WIDTH, base + 14, value, weight=weight, anchor="end", size=11))
+        lines.append(text(left + _WIDTH, base + 14, value, weight=weight, anchor="end", size=11))
     return lines
-
-
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    *,
-    size: int = 12,
-    weight: str = "normal",
-    colour: str = "#1f2328",
-    anchor: str = "start",
-) -> str:
-    return (
-        f'<text x="{x}" y="{y}" font-size="{size}" font-weight="{weight}" fill="{colour}" '
-        f'text-anchor="{anchor}">{escape(text)}</text>'
-    )

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from ..cases import CASES, Case, Metric
+from ..cores import in_words as cores_in_words
 from ..machine import in_words
 from ..statistics import Summary
-from ..systems import SYSTEMS
+from ..systems import LIMITS, SYSTEMS
 from .results import Results, Verdict
 
 _BAR = 24
-_CPU = ("publisher", "service", "subscriber")
+CPU = ("publisher", "service", "subscriber")
 
 
 def whole_report(results: Results) -> str:
@@ -25,37 +26,54 @@ def whole_report(results: Results) -> str:
     parts = [in_words(results.machine)] if results.machine else []
     if results.settings.get("quick"):
         parts.append("QUICK: far too little work to compare anything; it only shows that the suite runs.")
-    parts += [f"left out: {SYSTEMS[name].title} ({reason})" for name, reason in results.missing.items()]
-    parts += [case_report(results, CASES[name]) for name in CASES if name in results.values]
+    parts += left_out(results)
+    for name in results.cases():
+        parts += [case_report(results, cores, CASES[name]) for cores in results.cores_of(name)]
     parts.append(cpu_report(results))
     parts += [f"FAILED: {failure}" for failure in results.failures]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def case_report(results: Results, case: Case) -> str:
-    """The table of one case, and its goals."""
-    systems = results.measured(case.name)
-    lines = [f"{case.name}: {case.about}"]
+def left_out(results: Results) -> list[str]:
+    """A line for each system, or number of cores, that this machine does not have."""
+    return [
+        f"left out: {SYSTEMS[name].title if name in SYSTEMS else name} ({reason})"
+        for name, reason in results.missing.items()
+    ]
+
+
+def _where(cores: int, case: Case) -> str:
+    """The name of a case, and on how many cores, if that matters to it."""
+    return case.name if len(case.cores) < 2 else f"{case.name}, {cores_in_words(cores)}"
+
+
+def case_report(results: Results, cores: int, case: Case) -> str:
+    """The table of one case on so many cores, and its goals."""
+    systems = results.measured(cores, case.name)
+    lines = [f"{_where(cores, case)}: {case.about}"]
     if len(case.metrics) <= 2:
         header = ["", *[f"{metric.title} ({metric.unit})" for metric in case.metrics]]
         rows = [
-            [SYSTEMS[name].title, *[_cell(results, case, name, metric) for metric in case.metrics]]
+            [SYSTEMS[name].title, *[_cell(results, cores, case, name, metric) for metric in case.metrics]]
             for name in systems
         ]
     else:
         header = ["", *[SYSTEMS[name].name for name in systems]]
         rows = [
-            [f"{metric.title} ({metric.unit})", *[_cell(results, case, name, metric) for name in systems]]
+            [
+                f"{metric.title} ({metric.unit})",
+                *[_cell(results, cores, case, name, metric) for name in systems],
+            ]
             for metric in case.metrics
         ]
     lines += table([header, *rows])
-    lines += [f"  {goal_line(verdict)}" for verdict in results.verdicts(case)]
-    lines += _limit_lines(results, case)
+    lines += [f"  {goal_line(verdict)}" for verdict in results.verdicts(cores, case)]
+    lines += _limit_lines(results, cores, case)
     return "\n".join(lines)
 
 
-def _cell(results: Results, case: Case, system: str, metric: Metric) -> str:
-    summary = results.summary(case.name, system, metric.key)
+def _cell(results: Results, cores: int, case: Case, system: str, metric: Metric) -> str:
+    summary = results.summary(cores, case.name, system, metric.key)
     return figure(summary, metric.digits) if summary else "-"
 
 
@@ -70,34 +88,37 @@ def goal_line(verdict: Verdict) -> str:
     if verdict.value is None or verdict.lowest is None or verdict.highest is None:
         return f"goal: {verdict.goal}: not measured"
     against = f" x {verdict.against}" if verdict.against else ""
-    state = "reached" if verdict.reached else "MISSED"
+    state = {True: "reached", False: "MISSED", None: "judged on one core"}[verdict.reached]
     span = f"rounds {verdict.lowest:.2f} to {verdict.highest:.2f}"
     return f"goal: {verdict.goal}: {verdict.value:.2f}{against} ({span}) {state}"
 
 
-def _limit_lines(results: Results, case: Case) -> list[str]:
+def _limit_lines(results: Results, cores: int, case: Case) -> list[str]:
     """Our figures as a part of the raw limit's, if that was measured."""
     lines = []
     for metric in case.metrics:
-        ours = results.summary(case.name, case.ours, metric.key)
-        limit = results.summary(case.name, "raw-limit", metric.key)
-        if ours and limit and limit.median:
-            lines.append(f"  {metric.title}: {ours.median / limit.median:.2f} x the raw limit")
+        ours = results.summary(cores, case.name, case.ours, metric.key)
+        for name in LIMITS:
+            limit = results.summary(cores, case.name, name, metric.key)
+            if ours and limit and limit.median:
+                ratio = ours.median / limit.median
+                lines.append(f"  {metric.title}: {ratio:.2f} x the {SYSTEMS[name].title}")
     return lines
 
 
 def cpu_report(results: Results) -> str:
     """Processor time for each event, of every case that has it."""
-    rows = [["", "", *_CPU]]
-    for case in results.values:
-        for system in results.measured(case):
-            found = [results.summary(case, system, f"cpu_{who}") for who in _CPU]
-            if all(found):
-                shown = [f"{summary.median:,.1f}" for summary in found if summary]
-                rows.append([case, SYSTEMS[system].title, *shown])
+    rows = [["", "", *CPU]]
+    for case in results.cases():
+        for cores in results.cores_of(case):
+            for system in results.measured(cores, case):
+                found = [results.summary(cores, case, system, f"cpu_{who}") for who in CPU]
+                if all(found):
+                    shown = [f"{summary.median:,.1f}" for summary in found if summary]
+                    rows.append([_where(cores, CASES[case]), SYSTEMS[system].title, *shown])
     if len(rows) == 1:
         return ""
-    title = "processor time for each event handled, in microseconds (the kernel counts in steps of 10 ms)"
+    title = "processor time for each event handled, in microseconds"
     return "\n".join([title, *table(rows, words=2)])
 
 

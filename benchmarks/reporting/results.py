@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ..cases import CASES, Case, Goal
+from ..cores import JUDGED
 from ..statistics import Summary, best, ratios, summarize
 
 # The version of the JSON file's layout; a change that a reader would notice increases it.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Verdict:
     """A goal and its result.
 
     value: the ratio to the best other system, or our figure itself; None if it could not be measured. lowest,
-    highest: of the rounds. against: the best other system, None for a figure itself.
+    highest: of the rounds. against: the best other system, None for a figure itself. reached: None if it was
+    not measured, or not in the way in which goals are judged.
     """
 
     goal: str
@@ -38,8 +40,8 @@ class Verdict:
 class Results:
     """All values of a run.
 
-    values: case, system, figure -> one number for each round. failures: what did not work, in words. missing:
-    system -> what the machine lacks for it.
+    values: number of cores, case, system, figure -> one number for each round. failures: what did not work,
+    in words. missing: system, or number of cores in words -> what the machine lacks for it.
     """
 
     machine: dict[str, Any] = field(default_factory=dict)
@@ -47,73 +49,69 @@ class Results:
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
-    values: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+    values: dict[int, dict[str, dict[str, dict[str, list[float]]]]] = field(default_factory=dict)
 
-    def add(self, case: str, system: str, figures: Mapping[str, float]) -> None:
+    def add(self, cores: int, case: str, system: str, figures: Mapping[str, float]) -> None:
         """The figures of one round."""
-        kept = self.values.setdefault(case, {}).setdefault(system, {})
+        kept = self.values.setdefault(cores, {}).setdefault(case, {}).setdefault(system, {})
         for key, value in figures.items():
             kept.setdefault(key, []).append(value)
 
-    def fail(self, case: str, system: str, number: int, reason: str) -> None:
-        """A round without figures."""
-        self.failures.append(f"{case}, {system}, round {number}: {reason}")
+    def rounds(self, cores: int, case: str, system: str, key: str) -> list[float]:
+        """A figure in each round; empty when there is none."""
+        return self.values.get(cores, {}).get(case, {}).get(system, {}).get(key, [])
 
-    def summary(self, case: str, system: str, key: str) -> Summary | None:
+    def summary(self, cores: int, case: str, system: str, key: str) -> Summary | None:
         """A figure over all rounds; None when there is none."""
-        values = self.values.get(case, {}).get(system, {}).get(key)
+        values = self.rounds(cores, case, system, key)
         return summarize(values) if values else None
 
-    def measured(self, case: str) -> list[str]:
+    def cases(self) -> list[str]:
+        """The cases that gave figures, in the order of the suite."""
+        return [name for name in CASES if any(name in found for found in self.values.values())]
+
+    def cores_of(self, case: str) -> list[int]:
+        """On how many cores a case gave figures."""
+        return sorted(cores for cores, found in self.values.items() if case in found)
+
+    def measured(self, cores: int, case: str) -> list[str]:
         """The systems that gave figures in a case, in its own order."""
-        found = self.values.get(case, {})
+        found = self.values.get(cores, {}).get(case, {})
         return [system for system in CASES[case].systems if system in found]
 
-    def verdicts(self, case: Case) -> list[Verdict]:
+    def verdicts(self, cores: int, case: Case) -> list[Verdict]:
         """The results for the goals of a case."""
-        return [self._verdict(case, goal) for goal in case.goals]
+        return [self._verdict(cores, case, goal) for goal in case.goals]
 
-    def _verdict(self, case: Case, goal: Goal) -> Verdict:
+    def _verdict(self, cores: int, case: Case, goal: Goal) -> Verdict:
         metric = case.metric(goal.metric)
-        relation = ">=" if metric.higher else "<="
-        text = f"{metric.title} {relation} {goal.factor:g}"
-        ours = self.summary(case.name, case.ours, goal.metric)
-        values: list[float] = []
+        text = f"{metric.title} {'>=' if metric.higher else '<='} {goal.factor:g}"
+        ours = self.summary(cores, case.name, case.ours, goal.metric)
         peer = None
         if goal.peers:
-            text += f" x the best of {', '.join(goal.peers)}"
-            found = {name: self.summary(case.name, name, goal.metric) for name in goal.peers}
+            several = "the best of " if len(goal.peers) > 1 else ""
+            text += f" x {several}{', '.join(goal.peers)}"
+            found = {name: self.summary(cores, case.name, name, goal.metric) for name in goal.peers}
             peer = best({name: one.median for name, one in found.items() if one}, metric.higher)
             theirs = found[peer] if peer else None
             if ours is None or theirs is None or not theirs.median:
                 return Verdict(text, None, None, None, peer, None)
             value = ours.median / theirs.median
-            kept = self.values[case.name]
-            values = ratios(kept[case.ours][goal.metric], kept[str(peer)][goal.metric])
+            values = ratios(
+                self.rounds(cores, case.name, case.ours, goal.metric),
+                self.rounds(cores, case.name, str(peer), goal.metric),
+            )
         elif ours is None:
             return Verdict(text, None, None, None, None, None)
         else:
             value, values = ours.median, [ours.lowest, ours.highest]
-        reached = value >= goal.factor if relation == ">=" else value <= goal.factor
+        reached = None
+        if cores == JUDGED or cores not in case.cores:
+            reached = value >= goal.factor if metric.higher else value <= goal.factor
         return Verdict(text, value, min(values), max(values), peer, reached)
 
     def to_json(self) -> str:
         """Everything, with the medians and the results for the goals."""
-        cases = {}
-        for name in self.values:
-            case = CASES[name]
-            cases[name] = {
-                "about": case.about,
-                "metrics": {metric.key: [metric.title, metric.unit] for metric in case.metrics},
-                "systems": {
-                    system: {
-                        key: {"values": values, **asdict(summarize(values))}
-                        for key, values in self.values[name][system].items()
-                    }
-                    for system in self.measured(name)
-                },
-                "goals": [asdict(verdict) for verdict in self.verdicts(case)],
-            }
         document = {
             "version": VERSION,
             "machine": self.machine,
@@ -121,9 +119,28 @@ class Results:
             "versions": self.versions,
             "missing": self.missing,
             "failures": self.failures,
-            "cases": cases,
+            "cases": {
+                name: {
+                    "about": CASES[name].about,
+                    "metrics": {metric.key: [metric.title, metric.unit] for metric in CASES[name].metrics},
+                    "cores": {cores: self._of_a_case(cores, name) for cores in self.cores_of(name)},
+                }
+                for name in self.cases()
+            },
         }
         return json.dumps(document, indent=1) + "\n"
+
+    def _of_a_case(self, cores: int, name: str) -> dict[str, Any]:
+        return {
+            "systems": {
+                system: {
+                    key: {"values": values, **asdict(summarize(values))}
+                    for key, values in self.values[cores][name][system].items()
+                }
+                for system in self.measured(cores, name)
+            },
+            "goals": [asdict(verdict) for verdict in self.verdicts(cores, CASES[name])],
+        }
 
 
 def from_json(text: str) -> Results:
@@ -135,10 +152,11 @@ def from_json(text: str) -> Results:
         *(document[name] for name in ("machine", "settings", "versions", "missing", "failures"))
     )
     for case, kept in document["cases"].items():
-        for system, figures in kept["systems"].items():
-            results.values.setdefault(case, {})[system] = {
-                key: figure["values"] for key, figure in figures.items()
-            }
+        for cores, found in kept["cores"].items():
+            for system, figures in found["systems"].items():
+                results.values.setdefault(int(cores), {}).setdefault(case, {})[system] = {
+                    key: figure["values"] for key, figure in figures.items()
+                }
     return results
 
 

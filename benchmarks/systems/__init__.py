@@ -27,8 +27,10 @@ SYSTEMS: dict[str, System] = {
         PyroEventsStream(),
     )
 }
+# Not systems that anybody could use, so no chart shows them.
+LIMITS = (RawLimit.name, RawLimitUnix.name)
 OURS = PyroEvents.name
 OURS_AIO = PyroEventsAio.name
 OURS_STREAM = PyroEventsStream.name
 
-__all__ = ["OURS", "OURS_AIO", "OURS_STREAM", "SYSTEMS", "System"]
+__all__ = ["LIMITS", "OURS", "OURS_AIO", "OURS_STREAM", "SYSTEMS", "System"]

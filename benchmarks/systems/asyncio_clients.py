@@ -12,14 +12,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from ..children.counter import Counter
-from ..children.tasks import QUOTE, Listener
+from ..children.tasks import Listener
 from .base import Publisher, System, at_the_same_time, host_and_port, packed, process_loop
 from .ours import PyroEvents
-from .redis_pubsub import LARGE_PIPELINE, PIPELINE, Redis
+from .redis_pubsub import Redis, pipeline_of
 
 
 class _LoopPublisher(Publisher):
@@ -44,6 +45,17 @@ class _LoopPublisher(Publisher):
 
     def streamed(self, subjects: Iterable[str], message: Any) -> None:
         process_loop().run_until_complete(self.stream(subjects, message))
+
+    def paced(self, subjects: Iterable[str], name: str, rate: float) -> None:
+        async def pace() -> None:
+            one = self.one
+            due = time.perf_counter()
+            for subject in subjects:
+                due += 1 / rate
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                await one(subject, (name, time.perf_counter_ns()))
+
+        process_loop().run_until_complete(pace())
 
 
 class _AioPublisher(_LoopPublisher):
@@ -110,7 +122,7 @@ class _RedisPublisher(_LoopPublisher):
         self._redis = _redis(address)
         process_loop().run_until_complete(self._redis.ping())
         self._pack = packed(kind)
-        self._together = PIPELINE if kind == QUOTE else LARGE_PIPELINE
+        self._together = pipeline_of(kind)
 
     async def one(self, subject: str, message: Any) -> None:
         await self._redis.publish(subject, self._pack(message))

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..children.counter import Counter, Decode
-from ..children.tasks import ARRAY, BYTES, QUOTE, Listener
+from ..children.tasks import ARRAY, QUOTE, Listener, size_of
 
 
 class Publisher:
@@ -181,7 +181,7 @@ def unpacked(kind: str) -> Decode:
     """The reverse of `packed`."""
     if kind == QUOTE:
         return json.loads
-    if kind == BYTES:
+    if kind != ARRAY:
         return bytes
     import numpy
 
@@ -189,11 +189,11 @@ def unpacked(kind: str) -> Decode:
 
 
 def message_of(kind: str) -> Any:
-    """What is published: a tuple of a name and a price, or 1 MiB of bytes or of an array."""
+    """What is published: a tuple of a name and a price, bytes, or 1 MiB of an array."""
     if kind == QUOTE:
         return ("SUN", 22.44)
-    if kind == BYTES:
-        return bytes(range(256)) * 4096
+    if kind != ARRAY:
+        return (bytes(range(256)) * (size_of(kind) // 256 + 1))[: size_of(kind)]
     import numpy
 
     return numpy.arange(512 * 512, dtype=numpy.float32).reshape(512, 512)

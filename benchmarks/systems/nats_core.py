@@ -18,7 +18,7 @@ from .base import Publisher, System, at_the_same_time, packed, process_loop
 _SETTINGS = """\
 host: 127.0.0.1
 port: {port}
-max_payload: 8388608
+max_payload: 67108864
 # A subscriber that lags would otherwise be disconnected.
 max_pending: 1073741824
 write_deadline: "60s"

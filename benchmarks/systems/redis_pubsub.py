@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ..children.counter import Counter, Take
-from ..children.tasks import QUOTE, Listener
+from ..children.tasks import Listener, size_of
 from .base import Publisher, System, host_and_port, packed, shares
 
 # What users of redis-py do, and what the case "pipelined" of the README names.
 PIPELINE = 100
-# A pipeline is kept in memory until it is executed, so fewer messages of 1 MiB are sent together.
-LARGE_PIPELINE = 8
+# A pipeline is kept in memory until it is executed, so fewer messages of 1 MiB are sent together: 8.
+_PIPELINE_BYTES = 8 * 1024 * 1024
+
+
+def pipeline_of(kind: str) -> int:
+    """How many messages of that kind go together."""
+    return max(1, min(PIPELINE, _PIPELINE_BYTES // size_of(kind)))
 
 
 class _Publisher(Publisher):
@@ -26,7 +31,7 @@ class _Publisher(Publisher):
         self._redis = _connect(address)
         self._redis.ping()
         self._pack = packed(kind)
-        self._together = PIPELINE if kind == QUOTE else LARGE_PIPELINE
+        self._together = pipeline_of(kind)
 
     def publish(self, subject: str, message: Any) -> None:
         self._redis.publish(subject, self._pack(message))
@@ -61,6 +66,7 @@ class Redis(System):
             "--appendonly": "no",
             # A subscriber that lags behind would otherwise be disconnected at 32 MB.
             "--client-output-buffer-limit": "pubsub 0 0 0",
+            "--maxclients": "15000",
         }
         return [self._path() or "", *itertools.chain.from_iterable(options.items())]
 

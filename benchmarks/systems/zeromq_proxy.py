@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..children.counter import Counter, Decode, Take
-from ..children.tasks import QUOTE, Listener
+from ..children.tasks import Listener, is_large
 from .base import Publisher, System, packed
 
 # Subject and message are in one frame, as in ZeroMQ's guide: a second frame doubles the cost of a small
@@ -30,7 +30,7 @@ class _Publisher(Publisher):
         self._socket.setsockopt(zmq.SNDHWM, 0)
         self._socket.connect(address.split()[0])
         self._pack = packed(kind)
-        self._parted = kind != QUOTE
+        self._parted = is_large(kind)
         time.sleep(_SETTLE)
 
     def publish(self, subject: str, message: Any) -> None:
@@ -81,7 +81,7 @@ class ZeroMq(System):
 
     def decoder(self, kind: str) -> Decode:
         decode = super().decoder(kind)
-        return decode if kind != QUOTE else lambda frame: decode(frame.partition(_END)[2])
+        return decode if is_large(kind) else lambda frame: decode(frame.partition(_END)[2])
 
     def listen(
         self,
@@ -93,7 +93,7 @@ class ZeroMq(System):
     ) -> None:
         import zmq
 
-        take, parted = counter.take, kind != QUOTE
+        take, parted = counter.take, is_large(kind)
         context = zmq.Context()
         sockets = []
         for listener in listeners:

@@ -1,0 +1,1 @@
+"""How figures change with what grows: subjects, subscribers, messages, publishers."""

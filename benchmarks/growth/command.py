@@ -1,0 +1,120 @@
+"""Measuring growth: rounds, points and systems in turns, a time for each axis, and the report.
+
+Knows: the order and the bounds. Must not know: how a point is measured, or how a chart is drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from .. import cores, machine
+from ..clone import commit
+from ..reporting.report import ProgressBar, figure, table
+from ..run import FAILED, INTERRUPTED, Progress, available, interrupted_while
+from ..systems import SYSTEMS
+from . import curves
+from .axes import AXES, Axis
+from .chart import svg
+from .curves import Growth, cliffs
+
+# Seconds for one axis in one round; what is not measured by then is left out, and the report says so.
+_AXIS_LIMIT: Final = 300.0
+
+
+def main(options: argparse.Namespace) -> int:
+    """Measure what the options say, or report a file again. Returns the exit status."""
+    interrupted = False
+    if options.source:
+        growth = curves.load(options.source)
+    else:
+        growth = prepare(options)
+        interrupted = interrupted_while(functools.partial(measure, growth, options.growth, ProgressBar()))
+    print(report(growth))
+    if options.json:
+        options.json.write_text(growth.to_json(), "utf-8")
+    if options.chart:
+        options.chart.write_text(svg(growth), "utf-8")
+    if interrupted:
+        return INTERRUPTED
+    return 1 if growth.failures or not growth.values else 0
+
+
+def prepare(options: argparse.Namespace) -> Growth:
+    """Empty curves that say what will be measured, and on what."""
+    wanted = [name for axis in options.growth for name in (AXES[axis].ours, *AXES[axis].peers)]
+    if options.systems:
+        wanted = [name for name in wanted if name in options.systems]
+    present, missing = available(list(dict.fromkeys(wanted)))
+    held_on, impossible = cores.possible(options.cores[:1])
+    settings = {
+        "rounds": options.rounds,
+        "cores": (held_on or [cores.ANYWHERE])[0],
+        "systems": present,
+        "quick": options.quick,
+        "commit": commit(),
+    }
+    missing |= {cores.in_words(number): reason for number, reason in impossible.items()}
+    return Growth(machine.describe(), settings, missing)
+
+
+def measure(growth: Growth, axes: Sequence[str], progress: Progress) -> None:
+    """Measure all points of these axes, and add them to `growth`."""
+    settings = growth.settings
+    steps = [
+        (number, AXES[axis], point, system)
+        for number in range(1, settings["rounds"] + 1)
+        for axis in axes
+        for point in AXES[axis].points_of(settings["quick"])
+        for system in (AXES[axis].ours, *AXES[axis].peers)
+        if system in settings["systems"]
+    ]
+    ends: dict[tuple[int, str], float] = {}
+    for done, (number, axis, point, system) in enumerate(steps):
+        text = f"round {number}, {point:,} {axis.grows}: {system}"
+        progress(done, len(steps), text)
+        end = ends.setdefault((number, axis.name), time.monotonic() + _AXIS_LIMIT)
+        if time.monotonic() > end:
+            growth.failures.append(
+                f"{text}: left out, because {axis.name} took longer than {_AXIS_LIMIT:g} s"
+            )
+            continue
+        try:
+            with cores.held(settings["cores"]):
+                growth.add(axis.name, system, point, axis.measure(system, point, settings["quick"]))
+        except FAILED as error:
+            growth.failures.append(f"{text}: {type(error).__name__}: {error}")
+    progress(len(steps), len(steps), "")
+
+
+def report(growth: Growth) -> str:
+    """A table for each axis, and what lies off its trend."""
+    parts = [machine.in_words(growth.machine)] if growth.machine else []
+    if growth.settings.get("quick"):
+        parts.append("QUICK: far too little work to compare anything; it only shows that the suite runs.")
+    parts += [f"left out: {name} ({reason})" for name, reason in growth.missing.items()]
+    parts += [_axis_report(growth, axis) for name, axis in AXES.items() if name in growth.values]
+    parts += [f"FAILED: {failure}" for failure in growth.failures]
+    return "\n\n".join(parts) + "\n"
+
+
+def _axis_report(growth: Growth, axis: Axis) -> str:
+    systems = growth.systems(axis.name)
+    found = {system: dict(growth.curve(axis.name, system)) for system in systems}
+    rows = [[axis.grows, *[SYSTEMS[system].title for system in systems]]]
+    for point in axis.points:
+        cells = [figure(found[name][point]) if point in found[name] else "-" for name in systems]
+        if any(cell != "-" for cell in cells):
+            rows.append([f"{point:,}", *cells])
+    where = cores.in_words(growth.settings.get("cores", cores.ANYWHERE))
+    lines = [f"{axis.name}, {where}: {axis.about}; {axis.unit}", *table(rows)]
+    for system in systems:
+        medians = [(point, summary.median) for point, summary in growth.curve(axis.name, system)]
+        lines += [
+            f"  off the trend: {SYSTEMS[system].title} at {point:,}: {factor:.2f} x its neighbours' trend"
+            for point, factor in cliffs(medians)
+        ]
+    return "\n".join(lines)
