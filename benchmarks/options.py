@@ -64,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="file for all values")
     add("--chart", type=Path, metavar="FILE.svg", help="file for the chart")
     add("--from", type=Path, dest="source", metavar="FILE", help="report this JSON file again")
+    _add_other_ways(parser)
+    return parser
+
+
+def _add_other_ways(parser: argparse.ArgumentParser) -> None:
     other = parser.add_argument_group("instead of a comparison with the others")
     other.add_argument(
         "--against",
@@ -90,7 +95,6 @@ def _parser() -> argparse.ArgumentParser:
         help=f"show the last N entries beside each other, and measure nothing (default: {_SHOWN})",
     )
     kept.add_argument("--history-file", type=Path, default=HISTORY, metavar="FILE", help="its file")
-    return parser
 
 
 # What each way of running the suite does not take.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import signal
 import sys
 import time
@@ -20,8 +21,8 @@ from .clone import commit
 from .reporting.results import Results
 from .systems import SYSTEMS
 
-# A service with 8,000 subscribers holds as many sockets.
-_FILES = 20_000
+# A service lets half of its files be subscribers, and growth has 10,000 of them.
+_FILES = 32_000
 
 # What a measurement that did not work raises.
 FAILED = (ChildFailed, OSError, json.JSONDecodeError, ZeroDivisionError)
@@ -123,6 +124,16 @@ def allow_many_files() -> None:
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def open_files() -> float:
+    """How many files a process may have open."""
+    if sys.platform == "win32":
+        return math.inf
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if soft == resource.RLIM_INFINITY else soft
 
 
 def interrupted_while(work: Callable[[], None]) -> bool:

@@ -7,16 +7,19 @@ The work at each point is about the same, so that a point takes seconds wherever
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from ..cases.rates import SUBJECT
 from ..children.tasks import ACKED, STREAMED, Listen, Listener, Phase, Publish
+from ..run import open_files
 from ..session import Session, exchange
 from ..systems import OURS, OURS_AIO
 
 _LIMIT = 90.0  # seconds for one point of one system
+_CONNECTING = 120.0  # and for ten thousand connections
 _MIB = 1024 * 1024
 # The defaults of the service protect it from what is measured here.
 _MANY_SUBJECTS = {
@@ -36,7 +39,8 @@ class Axis:
     """What grows.
 
     about, grows, unit: for the reader. points: how far. measure: called with a system, a point and whether to
-    be quick; returns the figure, of which more is better. ours, peers: the systems.
+    be quick; returns the figure, of which more is better. ours, peers: the systems. most: called for the
+    largest point that this machine can have.
     """
 
     name: str
@@ -47,10 +51,12 @@ class Axis:
     measure: Callable[[str, int, bool], float]
     peers: tuple[str, ...]
     ours: str = OURS
+    most: Callable[[], float] = lambda: math.inf
 
-    def points_of(self, quick: bool) -> tuple[int, ...]:
-        """The points; if it is to be quick, only the first three."""
-        return self.points[:3] if quick else self.points
+    def points_of(self, quick: bool) -> list[int]:
+        """The points on this machine; if it is to be quick, only the first three."""
+        most = self.most()
+        return [int(min(point, most)) for point in (self.points[:3] if quick else self.points)]
 
 
 def _subjects(system: str, subjects: int, quick: bool) -> float:
@@ -68,7 +74,7 @@ def _subjects(system: str, subjects: int, quick: bool) -> float:
 def _subscribers(system: str, subscribers: int, quick: bool) -> float:
     """Each event goes to all subscribers, each of which has a connection of its own."""
     count = max(10, (500 if quick else 100_000) // subscribers)
-    with Session(system, _LIMIT, _MANY_CLIENTS) as session:
+    with Session(system, _LIMIT + _CONNECTING, _MANY_CLIENTS) as session:
         stages = [subscribers, count * subscribers]
         listen = Listen(system, session.address, [Listener([SUBJECT])] * subscribers, stages)
         publish = Publish(system, session.address, [SUBJECT], [Phase(1, STREAMED), Phase(count, STREAMED)])
@@ -101,6 +107,11 @@ def _publishers(system: str, publishers: int, quick: bool) -> float:
         return exchange(session, [listen], [publish] * processes)[1].rate(count * everybody)
 
 
+def _connections() -> float:
+    """A service keeps half of its files for subscribers, and a few for itself."""
+    return open_files() / 2 - 100
+
+
 _DECADES: Final = tuple(10**power for power in range(6))
 
 AXES: dict[str, Axis] = {
@@ -124,6 +135,7 @@ AXES: dict[str, Axis] = {
             _subscribers,
             ("redis-asyncio", "nats"),
             OURS_AIO,
+            _connections,
         ),
         Axis(
             "size",

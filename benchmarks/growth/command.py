@@ -105,7 +105,7 @@ def _axis_report(growth: Growth, axis: Axis) -> str:
     systems = growth.systems(axis.name)
     found = {system: dict(growth.curve(axis.name, system)) for system in systems}
     rows = [[axis.grows, *[SYSTEMS[system].title for system in systems]]]
-    for point in axis.points:
+    for point in growth.points(axis.name):
         cells = [figure(found[name][point]) if point in found[name] else "-" for name in systems]
         if any(cell != "-" for cell in cells):
             rows.append([f"{point:,}", *cells])

@@ -47,10 +47,14 @@ class Growth:
         found = self.values.get(axis, {})
         return [name for name in (AXES[axis].ours, *AXES[axis].peers) if name in found]
 
+    def points(self, axis: str) -> list[int]:
+        """All points at which something was measured."""
+        return sorted({point for found in self.values.get(axis, {}).values() for point in found})
+
     def best_peer(self, axis: str) -> str | None:
         """The other system that is fastest at most points; None if no other was measured."""
         wins: dict[str, int] = {}
-        for point in AXES[axis].points:
+        for point in self.points(axis):
             here = {
                 name: summary.median
                 for name in self.systems(axis)

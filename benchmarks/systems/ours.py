@@ -17,6 +17,9 @@ from ..children.counter import Counter, Decode, Take
 from ..children.tasks import Listener
 from .base import Publisher, System, shares
 
+# One call takes no more.
+_SUBJECTS_PER_CALL = 1_000
+
 
 class _Publisher(Publisher):
     def __init__(self, address: str) -> None:
@@ -92,7 +95,8 @@ class PyroEvents(System):
     ) -> None:
         made = [_subscriber(address, counter.take) for _ in listeners]
         for subscriber, listener in zip(made, listeners, strict=True):
-            subscriber.subscribe(listener.subjects, **listener.options)
+            for some in shares(listener.subjects, _SUBJECTS_PER_CALL):
+                subscriber.subscribe(some, **listener.options)
             subscriber.subscribeMatch(map(re.escape, listener.prefixes), **listener.options)
         for subscriber in made[1:]:
             threading.Thread(target=subscriber.listen, daemon=True).start()

@@ -99,6 +99,7 @@ class ZeroMq(System):
         for listener in listeners:
             socket = context.socket(zmq.SUB)
             socket.setsockopt(zmq.RCVHWM, 0)
+            socket.setsockopt(zmq.SNDHWM, 0)  # its subscriptions are messages too
             socket.connect(address.split()[1])
             for beginning in [f"{name}{_END.decode()}" for name in listener.subjects] + listener.prefixes:
                 socket.setsockopt(zmq.SUBSCRIBE, beginning.encode())
