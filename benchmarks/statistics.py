@@ -55,21 +55,22 @@ def ratios(ours: Sequence[float | None], theirs: Sequence[float | None]) -> list
 
 @dataclass(frozen=True)
 class Interval:
-    """Where the true median lies. sure: with a probability of at least 95 %."""
+    """Where the true median lies. sure: with a probability of at least 97.5 %."""
 
     low: float
     high: float
     sure: bool
 
 
-_CONFIDENCE = 0.95
+# Several figures are judged in one run, and each may be wrong by chance.
+_CONFIDENCE = 0.975
 
 
 def median_interval(values: Sequence[float]) -> Interval:
     """The interval between two of the values in which the true median lies, whatever their distribution.
 
-    A value is above the median as often as a coin shows its head. So the lowest and the highest of six
-    enclose it in 97 of 100 cases, and from nine values on, one outlier at each end may be left out. Raises
+    A value is above the median as often as a coin shows its head. So the lowest and the highest of seven
+    enclose it in 98 of 100 cases, and from ten values on, one outlier at each end may be left out. Raises
     ValueError if there are no values.
     """
     if not values:

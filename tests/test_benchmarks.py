@@ -45,7 +45,14 @@ def test_percentile(part: float, expected: int) -> None:
 
 @pytest.mark.parametrize(
     ("count", "low", "high", "sure"),
-    [(1, 0, 0, False), (5, 0, 4, False), (6, 0, 5, True), (8, 0, 7, True), (9, 1, 7, True), (12, 2, 9, True)],
+    [
+        (1, 0, 0, False),
+        (6, 0, 5, False),
+        (7, 0, 6, True),
+        (9, 0, 8, True),
+        (10, 1, 8, True),
+        (13, 2, 10, True),
+    ],
 )
 def test_the_interval_of_a_median_leaves_out_as_many_as_it_may(
     count: int, low: int, high: int, sure: bool
@@ -60,12 +67,12 @@ def test_the_interval_of_a_median_contains_it_as_often_as_promised() -> None:
     from benchmarks.statistics import median_interval
 
     source = random.Random(7)
-    for count in (6, 9, 15):
+    for count in (7, 10, 15):
         hits = 0
         for _ in range(2000):
             interval = median_interval([source.expovariate(1.0) for _ in range(count)])
             hits += interval.low <= math.log(2) <= interval.high
-        assert hits >= 1900 - 40  # the deviation of so many tries
+        assert hits >= 1950 - 28  # four deviations of so many tries
     with pytest.raises(ValueError, match="nothing was measured"):
         median_interval([])
 

@@ -94,10 +94,10 @@ def test_ratios_are_of_the_two_sides_of_one_round(monkeypatch: pytest.MonkeyPatc
     from benchmarks.against.comparison import report
 
     # The machine is twice as slow in every other round, which the ratio of a round does not show.
-    slow: list[float | None] = [100.0, 50.0, 100.0, 50.0, 100.0, 50.0]
+    slow: list[float | None] = [100.0, 50.0, 100.0, 50.0, 100.0, 50.0, 100.0]
     rates: list[float | None] = [rate * 1.1 for rate in slow if rate]
     case = MadeCase(monkeypatch, {"here": rates, "there": slow})
-    comparison = compared(case, 6)
+    comparison = compared(case, 7)
     assert case.order[:4] == ["here", "there", "there", "here"]
     text = report(comparison)
     (rate,) = [line for line in text.splitlines() if "events/s until handled" in line]

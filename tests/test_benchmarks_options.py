@@ -18,7 +18,7 @@ def test_each_way_of_running_it_has_its_defaults() -> None:
     assert (plain.cases, plain.systems) == (list(CASES), list(SYSTEMS))
     assert plain.history_file == HISTORY
     against = parsed(["--against", "HEAD~1"])
-    assert (against.mode, against.cores, against.rounds) == ("against", [1], 9)
+    assert (against.mode, against.cores, against.rounds) == ("against", [1], 10)
     assert against.cases == ["acked", "pipelined", "fan-out", "latency"]
     growth = parsed(["--growth"])
     assert (growth.mode, growth.cores, growth.rounds, growth.growth) == ("growth", [1], 1, list(AXES))
