@@ -96,7 +96,7 @@ def report(comparison: Comparison) -> str:
         case = CASES[name]
         rows += [_row(held_on, case, metric, pairs) for metric in _metrics(case, pairs)]
     lines = [
-        f"{first} beside {second}: medians, the median of the ratios of each round, and its interval of 97.5 %",
+        f"{first} beside {second}: medians, and the median of the rounds' ratios with its interval of 97.5 %",
         *(table(rows, words=2) if len(rows) > 1 else ["  nothing was measured"]),
         *(f"FAILED: {failure}" for failure in comparison.failures),
     ]
