@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Callable
 from typing import Final
 
 # A Pyro header takes 40 bytes; ours uses some of them: the length of what follows, the number of events, the
@@ -21,6 +22,8 @@ _EVENTS_ENVELOPE: Final = 55
 _BUFFER: Final = 1 << 17
 
 Header = tuple[int, int, int, int]
+_SIZE: Final = _HEADER.size
+_unpack: Final[Callable[[bytearray, int], Header]] = _HEADER.unpack_from
 
 
 def publish_frame(subject: str, payload: int, count: int, sent: int = 0) -> bytes:
@@ -42,6 +45,7 @@ class Stream:
         if sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
+        self._read = sock.recv_into
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
@@ -52,26 +56,34 @@ class Stream:
     def receive(self) -> bool:
         """Read what is there, or wait for something. False at the end."""
         rest = self._end - self._start
-        if rest:  # a part of a header
-            self._buffer[:rest] = self._buffer[self._start : self._end]
-        count = self.sock.recv_into(self._view[rest:] if rest else self._buffer)
-        self._start, self._end = 0, rest + count
-        return bool(count)
+        self._start = 0
+        if not rest:
+            self._end = self._read(self._buffer)
+            return self._end > 0
+        # A part of a header.
+        self._buffer[:rest] = self._buffer[self._end - rest : self._end]
+        count = self._read(self._view[rest:])
+        self._end = rest + count
+        return count > 0
 
     def header(self) -> Header | None:
         """Remove the next whole frame and return its header; None if there is none.
 
         Call it until it returns None before the next `receive`.
         """
+        start, end = self._start, self._end
         found = self._begun
         if found is None:
-            if self._end - self._start < _HEADER.size:
+            if end - start < _SIZE:
                 return None
-            made: Header = _HEADER.unpack_from(self._buffer, self._start)
-            found = made
-            self._start += _HEADER.size
+            found = _unpack(self._buffer, start)
+            whole = start + _SIZE + found[0]
+            if whole <= end:  # as nearly always
+                self._start = whole
+                return found
+            self._start += _SIZE
             self._missing = found[0]
-        here = self._end - self._start
+        here = end - self._start
         if here < self._missing:
             self._begun = found
             self._missing -= here
