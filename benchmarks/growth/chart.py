@@ -103,7 +103,8 @@ def _panel(growth: Growth, name: str, left: float, top: float) -> list[str]:
     for (system, curve), height in reversed(list(zip(curves.items(), heights, strict=True))):
         colour = {axis.ours: drawing.OURS, best: INK}.get(system, drawing.THEIRS)
         lines += _curve(curve, across, up, colour, bold=system == axis.ours)
-        lines.append(text(across.end + 10, height, _name(system), size=11, colour=colour))
+        named = QUIET if colour == drawing.THEIRS else colour
+        lines.append(text(across.end + 16, height, _name(system), size=11, colour=named))
     return lines
 
 
