@@ -171,7 +171,7 @@ class Publisher(InterestMethods):
             subjects: one name or any iterable of names; upper and lower case do not matter.
 
         Returns:
-            How many of them had a last value.
+            How many of them had a last value, of those that the user may subscribe to.
 
         Raises:
             TypeError, ValueError: a name cannot be used; nothing was forgotten.

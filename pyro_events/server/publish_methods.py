@@ -99,8 +99,12 @@ class PublishMethods:
 
     def clear_retained(self, caller: Caller, subjects: Any) -> int:
         """Forget the last values of one subject or several, which the caller may publish. Returns how many
-        there were."""
-        return self._engine.broker.retained.clear(publishable(caller, subjects))
+        there were, of those subjects that the caller may also get."""
+        names, rights, retained = publishable(caller, subjects), caller.rights, self._engine.broker.retained
+        shown = [name for name in names if rights is None or rights.may_receive(name)]
+        cleared = retained.clear(shown)
+        retained.clear(names)
+        return cleared
 
     def _read_entry(self, entry: Any) -> tuple[list[Entry], bool]:
         """What an entry of a batch is published as, and whether it is kept."""

@@ -176,3 +176,14 @@ def test_what_a_user_may_not_publish_it_can_neither_keep_nor_clear(
         with pytest.raises(Pyro5.errors.SecurityError, match="OTHER"):
             call()
     assert len(engine.entries) == 1 and len(engine.broker.retained) == 1
+
+
+def test_who_may_only_publish_a_subject_is_not_told_that_it_had_a_last_value(
+    service: PublishMethods, engine: FakeEngine
+) -> None:
+    alice = Caller("192.0.2.1", MSGPACK)
+    alice.rights = Rights(publish=("LAB.*",), subscribe=("LAB.A",))
+    for name in ("LAB.A", "LAB.B"):
+        engine.broker.retained.put(name, 1.0, b"1")
+    assert service.clear_retained(alice, ["LAB.A", "LAB.B", "LAB.C"]) == 1
+    assert len(engine.broker.retained) == 0
