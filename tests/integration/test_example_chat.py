@@ -74,6 +74,7 @@ def test_channels_know_nothing_of_each_other(es, join: Join) -> None:
 
 def test_a_line_that_cannot_be_sent_is_reported_and_the_next_one_goes(es, start_service, join: Join) -> None:
     ann, bob = join(es, "ann"), join(es, "bob")
+    bob.wait_for(r"^\* ann is here$")  # so that the service has answered all that he said when joining
     es.process.terminate()
     ann.write("lost\n")
     ann.wait_for(r"^\* not sent: ")
