@@ -206,8 +206,10 @@ class Backlog(DroppingBacklog, ReplayingBacklog):
     def _land(self, batch: Batch) -> None:
         landed = self._in_flight.pop(0)
         assert landed is batch, "batches are acknowledged in the order in which they were taken"
-        freed = [size if shares is None else next(shares, size) for _, _, _, size, shares in batch.shared]
-        self._total.value -= batch.alone + sum(freed)
+        self._total.value -= batch.alone
+        if batch.shared:
+            freed = [size if shares is None else next(shares, size) for _, _, _, size, shares in batch.shared]
+            self._total.value -= sum(freed)
         if batch.kept:
             for event in batch.kept:
                 event.release(self._total)
