@@ -64,7 +64,7 @@ class BacklogFigures:
     def __init__(self, subscriber: str, total: TotalBytes) -> None:
         self.subscriber = subscriber
         self.name = ""
-        # Whose it is, "" for whoever is no user, and what that user may get, None for everything.
+        # Whose it is, "" if its client names no user, and what that user may get, None for everything.
         self.user = ""
         self.rights: Rights | None = None
         self.group = ""  # that its subscriber is in

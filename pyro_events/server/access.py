@@ -66,7 +66,7 @@ class AccessControl:
         self._rights = rights
 
     def rights_of(self, user: str) -> Rights | None:
-        """What a user may do, None for everything. "" is whoever is no user."""
+        """What a user may do, None for everything. user: "" for a client that names none."""
         return self._rights(user) if self._rights is not None else None
 
     def _identity_for(self, user: str) -> Identity | None:

@@ -194,7 +194,7 @@ class ServiceMethods(PublishMethods):
 
 
 def _exactly(options: Any) -> bool:
-    """Whether the options of `listeners` leave out whoever listens to everything. Raises TypeError or
+    """Whether the options of `listeners` leave out those that listen to everything. Raises TypeError or
     ValueError."""
     if options is None:
         return False

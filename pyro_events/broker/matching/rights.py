@@ -119,7 +119,7 @@ class SubjectRules:
 
 @dataclass(frozen=True)
 class Rights:
-    """What one user may do. Equal ones are the same rights, whoever has them.
+    """What one user may do. Equal ones are the same rights, also of different users.
 
     publish, subscribe: rules for subjects, in order. groups: the names of the groups that it may join. block:
     whether its subscribers may hold publishers up. admin: whether it sees and changes what is others'.

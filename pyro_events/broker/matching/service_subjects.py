@@ -5,7 +5,7 @@ Must not know: what the service publishes under them, who subscribed, or what a 
 
 A pattern such as `.*` is meant for a program's own subjects, so it does not match these. A pattern that means
 them begins with their first characters: `\\$ES`, or `^\\$ES`. Names and patterns are judged after folding, so
-that another spelling (`$es.`, `$Eſ.`) is no way around.
+that another spelling (`$es.`, `$Eſ.`) does not get around it.
 """
 
 from __future__ import annotations

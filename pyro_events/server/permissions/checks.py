@@ -18,7 +18,7 @@ __all__ = ["check_group", "check_names", "check_publish"]
 
 
 class HasRights(Protocol):
-    """user: who calls, "" for whoever is no user. rights: what that user may do, None for everything."""
+    """user: who calls, "" for a client that names none. rights: what it may do, None for everything."""
 
     @property
     def user(self) -> str:

@@ -33,8 +33,8 @@ class User(NamedTuple):
 
 
 class Permissions:
-    """All users, and the rights of whoever is none. It does not change: a file that has changed makes another
-    one."""
+    """All users, and the rights of clients that name none. It does not change: a file that has changed makes
+    another one."""
 
     __slots__ = ("_default", "_users")
 
@@ -51,7 +51,7 @@ class Permissions:
         return None if known is None else known.identity
 
     def rights_of(self, user: str) -> Rights:
-        """The rights of a user; "" is whoever is no user. A user that is not there has none."""
+        """The rights of a user; "" for a client that names none. A user that is not there has none."""
         if not user:
             return self._default
         known = self._users.get(user)

@@ -52,8 +52,8 @@ class PermissionsFileError(ValueError):
 
 
 class Reading(NamedTuple):
-    """What a file says. default: the rights of whoever is no user. users: the passphrase and the rights of
-    each."""
+    """What a file says. default: the rights of clients that name no user. users: the passphrase and the
+    rights of each."""
 
     default: Rights
     users: dict[str, tuple[Passphrase, Rights]]
