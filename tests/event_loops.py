@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
@@ -54,3 +55,35 @@ async def true(condition: Callable[[], Any], seconds: float = 20.0) -> None:
         assert loop.time() < end, f"not within {seconds} s: {condition}"
         await asyncio.sleep(pause)
         pause = min(0.05, pause * 2 + 0.0005)
+
+
+class LoopThread:
+    """A loop in a thread of its own, until `close`.
+
+    Nothing that it could not handle may have been reported to it.
+    """
+
+    def __init__(self, name: str = "asyncio") -> None:
+        self._loop: asyncio.AbstractEventLoop = importlib.import_module(name).new_event_loop()
+        self._reported: list[dict[str, Any]] = []
+        self._loop.set_exception_handler(lambda loop, context: self._reported.append(context))
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+
+    @property
+    def runs(self) -> bool:
+        return self._thread.is_alive()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine, which must come within a minute."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Have the loop call a function soon."""
+        self._loop.call_soon_threadsafe(function, *arguments)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(20)
+        self._loop.close()
+        assert self._reported == []

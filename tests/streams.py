@@ -5,13 +5,12 @@ Knows: EventStream, aio.EventStream, and event loops in threads. Must not know: 
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import importlib.util
-import threading
 from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
+
+from event_loops import LoopThread
 
 from pyro_events import Event, EventServiceError, EventStream, aio
 
@@ -24,11 +23,7 @@ class ThreadedStream:
     loop_of = "asyncio"
 
     def __init__(self, *subjects: Any, **options: Any) -> None:
-        self._loop: asyncio.AbstractEventLoop = importlib.import_module(self.loop_of).new_event_loop()
-        self.reported: list[dict[str, Any]] = []
-        self._loop.set_exception_handler(lambda loop, context: self.reported.append(context))
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
+        self._loop = LoopThread(self.loop_of)
         self._stream: aio.EventStream | None = None
         try:
             self._stream = aio.EventStream(*subjects, **options)
@@ -38,7 +33,7 @@ class ThreadedStream:
             raise
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        return self._loop.run(work)
 
     @property
     def _inside(self) -> aio.EventStream:
@@ -63,14 +58,11 @@ class ThreadedStream:
         return -1
 
     def close(self) -> None:
-        if not self._thread.is_alive():
+        if not self._loop.runs:
             return
         if self._stream is not None:
             self._run(self._stream.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
         self._loop.close()
-        assert self.reported == []
 
     def __enter__(self) -> ThreadedStream:
         return self

@@ -6,14 +6,13 @@ Knows: Publisher, aio.Publisher, and event loops in threads. Must not know: the 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import importlib.util
-import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
 
 import pytest
+from event_loops import LoopThread
 
 from pyro_events import InterestStatistics, Publisher, aio
 from pyro_events.broker.accounting import Loss
@@ -72,11 +71,7 @@ class ThreadedPublisher:
     loop_of = "asyncio"
 
     def __init__(self, **options: Any) -> None:
-        self._loop: asyncio.AbstractEventLoop = importlib.import_module(self.loop_of).new_event_loop()
-        self.reported: list[dict[str, Any]] = []
-        self._loop.set_exception_handler(lambda loop, context: self.reported.append(context))
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
+        self._loop = LoopThread(self.loop_of)
         self._publisher = aio.Publisher(**options)
         try:
             self.run(self._publisher.connect())
@@ -85,7 +80,7 @@ class ThreadedPublisher:
             raise
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        return self._loop.run(work)
 
     def publish(self, subjects: Any, message: Any) -> int:
         return self.run(self._publisher.publish(subjects, message))
@@ -97,13 +92,10 @@ class ThreadedPublisher:
         return ThreadedWatch(self, self.run(self._publisher.on_interest(*subjects, call=call)))
 
     def close(self) -> None:
-        if not self._thread.is_alive():
+        if not self._loop.runs:
             return
         self.run(self._publisher.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
         self._loop.close()
-        assert self.reported == []
 
     def __enter__(self) -> ThreadedPublisher:
         return self

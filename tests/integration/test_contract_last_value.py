@@ -393,7 +393,7 @@ def cut(listener: Any) -> None:
     """End the connection over which its events come."""
     if isinstance(listener, AioCollector):
         source = listener.stream._inside._receiver.source  # type: ignore[attr-defined]
-        listener.stream._loop.call_soon_threadsafe(source.end, "for the test")
+        listener.stream._loop.call(source.end, "for the test")
     elif isinstance(listener, StreamCollector):
         source = listener._EventStream__receiver.source  # type: ignore[attr-defined]
         source.link.fail("for the test")
