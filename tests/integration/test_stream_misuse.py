@@ -284,6 +284,8 @@ def test_a_frozen_program_is_found_by_its_heartbeats(spawn: Spawner) -> None:
         program = spawn("-c", code, service.uri)
         eventually(lambda: publisher.publish("A", 1))
         program.wait_for("^1 0 1$")
+        # There is no heartbeat while an event is unacknowledged: it may be handled for minutes.
+        eventually(lambda: statistics(service.uri)["delivered"] == 1)
         program.send(signal.SIGSTOP)
         eventually(lambda: not statistics(service.uri)["subscribers"])
         program.send(signal.SIGCONT)
