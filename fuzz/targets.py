@@ -20,8 +20,9 @@ import msgpack
 import Pyro5.errors
 
 from pyro_events.broker.broker import Broker
+from pyro_events.broker.matching.patterns import Pattern, compile_pattern
 from pyro_events.broker.matching.routing import RoutingTable
-from pyro_events.broker.matching.subjects import Pattern, check_subjects, check_texts, compile_pattern
+from pyro_events.broker.matching.subjects import check_subjects, check_texts
 from pyro_events.codec import message as codec_module
 from pyro_events.codec.message import decode, encode
 from pyro_events.constants import KIB

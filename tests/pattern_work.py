@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from pyro_events.broker.matching import pattern_sets
-from pyro_events.broker.matching.subjects import Pattern
+from pyro_events.broker.matching.patterns import Pattern
+from pyro_events.broker.matching.regexps import Matcher
 
 
 class PatternWork:
@@ -37,7 +38,7 @@ class PatternWork:
 class _Asked:
     """A compiled set that counts how often it is asked."""
 
-    def __init__(self, matcher: pattern_sets._Matcher, work: PatternWork) -> None:
+    def __init__(self, matcher: Matcher, work: PatternWork) -> None:
         self._matcher = matcher
         self._work = work
 
@@ -51,7 +52,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> PatternWork:
     work = PatternWork()
     real = pattern_sets._compile
 
-    def counted(members: Sequence[Pattern], max_mem: int) -> pattern_sets._Matcher:
+    def counted(members: Sequence[Pattern], max_mem: int) -> Matcher:
         matcher = real(members, max_mem)
         work.compiled.append((len(members), sum(member.program_size for member in members)))
         return _Asked(matcher, work)

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from Pyro5.core import URI
 
-from ..broker.matching.subjects import check_subjects, check_texts, compile_pattern
+from ..broker.matching.patterns import compile_pattern
+from ..broker.matching.subjects import check_subjects, check_texts
 from ..client.base import checked_wait, chosen_locator
 from ..client.publishing.entry import checked_timeout
 from ..client.statistics import StreamStatistics

@@ -26,8 +26,9 @@ from .backlog import Backlog
 from .delivery_rights import Judged, lose_denied
 from .groups.groups import Groups
 from .interest.interest import Interest
+from .matching.patterns import Pattern
 from .matching.rights import Rights
-from .matching.subjects import Pattern, check_subjects, check_texts
+from .matching.subjects import check_subjects, check_texts
 from .publishing import Publishing
 from .retained.last import Last
 from .retained.store import RetainedEvents

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
-from ..broker.matching.subjects import check_subjects, check_texts, compile_pattern
+from ..broker.matching.patterns import compile_pattern
+from ..broker.matching.subjects import check_subjects, check_texts
 from ..event import Event
 from ..options import Overflow, OverflowName
 from .base import ClientBase, end_of

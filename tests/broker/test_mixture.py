@@ -20,8 +20,8 @@ from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.broker import Broker
 from pyro_events.broker.groups.distribution import Room, distribute
 from pyro_events.broker.groups.group_backlog import GroupBacklog
+from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.broker.matching.rights import Rights
-from pyro_events.broker.matching.subjects import compile_pattern
 from pyro_events.broker.publishing import Entry
 from pyro_events.broker.retained.last import Last
 from pyro_events.broker.retained.retention import Retention

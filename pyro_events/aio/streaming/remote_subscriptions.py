@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import Pyro5.errors
 
-from ...broker.matching.subjects import compile_pattern
+from ...broker.matching.patterns import compile_pattern
 from ...client.stream.stream_receiver import CLOSED
 from ...client.subscribing.call_options import LAST_AGAIN, of_every_call, of_the_subscriber
 from ...client.subscribing.subscribe_calls import REFUSED_AGAIN

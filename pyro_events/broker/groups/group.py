@@ -15,8 +15,8 @@ from ...options import BacklogOptions
 from ..accounting import GroupStatistics, Loss, TotalBytes
 from ..backlog import Backlog
 from ..delivery_rights import allowed_targets
+from ..matching.patterns import Pattern
 from ..matching.routing import RoutingTable
-from ..matching.subjects import Pattern
 from .group_backlog import GroupBacklog, Takers
 from .offers import Member, Offers
 

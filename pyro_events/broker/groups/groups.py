@@ -14,8 +14,9 @@ from ...options import BacklogOptions
 from ..accounting import Loss, TotalBytes
 from ..backlog import Backlog
 from ..delivery_rights import allowed_targets
+from ..matching.patterns import Pattern
 from ..matching.routing import Addition, RoutingTable
-from ..matching.subjects import Pattern, fold
+from ..matching.subjects import fold
 from .group import Group
 from .group_backlog import Takers
 

@@ -13,13 +13,12 @@ match everything (`[^†]`) leaves out so little that it was not meant to choose
 from __future__ import annotations
 
 from itertools import cycle, islice
-from typing import Final, Protocol, cast
-
-import re2
+from typing import Final
 
 from ...constants import MAX_SUBJECT, PATTERN_MEMORY
-from ..matching.character_sets import transcribe
-from ..matching.subjects import Pattern, re2_options
+from ..matching.patterns import Pattern
+from ..matching.regexps import compiled
+from ..matching.syntax.character_sets import transcribe
 
 __all__ = ["SAMPLES", "matches_everything"]
 
@@ -34,14 +33,6 @@ def _of_length(length: int) -> str:
 
 
 SAMPLES: Final = (*_PRINTABLE, *_OTHERS, *(_of_length(length) for length in range(2, MAX_SUBJECT + 1)))
-
-_OPTIONS: Final = re2_options(PATTERN_MEMORY)
-
-
-class _Regexp(Protocol):
-    """The part of the object that `re2.compile` returns that is used here."""
-
-    def match(self, text: bytes) -> object: ...
 
 
 class _Transcribed:
@@ -67,7 +58,7 @@ def matches_everything(pattern: Pattern) -> bool:
     """
     if pattern.everything is None:
         # Compiled for this alone: what a Pattern keeps takes 5 KiB that nobody counts.
-        regexp = cast("_Regexp", re2.compile(pattern.expression, _OPTIONS))
+        regexp = compiled(pattern.expression, PATTERN_MEMORY)
         samples = _transcribed.of(pattern.spelled)
         pattern.everything = all(regexp.match(sample) is not None for sample in samples)
     return pattern.everything

@@ -13,13 +13,12 @@ so that none takes long.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
-
-import re2
+from typing import Final
 
 from ...constants import SET_MEMORY, SET_MEMORY_LEAST, SET_PATTERNS, SET_PROGRAM
-from .character_sets import transcribe
-from .subjects import Pattern, re2_options
+from .patterns import Pattern
+from .regexps import Matcher, RegexpError, compiled_set
+from .syntax.character_sets import transcribe
 
 __all__ = ["PatternSets"]
 
@@ -28,21 +27,9 @@ __all__ = ["PatternSets"]
 _CANARY: Final = 0
 
 
-class _Matcher(Protocol):
-    """The part of a compiled `re2.Set` that is used here: the indexes of the patterns that match, or None."""
-
-    def Match(self, text: bytes) -> list[int] | None: ...
-
-
-def _compile(members: Sequence[Pattern], max_mem: int) -> _Matcher:
-    """Raises re2.error when the program does not fit into `max_mem` bytes."""
-    matcher = re2.Set.MatchSet(re2_options(max_mem))
-    matcher.Add(b"")
-    for member in members:
-        matcher.Add(member.expression)
-    matcher.Compile()
-    compiled: _Matcher = matcher
-    return compiled
+def _compile(members: Sequence[Pattern], max_mem: int) -> Matcher:
+    """Raises RegexpError when the program does not fit into `max_mem` bytes."""
+    return compiled_set([b"", *[member.expression for member in members]], max_mem)
 
 
 class _Set:
@@ -50,7 +37,7 @@ class _Set:
 
     __slots__ = ("_matcher", "_members", "_spelled", "_whole", "dead", "program")
 
-    def __init__(self, members: Sequence[Pattern], matcher: _Matcher | None) -> None:
+    def __init__(self, members: Sequence[Pattern], matcher: Matcher | None) -> None:
         """matcher: compiled from `members`, or None to match them one by one."""
         self._members = members
         self._matcher = matcher
@@ -96,7 +83,7 @@ def _build(members: Sequence[Pattern], max_mem: int) -> list[_Set]:
     """One set of all members, or more if they do not fit into one."""
     try:
         return [_Set(members, _compile(members, max_mem))]
-    except re2.error:
+    except RegexpError:
         if len(members) == 1:
             return [_Set(members, None)]
     middle = len(members) // 2

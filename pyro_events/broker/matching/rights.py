@@ -16,9 +16,10 @@ from functools import lru_cache
 from typing import Final
 
 from ...constants import MAX_SUBJECT
+from .patterns import compile_pattern
 from .service_subjects import is_service_rule, is_service_subject, is_test_subject
 from .shell_patterns import glob
-from .subjects import compile_pattern, fold
+from .subjects import fold
 
 __all__ = ["Rights", "SubjectRules"]
 

@@ -15,8 +15,9 @@ from ...constants import MATCH_CACHE_SUBJECTS
 from ..subscriptions.memory import name_bytes, pattern_bytes
 from .match_cache import MatchCache
 from .pattern_sets import PatternSets
+from .patterns import Pattern
 from .service_subjects import is_service_pattern, is_service_subject, may_match
-from .subjects import Pattern, fold
+from .subjects import fold
 
 __all__ = ["RoutingTable"]
 

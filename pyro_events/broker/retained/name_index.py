@@ -17,7 +17,7 @@ from typing import Final
 
 from ...constants import RETAINED_MATCHES
 from ..matching.pattern_sets import PatternSets
-from ..matching.subjects import Pattern
+from ..matching.patterns import Pattern
 
 # How many names are matched without a pause.
 _PIECE: Final = 64

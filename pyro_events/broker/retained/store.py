@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 
 from ...constants import Payload
 from ..accounting import TotalBytes
+from ..matching.patterns import Pattern
 from ..matching.service_subjects import is_service_subject
-from ..matching.subjects import Pattern, fold
+from ..matching.subjects import fold
 from .kept_event import KeptEvent, kept_size
 from .name_index import NameIndex
 from .reserved_space import ReservedSpace

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Generic, Protocol, TypeVar
 
+from ..matching.patterns import Pattern, compile_pattern
 from ..matching.routing import Addition
-from ..matching.subjects import Pattern, compile_pattern
 from .memory import SubscriptionMemory, subscriber_bytes
 
 T = TypeVar("T", bound=Hashable)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...broker.matching.subjects import Pattern, compile_pattern
+from ...broker.matching.patterns import Pattern, compile_pattern
 from ...constants import LAST_KEY
 from ...event import Event
 from ..dispatch.dispatcher import Dispatcher

@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from ...broker.matching.patterns import Pattern
 from ...broker.matching.routing import RoutingTable
-from ...broker.matching.subjects import Pattern, fold
+from ...broker.matching.subjects import fold
 from ...constants import MATCH_CACHE_SUBJECTS
 from ...event import Event
 from ..dispatch.function_calls import EventFunction

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import Pyro5.errors
 
-from ...broker.matching.subjects import compile_pattern
+from ...broker.matching.patterns import compile_pattern
 from ...constants import LAST_KEY, MAX_SUBJECT, NOT_KNOWN
 from ...errors import AccessDeniedError, AnswerTimeoutError
 from ...log.background import get_logger

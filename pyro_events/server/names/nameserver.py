@@ -15,7 +15,7 @@ from typing import Any
 import Pyro5.errors
 from Pyro5.core import NAMESERVER_NAME, URI
 
-from ...broker.matching.subjects import compile_pattern
+from ...broker.matching.patterns import compile_pattern
 from ..objects import Caller, remote_names
 from .name_search import NameSearch, listing
 from .name_table import NameTable, Record, check_metadata

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyro_events.broker.interest.everything import SAMPLES, matches_everything
-from pyro_events.broker.matching.subjects import check_subject, compile_pattern
+from pyro_events.broker.matching.patterns import compile_pattern
+from pyro_events.broker.matching.subjects import check_subject
 from pyro_events.constants import MAX_SUBJECT
 
 EVERYTHING = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pyro_events.broker.interest.interest import Interest
+from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.broker.matching.routing import RoutingTable
-from pyro_events.broker.matching.subjects import compile_pattern
 from pyro_events.broker.subscriptions.memory import SubscriptionMemory
 
 

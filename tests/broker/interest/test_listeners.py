@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyro_events.broker.interest.listeners import count_listeners, finished
+from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.broker.matching.routing import RoutingTable
-from pyro_events.broker.matching.subjects import compile_pattern, fold
+from pyro_events.broker.matching.subjects import fold
 
 EVERYTHING = (".*", "", "^.")
 PATTERNS = (*EVERYTHING, "A", "^A.*", r".*\.B", "(?-i:a)")

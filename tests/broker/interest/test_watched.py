@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pyro_events.broker.interest.watched import InterestTable
+from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.broker.matching.routing import RoutingTable
-from pyro_events.broker.matching.subjects import compile_pattern, fold
+from pyro_events.broker.matching.subjects import fold
 
 WATCHERS = st.sampled_from(["one", "two", "three"])
 TARGETS = st.integers(1, 3)

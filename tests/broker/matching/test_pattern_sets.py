@@ -12,7 +12,8 @@ from pattern_work import PatternWork, watched
 
 from pyro_events.broker.matching import pattern_sets
 from pyro_events.broker.matching.pattern_sets import PatternSets
-from pyro_events.broker.matching.subjects import Pattern, compile_pattern
+from pyro_events.broker.matching.patterns import Pattern, compile_pattern
+from pyro_events.broker.matching.regexps import Matcher
 
 # Letters whose upper and lower case are special, and some that are not.
 LETTERS = "abkKsSiIßẞſ\u212aİıεΣς."
@@ -219,7 +220,7 @@ def test_a_single_pattern_that_does_not_compile_as_a_set_is_matched_by_itself() 
 class Forgetful:
     """A set that runs out of memory on some subjects, and then answers as RE2 does."""
 
-    def __init__(self, matcher: pattern_sets._Matcher, answer: list[int] | None) -> None:
+    def __init__(self, matcher: Matcher, answer: list[int] | None) -> None:
         self._matcher = matcher
         self._answer = answer
 
@@ -234,7 +235,7 @@ def test_no_match_is_lost_when_a_set_runs_out_of_memory(
 ) -> None:
     real = pattern_sets._compile
 
-    def forgetful(members: Sequence[Pattern], max_mem: int) -> pattern_sets._Matcher:
+    def forgetful(members: Sequence[Pattern], max_mem: int) -> Matcher:
         return Forgetful(real(members, max_mem), answer)
 
     monkeypatch.setattr(pattern_sets, "_compile", forgetful)

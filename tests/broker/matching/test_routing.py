@@ -13,9 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pattern_work import watched
 
 from pyro_events.broker.matching.pattern_sets import PatternSets
+from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.broker.matching.routing import RoutingTable
 from pyro_events.broker.matching.service_subjects import may_match
-from pyro_events.broker.matching.subjects import compile_pattern, fold
+from pyro_events.broker.matching.subjects import fold
 from pyro_events.constants import SET_PATTERNS, SET_PROGRAM
 
 compiled = functools.cache(compile_pattern)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.broker.matching.routing import RoutingTable
 from pyro_events.broker.matching.service_subjects import (
     check_published,
@@ -19,7 +20,7 @@ from pyro_events.broker.matching.service_subjects import (
     may_match,
 )
 from pyro_events.broker.matching.shell_patterns import glob
-from pyro_events.broker.matching.subjects import check_subject, compile_pattern, fold
+from pyro_events.broker.matching.subjects import check_subject, fold
 
 # Spellings of `$ES.` and of what is nearly that.
 BEGINNINGS = st.sampled_from(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.broker.matching.shell_patterns import glob
-from pyro_events.broker.matching.subjects import compile_pattern
 
 SUBJECTS = st.text("abz.ß-]![^\\*?&~|$ (+", min_size=1, max_size=8)
 CLASSES = st.builds(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pyro_events.broker.matching.subjects import Pattern, compile_pattern
+from pyro_events.broker.matching.patterns import Pattern, compile_pattern
 from pyro_events.broker.retained import name_index
 from pyro_events.broker.retained.name_index import NameIndex
 

@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pyro_events.broker.accounting import Loss, TotalBytes
 from pyro_events.broker.broker import Broker
+from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.broker.matching.rights import Rights
-from pyro_events.broker.matching.subjects import compile_pattern, fold
+from pyro_events.broker.matching.subjects import fold
 from pyro_events.broker.retained.kept_event import kept_size
 from pyro_events.broker.retained.last import Last
 from pyro_events.broker.retained.retention import Retention

@@ -10,7 +10,7 @@ import pytest
 
 from pyro_events.broker.accounting import Loss
 from pyro_events.broker.broker import Broker
-from pyro_events.broker.matching.subjects import compile_pattern
+from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.broker.subscriptions.memory import (
     SubscriptionMemory,
     name_bytes,

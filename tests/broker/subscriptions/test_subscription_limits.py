@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.broker.matching.routing import RoutingTable
-from pyro_events.broker.matching.subjects import compile_pattern
 from pyro_events.broker.subscriptions.memory import subscriber_bytes
 from pyro_events.broker.subscriptions.subscription_limits import SubscriptionLimits
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from waiting import eventually
 
-from pyro_events.broker.matching.subjects import compile_pattern
+from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.client.dispatch.dispatcher import Dispatcher
 from pyro_events.client.subscribing.function_subscriptions import FunctionSubscriptions
 from pyro_events.client.subscribing.functions import Wanted

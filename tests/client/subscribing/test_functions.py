@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pyro_events.broker.matching.subjects import compile_pattern, fold
+from pyro_events.broker.matching.patterns import compile_pattern
+from pyro_events.broker.matching.subjects import fold
 from pyro_events.client.subscribing.functions import Functions, Wanted
 
 compiled = functools.cache(compile_pattern)

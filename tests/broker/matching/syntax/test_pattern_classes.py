@@ -10,9 +10,9 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_events.broker.matching.character_sets import transcribe
-from pyro_events.broker.matching.pattern_classes import PatternWithClasses
-from pyro_events.broker.matching.pattern_escapes import PatternSyntaxError
+from pyro_events.broker.matching.syntax.character_sets import transcribe
+from pyro_events.broker.matching.syntax.pattern_classes import PatternWithClasses
+from pyro_events.broker.matching.syntax.pattern_escapes import PatternSyntaxError
 
 MEMBERS = ["a", "b-d", "-", "^", "[", "é", "À-Þ", r"\d", r"\W", r"\]", r"\-", r"\x41", r"\b", "~", "&"]
 classes = st.builds(

@@ -25,7 +25,7 @@ import functools
 from bisect import bisect_left, bisect_right
 from typing import Final
 
-from .case_folding import RememberedCharacters, cased_characters, fold_character
+from ..case_folding import RememberedCharacters, cased_characters, fold_character
 
 __all__ = ["BOUNDARY", "NEVER", "NOT_BOUNDARY", "Case", "CharacterSet", "literal", "transcribe"]
 

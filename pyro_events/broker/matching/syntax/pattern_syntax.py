@@ -124,7 +124,7 @@ class Translation(PatternWithClasses):
             elif character in "^$":
                 self._add_assertion(r"\A" if character == "^" else r"\z")
             elif character == ".":
-                self._add(_ANY[self._case])
+                self._add(_any_character(self._case))
             else:
                 self._add_literal(ord(character))
 
@@ -294,4 +294,7 @@ def _whole_category(letter: str, case: Case) -> str:
     return found.expression(case)
 
 
-_ANY: Final = {case: CharacterSet().expression(case, negated=True) for case in Case}
+@functools.cache
+def _any_character(case: Case) -> str:
+    """Takes 7 ms the first time, for which no import waits."""
+    return CharacterSet().expression(case, negated=True)

@@ -9,7 +9,7 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_events.broker.matching.character_sets import NEVER, Case, CharacterSet, literal, transcribe
+from pyro_events.broker.matching.syntax.character_sets import NEVER, Case, CharacterSet, literal, transcribe
 
 CHARACTERS = "abkKsSzZ019 _.-~ßſ\u212aµμéÉΣςσٳ٣²½Ⅷ\u00a0\u2003€→\u0301\U0001f600\ue000"
 characters = st.sampled_from(CHARACTERS)

@@ -10,7 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pyro_events.broker.matching.case_folding import cased_characters, fold
-from pyro_events.broker.matching.subjects import Pattern, compile_pattern
+from pyro_events.broker.matching.patterns import Pattern, compile_pattern
 
 # Letters whose case is special, digits, spaces, marks and symbols of many scripts, and characters that
 # mean something to some parser. Without `İ` and `ı`: `re` takes them for an `i` (test_case_folding).

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_events.broker.matching.pattern_escapes import PatternSyntaxError, PatternText
+from pyro_events.broker.matching.syntax.pattern_escapes import PatternSyntaxError, PatternText
 
 
 def read(escape: str) -> tuple[str, int]:

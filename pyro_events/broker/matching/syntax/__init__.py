@@ -1,0 +1,1 @@
+"""The syntax of patterns: Python's regular expressions, read and written again for RE2."""
