@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
+import pytest
+
+from pyro_events.server.subscribers import coalescing
 from pyro_events.server.subscribers.coalescing import Coalescer
 
 
@@ -29,7 +33,7 @@ def test_what_follows_closely_waits_and_is_sent_once() -> None:
             sent.append(asyncio.get_running_loop().time())
             over.set()
 
-        coalescer = Coalescer(send, close=60, moment=0.001)
+        coalescer = Coalescer(send, close=60, moment=0.001, alone=0)
         coalescer.called()
         assert coalescer.wait() and coalescer.wait()
         assert sent == []
@@ -43,9 +47,39 @@ def test_what_follows_closely_waits_and_is_sent_once() -> None:
 
 def test_what_comes_later_does_not_wait() -> None:
     async def work() -> None:
-        coalescer = Coalescer(lambda: None, close=-1)
+        coalescer = Coalescer(lambda: None, close=-1, alone=0)
         coalescer.called()
         assert not coalescer.wait()
+
+    run(work)
+
+
+def test_only_after_several_close_ones_in_a_row_they_wait() -> None:
+    async def work() -> None:
+        coalescer = Coalescer(lambda: None, close=60, moment=60, alone=3)
+        waited = []
+        for _ in range(5):
+            coalescer.called()
+            waited.append(coalescer.wait())
+        assert waited == [False, False, False, True, True]
+        coalescer.end()
+
+    run(work)
+
+
+def test_after_a_pause_the_next_ones_are_sent_at_once_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(coalescing, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    async def work() -> None:
+        coalescer = Coalescer(lambda: None, close=0.5, moment=60, alone=1)
+        waited = []
+        for pause in (1.0, 0.1, 1.0, 0.1, 0.1):
+            now[0] += pause
+            waited.append(coalescer.wait())
+            coalescer.called()
+        assert waited == [False, False, False, False, True]
+        coalescer.end()
 
     run(work)
 
@@ -54,7 +88,7 @@ def test_nothing_is_sent_or_kept_after_the_end() -> None:
     class Subscriber:
         def __init__(self) -> None:
             self.sent = 0
-            self.coalescer = Coalescer(self.send, close=60, moment=0.0)
+            self.coalescer = Coalescer(self.send, close=60, moment=0.0, alone=0)
 
         def send(self) -> None:
             self.sent += 1

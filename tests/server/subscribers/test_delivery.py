@@ -90,7 +90,7 @@ def test_a_daemon_whose_threads_are_all_taken_is_explained(
 def test_events_in_close_succession_wait_a_moment_for_each_other(
     service: EventServiceStarter, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "Coalescer", partial(Coalescer, close=3600.0, moment=1.0))
+    monkeypatch.setattr(delivery, "Coalescer", partial(Coalescer, close=3600.0, moment=1.0, alone=0))
     with fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
         subscriber.greet("events")
@@ -110,7 +110,7 @@ def test_what_is_more_than_a_few_does_not_wait(
     setting: str,
     value: int,
 ) -> None:
-    monkeypatch.setattr(delivery, "Coalescer", partial(Coalescer, close=3600.0, moment=3600.0))
+    monkeypatch.setattr(delivery, "Coalescer", partial(Coalescer, close=3600.0, moment=3600.0, alone=0))
     monkeypatch.setattr(delivery, setting, value)
     with fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
@@ -128,7 +128,7 @@ def test_few_do_not_wait_where_the_backlog_is_small(
     service: EventServiceStarter, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> None:
     """Nor is an idle subscriber called slow, or disconnected."""
-    monkeypatch.setattr(delivery, "Coalescer", partial(Coalescer, close=3600.0, moment=3600.0))
+    monkeypatch.setattr(delivery, "Coalescer", partial(Coalescer, close=3600.0, moment=3600.0, alone=0))
     with fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A", backlog=1, overflow=policy)
         subscriber.greet("events")
