@@ -7,10 +7,9 @@ where it goes, sockets.
 from __future__ import annotations
 
 import base64
-import contextlib
 import time as clock
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .codec.brief import brief
 from .codec.message import decode, encode
@@ -41,6 +40,7 @@ class Event:
         ('STOCKQUOTE.SUN', ('SUN', 22.44), 0, 0)
     """
 
+    # Without __getattr__, which would make every attribute several times slower to read.
     __slots__ = ("_msg", "_payload", "missed", "retained", "seq", "subject", "time")
 
     subject: str
@@ -49,7 +49,7 @@ class Event:
     seq: int
     missed: int | None
     retained: bool
-    _payload: bytes | memoryview
+    _payload: bytes | memoryview | None
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class Event:
         self.seq = seq
         self.missed = missed
         self.retained = retained
+        self._payload = None  # until somebody asks for it
 
     @classmethod
     def from_payload(
@@ -106,10 +107,8 @@ class Event:
         event.seq = seq
         event.missed = missed
         event._payload = payload
-        # An empty slot would do, but its AttributeError takes longer than decoding a quote.
         event._msg = _UNREAD
-        if retained:  # nearly all are not, and then the slot stays empty, as the program hardly ever looks
-            event.retained = True
+        event.retained = retained
         return event
 
     @property
@@ -122,14 +121,13 @@ class Event:
         msg = self._msg
         if msg is _UNREAD:
             # Two threads may both decode; then one result stays.
-            msg = self._msg = decode(self._payload)
+            msg = self._msg = decode(self._payload)  # type: ignore[arg-type]  # which is there until then
         return msg
 
     @msg.setter
     def msg(self, msg: Any) -> None:
         self._msg = msg
-        with contextlib.suppress(AttributeError):  # it may not have been asked for yet
-            del self._payload
+        self._payload = None
 
     @property
     def payload(self) -> bytes:
@@ -138,7 +136,9 @@ class Event:
         Raises UnsupportedTypeError for an event of your own whose message cannot be sent.
         """
         payload = self._payload
-        if type(payload) is memoryview:  # a large one stays where it was received until it is asked for
+        if payload is None:
+            payload = self._payload = encode(self.msg)
+        elif type(payload) is memoryview:  # a large one stays where it was received until it is asked for
             payload = self._payload = bytes(payload)
         return payload
 
@@ -158,17 +158,6 @@ class Event:
             {'price': 22.44}
         """
         return decode_plain(self.payload)
-
-    if not TYPE_CHECKING:  # or no misspelt attribute would be found
-
-        def __getattr__(self, name: str) -> Any:
-            if name == "_payload":  # called only while the slot is empty
-                self._payload = encode(self.msg)
-                return self._payload
-            if name == "retained":  # the same
-                self.retained = False
-                return False
-            raise AttributeError(f"an Event has no attribute {name!r}", name=name, obj=self)
 
     def __str__(self) -> str:
         try:
