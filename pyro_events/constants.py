@@ -56,6 +56,10 @@ MAX_SUBSCRIBER_PROGRAMS: Final = 20_000
 # keeps for a slow consumer.
 BACKLOG_EVENTS: Final = 100_000
 BACKLOG_BYTES: Final = 64 * MIB
+# The same for a background publisher's queue: a second of a busy instrument, or an hour of one that publishes
+# three times a second; and eight pictures of a camera with 2048 x 2048 pixels of 16 bits.
+BACKGROUND_EVENTS: Final = 10_000
+BACKGROUND_BYTES: Final = 64 * MIB
 # The last values that are kept: of as many subjects as the match cache has space for, 6 KiB for each.
 MAX_RETAINED: Final = 10_000
 MAX_RETAINED_BYTES: Final = 64 * MIB

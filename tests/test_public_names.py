@@ -71,10 +71,46 @@ def test_importing_the_package_loads_no_engine_and_no_loop() -> None:
         assert name not in loaded
 
 
-def test_a_publisher_loads_no_service_and_no_loop() -> None:
-    loaded = run("import sys; from pyro_events import Publisher; print(*sorted(sys.modules))").split()
+# Modules of others that only some programs need: for loops, patterns, arrays, zones, a name server.
+OTHERS = {"asyncio", "uvloop", "re2", "numpy", "zoneinfo", "pickle", "Pyro5.nameserver"}
+ALL = " print(*sorted(sys.modules))"
+
+
+@pytest.mark.parametrize("name", ["Publisher", "Subscriber", "EventStream"])
+def test_a_client_loads_no_service_and_no_loop(name: str) -> None:
+    loaded = run(f"import sys; from pyro_events import {name};{ALL}").split()
+    assert pyro_events.__name__ in loaded
+    assert OTHERS.isdisjoint(loaded)
+    assert not [module for module in loaded if module.startswith("pyro_events.server")]
+
+
+def test_a_publisher_loads_nothing_of_what_it_may_never_use() -> None:
+    loaded = run(f"import sys; from pyro_events import Publisher;{ALL}").split()
     assert "pyro_events.client.publisher" in loaded
-    assert {"asyncio", "uvloop", "pyro_events.server"}.isdisjoint(loaded)
+    assert {"Pyro5.server", "hashlib"}.isdisjoint(loaded)
+    for part in (
+        "broker.matching.patterns",
+        "broker.matching.syntax",
+        "client.background",
+        "client.dispatch",
+        "client.interest",
+        "client.reconnect",
+        "client.statistics",
+        "client.stream",
+        "client.subscribing",
+    ):
+        assert f"pyro_events.{part}" not in loaded
+
+
+def test_what_a_publisher_did_not_load_works_when_it_is_used() -> None:
+    code = (
+        "import sys; from pyro_events import EventServiceStarter, Publisher\n"
+        "with EventServiceStarter(port=0, use_ns=False) as es, Publisher(es_uri=es.uri) as market:\n"
+        "    with market.on_interest('A', call=print), market.background() as instrument:\n"
+        "        instrument.publish('A', 1)\n"
+        "    print(market.listeners('A'), market.statistics().published)"
+    )
+    assert run(code) == "{'A': 0} 1"
 
 
 def test_everything_can_be_imported_at_once() -> None:

@@ -24,6 +24,7 @@ _IMPORTS: Final = {
     "package": "import pyro_events",
     "publisher": "from pyro_events import Publisher",
     "subscriber": "from pyro_events import Subscriber",
+    "stream": "from pyro_events import EventStream",
     "asyncio": "from pyro_events.aio import Publisher, EventStream",
 }
 _PROGRAM: Final = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
@@ -65,6 +66,7 @@ _WORDS: Final = {
     "package": "pyro_events",
     "publisher": "its Publisher",
     "subscriber": "its Subscriber",
+    "stream": "its EventStream",
     "asyncio": "pyro_events.aio",
 }
 

@@ -11,11 +11,12 @@ from typing import TypeVar
 from Pyro5.core import URI
 
 from ..broker.matching.service_subjects import check_published_all
-from ..client.background.options import LIMIT, LIMIT_BYTES, BackgroundOptions, BackgroundPolicy
+from ..client.background.options import BackgroundOptions, BackgroundPolicy
 from ..client.base import checked_wait, chosen_locator
 from ..client.publishing.entry import checked_entry, checked_timeout
 from ..client.statistics import PublisherStatistics
 from ..codec.message import encode_shared
+from ..constants import BACKGROUND_BYTES, BACKGROUND_EVENTS
 from ..options import Overflow
 from ..wire.handshake.passphrase import Ident, sealed
 from .background_publisher import BackgroundPublisher
@@ -210,8 +211,8 @@ class Publisher(InterestMethods):
 
     def background(
         self,
-        limit: int = LIMIT,
-        limit_bytes: int = LIMIT_BYTES,
+        limit: int = BACKGROUND_EVENTS,
+        limit_bytes: int = BACKGROUND_BYTES,
         overflow: Overflow | BackgroundPolicy = Overflow.DROP_OLDEST,
     ) -> BackgroundPublisher:
         """A way to publish that never waits for the service, and needs no `await`.

@@ -15,7 +15,7 @@ import math
 import os
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, cast, overload
 
 from Pyro5.client import Proxy
 
@@ -26,14 +26,16 @@ from ..transport.authenticated_proxy import IdentProxy
 from ..wire.handshake.passphrase import identity_of, sealed
 from .connection.discovery import ServiceLocator
 from .connection.reconnecting import ReconnectingConnection
-from .statistics import (
-    ClientStatistics,
-    PublisherStatistics,
-    Publishes,
-    PublishesAndSubscribes,
-    SubscriberStatistics,
-    Subscribes,
-)
+
+if TYPE_CHECKING:  # imported when statistics are first asked for
+    from .statistics import (
+        ClientStatistics,
+        PublisherStatistics,
+        Publishes,
+        PublishesAndSubscribes,
+        SubscriberStatistics,
+        Subscribes,
+    )
 
 Self = TypeVar("Self", bound="ClientBase")
 
@@ -132,6 +134,8 @@ class ClientBase:
         """
         ends = _ends(self)
         if len(ends) == 2:
+            from .statistics import ClientStatistics
+
             return ClientStatistics(ends["publisher"].statistics(), ends["subscriber"].statistics())
         (end,) = ends.values()
         return end.statistics()

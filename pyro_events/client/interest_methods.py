@@ -6,14 +6,18 @@ Knows: what a program may give. Must not know: connections, or when a function i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ..broker.matching.service_subjects import check_published_all
 from .base import ClientBase, end_of
-from .interest.functions import InterestFunction, check_interest_function
-from .interest.interest_watch import InterestWatch
-from .interest.publisher_interest import PublisherInterest
 from .publishing.sender import Sender
+
+# Imported when a program first asks who listens: it is told of that over a stream, which is as much to import
+# as the rest of a publisher.
+if TYPE_CHECKING:
+    from .interest.functions import InterestFunction
+    from .interest.interest_watch import InterestWatch
+    from .interest.publisher_interest import PublisherInterest
 
 
 def checked_exact(exact: object) -> bool:
@@ -25,6 +29,8 @@ def checked_exact(exact: object) -> bool:
 
 def checked_watch(subjects: tuple[object, ...], call: Callable[[str, int], object]) -> InterestFunction:
     """The arguments of `on_interest`, checked. Raises TypeError or ValueError."""
+    from .interest.functions import InterestFunction, check_interest_function
+
     check_interest_function(call)
     for each in subjects:
         if not isinstance(each, str):
@@ -105,12 +111,16 @@ class InterestMethods(ClientBase):
             ...     print("somebody looks" if listeners else "nobody looks")
             >>> watch = market.on_interest("CAMERA.1", call=switch)
         """
+        from .interest.interest_watch import InterestWatch
+
         function = checked_watch(subjects, call)
         interest = self.__interested()
         interest.watch(function)
         return InterestWatch(interest, function)
 
     def __interested(self) -> PublisherInterest:
+        from .interest.publisher_interest import PublisherInterest
+
         sender = cast(Sender, end_of(self, "publisher"))
         interest = self.__interest
         if interest is None or interest.sender is not sender or interest.parents:

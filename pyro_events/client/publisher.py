@@ -6,23 +6,26 @@ Knows: what one publish means. Must not know: frames and sockets (publishing/sen
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast, overload
+from typing import TYPE_CHECKING, cast, overload
 
 from Pyro5.core import URI
 
 from ..broker.matching.service_subjects import check_published_all
 from ..codec.message import encode_shared
+from ..constants import BACKGROUND_BYTES, BACKGROUND_EVENTS
 from ..errors import EventServiceError
 from ..options import Overflow
 from ..wire.handshake.passphrase import Ident, sealed
-from .background.options import LIMIT, LIMIT_BYTES, BackgroundOptions, BackgroundPolicy
-from .background.publisher import BackgroundPublisher
 from .base import NOT_GIVEN, ClientBase, Uninitialised, add_end, checked_wait, chosen_locator, either
 from .constructors import cooperative
 from .interest_methods import InterestMethods
 from .publishing.entry import checked_entry, checked_timeout
 from .publishing.pipeline import Pipeline
 from .publishing.sender import Sender
+
+if TYPE_CHECKING:  # imported with the first background publisher
+    from .background.options import BackgroundPolicy
+    from .background.publisher import BackgroundPublisher
 
 
 class Publisher(InterestMethods):
@@ -203,8 +206,8 @@ class Publisher(InterestMethods):
 
     def background(
         self,
-        limit: int = LIMIT,
-        limit_bytes: int = LIMIT_BYTES,
+        limit: int = BACKGROUND_EVENTS,
+        limit_bytes: int = BACKGROUND_BYTES,
         overflow: Overflow | BackgroundPolicy = Overflow.DROP_OLDEST,
     ) -> BackgroundPublisher:
         """A way to publish that never waits for the service: for instruments that must not stop.
@@ -231,6 +234,9 @@ class Publisher(InterestMethods):
             >>> with market.background(overflow="latest") as instrument:
             ...     instrument.publish("OVEN.TEMPERATURE", 210.5)
         """
+        from .background.options import BackgroundOptions
+        from .background.publisher import BackgroundPublisher
+
         options = BackgroundOptions(limit, limit_bytes, Overflow.parse(overflow))
         if self.__sender.closed:
             raise EventServiceError("this publisher is closed: make a new one")

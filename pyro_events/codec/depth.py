@@ -8,6 +8,7 @@ Knows: msgpack's container bytes and the stack of its unpacker. Must not know: w
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 from msgpack import Unpacker
@@ -44,8 +45,9 @@ def check_depth(payload: bytes | memoryview) -> None:
         unpacker = _idle.pop()
     except IndexError:
         unpacker = Unpacker(max_buffer_size=0)
-    end = unpacker.tell() + len(_FILLING) + len(payload)
-    unpacker.feed(_FILLING)
+    filling = _filling()
+    end = unpacker.tell() + len(filling) + len(payload)
+    unpacker.feed(filling)
     unpacker.feed(payload)
     unpacker.skip()
     if unpacker.tell() != end:
@@ -55,8 +57,10 @@ def check_depth(payload: bytes | memoryview) -> None:
         _idle.append(unpacker)
 
 
+@functools.cache
 def _filling() -> bytes:
-    """As many opened lists as leave MAX_DEPTH levels on the stack of msgpack's unpacker."""
+    """As many opened lists as leave MAX_DEPTH levels on the stack of msgpack's unpacker. Finding out takes
+    more than a millisecond."""
     fits, too_many = MAX_DEPTH, 1 << 20
     while too_many - fits > 1:
         depth = (fits + too_many) // 2
@@ -68,6 +72,3 @@ def _filling() -> bytes:
         except StackError:
             too_many = depth
     return b"\x91" * (fits - MAX_DEPTH)
-
-
-_FILLING: Final = _filling()

@@ -33,7 +33,7 @@ from .large_payload import array_payload, body_of
 from .numpy_arrays import numpy_parts, read_array, read_scalar
 from .refusal import cause_of, find, refusal
 from .stock_values import ClassTagged, untangle
-from .values import ARRAY, CLASS_TAGGED, MARKS, OBJECT, READERS, SCALAR, TUPLE, WRITERS
+from .values import ARRAY, CLASS_TAGGED, MARKS, OBJECT, READERS, SCALAR, TUPLE, WRITERS, zone_writer
 
 __all__ = ["decode", "encode", "encode_detached", "encode_plain", "encode_shared"]
 
@@ -55,7 +55,7 @@ def _write(value: Any) -> Any:
     kind = type(value)
     if kind is tuple:
         return [TUPLE, *value]
-    writer = WRITERS.get(kind)
+    writer = WRITERS.get(kind) or zone_writer(kind)
     if writer is not None:
         return writer(value)
     if kind is ClassTagged:

@@ -20,19 +20,18 @@ from __future__ import annotations
 import datetime as dt
 import os
 import pathlib
-import pickle
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 from uuid import UUID, SafeUUID
-from zoneinfo import ZoneInfo
 
 from msgpack import ExtType
 
 from ..errors import PayloadError, UnsupportedTypeError
 from .hash_limits import MAX_EQUAL_HASHES, check_hashes, refuse_hashes
+from .zones import is_zone_class, key_of_zone, zone_of_key
 
 # Reading a Fraction reduces it, which takes time in proportion to the square of its length. With this bound,
 # 8 MiB of fractions take less than a second.
@@ -116,12 +115,13 @@ def _write_timezone(value: dt.timezone) -> list[Any]:
     return [TIMEZONE, offset, *named]
 
 
-def _write_zoneinfo(value: ZoneInfo) -> list[Any]:
-    try:
-        value.__reduce__()
-    except pickle.PicklingError:  # the key that it may have is not found there either
-        raise UnsupportedTypeError("this ZoneInfo was read from a file and has no key") from None
-    return [ZONEINFO, value.key]
+def _write_zone(value: Any) -> list[Any]:
+    return [ZONEINFO, key_of_zone(value)]
+
+
+def zone_writer(kind: type) -> Callable[[Any], list[Any]] | None:
+    """The writer if it is ZoneInfo, which is not among WRITERS because it need not have been imported."""
+    return _write_zone if is_zone_class(kind) else None
 
 
 def _write_fraction(value: Fraction) -> list[Any]:
@@ -168,7 +168,6 @@ WRITERS: Final[dict[type, Callable[[Any], list[Any]]]] = {
     dt.time: _write_time,
     dt.timedelta: lambda value: [TIMEDELTA, value.days, value.seconds, value.microseconds],
     dt.timezone: _write_timezone,
-    ZoneInfo: _write_zoneinfo,
     Decimal: lambda value: [DECIMAL, str(value)],
     Fraction: _write_fraction,
     UUID: _write_uuid,
@@ -268,7 +267,7 @@ READERS: Final[dict[int, Callable[[list[Any]], Any]]] = {
     TIME.code: _read_time,
     TIMEDELTA.code: _read_timedelta,
     TIMEZONE.code: _read_timezone,
-    ZONEINFO.code: lambda items: ZoneInfo(_parts(items, str)[0]),
+    ZONEINFO.code: lambda items: zone_of_key(_parts(items, str)[0]),
     DECIMAL.code: lambda items: Decimal(_parts(items, str)[0]),
     FRACTION.code: _read_fraction,
     UUID_.code: _read_uuid,

@@ -97,5 +97,5 @@ def test_an_unpacker_is_used_again_unless_its_buffer_is_large() -> None:
 
 
 def test_the_stack_of_the_unpacker_was_measured() -> None:
-    assert len(depth._FILLING) >= 100
-    assert set(depth._FILLING) == {0x91}
+    assert len(depth._filling()) >= 100
+    assert set(depth._filling()) == {0x91}

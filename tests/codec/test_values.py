@@ -22,7 +22,7 @@ from msgpack import ExtType
 
 from pyro_events.codec import values as M
 from pyro_events.codec.hash_limits import MAX_EQUAL_HASHES
-from pyro_events.codec.values import MARKS, MAX_FRACTION_BITS, READERS, TUPLE, WRITERS
+from pyro_events.codec.values import MARKS, MAX_FRACTION_BITS, READERS, TUPLE, WRITERS, zone_writer
 from pyro_events.errors import PayloadError, UnsupportedTypeError
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -30,7 +30,7 @@ AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 def back(value: Any) -> Any:
     """`value` written and read; its parts are written and read by themselves, as the codec does it."""
-    writer = WRITERS.get(type(value))
+    writer = WRITERS.get(type(value)) or zone_writer(type(value))
     if writer is None or (type(value) is int and -(2**63) <= value < 2**64):
         return value
     mark, *parts = writer(value)

@@ -9,13 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ...constants import MIB
+from ...constants import BACKGROUND_BYTES, BACKGROUND_EVENTS
 from ...options import Overflow, check_count
-
-# A second of a busy instrument, or an hour of one that publishes three times a second.
-LIMIT: Final = 10_000
-# Eight pictures of a camera with 2048 x 2048 pixels of 16 bits.
-LIMIT_BYTES: Final = 64 * MIB
 
 # The names of its policies, for those who check types.
 BackgroundPolicy = Literal["drop-oldest", "drop-newest", "latest"]
@@ -35,8 +30,8 @@ class BackgroundOptions:
     exist or cannot be used here.
     """
 
-    limit: int = LIMIT
-    limit_bytes: int = LIMIT_BYTES
+    limit: int = BACKGROUND_EVENTS
+    limit_bytes: int = BACKGROUND_BYTES
     overflow: Overflow = Overflow.DROP_OLDEST
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from ...errors import EventServiceError
 from ...service_threads import refuse_in_service_thread
@@ -25,7 +25,9 @@ from ..connection.outcome import not_sent_in_time
 from ..connection.reconnecting import ReconnectingConnection
 from ..forks import tell_in_child
 from ..interruptions import WakeUp, owned, within
-from ..statistics import PublisherStatistics
+
+if TYPE_CHECKING:  # imported when statistics are first asked for
+    from ..statistics import PublisherStatistics
 
 # A buffered event is sent after this many seconds even if its frame is not full: about the time that a busy
 # program takes to fill a frame.
@@ -253,6 +255,8 @@ class Sender:
 
     def statistics(self) -> PublisherStatistics:
         """A snapshot."""
+        from ..statistics import PublisherStatistics
+
         connection = self.connection
         with self._counting:
             counts = self._published, self._queued, self._unknown

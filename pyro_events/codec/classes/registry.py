@@ -25,6 +25,7 @@ from ...errors import PayloadError, UnsupportedTypeError
 from ...foreign_exceptions import is_signal_handlers
 from .. import numpy_arrays
 from ..values import WRITERS
+from ..zones import is_zone_class
 from .class_state import State, StateFunctions, state_functions
 from .exception_state import (
     REMOTE,
@@ -165,7 +166,8 @@ def is_registered_alone(cls: type) -> bool:
 def _registration(cls: type, name: str | None, to_dict: Any, from_dict: Any) -> _Registration:
     if not isinstance(cls, type):
         raise TypeError(f"register_class needs a class, not {cls!r}")
-    if cls in _NATIVE or cls in WRITERS or cls in (URI, Proxy) or numpy_arrays.carries(cls):
+    built_in = cls in _NATIVE or cls in WRITERS or cls in (URI, Proxy) or is_zone_class(cls)
+    if built_in or numpy_arrays.carries(cls):
         raise ValueError(f"{cls!r} is supported anyway; it cannot be registered")
     label = dotted(cls) if name is None else name
     if not isinstance(label, str) or not label:

@@ -9,8 +9,6 @@ have different keys, and none has the key of the service's own passphrase.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from functools import lru_cache
 from typing import Final
 
@@ -35,6 +33,10 @@ class Identity(Secret):
     __slots__ = ("_keyed", "tag", "user")
 
     def __init__(self, key: bytes, user: str = "") -> None:
+        # Imported with the first passphrase, as below: most programs have none.
+        import hashlib
+        import hmac
+
         self._keyed = hmac.new(key, digestmod=hashlib.sha256)
         self.user = user
         self.tag = USER_TAG if user else OWN_TAG
@@ -49,6 +51,8 @@ class Identity(Secret):
 
     def matches(self, code: str, role: str, *parts: str) -> bool:
         """Whether `code` is the code over that, compared in constant time."""
+        import hmac
+
         return hmac.compare_digest(code, self.mac(role, *parts))
 
     def is_same(self, other: Identity | None) -> bool:
@@ -88,6 +92,8 @@ def checked_user(user: object) -> str:
 # As many as a service may have users: reading their file again costs only what is new in it.
 @lru_cache(maxsize=1024)
 def _identity(passphrase: Passphrase, user: str) -> Identity:
+    import hashlib
+
     return Identity(
         hashlib.scrypt(
             passphrase.reveal().encode("utf-8", "surrogatepass"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
 
-from pyro_events.wire.handshake import passphrase as module
 from pyro_events.wire.handshake.passphrase import (
     MAX_USER,
     OWN_TAG,
@@ -52,7 +52,7 @@ def test_an_interruption_keeps_nothing_of_the_passphrase(
     def interrupted(passphrase: bytes, **parameters: Any) -> bytes:
         raise kind
 
-    monkeypatch.setattr(module.hashlib, "scrypt", interrupted)
+    monkeypatch.setattr(hashlib, "scrypt", interrupted)
     with pytest.raises(kind) as caught:
         identity_of(f"an uncommon secret that only {kind.__name__} has")  # no test before has had it made
     variables = [entry.frame.f_locals for entry in caught.traceback[1:]]
