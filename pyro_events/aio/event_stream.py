@@ -178,7 +178,9 @@ class EventStream(AsyncClient):
     async def __anext__(self) -> Event:
         source = self._source
         # These lines run for each event; whatever else there is to do, `next` does.
-        row = source.take() if source.ready and _get_running_loop() is self._home.loop else None
+        if _get_running_loop() is not self._home.loop or self._home.loop is None:
+            self._home.check()
+        row = source.take()
         if row is None:
             row = await source.next(None)
             if row is None:

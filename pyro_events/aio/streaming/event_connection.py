@@ -84,7 +84,8 @@ class EventConnection(ServiceProtocol):
             self.end(str(error), error)
             return
         except BaseException:  # a part of a frame may have been read
-            self.end("receiving was interrupted")
+            why = "receiving was interrupted"
+            self.end(why, ConnectionError(why))
             raise
         if answers and self.paused:  # 64 KiB of them are on their way, and hardly any should be
             self.end("the service does not read what it is answered")
@@ -92,6 +93,31 @@ class EventConnection(ServiceProtocol):
         if answers:
             self.write(answers)
         self._changed()
+
+    def acknowledge_soon(self) -> None:
+        """All events of a batch were taken: acknowledge it.
+
+        That is done at the loop's next turn, because the program that takes the last of them should not wait
+        until it is sent, and because other tasks have their turn then, too.
+        """
+        if self.ended is None:
+            self.loop.call_soon(self._acknowledge)
+        else:
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        answers = self.inbox.acknowledge()
+        if self.ended is None:
+            self.write(answers)
+        self._changed()
+
+    def end(self, reason: str, error: Exception | None = None) -> None:
+        """End the connection. What the program has taken is acknowledged before, unless it is broken."""
+        if self.ended is None and self.inbox.finished:
+            answers = self.inbox.acknowledge()
+            if error is None and not self.loop.is_closed():
+                self.write(answers)
+        super().end(reason, error)
 
     def lost(self, error: Exception) -> None:
         """It has just ended."""

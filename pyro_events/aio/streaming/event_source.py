@@ -10,7 +10,6 @@ takes it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 
 from ...constants import EventRow
@@ -23,15 +22,13 @@ class EventSource:
     """The connection in use, which another one may replace.
 
     events: it may have ended; None before the first one. closed: for good. abandoned: whether nobody will
-    make another connection. taken: how many events the program has taken. ready: whether the next event may
-    be taken at once; otherwise the loop should have a turn first.
+    make another connection. taken: how many events the program has taken.
     """
 
     def __init__(self, home: HomeLoop) -> None:
         self._home = home
         self.events: EventConnection | None = None
         self.closed = self.abandoned = False
-        self.ready = True
         self.taken = 0
         self._waiting: deque[asyncio.Future[bool]] = deque()
         self._lost: asyncio.Future[bool] | None = None
@@ -64,30 +61,36 @@ class EventSource:
     # ---- taking ---------------------------------------------------------------------------------
 
     def take(self) -> EventRow | None:
-        """The next event, if one has come."""
+        """The next event, if one has come. Between two batches there is none until the loop had a turn."""
         events = self.events
-        if events is None or not events.inbox.rows or self.closed:
+        if events is None or self.closed:
             return None
-        row = events.inbox.rows.popleft()
+        rows = events.inbox.rows
+        if not rows:
+            return None
+        row = rows.popleft()
         self.taken += 1
-        if not events.inbox.rows:
-            # All of a batch is taken: the service may send the next one, and the loop has to send that.
-            events.write(events.inbox.acknowledge())
-            self.ready = not events.inbox.rows
+        if not rows:
+            events.acknowledge_soon()
         return row
 
     async def next(self, deadline: float | None) -> EventRow | None:
-        """The next event, when there is one; None when it is over, or at the deadline (loop's clock)."""
-        loop = self._home.check()
-        if not self.ready or (deadline is not None and deadline <= loop.time()):
-            self.ready = True
-            await asyncio.sleep(0)
-        row = self.take()
-        if row is None and deadline is not None and deadline <= loop.time():
-            await asyncio.sleep(0)  # the loop looks at its sockets between two turns
+        """The next event, when there is one; None when it is over, or at the deadline (loop's clock).
+
+        The caller has checked that the running loop is that of the stream.
+        """
+        loop = self._home.loop
+        assert loop is not None
+        if deadline is None or deadline > loop.time():
             row = self.take()
-        while row is None and not self.over and (deadline is None or deadline > loop.time()):
-            await self._something(loop, deadline)
+            while row is None and not self.over and (deadline is None or deadline > loop.time()):
+                await self._something(loop, deadline)
+                row = self.take()
+            return row
+        await asyncio.sleep(0)
+        row = self.take()
+        if row is None:
+            await asyncio.sleep(0)  # the loop looks at its sockets between two turns
             row = self.take()
         return row
 
@@ -95,14 +98,16 @@ class EventSource:
         """Wait until something has come, or it is closed, or until the deadline."""
         waiter: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(waiter)
+        woken = False
         try:
-            await result_by(waiter, deadline, late=False)
+            woken = await (waiter if deadline is None else result_by(waiter, deadline, late=False))
         except asyncio.CancelledError:
             if not waiter.cancelled():  # it was woken: another one takes the event
+                woken = True
                 self._wake(1)
             raise
         finally:
-            with contextlib.suppress(ValueError):  # usually it was taken out when it was woken
+            if not woken and waiter in self._waiting:  # it is taken out when it is woken
                 self._waiting.remove(waiter)
 
     def _wake(self, most: int) -> None:
@@ -118,7 +123,7 @@ class EventSource:
         """Events have come, or the connection has ended."""
         events = self.events
         if events is not None and self._waiting:
-            self._wake(len(self._waiting) if self.over else events.inbox.waiting)
+            self._wake(len(self._waiting) if self.over else len(events.inbox.rows))
         if events is not None and events.ended is not None and self._lost is not None:
             set_once(self._lost, True)
 

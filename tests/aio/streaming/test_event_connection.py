@@ -218,7 +218,8 @@ def test_an_exception_in_the_middle_of_receiving_ends_it(loop: str, monkeypatch:
             def fail(data: bytes) -> bytes:
                 raise LookupError("of a signal's handler")
 
-            events.inbox = type("Failing", (), {"feed": staticmethod(fail), "space": lambda self: None})()
+            failing = {"feed": staticmethod(fail), "space": lambda self: None, "finished": False}
+            events.inbox = type("Failing", (), failing)()
             connection.writer.write(batch(1, 1))
             await true(lambda: events.ended == "receiving was interrupted")
             await events.released()

@@ -9,7 +9,11 @@ from event_loops import each_loop, run, true
 
 from pyro_events.aio.home_loop import HomeLoop
 from pyro_events.aio.streaming.event_source import EventSource
+from pyro_events.client.reconnect.times import ReconnectTimes
 from pyro_events.wire.frames import RESULT
+
+# None comes back while a test runs.
+SLOW = ReconnectTimes(first_delay=60.0, most_delay=60.0, heartbeat=60.0)
 
 
 def test_before_there_is_a_connection() -> None:
@@ -62,16 +66,60 @@ def test_one_that_is_cancelled_just_when_it_was_woken_loses_nothing(loop: str) -
 def test_the_loop_has_a_turn_between_two_batches(loop: str) -> None:
     async def main() -> None:
         async with streaming() as (receiver, served):
+            source = receiver.source
             served.send(1, 1, 2)
             served.send(2, 3)
             await true(lambda: receiver.statistics().waiting == 3)
-            assert [row[2] for row in (receiver.source.take(), receiver.source.take()) if row] == [1, 2]
-            assert not receiver.source.ready
-            row = await receiver.source.next(None)
-            assert row is not None and row[2] == 3 and receiver.source.ready
+            turns: list[int] = []
+            asyncio.get_running_loop().call_soon(turns.append, 1)
+            assert [row[2] for row in (source.take(), source.take()) if row] == [1, 2]
+            assert source.take() is None and source.waiting == 1
+            row = await source.next(None)
+            assert row is not None and row[2] == 3 and turns
             for seq in (1, 2):
                 answer = await served.own[0].frame()
                 assert (answer.type, answer.seq) == (RESULT, seq)
+
+    run(main(), loop)
+
+
+@each_loop
+def test_what_was_taken_is_acknowledged_when_the_loop_goes_on_or_the_stream_ends(loop: str) -> None:
+    """Not before, so that the program has the event first."""
+
+    async def main() -> None:
+        async with streaming() as (receiver, served):
+            source, events = receiver.source, receiver.source.events
+            assert events is not None
+            for seq, goes_on in enumerate((True, False), 1):
+                served.send(seq, seq)
+                await true(lambda: source.waiting == 1)
+                row = source.take()
+                assert row is not None and row[2] == seq
+                assert events.inbox.finished
+                if not goes_on:
+                    source.end("this program closed it")
+                    assert not events.inbox.finished
+                assert (await served.own[0].frame()).seq == seq
+                assert not events.inbox.finished
+
+    run(main(), loop)
+
+
+@each_loop
+def test_what_has_come_before_the_connection_broke_can_all_be_taken(loop: str) -> None:
+    async def main() -> None:
+        async with streaming(SLOW) as (receiver, served):
+            source = receiver.source
+            served.send(1, 1)
+            served.send(2, 2)
+            await true(lambda: source.waiting == 2)
+            served.own[0].close()
+            await true(lambda: not source.connected)
+            source.abandon()
+            rows = [await source.next(None) for _ in range(2)]
+            assert [row[2] for row in rows if row] == [1, 2]
+            assert await source.next(None) is None
 
     run(main(), loop)
 
