@@ -6,13 +6,14 @@ from pathlib import Path
 
 from test_imports import PACKAGE, ROOT
 
-# Nothing but types and names that others use; and what packaging checks.
+# Nothing but types and names that others use.
 NOTHING_TO_TEST = {
     "broker/retained/last.py",
+    "broker/snapshots.py",
     "client/reconnect/target.py",
     "server/clients/owner.py",
     "server/subscribers/owner.py",
-    "version.py",
+    "wire/errors.py",
 }
 # Modules that have none yet; the list can only become shorter.
 STILL_WITHOUT: set[str] = set()

@@ -24,8 +24,7 @@ from ..client.statistics import PublisherStatistics
 from ..errors import EventServiceError, ServiceUnreachableError
 from ..wire.frames import Frame
 from ..wire.replies import read_reply
-from ..wire.requests import Entry, PackedCall, packed_call, packed_publish
-from ..wire.text_pieces import pieces
+from ..wire.requests import Entry, PackedCall, packed_call, packed_publish, pieces
 from .connection.calls import TOO_LATE, AwaitedCall, Loss, failure
 from .connection.connection import Connection
 from .connection.current import CurrentConnection

@@ -1,16 +1,15 @@
 """Accounting: what is counted of events that wait, are in flight, or are lost.
 
-Knows: how many bytes an event counts for, what a batch contains, why an event may be lost, and the figures of
-one subscriber. Must not know: order, bounds, overflow policies, or when anything is counted.
+Knows: how many bytes an event counts for, what a batch contains, and why an event may be lost. Must not know:
+order, bounds, overflow policies, or when anything is counted.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ..constants import (
     EVENT_OVERHEAD,
@@ -44,10 +43,22 @@ class Loss(enum.Enum):
 # other. Calling `next(shares, size)` takes a quarter of the time of counting them. None where only one
 # subscriber gets the event.
 Shares = Iterator[int] | None
-# An accepted event, shared by all backlogs that hold it: subject, time stamp, payload, the size in bytes that
-# it counts for when one subscriber holds it, and the shares. A plain tuple, because one is made for each
-# event, and a class costs four times as much.
-QueuedEvent = tuple[str, float, Payload, int, Shares]
+
+
+class QueuedEvent(NamedTuple):
+    """The type of an accepted event, shared by all backlogs that hold it. size: in bytes, what it counts for
+    when one subscriber holds it.
+
+    It is made as a plain tuple, because one is made for each event, and this class costs four times as much.
+    So its parts are read by their places, not by their names. The type is this class because mypyc copies a
+    `tuple[...]` of known length wherever it goes, and all backlogs have to hold the same one.
+    """
+
+    subject: str
+    time: float
+    payload: Payload
+    size: int
+    shares: Shares
 
 
 def text_size(text: str) -> int:
@@ -74,7 +85,7 @@ def shares_of(holders: int) -> Iterator[int]:
 
 def queued_event(subject: str, time: float, payload: Payload) -> QueuedEvent:
     """An event for one subscriber, as its backlog holds it."""
-    return subject, time, payload, base_size(subject) + len(payload), None
+    return subject, time, payload, base_size(subject) + len(payload), None  # type: ignore[return-value]
 
 
 class Kept(Protocol):
@@ -151,49 +162,3 @@ class BoundedTotal:
     def relieved(self) -> bool:
         """Whether publishers blocked by the total may go on: an eighth of it has been freed."""
         return self._total.value <= self._most_bytes - self._most_bytes // 8
-
-
-@dataclass(frozen=True)
-class BacklogStatistics:
-    """One subscriber at one moment: accepted = delivered + sum(lost) + backlog + unacknowledged.
-
-    subscriber: its URI. subjects: its names and patterns, only the first of very many; subscriptions: how
-    many it has. name: what it calls itself, "" if it did not say. backlog: events waiting to be sent.
-    unacknowledged: events sent. oldest: the age of the oldest event not yet delivered, in seconds, or None.
-    group: that it is in, "" for none; then accepted are the events that the group has given it. user: who has
-    subscribed it, "" for nobody in particular.
-    """
-
-    subscriber: str
-    subjects: tuple[str, ...]
-    overflow: str
-    backlog: int
-    backlog_bytes: int
-    unacknowledged: int
-    oldest: float | None
-    accepted: int
-    delivered: int
-    lost: Mapping[str, int]
-    name: str = ""
-    subscriptions: int = 0
-    group: str = ""
-    user: str = ""
-
-
-@dataclass(frozen=True)
-class GroupStatistics:
-    """One group at one moment: accepted = given + sum(lost) + backlog.
-
-    group: its name. subscribers: how many members it has. given: the events that members were given; what
-    became of them is in the figures of the members. oldest: as above, of the events that wait.
-    """
-
-    group: str
-    subscribers: int
-    overflow: str
-    backlog: int
-    backlog_bytes: int
-    oldest: float | None
-    accepted: int
-    given: int
-    lost: Mapping[str, int]

@@ -8,18 +8,20 @@ stamp.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from ..constants import ROW_OVERHEAD, EventRow
 from ..options import BacklogOptions, Overflow
 from .accounting import Batch, Loss, QueuedEvent, TotalBytes
-from .dropping import DroppingBacklog, Outcome
+from .dropping import Outcome
 from .event_queue import EventQueue, rows_of
 from .retained.replaying import ReplayingBacklog
 
-_QUEUED = Outcome.QUEUED
+_QUEUED: Final = Outcome.QUEUED
+_HANDLER: Final = Loss.HANDLER.value
 
 
-class Backlog(DroppingBacklog, ReplayingBacklog):
+class Backlog(ReplayingBacklog):
     """The events that wait for one subscriber, numbered from 1 as they are accepted.
 
     subscriber: its URI. name: what it calls itself, "" if it did not say. overflow: the policy in force.
@@ -143,12 +145,12 @@ class Backlog(DroppingBacklog, ReplayingBacklog):
         self.freed += batch.size
         self.delivered += len(batch.rows) - failed
         if failed:
-            self.lost[Loss.HANDLER.value] += failed
+            self.lost[_HANDLER] += failed
 
     def acknowledge_part(self, batch: Batch, handled: int, failed: int) -> None:
         """The first `handled` events of a batch are done, `failed` of them raised; the rest stays in it."""
         self.delivered += handled - failed
-        self.lost[Loss.HANDLER.value] += failed
+        self.lost[_HANDLER] += failed
         del batch.rows[:handled]
 
     def lose_batch(self, batch: Batch) -> None:

@@ -6,19 +6,24 @@ Knows: the events waiting and in flight, the counters, and the bounds. Must not 
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from typing import Final
 
 from ..options import BacklogOptions, Overflow
-from .accounting import BacklogStatistics, Batch, Loss, QueuedEvent, TotalBytes
+from .accounting import Batch, Loss, QueuedEvent, TotalBytes
 from .conflation import ConflatingQueue
 from .event_queue import EventQueue
 from .matching.rights import Rights
 from .retained.replay import Replay
+from .snapshots import BacklogStatistics
 
 # What a subscriber loses because it is too slow.
-_OVERFLOWS = (Loss.DROP_OLDEST.value, Loss.DROP_NEWEST.value, Loss.LATEST.value, Loss.EXPIRED.value)
+_OVERFLOWS: Final = (Loss.DROP_OLDEST.value, Loss.DROP_NEWEST.value, Loss.LATEST.value, Loss.EXPIRED.value)
+# The event of a number and an event.
+_EVENT: Final = operator.itemgetter(1)
 
 
 class BacklogFigures:
@@ -162,7 +167,7 @@ class BacklogFigures:
 
     def _events(self) -> Iterable[QueuedEvent]:
         """The waiting events but for retained ones, the oldest first."""
-        return self._waiting if self._latest is None else (event for _, event in self._latest)
+        return self._waiting if self._latest is None else map(_EVENT, self._latest)
 
     def give(self, event: QueuedEvent, missed: int) -> None:
         """Add an event that its group gives it, which is sent at once: no bound holds. missed: how many

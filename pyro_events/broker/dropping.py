@@ -8,6 +8,7 @@ argument.
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 from ..options import Overflow
 from .accounting import Loss, QueuedEvent
@@ -26,15 +27,17 @@ class Outcome(enum.Enum):
     DISCONNECT = 3  # dropped, and the subscriber is to be disconnected
 
 
-_QUEUED, _FULL, _DROPPED, _DISCONNECT = Outcome
-_LATEST, _EXPIRED = Loss.LATEST.value, Loss.EXPIRED.value
+_QUEUED: Final = Outcome.QUEUED
+_FULL: Final = Outcome.FULL
+_LATEST: Final = Loss.LATEST.value
+_EXPIRED: Final = Loss.EXPIRED.value
 # A full backlog drops so many expired events at a time, until the one that has come fits: a push must not
 # take long, and to look for them at every push would cost more.
-_FEW = 100
+_FEW: Final = 100
 # The policies that drop the event that finds the backlog full: how that is counted, and the outcome.
-_DROPPING = {
-    Overflow.DROP_NEWEST: (Loss.DROP_NEWEST, _DROPPED),
-    Overflow.DISCONNECT: (Loss.DISCONNECT, _DISCONNECT),
+_DROPPING: Final = {
+    Overflow.DROP_NEWEST: (Loss.DROP_NEWEST, Outcome.DROPPED),
+    Overflow.DISCONNECT: (Loss.DISCONNECT, Outcome.DISCONNECT),
 }
 
 

@@ -11,6 +11,7 @@ Blocking is an answer, never a wait: a publish whose event finds a backlog full 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from ..constants import HOLDER_OVERHEAD, Payload
 from ..options import Overflow
@@ -19,7 +20,7 @@ from .backlog import Backlog
 from .dropping import Outcome
 from .matching.routing import RoutingTable
 
-_QUEUED = Outcome.QUEUED
+_QUEUED: Final = Outcome.QUEUED
 # Where a publication goes, and its encoded message.
 Entry = tuple[Sequence[str], Payload]
 
@@ -86,7 +87,8 @@ class Publishing(BoundedTotal):
                 if not targets:
                     continue
                 cost = base + len(payload)
-                event = subject, now, payload, cost, shares_of(len(targets)) if sharing else None
+                shares = shares_of(len(targets)) if sharing else None
+                event: QueuedEvent = (subject, now, payload, cost, shares)  # type: ignore[assignment]
                 if targets is before or targets == before:
                     if not run:
                         free, free_bytes = self._free(targets)
@@ -121,7 +123,8 @@ class Publishing(BoundedTotal):
             return
         space = not self.overloaded
         cost = base_size(subject) + len(payload)
-        event = subject, now, payload, cost, shares_of(len(targets)) if len(targets) > 1 else None
+        shares = shares_of(len(targets)) if len(targets) > 1 else None
+        event: QueuedEvent = (subject, now, payload, cost, shares)  # type: ignore[assignment]
         self._total.value += cost + HOLDER_OVERHEAD * (len(targets) - 1)
         self._published += 1
         for backlog in targets:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..constants import MAX_SUBJECTS_SHOWN
-from .accounting import BacklogStatistics, GroupStatistics
 from .backlog import Backlog
 from .groups.group import Group
 from .groups.groups import Groups
+from .snapshots import BacklogStatistics, GroupStatistics
 
 # For how many subscribers the statistics are made in one go, and how many subscriptions of each are always
 # shown.

@@ -16,6 +16,7 @@ from .service_options import SERVICE_GROUPS
 # The variables of the name server's script are a part of the service's.
 _KNOWN: Final = (
     ES_URI_VARIABLE,
+    "PYROEVENTS_COMPILE",  # setup.py reads it
     *(
         variable_of(names)
         for _, options in SERVICE_GROUPS

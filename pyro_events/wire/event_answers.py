@@ -9,7 +9,6 @@ failed is decided here, once, because a stock daemon says it only in words; othe
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -17,6 +16,8 @@ from typing import Any, Final
 import Pyro5.errors
 
 from ..constants import MAX_HANDSHAKE_REPLY
+from .errors import CallFailedError as CallFailedError  # for those who read answers
+from .errors import CallFailure as CallFailure
 from .event_batch import EVENT_CLASS
 from .frames import EXCEPTION, MSGPACK, PING, RESULT, Frame, FrameLimits, write_frame
 from .msgpack_pool import pack
@@ -33,24 +34,6 @@ _UNRUN: Final = {
     "Pyro5.errors.SerializeError": re.compile(r".*<class '(coroutine|generator|async_generator)'>"),
     "Pyro5.errors.ProtocolError": re.compile(r".*: result of call is an iterator"),
 }
-
-
-class CallFailure(enum.Enum):
-    """Why a call of `events` or `event` failed as a whole."""
-
-    NO_OBJECT = "no object"  # the daemon does not have it any more
-    NO_EVENT_CLASS = "no event class"  # the program has not imported pyro_events
-    RUNS_NOTHING = "runs nothing"  # the method is a coroutine function or a generator
-    RESULT_NOT_CARRIED = "result not carried"  # Pyro5's daemon sends this answer, and ends the connection
-    OTHER = "other"
-
-
-class CallFailedError(Pyro5.errors.ProtocolError):
-    """A subscriber answered a call with an exception. failure: what that means for later calls."""
-
-    def __init__(self, reason: str, failure: CallFailure) -> None:
-        super().__init__(reason)
-        self.failure = failure
 
 
 def write_events_answer(seq: int, failed: Sequence[int]) -> bytes:

@@ -27,9 +27,10 @@ import zlib
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import Pyro5.errors
-
 from ..constants import LARGE
+from .errors import FrameError as FrameError  # for those who read frames
+from .errors import FrameTooLargeError as FrameTooLargeError
+from .errors import TlsSpokenError as TlsSpokenError
 from .large_body import LargeBody
 
 CONNECT: Final = 1
@@ -63,29 +64,6 @@ _READ_HEADER: Final = struct.Struct("!IHBBHHII18xH")
 _TLS: Final = (b"\x16", b"\x15")
 _TAG: Final = int.from_bytes(b"PYRO", "big")
 _NO_CORRELATION: Final = bytes(16)
-
-
-class FrameError(Pyro5.errors.ProtocolError):
-    """Bytes that are not an acceptable frame. Nothing more can be read from their connection.
-
-    header: the header, if there was one, so that its sender can be answered, else None.
-    """
-
-    def __init__(self, reason: str, header: Frame | None = None) -> None:
-        super().__init__(reason)
-        self.header = header
-
-
-class FrameTooLargeError(FrameError):
-    """Its header says that it is larger than allowed."""
-
-
-class TlsSpokenError(FrameError):
-    """The other side uses TLS, and this side does not."""
-
-    def __init__(self) -> None:
-        advice = "Pyro5's setting SSL is on there and off here; set it on both sides, or on neither"
-        super().__init__(f"not a Pyro message but one of TLS: {advice}")
 
 
 class Frame(NamedTuple):

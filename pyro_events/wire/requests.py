@@ -9,13 +9,13 @@ serializers except marshal; their calls are read to plain data (classes stay dic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import Pyro5.errors
 from Pyro5.serializers import serializers_by_id
 
-from ..constants import EVENTSERVER_NAME, LARGE
+from ..constants import EVENTSERVER_NAME, KIB, LARGE, MAX_SUBJECTS_PER_CALL
 from .frames import BATCH, INVOKE, JSON, MSGPACK, PING, Frame, write_frame, write_header
 from .large_payload import LargeDocument, SplitPayload, bytes_header
 from .msgpack_pool import pack
@@ -34,6 +34,11 @@ _ONE_ENTRY_WITH_OPTIONS: Final = b"\x91\x93"
 # What the options of one entry may take, in bytes.
 _MOST_OPTIONS: Final = 256
 _PUBLISH_METHOD: Final = "publish_encoded"
+
+# The bytes of names in one call: the service accepts 64 KiB in all, and an address and options are added.
+_BYTES_AT_ONCE: Final = 48 * KIB
+# The bytes that msgpack adds to a text of up to 64 KiB.
+_ENVELOPE: Final = 3
 
 # The part of a call after its object, as our own clients send it; in pieces, the first of which is small.
 PackedCall = tuple[bytes | memoryview, ...]
@@ -101,6 +106,21 @@ def write_plain_call(serializer_id: int, seq: int, object_id: str, method: str, 
     """The frame of a call to an object that is no event service, with any serializer."""
     body = serializers_by_id[serializer_id].dumpsCall(object_id, method, arguments, {})
     return write_frame(INVOKE, 0, serializer_id, seq, body)
+
+
+def pieces(texts: list[str]) -> Iterator[list[str]]:
+    """Names or patterns in pieces that fit into one call each."""
+    piece: list[str] = []
+    size = 0
+    for text in texts:
+        width = _ENVELOPE + (len(text) if text.isascii() else 4 * len(text))
+        if piece and (size + width > _BYTES_AT_ONCE or len(piece) == MAX_SUBJECTS_PER_CALL):
+            yield piece
+            piece, size = [], 0
+        piece.append(text)
+        size += width
+    if piece:
+        yield piece
 
 
 # ---- reading ------------------------------------------------------------------------------------

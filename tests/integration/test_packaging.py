@@ -14,7 +14,7 @@ from processes import Spawner
 import pyro_events
 
 PLUGIN = "pytest_pyro_events.py"
-NEEDED = "setup.cfg", "pyproject.toml", "README.md", "LICENSE", PLUGIN
+NEEDED = "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE", PLUGIN
 FOLDERS = "pyro_events", "tests", "examples", "scripts", "docs"
 
 

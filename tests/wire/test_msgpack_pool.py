@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyro_events.version import is_compiled
 from pyro_events.wire import msgpack_pool
 from pyro_events.wire.msgpack_pool import pack
 
@@ -59,6 +60,7 @@ def test_threads_do_not_share_a_packer() -> None:
         assert all(pool.map(work, range(20)))
 
 
+@pytest.mark.skipif(is_compiled(), reason="a signal's handler cannot run in the middle of compiled code")
 def test_what_a_signals_handler_raises_is_not_taken_for_an_empty_list(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

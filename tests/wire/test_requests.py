@@ -25,7 +25,7 @@ from Pyro5.core import URI
 from Pyro5.serializers import serializers
 from stock_wire import IDS, MARSHAL, each_serializer, frame, plain, received, thorough
 
-from pyro_events.constants import LARGE, MAX_STOCK_CALL
+from pyro_events.constants import LARGE, MAX_STOCK_CALL, MAX_SUBJECTS_PER_CALL
 from pyro_events.wire.frames import Frame
 from pyro_events.wire.handshake.messages import read_connect
 from pyro_events.wire.large_payload import SplitPayload
@@ -40,6 +40,7 @@ from pyro_events.wire.requests import (
     packed_call,
     packed_publish,
     packed_size,
+    pieces,
     read_call,
     read_large_publication,
     write_call,
@@ -575,3 +576,22 @@ def test_a_ping_is_a_ping() -> None:
 @given(plain)
 def test_the_size_of_plain_data(value: Any) -> None:
     assert packed_size(value) == len(msgpack.packb(value))
+
+
+# Many names or patterns in pieces
+
+
+@given(st.lists(st.text(max_size=255), max_size=1500))
+def test_pieces_fit_into_a_call_and_lose_nothing(texts: list[str]) -> None:
+    made = list(pieces(texts))
+    assert sum(made, []) == texts
+    assert all(0 < len(piece) <= MAX_SUBJECTS_PER_CALL for piece in made)
+    assert all(len(msgpack.packb(piece, unicode_errors="surrogatepass")) < MAX_STOCK_CALL for piece in made)
+
+
+def test_pieces_of_very_many_names() -> None:
+    texts = [f"{number:0255}" for number in range(MAX_SUBJECTS_PER_CALL * 2 + 1)]
+    made = list(pieces(texts))
+    assert sum(made, []) == texts and len(made) > 2
+    assert all(len(msgpack.packb(piece)) < MAX_STOCK_CALL for piece in made)
+    assert list(pieces([])) == []

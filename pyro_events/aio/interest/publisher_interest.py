@@ -19,7 +19,7 @@ from ...client.subscribing.subscriptions import NAME
 from ...errors import EventServiceError
 from ...log.background import get_logger
 from ...wire.own_connection import INTEREST
-from ...wire.text_pieces import pieces
+from ...wire.requests import pieces
 from ..connection.control_calls import ControlCalls
 from ..connection.current import CurrentConnection
 from ..connection.turns import Turns

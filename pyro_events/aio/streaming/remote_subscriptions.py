@@ -24,7 +24,7 @@ from ...client.subscribing.subscriptions import PATTERN, Call, Subscriptions, ca
 from ...constants import AGAIN_KEY, LAST_KEY, MAX_SUBJECT, NAME_KEY, NOT_KNOWN
 from ...errors import AccessDeniedError, EventServiceError
 from ...log.background import get_logger
-from ...wire.text_pieces import pieces
+from ...wire.requests import pieces
 from ..connection.control_calls import ControlCalls
 from ..connection.turns import Turns
 

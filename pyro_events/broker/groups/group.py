@@ -12,11 +12,12 @@ from __future__ import annotations
 from typing import Final
 
 from ...options import BacklogOptions
-from ..accounting import GroupStatistics, Loss, TotalBytes
+from ..accounting import Loss, TotalBytes
 from ..backlog import Backlog
 from ..delivery_rights import allowed_targets
 from ..matching.patterns import Pattern
 from ..matching.routing import RoutingTable
+from ..snapshots import GroupStatistics
 from .group_backlog import GroupBacklog, Takers
 from .offers import Member, Offers
 

@@ -269,7 +269,7 @@ class GroupBacklog(Backlog):
         """Drop the waiting events of these subjects, as spelled. Returns how many there were."""
         events = list(self._store)
         unwanted = [event for event in events if event[0] in subjects]
-        self._rebuild(event for event in events if event[0] not in subjects)
+        self._rebuild([event for event in events if event[0] not in subjects])
         self._sort_few(at_once=True)
         for event in unwanted:
             self._drop(event, reason)

@@ -64,14 +64,14 @@ class PlainEvents:
 _Place = tuple[int, str | int]
 
 
-class _Lane(deque[_Place], Generic[T]):
+class _Lane(Generic[T]):
     """The places of the events with the same takers, in order."""
 
-    __slots__ = ("takers",)
+    __slots__ = ("places", "takers")
 
-    def __init__(self, takers: tuple[T, ...], places: Iterable[_Place] = ()) -> None:
-        super().__init__(places)
+    def __init__(self, takers: tuple[T, ...]) -> None:
         self.takers = takers
+        self.places: deque[_Place] = deque()
 
 
 class SortedEvents(Generic[T]):
@@ -123,7 +123,8 @@ class SortedEvents(Generic[T]):
         return len(self._entries)
 
     def __iter__(self) -> Iterator[QueuedEvent]:
-        return (event for _, event, _ in self._entries.values())
+        for _, event, _ in self._entries.values():
+            yield event
 
     @property
     def memory(self) -> int:
@@ -156,7 +157,7 @@ class SortedEvents(Generic[T]):
         if lane is None:
             lane = self._lanes[takers] = _Lane(takers)
             self._count(_lane_size(takers))
-        lane.append((number, key))
+        lane.places.append((number, key))
         self._places += 1
         self._entries[key] = number, event, lane
 
@@ -168,11 +169,10 @@ class SortedEvents(Generic[T]):
         """Forget the places that are out of date."""
         self._unsorted = deque(filter(self._is_there, self._unsorted))
         for lane in list(self._lanes.values()):
-            places = list(filter(self._is_there, lane))
-            self._places += len(places) - len(lane)
-            lane.clear()
-            lane.extend(places)
-            if not lane:
+            places = deque(filter(self._is_there, lane.places))
+            self._places += len(places) - len(lane.places)
+            lane.places = places
+            if not places:
                 self._end_lane(lane.takers)
 
     def _end_lane(self, takers: tuple[T, ...]) -> None:
@@ -183,7 +183,10 @@ class SortedEvents(Generic[T]):
         """The takers of some may be others than before: all have to be sorted again. It costs no more than it
         cost to sort those that were sorted."""
         self.arrangement = object()
-        places = sorted(filter(self._is_there, chain.from_iterable(self._lanes.values())), reverse=True)
+        places = sorted(
+            filter(self._is_there, chain.from_iterable([lane.places for lane in self._lanes.values()])),
+            reverse=True,
+        )
         for number, key in places:
             self._entries[key] = number, self._entries[key][1], None
         self._unsorted.extendleft(places)
@@ -217,12 +220,12 @@ class SortedEvents(Generic[T]):
     def popleft(self) -> QueuedEvent:
         """Take the oldest event out."""
         key, (number, _, lane) = next(iter(self._entries.items()))
-        places = self._unsorted if lane is None else lane
+        places = self._unsorted if lane is None else lane.places
         # It is the oldest of its lane too, after places that are out of date.
         while places and places[0][0] <= number:
             places.popleft()
             self._places -= lane is not None
-        if lane is not None and not lane:
+        if lane is not None and not places:
             self._end_lane(lane.takers)
         return self._remove(key)
 
@@ -250,7 +253,8 @@ class SortedEvents(Generic[T]):
 
     def oldest_of(self, takers: tuple[T, ...]) -> int | None:
         """The number of the oldest event of a lane, None if it has none."""
-        places = self._lanes.get(takers)
+        lane = self._lanes.get(takers)
+        places = lane.places if lane is not None else None
         while places:
             if self._is_there(places[0]):
                 return places[0][0]
@@ -261,7 +265,7 @@ class SortedEvents(Generic[T]):
 
     def take_from(self, takers: tuple[T, ...]) -> QueuedEvent:
         """Take the oldest event out that a lane has, after `oldest_of` has found one."""
-        _, key = self._lanes[takers].popleft()
+        _, key = self._lanes[takers].places.popleft()
         self._places -= 1
         return self._remove(key)
 

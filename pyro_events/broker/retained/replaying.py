@@ -10,12 +10,12 @@ from collections.abc import Collection, Sequence
 
 from ...constants import ROW_OVERHEAD
 from ..accounting import Batch, Loss
-from ..backlog_figures import BacklogFigures
+from ..dropping import DroppingBacklog
 from .kept_event import KeptEvent
 from .replay import Replay
 
 
-class ReplayingBacklog(BacklogFigures):
+class ReplayingBacklog(DroppingBacklog):
     """Retained events are accepted, delivered or lost as any others. No bound and no policy holds for them,
     because the subscriber has asked for them, and the store has its own bound."""
 

@@ -13,7 +13,7 @@ import threading
 from typing import Final
 
 from ...errors import EventServiceError
-from ...wire.text_pieces import pieces
+from ...wire.requests import pieces
 from ..connection.reconnecting import ReconnectingConnection
 from ..forks import tell_in_child
 from ..interruptions import owned, within

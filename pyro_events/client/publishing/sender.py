@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from ...errors import EventServiceError
 from ...service_threads import refuse_in_service_thread
-from ...wire.requests import Entry, PackedCall, packed_publish
-from ...wire.text_pieces import pieces
+from ...wire.requests import Entry, PackedCall, packed_publish, pieces
 from ..connection.connection import PendingReply
 from ..connection.discovery import ServiceLocator
 from ..connection.outcome import not_sent_in_time

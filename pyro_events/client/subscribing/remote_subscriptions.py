@@ -19,7 +19,7 @@ from ...errors import AccessDeniedError, AnswerTimeoutError
 from ...log.background import get_logger
 from ...wire.handshake.proofs import CallbackCheck
 from ...wire.own_connection import KEY
-from ...wire.text_pieces import pieces
+from ...wire.requests import pieces
 from ..connection.reconnecting import ReconnectingConnection
 from ..interruptions import owned, within
 from ..reconnect.events import Answered, SubscriptionStatus

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ...broker.matching.subjects import fold
 from ...constants import MATCH_KEY
-from ...wire.text_pieces import pieces
+from ...wire.requests import pieces
 
 # The service's methods, one for names and one for patterns.
 NAME, PATTERN = "subscribe", "subscribeMatch"

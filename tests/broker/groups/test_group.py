@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pyro_events.broker.accounting import GroupStatistics, Loss, TotalBytes, queued_event
+from pyro_events.broker.accounting import Loss, TotalBytes, queued_event
 from pyro_events.broker.backlog import Backlog
 from pyro_events.broker.groups.group import Group
 from pyro_events.broker.matching.patterns import compile_pattern
 from pyro_events.broker.matching.rights import Rights
 from pyro_events.broker.matching.routing import RoutingTable
+from pyro_events.broker.snapshots import GroupStatistics
 from pyro_events.options import BacklogOptions, Overflow
 
 
