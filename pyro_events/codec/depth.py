@@ -25,6 +25,10 @@ KEEP_BUFFER: Final = 2 * MIB
 
 _CONTAINER_BYTES: Final = bytes((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
 
+# How a message begins that is nothing but long bytes or a long text. It needs no `check_depth`, which would
+# take longer than all the rest: it nests nothing, and nothing is allocated for a length that it only claims.
+FLAT: Final = bytes((0xC4, 0xC5, 0xC6, 0xD9, 0xDA, 0xDB))
+
 
 def check_depth(payload: bytes | memoryview) -> None:
     """Raise StackError if `payload` nests too deep, ValueError if it does not end where it should.

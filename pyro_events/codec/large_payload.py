@@ -24,20 +24,17 @@ def array_payload(parts: list[Any], packed: bytes) -> SplitPayload:
 
 
 def body_of(payload: bytes | memoryview) -> tuple[bytes, memoryview] | None:
-    """An array's dtype and shape as msgpack (empty for bytes), and the bytes that end the payload.
-
-    None for any other payload.
-    """
+    """An array's dtype and shape as msgpack, and the bytes at its end; None for any other payload."""
     view = memoryview(payload)
-    is_array = view[: len(_ARRAY_OF_FOUR)] == _ARRAY_OF_FOUR
-    document = LargeDocument(view, _HEAD if is_array else 0)
-    if is_array:
-        try:
-            document.array()
-            for _ in range(3):
-                document.skip()
-        except OutOfData:  # an array with hundreds of fields
-            return None
+    if view[: len(_ARRAY_OF_FOUR)] != _ARRAY_OF_FOUR:
+        return None
+    document = LargeDocument(view, _HEAD)
+    try:
+        document.array()
+        for _ in range(3):
+            document.skip()
+    except OutOfData:  # an array with hundreds of fields
+        return None
     body = document.body()
-    head = payload[len(_ARRAY_OF_FOUR) : document.position] if is_array else b""
-    return (bytes(head), memoryview(body)) if body is not None else None
+    head = bytes(payload[len(_ARRAY_OF_FOUR) : document.position])
+    return (head, memoryview(body)) if body is not None else None

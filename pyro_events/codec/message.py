@@ -27,7 +27,7 @@ from ..errors import PayloadError, UnsupportedTypeError
 from ..foreign_exceptions import is_signal_handlers
 from ..wire.large_payload import SplitPayload
 from .classes import registry
-from .depth import KEEP_BUFFER, check_depth
+from .depth import FLAT, KEEP_BUFFER, check_depth
 from .hash_limits import MAX_EQUAL_HASHES, MAX_EQUAL_NATIVE, check_hashes
 from .large_payload import array_payload, body_of
 from .numpy_arrays import numpy_parts, read_array, read_scalar
@@ -79,7 +79,7 @@ def encode(message: object) -> bytes:
         packer = _new_packer()
     try:
         payload: bytes = packer.pack(message)
-        if len(payload) > MAX_DEPTH:
+        if len(payload) > MAX_DEPTH and payload[0] not in FLAT:
             check_depth(payload)
             if len(payload) > _COLLIDING and (_MAP_16 in payload or _MAP_32 in payload):
                 _check_keys(message, payload)
@@ -119,8 +119,7 @@ def _array_block(message: Any) -> SplitPayload | None:
         return None
     try:
         parts: Any = numpy_parts(message)
-        packed = _new_packer("surrogatepass").pack([*parts[:-1], b""])
-        check_depth(packed)
+        packed = encode([*parts[:-1], b""])
     except Exception as error:
         raise refusal(message, error, _write) from cause_of(error)
     return array_payload(parts, packed)
@@ -258,9 +257,9 @@ def decode(payload: bytes | memoryview, list_hook: Any = read_list) -> Any:
     list_hook: what a list, or a tagged array, is turned into.
     """
     try:
-        if len(payload) > MAX_DEPTH:
+        if len(payload) > MAX_DEPTH and payload[0] not in FLAT:
             if len(payload) > LARGE and list_hook is read_list and (found := body_of(payload)) is not None:
-                return _decode_block(*found)
+                return _decode_array(*found)
             check_depth(payload)
         try:
             # Here, keys of dicts must be str or bytes, whose hashes cannot be predicted.
@@ -289,9 +288,7 @@ def decode(payload: bytes | memoryview, list_hook: Any = read_list) -> Any:
         raise PayloadError(f"not an encoded message: {type(error).__name__}: {error}") from error
 
 
-def _decode_block(head: bytes, body: memoryview) -> Any:
-    if not head:
-        return bytes(body)
+def _decode_array(head: bytes, body: memoryview) -> Any:
     described = b"\x92" + head
     check_depth(described)
     dtype, shape = unpackb(

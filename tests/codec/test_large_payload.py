@@ -47,6 +47,24 @@ def test_bytes(size: int, seed: bytes) -> None:
     assert type(decode(memoryview(bytes(payload)))) is bytes
 
 
+FLAT = ["\ud800", "ä", "a", b"\x91", b"\xde", b"\xc6", b"\xff"]
+
+
+@pytest.mark.parametrize("part", FLAT, ids=ascii)
+@pytest.mark.parametrize("size", [60, 64, 65, 255, 256, 3000, 0xFFFF, 0x10000, 2 * LARGE])
+def test_bytes_and_texts_of_any_content(part: Any, size: int) -> None:
+    """Their content is not looked at: it may look like thousands of lists."""
+    message = part * size
+    payload = encode(message)
+    for received in (payload, memoryview(payload)):
+        assert decode(received) == message
+    for wrong in (payload + b"\0", payload[:-1], payload[:65], payload + payload):
+        if wrong != payload:
+            for received in (wrong, memoryview(wrong)):
+                with pytest.raises(PayloadError):
+                    decode(received)
+
+
 @pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
 def test_arrays(array: Any) -> None:
     payload = encode_shared(array)
