@@ -55,6 +55,9 @@ SERIALIZERS: Final = frozenset({SERPENT, JSON, MSGPACK})
 SERIALIZER_NAMES: Final = {SERPENT: "serpent", 2: "marshal", JSON: "json", MSGPACK: "msgpack"}
 
 HEADER_SIZE: Final = 40
+# Where the sequence number is in it.
+SEQ_START: Final = 10
+SEQ_END: Final = 12
 _VERSION: Final = 502
 _MAGIC: Final = 0x4DC5
 _HEADER: Final = struct.Struct("!4sHBBHHII16sHH")

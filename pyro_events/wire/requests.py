@@ -61,6 +61,7 @@ def _method(name: str) -> bytes:
 
 
 _PUBLISH: Final = _method(_PUBLISH_METHOD)
+_PUBLISH_ONE: Final = _PUBLISH + b"\x91"
 _PUBLISH_CALL: Final = one_argument_call(EVENTSERVER_NAME, _PUBLISH_METHOD)
 
 
@@ -85,6 +86,13 @@ def packed_publish(entries: list[Entry]) -> PackedCall:
     return (_PUBLISH + pack(entries) + NO_NAMED_ARGUMENTS,)
 
 
+def packed_publish_one(entry: Entry) -> PackedCall:
+    """The call that publishes one entry, for `write_call`."""
+    if len(entry[1]) > LARGE:
+        return packed_publish([entry])
+    return (_PUBLISH_ONE + pack(entry) + NO_NAMED_ARGUMENTS,)
+
+
 def packed_size(value: Any) -> int:
     """How many bytes plain data takes in a call."""
     return len(pack(value))
@@ -97,9 +105,10 @@ def write_ping(seq: int) -> bytes:
 
 def write_call(opening: bytes, seq: int, call: PackedCall) -> bytes:
     """The frame of a call, without the pieces after the first. opening: from `call_opening`."""
-    first = call[0]
-    size = len(opening) + (sum(map(len, call)) if len(call) > 1 else len(first))
-    return write_header(INVOKE, 0, MSGPACK, seq, size) + opening + first
+    if len(call) == 1:  # as nearly always
+        return write_frame(INVOKE, 0, MSGPACK, seq, opening + call[0])
+    size = len(opening) + sum(map(len, call))
+    return write_header(INVOKE, 0, MSGPACK, seq, size) + opening + call[0]
 
 
 def write_plain_call(serializer_id: int, seq: int, object_id: str, method: str, arguments: Any) -> bytes:

@@ -26,7 +26,7 @@ from pyro_events.errors import (
 )
 from pyro_events.wire import replies
 from pyro_events.wire.frames import Frame, FrameError
-from pyro_events.wire.replies import read_reply, rebuilt
+from pyro_events.wire.replies import read_reply, read_small_result, rebuilt
 
 
 def raised_by(data: bytes) -> Exception:
@@ -171,10 +171,35 @@ def answered(data: bytes) -> Frame:
     return Frame(message.type, message.flags, message.serializer_id, message.seq, b"", bytes(message.data))
 
 
+SMALL_RESULT = replies.write_result(IDS["msgpack"], 5, 7)
+
+
 @thorough
 @given(value=plain)
 def test_a_value_is_read(value: Any) -> None:
     assert read_reply(answered(replies.write_result(IDS["msgpack"], 1, value))) == value
+
+
+@given(number=st.integers(-40, 300), seq=st.integers(0, 0xFFFF), other=st.integers(0, 0xFFFF))
+def test_a_small_result_is_read_at_once(number: int, seq: int, other: int) -> None:
+    data = replies.write_result(IDS["msgpack"], seq, number)
+    assert read_small_result(data, seq) == (number if 0 <= number <= 127 else None)
+    assert read_small_result(data, other) is None or other == seq
+
+
+@given(
+    data=st.one_of(
+        st.binary(max_size=60),
+        st.builds(
+            lambda at, value: (reply := bytearray(SMALL_RESULT)).__setitem__(at, value) or bytes(reply),
+            st.integers(0, len(SMALL_RESULT) - 1),
+            st.integers(0, 255),
+        ),
+    )
+)
+def test_only_a_reply_is_taken_for_a_small_result(data: bytes) -> None:
+    number = read_small_result(data, 5)
+    assert number is None or data == replies.write_result(IDS["msgpack"], 5, number)
 
 
 def test_an_error_is_raised() -> None:

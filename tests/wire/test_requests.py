@@ -39,6 +39,7 @@ from pyro_events.wire.requests import (
     call_opening,
     packed_call,
     packed_publish,
+    packed_publish_one,
     packed_size,
     pieces,
     read_call,
@@ -542,6 +543,11 @@ def test_a_publication_of_ours_is_read_by_pyro5(entries: list[Entry]) -> None:
     called = serializers["msgpack"].loadsCall(message.data)
     batch = [[subjects, bytes(payload), *options] for subjects, payload, *options in entries]
     assert called == ["Pyro.EventService", "publish_encoded", [batch], {}]
+
+
+@pytest.mark.parametrize("entry", [*SMALL, *KEPT, *LARGE_ENTRIES])
+def test_one_entry_is_published_by_the_same_call(entry: Entry) -> None:
+    assert packed_publish_one(entry) == packed_publish([entry])
 
 
 @pytest.mark.parametrize("entry", LARGE_ENTRIES, ids=range(4))

@@ -199,7 +199,7 @@ class SenderThread:
         try:
             queued = int(self._sender.connection.wait(reply))
         except Exception as error:
-            if reply.frame is None:
+            if reply.answer is None:
                 self._give_up()
                 self.outcomes.unknown(batch, error)
             elif len(batch.entries) == 1:
@@ -238,7 +238,7 @@ class SenderThread:
                 queued = int(self._sender.connection.wait(reply))
             except Exception as error:
                 refusal = error
-                if reply.frame is None:
+                if reply.answer is None:
                     parts.unknown += count_events([entry])
             else:
                 parts.published += count_events([entry])

@@ -18,6 +18,7 @@ from ...foreign_exceptions import is_foreign
 from ...transport.sockets import polled, shut_down
 from ...wire.frames import Frame, FrameError, FrameReader
 from ...wire.handshake.capabilities import NOTHING_SAID
+from ...wire.replies import read_small_result
 from ...wire.requests import PackedCall, call_opening, write_call
 from .greeting import GREETING_LIMITS, REPLY_LIMITS, Greeting
 
@@ -29,14 +30,17 @@ RECEIVE_SIZE: Final = 64 * 1024
 
 
 class PendingReply:
-    """A call that was sent. `frame` becomes its reply, or `lost` says why there will be none."""
+    """A call that was sent. `answer` becomes its reply, or `lost` says why there will be none.
 
-    __slots__ = ("frame", "lost", "seq", "connection")
+    answer: the frame, or only the number in it if it contains nothing else.
+    """
+
+    __slots__ = ("answer", "lost", "seq", "connection")
 
     def __init__(self, connection: Connection, seq: int) -> None:
         self.connection = connection
         self.seq = seq
-        self.frame: Frame | None = None
+        self.answer: Frame | int | None = None
         self.lost: str | None = None
 
 
@@ -48,6 +52,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_midway",
         "_opening",
         "_pending",
         "_seq",
@@ -79,6 +84,8 @@ class Connection:
         self._pending: deque[PendingReply] = deque()
         # Cuts what comes into frames.
         self.reader = FrameReader(GREETING_LIMITS)
+        # Whether a part of a reply has arrived.
+        self._midway = False
         self._seq = 0
 
     def greet(self, deadline: float, greeting: Greeting, tried: bool) -> bool:
@@ -132,15 +139,16 @@ class Connection:
         """
         self._seq = seq = (self._seq + 1) & 0xFFFF
         reply = PendingReply(self, seq)
-        start, others = write_call(self._opening, seq, call), call[1:]
+        start = write_call(self._opening, seq, call)
         self._pending.append(reply)
         try:
             if deadline is not None:
-                self._send_by(deadline, start, *others)
+                self._send_by(deadline, start, *call[1:])
                 return reply
             self.sock.sendall(start)
-            for piece in others:
-                self.sock.sendall(piece)
+            if len(call) > 1:
+                for piece in call[1:]:
+                    self.sock.sendall(piece)
         except OSError as error:
             # A signal handler may raise the same exception after everything was sent.
             if error.errno is None or is_foreign(error, OSError):
@@ -173,6 +181,18 @@ class Connection:
         if not data:
             self.fail("it closed the connection")
             return
+        pending = self._pending
+        if pending and not self._midway:
+            reply = pending[0]
+            number = read_small_result(data, reply.seq)
+            if number is not None:  # as nearly always for a publish
+                pending.popleft()
+                reply.answer = number
+                return
+        self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        """Give the replies in what has arrived to their calls; fail if they cannot be read."""
         reader = self.reader
         try:
             reader.feed(data)
@@ -183,7 +203,8 @@ class Connection:
                 if frame.seq != reply.seq:
                     reply.lost = "the replies are out of order"
                     raise FrameError(f"reply {frame.seq} instead of {reply.seq}")
-                reply.frame = frame
+                reply.answer = frame
+            self._midway = reader.buffered > 0
         except FrameError as error:
             if is_foreign(error, FrameError):
                 raise
@@ -209,7 +230,7 @@ class Connection:
         self.dead = True
         # The reason first: a thread that wakes finds only that the connection is closed.
         waiting, self._pending = self._pending, deque()
-        for reply in waiting:
+        for reply in list(waiting):  # from which the thread that receives may just take one
             reply.lost = self.reason
         shut_down(self.sock)
 

@@ -21,8 +21,9 @@ def outcome(reply: PendingReply, in_time: bool = True) -> Any:
         Exception: the error in the service's reply.
         OutcomeUnknownError: the connection broke; AnswerTimeoutError if that was noticed too late.
     """
-    if reply.frame is not None:
-        return read_reply(reply.frame)
+    answer = reply.answer
+    if answer is not None:
+        return answer if isinstance(answer, int) else read_reply(answer)
     if not in_time:
         raise answered_too_late(reply.connection.address, f" ({reply.lost})")
     raise broken(reply.connection.address, reply.lost)

@@ -23,7 +23,6 @@ from ...errors import (
 )
 from ...service_threads import refuse_in_service_thread, running
 from ...wire.handshake.passphrase import Identity
-from ...wire.replies import read_reply
 from ...wire.requests import PackedCall, packed_call
 from ..forks import tell_in_child
 from ..interruptions import owned, within
@@ -37,6 +36,8 @@ from .times import ConnectTimes
 _USUAL_TIMES: Final = ConnectTimes()
 # How many calls one thread may make in the middle of each other. With more, something calls itself.
 _DEPTH: Final = 8
+# How often a call is sent, if not all of it could be sent before.
+_ATTEMPTS: Final = (1, 2)
 
 
 class ReconnectingConnection:
@@ -129,7 +130,7 @@ class ReconnectingConnection:
         current = self.current
         if not looked and (current.reader.reading or running or deadline is not None):
             return self._look_and_post(call, deadline)
-        for _ in range(2):
+        for _ in _ATTEMPTS:
             connection: Connection | None = None
             with current.sending:
                 if self._writing:  # only that thread can get here now
@@ -195,15 +196,24 @@ class ReconnectingConnection:
         deadline: on the monotonic clock; then AnswerTimeoutError. The connection stays in use: the reply may
         still come, and the call may be waited for again.
         """
-        if not self.settled(reply, deadline):
+        answer = reply.answer
+        # As nearly always; without the calls of `settled`.
+        if answer is None and reply.lost is None and deadline is None and not running:
+            reader = self.current.reader
+            with reader.lock:
+                reader.receive(reply, None)
+            answer = reply.answer
+            if isinstance(answer, int):
+                return answer
+            if reply.connection.dead:
+                self.current.retire(reply.connection, "")
+        elif not self.settled(reply, deadline):
             raise answered_too_late(reply.connection.address)
-        if reply.frame is not None:  # as nearly always
-            return read_reply(reply.frame)
         return outcome(reply, deadline is None or time.monotonic() < deadline)
 
     def settled(self, reply: PendingReply, deadline: float | None) -> bool:
         """Receive until a call has its reply, or will have none. False if that takes too long."""
-        if reply.frame is not None or reply.lost is not None:
+        if reply.answer is not None or reply.lost is not None:
             return True
         if running:
             refuse_in_service_thread()
@@ -215,7 +225,7 @@ class ReconnectingConnection:
             reader.settle(reply, deadline)
         if reply.connection.dead:
             self.current.retire(reply.connection, "")
-        return reply.frame is not None or reply.lost is not None
+        return reply.answer is not None or reply.lost is not None
 
     def rest(self, idle: float) -> None:
         """Close the connection until the next call, if none has used it for `idle` seconds."""

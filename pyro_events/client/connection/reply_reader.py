@@ -42,7 +42,7 @@ class ReplyReader:
         connection = reply.connection
         self.reading = True
         try:
-            while reply.frame is None and reply.lost is None:
+            while reply.answer is None and reply.lost is None:
                 if connection.dead:
                     reply.lost = connection.reason or "another call was interrupted"
                 elif deadline is None or connection.readable(max(0.0, deadline - time.monotonic())):

@@ -90,7 +90,7 @@ class FrameWindow:
                 if is_foreign(error, Exception):
                     raise
                 account.failed(error)
-                if reply.frame is None:
+                if reply.answer is None:
                     account.unknown += frame.events
                     del outstanding[0]
                     self._sender.count(unknown=frame.events)

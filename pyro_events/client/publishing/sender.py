@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from ...errors import EventServiceError
 from ...service_threads import refuse_in_service_thread
-from ...wire.requests import Entry, PackedCall, packed_publish, pieces
+from ...wire.requests import Entry, PackedCall, packed_publish_one, pieces
 from ..connection.connection import PendingReply
 from ..connection.discovery import ServiceLocator
 from ..connection.outcome import not_sent_in_time
@@ -149,7 +149,7 @@ class Sender:
         timeout: seconds for all of it; then AnswerTimeoutError.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        call = packed_publish([entry])
+        call = packed_publish_one(entry)
         if self._pipelines and not self.entered:
             reply = self._post_in_order(call, deadline)
         else:
@@ -157,7 +157,7 @@ class Sender:
         try:
             queued = int(self.connection.wait(reply, deadline))
         except BaseException:
-            if reply.frame is None:
+            if reply.answer is None:
                 self.count(unknown=events)
             raise
         self.count(events, queued)

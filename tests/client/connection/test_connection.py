@@ -76,9 +76,31 @@ def test_calls_are_numbered_and_replies_belong_to_them(service: Service) -> None
     assert service.call() == (1, ["es", "f", [1], {}]) and service.call()[0] == 2
     service.answer(1, "one")
     service.answer(2, "two")
-    while second.frame is None:
+    while second.answer is None:
         connection.receive()
     assert (outcome(first), outcome(second)) == ("one", "two")
+
+
+def test_small_results_that_arrive_one_by_one_together_and_in_pieces(service: Service) -> None:
+    connection = service.connection
+    replies = [connection.send(CALL) for _ in range(6)]
+    frames = [write_frame(RESULT, 0, MSGPACK, seq, bytes([seq])) for seq in range(1, 7)]
+    for data in (frames[0], frames[1] + frames[2], frames[3][:20], frames[3][20:], frames[4], frames[5]):
+        service.sock.sendall(data)
+        connection.receive()
+    assert [outcome(reply) for reply in replies if reply is not None] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_end_of_a_result_is_not_taken_for_a_reply(service: Service) -> None:
+    connection = service.connection
+    first, second = connection.send(CALL), connection.send(CALL)
+    assert first is not None and second is not None
+    inside = write_frame(RESULT, 0, MSGPACK, 1, b"\x07")
+    whole = write_frame(RESULT, 0, MSGPACK, 1, msgpack.packb(inside))
+    for data in (whole[: -len(inside)], inside, write_frame(RESULT, 0, MSGPACK, 2, b"\x08")):
+        service.sock.sendall(data)
+        connection.receive()
+    assert (outcome(first), outcome(second)) == (inside, 8)
 
 
 def test_a_call_in_pieces(service: Service) -> None:
@@ -99,10 +121,12 @@ def test_what_cannot_leave_in_time_fails_the_connection(service: Service) -> Non
     ("answers", "reason"),
     [
         ([(2, "two")], "out of order"),
+        ([(2, 2)], "out of order"),
         ([(1, "one"), (2, "two")], "a reply that belongs to no call"),
+        ([(1, 1), (2, 2)], "a reply that belongs to no call"),
     ],
 )
-def test_replies_out_of_step_end_it(service: Service, answers: list[tuple[int, str]], reason: str) -> None:
+def test_replies_out_of_step_end_it(service: Service, answers: list[tuple[int, object]], reason: str) -> None:
     connection = service.connection
     pending = connection.send(CALL)
     assert pending is not None

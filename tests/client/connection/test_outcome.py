@@ -31,7 +31,7 @@ def answered(value: Any, flags: int = 0) -> PendingReply:
     reply = pending()
     reader = FrameReader(LIMITS)
     reader.feed(write_frame(RESULT, flags, MSGPACK, 7, msgpack.packb(value)))
-    reply.frame = reader.next_frame()
+    reply.answer = reader.next_frame()
     return reply
 
 

@@ -44,7 +44,7 @@ def reply_on(connection: Any) -> PendingReply:
 def arrive(*replies: PendingReply) -> Callable[[], None]:
     def receive() -> None:
         for reply in replies:
-            reply.frame = object()  # type: ignore[assignment]
+            reply.answer = object()  # type: ignore[assignment]
 
     return receive
 
@@ -55,7 +55,7 @@ def test_it_reads_until_the_reply_is_there_and_keeps_those_before_it() -> None:
     connection.receiving = [lambda: None, arrive(first), arrive(second)]
     reader = ReplyReader()
     reader.settle(second, None)
-    assert first.frame is not None and second.frame is not None
+    assert first.answer is not None and second.answer is not None
     reader.settle(first, None)  # nothing is read for it
     assert not connection.receiving and not reader.reading and not reader.entered
 
@@ -64,7 +64,7 @@ def test_a_deadline_that_is_over_leaves_the_reply_pending() -> None:
     connection = FakeConnection()
     reply = reply_on(connection)
     ReplyReader().settle(reply, 0.0)
-    assert reply.frame is None and reply.lost is None and not connection.dead
+    assert reply.answer is None and reply.lost is None and not connection.dead
     assert connection.readable_for == [0.0]
 
 
@@ -98,7 +98,7 @@ def test_code_in_the_middle_of_reading_finds_that_out() -> None:
 
     def receive() -> None:
         found.append((reader.reading, reader.entered))
-        reply.frame = object()  # type: ignore[assignment]
+        reply.answer = object()  # type: ignore[assignment]
 
     connection.receiving = [receive]
     reader.settle(reply, None)
@@ -122,9 +122,9 @@ def test_a_thread_reads_and_others_wait_for_it_or_give_up() -> None:
     assert begun.wait(10) and reader.reading and not reader.entered
     reader.settle(mine, 0.0)  # its time is over before the other thread lets it read
     reader.close(connection)  # type: ignore[arg-type]
-    assert mine.frame is None and connection.closed == 0
+    assert mine.answer is None and connection.closed == 0
     go_on.set()
-    eventually(lambda: mine.frame is not None)
+    eventually(lambda: mine.answer is not None)
     thread.join(10)
     reader.close(connection)  # type: ignore[arg-type]
     assert connection.closed == 1

@@ -40,7 +40,7 @@ class FakeSender:
         if isinstance(outcome, BaseException):
             raise outcome
         assert outcome is not None
-        reply.frame = object()  # type: ignore[assignment]
+        reply.answer = object()  # type: ignore[assignment]
         return outcome
 
     def count(self, published: int = 0, queued: int = 0, unknown: int = 0) -> None:
