@@ -97,8 +97,9 @@ def events_opening(object_id: str) -> bytes:
     return one_argument_call(object_id, "events")
 
 
-def read_events(frame: Frame, opening: bytes) -> tuple[EventRow, ...] | None:
-    """The rows in a call of `events`; None if it is another call, or must be checked more closely."""
+def packed_events(frame: Frame, opening: bytes) -> bytes | memoryview | None:
+    """The rows in a call of `events`, as `read_rows` reads them; None if it is another call, or must be
+    checked more closely."""
     payload = frame.payload
     if (
         frame.type == INVOKE
@@ -107,8 +108,22 @@ def read_events(frame: Frame, opening: bytes) -> tuple[EventRow, ...] | None:
         and payload[: len(opening)] == opening
         and payload[-1:] == NO_NAMED_ARGUMENTS
     ):
-        return read_rows(payload[len(opening) : -1])
+        return payload[len(opening) : -1]
     return None
+
+
+def read_events(frame: Frame, opening: bytes) -> tuple[EventRow, ...] | None:
+    """The rows in a call of `events`; None as `packed_events` and `read_rows`."""
+    packed = packed_events(frame, opening)
+    return None if packed is None else read_rows(packed)
+
+
+def count_rows(packed: bytes | memoryview) -> int | None:
+    """How many rows a batch has, by its first bytes; None if it is something else."""
+    first = packed[0] if packed else 0
+    if first & 0xF0 == 0x90:
+        return first & 0x0F
+    return int.from_bytes(packed[1:3], "big") if first == 0xDC and len(packed) >= 3 else None
 
 
 def read_rows(packed: bytes | memoryview) -> tuple[EventRow, ...] | None:

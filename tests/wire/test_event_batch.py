@@ -17,7 +17,9 @@ from stock_wire import received
 from pyro_events.constants import EVENT_FIELDS, MIB, EventRow
 from pyro_events.wire.event_batch import (
     after_a_gap,
+    count_rows,
     events_opening,
+    packed_events,
     read_events,
     read_large_rows,
     read_rows,
@@ -196,6 +198,18 @@ def called(data: bytes) -> Frame:
 def test_what_the_service_writes_is_read(wanted: list[Any]) -> None:
     frame = called(write_events("obj_1", 7, wanted))
     assert read_events(frame, events_opening("obj_1")) == tuple(wanted)
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 512])
+def test_the_events_of_a_batch_are_counted_without_reading_them(count: int) -> None:
+    packed = packed_events(called(write_events("obj_1", 7, ROWS[:1] * count)), events_opening("obj_1"))
+    assert packed is not None and count_rows(packed) == count
+    assert count_rows(memoryview(packed)) == count
+
+
+@pytest.mark.parametrize("packed", [b"", b"\xc0", b"\x80", b"\xdc\x01", b"\xdd\x00\x00\x00\x01"])
+def test_what_is_no_batch_is_not_counted(packed: bytes) -> None:
+    assert count_rows(packed) is None
 
 
 @pytest.mark.parametrize("size", [10, 100_000, 400_000])

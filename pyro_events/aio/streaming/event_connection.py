@@ -52,7 +52,7 @@ class EventConnection(ServiceProtocol):
         super().__init__(before.loop, before.sock, before.address)
         reader = before.reader
         reader.limits = delivery_limits(MAX_MESSAGE if before.announced is None else before.announced)
-        self.inbox = EventInbox(reader)
+        self.inbox = EventInbox(reader, on_demand=True)
         if again:
             self.inbox.after_a_gap()
         self._changed = changed
@@ -93,6 +93,19 @@ class EventConnection(ServiceProtocol):
         if answers:
             self.write(answers)
         self._changed()
+
+    def begin(self) -> bool:
+        """Begin with the next batch, if it has come and the one before is acknowledged. Returns whether it
+        has an event."""
+        try:
+            self.inbox.begin()
+        except Pyro5.errors.ProtocolError as error:
+            self.end(str(error), error)
+        except BaseException:  # it may be half read
+            why = "reading was interrupted"
+            self.end(why, ConnectionError(why))
+            raise
+        return bool(self.inbox.rows)
 
     def acknowledge_soon(self) -> None:
         """All events of a batch were taken: acknowledge it.

@@ -66,7 +66,7 @@ class EventSource:
         if events is None or self.closed:
             return None
         rows = events.inbox.rows
-        if not rows:
+        if not rows and not events.begin():
             return None
         row = rows.popleft()
         self.taken += 1
@@ -123,7 +123,7 @@ class EventSource:
         """Events have come, or the connection has ended."""
         events = self.events
         if events is not None and self._waiting:
-            self._wake(len(self._waiting) if self.over else len(events.inbox.rows))
+            self._wake(len(self._waiting) if self.over else 0 if events.inbox.finished else self.waiting)
         if events is not None and events.ended is not None and self._lost is not None:
             set_once(self._lost, True)
 

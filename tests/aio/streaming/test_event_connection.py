@@ -15,6 +15,7 @@ from event_loops import each_loop, run, true
 from pyro_events.aio.streaming.event_connection import EventConnection, open_event_connection
 from pyro_events.client.connection.discovery import ServiceLocator
 from pyro_events.client.connection.times import ConnectTimes
+from pyro_events.client.stream import inbox
 from pyro_events.errors import ServiceUnreachableError
 from pyro_events.wire.event_batch import write_events
 from pyro_events.wire.frames import (
@@ -82,12 +83,15 @@ def test_events_that_come_with_the_answer_and_later(loop: str) -> None:
             connection = await attached(fake, batch(1, 1, 2) + batch(2, 3))
             events, said = await task
             assert said == ATTACHED and events.ended is None
+            assert not events.inbox.rows and events.begin()
             assert [row[2] for row in events.inbox.rows] == [1, 2] and events.inbox.waiting == 3
             assert events.inbox.rows[0][3] == 0
             before = len(changes)
             events.inbox.rows.clear()
-            events.write(events.inbox.acknowledge())
-            assert ((await connection.frame()).seq, events.inbox.rows[0][2]) == (1, 3)
+            assert not events.begin()  # the first one is not acknowledged
+            events.acknowledge_soon()
+            assert (await connection.frame()).seq == 1 and events.begin()
+            assert events.inbox.rows[0][2] == 3
             connection.writer.write(batch(3, *range(500))[:7])
             connection.writer.write(batch(3, *range(500))[7:] + write_frame(PING, 0, MSGPACK, 9, b"ping"))
             await true(lambda: events.inbox.waiting == 501 and len(changes) > before)
@@ -105,6 +109,7 @@ def test_the_first_event_of_another_connection_may_follow_a_gap(loop: str) -> No
             task = opening(fake, again=True)
             await attached(fake, batch(1, 1, 2))
             events, _ = await task
+            assert events.begin()
             assert [row[3] for row in events.inbox.rows] == [None, 0]
             await closed(events)
 
@@ -122,6 +127,7 @@ def test_a_large_event_is_received_where_it_stays(loop: str) -> None:
             frame = write_events(OBJECT_ID, 1, [("A", 1.0, 1, 0, payload)])
             connection.writer.write(frame + batch(2, 2))
             await true(lambda: events.inbox.waiting == 2)
+            assert events.begin()
             assert bytes(events.inbox.rows[0][4]) == payload
             await closed(events)
 
@@ -145,6 +151,42 @@ def test_what_may_not_come_ends_it(loop: str, nonsense: bytes) -> None:
             connection.writer.write(nonsense)
             await true(lambda: events.ended)
             assert len(changes) > before
+            await events.released()
+
+    run(main(), loop)
+
+
+@each_loop
+def test_a_batch_that_cannot_be_read_ends_it_when_its_first_event_is_wanted(loop: str) -> None:
+    async def main() -> None:
+        async with serving() as fake:
+            changes: list[int] = []
+            task = opening(fake, changes=changes)
+            await attached(fake, write_events(OBJECT_ID, 1, [(5, 1.0, 1, 0, b"")]))  # type: ignore[list-item]
+            events, _ = await task
+            assert events.inbox.waiting == 1 and events.ended is None
+            before = len(changes)
+            assert not events.begin()
+            assert "other than events" in str(events.ended) and len(changes) > before
+            await events.released()
+
+    run(main(), loop)
+
+
+@each_loop
+def test_an_exception_in_the_middle_of_reading_ends_it(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(packed: bytes) -> None:
+        raise LookupError("of a signal's handler")
+
+    async def main() -> None:
+        async with serving() as fake:
+            task = opening(fake)
+            await attached(fake, batch(1, 1))
+            events, _ = await task
+            monkeypatch.setattr(inbox, "read_rows", interrupted)
+            with pytest.raises(LookupError):
+                events.begin()
+            assert events.ended == "reading was interrupted"
             await events.released()
 
     run(main(), loop)

@@ -6,6 +6,7 @@ import sys
 import threading
 from typing import Any
 
+import msgpack
 import Pyro5.errors
 import pytest
 from contract import in_background
@@ -32,8 +33,8 @@ from pyro_events.wire.requests import write_ping
 ANSWERS = FrameLimits(types=frozenset({RESULT, PING}), size=1 << 20)
 
 
-def inbox() -> EventInbox:
-    return EventInbox(FrameReader(delivery_limits(1 << 20)))
+def inbox(on_demand: bool = False) -> EventInbox:
+    return EventInbox(FrameReader(delivery_limits(1 << 20)), on_demand)
 
 
 def rows(*numbers: int) -> list[Any]:
@@ -54,9 +55,10 @@ def answers(data: bytes) -> list[Frame]:
     pings=st.sets(st.integers(0, 5)),
     piece=st.integers(1, 200),
     takes=st.lists(st.integers(0, 5), min_size=1, max_size=20),
+    on_demand=st.booleans(),
 )
 def test_events_are_taken_in_order_and_a_batch_is_acknowledged_when_its_last_was_taken(
-    batches: list[int], pings: set[int], piece: int, takes: list[int]
+    batches: list[int], pings: set[int], piece: int, takes: list[int], on_demand: bool
 ) -> None:
     calls, first, ends = [], 1, []
     for seq, count in enumerate(batches):
@@ -64,20 +66,22 @@ def test_events_are_taken_in_order_and_a_batch_is_acknowledged_when_its_last_was
         calls.append(call + write_ping(seq) if seq in pings else call)
         first += count
         ends.append(first - 1)  # the number of the batch's last event
-    box, sent, taken, written = inbox(), b"", [], b""
+    box, sent, taken, written = inbox(on_demand), b"", [], b""
     turns = iter([*takes, 1] * (sum(map(len, calls)) + first))
-    while calls or sent or box.rows or box.finished:
-        acknowledged = sum(frame.type == RESULT for frame in answers(written))
+    acknowledged = 0
+    while sent or acknowledged < len(batches):
         while calls and len(batches) - len(calls) < acknowledged + 2:
             sent += calls.pop(0)
         written += box.feed(sent[:piece])
         sent = sent[piece:]
         for _ in range(next(turns)):
+            box.begin()
             if box.rows:
                 taken.append(box.rows.popleft()[2])
             written += box.acknowledge()
             for frame in answers(written):  # nothing is acknowledged before it was taken
                 assert frame.type == PING or ends[frame.seq] <= len(taken)
+        acknowledged = sum(frame.type == RESULT for frame in answers(written))
     assert taken == list(range(1, first))
     replies = answers(written)
     assert [frame.seq for frame in replies if frame.type == RESULT] == list(range(len(batches)))
@@ -103,6 +107,35 @@ def test_a_retained_event_may_be_the_first_after_a_gap() -> None:
     box.after_a_gap()
     box.feed(write_events(OBJECT_ID, 1, [kept, *rows(2)]))
     assert list(box.rows) == [("A", 1.0, 1, None, b"\x01", True), *rows(2)]
+
+
+def test_on_demand_a_batch_is_read_when_its_first_event_is_wanted() -> None:
+    box = inbox(on_demand=True)
+    box.after_a_gap()
+    box.feed(write_events(OBJECT_ID, 1, rows(1, 2)) + write_events(OBJECT_ID, 2, rows(3)))
+    assert (box.waiting, len(box.rows), box.finished) == (3, 0, False)
+    box.begin()
+    box.begin()
+    assert [(row[2], row[3]) for row in box.rows] == [(1, None), (2, 0)] and box.waiting == 3
+    box.rows.clear()
+    assert box.finished and box.waiting == 1
+    assert len(answers(box.acknowledge())) == 1 and not box.rows and not box.finished
+    box.begin()
+    assert list(box.rows) == rows(3)
+
+
+def test_on_demand_a_batch_that_cannot_be_read_is_found_then() -> None:
+    box = inbox(on_demand=True)
+    box.feed(write_events(OBJECT_ID, 1, [("A", 1.0, 1, 0)]))  # type: ignore[list-item]
+    with pytest.raises(Pyro5.errors.ProtocolError, match="other than events"):
+        box.begin()
+
+
+@pytest.mark.parametrize("on_demand", [False, True])
+def test_what_is_no_batch_is_refused_at_once(on_demand: bool) -> None:
+    call = write_frame(INVOKE, 0, MSGPACK, 1, msgpack.packb([OBJECT_ID, "events", ["no rows"], {}]))
+    with pytest.raises(Pyro5.errors.ProtocolError, match="other than events"):
+        inbox(on_demand).feed(call)
 
 
 @pytest.mark.parametrize("kept", [(), (True,)])

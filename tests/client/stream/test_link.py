@@ -145,7 +145,7 @@ def test_an_exception_of_the_programs_own_between_two_batches_ends_the_connectio
     def interrupted(inbox: EventInbox) -> None:
         raise Interrupted  # as a handler of a signal may, at any step
 
-    monkeypatch.setattr(EventInbox, "_begin", interrupted)
+    monkeypatch.setattr(EventInbox, "begin", interrupted)
     with pytest.raises(Interrupted):
         link.settle()
     assert link.dead, "the acknowledgement is lost, and the service would wait for it for ever"
