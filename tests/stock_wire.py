@@ -28,6 +28,12 @@ def frame(name: str, payload: bytes, flags: int = 0, kind: int = pyro.MSG_INVOKE
     return Frame(kind, flags, IDS[name], 7, b"", payload)
 
 
+def changed(frame: Frame, **fields: Any) -> Frame:
+    """Another frame, with some other fields."""
+    names = ("type", "flags", "serializer_id", "seq", "annotations", "payload")
+    return Frame(*[fields[name] if name in fields else getattr(frame, name) for name in names])
+
+
 def dumped(value: Any, name: str = "msgpack") -> bytes:
     """A value as a stock program writes it."""
     data: bytes = serializers[name].dumps(value)

@@ -63,6 +63,7 @@ def _method(name: str) -> bytes:
 _PUBLISH: Final = _method(_PUBLISH_METHOD)
 _PUBLISH_ONE: Final = _PUBLISH + b"\x91"
 _PUBLISH_CALL: Final = one_argument_call(EVENTSERVER_NAME, _PUBLISH_METHOD)
+_PUBLISH_LENGTH: Final = len(_PUBLISH_CALL)
 
 
 # ---- writing ------------------------------------------------------------------------------------
@@ -135,17 +136,27 @@ def pieces(texts: list[str]) -> Iterator[list[str]]:
 # ---- reading ------------------------------------------------------------------------------------
 
 
-class Call(NamedTuple):
+class Call:
     """A call, or a batch of them when `batch` is not None.
 
     args: positional arguments. kwargs: named ones. batch: (method, args, kwargs) of each call.
     """
 
-    object_id: str
-    method: str
-    args: list[Any]
-    kwargs: dict[str, Any]
-    batch: list[tuple[str, list[Any], dict[str, Any]]] | None = None
+    __slots__ = ("args", "batch", "kwargs", "method", "object_id")
+
+    def __init__(
+        self,
+        object_id: str,
+        method: str,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        batch: list[tuple[str, list[Any], dict[str, Any]]] | None = None,
+    ) -> None:
+        self.object_id = object_id
+        self.method = method
+        self.args = args
+        self.kwargs = kwargs
+        self.batch = batch
 
 
 class Publication(NamedTuple):
@@ -160,12 +171,14 @@ def read_call(frame: Frame) -> Call:
     """The call in an INVOKE frame. Raises Pyro5's SerializeError, which says what is wrong."""
     payload = frame.payload
     if (
-        frame[1:3] == (0, MSGPACK)
-        and payload[: len(_PUBLISH_CALL)] == _PUBLISH_CALL
-        and payload[-1:] == NO_NAMED_ARGUMENTS
+        frame.serializer_id == MSGPACK
+        and not frame.flags
+        and isinstance(payload, bytes)
+        and payload.startswith(_PUBLISH_CALL)
+        and payload.endswith(NO_NAMED_ARGUMENTS)
     ):
         # Nearly every call is of this form; only what differs from the last one is read.
-        batch = read_plain(MSGPACK, payload[len(_PUBLISH_CALL) : -1])
+        batch = read_plain(MSGPACK, payload[_PUBLISH_LENGTH:-1])
         return Call(EVENTSERVER_NAME, _PUBLISH_METHOD, [batch], {})
     data = read_plain(frame.serializer_id, payload)
     if frame.serializer_id == JSON and isinstance(data, dict):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from Pyro5.serializers import serializers
-from stock_wire import received
+from stock_wire import changed, received
 
 from pyro_events.constants import EVENT_FIELDS, MIB, EventRow
 from pyro_events.wire.event_batch import (
@@ -230,17 +230,17 @@ GOOD = called(write_events("obj_1", 7, ROWS))
 
 
 def test_a_correlation_id_is_of_no_interest() -> None:
-    assert read_events(GOOD._replace(flags=CORRELATED), events_opening("obj_1")) is not None
+    assert read_events(changed(GOOD, flags=CORRELATED), events_opening("obj_1")) is not None
 
 
 @pytest.mark.parametrize(
     "frame",
     [
-        GOOD._replace(type=RESULT),
-        GOOD._replace(serializer_id=JSON),
-        GOOD._replace(flags=ONEWAY),
-        GOOD._replace(payload=GOOD.payload[:-1] + b"\xc0"),
-        GOOD._replace(payload=b""),
+        changed(GOOD, type=RESULT),
+        changed(GOOD, serializer_id=JSON),
+        changed(GOOD, flags=ONEWAY),
+        changed(GOOD, payload=GOOD.payload[:-1] + b"\xc0"),
+        changed(GOOD, payload=b""),
         called(write_events("obj_2", 7, ROWS)),
         called(write_event_batch("obj_1", 7, ROWS)),
         Frame(INVOKE, 0, MSGPACK, 7, b"", msgpack.packb(["obj_1", "events", [5], {}])),

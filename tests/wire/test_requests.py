@@ -61,13 +61,17 @@ call_shapes = st.tuples(
 # Reading what stock clients write
 
 
+def parts(call: Call) -> tuple[object, ...]:
+    return call.object_id, call.method, call.args, call.kwargs, call.batch
+
+
 @each_serializer
 @thorough
 @given(shape=call_shapes)
 def test_a_stock_call_is_read(name: str, shape: tuple[str, list[Any], dict[str, Any]]) -> None:
     method, args, kwargs = shape
     data = serializers[name].dumpsCall("Pyro.EventService", method, tuple(args), kwargs)
-    assert read_call(frame(name, data)) == Call("Pyro.EventService", method, args, kwargs)
+    assert parts(read_call(frame(name, data))) == ("Pyro.EventService", method, args, kwargs, None)
 
 
 @each_serializer
@@ -77,7 +81,7 @@ def test_a_stock_batch_is_read(name: str, batch: list[tuple[str, list[Any], dict
     sent = [(method, tuple(args), kwargs) for method, args, kwargs in batch]
     data = serializers[name].dumpsCall("Pyro.EventService", "<batch>", sent, None)
     read = read_call(frame(name, data, pyro.FLAGS_BATCH))
-    assert read == Call("Pyro.EventService", "", [], {}, batch)
+    assert parts(read) == ("Pyro.EventService", "", [], {}, batch)
 
 
 MOMENT = datetime.datetime(2024, 2, 29, 12, 30, 15, 250000)
@@ -321,7 +325,7 @@ def read_both_ways(payload: bytes) -> tuple[str, str]:
     outcomes = []
     for flags in (0, pyro.FLAGS_ONEWAY):
         try:
-            outcomes.append(repr(read_call(frame("msgpack", payload, flags))))
+            outcomes.append(repr(parts(read_call(frame("msgpack", payload, flags)))))
         except Pyro5.errors.SerializeError:
             outcomes.append("refused")
     return outcomes[0], outcomes[1]
@@ -336,7 +340,7 @@ def encoded_batch(batch: Any) -> bytes:
 @pytest.mark.parametrize("batch", [[], [["A", b"x"]], [[["A", "B"], b"x"], ["C", b""]], None, "text", {}])
 def test_a_batch_of_our_publisher_is_read(batch: Any) -> None:
     call = read_call(frame("msgpack", encoded_batch(batch)))
-    assert call == Call("Pyro.EventService", "publish_encoded", [batch], {})
+    assert parts(call) == ("Pyro.EventService", "publish_encoded", [batch], {}, None)
 
 
 @pytest.mark.parametrize("batch", [b"", b"\x91", b"\x90\x90", b"\x80\x80", b"\xc1", b"\x91" * 2000])

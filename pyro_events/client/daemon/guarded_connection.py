@@ -130,7 +130,8 @@ class GuardedConnection(SocketConnection):
         # A one-way call is made like any other, in this thread, and its reply is dropped: Pyro5 would start a
         # thread for each.
         self._mute = bool(frame.flags & ONEWAY)
-        self._replay = memoryview(write_again(frame._replace(flags=frame.flags & ~(ONEWAY | CORRELATED))))
+        frame.flags &= ~(ONEWAY | CORRELATED)
+        self._replay = memoryview(write_again(frame))
 
     def recv(self, size: int) -> bytes:
         """The bytes that Pyro5 asks for, from the frame that is being served."""

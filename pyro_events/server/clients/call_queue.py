@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from ... import constants as c
 from ...log.background import get_logger
 from ...wire.frames import MSGPACK, ONEWAY, Frame
+from ...wire.replies import write_result
 from ...wire.requests import Call, read_call, read_large_publication
 from ..objects import LARGE, Caller, DeferredResult, RoleSwap
-from .invoke import invoke, is_larger, written
+from .invoke import invoke, invoke_batch, is_larger, written
 from .owner import CallQueueOwner
 
 log = get_logger("pyro_events.connection")
@@ -78,13 +79,12 @@ class CallQueue:
 
     def append(self, client: Client, frame: Frame) -> None:
         """Make a call, or begin to; none may be pending."""
-        if frame.serializer_id != MSGPACK and len(frame.payload) > _SLOW_SIZE:
-            work = self._owner.pool.submit(client.peer, functools.partial(read_call, frame))
-            work.held = len(frame.payload)
-            self._wait(client, work, lambda read: self._read(client, frame, read))
+        size = len(frame.payload)
+        if size > _SLOW_SIZE and frame.serializer_id != MSGPACK:
+            self._read_elsewhere(client, frame)
             return
         try:
-            if len(frame.payload) > c.MAX_STOCK_CALL:
+            if size > c.MAX_STOCK_CALL:
                 object_id, entry = read_large_publication(frame.payload, c.MAX_STOCK_CALL)
                 call = Call(object_id, LARGE, [entry], {})
             else:
@@ -94,6 +94,12 @@ class CallQueue:
         else:
             self._make(client, frame, call)
 
+    def _read_elsewhere(self, client: Client, frame: Frame) -> None:
+        """Have another thread read the arguments, which takes long."""
+        work = self._owner.pool.submit(client.peer, functools.partial(read_call, frame))
+        work.held = len(frame.payload)
+        self._wait(client, work, lambda read: self._read(client, frame, read))
+
     def _read(self, client: Client, frame: Frame, read: Any) -> None:
         """Another thread has read the arguments."""
         if isinstance(read, Exception):
@@ -102,8 +108,15 @@ class CallQueue:
             self._make(client, frame, read)
 
     def _make(self, client: Client, frame: Frame, call: Call) -> None:
-        assert self.caller is not None
-        result = invoke(frame, self.caller.objects, self.caller, call, client.next_turn)
+        caller = self.caller
+        assert caller is not None
+        if call.batch is not None:
+            result = invoke_batch(frame, caller.objects, caller, call, client.next_turn)
+        else:
+            result = invoke(frame, caller.objects, caller, call)
+            if type(result) is int and not frame.flags & ONEWAY:  # of a publish: nearly always
+                self.answers.append(write_result(frame.serializer_id, frame.seq, result))
+                return
         if isinstance(result, DeferredResult):
             self._wait(client, result, lambda value: self._finish(client, frame, value))
         else:

@@ -179,15 +179,15 @@ class Connection(ClosableProtocol):
         """Make the calls that have arrived, until one has to wait or the turn is over; none may be waiting
         yet."""
         assert self._participant is not None
-        taken, began = False, monotonic()
-        end, next_frame = began + TURN, self._reader.next_frame
+        taken, began, reader = False, monotonic(), self._reader
         try:
-            while (frame := next_frame()) is not None:
+            while (frame := reader.next_frame()) is not None:
                 taken = True
                 self._take(frame)
-                if self._pauses:
+                # Most publishers wait for each answer, so that nothing more has come yet.
+                if not reader.buffered or self._pauses:
                     break
-                if monotonic() > end:
+                if monotonic() > began + TURN:
                     self._resting = True
                     break
         except FrameError as error:
@@ -200,7 +200,7 @@ class Connection(ClosableProtocol):
         if self._resting:
             self._transport.pause_reading()
             self._yield_turn()
-        unfinished = self._reader.buffered > 0 and not self._pauses
+        unfinished = reader.buffered > 0 and not self._pauses
         # The deadline is for each frame: a fast client always has begun one.
         if unfinished != self._unfinished or (unfinished and taken):
             self._unfinished = unfinished

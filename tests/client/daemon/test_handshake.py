@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from stock_wire import changed
 
 from pyro_events.client.daemon.guarded_connection import GuardedConnection
 from pyro_events.client.daemon.handshake import HandshakeCheck
@@ -109,7 +110,7 @@ def test_all_others_are_denied_and_logged(
         hello(proof(gate, Identity(b"theirs")).hello),
         hello(proof(gate, object_id="other").hello),
         hello(proof(gate).hello, serializer=JSON),
-        hello()._replace(payload=b"\xc1"),
+        changed(hello(), payload=b"\xc1"),
     ):
         assert not check.accept(connection, frame)
         assert connection.greeting == STOCK_HELLO
@@ -146,7 +147,7 @@ def test_what_is_not_for_our_subscriber_is_not_the_service_s() -> None:
     check = a_check()
     assert check.service_hello(hello(object_id="another")) is None
     assert check.service_hello(hello(serializer=JSON)) is None
-    assert check.service_hello(hello()._replace(payload=b"\xc1")) is None
+    assert check.service_hello(changed(hello(), payload=b"\xc1")) is None
     assert check.service_hello(hello()) is not None
 
 
