@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from itertools import chain, count, islice
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from ...constants import MATCH_CACHE_SUBJECTS
 from ..subscriptions.memory import name_bytes, pattern_bytes
@@ -24,6 +24,9 @@ __all__ = ["RoutingTable"]
 T = TypeVar("T", bound=Hashable)
 # Given a subject and its targets, returns those that may get it.
 Restriction = Callable[[str, tuple[T, ...]], tuple[T, ...]]
+
+# So many targets of a name are found as quickly as they are remembered.
+_FEW: Final = 8
 
 
 class _Target:
@@ -93,14 +96,15 @@ class RoutingTable(Generic[T]):
 
     def _find(self, subject: str) -> tuple[T, ...]:
         folded = fold(subject)
-        result = self._cache.recall(subject, folded)
+        cheap = not self._patterns and self._restriction is None and len(self._names.get(folded, ())) <= _FEW
+        result = None if cheap else self._cache.recall(subject, folded)
         if result is None:
             result = self._look_up(subject, folded)
-            self._cache.remember(subject, folded, result)
+            self._cache.remember(subject, folded, result, cheap)
         return result
 
     def _look_up(self, subject: str, folded: str) -> tuple[T, ...]:
-        return self._found(subject, folded, self._matching(subject, folded))
+        return self._found(subject, folded, self._matching(subject, folded) if self._patterns else ())
 
     def _found(self, subject: str, folded: str, texts: Iterable[str]) -> tuple[T, ...]:
         """The targets of a subject by its name, and by the patterns with these texts."""
@@ -109,7 +113,8 @@ class RoutingTable(Generic[T]):
             found = found.copy()
             for text in texts:
                 found.update(self._patterns[text])
-        targets = tuple([found[number] for number in sorted(found)])
+        in_order = found.values() if len(found) < 2 else [found[number] for number in sorted(found)]
+        targets = tuple(in_order)
         return targets if self._restriction is None else self._restriction(subject, targets)
 
     def _matching(self, subject: str, folded: str) -> list[str]:

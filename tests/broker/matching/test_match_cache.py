@@ -116,3 +116,19 @@ def test_who_wants_to_know_is_told_when_results_have_to_be_found_anew() -> None:
     cache.changed = None
     cache.clear()
     assert told == ["b", None]
+
+
+def test_of_cheap_results_only_some_are_remembered_when_there_is_no_room() -> None:
+    cache: MatchCache[int] = MatchCache(10)
+    for number in range(50):
+        cache.remember(str(number), str(number), (number,), cheap=True)
+    assert list(cache.recent) == ["45", "46", "47", "48", "49"]
+    assert len(cache) == 10 and find(cache, "4") == (4,)
+
+
+def test_a_result_that_is_not_cheap_is_remembered_among_cheap_ones() -> None:
+    cache: MatchCache[int] = MatchCache(10)
+    for number in range(20):
+        cache.remember(str(number), str(number), (number,), cheap=True)
+    remember(cache, "dear", 1)
+    assert find(cache, "dear") == (1,)

@@ -329,6 +329,20 @@ def test_what_was_not_asked_for_lately_is_still_remembered() -> None:
     assert table.match("a") is first
 
 
+def test_more_subjects_than_are_remembered_are_found_by_few_targets_and_by_many() -> None:
+    table: RoutingTable[str] = RoutingTable(cache_size=10)
+    listeners = [f"listener {number}" for number in range(20)]
+    for number, listener in enumerate(listeners):
+        for subject in range(number, 20):
+            table.add_name(f"S.{subject}", listener)
+    for _ in range(3):
+        for subject in range(20):
+            assert table.match(f"s.{subject}") == tuple(listeners[: subject + 1])
+            assert table.match(f"unknown.{subject}") == ()
+    table.remove_target(listeners[0])
+    assert [table.match(f"s.{subject}") for subject in (0, 1)] == [(), (listeners[1],)]
+
+
 def test_adding_patterns_one_by_one_holds_up_no_match(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes long is compiling a large set: once in a call at most, a bounded one, and seldom."""
     work = watched(monkeypatch)
