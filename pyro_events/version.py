@@ -14,3 +14,8 @@ __version__: Final = "0.1.0"
 def is_compiled() -> bool:
     """Whether the compiled form of the package runs, and not the plain one."""
     return not __file__.endswith((".py", ".pyc"))
+
+
+def in_words() -> str:
+    """The version and the form, for those who read logs."""
+    return f"pyro_events {__version__}, {'compiled' if is_compiled() else 'plain Python'}"

@@ -24,6 +24,8 @@ from hypothesis import HealthCheck, settings
 from processes import Spawner, spawning
 from waiting import eventually
 
+import pyro_events
+from pyro_events.version import in_words
 from resilience import ports
 
 if TYPE_CHECKING:
@@ -63,6 +65,11 @@ def pytest_configure() -> None:
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is not None:
         ports.use_part(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+
+
+def pytest_report_header() -> str:
+    """Say which form of the package is tested."""
+    return f"{in_words()}, in {Path(pyro_events.__file__).parent}"
 
 
 def pytest_collection_finish() -> None:

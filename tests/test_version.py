@@ -10,8 +10,10 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
+from Pyro5.api import Proxy
 from test_compiled_modules import COMPILED
 
+from pyro_events import EventServiceStarter, Publisher, Subscriber, version
 from pyro_events.version import is_compiled
 
 # Taken when the tests are collected, because no test sees a variable of ours.
@@ -41,3 +43,19 @@ def test_the_library_of_the_compiled_modules_is_loaded_with_them() -> None:
     library = f"pyro_events__mypyc{sysconfig.get_config_var('EXT_SUFFIX')}"
     loaded = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
     assert any(file.endswith(library) for file in loaded) is is_compiled()
+
+
+@pytest.mark.parametrize(("file", "words"), [("version.py", "plain Python"), ("version.cp.so", "compiled")])
+def test_the_words_for_a_form(file: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(version, "__file__", file)
+    assert version.in_words() == f"pyro_events {version.__version__}, {words}"
+
+
+def test_statistics_and_the_log_say_which_form_runs(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", "pyro_events"), EventServiceStarter(port=0, use_ns=False) as starter:
+        with Publisher(es_uri=starter.uri) as market, Subscriber(es_uri=starter.uri) as ticker:
+            ticker.subscribe("STOCKQUOTE.SUN")
+            assert market.statistics().compiled is ticker.statistics().compiled is is_compiled()
+        with Proxy(starter.uri) as service:
+            assert service.statistics()["compiled"] is is_compiled()
+    assert caplog.messages[0] == f"event service of {version.in_words()}"

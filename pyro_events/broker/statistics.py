@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..constants import MAX_SUBJECTS_SHOWN
+from ..version import is_compiled
 from .backlog import Backlog
 from .groups.group import Group
 from .groups.groups import Groups
@@ -36,6 +37,8 @@ class BrokerStatistics:
 
     retained, retained_bytes: the last values that are kept, and what they count for. published_retained: how
     many of the published events were retained.
+
+    compiled: whether the compiled form of this package runs the service.
     """
 
     published: int
@@ -50,6 +53,7 @@ class BrokerStatistics:
     retained: int = 0
     retained_bytes: int = 0
     published_retained: int = 0
+    compiled: bool = is_compiled()
 
 
 class GoneSubscribers:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ..constants import MIB
 from ..secret import Passphrase
-from ..version import __version__
+from ..version import in_words
 
 Option = tuple[tuple[str, ...], dict[str, Any]]
 # A heading of the help text, and the options below it.
@@ -92,8 +92,8 @@ GENERAL_OPTIONS: Final[OptionGroup] = (
             ("--version",),
             {
                 "action": "version",
-                "version": f"pyro_events {__version__}",
-                "help": "show the version and exit",
+                "version": in_words(),
+                "help": "show the version, and whether it is compiled, and exit",
             },
         ),
         (("-v", "--verbose"), switch("log everything, not only warnings and errors")),

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..version import is_compiled
+
 
 @dataclass(frozen=True)
 class PublisherStatistics:
@@ -23,6 +25,7 @@ class PublisherStatistics:
         connected: whether there is a connection now.
         address: the URI of the service that it is connected to, or was last.
         name: what the service calls this client.
+        compiled: whether the compiled form of this package runs here.
 
     Example:
         >>> with Publisher() as market:
@@ -39,6 +42,7 @@ class PublisherStatistics:
     connected: bool
     address: str | None
     name: str
+    compiled: bool = is_compiled()
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ class SubscriberStatistics:
             three seconds; None when it does.
         callback: whether the service connects to this subscriber, which is how its events come. False if
             they come over a connection that it has made itself.
+        compiled: whether the compiled form of this package runs here.
 
     Example:
         >>> with Subscriber() as ticker:
@@ -148,6 +153,7 @@ class SubscriberStatistics:
     name: str
     unreachable: str | None = None
     callback: bool = True
+    compiled: bool = is_compiled()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ..errors import ServiceNotFoundError
 from ..log.background import get_logger
 from ..options import ServiceOptions, chosen_options
 from ..transport.addresses import checked_host, checked_port
+from ..version import in_words
 from ..wire.handshake.passphrase import Ident, identity_of, sealed
 from .engine import Engine
 from .name_server_starter import serve_names
@@ -179,6 +180,7 @@ class EventServiceStarter(ReadsPermissions, PolledRunner):
         return self._ns_uri
 
     async def _run(self, announce: Callable[[], None]) -> None:
+        log.debug("event service of %s", in_words())
         engine = Engine(self._options, identity=self._identity, permissions=self._permissions.current)
         self._descriptors = engine.descriptors
         self._permissions.begin(engine.permit)

@@ -18,7 +18,7 @@ from pyro_events.cli.option_groups import (
     switch,
 )
 from pyro_events.secret import Passphrase
-from pyro_events.version import __version__
+from pyro_events.version import in_words
 
 
 def parser_of(*options: tuple[tuple[str, ...], dict[str, Any]]) -> argparse.ArgumentParser:
@@ -67,7 +67,7 @@ def test_a_passphrase_is_never_shown() -> None:
     assert found.allow_stock == ["192.0.2.1"]
 
 
-@pytest.mark.parametrize(("option", "text"), [("--help", "--version"), ("--version", __version__)])
+@pytest.mark.parametrize(("option", "text"), [("--help", "--version"), ("--version", in_words())])
 def test_what_all_scripts_can_be_asked(option: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parser_of(*GENERAL_OPTIONS[1]).parse_args([option])
