@@ -20,10 +20,8 @@ from ..client.background.outcomes import Outcomes
 from ..client.background.shared_queue import SharedQueue
 from ..client.connection.outcome import broken, too_large
 from ..client.publishing.frames import WINDOW, count_events
-from ..wire.frames import Frame
-from ..wire.replies import read_reply
-from ..wire.requests import packed_publish
-from .connection.calls import AwaitedCall, Loss
+from ..wire.requests import packed_publish, packed_publish_one
+from .connection.calls import AwaitedCall, Loss, value_of
 from .connection.waiting import result_by, set_once
 from .sender import Sender
 
@@ -198,12 +196,12 @@ class BackgroundTask:
         batch, pending, address = self._outstanding.popleft()
         # It is not done where the loop was closed without ending its tasks.
         outcome = pending.outcome.result() if pending.outcome.done() else Loss("its event loop was closed")
-        if not isinstance(outcome, Frame):
+        if isinstance(outcome, Loss):
             self._give_up()
             self.outcomes.unknown(batch, broken(address, outcome.reason))
             return
         try:
-            queued = int(read_reply(outcome))
+            queued = int(value_of(outcome))
         except Exception as error:
             if len(batch.entries) == 1:
                 self.outcomes.refused(batch, error)
@@ -228,16 +226,16 @@ class BackgroundTask:
             for entry in batch.entries:
                 connection = await self._sender.ready(None)
                 pending, events = AwaitedCall(self._loop), count_events([entry])
-                connection.send_at_once(packed_publish([entry]), pending)
+                connection.send_at_once(packed_publish_one(entry), pending)
                 parts.unknown += events  # until its answer comes, which a cancellation may prevent
                 await asyncio.wait({pending.outcome})
                 outcome = pending.outcome.result()
-                if not isinstance(outcome, Frame):
+                if isinstance(outcome, Loss):
                     refusal = broken(connection.address, outcome.reason)
                     continue
                 parts.unknown -= events
                 try:
-                    parts.queued += int(read_reply(outcome))
+                    parts.queued += int(value_of(outcome))
                 except Exception as error:
                     refusal = error
                 else:

@@ -14,10 +14,8 @@ from ..client.connection.outcome import broken
 from ..client.publishing.frames import WINDOW
 from ..client.publishing.pipeline_account import PipelineAccount
 from ..foreign_exceptions import is_foreign
-from ..wire.frames import Frame
-from ..wire.replies import read_reply
 from ..wire.requests import PackedCall
-from .connection.calls import Loss
+from .connection.calls import Loss, Reply, value_of
 from .connection.connection import Connection
 from .connection.waiting import result_by, set_once
 
@@ -40,11 +38,11 @@ class PipelineFrame:
         self._events = events
         self._address = address
 
-    def answered(self, frame: Frame) -> None:
+    def answered(self, reply: Reply) -> None:
         """The acknowledgement, or an error."""
         account, events = self._window.account, self._events
         try:
-            queued = int(read_reply(frame))
+            queued = int(value_of(reply))
         except Exception as error:
             if is_foreign(error, Exception):
                 raise

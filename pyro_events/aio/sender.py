@@ -22,10 +22,8 @@ from ..client.connection.times import ConnectTimes
 from ..client.forks import tell_in_child
 from ..client.statistics import PublisherStatistics
 from ..errors import EventServiceError, ServiceUnreachableError
-from ..wire.frames import Frame
-from ..wire.replies import read_reply
-from ..wire.requests import Entry, PackedCall, packed_call, packed_publish, pieces
-from .connection.calls import TOO_LATE, AwaitedCall, Loss, failure
+from ..wire.requests import Entry, PackedCall, packed_call, packed_publish_one, pieces
+from .connection.calls import TOO_LATE, AwaitedCall, Loss, failure, value_of
 from .connection.connection import Connection
 from .connection.current import CurrentConnection
 from .connection.turns import Turns
@@ -134,7 +132,7 @@ class Sender:
 
         timeout: seconds for all of it; then AnswerTimeoutError.
         """
-        return self._call(packed_publish([entry]), events, timeout)
+        return self._call(packed_publish_one(entry), events, timeout)
 
     async def clear_retained(self, names: list[str]) -> int:
         """Forget last values, after what was published before. Returns how many there were."""
@@ -154,16 +152,18 @@ class Sender:
             else:
                 connection = await self._send_in_turn(call, pending, deadline)
             try:
-                outcome = await result_by(pending.outcome, deadline, TOO_LATE)
+                if deadline is None:
+                    outcome = await pending.outcome
+                else:
+                    outcome = await result_by(pending.outcome, deadline, TOO_LATE)
             except asyncio.CancelledError:
                 self.count(unknown=events)
                 raise
-            if type(outcome) is Frame:
-                queued = int(read_reply(outcome))
+            if not isinstance(outcome, Loss):
+                queued = int(value_of(outcome))
                 if events:
                     self.count(events, queued)
                 return queued
-            assert isinstance(outcome, Loss)
             if outcome.sent:
                 self.count(unknown=events)
                 raise failure(outcome, connection.address)

@@ -6,12 +6,16 @@ Knows: what may become of a call. Must not know: the connection, or what the cal
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from ...client.connection.outcome import answered_too_late, broken
 from ...errors import OutcomeUnknownError
 from ...wire.frames import Frame
+from ...wire.replies import read_reply
 from .waiting import set_once
+
+# The reply to a call: its frame, or only the number in it if it contains nothing else.
+Reply = Frame | int
 
 
 class PendingCall(Protocol):
@@ -22,7 +26,7 @@ class PendingCall(Protocol):
 
     seq: int
 
-    def answered(self, frame: Frame) -> None:
+    def answered(self, reply: Reply) -> None:
         """The reply has come."""
 
     def lost(self, loss: Loss) -> None:
@@ -42,6 +46,11 @@ class Loss(NamedTuple):
 TOO_LATE: Final = Loss("")
 
 
+def value_of(reply: Reply) -> Any:
+    """The value in a reply. Raises the error in it, or FrameError if it cannot be read."""
+    return reply if isinstance(reply, int) else read_reply(reply)
+
+
 def failure(loss: Loss, address: str) -> OutcomeUnknownError:
     """The error for a call that may have been made, and has no reply."""
     return answered_too_late(address) if loss is TOO_LATE else broken(address, loss.reason)
@@ -55,12 +64,12 @@ class AwaitedCall:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.seq = 0
         # Never an exception, which asyncio would report if nobody waited for it any more.
-        self.outcome: asyncio.Future[Frame | Loss] = loop.create_future()
+        self.outcome: asyncio.Future[Reply | Loss] = loop.create_future()
 
-    def answered(self, frame: Frame) -> None:
+    def answered(self, reply: Reply) -> None:
         """The reply has come."""
         if not self.outcome.done():
-            self.outcome.set_result(frame)
+            self.outcome.set_result(reply)
 
     def lost(self, loss: Loss) -> None:
         """There will be no reply."""

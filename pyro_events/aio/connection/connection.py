@@ -23,6 +23,7 @@ from ...transport.sockets import polled
 from ...wire.frames import Frame, FrameError, FrameReader
 from ...wire.handshake.capabilities import NOTHING_SAID
 from ...wire.handshake.messages import Welcome
+from ...wire.replies import SMALL_REPLY, read_small_result
 from ...wire.requests import PackedCall, call_opening, write_call
 from .calls import Loss, PendingCall
 from .service_protocol import ServiceProtocol
@@ -48,6 +49,8 @@ class Connection(ServiceProtocol):
         self.reader = FrameReader(GREETING_LIMITS)
         self._greeting: asyncio.Future[Frame | Exception] = loop.create_future()
         self._pending: deque[PendingCall] = deque()
+        # Whether a part of a reply has arrived.
+        self._midway = False
         # Calls of this turn of the loop, which are sent together; the last of those that are pending.
         self._together: list[bytes] = []
         self._together_size = 0
@@ -64,14 +67,32 @@ class Connection(ServiceProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         try:
-            self.reader.feed(self._buffer[:nbytes].tobytes())
+            data = self._buffer[:nbytes].tobytes()
+            if not self._midway:
+                data = self._take_numbers(data)
+                if not data:
+                    return
+            self.reader.feed(data)
             while (frame := self.reader.next_frame()) is not None:
                 self._take(frame)
+            self._midway = self.reader.buffered > 0
         except FrameError as error:
             self.end(str(error), error)
         except BaseException:  # a reply may be half read; no other must be taken for it
             self.end("receiving was interrupted")
             raise
+
+    def _take_numbers(self, data: bytes) -> bytes:
+        """Give the replies that have nothing but a small number in them to their calls, as are nearly all
+        replies to a publish. Returns what comes after these."""
+        start = 0
+        while self._pending:
+            number = read_small_result(data[start : start + SMALL_REPLY], self._pending[0].seq)
+            if number is None:
+                break
+            self._pending.popleft().answered(number)
+            start += SMALL_REPLY
+        return data[start:]
 
     # ---- the handshake --------------------------------------------------------------------------
 

@@ -9,10 +9,8 @@ import asyncio
 from typing import Any, Final
 
 from ...errors import ServiceUnreachableError
-from ...wire.frames import Frame
-from ...wire.replies import read_reply
 from ...wire.requests import packed_call
-from .calls import TOO_LATE, AwaitedCall, Loss, failure
+from .calls import TOO_LATE, AwaitedCall, Loss, failure, value_of
 from .current import CurrentConnection
 from .waiting import result_by
 
@@ -45,9 +43,8 @@ class ControlCalls:
                 call = AwaitedCall(loop)
                 connection.send(packed_call(method, *arguments), call)
                 outcome = await result_by(call.outcome, deadline, TOO_LATE)
-                if type(outcome) is Frame:
-                    return read_reply(outcome)
-                assert isinstance(outcome, Loss)
+                if not isinstance(outcome, Loss):
+                    return value_of(outcome)
                 if outcome.sent:
                     raise failure(outcome, connection.address)
             raise ServiceUnreachableError(

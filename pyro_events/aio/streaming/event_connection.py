@@ -26,10 +26,8 @@ from ...errors import ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
 from ...transport.failures import reason
 from ...transport.keepalive import FROM_SERVICE, keep_alive
-from ...wire.frames import Frame
 from ...wire.own_connection import INTEREST, Attached, delivery_limits, packed_attach, read_attached
-from ...wire.replies import read_reply
-from ..connection.calls import TOO_LATE, Loss
+from ..connection.calls import TOO_LATE, Loss, Reply, value_of
 from ..connection.connection import Connection
 from ..connection.opener import open_connection
 from ..connection.service_protocol import ServiceProtocol
@@ -152,10 +150,10 @@ class AttachCall:
             before.loop.create_future()
         )
 
-    def answered(self, frame: Frame) -> None:
+    def answered(self, reply: Reply) -> None:
         """The service has answered."""
         try:
-            attached = read_attached(read_reply(frame))
+            attached = read_attached(value_of(reply))
         except Exception as error:
             if is_foreign(error, Exception):
                 raise

@@ -13,7 +13,7 @@ import Pyro5.core
 import pytest
 from event_loops import each_loop, run, true
 
-from pyro_events.aio.connection.calls import AwaitedCall, Loss
+from pyro_events.aio.connection.calls import AwaitedCall, Loss, value_of
 from pyro_events.aio.connection.connection import Connection
 from pyro_events.client.connection.greeting import Greeting
 from pyro_events.wire.frames import (
@@ -103,7 +103,7 @@ async def connected(greeted: bool = True) -> AsyncIterator[Peer]:
 
 async def result(call: AwaitedCall) -> Any:
     outcome = await call.outcome
-    return msgpack.unpackb(outcome.payload) if isinstance(outcome, Frame) else outcome
+    return outcome if isinstance(outcome, Loss) else value_of(outcome)
 
 
 @each_loop
@@ -121,6 +121,32 @@ def test_replies_belong_to_their_calls_and_a_cancelled_one_keeps_its_place(loop:
                 "number 3",
                 "number 4",
             ]
+
+    run(main(), loop)
+
+
+@each_loop
+@pytest.mark.parametrize("piece", [1, 7, 41, 60, 1000])
+def test_replies_are_read_however_the_network_cuts_them(loop: str, piece: int) -> None:
+    values = [0, 127, 128, "text", 5, -1, True, 6, 7]
+
+    async def main() -> None:
+        async with connected() as peer:
+            calls = [peer.post() for _ in values]
+            calls[4].outcome.cancel()
+            replies = b"".join(
+                write_frame(RESULT, 0, MSGPACK, seq, msgpack.packb(value))
+                for seq, value in enumerate(values, 1)
+            )
+            for start in range(0, len(replies), piece):
+                await peer.send(replies[start : start + piece])
+                await asyncio.sleep(0)
+            assert [await result(call) for call in calls if call is not calls[4]] == values[:4] + values[5:]
+            peer.post()
+            last = peer.post()
+            await peer.answer(len(values) + 1, 1)
+            await peer.answer(len(values) + 2, 2)
+            assert await result(last) == 2
 
     run(main(), loop)
 
@@ -227,9 +253,11 @@ def test_the_end_says_of_each_call_whether_it_was_sent(loop: str) -> None:
     [
         ([(2, "two")], "reply 2 instead of 1"),
         ([(1, "one"), (2, "two")], "a reply that belongs to no call"),
+        ([(2, 2)], "reply 2 instead of 1"),
+        ([(1, 1), (2, 2)], "a reply that belongs to no call"),
     ],
 )
-def test_replies_out_of_step_end_it(answers: list[tuple[int, str]], reason: str, loop: str) -> None:
+def test_replies_out_of_step_end_it(answers: list[tuple[int, Any]], reason: str, loop: str) -> None:
     async def main() -> None:
         async with connected() as peer:
             pending = peer.post()
