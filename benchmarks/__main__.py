@@ -81,7 +81,7 @@ def _history(options: argparse.Namespace) -> int:
 def _has_ours(results: Results) -> bool:
     found = results.cases()
     return bool(found) and all(
-        CASES[name].ours in results.measured(cores, name)
+        results.ours(cores, CASES[name]) in results.measured(cores, name)
         for name in found
         for cores in results.cores_of(name)
     )

@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "pyro_events"
+# Where scripts/benchmark --compiled builds the compiled form of the package.
+COMPILED = ROOT / ".venv" / "compiled" / "package"
 
 
 class RevisionError(Exception):

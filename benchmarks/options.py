@@ -14,7 +14,7 @@ from .against.comparison import DEFAULT_CASES
 from .cases import CASES
 from .cores import CORES, JUDGED
 from .growth.axes import AXES
-from .systems import SYSTEMS
+from .systems import OURS_COMPILED, SYSTEMS
 
 HISTORY: Final = Path(__file__).resolve().parent / "history.json"
 # How many rounds: of all cases, of two revisions, of growth. Ten give an interval that one outlier does not
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--cores", type=_numbers, metavar="N", help=cores)
     add("--cases", type=_names(list(CASES), "cases"), metavar="CASE,…", help=", ".join(CASES))
     add("--systems", type=_names(list(SYSTEMS), "systems"), metavar="SYSTEM,…", help=", ".join(SYSTEMS))
+    add("--compiled", action="store_true", help="build the compiled form too, and judge the goals by it")
     add("--quick", action="store_true", help="tiny sizes, which only show that it works")
     add("--json", type=Path, metavar="FILE", help="file for all values")
     add("--chart", type=Path, metavar="FILE.svg", help="file for the chart")
@@ -73,7 +74,8 @@ def _add_other_ways(parser: argparse.ArgumentParser) -> None:
     other.add_argument(
         "--against",
         metavar="REV",
-        help="compare the package here with that of another revision (or in another folder), in turns; "
+        help="compare the package here with that of another revision (or in another folder, or with its own "
+        "compiled form: compiled), in turns; "
         f"cases: {', '.join(DEFAULT_CASES)}",
     )
     other.add_argument(
@@ -99,9 +101,20 @@ def _add_other_ways(parser: argparse.ArgumentParser) -> None:
 
 # What each way of running the suite does not take.
 _FOREIGN = {
-    "against": ("growth", "history", "source", "append", "systems", "chart", "json"),
-    "growth": ("history", "append", "cases"),
-    "history": ("source", "append", "cases", "systems", "rounds", "cores", "quick", "json", "chart"),
+    "against": ("growth", "history", "source", "append", "systems", "chart", "json", "compiled"),
+    "growth": ("history", "append", "cases", "compiled"),
+    "history": (
+        "source",
+        "append",
+        "cases",
+        "systems",
+        "rounds",
+        "cores",
+        "quick",
+        "json",
+        "chart",
+        "compiled",
+    ),
 }
 
 
@@ -124,6 +137,9 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options.rounds = options.rounds or ROUNDS.get(options.mode, 1)
     options.cores = options.cores or (list(CORES) if options.mode == "measure" else [JUDGED])
     if options.mode == "measure":
-        options.systems = options.systems or list(SYSTEMS)
+        known = [name for name in SYSTEMS if options.compiled or name != OURS_COMPILED]
+        options.systems = options.systems or known
+        if OURS_COMPILED in options.systems and not options.compiled:
+            parser.error(f"--systems {OURS_COMPILED} needs --compiled, which builds it")
     options.cases = options.cases or list(DEFAULT_CASES if options.mode == "against" else CASES)
     return options

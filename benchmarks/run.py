@@ -5,6 +5,7 @@ Knows: the order, and what a failure is. Must not know: what is measured, or how
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import math
@@ -12,11 +13,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from . import cores, machine
 from .cases import CASES
-from .children.processes import ChildFailed
+from .children.processes import ChildFailed, package_from
 from .clone import commit
 from .reporting.results import Results
 from .systems import SYSTEMS
@@ -104,7 +106,7 @@ def run(results: Results, progress: Progress) -> None:
     for number, step in enumerate(steps):
         progress(number, len(steps), str(step))
         try:
-            with cores.held(step.cores):
+            with _imported(step.system), cores.held(step.cores):
                 figures = CASES[step.case].measure(step.system, settings["quick"])
         except FAILED as error:
             results.failures.append(f"{step}: {type(error).__name__}: {error}")
@@ -112,6 +114,12 @@ def run(results: Results, progress: Progress) -> None:
             results.add(step.cores, step.case, step.system, figures)
         results.settings["seconds"] = round(time.monotonic() - began)
     progress(len(steps), len(steps), "")
+
+
+def _imported(system: str) -> AbstractContextManager[None]:
+    """A context in which the children of a system import the package that it is about."""
+    folder = SYSTEMS[system].package
+    return contextlib.nullcontext() if folder is None else package_from(folder)
 
 
 def allow_many_files() -> None:

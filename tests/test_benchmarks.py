@@ -5,6 +5,7 @@ No figure is judged here: on a busy machine none means anything.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
@@ -84,6 +85,53 @@ def test_best_and_ratios() -> None:
     assert best({"a": 1.0, "b": 2.0}, higher=False) == "a"
     assert best({}, higher=True) is None
     assert ratios([6.0, 9.0], [2.0, 3.0, 4.0]) == [3.0, 3.0]
+
+
+def test_goals_are_judged_by_the_compiled_form_if_it_was_measured() -> None:
+    from benchmarks.cases import CASES
+    from benchmarks.reporting.chart import svg
+    from benchmarks.reporting.history import entry
+    from benchmarks.reporting.report import whole_report
+
+    results = made_results()
+    assert results.ours(1, CASES["acked"]) == "pyro_events"
+    for rate in (300.0, 330.0):
+        results.add(1, "acked", "pyro_events-compiled", {"rate": rate, "cpu_service": 1.0})
+    results.add(1, "acked", "raw-limit", {"rate": 630.0})
+    assert results.ours(1, CASES["acked"]) == "pyro_events-compiled"
+    assert results.ours(1, CASES["latency"]) == "pyro_events"
+    text = whole_report(results)
+    title = CASES["acked"].metric("rate").title
+    assert f"goal: {title} (compiled) >= 2.2 x the best of redis, nats, mqtt: 3.00 x redis" in text
+    assert f"{title} (compiled): 0.50 x the" in text
+    assert "pyro_events, Publisher" in text and "pyro_events (compiled), Publisher" in text
+    assert entry(results, "abc")["cases"]["acked, one core"]["rate"]["median"] == 315.0
+    assert "pyro_events (compiled), Publisher" in svg(results)
+
+
+def test_the_children_of_the_compiled_form_import_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import run
+    from benchmarks.children.processes import environment
+    from benchmarks.reporting.results import Results
+    from benchmarks.systems import SYSTEMS, ours
+
+    compiled = SYSTEMS["pyro_events-compiled"]
+    monkeypatch.setattr(ours, "COMPILED", tmp_path)
+    assert compiled.missing() == "scripts/benchmark --compiled builds it"
+    (tmp_path / "pyro_events").mkdir()
+    monkeypatch.setattr(type(compiled), "package", tmp_path)
+    assert compiled.missing() is None
+    paths: list[str] = []
+
+    def measure(system: str, quick: bool) -> dict[str, float]:
+        paths.append(environment()["PYTHONPATH"].split(os.pathsep)[0])
+        return {"rate": 1.0}
+
+    monkeypatch.setitem(run.CASES, "acked", dataclasses.replace(run.CASES["acked"], measure=measure))
+    settings = {"rounds": 1, "cores": [1], "cases": ["acked"], "quick": True}
+    names = ["pyro_events", "pyro_events-compiled"]
+    run.run(Results(settings={**settings, "systems": names}), lambda done, steps, text: None)
+    assert paths == [str(ROOT), str(tmp_path)]
 
 
 def test_a_task_survives_its_line() -> None:

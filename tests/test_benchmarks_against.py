@@ -147,6 +147,18 @@ def test_children_import_the_package_of_their_side(tmp_path: Path) -> None:
     assert imported() == before
 
 
+def test_the_compiled_form_is_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.against import revision
+    from benchmarks.clone import RevisionError
+
+    monkeypatch.setattr(revision, "COMPILED", tmp_path / "package")
+    with pytest.raises(RevisionError, match="scripts/benchmark --against compiled builds it"):
+        revision.other("compiled").__enter__()
+    built = made_package(tmp_path / "package", "")
+    with revision.other("compiled") as found:
+        assert found == ("compiled", built)
+
+
 def test_a_package_that_cannot_be_imported_is_refused(tmp_path: Path) -> None:
     from benchmarks.against.revision import other
     from benchmarks.clone import RevisionError

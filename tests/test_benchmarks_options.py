@@ -15,7 +15,8 @@ def test_each_way_of_running_it_has_its_defaults() -> None:
 
     plain = parsed([])
     assert (plain.mode, plain.cores, plain.rounds) == ("measure", [1, 2], 5)
-    assert (plain.cases, plain.systems) == (list(CASES), list(SYSTEMS))
+    assert (plain.cases, plain.systems) == (list(CASES), [name for name in SYSTEMS if "compiled" not in name])
+    assert parsed(["--compiled"]).systems == list(SYSTEMS)
     assert plain.history_file == HISTORY
     against = parsed(["--against", "HEAD~1"])
     assert (against.mode, against.cores, against.rounds) == ("against", [1], 10)
@@ -51,6 +52,8 @@ def test_what_is_said_is_taken() -> None:
         (["--history", "--from", "results.json"], "--history and --from exclude each other"),
         (["--history", "--rounds", "2"], "--history and --rounds exclude each other"),
         (["--append", "--quick"], "--append and --quick exclude each other"),
+        (["--systems", "pyro_events-compiled"], "--systems pyro_events-compiled needs --compiled"),
+        (["--against", "HEAD", "--compiled"], "--against and --compiled exclude each other"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

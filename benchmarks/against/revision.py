@@ -14,15 +14,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..children.processes import environment, package_from
-from ..clone import PACKAGE, ROOT, RevisionError, unpack
+from ..clone import COMPILED, PACKAGE, ROOT, RevisionError, unpack
 
 
 @contextlib.contextmanager
 def other(revision: str) -> Iterator[tuple[str, Path]]:
     """The name and the folder of another package. Raises RevisionError.
 
-    revision: whatever git takes, or a folder that holds the package: what `pip install --target` has built.
+    revision: whatever git takes, a folder that holds the package (what `pip install --target` has built), or
+    "compiled": the compiled form of the one here, which scripts/benchmark has built.
     """
+    if revision == "compiled":
+        if not (COMPILED / PACKAGE).is_dir():
+            raise RevisionError(f"{COMPILED} is not there: scripts/benchmark --against compiled builds it")
+        yield revision, _checked(COMPILED)
+        return
     if (Path(revision) / PACKAGE).is_dir():
         folder = Path(revision).resolve()
         yield folder.name, _checked(folder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..children.tasks import PACED, Listen, Listener, Phase, Publish
 from ..session import Session, exchange
 from ..statistics import percentile
-from ..systems import LIMITS, OURS
+from ..systems import FORMS, LIMITS
 from .base import Case, Figures, Goal, Metric
 from .rates import SUBJECT
 
@@ -38,7 +38,7 @@ _BROKERS = ("redis", "nats")
 LATENCY = Case(
     "latency",
     "1,000 events/s, from just before publish to the entry of event",
-    (OURS, "stock-proxy", *_BROKERS, "zeromq", "mqtt", *LIMITS),
+    (*FORMS, "stock-proxy", *_BROKERS, "zeromq", "mqtt", *LIMITS),
     (
         Metric("median", "median", "µs", higher=False),
         Metric("p99", "99th percentile", "µs", higher=False),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..children.tasks import ACKED, ARRAY, BYTES, STREAMED, Listen, Listener, Phase, Publish
 from ..session import Outcome, Session, exchange
-from ..systems import LIMITS, OURS
+from ..systems import FORMS, LIMITS
 from .base import ACKNOWLEDGING, STREAMING, Case, Figures, Goal, Metric
 
 SUBJECT = "STOCKQUOTE.SUN"
@@ -83,7 +83,7 @@ def measure_large(system: str, quick: bool) -> Figures:
 ACKED_CASE = Case(
     "acked",
     "one publisher waiting for each acknowledgement, one subscriber",
-    (OURS, "stock-proxy", *ACKNOWLEDGING, *LIMITS),
+    (*FORMS, "stock-proxy", *ACKNOWLEDGING, *LIMITS),
     (_RATE,),
     measure_acked,
     (Goal("rate", 2.2, ACKNOWLEDGING), Goal("rate", 0.5, ("raw-limit",))),
@@ -91,7 +91,7 @@ ACKED_CASE = Case(
 PIPELINED = Case(
     "pipelined",
     "one publisher as fast as it can, one subscriber, all delivered",
-    (OURS, *STREAMING, *LIMITS),
+    (*FORMS, *STREAMING, *LIMITS),
     (_RATE,),
     measure_pipelined,
     (Goal("rate", 3.5, STREAMING),),
@@ -99,7 +99,7 @@ PIPELINED = Case(
 FAN_OUT = Case(
     "fan-out",
     "one publisher as fast as it can, 100 subscribers in 2 processes",
-    (OURS, *STREAMING),
+    (*FORMS, *STREAMING),
     (Metric("rate", "deliveries/s until all are handled", "deliveries/s"),),
     measure_fan_out,
     (Goal("rate", 1.4, ("zeromq",)), Goal("rate", 1.0, STREAMING)),
@@ -107,7 +107,7 @@ FAN_OUT = Case(
 MANY_PUBLISHERS = Case(
     "many-publishers",
     "50 publishers in 2 processes, each waiting for each acknowledgement, one subscriber",
-    (OURS, *ACKNOWLEDGING),
+    (*FORMS, *ACKNOWLEDGING),
     (_RATE,),
     measure_many_publishers,
     (Goal("rate", 1.8, ACKNOWLEDGING),),
@@ -115,7 +115,7 @@ MANY_PUBLISHERS = Case(
 LARGE = Case(
     "large",
     "messages of 1 MiB, one publisher as fast as it can, one subscriber",
-    (OURS, *STREAMING, *LIMITS),
+    (*FORMS, *STREAMING, *LIMITS),
     (
         Metric(BYTES, "MB/s of bytes", "MB/s"),
         Metric(ARRAY, "MB/s of 512x512 float32 numpy arrays", "MB/s"),

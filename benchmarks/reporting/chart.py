@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..cases import CASES, Case, Metric
 from ..cores import JUDGED, in_words
 from ..statistics import Summary
-from ..systems import LIMITS, OURS, OURS_AIO, OURS_STREAM, SYSTEMS
+from ..systems import FORMS, LIMITS, OURS_AIO, OURS_STREAM, SYSTEMS
 from . import drawing
 from .drawing import GAP, QUIET, TOP, document, origin, text
 from .results import Results
@@ -100,7 +100,7 @@ def _panel(panel: Panel, left: int, top: int) -> list[str]:
     for number, (system, summary) in enumerate(panel.bars):
         base = top + 22 + number * _ROW
         start, middle = left + _LABEL, base + _ROW / 2
-        ours = system in (OURS, OURS_AIO, OURS_STREAM)
+        ours = system in (*FORMS, OURS_AIO, OURS_STREAM)
         lines.append(
             f'<rect x="{start}" y="{base + 3}" width="{max(1.0, summary.median * scale):.1f}" '
             f'height="{_ROW - 6}" fill="{drawing.OURS if ours else drawing.THEIRS}"/>'

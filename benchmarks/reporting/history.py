@@ -51,8 +51,9 @@ def _key(cores: int, case: str) -> str:
 
 def _of_a_case(results: Results, cores: int, case: Case) -> dict[str, Any]:
     kept: dict[str, Any] = {}
+    judged = results.ours(cores, case)
     for metric in case.metrics:
-        summary = results.summary(cores, case.name, case.ours, metric.key)
+        summary = results.summary(cores, case.name, judged, metric.key)
         if summary is not None:
             figures: dict[str, Any] = {"median": _short(summary.median), "spread": _short(summary.spread)}
             kept[metric.key] = figures

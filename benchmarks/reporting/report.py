@@ -14,7 +14,7 @@ from ..cases import CASES, Case, Metric
 from ..cores import in_words as cores_in_words
 from ..machine import in_words
 from ..statistics import Summary
-from ..systems import LIMITS, SYSTEMS
+from ..systems import LIMITS, OURS_COMPILED, SYSTEMS
 from .results import Results, Verdict
 
 _BAR = 24
@@ -96,13 +96,15 @@ def goal_line(verdict: Verdict) -> str:
 def _limit_lines(results: Results, cores: int, case: Case) -> list[str]:
     """Our figures as a part of the raw limit's, if that was measured."""
     lines = []
+    judged = results.ours(cores, case)
+    of = " (compiled)" if judged == OURS_COMPILED else ""
     for metric in case.metrics:
-        ours = results.summary(cores, case.name, case.ours, metric.key)
+        ours = results.summary(cores, case.name, judged, metric.key)
         for name in LIMITS:
             limit = results.summary(cores, case.name, name, metric.key)
             if ours and limit and limit.median:
                 ratio = ours.median / limit.median
-                lines.append(f"  {metric.title}: {ratio:.2f} x the {SYSTEMS[name].title}")
+                lines.append(f"  {metric.title}{of}: {ratio:.2f} x the {SYSTEMS[name].title}")
     return lines
 
 

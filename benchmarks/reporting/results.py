@@ -14,6 +14,7 @@ from typing import Any
 from ..cases import CASES, Case, Goal
 from ..cores import JUDGED
 from ..statistics import Summary, best, ratios, summarize
+from ..systems import OURS, OURS_COMPILED
 
 # The version of the JSON file's layout; a change that a reader would notice increases it.
 VERSION = 2
@@ -79,14 +80,21 @@ class Results:
         found = self.values.get(cores, {}).get(case, {})
         return [system for system in CASES[case].systems if system in found]
 
+    def ours(self, cores: int, case: Case) -> str:
+        """The system by which the goals of a case are judged: our compiled form, if it was measured."""
+        faster = OURS_COMPILED if case.ours == OURS else case.ours
+        return faster if faster in self.measured(cores, case.name) else case.ours
+
     def verdicts(self, cores: int, case: Case) -> list[Verdict]:
         """The results for the goals of a case."""
         return [self._verdict(cores, case, goal) for goal in case.goals]
 
     def _verdict(self, cores: int, case: Case, goal: Goal) -> Verdict:
         metric = case.metric(goal.metric)
-        text = f"{metric.title} {'>=' if metric.higher else '<='} {goal.factor:g}"
-        ours = self.summary(cores, case.name, case.ours, goal.metric)
+        judged = self.ours(cores, case)
+        of = " (compiled)" if judged == OURS_COMPILED else ""
+        text = f"{metric.title}{of} {'>=' if metric.higher else '<='} {goal.factor:g}"
+        ours = self.summary(cores, case.name, judged, goal.metric)
         peer = None
         if goal.peers:
             several = "the best of " if len(goal.peers) > 1 else ""
@@ -98,7 +106,7 @@ class Results:
                 return Verdict(text, None, None, None, peer, None)
             value = ours.median / theirs.median
             values = ratios(
-                self.rounds(cores, case.name, case.ours, goal.metric),
+                self.rounds(cores, case.name, judged, goal.metric),
                 self.rounds(cores, case.name, str(peer), goal.metric),
             )
         elif ours is None:

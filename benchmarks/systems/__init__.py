@@ -6,7 +6,7 @@ from .asyncio_clients import ASYNCIO, PyroEventsAio
 from .base import System
 from .mqtt import Mqtt
 from .nats_core import Nats
-from .ours import PyroEvents, StockProxy
+from .ours import Compiled, PyroEvents, StockProxy
 from .raw_limit import RawLimit, RawLimitUnix
 from .redis_pubsub import Redis
 from .streams import PyroEventsStream
@@ -16,6 +16,7 @@ SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
         PyroEvents(),
+        Compiled(),
         StockProxy(),
         Redis(),
         Nats(),
@@ -30,7 +31,10 @@ SYSTEMS: dict[str, System] = {
 # Not systems that anybody could use, so no chart shows them.
 LIMITS = (RawLimit.name, RawLimitUnix.name)
 OURS = PyroEvents.name
+OURS_COMPILED = Compiled.name
+# Both forms of ours, which do the same.
+FORMS = (OURS, OURS_COMPILED)
 OURS_AIO = PyroEventsAio.name
 OURS_STREAM = PyroEventsStream.name
 
-__all__ = ["LIMITS", "OURS", "OURS_AIO", "OURS_STREAM", "SYSTEMS", "System"]
+__all__ = ["FORMS", "LIMITS", "OURS", "OURS_AIO", "OURS_COMPILED", "OURS_STREAM", "SYSTEMS", "System"]

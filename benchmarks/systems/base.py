@@ -69,7 +69,8 @@ class System:
 
     name: in tables and files. title: what is measured, for a reader. packages: the Python packages that its
     children import. program: the server, if it has its own program. speaks: whether the server prints its
-    address when it is ready; otherwise its port is tried.
+    address when it is ready; otherwise its port is tried. package: the folder from which its children import
+    pyro_events, if that is not the clone.
     """
 
     name: ClassVar[str]
@@ -77,6 +78,7 @@ class System:
     packages: ClassVar[tuple[str, ...]] = ()
     program: ClassVar[str | None] = None
     speaks: ClassVar[bool] = False
+    package: ClassVar[Path | None] = None
 
     def missing(self) -> str | None:
         """What this machine lacks for it; None if it can be measured."""

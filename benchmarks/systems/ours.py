@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from ..children.counter import Counter, Decode, Take
 from ..children.tasks import Listener
+from ..clone import COMPILED, PACKAGE
 from .base import Publisher, System, shares
 
 # One call takes no more.
@@ -123,6 +124,18 @@ def _subscriber(address: str, take: Take) -> Any:
             take(event)
 
     return Counter(es_uri=address)
+
+
+class Compiled(PyroEvents):
+    """The same, compiled."""
+
+    name = "pyro_events-compiled"
+    title = "pyro_events (compiled), Publisher"
+    package = COMPILED
+
+    def missing(self) -> str | None:
+        there = (COMPILED / PACKAGE).is_dir()
+        return super().missing() if there else "scripts/benchmark --compiled builds it"
 
 
 class StockProxy(PyroEvents):
