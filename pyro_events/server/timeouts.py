@@ -228,3 +228,4 @@ class Timeouts:
             connection.check()
         self._bound_calls(self._clients)
         self.bound_unsent()
+        self._clients.pieces.trim()

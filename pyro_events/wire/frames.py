@@ -31,7 +31,7 @@ from ..constants import LARGE
 from .errors import FrameError as FrameError  # for those who read frames
 from .errors import FrameTooLargeError as FrameTooLargeError
 from .errors import TlsSpokenError as TlsSpokenError
-from .large_body import LargeBody
+from .large_body import CLIENTS, LargeBody, Pieces
 
 CONNECT: Final = 1
 CONNECT_OK: Final = 2
@@ -126,10 +126,12 @@ class FrameReader:
     plus the bytes that were fed.
     """
 
-    __slots__ = ("_annotated", "_begun", "_body", "_buffer", "_position", "limits")
+    __slots__ = ("_annotated", "_begun", "_body", "_buffer", "_pieces", "_position", "limits")
 
-    def __init__(self, limits: FrameLimits) -> None:
+    def __init__(self, limits: FrameLimits, pieces: Pieces = CLIENTS) -> None:
+        """pieces: the memory into which large frames are received."""
         self.limits = limits
+        self._pieces = pieces
         self._buffer: bytes | bytearray = b""
         self._position = 0
         # A large frame that has begun: its header, how many bytes of its body are annotations, and the body.
@@ -151,10 +153,10 @@ class FrameReader:
         """
         return (self._body.space() or None) if self._body is not None else None
 
-    def filled(self, count: int) -> None:
-        """So many bytes were put where `space` said."""
+    def filled(self, count: int) -> bool:
+        """So many bytes were put where `space` said. Returns whether that completes a frame."""
         assert self._body is not None
-        self._body.filled(count)
+        return self._body.filled(count)
 
     def feed(self, data: bytes) -> None:
         """Add bytes that arrived."""
@@ -206,7 +208,8 @@ class FrameReader:
             if size > LARGE:
                 self._begun = Frame(kind, flags, serializer_id, seq)
                 self._annotated = annotated
-                self._body = LargeBody(annotated + size, memoryview(buffer)[start + HEADER_SIZE :])
+                begun = memoryview(buffer)[start + HEADER_SIZE :]
+                self._body = LargeBody(annotated + size, begun, self._pieces)
                 self._buffer, self._position = b"", 0
             return None
         annotations = bytes(buffer[start + HEADER_SIZE : middle]) if annotated else b""

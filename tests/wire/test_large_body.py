@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyro_events.constants import KIB, LARGE, MIB
-from pyro_events.wire import large_body
 from pyro_events.wire.frames import (
     COMPRESSED,
     INVOKE,
@@ -21,16 +21,16 @@ from pyro_events.wire.frames import (
     FrameReader,
     write_frame,
 )
-from pyro_events.wire.large_body import LargeBody
+from pyro_events.wire.large_body import CLIENTS, LargeBody, Pieces
 
 LIMITS = FrameLimits(frozenset({INVOKE}), 64 * KIB, 8 * MIB)
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
-    large_body._kept.clear()
+    CLIENTS._pieces.clear()
     yield
-    large_body._kept.clear()
+    CLIENTS._pieces.clear()
 
 
 def payload(size: int, seed: int) -> bytes:
@@ -93,7 +93,7 @@ def large_frame_of(body: bytes, reader: FrameReader) -> memoryview:
 def test_memory_is_used_again_when_nobody_has_a_view_of_it() -> None:
     reader = FrameReader(LIMITS)
     first = large_frame_of(b"1" * MIB, reader)
-    where = id(large_body._kept[0])  # a reference would be a use
+    where = id(CLIENTS._pieces[0])  # a reference would be a use
     del first
     second = large_frame_of(b"2" * (MIB - 5), reader)
     assert id(second.obj) == where
@@ -122,13 +122,69 @@ def test_a_small_frame_does_not_hold_a_large_piece() -> None:
         assert len(view.obj) <= 2 * len(view)
 
 
-def test_another_thread_may_have_the_kept_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Emptied(large_body.deque):  # type: ignore[name-defined,misc]
-        def popleft(self) -> bytearray:
-            raise IndexError
+class Emptied(deque[bytearray]):
+    """Another thread has taken what was there when this one looked."""
 
-    monkeypatch.setattr(large_body, "_kept", Emptied([bytearray(MIB)]))
-    assert large_frame_of(b"3" * MIB, FrameReader(LIMITS)) == b"3" * MIB
+    def popleft(self) -> bytearray:
+        self.clear()
+        return super().popleft()
+
+
+def test_another_thread_may_have_the_pieces() -> None:
+    pieces = Pieces(4)
+    pieces._pieces = Emptied([bytearray(MIB)])
+    assert large_frame_of(b"3" * MIB, FrameReader(LIMITS, pieces)) == b"3" * MIB
+    pieces._pieces = Emptied([bytearray(MIB)])
+    pieces.trim()
+    assert pieces.take(MIB) is None
+
+
+def test_pieces_in_use_come_back_in_the_order_in_which_they_were_used() -> None:
+    pieces, used = Pieces(100), deque[memoryview]()
+    for number in range(200):
+        body = LargeBody(LARGE + 1, memoryview(bytes(LARGE + 1)), pieces)
+        whole = body.whole()
+        assert whole is not None
+        used.append(whole)
+        if number >= 40:
+            used.popleft()
+    assert len(pieces._pieces) <= 42, "none was made while there was one"
+
+
+def test_unused_pieces_are_let_go_of_when_they_are_many() -> None:
+    pieces = Pieces(100)
+    for size in range(MIB, 2 * MIB, 128 * KIB):
+        for _ in range(3):
+            pieces.remember(bytearray(size))
+        assert sum(map(len, pieces._pieces)) <= 16 * MIB + size
+    used = pieces.take(MIB + 128 * KIB)
+    assert used is not None
+    pieces.remember(bytearray(9 * MIB))
+    pieces.trim()
+    assert sum(map(len, pieces._pieces)) <= 8 * MIB + len(used)
+    used[:] = bytes(len(used))
+    del used
+    pieces.trim()
+    assert sum(map(len, pieces._pieces)) <= 8 * MIB
+    assert pieces.take(MIB) is not None
+
+
+def test_the_largest_are_not_kept() -> None:
+    pieces = Pieces(4, MIB)
+    large_frame_of(bytes(2 * MIB), FrameReader(LIMITS, pieces))
+    assert not pieces._pieces
+    large_frame_of(bytes(MIB), FrameReader(LIMITS, pieces))
+    assert len(pieces._pieces) == 1
+
+
+def test_a_piece_that_is_in_use_outlives_being_forgotten() -> None:
+    pieces = Pieces(1)
+    first = large_frame_of(b"1" * MIB, FrameReader(LIMITS, pieces))
+    second = large_frame_of(b"2" * MIB, FrameReader(LIMITS, pieces))
+    assert len(pieces._pieces) == 1
+    pieces.trim()
+    third = large_frame_of(b"3" * MIB, FrameReader(LIMITS, pieces))
+    assert (first, second, third) == (b"1" * MIB, b"2" * MIB, b"3" * MIB)
 
 
 def test_a_frame_that_is_being_received_keeps_its_memory() -> None:
@@ -157,8 +213,10 @@ def test_little_is_kept() -> None:
         frames = [large_frame_of(bytes(size), reader) for _ in range(3)]
         assert all(len(frame) == size for frame in frames)
     gc.collect()
-    assert len(large_body._kept) <= 4
-    assert sum(map(len, large_body._kept)) <= 8 * MIB
+    del frames
+    CLIENTS.trim()
+    assert len(CLIENTS._pieces) <= 4
+    assert sum(map(len, CLIENTS._pieces)) <= 8 * MIB
 
 
 def test_a_header_alone_costs_little() -> None:

@@ -17,7 +17,8 @@ import Pyro5.errors
 from ...constants import FRAME_TIMEOUT, KIB
 from ...transport.sockets import shut_down
 from ...transport.tls_socket import TlsSocket
-from ...wire.frames import Frame, FrameReader
+from ...wire.frames import PING, Frame, FrameReader
+from ...wire.large_body import CLIENTS
 
 # One read is enough for a batch of a few thousand small events. With more, the memory allocator would map and
 # unmap memory each time.
@@ -45,7 +46,10 @@ class FrameSocket:
 
         Raises FrameError, and Pyro5's TimeoutError and ConnectionClosedError.
         """
-        return self.reader.next_frame() or self.receive(None)
+        frame = self.reader.next_frame() or self.receive(None)
+        if frame.type == PING:  # nothing else has come for a while
+            CLIENTS.trim()
+        return frame
 
     def receive(self, deadline: float | None) -> Frame:
         """The next frame, of which not all has been received, by `deadline`; None: within the time for a
@@ -108,3 +112,4 @@ class FrameSocket:
     def shutdown(self) -> None:
         """End the connection: threads that read or send find it closed. The socket must still be closed."""
         shut_down(self.sock)
+        CLIENTS.trim()

@@ -23,6 +23,7 @@ from ...constants import EVENT_FIELDS, EventRow
 from ...wire.event_answers import write_events_answer
 from ...wire.event_batch import after_a_gap, count_rows, events_opening, packed_events, read_rows
 from ...wire.frames import PING, FrameReader
+from ...wire.large_body import CLIENTS
 from ...wire.own_connection import OBJECT_ID
 from ...wire.replies import write_pong
 
@@ -93,7 +94,8 @@ class EventInbox:
         answers = b""
         while (frame := self._reader.next_frame()) is not None:
             self.heard += 1
-            if frame.type == PING:
+            if frame.type == PING:  # nothing else has come for a while
+                CLIENTS.trim()
                 answers += write_pong(frame.serializer_id, frame.seq)
                 continue
             packed = packed_events(frame, _OPENING)

@@ -17,6 +17,7 @@ from ...log.background import get_logger
 from ...log.failures import Failures
 from ...options import ServiceOptions
 from ...transport.tls import server_contexts
+from ...wire.large_body import Pieces
 from ..limits.admission import Admission
 from ..net.sockets import files_for_each
 from ..net.tls_connections import AcceptedTls
@@ -34,6 +35,9 @@ _ACCEPT_QUEUE: Final = 1024
 _ACCEPT_AT_ONCE: Final = 16
 # How long clients have to read their last answers when the service ends.
 _LAST_ANSWERS: Final = 0.5
+# How many pieces of memory are remembered that large messages were received into: as many messages of 256 KiB
+# as fit into a full backlog. Those in use are accounted for with the messages.
+_PIECES: Final = 256
 
 
 class ClientsOwner(ConnectionOwner[Connection], Protocol):
@@ -49,11 +53,12 @@ class Clients:
     """All clients of one service; iterating gives their connections.
 
     unfinished: connections on which a frame has begun and is not complete, with the loop's time since when;
-    for reading.
+    for reading. pieces: the memory into which they receive what is large.
     """
 
     def __init__(self, owner: ClientsOwner, options: ServiceOptions) -> None:
         self._owner = owner
+        self.pieces = Pieces(_PIECES)
         self._loop = asyncio.get_running_loop()
         self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()

@@ -31,7 +31,7 @@ from .owner import ConnectionOwner
 
 log = get_logger("pyro_events.connection")
 
-# How many bytes are read at once from a client that has to wait for its turn: ten thousand clients may wait.
+# What is read at once of a client that has to wait, as ten thousand may, and after a large message: a copy.
 _LITTLE = 16 * KIB
 
 
@@ -41,6 +41,7 @@ class Connection(ClosableProtocol):
     __slots__ = (
         "_draining",
         "_ended",
+        "_large",
         "_next",
         "_owner",
         "_participant",
@@ -58,13 +59,11 @@ class Connection(ClosableProtocol):
         self._scheduler = owner.scheduler
         self._participant: LoopParticipant | None = None
         self._next: Callable[[], None] | None = None  # the function that continues a call in the next turn
-        self._reader = FrameReader(HELLO_LIMITS)
-        # The buffer for the part of a large frame that is being received.
-        self._space: memoryview | None = None
+        self._reader = FrameReader(HELLO_LIMITS, owner.clients.pieces)
+        self._space: memoryview | None = None  # for the part of a large frame that is being received
         self._calls = CallQueue(owner)
         self._resting = False  # it waits for its turn
-        self._unfinished = self._draining = False
-        self._ended = False  # nothing more will come
+        self._unfinished = self._draining = self._large = self._ended = False  # ended: nothing more will come
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._connected(transport)
@@ -108,18 +107,19 @@ class Connection(ClosableProtocol):
         if space is not None:
             return space
         received = self._owner.received
-        return received[:_LITTLE] if self._scheduler.loaded else received
+        return received[:_LITTLE] if self._large or self._scheduler.loaded else received
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._space is None:
+            ready, self._large = True, False
             self._reader.feed(self._owner.received[:nbytes].tobytes())
         else:
-            self._space = None
-            self._reader.filled(nbytes)
+            self._space, self._large = None, True
+            ready = self._reader.filled(nbytes)
         if not self._pauses:
             if self._scheduler.loaded:
                 self._yield_turn()
-            else:
+            elif ready:
                 self._work()
         elif self._resting:
             self._transport.pause_reading()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol, TypeVar
 
 from ...options import ServiceOptions
+from ...wire.large_body import Pieces
 from ..access import AccessControl
 from ..limits.scheduler import Scheduler, SharedPool
 from ..objects import RemoteObject
@@ -24,7 +25,10 @@ class CallQueueOwner(Protocol):
 
 
 class ConnectionTable(Protocol[C]):
-    """All clients, one of which is a connection (C)."""
+    """All clients, one of which is a connection (C). pieces: the memory into which they receive what is
+    large."""
+
+    pieces: Pieces
 
     def accept(self, connection: C, crowded: bool) -> str | None:
         """A client has connected. Returns None, or why it is refused.
