@@ -18,11 +18,11 @@ import numpy
 import pytest
 from certificates import needs_openssl, settings, use
 from contract import account, running, statistics
-from event_loops import each_loop, run, true
+from event_loops import each_loop, event_loop, run, true
 from fake_service import fake_service
 from waiting import eventually
 
-from pyro_events import EventServiceError, EventServiceStarter, ServiceUnreachableError, aio
+from pyro_events import EventServiceError, EventServiceStarter, Publisher, ServiceUnreachableError, aio
 from pyro_events.aio.connection.waiting import in_thread
 from pyro_events.client.reconnect.times import ReconnectTimes
 from pyro_events.errors import AccessDeniedError
@@ -274,6 +274,35 @@ def test_a_slow_program_has_a_backlog_and_nothing_is_lost(loop: str) -> None:
 
     with running(backlog=50) as service:
         run(main(service), loop)
+
+
+@each_loop
+def test_an_event_that_was_taken_is_acknowledged_although_the_loop_stops(
+    loop: str, service: EventServiceStarter
+) -> None:
+    with event_loop(loop) as made, Publisher(es_uri=service.uri) as publisher:
+        events = made.run_until_complete(aio.EventStream("A", es_uri=service.uri).connect())
+        for number in (1, 2):
+            publisher.publish("A", number)
+            assert made.run_until_complete(events.get(10)).msg == number
+            eventually(lambda: of(service, events)["delivered"] == number)  # noqa: B023
+        made.run_until_complete(events.close())
+
+
+@each_loop
+def test_a_program_that_leaves_after_an_event_has_got_it(loop: str, service: EventServiceStarter) -> None:
+    """It counts as delivered, also if the stream is closed before the loop had another turn."""
+
+    async def main() -> None:
+        async with both(service, "A") as (publisher, events):
+            await publisher.publish("A", 1)
+            async for event in events:
+                assert event.msg == 1
+                break
+        await true(lambda: not statistics(service.uri)["subscribers"])
+        assert statistics(service.uri)["lost"] == {}
+
+    run(main(), loop)
 
 
 @each_loop
