@@ -14,6 +14,12 @@ EVENTSERVER_NAME: Final = "Pyro.EventService"
 # The variable in the environment that says where the service is, for clients whose program does not say it.
 ES_URI_VARIABLE: Final = "PYROEVENTS_ES_URI"
 
+# Also the variable of the service's option --unix-socket, so that one setting switches both sides off.
+UNIX_SOCKET_VARIABLE: Final = "PYROEVENTS_UNIX_SOCKET"
+# What that option may be, besides a path: a path of the service's choice, or no Unix socket.
+UNIX_AUTO: Final = "auto"
+UNIX_OFF: Final = "off"
+
 # Next to the name server's 9090 and 9091, and not used by anything that Pyro users commonly run.
 DEFAULT_PORT: Final = 9095
 

@@ -68,6 +68,7 @@ def make_starter(options: argparse.Namespace) -> EventServiceStarter:
             allow_callback=addresses(options.allow_callback),
             allow_stock=addresses(options.allow_stock),
             permissions=options.permissions,
+            unix_socket=options.unix_socket,
         ),
     )
 

@@ -9,7 +9,7 @@ import contextlib
 import queue
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgpack
@@ -71,8 +71,15 @@ class FakeConnection:
 class FakeService:
     """Accepts and greets; the test takes each connection from `next()` and plays the service."""
 
-    def __init__(self, port: int = 0, capabilities: Sequence[str] = ()) -> None:
-        self._hello = msgpack.packb({**SAID, "capabilities": list(capabilities)})
+    def __init__(
+        self,
+        port: int = 0,
+        capabilities: Sequence[str] = (),
+        more: Callable[[socket.socket], dict[str, Any]] = lambda sock: {},
+    ) -> None:
+        """more: what else it says to an accepted connection."""
+        self._said = {**SAID, "capabilities": list(capabilities)}
+        self._more = more
         self.listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self.listener.getsockname()[1]
         self.uri = f"PYRO:Pyro.EventService@127.0.0.1:{self.port}"
@@ -87,7 +94,7 @@ class FakeService:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            connection = FakeConnection(sock, self._hello)
+            connection = FakeConnection(sock, msgpack.packb({**self._said, **self._more(sock)}))
             self.connections.append(connection)
             try:
                 connection.greet()
@@ -110,9 +117,13 @@ class FakeService:
 
 
 @contextlib.contextmanager
-def fake_service(port: int = 0, capabilities: Sequence[str] = ()) -> Iterator[FakeService]:
+def fake_service(
+    port: int = 0,
+    capabilities: Sequence[str] = (),
+    more: Callable[[socket.socket], dict[str, Any]] = lambda sock: {},
+) -> Iterator[FakeService]:
     """A FakeService, closed at the end of the block."""
-    service = FakeService(port, capabilities)
+    service = FakeService(port, capabilities, more)
     try:
         yield service
     finally:

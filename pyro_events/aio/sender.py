@@ -229,9 +229,15 @@ class Sender:
     def statistics(self) -> PublisherStatistics:
         """A snapshot."""
         connection = self.connection
-        counts = self._published, self._queued, self._unknown
         return PublisherStatistics(
-            *counts, connection.reconnects, connection.connected, connection.address, connection.name
+            self._published,
+            self._queued,
+            self._unknown,
+            connection.reconnects,
+            connection.connected,
+            connection.address,
+            connection.name,
+            connection.transport,
         )
 
     @property

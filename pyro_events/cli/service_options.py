@@ -62,6 +62,15 @@ _LISTENING: Final[OptionGroup] = (
                 "--port)",
             },
         ),
+        (
+            ("--unix-socket",),
+            {
+                "metavar": "PATH",
+                "default": c.UNIX_AUTO,
+                "help": "where it also listens for clients of its own user on the same machine, which is "
+                "faster than TCP: an absolute path, or auto or off (default: %(default)s)",
+            },
+        ),
     ),
 )
 _NAME_SERVER: Final[OptionGroup] = (

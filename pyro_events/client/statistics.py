@@ -25,6 +25,7 @@ class PublisherStatistics:
         connected: whether there is a connection now.
         address: the URI of the service that it is connected to, or was last.
         name: what the service calls this client.
+        transport: how: "tcp", or "unix" for the Unix socket of a service on the same machine.
         compiled: whether the compiled form of this package runs here.
 
     Example:
@@ -42,6 +43,7 @@ class PublisherStatistics:
     connected: bool
     address: str | None
     name: str
+    transport: str = "tcp"
     compiled: bool = is_compiled()
 
 

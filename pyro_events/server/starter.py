@@ -214,6 +214,7 @@ class EventServiceStarter(ReadsPermissions, PolledRunner):
         engine.objects[DAEMON_NAME] = DaemonMethods(engine.objects, where)
         warn_if_open(sock, self._identity is not None)
         await engine.clients.listen(sock)
+        await engine.clients.listen_on_unix(self._options.unix_socket)
         if registration is not None and not self._told_to_stop:
             registration.uri, registration.listens_on = uri, sock.getsockname()[:2]
             await self._unless_stopped(lambda: registration.enter(self._replace))

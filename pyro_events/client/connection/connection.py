@@ -15,9 +15,10 @@ import Pyro5.core
 import Pyro5.errors
 
 from ...foreign_exceptions import is_foreign
-from ...transport.sockets import polled, shut_down
+from ...transport.sockets import polled, shut_down, time_limit
 from ...wire.frames import Frame, FrameError, FrameReader
 from ...wire.handshake.capabilities import NOTHING_SAID
+from ...wire.handshake.unix_offer import NO_OFFER
 from ...wire.replies import read_small_result
 from ...wire.requests import PackedCall, call_opening, write_call
 from .greeting import GREETING_LIMITS, REPLY_LIMITS, Greeting
@@ -60,6 +61,7 @@ class Connection:
         "announced",
         "dead",
         "local_host",
+        "offer",
         "peer",
         "reader",
         "reason",
@@ -76,10 +78,13 @@ class Connection:
         self.announced: int | None = None
         # What the service says about itself.
         self.peer = NOTHING_SAID
+        # Where else it listens, or the receipt for our ticket.
+        self.offer = NO_OFFER
+        internet = sock.family != getattr(socket, "AF_UNIX", None)
         # This program's address, as the service sees it; a Unix domain socket has none.
-        self.local_host = "" if uri.sockname else str(sock.getsockname()[0])
+        self.local_host = str(sock.getsockname()[0]) if internet else ""
         # The service's address, if it is known.
-        self.remote_host = "" if uri.sockname else _remote_host(sock)
+        self.remote_host = _remote_host(sock) if internet else ""
         self._opening = call_opening(uri.object)
         self._pending: deque[PendingReply] = deque()
         # Cuts what comes into frames.
@@ -99,8 +104,9 @@ class Connection:
             return False
         self.announced = welcome.max_message
         self.peer = welcome.peer
+        self.offer = welcome.offer
         self.reader.limits = REPLY_LIMITS
-        self.sock.settimeout(None)
+        self.sock.settimeout(time_limit(self.sock))
         return True
 
     def last_call(self, call: PackedCall, deadline: float) -> Frame:
@@ -115,7 +121,7 @@ class Connection:
         frame = self._next_frame(deadline)
         if frame.seq != seq:
             raise FrameError(f"reply {frame.seq} instead of {seq}")
-        self.sock.settimeout(None)
+        self.sock.settimeout(time_limit(self.sock))
         return frame
 
     def _next_frame(self, deadline: float) -> Frame:
@@ -209,6 +215,11 @@ class Connection:
             if is_foreign(error, FrameError):
                 raise
             self.fail(str(error))
+
+    @property
+    def transport(self) -> str:
+        """How it goes to the service: "tcp" or "unix"."""
+        return "unix" if self.sock.family == getattr(socket, "AF_UNIX", None) else "tcp"
 
     def readable(self, timeout: float = 0.0) -> bool:
         """Whether there is something to receive, or the end, within `timeout` seconds."""

@@ -59,6 +59,12 @@ class CurrentConnection:
         return connection.local_host if connection is not None else ""
 
     @property
+    def transport(self) -> str:
+        """How the connection goes to the service: "tcp" or "unix"."""
+        connection = self._connection
+        return connection.transport if connection is not None else "tcp"
+
+    @property
     def peer(self) -> PeerInfo:
         """What the service says about itself."""
         connection = self._connection

@@ -15,7 +15,7 @@ from typing import Final
 import Pyro5.errors
 
 from ...constants import FRAME_TIMEOUT, KIB
-from ...transport.sockets import shut_down
+from ...transport.sockets import shut_down, time_limit
 from ...transport.tls_socket import TlsSocket
 from ...wire.frames import PING, Frame, FrameReader
 from ...wire.large_body import CLIENTS
@@ -74,7 +74,7 @@ class FrameSocket:
                 frame = reader.next_frame()
                 if frame is not None:
                     if deadline is not None:
-                        sock.settimeout(None)
+                        sock.settimeout(time_limit(sock))
                     return frame
                 if deadline is not None and time.monotonic() >= deadline:
                     raise TimeoutError

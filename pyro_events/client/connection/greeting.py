@@ -39,12 +39,12 @@ REPLY_LIMITS: Final = FrameLimits(types=frozenset({RESULT}), size=MAX_REPLY, ser
 class Greeting:
     """One attempt to be accepted by a service. hello: the message to send."""
 
-    def __init__(self, identity: Identity | None, uri: Pyro5.core.URI, name: str) -> None:
+    def __init__(self, identity: Identity | None, uri: Pyro5.core.URI, name: str, ticket: str = "") -> None:
         """identity: proves the passphrase, which the service must prove too. uri: of the service. name: ours,
-        for the service."""
+        for the service. ticket: at the Unix socket, what the service has given us over TCP."""
         self._address = str(uri)
         self._handshake = ClientHandshake(identity, uri.object, uri.location)
-        self.hello = write_connect(uri.object, self._handshake.hello, name=name, peer=OURS)
+        self.hello = write_connect(uri.object, self._handshake.hello, name=name, peer=OURS, ticket=ticket)
 
     def accepted(self, answer: Frame, tried: bool) -> Welcome | None:
         """What the service says when it accepts us. None if it wants a second attempt, on a new connection.

@@ -17,9 +17,19 @@ import Pyro5.errors
 
 from ...foreign_exceptions import is_foreign
 from ...transport import connecting
+from ...transport.addresses import UNIX
 from ...transport.keepalive import TO_SERVICE, keep_alive
 from ...transport.tls import client_context
 from ...transport.tls_socket import TlsSocket
+from ...transport.unix.unix_socket import (
+    NO_UNIX_SOCKET,
+    PATIENCE,
+    REFUSED,
+    check_file,
+    check_listener,
+    note_failure,
+    worth_trying,
+)
 from ...wire.handshake.passphrase import Identity
 from .connection import Connection
 from .greeting import Greeting, host_of, no_answer, unreachable
@@ -56,9 +66,11 @@ def open_connection(attempt: Attempt) -> Connection:
     while True:
         greeting = Greeting(attempt.identity, attempt.uri, attempt.name)
         connection = _connected(attempt, greeting, tried)
+        tried = connection is None
+        if connection is not None and worth_trying(connection.offer, connection.sock):
+            connection = _over_unix(attempt, connection)
         if connection is not None:
             return connection
-        tried = True
 
 
 def _connected(attempt: Attempt, greeting: Greeting, tried: bool) -> Connection | None:
@@ -92,6 +104,37 @@ def _connected(attempt: Attempt, greeting: Greeting, tried: bool) -> Connection 
         raise
     sock.close()
     return None
+
+
+def _over_unix(attempt: Attempt, connection: Connection) -> Connection | None:
+    """The same connection over the Unix socket of the service, which ends the one over TCP; or the one over
+    TCP; or None if it has to be made once more, because the service may have ended it."""
+    offer = connection.offer
+    deadline = min(attempt.deadline, time.monotonic() + PATIENCE)
+    over_unix, chosen = None, None
+    try:
+        check_file(offer.path)
+        sock = connecting.connect(UNIX + offer.path, 0, deadline)
+        over_unix = Connection(sock, attempt.uri)
+        check_listener(sock)
+        attempt.begun(sock)
+        greeting = Greeting(attempt.identity, attempt.uri, attempt.name, offer.ticket)
+        if not over_unix.greet(deadline, greeting, tried=True) or over_unix.offer.receipt != offer.receipt:
+            raise OSError("it is another service")
+        over_unix.local_host, over_unix.remote_host = connection.local_host, connection.remote_host
+        chosen = over_unix
+    except NO_UNIX_SOCKET as error:
+        if is_foreign(error, *NO_UNIX_SOCKET):
+            raise
+        note_failure(offer.path, error)
+        # What was refused, or not even sent, has changed nothing.
+        if (over_unix is None or isinstance(error, REFUSED)) and not connection.readable():
+            chosen = connection
+    finally:
+        for each in (connection, over_unix):
+            if each is not None and each is not chosen:
+                each.close()
+    return chosen
 
 
 def _connected_socket(uri: Pyro5.core.URI, deadline: float, context: ssl.SSLContext | None) -> socket.socket:

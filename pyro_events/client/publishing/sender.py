@@ -258,10 +258,17 @@ class Sender:
 
         connection = self.connection
         with self._counting:
-            counts = self._published, self._queued, self._unknown
+            published, queued, unknown = self._published, self._queued, self._unknown
         current = connection.current
         return PublisherStatistics(
-            *counts, current.reconnects, current.connected, current.address, connection.name
+            published,
+            queued,
+            unknown,
+            current.reconnects,
+            current.connected,
+            current.address,
+            connection.name,
+            current.transport,
         )
 
     def close(self) -> None:

@@ -12,19 +12,26 @@ from collections.abc import Container, Iterator
 from itertools import islice
 from typing import Final, Protocol
 
+import Pyro5.errors
+
 from ...constants import MAX_CLIENTS_SHOWN
 from ...log.background import get_logger
 from ...log.failures import Failures
 from ...options import ServiceOptions
 from ...transport.tls import server_contexts
+from ...wire.handshake.capabilities import UNIX_SOCKET
+from ...wire.handshake.messages import Hello
+from ...wire.handshake.unix_offer import NO_OFFER, UnixOffer
 from ...wire.large_body import Pieces
 from ..limits.admission import Admission
 from ..net.sockets import files_for_each
 from ..net.tls_connections import AcceptedTls
 from ..net.tls_memory import TLS_FULL, TlsMemory
+from ..net.unix_listening import UnixListener, listen_on_unix
 from ..objects import Caller
 from ..permissions.permissions import USER_GONE
 from .connection import Connection
+from .introductions import Introductions
 from .owner import ConnectionOwner
 
 log = get_logger("pyro_events.engine")
@@ -61,6 +68,10 @@ class Clients:
         self.pieces = Pieces(_PIECES)
         self._loop = asyncio.get_running_loop()
         self._servers: list[asyncio.Server] = []
+        self._unix: UnixListener | None = None
+        self._introductions: Introductions[Connection] = Introductions()
+        # By connections at the Unix socket, while their first message is judged.
+        self._replaced: dict[Connection, Connection] = {}
         self._connections: set[Connection] = set()
         self._admission = Admission("connections", options, files_for_each)
         self.unfinished: dict[Connection, float] = {}
@@ -124,8 +135,25 @@ class Clients:
         sock.listen(_ACCEPT_QUEUE)
         self._servers.append(server)
 
+    async def listen_on_unix(self, wanted: str) -> None:
+        """Accept clients on a Unix socket too, unless TLS is on, which it has not.
+
+        wanted: as for `net.unix_listening.listen_on_unix`. Raises OSError.
+        """
+        self._unix = unix = listen_on_unix(wanted) if server_contexts() is None else None
+        if unix is not None:
+            server = await self._loop.create_unix_server(
+                lambda: Connection(self._owner, unix=True), sock=unix.sock, backlog=_ACCEPT_AT_ONCE
+            )
+            unix.sock.listen(_ACCEPT_QUEUE)
+            self._servers.append(server)
+            self._introductions.path = unix.path
+
     def drain(self) -> None:
         """Accept no more clients and read no more; calls that have been read are still answered."""
+        if self._unix is not None:
+            self._unix.remove()
+            self._introductions.path = ""
         for server in self._servers:
             server.close()
         # Publishers that went on would keep slow subscribers busy until the time is over.
@@ -157,11 +185,35 @@ class Clients:
         if self._owner.tls_memory.full:
             log.warning("a client from %s was refused: %s", peer, TLS_FULL, about=peer)
             return TLS_FULL
+        if connection.unix:  # it will take the place of one that is accepted
+            return None
         reason_to_refuse = self._admission.reason_to_refuse(peer)
         if reason_to_refuse is None:
             self._admission.add(peer)
             self._connections.add(connection)
         return reason_to_refuse
+
+    def introduce(self, connection: Connection, hello: Hello) -> tuple[str, UnixOffer]:
+        """A client has said its first message. Returns the host that it counts for, and what it is told of
+        the Unix socket. Raises DaemonError."""
+        if not connection.unix:
+            capable = UNIX_SOCKET in hello.peer.capabilities
+            offer = self._introductions.offer(connection, connection.seen) if capable else NO_OFFER
+            return connection.peer, offer
+        found = self._introductions.redeem(hello.ticket)
+        if found is None:
+            raise Pyro5.errors.DaemonError("this socket is for clients that were told of it over TCP")
+        self._replaced[connection], receipt = found
+        connection.come_from(found[0].peer)
+        return connection.peer, receipt
+
+    def greeted(self, connection: Connection) -> None:
+        """A client was accepted by what it has said; it may have been another connection before."""
+        before = self._replaced.pop(connection, None)
+        if before is not None:
+            before.give_way()
+            self._admission.add(connection.peer)
+            self._connections.add(connection)
 
     def tls_failed(self, peer: str, reason: str) -> None:
         """A client was refused because of TLS, before it could send anything."""
@@ -174,6 +226,8 @@ class Clients:
             self._connections.remove(connection)
             self._admission.leave(connection.peer)
         self.unfinished.pop(connection, None)
+        self._introductions.forget(connection)
+        self._replaced.pop(connection, None)
 
     def watch(self, connection: Connection, unfinished: bool) -> None:
         """Remember since when a frame is incomplete, to give it a deadline."""

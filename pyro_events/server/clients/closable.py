@@ -1,8 +1,8 @@
 """ClosableProtocol: the socket of a client, from the connection's first moment to its last, with a time limit
 for both.
 
-Knows: the transport, the peer's address, and how to close the connection without waiting for the peer. Must
-not know: frames, calls, or why it is closed.
+Knows: the transport, the peer's address and name, and how to close the connection without waiting for the
+peer. Must not know: frames, calls, or why it is closed.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from ...client_name import described
 from ...transport.addresses import unmapped
 from ..net.sockets import descriptor
-from ..objects import RoleSwap
+from ..objects import Caller, RoleSwap
 
 # How long a client may take to read its last answers, in seconds.
 _LAST_ANSWERS: Final = 5.0
 
 
 class ClosableProtocol(asyncio.BufferedProtocol):
-    """Base of a client's connection. peer: its host. closing: whether it is closed or being closed."""
+    """Base of a client's connection. peer: its host. unix: whether it has come by the Unix socket. closing:
+    whether it is closed or being closed."""
 
-    __slots__ = ("_began", "_blocked", "_swap", "_timer", "_transport", "closing", "peer")
+    __slots__ = ("_began", "_blocked", "_swap", "_timer", "_transport", "closing", "peer", "unix")
 
-    def __init__(self) -> None:
+    def __init__(self, unix: bool = False) -> None:
         self._transport: asyncio.Transport
         self._blocked = False  # the client does not read our answers
         self._swap: RoleSwap | None = None
@@ -32,6 +34,7 @@ class ClosableProtocol(asyncio.BufferedProtocol):
         self._began = asyncio.get_running_loop().time()  # before TLS
         self.closing = False
         self.peer = ""
+        self.unix = unix
 
     @property
     def descriptor(self) -> int:
@@ -48,7 +51,44 @@ class ClosableProtocol(asyncio.BufferedProtocol):
         # uvloop's transports do what asyncio.Transport does, but do not derive from it.
         self._transport = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")
-        self.peer = unmapped(name[0]) if name else ""
+        if self.unix:
+            self.peer = "127.0.0.1"  # until it is known which address of this machine it counts for
+        else:
+            self.peer = unmapped(name[0]) if name else ""
+
+    @property
+    def seen(self) -> tuple[str, int] | None:
+        """The address and the port of a client of the same machine; None if it is of another one, or cannot
+        be known."""
+        peer, ours = (self._transport.get_extra_info(name) for name in ("peername", "sockname"))
+        if not peer or not ours or self.unix:
+            return None
+        own = self.peer == unmapped(ours[0]) or self.peer.startswith("127.") or self.peer == "::1"
+        return (self.peer, peer[1]) if own else None
+
+    @property
+    def caller(self) -> Caller | None:
+        """Who the client is, None before it was accepted."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """What the client calls itself, "" if it did not say."""
+        return self.caller.name if self.caller is not None else ""
+
+    @property
+    def user(self) -> str:
+        """The user whose passphrase it has proved, "" if there is none."""
+        return self.caller.user if self.caller is not None else ""
+
+    @property
+    def label(self) -> str:
+        """The name of the client in the log."""
+        return described(self.name, self.peer)
+
+    def hold(self) -> None:
+        """A call has to wait: read no more until it is done."""
+        self._transport.pause_reading()
 
     def _give_time(self, seconds: float, too_late: Callable[..., object], *arguments: Any) -> None:
         """Call `too_late` so many seconds after the connection began, unless `_in_time` is called before."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
-from ...client_name import described
 from ...constants import KIB
 from ...log.background import get_logger
 from ...transport.keepalive import AT_SERVICE, keep_alive
@@ -53,8 +53,8 @@ class Connection(ClosableProtocol):
         "_unfinished",
     )
 
-    def __init__(self, owner: ConnectionOwner[Connection]) -> None:
-        super().__init__()
+    def __init__(self, owner: ConnectionOwner[Connection], unix: bool = False) -> None:
+        super().__init__(unix)
         self._owner = owner
         self._scheduler = owner.scheduler
         self._participant: LoopParticipant | None = None
@@ -91,8 +91,22 @@ class Connection(ClosableProtocol):
     def _leave(self) -> bool:
         if self._participant is not None:
             self._scheduler.leave(self._participant)
+        self._participant = None
         self._owner.clients.disconnected(self)
         return not self._reader.buffered
+
+    def come_from(self, host: str) -> None:
+        """It has turned out which host the client counts for."""
+        if self._participant is not None and host != self.peer:
+            self._scheduler.leave(self._participant)
+            self._participant = self._scheduler.join(host, self._take_turn)
+        self.peer = host
+
+    def give_way(self) -> None:
+        """The client has another connection, by the Unix socket."""
+        self._leave()
+        self._calls.abandon()
+        self._end()
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -226,18 +240,16 @@ class Connection(ClosableProtocol):
         self._in_time()
         owner = self._owner
         bound = owner.options.max_message
-        caller, answer = accept_hello(frame, self.peer, owner.access, owner.objects, bound)
+        introduce = partial(owner.clients.introduce, self)
+        caller, answer = accept_hello(frame, self.peer, owner.access, owner.objects, bound, introduce)
         self._calls.answers.append(answer)
         self._calls.caller = caller
         if caller is None:
             self.send()
             self._end()
         else:
+            owner.clients.greeted(self)
             self._reader.limits = call_limits(owner.options)
-
-    def hold(self) -> None:
-        """A call has to wait: read no more until it is done."""
-        self._transport.pause_reading()
 
     def _broken(self, error: FrameError) -> None:
         """The bytes are not an acceptable frame: answer if possible, and end the connection."""
@@ -261,21 +273,6 @@ class Connection(ClosableProtocol):
     def caller(self) -> Caller | None:
         """Who the client is, None before it was accepted."""
         return self._calls.caller
-
-    @property
-    def name(self) -> str:
-        """What the client calls itself, "" if it did not say."""
-        return self.caller.name if self.caller is not None else ""
-
-    @property
-    def user(self) -> str:
-        """The user whose passphrase it has proved, "" if there is none."""
-        return self.caller.user if self.caller is not None else ""
-
-    @property
-    def label(self) -> str:
-        """The name of the client in the log."""
-        return described(self.name, self.peer)
 
     @property
     def buffered(self) -> int:

@@ -6,7 +6,7 @@ calls and their results, or how a passphrase is proved (AccessControl does).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import Pyro5.errors
 from Pyro5.core import DAEMON_NAME
@@ -29,6 +29,7 @@ from ...wire.frames import (
 from ...wire.handshake.capabilities import OURS
 from ...wire.handshake.messages import Hello, read_connect, write_connect_fail, write_connect_ok
 from ...wire.handshake.proofs import AgainError
+from ...wire.handshake.unix_offer import UnixOffer
 from ...wire.replies import write_error
 from ..access import AccessControl
 from ..objects import Caller, RemoteObject, remote_names
@@ -48,11 +49,17 @@ def accept_hello(
     access: AccessControl,
     objects: Mapping[str, RemoteObject],
     max_message: int,
+    introduce: Callable[[Hello], tuple[str, UnixOffer]],
 ) -> tuple[Caller | None, bytes]:
     """Judge the first frame of a connection. Returns the client's identity, None if it is refused, and the
-    answer."""
+    answer.
+
+    introduce: says which host the client counts for, and what is said to it of the Unix socket; or raises a
+    PyroError.
+    """
     try:
         hello = read_connect(frame)
+        peer, offer = introduce(hello)
         # First, so that a stranger does not even learn which objects there are.
         accepted = access.authenticate(peer, hello)
         served = objects.get(hello.object_id)
@@ -64,7 +71,7 @@ def accept_hello(
             log.info("a client from %s was refused: %s", peer, error, about=peer)
         return None, write_connect_fail(frame.serializer_id, frame.seq, str(error))
     answer = write_connect_ok(
-        frame.serializer_id, frame.seq, accepted.greeting, remote_names(served), max_message, OURS
+        frame.serializer_id, frame.seq, accepted.greeting, remote_names(served), max_message, OURS, offer
     )
     if accepted.proved:
         # A proof is for one object: somebody who passes on what a client proves to the name server must not

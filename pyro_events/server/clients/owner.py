@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Protocol, TypeVar
 
 from ...options import ServiceOptions
+from ...wire.handshake.messages import Hello
+from ...wire.handshake.unix_offer import UnixOffer
 from ...wire.large_body import Pieces
 from ..access import AccessControl
 from ..limits.scheduler import Scheduler, SharedPool
@@ -35,6 +37,13 @@ class ConnectionTable(Protocol[C]):
 
         crowded: the process can open hardly any more files.
         """
+
+    def introduce(self, connection: C, hello: Hello) -> tuple[str, UnixOffer]:
+        """A client has said its first message. Returns the host that it counts for, and what it is told of
+        the Unix socket. Raises DaemonError."""
+
+    def greeted(self, connection: C) -> None:
+        """The client was accepted by what it has said."""
 
     def tls_failed(self, peer: str, reason: str) -> None:
         """A client from there was refused because of TLS."""

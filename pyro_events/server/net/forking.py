@@ -76,7 +76,7 @@ def _is_same(words: list[str]) -> bool:
 
 
 def _accepted(found: Iterable[int]) -> set[int]:
-    """Connections that were accepted on the listening ports, but not yet given to anybody."""
+    """Connections that were accepted on the listening ports and paths, but not yet given to anybody."""
     ports = {address[1] for number in found if (address := _address(number, listening=True))}
     folder = "/dev/fd"
     if not ports or not os.path.isdir(folder):
@@ -86,17 +86,19 @@ def _accepted(found: Iterable[int]) -> set[int]:
 
 
 def _address(number: int, listening: bool = False) -> Any:
-    """The local address of an internet socket; None for anything else, or if it must listen and does not."""
+    """The local address of a socket, of a Unix socket its path twice; None if it has none, or if it must
+    listen and does not."""
     try:
         sock = socket.socket(fileno=number)
     except OSError:
         return None
     try:
-        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        if sock.family not in (socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", None)):
             return None
         if listening and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return None
-        return sock.getsockname()
+        name = sock.getsockname()
+        return name if isinstance(name, tuple) else (name, name) if name else None
     except OSError:
         return None
     finally:

@@ -21,6 +21,8 @@ CAPABILITIES_KEY: Final = "capabilities"
 OWN_CONNECTION: Final = "own-connection"
 # It can tell publishers, or be told, over such a connection who listens (INTEREST there).
 INTEREST: Final = "interest"
+# As a client, it can be told of a Unix socket where the service listens too (unix_offer.py).
+UNIX_SOCKET: Final = "unix-socket"
 
 # What is believed: so many characters of a version or a capability, and so many capabilities.
 MAX_TEXT: Final = 40
@@ -42,7 +44,7 @@ class PeerInfo(NamedTuple):
 
 
 NOTHING_SAID: Final = PeerInfo()
-OURS: Final = PeerInfo(__version__, frozenset({OWN_CONNECTION, INTEREST}))
+OURS: Final = PeerInfo(__version__, frozenset({OWN_CONNECTION, INTEREST, UNIX_SOCKET}))
 
 
 def read_peer_info(said: Any) -> PeerInfo:

@@ -19,6 +19,7 @@ from pyro_events.client.connection.opener import ConnectionOpener
 from pyro_events.client.connection.times import ConnectTimes
 from pyro_events.client.own_connection.opening import OwnConnection, check_capable, open_own_connection
 from pyro_events.errors import EventServiceError, ServiceUnreachableError
+from pyro_events.transport.sockets import time_limit
 from pyro_events.wire.event_batch import events_opening, read_events
 from pyro_events.wire.frames import EXCEPTION, FrameTooLargeError
 from pyro_events.wire.handshake.capabilities import OURS, OWN_CONNECTION, PeerInfo
@@ -43,7 +44,7 @@ def test_events_come_over_it() -> None:
             assert frame is not None
             rows = read_events(frame, events_opening(OBJECT_ID))
             assert rows is not None and [row[0] for row in rows] == ["A"]
-            assert own.sock.gettimeout() is None and own.address == service.uri
+            assert own.sock.gettimeout() == time_limit(own.sock) and own.address == service.uri
 
 
 def test_the_same_key_is_the_same_listener() -> None:

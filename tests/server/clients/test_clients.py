@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-from collections.abc import Awaitable, Callable
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import Pyro5.errors
 import pytest
 from log_lines import counted
+from unix_sockets import unix_only
 
 from pyro_events.constants import MAX_CLIENTS_SHOWN
 from pyro_events.log.background import background
 from pyro_events.log.failures import Failures
 from pyro_events.options import ServiceOptions
 from pyro_events.server.clients.clients import Clients
+from pyro_events.wire.handshake.capabilities import UNIX_SOCKET, PeerInfo
+from pyro_events.wire.handshake.messages import Hello
+from pyro_events.wire.handshake.unix_offer import NO_OFFER, UnixOffer
 
 
 class FakeConnection:
@@ -23,8 +30,11 @@ class FakeConnection:
 
     descriptor = 7
     busy = False
+    seen = ("192.0.2.1", 4321)
 
-    def __init__(self, name: str = "", peer: str = "192.0.2.1", user: str = "") -> None:
+    def __init__(self, name: str = "", peer: str = "192.0.2.1", user: str = "", unix: bool = False) -> None:
+        self.unix = unix
+        self.replaced = False
         self.name = name
         self.user = user
         self.peer = peer
@@ -39,6 +49,12 @@ class FakeConnection:
 
     def abort(self) -> None:
         self.aborted = True
+
+    def give_way(self) -> None:
+        self.replaced = True
+
+    def come_from(self, host: str) -> None:
+        self.peer = host
 
 
 class Service:
@@ -191,3 +207,91 @@ def test_a_failure_of_tls_is_logged_once_for_each_reason(caplog: pytest.LogCaptu
         background.flush(rest=True)
     for reason in ("no certificate", "too old"):
         assert counted(caplog.records, f"192.0.2.1 was refused: {reason}") == 1
+
+
+def hello(ticket: str = "", *capabilities: str) -> Hello:
+    return Hello("hello", "es", ticket=ticket, peer=PeerInfo("", frozenset(capabilities)))
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield folder
+
+
+@unix_only
+def test_a_client_at_the_unix_socket_takes_the_place_of_the_one_that_was_told(runtime: str) -> None:
+    async def work() -> None:
+        service = Service(max_connections=1, max_per_host=1)
+        clients = service.clients
+        await clients.listen_on_unix("auto")
+        told, new = FakeConnection(), FakeConnection(peer="127.0.0.1", unix=True)
+        assert clients.accept(told, False) is None
+        host, offer = clients.introduce(told, hello("", UNIX_SOCKET))
+        assert host == told.peer and offer.path.startswith(runtime) and offer.seen == told.seen
+        assert clients.accept(new, False) is None and list(clients) == [told]
+        assert clients.introduce(new, hello(offer.ticket)) == (told.peer, UnixOffer(receipt=offer.receipt))
+        assert not told.replaced and list(clients) == [told]
+        clients.greeted(told)
+        clients.greeted(new)
+        assert told.replaced and new.peer == told.peer
+        clients.disconnected(told)
+        assert list(clients) == [new]
+        assert clients.accept(FakeConnection(), False) is not None
+        clients.disconnected(new)
+        assert clients.accept(FakeConnection(), False) is None
+        clients.drain()
+        assert os.listdir(f"{runtime}/pyro_events") == []
+
+    run(work)
+
+
+@unix_only
+def test_a_client_at_the_unix_socket_without_a_ticket_is_refused(runtime: str) -> None:
+    async def work() -> None:
+        clients = Service().clients
+        await clients.listen_on_unix("auto")
+        told, new = FakeConnection(), FakeConnection(unix=True)
+        clients.accept(told, False)
+        _, offer = clients.introduce(told, hello("", UNIX_SOCKET))
+        clients.disconnected(told)  # so its ticket is not good any more
+        for ticket in ("", "0" * 32, offer.ticket):
+            with pytest.raises(Pyro5.errors.DaemonError, match="were told of it over TCP"):
+                clients.introduce(new, hello(ticket))
+        assert len(clients) == 0
+        clients.drain()
+
+    run(work)
+
+
+@unix_only
+def test_who_is_told_of_the_unix_socket(runtime: str) -> None:
+    async def work() -> None:
+        clients = Service().clients
+        here, elsewhere = FakeConnection(), FakeConnection()
+        elsewhere.seen = None  # type: ignore[assignment]
+        assert clients.introduce(here, hello("", UNIX_SOCKET))[1] == NO_OFFER
+        await clients.listen_on_unix("auto")
+        assert clients.introduce(here, hello())[1] == NO_OFFER
+        assert clients.introduce(elsewhere, hello("", UNIX_SOCKET))[1] == NO_OFFER
+        assert clients.introduce(here, hello("", UNIX_SOCKET))[1].path
+        clients.drain()
+        assert clients.introduce(here, hello("", UNIX_SOCKET))[1] == NO_OFFER
+
+    run(work)
+
+
+@unix_only
+def test_one_that_is_refused_at_the_unix_socket_replaces_nobody(runtime: str) -> None:
+    async def work() -> None:
+        clients = Service().clients
+        await clients.listen_on_unix("auto")
+        told, new = FakeConnection(), FakeConnection(unix=True)
+        clients.accept(told, False)
+        clients.introduce(new, hello(clients.introduce(told, hello("", UNIX_SOCKET))[1].ticket))
+        clients.disconnected(new)
+        assert list(clients) == [told] and not told.replaced
+        clients.drain()
+
+    run(work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import Pyro5.errors
 import pytest
 from Pyro5.core import DAEMON_NAME
 
@@ -29,9 +30,10 @@ from pyro_events.wire.frames import (
     FrameReader,
     FrameTooLargeError,
 )
-from pyro_events.wire.handshake.messages import read_connect_fail, read_connect_ok, write_connect
+from pyro_events.wire.handshake.messages import Hello, read_connect_fail, read_connect_ok, write_connect
 from pyro_events.wire.handshake.passphrase import Identity, identity_of
 from pyro_events.wire.handshake.proofs import NONCE_SIZE, UNKNOWN_RUN, ClientProof
+from pyro_events.wire.handshake.unix_offer import NO_OFFER, UnixOffer
 
 ANSWERS = FrameLimits(types=frozenset({CONNECT_OK, CONNECT_FAIL, RESULT}), size=1 << 16)
 HELLOS = FrameLimits(types=frozenset({CONNECT}), size=1 << 16)
@@ -56,9 +58,16 @@ def read(data: bytes | None, limits: FrameLimits = ANSWERS) -> Frame:
     return frame
 
 
-def accepted(hello: bytes, access: AccessControl | None = None) -> tuple[Any, Frame]:
+def accepted(
+    hello: bytes, access: AccessControl | None = None, offer: UnixOffer = NO_OFFER
+) -> tuple[Any, Frame]:
     caller, answer = accept_hello(
-        read(hello, HELLOS), "192.0.2.1", access or AccessControl(), OBJECTS, max_message=5000
+        read(hello, HELLOS),
+        "192.0.2.9",
+        access or AccessControl(),
+        OBJECTS,
+        max_message=5000,
+        introduce=lambda hello: ("192.0.2.1", offer),
     )
     return caller, read(answer)
 
@@ -69,6 +78,21 @@ def test_a_client_learns_what_it_may_call_and_how_much_it_may_send() -> None:
     assert (welcome.methods, welcome.max_message) == ({"publish", "statistics"}, 5000)
     assert (caller.host, caller.name, caller.proved) == ("192.0.2.1", "market", False)
     assert set(caller.objects) == set(OBJECTS)
+
+
+def test_a_client_is_told_of_the_unix_socket() -> None:
+    offer = UnixOffer("/run/es.sock", "0" * 32, "1" * 32, ("127.0.0.1", 7))
+    assert read_connect_ok(accepted(write_connect("desk", "hello"), offer=offer)[1]).offer == offer
+
+
+def test_a_client_that_was_not_introduced_is_told_why() -> None:
+    def refuse(hello: Hello) -> tuple[str, UnixOffer]:
+        assert hello.ticket == "2" * 32
+        raise Pyro5.errors.DaemonError("no such ticket")
+
+    hello = read(write_connect("desk", "hello", ticket="2" * 32), HELLOS)
+    caller, answer = accept_hello(hello, "192.0.2.9", AccessControl(), OBJECTS, 5000, refuse)
+    assert caller is None and read_connect_fail(read(answer)) == "no such ticket"
 
 
 @pytest.mark.parametrize(

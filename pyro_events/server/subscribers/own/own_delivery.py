@@ -52,7 +52,7 @@ class OwnDelivery(Delivery):
         """The roles are swapped. clean: the subscriber has sent nothing after it had asked for that."""
         self._transport = transport
         name = transport.get_extra_info("peername")
-        self.address = (self.address[0], name[1] if name else 0)
+        self.address = (self.address[0], name[1] if isinstance(name, tuple) else 0)
         transport.set_protocol(_NOBODY)
         transport.set_protocol(self)
         if self.state is State.CLOSED:
