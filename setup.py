@@ -19,7 +19,7 @@ MYPYC: Final = "mypy>=1.16"
 # A module is here because every event, or every call, answer or frame that carries events, passes through it,
 # and because it was measured that this pays. All of them are one shared library, so that they call each other
 # directly. What is not here gains nothing: it waits for the network, or runs once for each connection or
-# subscription. tests/test_compiled.py holds that each of them exists, and what a class in them must not be.
+# subscription. tests/test_compiled_modules.py holds that each of them exists, and what must not be in them.
 COMPILED: Final = (
     "pyro_events/broker/accounting.py",
     "pyro_events/broker/backlog.py",
@@ -29,7 +29,6 @@ COMPILED: Final = (
     "pyro_events/broker/dropping.py",
     "pyro_events/broker/event_queue.py",
     "pyro_events/broker/groups/distribution.py",
-    "pyro_events/broker/groups/group.py",
     "pyro_events/broker/groups/group_backlog.py",
     "pyro_events/broker/groups/offers.py",
     "pyro_events/broker/groups/waiting_events.py",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from ..constants import (
     EVENT_OVERHEAD,
@@ -55,7 +55,7 @@ class QueuedEvent(NamedTuple):
     """
 
     subject: str
-    time: float
+    time: Any  # a float, which mypyc would unpack, and pack again for each subscriber's row
     payload: Payload
     size: int
     shares: Shares

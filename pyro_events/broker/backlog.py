@@ -209,9 +209,11 @@ class Backlog(ReplayingBacklog):
         landed = self._in_flight.pop(0)
         assert landed is batch, "batches are acknowledged in the order in which they were taken"
         self._total.value -= batch.alone
-        if batch.shared:
-            freed = [size if shares is None else next(shares, size) for _, _, _, size, shares in batch.shared]
-            self._total.value -= sum(freed)
+        freed = 0
+        for event in batch.shared:
+            shares, size = event[4], event[3]
+            freed += size if shares is None else next(shares, size)
+        self._total.value -= freed
         if batch.kept:
-            for event in batch.kept:
-                event.release(self._total)
+            for kept in batch.kept:
+                kept.release(self._total)

@@ -155,7 +155,7 @@ class BacklogFigures:
             if not batch.kept:
                 return float(batch.rows[0][1])
         for event in self._events():
-            return event[1]
+            return float(event[1])
         return None
 
     @property

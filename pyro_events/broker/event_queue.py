@@ -165,13 +165,14 @@ class EventQueue:
 
 def rows_of(numbers: Sequence[int], events: Sequence[QueuedEvent], last: int) -> list[EventRow]:
     """The rows of events. last: the number of the event that was taken before them."""
-    if numbers[-1] - last == len(numbers):  # nothing was dropped
-        return [
-            (subject, time, number, 0, payload)
-            for number, (subject, time, payload, _, _) in zip(numbers, events, strict=True)
-        ]
     rows: list[EventRow] = []
-    for number, (subject, time, payload, _, _) in zip(numbers, events, strict=True):
-        rows.append((subject, time, number, number - last - 1, payload))
+    if numbers[-1] - last == len(events):  # nothing was dropped
+        number = last
+        for event in events:
+            number += 1
+            rows.append((event[0], event[1], number, 0, event[2]))
+        return rows
+    for number, event in zip(numbers, events, strict=True):
+        rows.append((event[0], event[1], number, number - last - 1, event[2]))
         last = number
     return rows

@@ -16,7 +16,7 @@ from Pyro5.api import Proxy
 from waiting import eventually
 
 from pyro_events import Event, EventServiceError, EventServiceStarter, Publisher, Subscriber, SubscriberDaemon
-from pyro_events.client.base import ClientStatistics
+from pyro_events.client.statistics import ClientStatistics
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import pytest
 from listening import listens
 from waiting import eventually
 
-from pyro_events.client.base import ClientStatistics
 from pyro_events.client.daemon.daemon import SubscriberDaemon
 from pyro_events.client.publisher import Publisher
+from pyro_events.client.statistics import ClientStatistics
 from pyro_events.client.subscriber import Subscriber
 from pyro_events.errors import EventServiceError, ServiceUnreachableError
 from pyro_events.event import Event
