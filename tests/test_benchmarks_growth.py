@@ -99,8 +99,10 @@ def test_scales_are_logarithmic_with_round_ticks() -> None:
     assert scale.ticks() == [1, 10, 100, 1000, 10_000]
     assert Scale(3, 30, 0, 1).ticks() == [5, 10, 20]
     assert scale_for([4.0], 0, 1, 1.0) == Scale(2.0, 8.0, 0, 1)
-    assert [short(n) for n in (7, 1000, 67_108_864, 2e9)] == ["7", "1 k", "67.1 M", "2 G"]
+    assert [short(n) for n in (7, 1000, 67_108_864, 2e9)] == ["7", "1 k", "64 Mi", "2 G"]
+    assert Scale(7, 45, 0, 1).ticks() == [7, 10, 20, 30]
     assert spread_out([10.0, 5.0, 11.0], 14) == [19.0, 5.0, 33.0]
+    assert spread_out([10.0, 5.0, 30.0, 90.0], 14, end=32) == pytest.approx([4.0, -10.0, 18.0, 32.0])
 
 
 def test_an_axis_goes_no_further_than_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,12 +131,13 @@ def test_what_takes_too_long_is_left_out_and_what_fails_is_named(monkeypatch: py
 
     def measure(system: str, point: int, quick: bool) -> float:
         if point == 10:
-            monkeypatch.setattr(time, "monotonic", lambda: 1e12)
+            later = time.monotonic() + 400
+            monkeypatch.setattr(time, "monotonic", lambda: later)
             raise ChildFailed("it ended")
         return 5.0
 
     monkeypatch.setitem(AXES, "publishers", dataclasses.replace(AXES["publishers"], measure=measure))
-    growth = command.prepare(quick_options())
+    growth = command.prepare(quick_options(rounds=1))
     seen: list[str] = []
     command.measure(growth, ["publishers"], lambda done, steps, text: seen.append(text))
     assert growth.values == {"publishers": {"pyro_events": {1: [5.0]}}}
@@ -142,7 +145,61 @@ def test_what_takes_too_long_is_left_out_and_what_fails_is_named(monkeypatch: py
         "round 1, 10 publishers: pyro_events: ChildFailed: it ended",
         "round 1, 100 publishers: pyro_events: left out, because publishers took longer than 300 s",
     ]
+    assert growth.settings["files"] is None or growth.settings["files"] > 0
     assert seen[0] == "round 1, 1 publishers: pyro_events" and seen[-1] == ""
+
+
+def test_each_point_is_kept_before_the_next_one_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dataclasses
+
+    from benchmarks.growth import command
+    from benchmarks.growth.axes import AXES
+    from benchmarks.growth.curves import load
+
+    file = tmp_path / "growth.json"
+
+    def measure(system: str, point: int, quick: bool) -> float:
+        if point == 100:
+            raise RuntimeError("something that nobody has expected")
+        return 5.0
+
+    monkeypatch.setitem(AXES, "publishers", dataclasses.replace(AXES["publishers"], measure=measure))
+    with pytest.raises(RuntimeError):
+        command.main(quick_options(json=file))
+    assert load(file).values == {"publishers": {"pyro_events": {1: [5.0], 10: [5.0]}}}
+
+
+def test_where_an_axis_ends_because_of_the_machine_the_report_says_so() -> None:
+    from benchmarks.growth.command import report
+
+    growth = made_growth()
+    growth.settings["files"] = 20_000
+    assert "ulimit" not in report(growth)
+    growth.add("subscribers", "pyro_events-aio", 9_900, 5.0)
+    assert "not beyond 9,900: a process may open 20,000 files here (ulimit -Hn)" in report(growth)
+
+
+def test_all_of_it_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    from benchmarks.growth import command
+    from benchmarks.growth.axes import AXES
+
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def measure(system: str, point: int, quick: bool) -> float:
+        now[0] += 280.0
+        return 5.0
+
+    for axis in ("publishers", "size", "subjects"):
+        monkeypatch.setitem(AXES, axis, dataclasses.replace(AXES[axis], measure=measure, points=(1,)))
+    growth = command.prepare(quick_options(rounds=2))
+    command.measure(growth, ["publishers", "size", "subjects"], lambda done, steps, text: None)
+    assert len(growth.failures) == 3
+    assert growth.failures[0].endswith("left out, because everything took longer than 660 s")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processor time is read from Linux")

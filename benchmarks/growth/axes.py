@@ -34,6 +34,11 @@ _LARGE_MESSAGES = {
 }
 
 
+def unbounded() -> float:
+    """What every machine can have."""
+    return math.inf
+
+
 @dataclass(frozen=True)
 class Axis:
     """What grows.
@@ -51,7 +56,7 @@ class Axis:
     measure: Callable[[str, int, bool], float]
     peers: tuple[str, ...]
     ours: str = OURS
-    most: Callable[[], float] = lambda: math.inf
+    most: Callable[[], float] = unbounded
 
     def points_of(self, quick: bool) -> list[int]:
         """The points on this machine; if it is to be quick, only the first three."""

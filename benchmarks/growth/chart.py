@@ -38,8 +38,9 @@ class Scale:
         return self.start + part * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Round numbers on it: powers of ten; on a short one also 2 and 5 times these."""
-        steps = (1, 2, 5) if self.high / self.low < 300 else (1,)
+        """Round numbers on it: powers of ten; on a short one also some in between."""
+        long = self.high / self.low
+        steps = (1, 2, 3, 5, 7) if long < 10 else (1, 2, 5) if long < 300 else (1,)
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         found = [step * 10.0**power for power in powers for step in steps]
         return [number for number in found if self.low * 0.999 <= number <= self.high * 1.001]
@@ -54,19 +55,25 @@ def scale_for(numbers: Sequence[float], start: float, end: float, margin: float)
 
 
 def short(number: float) -> str:
-    """A number in few characters: 10 k, 5 M."""
+    """A number in few characters: 10 k, 5 M, 64 Mi."""
+    if number >= 2**20 and number % 2**20 == 0:
+        return f"{number / 2**20:.3g} Mi"
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g} {letter}"
     return f"{number:.3g}"
 
 
-def spread_out(wanted: Sequence[float], room: float) -> list[float]:
-    """The heights of labels that want to be there, each at least `room` below the one above it."""
+def spread_out(wanted: Sequence[float], room: float, end: float = math.inf) -> list[float]:
+    """The heights of labels that want to be there, each at least `room` below the one above it; the last one
+    not below `end`, if they fit."""
     order = sorted(range(len(wanted)), key=lambda number: wanted[number])
     found = list(wanted)
     for above, below in zip(order, order[1:], strict=False):
         found[below] = max(found[below], found[above] + room)
+    for label in reversed(order):
+        found[label] = min(found[label], end)
+        end = found[label] - room
     return found
 
 
@@ -98,7 +105,7 @@ def _panel(growth: Growth, name: str, left: float, top: float) -> list[str]:
     lines += _grid(across, up, sorted(set(points)))
     lines.append(text((across.start + across.end) / 2, top + _HEIGHT - 8, axis.grows, anchor="middle"))
     best = growth.best_peer(name)
-    heights = spread_out([up.at(curve[-1][1]) + 4 for curve in curves.values()], _LABEL_HEIGHT)
+    heights = spread_out([up.at(curve[-1][1]) + 4 for curve in curves.values()], _LABEL_HEIGHT, up.start)
     # Ours is drawn last, over the others.
     for (system, curve), height in reversed(list(zip(curves.items(), heights, strict=True))):
         colour = {axis.ours: drawing.OURS, best: INK}.get(system, drawing.THEIRS)

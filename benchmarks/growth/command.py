@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import argparse
 import functools
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from .. import cores, machine
 from ..clone import commit
 from ..reporting.report import ProgressBar, figure, table
-from ..run import FAILED, INTERRUPTED, Progress, available, interrupted_while
+from ..run import FAILED, INTERRUPTED, Progress, available, interrupted_while, open_files
 from ..systems import SYSTEMS
 from . import curves
-from .axes import AXES, Axis
+from .axes import AXES, Axis, unbounded
 from .chart import svg
 from .curves import Growth, cliffs
 
-# Seconds for one axis in one round; what is not measured by then is left out, and the report says so.
+# Seconds for one axis in one round, and for everything; what is not measured by then is left out, and the
+# report says so.
 _AXIS_LIMIT: Final = 300.0
+_LIMIT: Final = 660.0
 
 
 def main(options: argparse.Namespace) -> int:
@@ -32,15 +36,24 @@ def main(options: argparse.Namespace) -> int:
         growth = curves.load(options.source)
     else:
         growth = prepare(options)
-        interrupted = interrupted_while(functools.partial(measure, growth, options.growth, ProgressBar()))
+        keep = functools.partial(_keep, growth, options.json)
+        work = functools.partial(measure, growth, options.growth, ProgressBar(), keep)
+        interrupted = interrupted_while(work)
     print(report(growth))
-    if options.json:
-        options.json.write_text(growth.to_json(), "utf-8")
+    _keep(growth, options.json)
     if options.chart:
         options.chart.write_text(svg(growth), "utf-8")
     if interrupted:
         return INTERRUPTED
     return 1 if growth.failures or not growth.values else 0
+
+
+def _keep(growth: Growth, file: Path | None) -> None:
+    """Write what has been measured, so that nothing of it is lost, whatever comes next."""
+    if file is not None:
+        beside = file.with_name(f"{file.name}.part")
+        beside.write_text(growth.to_json(), "utf-8")
+        beside.replace(file)
 
 
 def prepare(options: argparse.Namespace) -> Growth:
@@ -55,14 +68,22 @@ def prepare(options: argparse.Namespace) -> Growth:
         "cores": (held_on or [cores.ANYWHERE])[0],
         "systems": present,
         "quick": options.quick,
+        "files": _files(),
         "commit": commit(),
     }
     missing |= {cores.in_words(number): reason for number, reason in impossible.items()}
     return Growth(machine.describe(), settings, missing)
 
 
-def measure(growth: Growth, axes: Sequence[str], progress: Progress) -> None:
-    """Measure all points of these axes, and add them to `growth`."""
+def _files() -> int | None:
+    """How many files a process may have open; None for no limit."""
+    return None if math.isinf(files := open_files()) else int(files)
+
+
+def measure(
+    growth: Growth, axes: Sequence[str], progress: Progress, keep: Callable[[], None] = lambda: None
+) -> None:
+    """Measure all points of these axes, and add them to `growth`. keep: called after each point."""
     settings = growth.settings
     steps = [
         (number, AXES[axis], point, system)
@@ -73,20 +94,22 @@ def measure(growth: Growth, axes: Sequence[str], progress: Progress) -> None:
         if system in settings["systems"]
     ]
     ends: dict[tuple[int, str], float] = {}
+    last = time.monotonic() + _LIMIT
     for done, (number, axis, point, system) in enumerate(steps):
         text = f"round {number}, {point:,} {axis.grows}: {system}"
         progress(done, len(steps), text)
-        end = ends.setdefault((number, axis.name), time.monotonic() + _AXIS_LIMIT)
-        if time.monotonic() > end:
-            growth.failures.append(
-                f"{text}: left out, because {axis.name} took longer than {_AXIS_LIMIT:g} s"
-            )
+        now = time.monotonic()
+        end = ends.setdefault((number, axis.name), now + _AXIS_LIMIT)
+        if now > min(end, last):
+            what, limit = ("everything", _LIMIT) if now > last else (axis.name, _AXIS_LIMIT)
+            growth.failures.append(f"{text}: left out, because {what} took longer than {limit:g} s")
             continue
         try:
             with cores.held(settings["cores"]):
                 growth.add(axis.name, system, point, axis.measure(system, point, settings["quick"]))
         except FAILED as error:
             growth.failures.append(f"{text}: {type(error).__name__}: {error}")
+        keep()
     progress(len(steps), len(steps), "")
 
 
@@ -111,6 +134,9 @@ def _axis_report(growth: Growth, axis: Axis) -> str:
             rows.append([f"{point:,}", *cells])
     where = cores.in_words(growth.settings.get("cores", cores.ANYWHERE))
     lines = [f"{axis.name}, {where}: {axis.about}; {axis.unit}", *table(rows)]
+    files, largest = growth.settings.get("files"), growth.points(axis.name)[-1]
+    if files and axis.most is not unbounded and largest < axis.points[-1]:
+        lines.append(f"  not beyond {largest:,}: a process may open {files:,} files here (ulimit -Hn)")
     for system in systems:
         medians = [(point, summary.median) for point, summary in growth.curve(axis.name, system)]
         lines += [

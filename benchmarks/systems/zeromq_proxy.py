@@ -28,10 +28,14 @@ class _Publisher(Publisher):
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.SNDHWM, 0)
+        self._socket.setsockopt(zmq.RCVHWM, 0)  # subscriptions are messages too
         self._socket.connect(address.split()[0])
         self._pack = packed(kind)
         self._parted = is_large(kind)
-        time.sleep(_SETTLE)
+        end = time.monotonic() + _SETTLE
+        while time.monotonic() < end:
+            self._socket.getsockopt(zmq.EVENTS)  # takes in what has come
+            time.sleep(0.01)
 
     def publish(self, subject: str, message: Any) -> None:
         # There is no acknowledgement: this is for the warm-up and for latency.
@@ -99,7 +103,7 @@ class ZeroMq(System):
         for listener in listeners:
             socket = context.socket(zmq.SUB)
             socket.setsockopt(zmq.RCVHWM, 0)
-            socket.setsockopt(zmq.SNDHWM, 0)  # its subscriptions are messages too
+            socket.setsockopt(zmq.SNDHWM, 0)  # its subscriptions too
             socket.connect(address.split()[1])
             for beginning in [f"{name}{_END.decode()}" for name in listener.subjects] + listener.prefixes:
                 socket.setsockopt(zmq.SUBSCRIBE, beginning.encode())
