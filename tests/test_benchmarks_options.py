@@ -22,7 +22,7 @@ def test_each_way_of_running_it_has_its_defaults() -> None:
     assert (against.mode, against.cores, against.rounds) == ("against", [1], 10)
     assert against.cases == ["acked", "pipelined", "fan-out", "latency"]
     growth = parsed(["--growth"])
-    assert (growth.mode, growth.cores, growth.rounds, growth.growth) == ("growth", [1], 1, list(AXES))
+    assert (growth.mode, growth.cores, growth.rounds, growth.growth) == ("growth", [1], 2, list(AXES))
     assert parsed(["--history"]).history == 5
 
 
