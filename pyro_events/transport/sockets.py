@@ -9,7 +9,7 @@ import contextlib
 import os
 import select
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ..foreign_exceptions import is_foreign
@@ -36,6 +36,16 @@ def polled(sock: socket.socket, writable: bool, timeout: float) -> bool:
         return bool(poller.poll(timeout * 1000))
     ours = [sock]
     return any(select.select([] if writable else ours, ours if writable else [], [], timeout))
+
+
+def send_pieces(sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> None:
+    """Send pieces of bytes, one after the other and together: one by one, each wakes the other side for
+    nothing. Raises OSError."""
+    sent = sock.sendmsg(pieces) if hasattr(sock, "sendmsg") else 0
+    for piece in pieces:
+        if sent < len(piece):
+            sock.sendall(memoryview(piece)[sent:])
+        sent = max(0, sent - len(piece))
 
 
 def shut_down(sock: socket.socket) -> None:

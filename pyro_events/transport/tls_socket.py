@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 # How many bytes go into one TLS record, and so are encrypted at a time.
@@ -119,6 +120,13 @@ class TlsSocket(socket.socket):
         """As `sendall`; a record is never sent in part."""
         self.sendall(data)
         return len(data)
+
+    def sendmsg(self, buffers: Iterable[Any], *_: Any) -> int:
+        """As `sendall`, for each of the buffers."""
+        pieces = list(buffers)
+        for piece in pieces:
+            self.sendall(piece)
+        return sum(map(len, pieces))
 
     def getpeercert(self) -> Any:
         """The other side's certificate, for a Pyro5 daemon's `validateHandshake`."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from contract import in_background
 
 from pyro_events.transport import sockets
-from pyro_events.transport.sockets import let_go, polled, shut_down
+from pyro_events.transport.sockets import let_go, polled, send_pieces, shut_down
 
 
 @pytest.fixture
@@ -37,6 +40,34 @@ def test_whether_there_is_something_to_read_or_space_to_write(
     assert not polled(near, True, 0.0)
     far.close()
     assert polled(near, False, 10.0) and polled(near, True, 10.0)
+
+
+class WithoutSendmsg:
+    """A socket of a platform that has no `sendmsg`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sendall = sock.sendall
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0], ids=["blocking", "with a timeout"])
+@pytest.mark.parametrize("sendmsg", [True, False], ids=["together", "one by one"])
+@pytest.mark.parametrize("sizes", [(40, 3_000_000, 1), (1, 0, 500_000, 700_000), (10,)])
+def test_pieces_are_sent_in_order(
+    pair: tuple[socket.socket, socket.socket], timeout: float | None, sendmsg: bool, sizes: tuple[int, ...]
+) -> None:
+    """More than a socket takes at once, too: with a timeout, it takes a part."""
+    near, far = pair
+    near.settimeout(timeout)
+    numbers = random.Random(1)
+    pieces: list[bytes | memoryview] = [numbers.randbytes(size) for size in sizes]
+    pieces[-1] = memoryview(pieces[-1])
+    sender: Any = near if sendmsg else WithoutSendmsg(near)
+    sending = in_background(lambda: send_pieces(sender, pieces))
+    whole, received = b"".join(pieces), b""
+    while len(received) < len(whole):
+        received += far.recv(100_000)
+    sending.result()
+    assert received == whole
 
 
 def test_shutting_down_twice_is_harmless(pair: tuple[socket.socket, socket.socket]) -> None:

@@ -53,6 +53,11 @@ def test_what_is_sent_arrives_and_so_does_the_end(pair: Pair) -> None:
     one.sendall(b"")
     assert one.send(memoryview(b"hello")) == 5
     assert other.recv(100) == b"hello"
+    assert one.sendmsg([b"hel", memoryview(b""), memoryview(b"lo")]) == 5
+    received = b""
+    while len(received) < 5:
+        received += other.recv(100)
+    assert received == b"hello"
     one.shutdown(socket.SHUT_WR)
     assert other.recv(100) == b"" == other.recv(100)
 

@@ -15,7 +15,7 @@ import Pyro5.core
 import Pyro5.errors
 
 from ...foreign_exceptions import is_foreign
-from ...transport.sockets import polled, shut_down, time_limit
+from ...transport.sockets import polled, send_pieces, shut_down, time_limit
 from ...wire.frames import Frame, FrameError, FrameReader
 from ...wire.handshake.capabilities import NOTHING_SAID
 from ...wire.handshake.unix_offer import NO_OFFER
@@ -151,10 +151,10 @@ class Connection:
             if deadline is not None:
                 self._send_by(deadline, start, *call[1:])
                 return reply
-            self.sock.sendall(start)
-            if len(call) > 1:
-                for piece in call[1:]:
-                    self.sock.sendall(piece)
+            if len(call) == 1:
+                self.sock.sendall(start)
+            else:
+                send_pieces(self.sock, (start, *call[1:]))
         except OSError as error:
             # A signal handler may raise the same exception after everything was sent.
             if error.errno is None or is_foreign(error, OSError):
