@@ -17,6 +17,8 @@ COMPILED: tuple[str, ...] = runpy.run_path(str(ROOT / "setup.py"))["COMPILED"]
 # What a class in a compiled module may derive from, beside other classes in such modules. mypyc makes a
 # native class of it, which can neither have two bases nor derive from one that is not native.
 BASES = {"Enum", "IntEnum", "NamedTuple", "Protocol", "Generic", "Exception", "ValueError", "object"}
+# A class without attributes is no obstacle.
+BASES |= {"BufferedProtocol"}
 
 
 def bases(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:

@@ -13,7 +13,8 @@ from typing import Any
 
 import Pyro5.errors
 
-from ..broker.matching.service_subjects import check_published, check_published_all
+from ..broker.entries import plain_entries
+from ..broker.matching.service_subjects import check_published_all
 from ..broker.publishing import Entry
 from ..broker.retained.store import check_retained
 from ..codec.message import encode_plain
@@ -32,6 +33,7 @@ class PublishMethods:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._most = engine.options.max_message
 
     def publish(
         self, caller: Caller, subjects: Any, message: Any, options: Any = None
@@ -50,38 +52,24 @@ class PublishMethods:
         Returns the number of deliveries queued."""
         if not isinstance(batch, (list, tuple)):
             raise TypeError("a batch must be a list of [subjects, payload] pairs")
-        most = self._engine.options.max_message
+        plain = plain_entries(batch, self._most)
+        if plain is not None:
+            return self._engine.publish(plain) if caller.rights is None else self._publish(caller, plain, ())
         entries: list[Entry] = []
         retained: list[int] = []
-        name: tuple[str, ...] = ()
         for entry in batch:
-            if type(entry) is not list or len(entry) != 2:
-                more, retain = self._read_entry(entry)
-                if retain:
-                    retained.extend(range(len(entries), len(entries) + len(more)))
-                entries.extend(more)
-                continue
-            subjects, payload = entry
-            if type(payload) is not bytes or len(payload) > most:
-                self._check_payload(payload)
-            if type(subjects) is not str:
-                entries.extend(_entries(check_published_all(subjects), payload))
-                continue
-            # These lines run most often: one name is by far the most common case, and in a pipeline it is
-            # often the same as before.
-            if not name or subjects != name[0]:
-                name = (check_published(subjects),)
-            entries.append((name, payload))
-        if caller.rights is not None:
-            return self._publish(caller, entries, retained)
-        return self._engine.publish(entries, retained)
+            more, retain = self._read_entry(entry)
+            if retain:
+                retained.extend(range(len(entries), len(entries) + len(more)))
+            entries.extend(more)
+        return self._publish(caller, entries, retained)
 
     def publish_large(self, caller: Caller, entry: Publication) -> int | BlockedPublish:
         """Publish the single entry of a large frame."""
         entries, retain = self._read_entry(entry)
         return self._publish(caller, entries, list(range(len(entries))) if retain else [])
 
-    def _publish(self, caller: Caller, entries: list[Entry], retained: list[int]) -> int | BlockedPublish:
+    def _publish(self, caller: Caller, entries: list[Entry], retained: Sequence[int]) -> int | BlockedPublish:
         if caller.rights is not None:
             _check_entries(caller, entries)
         return _watched(caller, self._engine.publish(entries, retained))
@@ -121,10 +109,9 @@ class PublishMethods:
         if not isinstance(payload, (bytes, memoryview)):
             kind = type(payload).__name__
             raise TypeError(f"a payload must be bytes, made by pyro_events.codec.message, not {kind}")
-        most = self._engine.options.max_message
-        if len(payload) > most:
+        if len(payload) > self._most:
             raise Pyro5.errors.MessageTooLargeError(
-                f"a message of {len(payload)} bytes is over the service's limit of {most}"
+                f"a message of {len(payload)} bytes is over the service's limit of {self._most}"
             )
 
 

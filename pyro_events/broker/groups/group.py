@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...options import BacklogOptions
+from ...options import BacklogOptions, Overflow
 from ..accounting import Loss, TotalBytes
 from ..backlog import Backlog
 from ..delivery_rights import allowed_targets
@@ -29,7 +29,8 @@ class Group:
     """One group: its members, in the order in which they joined, and its backlog. offers: of members that may
     have room.
 
-    held: how often somebody keeps it, so that it stays while it has no member.
+    held: how often somebody keeps it, so that it stays while it has no member. told: the policy that its
+    members' deliveries know of.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Group:
         self.table.restrict(allowed_targets)
         self.offers = Offers()
         self.held = 0
+        self.told: Overflow | None = None
         self._turn = 0
         self._routing = routing
         self._alike = True

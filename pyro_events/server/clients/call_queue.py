@@ -16,7 +16,8 @@ from ...wire.frames import MSGPACK, ONEWAY, Frame
 from ...wire.replies import write_result
 from ...wire.requests import Call, read_call, read_large_publication
 from ..objects import LARGE, Caller, DeferredResult, RoleSwap
-from .invoke import invoke, invoke_batch, is_larger, written
+from .batch_result import invoke_batch
+from .invoke import invoke, is_larger, written
 from .owner import CallQueueOwner
 
 log = get_logger("pyro_events.connection")

@@ -60,7 +60,7 @@ class ClosableProtocol(asyncio.BufferedProtocol):
     def seen(self) -> tuple[str, int] | None:
         """The address and the port of a client of the same machine; None if it is of another one, or cannot
         be known."""
-        peer, ours = (self._transport.get_extra_info(name) for name in ("peername", "sockname"))
+        peer, ours = [self._transport.get_extra_info(name) for name in ("peername", "sockname")]
         if not peer or not ours or self.unix:
             return None
         own = self.peer == unmapped(ours[0]) or self.peer.startswith("127.") or self.peer == "::1"

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from compiled_form import derives_from_compiled, replaces_a_part
 
 from pyro_events.server.clients import closable
 from pyro_events.server.clients.closable import ClosableProtocol
@@ -94,6 +95,7 @@ def test_a_late_client_is_told_and_one_in_time_is_not() -> None:
     run(work)
 
 
+@replaces_a_part
 def test_a_client_that_does_not_take_its_last_answers_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -141,6 +143,7 @@ class Given(ClosableProtocol):
         return True
 
 
+@derives_from_compiled
 @pytest.mark.parametrize("lost", [False, True], ids=("alive", "lost"))
 def test_a_connection_is_given_away_after_its_last_answer(lost: bool) -> None:
     async def work() -> None:

@@ -8,9 +8,13 @@ import socket
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from compiled_form import derives_from_compiled
+
 from pyro_events.server.limits.scheduler import Scheduler
 from pyro_events.server.limits.turn_reader import TurnReader
 from pyro_events.wire.frames import MSGPACK, RESULT, FrameLimits, write_frame
+
+pytestmark = derives_from_compiled
 
 LIMITS = FrameLimits(types=frozenset({RESULT}), size=10_000)
 SMALL, LARGE = write_frame(RESULT, 0, MSGPACK, 1, b"\x90"), write_frame(RESULT, 0, MSGPACK, 2, bytes(500))

@@ -12,7 +12,7 @@ from waiting import eventually
 
 from pyro_events import EventServiceStarter, Publisher
 from pyro_events.server.subscribers import delivery
-from pyro_events.server.subscribers.coalescing import Coalescer
+from pyro_events.server.subscribers.coalescing import FEW, FEW_BYTES, Coalescer
 from pyro_events.wire.frames import CONNECT_FAIL, EXCEPTION, PING, RESULT
 
 SERIALIZE_ERROR = {
@@ -102,25 +102,24 @@ def test_events_in_close_succession_wait_a_moment_for_each_other(
         assert [row[2] for row in subscriber.batch()] == [2, 3]
 
 
-@pytest.mark.parametrize(("setting", "value"), [("FEW", 2), ("FEW_BYTES", 500)])
+@pytest.mark.parametrize(("events", "size"), [(FEW, 0), (2, FEW_BYTES)])
 def test_what_is_more_than_a_few_does_not_wait(
     service: EventServiceStarter,
     publisher: Publisher,
     monkeypatch: pytest.MonkeyPatch,
-    setting: str,
-    value: int,
+    events: int,
+    size: int,
 ) -> None:
     monkeypatch.setattr(delivery, "Coalescer", partial(Coalescer, close=3600.0, moment=3600.0, alone=0))
-    monkeypatch.setattr(delivery, setting, value)
     with fake_subscriber() as subscriber:
         subscribe(service.uri, subscriber.uri, "A")
         subscriber.greet("events")
         publisher.publish("A", 1)
         subscriber.batch()
         subscriber.answer()
-        publisher.publish("A", 2)
-        publisher.publish("A", 3)
-        assert [row[2] for row in subscriber.batch()] == [2, 3]
+        for _ in range(events):
+            publisher.publish("A", bytes(size // 2))
+        assert subscriber.batch()[0][2] == 2
 
 
 @pytest.mark.parametrize("policy", ["drop-newest", "drop-oldest", "latest", "disconnect"])

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
 from ....broker.accounting import Loss
 from ....broker.backlog import Backlog
@@ -21,7 +20,6 @@ from ....broker.groups.distribution import Distribution, Room
 from ....broker.groups.group import Group
 from ....broker.groups.groups import Groups
 from ....log.background import get_logger
-from ....options import Overflow
 from ...limits.expiry import Expiry
 from ...limits.slices import Slices
 from ..coalescing import FEW, FEW_BYTES, Coalescer
@@ -48,8 +46,6 @@ class GroupDeliveries:
         self._groups = groups
         self._table = table
         self._coalescers: dict[Group, Coalescer] = {}
-        # The policy that the members' deliveries know of.
-        self._policies: WeakKeyDictionary[Group, Overflow] = WeakKeyDictionary()
         self._slices: Slices[Group] = Slices(self._distribute, self._flush)
         self._work: dict[Group, Distribution] = {}
 
@@ -76,8 +72,8 @@ class GroupDeliveries:
             return
         # A group may have thousands of members, so all are only gone through if it matters to all.
         policy = group.backlog.overflow
-        alike = self._policies.get(group) is policy
-        self._policies[group] = policy
+        alike = group.told is policy
+        group.told = policy
         for backlog in group.members if not alike else () if member is None else (member,):
             if backlog in self._table:
                 self._table[backlog].configured()

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from compiled_form import derives_from_compiled
 from contract import Background, account, in_background, running, statistics
 from fake_listener import Fake, FakeListener, Listener, fake_listener
 from fake_subscriber import fake_subscriber
@@ -410,6 +411,7 @@ def test_events_that_have_waited_too_long_go_to_nobody(
     assert [(*row[2:4], decode(row[4])) for row in rows] == [(1, 0, 1), (3, 1, 3)]
 
 
+@derives_from_compiled
 def test_what_a_member_does_costs_no_more_the_more_others_there_are() -> None:
     """Members that come and go all the time in a group of thousands would hold up the whole service."""
     told: list[str] = []
