@@ -164,8 +164,8 @@ class EventStream(AsyncClient):
         """
         seconds = checked_timeout(timeout)
         receiver = self._receiver
-        receiver.check()
-        row = await receiver.source.next(None if seconds is None else receiver.home.check().time() + seconds)
+        loop = receiver.check()
+        row = await receiver.source.next(None if seconds is None else loop.time() + seconds)
         if row is not None:
             return Event.from_payload(*row)
         if receiver.source.over:

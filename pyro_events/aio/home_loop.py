@@ -31,6 +31,8 @@ class HomeLoop:
     def check(self) -> asyncio.AbstractEventLoop:
         """The loop. Raises EventServiceError unless it is the one that runs here."""
         running = _get_running_loop()
+        if running is not None and running is self.loop:  # as nearly always
+            return running
         if running is None:
             raise EventServiceError(
                 f"a {self._what} of pyro_events.aio needs a running event loop of asyncio: use it in a "
@@ -44,10 +46,8 @@ class HomeLoop:
             raise EventServiceError(
                 f"this {self._what} is not connected: use it in `async with`, or `await connect()` first"
             )
-        if running is not self.loop:
-            raise EventServiceError(
-                f"this {self._what} belongs to the event loop on which it was connected, and another one "
-                "runs here: make one for each loop, and let other threads hand over to its loop with "
-                "asyncio.run_coroutine_threadsafe"
-            )
-        return running
+        raise EventServiceError(
+            f"this {self._what} belongs to the event loop on which it was connected, and another one "
+            "runs here: make one for each loop, and let other threads hand over to its loop with "
+            "asyncio.run_coroutine_threadsafe"
+        )

@@ -201,11 +201,12 @@ class StreamReceiver:
         self.check()
         await self.remote.unsubscribe(texts)
 
-    def check(self) -> None:
-        """Raise EventServiceError if it cannot be used here, or any more."""
-        self.home.check()
+    def check(self) -> asyncio.AbstractEventLoop:
+        """The running loop. Raises EventServiceError if it cannot be used here, or any more."""
+        loop = self.home.check()
         if self.source.over:
             raise self.over()
+        return loop
 
     def over(self) -> EventServiceError:
         """Why no event will come any more."""

@@ -116,7 +116,7 @@ class EventInbox:
         return answers
 
     def _read(self, packed: bytes | memoryview) -> tuple[EventRow, ...]:
-        rows = read_rows(packed)
+        rows: Any = read_rows(packed)  # nobody has looked at what is in it
         if rows is None:
             raise Pyro5.errors.ProtocolError(_NO_EVENTS)
         for row in rows:
@@ -125,7 +125,8 @@ class EventInbox:
         if self._gap and rows:
             self._gap = False
             rows = (after_a_gap(rows[0]), *rows[1:])
-        return rows
+        checked: tuple[EventRow, ...] = rows
+        return checked
 
     def begin(self) -> None:
         """Begin with the next batch, if there is one and the present one is acknowledged. Raises as `feed`

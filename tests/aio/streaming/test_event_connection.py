@@ -15,7 +15,6 @@ from event_loops import each_loop, run, true
 from pyro_events.aio.streaming.event_connection import EventConnection, open_event_connection
 from pyro_events.client.connection.discovery import ServiceLocator
 from pyro_events.client.connection.times import ConnectTimes
-from pyro_events.client.stream import inbox
 from pyro_events.errors import ServiceUnreachableError
 from pyro_events.wire.event_batch import write_events
 from pyro_events.wire.frames import (
@@ -174,16 +173,19 @@ def test_a_batch_that_cannot_be_read_ends_it_when_its_first_event_is_wanted(loop
 
 
 @each_loop
-def test_an_exception_in_the_middle_of_reading_ends_it(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(packed: bytes) -> None:
-        raise LookupError("of a signal's handler")
+def test_an_exception_in_the_middle_of_reading_ends_it(loop: str) -> None:
+    class Interrupted:
+        finished = False
+
+        def begin(self) -> None:
+            raise LookupError("of a signal's handler")
 
     async def main() -> None:
         async with serving() as fake:
             task = opening(fake)
             await attached(fake, batch(1, 1))
             events, _ = await task
-            monkeypatch.setattr(inbox, "read_rows", interrupted)
+            events.inbox = Interrupted()  # type: ignore[assignment]
             with pytest.raises(LookupError):
                 events.begin()
             assert events.ended == "reading was interrupted"

@@ -123,11 +123,17 @@ def test_an_exception_of_the_programs_own_while_bytes_come_in_ends_the_connectio
 ) -> None:
     link, service = ends
 
-    def feed(data: bytes) -> bytes:
-        raise error  # as a handler of a signal may, at any step
+    class InterruptedInbox:
+        finished, rows = False, ()
+
+        def space(self) -> None:
+            """It has no place for the bytes."""
+
+        def feed(self, data: bytes) -> bytes:
+            raise error  # as a handler of a signal may, at any step
 
     service.send(1, 1)
-    monkeypatch.setattr(EventInbox, "feed", lambda self, data: feed(data))
+    monkeypatch.setattr(link, "inbox", InterruptedInbox())
     with pytest.raises(error):
         link.fetch(soon())
     assert link.dead and link.lock.acquire(blocking=False)
@@ -142,10 +148,13 @@ def test_an_exception_of_the_programs_own_between_two_batches_ends_the_connectio
     assert link.fetch(soon())
     link.inbox.rows.popleft()
 
-    def interrupted(inbox: EventInbox) -> None:
-        raise Interrupted  # as a handler of a signal may, at any step
+    class InterruptedInbox:
+        finished = True
 
-    monkeypatch.setattr(EventInbox, "begin", interrupted)
+        def acknowledge(self) -> bytes:
+            raise Interrupted  # as a handler of a signal may, at any step
+
+    monkeypatch.setattr(link, "inbox", InterruptedInbox())
     with pytest.raises(Interrupted):
         link.settle()
     assert link.dead, "the acknowledgement is lost, and the service would wait for it for ever"
