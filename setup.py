@@ -112,7 +112,7 @@ class CompileModules(build_ext):
             command.inplace = self.inplace
             command.ensure_finalized()
             command.run()
-        except BaseError as error:
+        except (BaseError, OSError) as error:
             raise CompileError(
                 f"{error}\n{VARIABLE}=1 needs a C compiler and the header files of Python (on Debian: "
                 "apt-get install gcc python3-dev). Without the variable nothing is compiled, and everything "

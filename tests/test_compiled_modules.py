@@ -48,6 +48,12 @@ def returned_generators(tree: ast.Module) -> list[int]:
     ]
 
 
+def causes(tree: ast.Module) -> list[int]:
+    """The lines that raise an exception with a cause: mypyc forgets the cause."""
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Raise) and node.cause is not None]
+    return [node.lineno for node in found if ast.unparse(node.cause or node) != "None"]
+
+
 def trees() -> list[ast.Module]:
     return [ast.parse((ROOT / name).read_text(encoding="utf-8"), name) for name in COMPILED]
 
@@ -70,10 +76,16 @@ def test_no_generator_expression_is_kept() -> None:
     assert [line for tree in trees() for line in returned_generators(tree)] == []
 
 
+def test_no_exception_has_a_cause() -> None:
+    assert [line for tree in trees() for line in causes(tree)] == []
+
+
 def test_what_is_wrong_is_found() -> None:
     tree = ast.parse(
         "class A(Generic[T]): ...\nclass B(A): ...\nclass C(A, B): ...\nclass D(deque[int]): ...\n"
         "class E(Pyro5.errors.PyroError): ...\nf = sum(a for a in b)\ng = (a for a in b)\n"
+        "def f():\n  raise A from None\ndef g():\n  raise A from B\n"
     )
     assert wrong_classes([tree]) == ["C(A, B)", "D(deque)", "E(PyroError)"]
     assert returned_generators(tree) == [7]
+    assert causes(tree) == [11]

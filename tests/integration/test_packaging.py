@@ -19,19 +19,46 @@ FOLDERS = "pyro_events", "tests", "examples", "scripts", "docs"
 
 
 @pytest.fixture
-def wheel(root: Path, tmp_path: Path, spawn: Spawner) -> Path:
-    """A wheel, built from a copy because building leaves files behind."""
+def copy(root: Path, tmp_path: Path) -> Path:
+    """A copy of what the package is built from, because building leaves files behind."""
     copy = tmp_path / "copy"
     copy.mkdir()
     for name in NEEDED:
         shutil.copy(root / name, copy)
     for name in FOLDERS:
-        shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    return copy
+
+
+@pytest.fixture
+def wheel(copy: Path, tmp_path: Path, spawn: Spawner) -> Path:
+    """A wheel of the plain form."""
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path / "wheels")]
     build = spawn("-m", "pip", "wheel", *options, str(copy), env={"PYTHONPATH": None})
     assert build.wait(50) == 0, build
     (wheel,) = (tmp_path / "wheels").iterdir()
     return wheel
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "complaint"),
+    [
+        ("wheel", {"PYROEVENTS_COMPILE": "yes"}, "PYROEVENTS_COMPILE is 'yes': set it to 1"),
+        ("wheel", {"PYROEVENTS_COMPILE": "1", "CC": "/nowhere/cc"}, "needs a C compiler"),
+        ("install --target {} --editable", {"PYROEVENTS_COMPILE": "1"}, "unset PYROEVENTS_COMPILE"),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused(
+    command: str, settings: dict[str, str], complaint: str, copy: Path, tmp_path: Path, spawn: Spawner
+) -> None:
+    """The compiled form itself is built by scripts/test --compiled, which runs all tests with it."""
+    options = ["--no-deps", "--no-build-isolation", "--no-index"]
+    arguments = [part.format(tmp_path / "target") for part in command.split()]
+    build = spawn(
+        "-m", "pip", arguments[0], *options, *arguments[1:], str(copy), env={"PYTHONPATH": None, **settings}
+    )
+    assert build.wait(100) == 1, build
+    assert complaint in " ".join((build.stdout + build.stderr).split()), build
 
 
 def metadata(wheel: Path) -> email.message.Message:
