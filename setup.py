@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from setuptools import Distribution, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError, CompileError
+from setuptools.errors import BaseError, CCompilerError, CompileError
 
 VARIABLE: Final = "PYROEVENTS_COMPILE"
 MYPYC: Final = "mypy>=1.16"
@@ -112,7 +112,7 @@ class CompileModules(build_ext):
             command.inplace = self.inplace
             command.ensure_finalized()
             command.run()
-        except (BaseError, OSError) as error:
+        except (BaseError, CCompilerError, OSError) as error:
             raise CompileError(
                 f"{error}\n{VARIABLE}=1 needs a C compiler and the header files of Python (on Debian: "
                 "apt-get install gcc python3-dev). Without the variable nothing is compiled, and everything "
