@@ -81,6 +81,7 @@ def test_a_client_loads_no_service_and_no_loop(name: str) -> None:
     loaded = run(f"import sys; from pyro_events import {name};{ALL}").split()
     assert pyro_events.__name__ in loaded
     assert OTHERS.isdisjoint(loaded)
+    assert "pyro_events.client.statistics" not in loaded
     assert not [module for module in loaded if module.startswith("pyro_events.server")]
 
 

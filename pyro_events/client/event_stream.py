@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Iterable
 from types import TracebackType
-from typing import NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 from Pyro5.core import URI
 
@@ -23,12 +23,14 @@ from ..options import Overflow, OverflowName
 from ..wire.handshake.passphrase import Ident, sealed
 from .base import Uninitialised, checked_wait, chosen_locator
 from .publishing.entry import checked_timeout
-from .statistics import StreamStatistics
 from .stream.event_source import NothingCameError
 from .stream.stream_receiver import CLOSED, StreamReceiver
 from .subscribe_methods import ChangesSubscriptions, SubscribeMethods, use_subscriptions
 from .subscribing.call_options import given_options, of_the_subscriber
 from .subscribing.subscriptions import NAME, PATTERN
+
+if TYPE_CHECKING:  # imported when statistics are first asked for
+    from .statistics import StreamStatistics
 
 Self = TypeVar("Self", bound="EventStream")
 

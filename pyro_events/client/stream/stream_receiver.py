@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import Pyro5.errors
 
@@ -31,13 +31,15 @@ from ..own_connection.opening import OwnConnection, open_own_connection
 from ..reconnect.events import Answered
 from ..reconnect.reconnection import Reconnection
 from ..reconnect.times import ReconnectTimes
-from ..statistics import StreamStatistics
 from ..subscribing.call_options import of_the_subscriber
 from ..subscribing.remote_subscriptions import RemoteSubscriptions
 from .event_source import EventSource
 from .inbox import EventInbox
 from .link import StreamLink
 from .watcher import StreamWatcher, shared
+
+if TYPE_CHECKING:  # imported when statistics are first asked for
+    from ..statistics import StreamStatistics
 
 log = get_logger("pyro_events.stream")
 
@@ -232,6 +234,8 @@ class StreamReceiver:
 
     def statistics(self) -> StreamStatistics:
         """A snapshot."""
+        from ..statistics import StreamStatistics
+
         connection, source = self.connection, self.source
         return StreamStatistics(
             source.taken,

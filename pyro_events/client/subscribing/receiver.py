@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ...errors import EventServiceError
 from ...event import Event
@@ -25,7 +25,6 @@ from ..forks import tell_in_child
 from ..own_connection.attachment import Attachment
 from ..own_connection.opening import check_capable
 from ..reconnect.reconnection import Reconnection
-from ..statistics import SubscriberStatistics
 from .background_listener import BackgroundListener
 from .function_subscriptions import FunctionSubscriptions
 from .receiver_target import ReceiverTarget
@@ -46,6 +45,9 @@ _LISTENS_ALREADY: Final = (
     "another thread is in listen() of this subscriber: one is enough, because "
     "events run in threads of the daemon"
 )
+
+if TYPE_CHECKING:  # imported when statistics are first asked for
+    from ..statistics import SubscriberStatistics
 
 
 class Receiver:
@@ -203,6 +205,8 @@ class Receiver:
 
     def statistics(self) -> SubscriberStatistics:
         """A snapshot."""
+        from ..statistics import SubscriberStatistics
+
         limits, connection = self.dispatcher.limits, self.connection
         return SubscriberStatistics(
             limits.handled,
