@@ -16,6 +16,7 @@ import sys
 from typing import Final, NamedTuple
 
 from ..constants import HEARTBEAT, HEARTBEAT_ANSWER, HEARTBEAT_TRIES
+from .sockets import is_unix
 
 # Its number in Linux's <linux/tcp.h>, from 6.15 on; Python has no name for it. In milliseconds, at least
 # 1000.
@@ -53,7 +54,7 @@ AT_SERVICE: Final = KeepAlive(idle=30, interval=10, probes=6, patience=120)
 def keep_alive(sock: socket.socket | None, how: KeepAlive) -> None:
     """Have the kernel watch a connection, as far as the platform can; None, and a Unix socket, whose other
     end is in the same kernel, are ignored."""
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+    if sock is None or is_unix(sock):
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (

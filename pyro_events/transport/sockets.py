@@ -18,6 +18,14 @@ from ..foreign_exceptions import is_foreign
 _NO_LIMIT: Final = 2e6
 
 
+def is_unix(sock: socket.socket) -> bool:
+    """Whether a socket is a Unix socket.
+
+    Asked without `sock.family`, which swallows a ValueError that a signal handler raises meanwhile.
+    """
+    return not isinstance(sock.getsockname(), tuple)
+
+
 def time_limit(sock: socket.socket) -> float | None:
     """The timeout of a socket that waits for as long as it takes.
 
@@ -25,7 +33,7 @@ def time_limit(sock: socket.socket) -> float | None:
     it, for nothing. With a timeout, Python waits in `poll`, which wakes it only when there is something to
     read. On one core that is worth 13 % of the rate of acknowledged events.
     """
-    return _NO_LIMIT if sock.family == getattr(socket, "AF_UNIX", None) else None
+    return _NO_LIMIT if is_unix(sock) else None
 
 
 def polled(sock: socket.socket, writable: bool, timeout: float) -> bool:

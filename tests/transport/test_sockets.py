@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from contract import in_background
+from unix_sockets import unix_only
 
 from pyro_events.transport import sockets
-from pyro_events.transport.sockets import let_go, polled, send_pieces, shut_down
+from pyro_events.transport.sockets import is_unix, let_go, polled, send_pieces, shut_down, time_limit
 
 
 @pytest.fixture
@@ -68,6 +69,19 @@ def test_pieces_are_sent_in_order(
         received += far.recv(100_000)
     sending.result()
     assert received == whole
+
+
+def test_which_sockets_are_unix_sockets() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert not is_unix(server) and time_limit(server) is None
+
+
+@unix_only
+def test_a_unix_socket_has_a_time_limit() -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        limit = time_limit(sock)
+        assert is_unix(sock) and limit is not None
+        sock.settimeout(limit)
 
 
 def test_shutting_down_twice_is_harmless(pair: tuple[socket.socket, socket.socket]) -> None:

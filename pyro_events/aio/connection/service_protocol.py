@@ -10,7 +10,7 @@ import asyncio
 import socket
 from typing import Final, cast
 
-from ...transport.sockets import let_go, shut_down
+from ...transport.sockets import is_unix, let_go, shut_down
 from .waiting import result_by, set_once
 
 # Seconds after which a transport that nobody wants is closed.
@@ -25,17 +25,14 @@ class ServiceProtocol(asyncio.BufferedProtocol):
         self.loop = loop
         self.sock = sock
         self.address = address
+        # How it goes to the service.
+        self.transport = "unix" if is_unix(sock) else "tcp"
         self.served = False
         self.ended: str | None = None
         self.paused = False
         self._transport: asyncio.Transport | None = None
         self._resumed: asyncio.Future[bool] | None = None
         self._released: asyncio.Future[bool] = loop.create_future()
-
-    @property
-    def transport(self) -> str:
-        """How it goes to the service: "tcp" or "unix"."""
-        return "unix" if self.sock.family == getattr(socket, "AF_UNIX", None) else "tcp"
 
     # ---- what the loop calls --------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ wire/own_connection.py draws the protocol. From the answer to `attach` on, anoth
 from __future__ import annotations
 
 import asyncio
-import socket
 import weakref
 from collections.abc import Callable
 from typing import Any, Final
@@ -59,8 +58,7 @@ class EventConnection(ServiceProtocol):
         _buffers[before.loop] = self._buffer
         self.served = True
         before.hand_over(self)
-        if self.sock.family in (socket.AF_INET, socket.AF_INET6):
-            keep_alive(self.sock, FROM_SERVICE)
+        keep_alive(self.sock, FROM_SERVICE)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         self._space = space = self.inbox.space()

@@ -15,7 +15,7 @@ import Pyro5.core
 import Pyro5.errors
 
 from ...foreign_exceptions import is_foreign
-from ...transport.sockets import polled, send_pieces, shut_down, time_limit
+from ...transport.sockets import is_unix, polled, send_pieces, shut_down, time_limit
 from ...wire.frames import Frame, FrameError, FrameReader
 from ...wire.handshake.capabilities import NOTHING_SAID
 from ...wire.handshake.unix_offer import NO_OFFER
@@ -67,6 +67,7 @@ class Connection:
         "reason",
         "remote_host",
         "sock",
+        "transport",
     )
 
     def __init__(self, sock: socket.socket, uri: Pyro5.core.URI) -> None:
@@ -80,11 +81,13 @@ class Connection:
         self.peer = NOTHING_SAID
         # Where else it listens, or the receipt for our ticket.
         self.offer = NO_OFFER
-        internet = sock.family != getattr(socket, "AF_UNIX", None)
+        unix = is_unix(sock)
+        # How it goes to the service.
+        self.transport = "unix" if unix else "tcp"
         # This program's address, as the service sees it; a Unix domain socket has none.
-        self.local_host = str(sock.getsockname()[0]) if internet else ""
+        self.local_host = "" if unix else str(sock.getsockname()[0])
         # The service's address, if it is known.
-        self.remote_host = _remote_host(sock) if internet else ""
+        self.remote_host = "" if unix else _remote_host(sock)
         self._opening = call_opening(uri.object)
         self._pending: deque[PendingReply] = deque()
         # Cuts what comes into frames.
@@ -215,11 +218,6 @@ class Connection:
             if is_foreign(error, FrameError):
                 raise
             self.fail(str(error))
-
-    @property
-    def transport(self) -> str:
-        """How it goes to the service: "tcp" or "unix"."""
-        return "unix" if self.sock.family == getattr(socket, "AF_UNIX", None) else "tcp"
 
     def readable(self, timeout: float = 0.0) -> bool:
         """Whether there is something to receive, or the end, within `timeout` seconds."""

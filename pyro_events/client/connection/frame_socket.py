@@ -38,6 +38,7 @@ class FrameSocket:
         self.sock = sock
         self.reader = reader
         self._patience = patience
+        self._limit = time_limit(sock)
         self._plain = not isinstance(sock, TlsSocket)  # decrypted bytes come in pieces of another size
         self._sending = threading.Lock()
 
@@ -74,7 +75,7 @@ class FrameSocket:
                 frame = reader.next_frame()
                 if frame is not None:
                     if deadline is not None:
-                        sock.settimeout(time_limit(sock))
+                        sock.settimeout(self._limit)
                     return frame
                 if deadline is not None and time.monotonic() >= deadline:
                     raise TimeoutError
