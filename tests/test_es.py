@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator
 from dataclasses import fields
@@ -13,6 +14,14 @@ from pyro_events import EVENTSERVER_NAME, es
 from pyro_events.options import Overflow, ServiceOptions
 
 LOOPBACK = "127.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def same_collector() -> Iterator[None]:
+    """The other tests of this process have Python's own settings."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)
 
 
 def parsed(*arguments: str, **environment: str) -> Any:
@@ -246,3 +255,16 @@ def test_a_bad_option_is_one_line(options: list[str], capsys: pytest.CaptureFixt
 def test_an_address_of_another_machine_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     error = the_error(capsys, "-N", "-p", "0", "-n", "192.0.2.1")
     assert "192.0.2.1 is not an address of this machine" in error
+
+
+def test_the_service_s_process_looks_for_cycles_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, frozen, found = gc.get_threshold(), gc.get_freeze_count(), list[tuple[int, int, int]]()
+    imported = [[each] for each in range(10)]
+
+    def run(*arguments: Any, **options: Any) -> int:
+        found.append(gc.get_threshold())
+        return 0
+
+    monkeypatch.setattr(es, "run", run)
+    assert es.main(["-N"]) == 0
+    assert len(found) == 1 and found[0] > usual and gc.get_freeze_count() >= frozen + len(imported)
