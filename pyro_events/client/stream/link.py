@@ -183,10 +183,12 @@ class StreamLink:
         self._shut_down(socket.SHUT_RDWR)
 
     def stop_reading(self) -> None:
-        """A thread that waits for it wakes, and finds the end; the service does not notice yet."""
+        """A thread that waits for it wakes, and finds the end; if none does, the service does not notice yet."""
         self.reason = self.reason or "the stream is closed"
         self.dead = True
-        self._shut_down(socket.SHUT_RD)
+        # Over a Unix socket, the service's next write would fail, before it is told that nothing is wanted.
+        if owned(self.lock) or not within(self.lock, 0.0, _nothing):
+            self._shut_down(socket.SHUT_RD)
 
     def _shut_down(self, how: int) -> None:
         try:
@@ -206,3 +208,7 @@ class StreamLink:
         self.dead = True
         self.lock = threading.RLock()
         self._sock.close()
+
+
+def _nothing() -> None:
+    """What is done with a lock that only has to be free."""

@@ -71,6 +71,14 @@ def test_a_ping_is_answered_without_the_program(ends: Any) -> None:
     assert service.answer() == (PING, 7)
 
 
+def test_a_service_does_not_notice_that_reading_has_stopped_where_nobody_waits(ends: Any) -> None:
+    """It is told before that nothing is wanted any more. Over a Unix socket its next write would fail."""
+    link, service = ends
+    link.stop_reading()
+    service.send(1, 1)
+    assert link.dead and link.fetch(soon()) and not link.inbox.rows
+
+
 def test_a_thread_cannot_wait_in_the_middle_of_waiting(ends: Any) -> None:
     link, service = ends
     with link.lock:
