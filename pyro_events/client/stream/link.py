@@ -183,7 +183,7 @@ class StreamLink:
         self._shut_down(socket.SHUT_RDWR)
 
     def stop_reading(self) -> None:
-        """A thread that waits for it wakes, and finds the end; if none does, the service does not notice yet."""
+        """A thread that waits for it wakes, and finds the end. If none waits, the service does not notice."""
         self.reason = self.reason or "the stream is closed"
         self.dead = True
         # Over a Unix socket, the service's next write would fail, before it is told that nothing is wanted.
