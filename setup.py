@@ -7,6 +7,8 @@ about the package is in setup.cfg.
 from __future__ import annotations
 
 import os
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 from typing import Any, Final
 
 from setuptools import Distribution, setup
@@ -83,6 +85,14 @@ def wanted(value: str | None) -> bool:
     return value == "1"
 
 
+def remove_extension_modules(folder: Path) -> None:
+    """Remove those that an earlier build has left. One of a module that is no longer in the list would get
+    into the package, hide its source, and not fit the others."""
+    for suffix in EXTENSION_SUFFIXES:
+        for old in folder.rglob(f"*{suffix}"):
+            old.unlink(missing_ok=True)  # the suffixes overlap
+
+
 class CompiledDistribution(Distribution):
     """A package for one platform. Its extension modules are not known before `build_ext` runs, because mypyc
     takes seconds to make their sources, and is not there while the build's requirements are asked for."""
@@ -99,6 +109,7 @@ class CompileModules(build_ext):
             raise SystemExit(f"an editable installation runs the sources as they are: unset {VARIABLE}")
         from mypyc.build import mypycify
 
+        remove_extension_modules(Path(self.build_lib))
         try:
             self.distribution.ext_modules = mypycify(
                 [*_MYPY_OPTIONS, *COMPILED],

@@ -8,11 +8,14 @@ from __future__ import annotations
 import ast
 import runpy
 from collections.abc import Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
 import pytest
 from test_imports import ROOT, module_file
 
-COMPILED: tuple[str, ...] = runpy.run_path(str(ROOT / "setup.py"))["COMPILED"]
+SETUP = runpy.run_path(str(ROOT / "setup.py"))
+COMPILED: tuple[str, ...] = SETUP["COMPILED"]
 
 # What a class in a compiled module may derive from, beside other classes in such modules. mypyc makes a
 # native class of it, which can neither have two bases nor derive from one that is not native.
@@ -78,6 +81,16 @@ def test_no_generator_expression_is_kept() -> None:
 
 def test_no_exception_has_a_cause() -> None:
     assert [line for tree in trees() for line in causes(tree)] == []
+
+
+def test_what_an_earlier_build_has_compiled_does_not_get_into_the_next(tmp_path: Path) -> None:
+    package = tmp_path / "pyro_events" / "broker"
+    package.mkdir(parents=True)
+    for suffix in [*EXTENSION_SUFFIXES, ".py"]:
+        (package / f"removed_from_the_list{suffix}").touch()
+    SETUP["remove_extension_modules"](tmp_path)
+    assert [path.name for path in package.iterdir()] == ["removed_from_the_list.py"]
+    SETUP["remove_extension_modules"](tmp_path / "not made yet")
 
 
 def test_what_is_wrong_is_found() -> None:
