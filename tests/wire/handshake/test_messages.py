@@ -32,6 +32,7 @@ from pyro_events.wire.handshake.messages import (
     write_connect_fail,
     write_connect_ok,
 )
+from pyro_events.wire.handshake.unix_offer import TICKET_BYTES, UnixOffer
 
 # What asks to be let in
 
@@ -61,6 +62,18 @@ def test_a_service_tells_a_subscriber_why_it_was_disconnected() -> None:
     notes = GreetingNotes("it was slow", "it may not hold up publishers")
     hello = read_frame(write_connect("obj", "hello", notes=notes), HELLO_LIMITS)
     assert read_connect(hello) == Hello("hello", "obj", notes=notes)
+
+
+def test_a_client_at_a_unix_socket_says_its_ticket() -> None:
+    ticket = "0a" * TICKET_BYTES
+    hello = read_frame(write_connect("obj", "hello", ticket=ticket), HELLO_LIMITS)
+    assert read_connect(hello) == Hello("hello", "obj", ticket=ticket)
+
+
+def test_a_service_says_where_else_it_listens() -> None:
+    offer = UnixOffer("/run/es.sock", "0a" * TICKET_BYTES, "1b" * TICKET_BYTES, ("127.0.0.1", 4321))
+    data = write_connect_ok(MSGPACK, 3, "hello", ["publish"], 5000, offer=offer)
+    assert read_connect_ok(read_frame(data, answer_limits())).offer == offer
 
 
 def read_frame(data: bytes, limits: FrameLimits) -> Frame:
