@@ -119,9 +119,13 @@ class CallQueue:
                 self.answers.append(write_result(frame.serializer_id, frame.seq, result))
                 return
         if isinstance(result, DeferredResult):
-            self._wait(client, result, lambda value: self._finish(client, frame, value))
+            self._wait_for_result(client, frame, result)
         else:
             self._finish(client, frame, result)
+
+    def _wait_for_result(self, client: Client, frame: Frame, pending: DeferredResult) -> None:
+        # Apart from `_make`, where a function that knows its variables would cost each call.
+        self._wait(client, pending, lambda value: self._finish(client, frame, value))
 
     def _wait(self, client: Client, pending: DeferredResult, then: Callable[[Any], None]) -> None:
         """Make no other call until a result comes; then go on with it, if the client is still connected."""
