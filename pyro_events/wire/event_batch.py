@@ -37,6 +37,8 @@ _USUAL: Final = BESIDE_MESSAGE
 # What comes before the payload in a row: its subject, and three numbers.
 _ROW_HEAD: Final = 64 * KIB + 64
 _ONE_ROW: Final = 0x91
+# A payload of more bytes than this is sent from where it is.
+PIECE: Final = 8 * KIB
 
 # The msgpack types in a batch without its last payload; nested containers would only cost memory.
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
@@ -64,15 +66,29 @@ def write_events(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:
     return write_frame(INVOKE, 0, MSGPACK, seq, pack([object_id, "events", [rows], {}]))
 
 
-def write_large_event(object_id: str, seq: int, row: EventRow) -> list[bytes | memoryview]:
-    """One call of `events` with one row, in pieces, so that its payload need not be copied."""
-    payload: Payload = row[4]
-    end = (_TRUE if len(row) > _FIELDS else b"") + NO_NAMED_ARGUMENTS
-    body = pack([object_id, "events", [[[*row[:4], b"", *row[5:]]]], {}])
-    # Before the end of the call there are bytes of length 0, which take two.
-    head = body[: -2 - len(end)] + bytes_header(len(payload))
-    size = len(head) + len(payload) + len(end)
-    return [write_header(INVOKE, 0, MSGPACK, seq, size) + head, payload, end]
+def write_in_pieces(object_id: str, seq: int, rows: Sequence[EventRow]) -> list[bytes | memoryview]:
+    """The same, in pieces, so that no large payload is copied."""
+    pieces: list[bytes | memoryview] = []
+    small: list[bytes | memoryview] = [events_opening(object_id), _array_header(len(rows))]
+    for row in rows:
+        payload: Payload = row[4]
+        end = _TRUE if len(row) > _FIELDS else b""
+        # Before the end of the row there are bytes of length 0, which take two.
+        head = pack([*row[:4], b"", *row[5:]])[: -2 - len(end)]
+        small += (head, bytes_header(len(payload)))
+        if len(payload) > PIECE:
+            pieces += (b"".join(small), payload)
+            small = [end]
+        else:
+            small += (payload, end)
+    pieces.append(b"".join(small) + NO_NAMED_ARGUMENTS)
+    size = sum(map(len, pieces))
+    pieces[0] = b"".join((write_header(INVOKE, 0, MSGPACK, seq, size), pieces[0]))
+    return pieces
+
+
+def _array_header(count: int) -> bytes:
+    return bytes((0x90 | count,)) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
 
 
 def write_event_batch(object_id: str, seq: int, rows: Sequence[EventRow]) -> bytes:

@@ -16,6 +16,7 @@ from stock_wire import changed, received
 
 from pyro_events.constants import EVENT_FIELDS, MIB, EventRow
 from pyro_events.wire.event_batch import (
+    PIECE,
     after_a_gap,
     count_rows,
     events_opening,
@@ -25,7 +26,7 @@ from pyro_events.wire.event_batch import (
     read_rows,
     write_event_batch,
     write_events,
-    write_large_event,
+    write_in_pieces,
 )
 from pyro_events.wire.frames import CORRELATED, INVOKE, JSON, MSGPACK, ONEWAY, RESULT, Frame
 
@@ -162,15 +163,19 @@ def test_events_is_one_call_with_the_rows() -> None:
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 70_000])
 @pytest.mark.parametrize("kind", [bytes, memoryview])
 @pytest.mark.parametrize("kept", [(), (True,)])
-def test_a_large_event_is_written_as_a_small_one_without_being_copied(
-    size: int, kind: Any, kept: tuple[Any, ...]
+@pytest.mark.parametrize("others", [0, 1, 14, 15, 400])
+def test_large_events_are_written_as_small_ones_without_being_copied(
+    size: int, kind: Any, kept: tuple[Any, ...], others: int
 ) -> None:
     payload = kind(bytes(size))
-    pieces = write_large_event("o", 7, ("A", 1.5, 3, 2, payload, *kept))
-    assert pieces[1] is payload
+    row: Any = ("A", 1.5, 3, 2, payload, *kept)
+    rows = [*[("B", 1.0, 1, None, b"small")] * others, row, *ROWS, row]
+    pieces = write_in_pieces("o", 7, rows)
+    assert sum(piece is payload for piece in pieces) == (2 if size > PIECE else 0)
     message = received(b"".join(pieces))
     assert (message.type, message.flags, message.seq) == (pyro.MSG_INVOKE, 0, 7)
-    assert msgpack.unpackb(message.data) == ["o", "events", [[["A", 1.5, 3, 2, bytes(size), *kept]]], {}]
+    sent = [[*each[:4], bytes(each[4]), *each[5:]] for each in rows]
+    assert msgpack.unpackb(message.data) == ["o", "events", [sent], {}]
 
 
 def test_event_is_a_batch_with_one_call_for_each_row() -> None:
@@ -217,7 +222,7 @@ def test_a_large_event_is_read(size: int) -> None:
     plain: EventRow = ("A", 1.5, 3, None, bytes(size))
     kept: EventRow = ("A", 1.5, 3, None, bytes(size), True)
     for row in (plain, kept):
-        frame = called(b"".join(write_large_event("obj_1", 7, row)))
+        frame = called(b"".join(write_in_pieces("obj_1", 7, [row])))
         assert read_events(frame, events_opening("obj_1")) == (row,)
 
 

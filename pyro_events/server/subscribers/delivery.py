@@ -28,7 +28,7 @@ from ...broker.backlog import Backlog
 from ...broker.groups.distribution import Room
 from ...options import Overflow, ServiceOptions
 from ...wire.event_answers import ANSWER_LIMITS
-from ...wire.event_batch import write_event_batch, write_events, write_large_event
+from ...wire.event_batch import PIECE, write_event_batch, write_events, write_in_pieces
 from ...wire.frames import PING, Frame, FrameError, FrameLimits, TlsSpokenError
 from ...wire.requests import write_ping
 from ..limits.turn_reader import TurnReader
@@ -262,8 +262,8 @@ class Delivery(TurnReader):
         rows = batch.rows
         if self._event_only:
             self._transport.write(write_event_batch(self._object_id, self._seq, rows))
-        elif batch.size > c.LARGE and len(rows) == 1:
-            self._transport.writelines(write_large_event(self._object_id, self._seq, rows[0]))
+        elif batch.size > c.LARGE and batch.size > PIECE * len(rows):
+            self._transport.writelines(write_in_pieces(self._object_id, self._seq, rows))
         else:
             self._transport.write(write_events(self._object_id, self._seq, rows))
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pyro_events.client.stream.inbox import EventInbox
 from pyro_events.constants import KIB
 from pyro_events.wire.event_answers import read_events_answer
-from pyro_events.wire.event_batch import write_events, write_large_event
+from pyro_events.wire.event_batch import write_events, write_in_pieces
 from pyro_events.wire.frames import (
     INVOKE,
     MSGPACK,
@@ -141,7 +141,7 @@ def test_what_is_no_batch_is_refused_at_once(on_demand: bool) -> None:
 @pytest.mark.parametrize("kept", [(), (True,)])
 def test_a_large_message_is_received_where_it_stays(kept: Any) -> None:
     box, payload = inbox(), bytes(100 * KIB)
-    sent = b"".join(write_large_event(OBJECT_ID, 1, ("A", 1.0, 1, 0, payload, *kept)))
+    sent = b"".join(write_in_pieces(OBJECT_ID, 1, [("A", 1.0, 1, 0, payload, *kept)]))
     assert box.feed(sent[:1000]) == b"" and box.unfinished_frame
     sent = sent[1000:]
     while (space := box.space()) is not None:
