@@ -134,7 +134,7 @@ class ReconnectingConnection:
             connection: Connection | None = None
             with current.sending:
                 if self._writing:  # only that thread can get here now
-                    break
+                    return self._post_beside(call, deadline)
                 self._writing = True
                 try:
                     usable = current.usable(False, deadline)
@@ -153,9 +153,7 @@ class ReconnectingConnection:
                 return reply
             # Not all of the call was sent, so it was not made: it may use a new connection.
             current.retire(connection, "sending failed")
-        else:
-            raise ServiceUnreachableError(f"the event service at {current.address} closes every connection")
-        return self._post_beside(call, deadline)
+        raise ServiceUnreachableError(f"the event service at {current.address} closes every connection")
 
     def _look_and_post(self, call: PackedCall, deadline: float | None) -> PendingReply:
         refuse_in_service_thread()

@@ -86,17 +86,17 @@ class ConnectionWorkers:
                 if part is not None:
                     self._finish(part)
                 part = self._start_next()
-                if part is None:
-                    if self._reading or not self._queue.may_read:
-                        break
+                reads = part is None and not self._reading and self._queue.may_read
+                if reads:
                     self._reading = True
             if self._done:
                 self._acknowledge()
             if part is not None:
                 self._handle(part)
-            else:
+            elif reads:
                 self._read()
-        self._acknowledge()
+            else:
+                break
         self._leave()
 
     def _read(self) -> None:

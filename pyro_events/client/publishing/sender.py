@@ -102,7 +102,7 @@ class Sender:
         self._working = False
         self._counting = threading.RLock()
         self._wake = WakeUp()
-        self._thread: threading.Thread | None = None
+        self._flusher: threading.Thread | None = None
         self.resting = True
 
     @property
@@ -220,16 +220,16 @@ class Sender:
         refuse_in_service_thread()
         with self.lock:
             self.resting = False
-            if self._thread is None and not self.closed:
+            if self._flusher is None and not self.closed:
                 # Noted before it starts, so that a thread that interrupts itself does not start another one.
-                self._thread = thread = threading.Thread(
+                self._flusher = thread = threading.Thread(
                     target=self._flush_loop, args=(self._wake,), name="pyro_events-pipeline", daemon=True
                 )
                 try:
                     thread.start()
                 except BaseException:
                     if thread.ident is None:
-                        self._thread = None
+                        self._flusher = None
                     raise
         self._wake.set()
 
@@ -280,7 +280,7 @@ class Sender:
         self.connection.close()
         if self._beside is not None:
             self._beside.close()
-        thread = self._thread
+        thread = self._flusher
         # Not if this thread holds what the other one waits for: that ends when this one goes on.
         if thread is not None and thread is not threading.current_thread() and not owned(self.lock):
             thread.join(_JOIN)
