@@ -31,7 +31,7 @@ from .depth import FLAT, KEEP_BUFFER, check_depth
 from .hash_limits import MAX_EQUAL_HASHES, MAX_EQUAL_NATIVE, check_hashes
 from .large_payload import array_payload, body_of
 from .numpy_arrays import numpy_parts, read_array, read_scalar
-from .refusal import cause_of, find, refusal
+from .refusal import find, refusal, refuse, unreadable
 from .stock_values import ClassTagged, untangle
 from .values import ARRAY, CLASS_TAGGED, MARKS, OBJECT, READERS, SCALAR, TUPLE, WRITERS, zone_writer
 
@@ -88,7 +88,7 @@ def encode(message: object) -> bytes:
             raise
         return _encode_surrogates(message)
     except Exception as error:
-        raise refusal(message, error, _write) from cause_of(error)
+        refuse(message, error, _write)
     if len(payload) <= KEEP_BUFFER:
         _idle.append(packer)
     return payload
@@ -121,7 +121,7 @@ def _array_block(message: Any) -> SplitPayload | None:
         parts: Any = numpy_parts(message)
         packed = encode([*parts[:-1], b""])
     except Exception as error:
-        raise refusal(message, error, _write) from cause_of(error)
+        refuse(message, error, _write)
     return array_payload(parts, packed)
 
 
@@ -146,7 +146,7 @@ def _encode_surrogates(message: object) -> bytes:
         check_depth(payload)
         _check_keys(message, payload)
     except Exception as error:
-        raise refusal(message, error, _write) from cause_of(error)
+        refuse(message, error, _write)
     return payload
 
 
@@ -224,7 +224,7 @@ def read_object(items: list[Any]) -> Any:
     try:
         return registry.restore(name, state)
     except registry.UnknownClassError as error:
-        raise PayloadError(str(error)) from error
+        unreadable(str(error), error)
 
 
 def _read_class_tagged(items: list[Any]) -> Any:
@@ -281,11 +281,11 @@ def decode(payload: bytes | memoryview, list_hook: Any = read_list) -> Any:
     except PayloadError:
         raise
     except StackError as error:
-        raise PayloadError(f"the message is nested deeper than {MAX_DEPTH} levels") from error
+        unreadable(f"the message is nested deeper than {MAX_DEPTH} levels", error)
     except Exception as error:
         if is_signal_handlers(error):
             raise
-        raise PayloadError(f"not an encoded message: {type(error).__name__}: {error}") from error
+        unreadable(f"not an encoded message: {type(error).__name__}: {error}", error)
 
 
 def _decode_array(head: bytes, body: memoryview) -> Any:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import reprlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from msgpack import ExtType, Packer, Timestamp
 
 from ..constants import MAX_DEPTH
-from ..errors import UnsupportedTypeError
+from ..errors import PayloadError, UnsupportedTypeError
 from ..foreign_exceptions import is_signal_handlers
 from .depth import TOO_DEEP
 from .hash_limits import refuse_hashes
@@ -25,6 +25,16 @@ from .values import COUNTER, DEFAULT_DICT, OBJECT, ORDERED_DICT
 Write = Callable[[Any], Any]
 
 _NATIVE: Final = (type(None), bool, float, str, bytes, bytearray, memoryview, ExtType, Timestamp)
+
+
+def refuse(message: object, error: Exception, write: Write) -> NoReturn:
+    """Raise the `refusal`, with its cause; in a module that is compiled, a raise forgets the cause."""
+    raise refusal(message, error, write) from cause_of(error)
+
+
+def unreadable(reason: str, cause: Exception) -> NoReturn:
+    """Raise a PayloadError with its cause."""
+    raise PayloadError(reason) from cause
 
 
 def refusal(message: object, error: Exception, write: Write) -> UnsupportedTypeError:

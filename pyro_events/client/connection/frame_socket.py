@@ -82,7 +82,7 @@ class FrameSocket:
         except TimeoutError:
             raise Pyro5.errors.TimeoutError("the rest of a message did not come in time") from None
         except OSError as error:
-            raise Pyro5.errors.ConnectionClosedError(f"receiving failed: {error}") from error
+            raise Pyro5.errors.ConnectionClosedError(f"receiving failed: {error}") from None
 
     def send(self, data: bytes) -> None:
         """Send a whole frame; frames of different threads do not mix. Raises Pyro5's
@@ -91,7 +91,7 @@ class FrameSocket:
             try:
                 self.sock.sendall(data)
             except OSError as error:
-                raise Pyro5.errors.ConnectionClosedError(f"sending failed: {error}") from error
+                raise Pyro5.errors.ConnectionClosedError(f"sending failed: {error}") from None
 
     def has_data(self) -> bool:
         """Whether a frame, or a part of one, waits to be read."""

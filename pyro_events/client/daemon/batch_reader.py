@@ -57,7 +57,7 @@ class BatchReader:
         except (Pyro5.errors.CommunicationError, Pyro5.errors.SecurityError, OSError) as error:
             if isinstance(error, (FrameError, Pyro5.errors.TimeoutError)):
                 log.warning("a connection is closed: %s", error, about="read")
-            raise ConnectionEnded from error
+            raise ConnectionEnded from None
         if self.gap and batch.rows:
             self.gap = False
             batch.after_a_gap()

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...constants import EventRow
 from ...event import Event
 from ...log.background import get_logger
 from ..interruptions import within
@@ -72,14 +71,17 @@ class Dispatcher:
             handler = _failing(error)
         make = Event.from_payload
         batch = part.batch
-        for row in part.rows:
+        # What a stranger has sent may be anything.
+        rows: Any = part.rows
+        for row in rows:
             try:
                 result = handler(make(*row))
                 if result is not None:  # nearly always it is
                     check_result("event()", result)
             except BaseException as error:
                 self._log_failure(row, error)
-                position = next(index for index, other in enumerate(batch.rows) if other is row)
+                everything: Any = batch.rows
+                position = next(index for index, other in enumerate(everything) if other is row)
                 batch.failed.append(position)
 
     def _wake_monitor(self) -> None:
@@ -90,7 +92,7 @@ class Dispatcher:
                 self._monitor.add(self)
         self._monitor.wake()
 
-    def _log_failure(self, row: EventRow, error: BaseException) -> None:
+    def _log_failure(self, row: object, error: BaseException) -> None:
         if isinstance(error, FailureLoggedError):
             return
         subject = row[0] if isinstance(row, (tuple, list)) and row else None

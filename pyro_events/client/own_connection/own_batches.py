@@ -61,7 +61,7 @@ class OwnBatches:
         except Pyro5.errors.CommunicationError as error:
             if isinstance(error, (FrameError, Pyro5.errors.TimeoutError)):
                 log.warning("the connection for events is closed: %s", error, about="read")
-            raise ConnectionEnded from error
+            raise ConnectionEnded from None
         batch = ReceivedBatch(frame.seq, rows)
         if self.gap and rows:
             self.gap = False

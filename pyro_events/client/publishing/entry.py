@@ -58,7 +58,7 @@ def _retained(retain: object, entry: Entry, events: int, size: int) -> tuple[Ent
     return (entry[0], entry[1], RETAIN), events, size + _OPTIONS
 
 
-def checked_timeout(timeout: float | None) -> float | None:
+def checked_timeout(timeout: object) -> float | None:
     """A timeout in seconds; None for none, and for one that is longer than the system's calls take.
 
     Raises TypeError or ValueError for anything else.
