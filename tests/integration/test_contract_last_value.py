@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -423,30 +424,43 @@ def test_c36_what_waited_during_a_fallback_comes_once(
 def test_c36_no_gap_and_no_double_for_those_who_come_at_full_speed(
     service: EventServiceStarter, pattern: bool
 ) -> None:
-    """Each sees one retained number, and from there on each following one of that publisher."""
+    """Each sees one retained number, and from there on each following one of that publisher.
+
+    While each stream is opened, every publisher publishes 1,000 events as fast as it can. More of them would
+    fill the backlogs of those that are not read yet, and end these after ten seconds.
+    """
+    names = ("a", "b", "c")
+    allowed = {name: threading.Semaphore(1) for name in names}
     stopped = False
 
     def publish(name: str) -> int:
         number = 0
         with Publisher(es_uri=service.uri) as publisher, publisher.pipeline() as fast:
-            while not stopped:
+            while allowed[name].acquire() and not stopped:
                 number += 1
                 fast.publish("SPEED", (name, number), retain=True)
         return number
 
-    publishers = [in_background(lambda name=name: publish(name)) for name in ("a", "b", "c")]
+    def go_on(events: int = 1000) -> None:
+        for name in names:
+            allowed[name].release(events)
+
+    publishers = [in_background(lambda name=name: publish(name)) for name in names]
     how = {"match": "SPE"} if pattern else {"subjects": "SPEED"}
     try:
         with contextlib.ExitStack() as stack:
             eventually(lambda: statistics(service.uri)["retained"] == 1)
             streams = []
             for _ in range(30):
+                go_on()
                 stream = EventStream(es_uri=service.uri, last=True, backlog=100_000, **how)  # type: ignore[arg-type]
                 streams.append(stack.enter_context(stream))
+            go_on()
             for stream in streams:
                 assert_follows([stream.get(20) for _ in range(300)])
     finally:
         stopped = True
+        go_on(1)
         counts = [each.result(60) for each in publishers]
     assert all(counts)
 
