@@ -9,7 +9,9 @@ import contextlib
 import datetime
 import json
 import math
+import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -89,11 +91,17 @@ def prepare(
             "cases": list(cases),
             "systems": present,
             "quick": quick,
+            "unix": _uses_unix_sockets(),
             "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         },
         versions={name: SYSTEMS[name].versions() for name in present},
         missing={**missing, **{cores.in_words(n): reason for n, reason in impossible.items()}},
     )
+
+
+def _uses_unix_sockets() -> bool:
+    """Whether pyro_events uses its Unix socket, as it does by default."""
+    return hasattr(socket, "AF_UNIX") and os.environ.get("PYROEVENTS_UNIX_SOCKET", "").lower() != "off"
 
 
 def run(results: Results, progress: Progress) -> None:

@@ -73,9 +73,9 @@ class Session:
         command = system.command(folder, port)
         line = ""
         if command is None:
-            self.server = start_worker("server", Serve(self.system), folder)
+            self.server = start_worker("server", Serve(self.system), folder, system.variables)
         else:
-            self.server = Child("server", command, folder, self._settings)
+            self.server = Child("server", command, folder, {**system.variables, **(self._settings or {})})
         self._children.append(self.server)
         if system.speaks:
             line = self.server.line(self.deadline)
@@ -85,7 +85,8 @@ class Session:
 
     def worker(self, task: Task) -> Child:
         """A child process, after it has said that it is ready."""
-        child = start_worker(f"{task.role}-{len(self._children)}", task, Path(self._folder.name))
+        name, variables = f"{task.role}-{len(self._children)}", SYSTEMS[self.system].variables
+        child = start_worker(name, task, Path(self._folder.name), variables)
         self._children.append(child)
         child.answer(self.deadline)
         return child

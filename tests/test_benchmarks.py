@@ -102,7 +102,9 @@ def test_goals_are_judged_by_the_compiled_form_if_it_was_measured() -> None:
     assert results.ours(1, CASES["latency"]) == "pyro_events"
     text = whole_report(results)
     title = CASES["acked"].metric("rate").title
-    assert f"goal: {title} (compiled) >= 2.2 x the best of redis, nats, mqtt: 3.00 x redis" in text
+    assert (
+        f"goal: {title} (compiled) >= 2.2 x the best of redis, redis-unix, nats, mqtt: 3.00 x redis" in text
+    )
     assert f"{title} (compiled): 0.50 x the" in text
     assert "pyro_events, Publisher" in text and "pyro_events (compiled), Publisher" in text
     assert entry(results, "abc")["cases"]["acked, one core"]["rate"]["median"] == 315.0
@@ -215,10 +217,13 @@ def test_goals_are_judged_against_the_best_peer() -> None:
     assert acked.value == pytest.approx(160 / 105)
     assert acked.lowest == pytest.approx(1.5)
     assert (acked.goal, acked.reached) == (
-        "events/s until handled >= 2.2 x the best of redis, nats, mqtt",
+        "events/s until handled >= 2.2 x the best of redis, redis-unix, nats, mqtt",
         False,
     )
-    assert (limit.goal, limit.value) == ("events/s until handled >= 0.5 x raw-limit", None)
+    assert (limit.goal, limit.value) == (
+        "events/s until handled >= 0.5 x the best of raw-limit, raw-limit-unix",
+        None,
+    )
     median, p99, *unmeasured = results.verdicts(1, CASES["latency"])
     assert (median.reached, p99.reached) == (False, True)
     assert [verdict.reached for verdict in unmeasured] == [None, None]

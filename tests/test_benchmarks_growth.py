@@ -40,18 +40,18 @@ def made_growth() -> Any:
     for point, ours, redis, nats in ((1, 100.0, 60.0, 50.0), (10, 90.0, 40.0, 50.0), (100, 10.0, 30.0, 50.0)):
         for factor in (1.0, 1.2):
             growth.add("subjects", "pyro_events", point, ours * factor)
-            growth.add("subjects", "redis", point, redis * factor)
+            growth.add("subjects", "redis-unix", point, redis * factor)
             growth.add("subjects", "nats", point, nats * factor)
     return growth
 
 
 def test_curves_have_the_median_of_the_rounds() -> None:
     growth = made_growth()
-    assert [(point, s.median) for point, s in growth.curve("subjects", "redis")][0] == (
+    assert [(point, s.median) for point, s in growth.curve("subjects", "redis-unix")][0] == (
         1,
         pytest.approx(66.0),
     )
-    assert growth.systems("subjects") == ["pyro_events", "redis", "nats"]
+    assert growth.systems("subjects") == ["pyro_events", "redis-unix", "nats"]
     assert growth.best_peer("subjects") == "nats"
     assert growth.best_peer("size") is None
 
@@ -81,7 +81,12 @@ def test_the_chart_has_a_panel_for_each_axis_and_a_line_for_each_system() -> Non
     space = "{http://www.w3.org/2000/svg}"
     root = ET.fromstring(svg(growth))
     texts = [element.text for element in root.iter(f"{space}text")]
-    assert {"events/s by subjects", "events/s by bytes of a message", "redis-py", "pyro_events"} <= set(texts)
+    assert {
+        "events/s by subjects",
+        "events/s by bytes of a message",
+        "redis-py (Unix)",
+        "pyro_events",
+    } <= set(texts)
     lines = list(root.iter(f"{space}polyline"))
     assert len(lines) == 4
     width, height = float(root.attrib["width"]), float(root.attrib["height"])

@@ -53,6 +53,7 @@ def test_what_is_said_is_taken() -> None:
         (["--history", "--rounds", "2"], "--history and --rounds exclude each other"),
         (["--append", "--quick"], "--append and --quick exclude each other"),
         (["--systems", "pyro_events-compiled"], "--systems pyro_events-compiled needs --compiled"),
+        (["--systems", "redis,pyro_events-compiled-tcp"], "pyro_events-compiled-tcp needs --compiled"),
         (["--against", "HEAD", "--compiled"], "--against and --compiled exclude each other"),
     ],
 )

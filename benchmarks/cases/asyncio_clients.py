@@ -15,7 +15,7 @@ from .latency import LATENCY
 from .rates import SUBJECT, rate_figures
 
 _LIMIT = 120.0
-_PEERS = ("redis-asyncio", "nats")
+_PEERS = ("redis-asyncio", "redis-asyncio-unix", "nats")
 _RATE = Metric("rate", "events/s until handled", "events/s")
 
 

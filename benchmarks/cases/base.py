@@ -12,8 +12,9 @@ from ..cores import CORES
 from ..systems import OURS
 
 # The other systems, by what they can do.
-ACKNOWLEDGING = ("redis", "nats", "mqtt")
-STREAMING = ("redis", "nats", "zeromq", "mqtt")
+ACKNOWLEDGING = ("redis", "redis-unix", "nats", "mqtt")
+STREAMING = ("redis", "redis-unix", "nats", "zeromq", "zeromq-unix", "mqtt")
+ZEROMQ = ("zeromq", "zeromq-unix")
 
 Figures = dict[str, float]
 

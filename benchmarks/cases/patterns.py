@@ -14,7 +14,7 @@ import time
 from ..children.processes import Child
 from ..children.tasks import AddPatterns, Listen, Listener, Phase, Publish, Watch
 from ..session import Session, exchange
-from ..systems import FORMS
+from ..systems import OURS, OURS_COMPILED
 from .base import Case, Figures, Goal, Metric
 
 _PER_SUBSCRIBER = 500  # pyro_events limits the patterns of one subscriber
@@ -98,7 +98,7 @@ _RATES = tuple(
 PATTERNS = Case(
     "patterns",
     "acknowledged publish with 1, 1,000 and 10,000 pattern subscriptions",
-    (*FORMS, "redis", "nats", "mqtt"),
+    (OURS, OURS_COMPILED, "redis", "nats", "mqtt"),
     (
         *_RATES,
         Metric("kept_recurring", "rate at 10,000 over rate at 1, recurring", "ratio", digits=2),
@@ -110,7 +110,7 @@ PATTERNS = Case(
 NEW_PATTERNS = Case(
     "new-patterns",
     "adding 10,000 patterns one by one while publishing, a new subject each time",
-    (*FORMS, "redis"),
+    (OURS, OURS_COMPILED, "redis"),
     (
         Metric("longest", "longest publish", "ms", higher=False, digits=1),
         Metric("longest_alone", "the same before", "ms", higher=False, digits=1),

@@ -12,7 +12,7 @@ from .base import Case, Goal
 from .latency import LATENCY
 from .rates import PIPELINED
 
-_PEERS = ("redis-asyncio", "nats")
+_PEERS = ("redis-asyncio", "redis-asyncio-unix", "nats")
 _SYSTEMS = (OURS_STREAM, OURS, *_PEERS)
 
 STREAM_PIPELINED = dataclasses.replace(

@@ -151,9 +151,9 @@ class Child:
                     pipe.close()
 
 
-def start_worker(name: str, task: Task, folder: Path) -> Child:
-    """A child that runs worker.py with this task."""
-    child = Child(name, [sys.executable, "-m", "benchmarks.children.worker"], folder)
+def start_worker(name: str, task: Task, folder: Path, more: Mapping[str, str] | None = None) -> Child:
+    """A child that runs worker.py with this task. more: for its environment."""
+    child = Child(name, [sys.executable, "-m", "benchmarks.children.worker"], folder, more)
     try:
         child.send(to_line(task))
     except BaseException:

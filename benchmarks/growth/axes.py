@@ -129,7 +129,7 @@ AXES: dict[str, Axis] = {
             "events/s",
             _DECADES,
             _subjects,
-            ("redis", "nats", "zeromq"),
+            ("redis-unix", "nats", "zeromq-unix"),
         ),
         Axis(
             "subscribers",
@@ -138,7 +138,7 @@ AXES: dict[str, Axis] = {
             "deliveries/s",
             _DECADES[:5],
             _subscribers,
-            ("redis-asyncio", "nats"),
+            ("redis-asyncio-unix", "nats"),
             OURS_AIO,
             _connections,
         ),
@@ -149,7 +149,7 @@ AXES: dict[str, Axis] = {
             "events/s",
             (*(10**power for power in range(1, 8)), 64 * _MIB),
             _size,
-            ("redis", "nats", "zeromq"),
+            ("redis-unix", "nats", "zeromq-unix"),
         ),
         Axis(
             "publishers",
@@ -158,7 +158,7 @@ AXES: dict[str, Axis] = {
             "events/s",
             _DECADES[:4],
             _publishers,
-            ("redis", "nats"),
+            ("redis-unix", "nats"),
         ),
     )
 }

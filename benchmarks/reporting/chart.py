@@ -15,11 +15,12 @@ from ..statistics import Summary
 from ..systems import FORMS, LIMITS, OURS_AIO, OURS_STREAM, SYSTEMS
 from . import drawing
 from .drawing import GAP, QUIET, TOP, document, origin, text
+from .report import sockets_in_words
 from .results import Results
 
 _COLUMNS = 2
-_WIDTH = 500
-_LABEL, _VALUE, _ROW = 212, 76, 20
+_WIDTH = 540
+_LABEL, _VALUE, _ROW = 256, 76, 20
 _WHISKER = "#3d444d"
 _LONG_TITLE = 45  # characters
 # Too many figures cannot be compared at a glance, so only some of these cases are shown.
@@ -76,8 +77,9 @@ def svg(results: Results) -> str:
     """The whole chart."""
     shown = panels(results)
     rows = [shown[start : start + _COLUMNS] for start in range(0, len(shown), _COLUMNS)]
-    body: list[str] = []
-    top = TOP
+    sockets = sockets_in_words(results)
+    body = [text(GAP, TOP, sockets, colour=QUIET)] if sockets else []
+    top = TOP + _ROW if sockets else TOP
     for row in rows:
         for column, panel in enumerate(row):
             body += _panel(panel, GAP + column * (_WIDTH + GAP), top)

@@ -15,7 +15,7 @@ from ..cores import in_words as cores_in_words
 from ..machine import in_words
 from ..statistics import Summary
 from ..systems import LIMITS, OURS_COMPILED, SYSTEMS
-from .results import Results, Verdict
+from .results import Ratio, Results, Verdict
 
 _BAR = 24
 CPU = ("publisher", "service", "subscriber")
@@ -26,12 +26,25 @@ def whole_report(results: Results) -> str:
     parts = [in_words(results.machine)] if results.machine else []
     if results.settings.get("quick"):
         parts.append("QUICK: far too little work to compare anything; it only shows that the suite runs.")
+    if sockets := sockets_in_words(results):
+        parts.append(sockets)
     parts += left_out(results)
     for name in results.cases():
         parts += [case_report(results, cores, CASES[name]) for cores in results.cores_of(name)]
     parts.append(cpu_report(results))
     parts += [f"FAILED: {failure}" for failure in results.failures]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def sockets_in_words(results: Results) -> str:
+    """Who uses Unix sockets, in a line; "" if that was not noted."""
+    unix = results.settings.get("unix")
+    if unix is None:
+        return ""
+    ours = "all that is marked (Unix)"
+    if unix:
+        ours = f"pyro_events where (TCP) is not said, which is its default, and {ours}"
+    return f"over Unix sockets: {ours}; over TCP: all else, a stock Proxy too"
 
 
 def left_out(results: Results) -> list[str]:
@@ -67,7 +80,10 @@ def case_report(results: Results, cores: int, case: Case) -> str:
             for metric in case.metrics
         ]
     lines += table([header, *rows])
-    lines += [f"  {goal_line(verdict)}" for verdict in results.verdicts(cores, case)]
+    for verdict in results.verdicts(cores, case):
+        lines.append(f"  {goal_line(verdict)}")
+        if verdict.tcp:
+            lines.append(f"        over TCP on both sides: {_in_words(verdict.tcp)}")
     lines += _limit_lines(results, cores, case)
     return "\n".join(lines)
 
@@ -87,10 +103,14 @@ def goal_line(verdict: Verdict) -> str:
     """A goal and its result, in one line."""
     if verdict.value is None or verdict.lowest is None or verdict.highest is None:
         return f"goal: {verdict.goal}: not measured"
-    against = f" x {verdict.against}" if verdict.against else ""
     state = {True: "reached", False: "MISSED", None: "judged on one core"}[verdict.reached]
-    span = f"rounds {verdict.lowest:.2f} to {verdict.highest:.2f}"
-    return f"goal: {verdict.goal}: {verdict.value:.2f}{against} ({span}) {state}"
+    found = Ratio(verdict.value, verdict.lowest, verdict.highest, verdict.against)
+    return f"goal: {verdict.goal}: {_in_words(found)} {state}"
+
+
+def _in_words(ratio: Ratio) -> str:
+    against = f" x {ratio.against}" if ratio.against else ""
+    return f"{ratio.value:.2f}{against} (rounds {ratio.lowest:.2f} to {ratio.highest:.2f})"
 
 
 def _limit_lines(results: Results, cores: int, case: Case) -> list[str]:

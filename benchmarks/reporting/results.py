@@ -6,7 +6,7 @@ Knows: cases, metrics and goals. Must not know: terminals, charts, how anything 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,23 @@ from typing import Any
 from ..cases import CASES, Case, Goal
 from ..cores import JUDGED
 from ..statistics import Summary, best, ratios, summarize
-from ..systems import OURS, OURS_COMPILED
+from ..systems import OURS, OURS_COMPILED, OVER_TCP, UNIX
 
 # The version of the JSON file's layout; a change that a reader would notice increases it.
 VERSION = 2
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Ours to the best other system's: of the medians, and the lowest and the highest of the rounds.
+
+    against: that system, None if the value is our figure itself.
+    """
+
+    value: float
+    lowest: float
+    highest: float
+    against: str | None
 
 
 @dataclass(frozen=True)
@@ -26,7 +39,8 @@ class Verdict:
 
     value: the ratio to the best other system, or our figure itself; None if it could not be measured. lowest,
     highest: of the rounds. against: the best other system, None for a figure itself. reached: None if it was
-    not measured, or not in the way in which goals are judged.
+    not measured, or not in the way in which goals are judged. tcp: the same ratio over TCP on both sides, if
+    that was measured; it is not judged.
     """
 
     goal: str
@@ -35,6 +49,7 @@ class Verdict:
     highest: float | None
     against: str | None
     reached: bool | None
+    tcp: Ratio | None = None
 
 
 @dataclass
@@ -85,6 +100,11 @@ class Results:
         faster = OURS_COMPILED if case.ours == OURS else case.ours
         return faster if faster in self.measured(cores, case.name) else case.ours
 
+    def over_tcp(self, cores: int, case: Case) -> str | None:
+        """The same form over TCP; None if it was not measured."""
+        name = OVER_TCP.get(self.ours(cores, case))
+        return name if name in self.measured(cores, case.name) else None
+
     def verdicts(self, cores: int, case: Case) -> list[Verdict]:
         """The results for the goals of a case."""
         return [self._verdict(cores, case, goal) for goal in case.goals]
@@ -94,29 +114,38 @@ class Results:
         judged = self.ours(cores, case)
         of = " (compiled)" if judged == OURS_COMPILED else ""
         text = f"{metric.title}{of} {'>=' if metric.higher else '<='} {goal.factor:g}"
-        ours = self.summary(cores, case.name, judged, goal.metric)
-        peer = None
         if goal.peers:
             several = "the best of " if len(goal.peers) > 1 else ""
             text += f" x {several}{', '.join(goal.peers)}"
-            found = {name: self.summary(cores, case.name, name, goal.metric) for name in goal.peers}
-            peer = best({name: one.median for name, one in found.items() if one}, metric.higher)
-            theirs = found[peer] if peer else None
-            if ours is None or theirs is None or not theirs.median:
-                return Verdict(text, None, None, None, peer, None)
-            value = ours.median / theirs.median
-            values = ratios(
-                self.rounds(cores, case.name, judged, goal.metric),
-                self.rounds(cores, case.name, str(peer), goal.metric),
-            )
-        elif ours is None:
+        found = self._ratio(cores, case, goal, judged, goal.peers)
+        if found is None:
             return Verdict(text, None, None, None, None, None)
-        else:
-            value, values = ours.median, [ours.lowest, ours.highest]
+        tcp = self._tcp_ratio(cores, case, goal)
         reached = None
         if cores == JUDGED or cores not in case.cores:
-            reached = value >= goal.factor if metric.higher else value <= goal.factor
-        return Verdict(text, value, min(values), max(values), peer, reached)
+            reached = found.value >= goal.factor if metric.higher else found.value <= goal.factor
+        return Verdict(text, found.value, found.lowest, found.highest, found.against, reached, tcp)
+
+    def _ratio(self, cores: int, case: Case, goal: Goal, judged: str, peers: Sequence[str]) -> Ratio | None:
+        """The figure of a goal; None if it was not measured for one of the sides."""
+        own = self.rounds(cores, case.name, judged, goal.metric)
+        if not own:
+            return None
+        ours = summarize(own)
+        if not goal.peers:
+            return Ratio(ours.median, ours.lowest, ours.highest, None)
+        found = {name: self.summary(cores, case.name, name, goal.metric) for name in peers}
+        medians = {name: one.median for name, one in found.items() if one}
+        peer = best(medians, case.metric(goal.metric).higher)
+        if peer is None or not medians[peer]:
+            return None
+        values = ratios(own, self.rounds(cores, case.name, peer, goal.metric))
+        return Ratio(ours.median / medians[peer], min(values), max(values), peer)
+
+    def _tcp_ratio(self, cores: int, case: Case, goal: Goal) -> Ratio | None:
+        ours = self.over_tcp(cores, case)
+        peers = [name for name in goal.peers if name not in UNIX]
+        return self._ratio(cores, case, goal, ours, peers) if ours and peers else None
 
     def to_json(self) -> str:
         """Everything, with the medians and the results for the goals."""

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from .asyncio_clients import ASYNCIO, PyroEventsAio
-from .base import System
+from .base import OverUnix, System
 from .mqtt import Mqtt
 from .nats_core import Nats
-from .ours import Compiled, PyroEvents, StockProxy
+from .ours import Compiled, CompiledOverTcp, OverTcp, PyroEvents, StockProxy
 from .raw_limit import RawLimit, RawLimitUnix
-from .redis_pubsub import Redis
+from .redis_pubsub import Redis, RedisUnix
 from .streams import PyroEventsStream
-from .zeromq_proxy import ZeroMq
+from .zeromq_proxy import ZeroMq, ZeroMqUnix
 
 SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
         PyroEvents(),
         Compiled(),
+        OverTcp(),
+        CompiledOverTcp(),
         StockProxy(),
         Redis(),
+        RedisUnix(),
         Nats(),
         ZeroMq(),
+        ZeroMqUnix(),
         Mqtt(),
         RawLimit(),
         RawLimitUnix(),
@@ -32,9 +36,25 @@ SYSTEMS: dict[str, System] = {
 LIMITS = (RawLimit.name, RawLimitUnix.name)
 OURS = PyroEvents.name
 OURS_COMPILED = Compiled.name
-# Both forms of ours, which do the same.
-FORMS = (OURS, OURS_COMPILED)
+# Both forms of ours, which do the same; each as it is by default, which is over a Unix socket, and over TCP.
+OVER_TCP = {OURS: OverTcp.name, OURS_COMPILED: CompiledOverTcp.name}
+FORMS = (*OVER_TCP, *OVER_TCP.values())
+COMPILED_FORMS = (OURS_COMPILED, CompiledOverTcp.name)
+# The others that use Unix sockets.
+UNIX = tuple(name for name, system in SYSTEMS.items() if isinstance(system, OverUnix))
 OURS_AIO = PyroEventsAio.name
 OURS_STREAM = PyroEventsStream.name
 
-__all__ = ["FORMS", "LIMITS", "OURS", "OURS_AIO", "OURS_COMPILED", "OURS_STREAM", "SYSTEMS", "System"]
+__all__ = [
+    "COMPILED_FORMS",
+    "FORMS",
+    "LIMITS",
+    "OURS",
+    "OURS_AIO",
+    "OURS_COMPILED",
+    "OURS_STREAM",
+    "OVER_TCP",
+    "SYSTEMS",
+    "UNIX",
+    "System",
+]

@@ -18,9 +18,9 @@ from typing import Any
 
 from ..children.counter import Counter
 from ..children.tasks import Listener
-from .base import Publisher, System, at_the_same_time, host_and_port, packed, process_loop
+from .base import Publisher, System, at_the_same_time, packed, process_loop
 from .ours import PyroEvents
-from .redis_pubsub import Redis, pipeline_of
+from .redis_pubsub import Redis, RedisUnix, pipeline_of, place_of
 
 
 class _LoopPublisher(Publisher):
@@ -181,11 +181,17 @@ class RedisAsyncio(Redis):
         process_loop().run_until_complete(listen())
 
 
+class RedisAsyncioUnix(RedisUnix, RedisAsyncio):
+    """The same over a Unix socket."""
+
+    name = "redis-asyncio-unix"
+    title = "redis-server, redis.asyncio (Unix)"
+
+
 def _redis(address: str) -> Any:
     import redis.asyncio
 
-    host, port = host_and_port(address)
-    return redis.asyncio.Redis(host=host, port=port)
+    return redis.asyncio.Redis(**place_of(address))
 
 
-ASYNCIO: tuple[System, ...] = (PyroEventsAio(), RedisAsyncio())
+ASYNCIO: tuple[System, ...] = (PyroEventsAio(), RedisAsyncio(), RedisAsyncioUnix())

@@ -15,10 +15,11 @@ import importlib.util
 import json
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -70,7 +71,7 @@ class System:
     name: in tables and files. title: what is measured, for a reader. packages: the Python packages that its
     children import. program: the server, if it has its own program. speaks: whether the server prints its
     address when it is ready; otherwise its port is tried. package: the folder from which its children import
-    pyro_events, if that is not the clone.
+    pyro_events, if that is not the clone. variables: more for the environment of its server and its clients.
     """
 
     name: ClassVar[str]
@@ -79,6 +80,7 @@ class System:
     program: ClassVar[str | None] = None
     speaks: ClassVar[bool] = False
     package: ClassVar[Path | None] = None
+    variables: ClassVar[Mapping[str, str]] = {}
 
     def missing(self) -> str | None:
         """What this machine lacks for it; None if it can be measured."""
@@ -199,6 +201,17 @@ def message_of(kind: str) -> Any:
     import numpy
 
     return numpy.arange(512 * 512, dtype=numpy.float32).reshape(512, 512)
+
+
+class OverUnix(System):
+    """The same system as the one that it stands before, over Unix sockets.
+
+    Their paths are relative to the folder of the measurement, where all its children run: however long the
+    path of that folder is, these fit.
+    """
+
+    def missing(self) -> str | None:
+        return super().missing() if hasattr(socket, "AF_UNIX") else "this system has no Unix sockets"
 
 
 def host_and_port(address: str) -> tuple[str, int]:

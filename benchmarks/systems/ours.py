@@ -138,6 +138,26 @@ class Compiled(PyroEvents):
         return super().missing() if there else "scripts/benchmark --compiled builds it"
 
 
+# For the service and its clients.
+_TCP_ONLY = {"PYROEVENTS_UNIX_SOCKET": "off"}
+
+
+class OverTcp(PyroEvents):
+    """The same with its Unix socket switched off."""
+
+    name = "pyro_events-tcp"
+    title = "pyro_events (TCP), Publisher"
+    variables = _TCP_ONLY
+
+
+class CompiledOverTcp(Compiled):
+    """The compiled form with its Unix socket switched off."""
+
+    name = "pyro_events-compiled-tcp"
+    title = "pyro_events (compiled, TCP), Publisher"
+    variables = _TCP_ONLY
+
+
 class StockProxy(PyroEvents):
     """The same service and subscriber, but a publisher that knows only Pyro5."""
 

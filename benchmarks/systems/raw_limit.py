@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ..children.counter import Counter, Decode
 from ..children.tasks import Listener
-from .base import Publisher, System, host_and_port
+from .base import OverUnix, Publisher, System, host_and_port
 from .raw_frames import ACKNOWLEDGEMENT, Stream, events_frame, publish_frame
 
 # The batching of `Publisher.pipeline` and of the service's deliveries, in events, calls and bytes.
@@ -139,14 +139,11 @@ class RawLimit(System):
             send(ACKNOWLEDGEMENT)
 
 
-class RawLimitUnix(RawLimit):
+class RawLimitUnix(OverUnix, RawLimit):
     """The same over Unix sockets."""
 
     name = "raw-limit-unix"
     title = "raw limit (Unix sockets)"
-
-    def missing(self) -> str | None:
-        return None if hasattr(socket, "AF_UNIX") else "this system has no Unix sockets"
 
     def serve(self, ready: Callable[[str], None]) -> None:
         path = "./raw-limit"  # in the folder of the measurement, where all its children run

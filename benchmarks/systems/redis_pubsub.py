@@ -13,10 +13,12 @@ from typing import Any
 
 from ..children.counter import Counter, Take
 from ..children.tasks import Listener, size_of
-from .base import Publisher, System, host_and_port, packed, shares
+from .base import OverUnix, Publisher, System, host_and_port, packed, shares
 
 # What users of redis-py do, and what the case "pipelined" of the README names.
 PIPELINE = 100
+# The path of its Unix socket, in the folder of the measurement.
+_PATH = "./redis"
 # A pipeline is kept in memory until it is executed, so fewer messages of 1 MiB are sent together: 8.
 _PIPELINE_BYTES = 8 * 1024 * 1024
 
@@ -99,11 +101,32 @@ class Redis(System):
                 yield
 
 
+class RedisUnix(OverUnix, Redis):
+    """The same over a Unix socket."""
+
+    name = "redis-unix"
+    title = "redis-server, redis-py (Unix)"
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        # It listens on the port too, and a moment later on the path: before any child can have started.
+        return [*super().command(folder, port), "--unixsocket", _PATH]
+
+    def address(self, port: int, first_line: str) -> str:
+        return _PATH
+
+
+def place_of(address: str) -> dict[str, Any]:
+    """The arguments with which both clients of redis-py connect to an address or a path."""
+    if "/" in address:
+        return {"unix_socket_path": address}
+    host, port = host_and_port(address)
+    return {"host": host, "port": port}
+
+
 def _connect(address: str) -> Any:
     import redis
 
-    host, port = host_and_port(address)
-    return redis.Redis(host=host, port=port)
+    return redis.Redis(**place_of(address))
 
 
 def _subscribed(address: str, listener: Listener) -> Any:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..children.counter import Counter, Decode, Take
 from ..children.tasks import Listener, is_large
-from .base import Publisher, System, packed
+from .base import OverUnix, Publisher, System, packed
 
 # Subject and message are in one frame, as in ZeroMQ's guide: a second frame doubles the cost of a small
 # event. A message of 1 MiB has its own frame, so that it is not copied. The subject ends at a space.
@@ -61,6 +61,8 @@ class ZeroMq(System):
     title = "pyzmq, XSUB/XPUB proxy"
     packages = ("pyzmq",)
     speaks = True
+    # Where the proxy takes events, and where it hands them out.
+    ends: ClassVar[tuple[str, str]] = ("tcp://127.0.0.1:*", "tcp://127.0.0.1:*")
 
     def address(self, port: int, first_line: str) -> str:
         found: str = json.loads(first_line)["address"]
@@ -72,10 +74,10 @@ class ZeroMq(System):
         context = zmq.Context()
         inward, outward = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
         ends = []
-        for socket in (inward, outward):
+        for socket, end in zip((inward, outward), self.ends, strict=True):
             socket.setsockopt(zmq.SNDHWM, 0)
             socket.setsockopt(zmq.RCVHWM, 0)
-            socket.bind("tcp://127.0.0.1:*")
+            socket.bind(end)
             ends.append(socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode())
         ready(" ".join(ends))
         zmq.proxy(inward, outward)
@@ -122,6 +124,14 @@ class ZeroMq(System):
         while True:
             for socket, _ in poller.poll():
                 _drain(socket, take, zmq)
+
+
+class ZeroMqUnix(OverUnix, ZeroMq):
+    """The same over Unix sockets, which ZeroMQ calls ipc."""
+
+    name = "zeromq-unix"
+    title = "pyzmq, XSUB/XPUB proxy (Unix)"
+    ends = ("ipc://./in", "ipc://./out")
 
 
 def _drain(socket: Any, take: Take, zmq: Any) -> None:
