@@ -6,7 +6,7 @@ this module imports nothing, so that every package may import it.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 # The name in the name server, and the object id; the same as Pyro3's.
 EVENTSERVER_NAME: Final = "Pyro.EventService"
@@ -174,6 +174,9 @@ EVENT_FIELDS: Final = ("subject", "time", "seq", "missed", "payload")
 RETAINED: Final = "retained"
 Payload = bytes | memoryview
 EventRow = tuple[str, float, int, int | None, Payload] | tuple[str, float, int, int | None, Payload, bool]
+# A row that has come from a service: nobody has looked at what is in its fields. Compiled code checks every
+# type that is named, and would raise a TypeError of its own.
+ReceivedRow = tuple[Any, ...]
 
 # `poll` waits 24 days at most, so a wait of this many seconds or more, such as `math.inf`, has no limit.
 LONGEST_WAIT: Final = 1_000_000.0

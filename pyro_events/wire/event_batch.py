@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgpack
 
-from ..constants import BATCH_BYTES, BATCH_EVENTS, EVENT_FIELDS, KIB, RETAINED, EventRow, Payload
+from ..constants import BATCH_BYTES, BATCH_EVENTS, EVENT_FIELDS, KIB, RETAINED, EventRow, Payload, ReceivedRow
 from .frames import BATCH, CORRELATED, INVOKE, MSGPACK, Frame, write_frame, write_header
 from .large_payload import LargeDocument, bytes_header
 from .msgpack_pool import pack
@@ -102,9 +102,8 @@ def _state(row: EventRow) -> dict[str, Any]:
     return dict(zip(names, (EVENT_CLASS, *row), strict=True))
 
 
-def after_a_gap(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The row of the first event after a reconnection: nobody knows how many were missed. Its fields need not
-    have been checked."""
+def after_a_gap(row: ReceivedRow) -> ReceivedRow:
+    """The row of the first event after a reconnection: nobody knows how many were missed."""
     return (*row[:3], None, *row[4:])
 
 
@@ -128,7 +127,7 @@ def packed_events(frame: Frame, opening: bytes) -> bytes | memoryview | None:
     return None
 
 
-def read_events(frame: Frame, opening: bytes) -> tuple[EventRow, ...] | None:
+def read_events(frame: Frame, opening: bytes) -> tuple[ReceivedRow, ...] | None:
     """The rows in a call of `events`; None as `packed_events` and `read_rows`."""
     packed = packed_events(frame, opening)
     return None if packed is None else read_rows(packed)
@@ -142,7 +141,7 @@ def count_rows(packed: bytes | memoryview) -> int | None:
     return int.from_bytes(packed[1:3], "big") if first == 0xDC and len(packed) >= 3 else None
 
 
-def read_rows(packed: bytes | memoryview) -> tuple[EventRow, ...] | None:
+def read_rows(packed: bytes | memoryview) -> tuple[ReceivedRow, ...] | None:
     """The rows of a batch; None if it is something else. The fields of a row are not checked."""
     try:
         rows = msgpack.unpackb(packed, **_PLAIN) if len(packed) <= _USUAL else read_large_rows(packed)

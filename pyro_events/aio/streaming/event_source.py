@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from ...constants import EventRow
+from ...constants import ReceivedRow
 from ..connection.waiting import result_by, set_once
 from ..home_loop import HomeLoop
 from .event_connection import EventConnection
@@ -60,7 +60,7 @@ class EventSource:
 
     # ---- taking ---------------------------------------------------------------------------------
 
-    def take(self) -> EventRow | None:
+    def take(self) -> ReceivedRow | None:
         """The next event, if one has come. Between two batches there is none until the loop had a turn."""
         events = self.events
         if events is None or self.closed:
@@ -74,7 +74,7 @@ class EventSource:
             events.acknowledge_soon()
         return row
 
-    async def next(self, deadline: float | None) -> EventRow | None:
+    async def next(self, deadline: float | None) -> ReceivedRow | None:
         """The next event, when there is one; None when it is over, or at the deadline (loop's clock).
 
         The caller has checked that the running loop is that of the stream.

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import length_hint
 
-from ...constants import EventRow
+from ...constants import ReceivedRow
 from ...wire.event_batch import after_a_gap
 
 
@@ -26,7 +26,7 @@ class ReceivedBatch:
 
     __slots__ = ("failed", "rows", "seq", "unfinished")
 
-    def __init__(self, seq: int, rows: Sequence[EventRow]) -> None:
+    def __init__(self, seq: int, rows: Sequence[ReceivedRow]) -> None:
         self.seq = seq
         self.rows = rows
         self.failed: list[int] = []
@@ -47,7 +47,7 @@ class Slice:
 
     __slots__ = ("_left", "batch", "relieved", "rows", "since")
 
-    def __init__(self, batch: ReceivedBatch, rows: Sequence[EventRow]) -> None:
+    def __init__(self, batch: ReceivedBatch, rows: Sequence[ReceivedRow]) -> None:
         self.batch = batch
         self.rows = iter(rows)
         self.relieved = False

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import Pyro5.errors
 
 from ...codec.message import decode
-from ...constants import EventRow
+from ...constants import ReceivedRow
 from ...log.background import get_logger
 from ...service_threads import is_service_thread
 from ...wire.own_connection import INTEREST
@@ -31,7 +31,7 @@ class Said(NamedTuple):
     listeners: int
 
 
-def read_said(row: EventRow) -> Said | None:
+def read_said(row: ReceivedRow) -> Said | None:
     """What a row says; None, and a line in the log, if that is nothing."""
     subject, payload = row[0], row[4]
     try:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ...constants import EventRow
+from ...constants import ReceivedRow
 from ...service_threads import refuse_in_service_thread, running
 from ..interruptions import WakeUp, owned
 from .link import StreamLink
@@ -44,7 +44,7 @@ class EventSource:
         self._waiting: list[WakeUp] = []
         self._making = threading.RLock()
 
-    def take(self, deadline: float | None) -> EventRow | None:
+    def take(self, deadline: float | None) -> ReceivedRow | None:
         """The next event; None when closed.
 
         The acknowledgement of a batch is sent when the next event is asked for, because the program should

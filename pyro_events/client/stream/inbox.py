@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import Pyro5.errors
 
-from ...constants import EVENT_FIELDS, EventRow
+from ...constants import EVENT_FIELDS, ReceivedRow
 from ...wire.event_answers import write_events_answer
 from ...wire.event_batch import after_a_gap, count_rows, events_opening, packed_events, read_rows
 from ...wire.frames import PING, FrameReader
@@ -50,10 +50,10 @@ class EventInbox:
         self._on_demand = on_demand
         self._gap = False
         # The sequence number of each, how many events it has, and these, perhaps packed.
-        self._batches: deque[tuple[int, int, bytes | memoryview | tuple[EventRow, ...]]] = deque()
+        self._batches: deque[tuple[int, int, bytes | memoryview | tuple[ReceivedRow, ...]]] = deque()
         self._ahead = 0  # how many events are in them; another thread may ask while they change
         self._seq: int | None = None  # of the present batch, which is not acknowledged
-        self.rows: deque[EventRow] = deque()
+        self.rows: deque[ReceivedRow] = deque()
         self.heard = 0
 
     def after_a_gap(self) -> None:
@@ -115,7 +115,7 @@ class EventInbox:
             self.begin()
         return answers
 
-    def _read(self, packed: bytes | memoryview) -> tuple[EventRow, ...]:
+    def _read(self, packed: bytes | memoryview) -> tuple[ReceivedRow, ...]:
         rows: Any = read_rows(packed)  # nobody has looked at what is in it
         if rows is None:
             raise Pyro5.errors.ProtocolError(_NO_EVENTS)
@@ -125,7 +125,7 @@ class EventInbox:
         if self._gap and rows:
             self._gap = False
             rows = (after_a_gap(rows[0]), *rows[1:])
-        checked: tuple[EventRow, ...] = rows
+        checked: tuple[ReceivedRow, ...] = rows
         return checked
 
     def begin(self) -> None:

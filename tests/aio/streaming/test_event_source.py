@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import msgpack
 from asyncio_stream import streaming
 from event_loops import each_loop, run, true
 
 from pyro_events.aio.home_loop import HomeLoop
 from pyro_events.aio.streaming.event_source import EventSource
 from pyro_events.client.reconnect.times import ReconnectTimes
-from pyro_events.wire.frames import RESULT
+from pyro_events.wire.frames import INVOKE, MSGPACK, RESULT, write_frame
+from pyro_events.wire.own_connection import OBJECT_ID
 
 # None comes back while a test runs.
 SLOW = ReconnectTimes(first_delay=60.0, most_delay=60.0, heartbeat=60.0)
@@ -58,6 +60,20 @@ def test_one_that_is_cancelled_just_when_it_was_woken_loses_nothing(loop: str) -
             assert row is not None and row[2] == 1
             second.cancel()
             await asyncio.wait({second})
+
+    run(main(), loop)
+
+
+@each_loop
+def test_what_is_in_the_fields_of_a_row_is_not_checked_here(loop: str) -> None:
+    async def main() -> None:
+        async with streaming() as (receiver, served):
+            rows = [["A", "no time", [], 0, 1]]
+            served.own[-1].writer.write(
+                write_frame(INVOKE, 0, MSGPACK, 1, msgpack.packb([OBJECT_ID, "events", [rows], {}]))
+            )
+            await true(lambda: receiver.source.waiting == 1)
+            assert receiver.source.take() == ("A", "no time", (), 0, 1)
 
     run(main(), loop)
 

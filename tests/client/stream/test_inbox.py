@@ -109,6 +109,15 @@ def test_a_retained_event_may_be_the_first_after_a_gap() -> None:
     assert list(box.rows) == [("A", 1.0, 1, None, b"\x01", True), *rows(2)]
 
 
+@pytest.mark.parametrize("on_demand", [False, True])
+def test_what_is_in_the_fields_of_a_row_is_not_checked_here(on_demand: bool) -> None:
+    box, odd = inbox(on_demand), ("A", "b", (), 0, 1)
+    box.after_a_gap()
+    box.feed(write_frame(INVOKE, 0, MSGPACK, 1, msgpack.packb([OBJECT_ID, "events", [[odd, odd]], {}])))
+    box.begin()
+    assert list(box.rows) == [("A", "b", (), None, 1), odd]
+
+
 def test_on_demand_a_batch_is_read_when_its_first_event_is_wanted() -> None:
     box = inbox(on_demand=True)
     box.after_a_gap()
