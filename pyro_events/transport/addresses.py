@@ -48,6 +48,12 @@ def unmapped(host: str) -> str:
     return host[7:] if host.startswith("::ffff:") and "." in host else host
 
 
+def is_same_machine(ours: str, peer: str) -> bool:
+    """Whether the two addresses of a connection belong to one machine, as far as they show it."""
+    ours, peer = unmapped(ours), unmapped(peer)
+    return peer == ours or peer.startswith("127.") or peer == "::1"
+
+
 def checked_host(name: str, value: object, unix: bool = False) -> str | None:
     """A host as sockets take it: an IPv6 address without its brackets; None for None and "".
 

@@ -18,6 +18,7 @@ from pyro_events.transport.addresses import (
     checked_port,
     format_address,
     is_ip_address,
+    is_same_machine,
     split_address,
     unmapped,
 )
@@ -43,6 +44,24 @@ def test_a_host_is_taken_as_it_is(host: str) -> None:
     assert is_ip_address(host) == (host[0].isdigit() or ":" in host)
     if ":" in host:
         assert checked_host("host", f"[{host}]") == host
+
+
+@pytest.mark.parametrize(
+    ("ours", "peer", "same"),
+    [
+        ("192.0.2.7", "192.0.2.7", True),
+        ("::ffff:192.0.2.7", "192.0.2.7", True),
+        ("127.0.0.1", "127.0.0.2", True),
+        ("127.0.0.1", "::ffff:127.0.0.2", True),
+        ("::1", "::1", True),
+        ("2001:db8::7", "2001:db8::7", True),
+        ("192.0.2.7", "192.0.2.8", False),
+        ("127.0.0.1", "192.0.2.8", False),
+        ("2001:db8::7", "2001:db8::8", False),
+    ],
+)
+def test_whether_both_are_of_one_machine(ours: str, peer: str, same: bool) -> None:
+    assert is_same_machine(ours, peer) == same
 
 
 @given(st.text(max_size=30))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from ...client_name import described
-from ...transport.addresses import unmapped
+from ...transport.addresses import is_same_machine, unmapped
 from ..net.sockets import descriptor
 from ..objects import Caller, RoleSwap
 
@@ -63,8 +63,7 @@ class ClosableProtocol(asyncio.BufferedProtocol):
         peer, ours = [self._transport.get_extra_info(name) for name in ("peername", "sockname")]
         if not peer or not ours or self.unix:
             return None
-        own = self.peer == unmapped(ours[0]) or self.peer.startswith("127.") or self.peer == "::1"
-        return (self.peer, peer[1]) if own else None
+        return (self.peer, peer[1]) if is_same_machine(ours[0], self.peer) else None
 
     @property
     def caller(self) -> Caller | None:

@@ -20,13 +20,15 @@ import Pyro5.errors
 
 from ...constants import UNIX_OFF, UNIX_SOCKET_VARIABLE
 from ...errors import AccessDeniedError, ServiceUnreachableError
+from ...foreign_exceptions import is_foreign
 from ...log.background import get_logger
 from ...wire.handshake.unix_offer import UnixOffer
-from ..addresses import unmapped
+from ..addresses import is_same_machine, unmapped
 
 log = get_logger("pyro_events.connection")
 
-# How many seconds connecting and the handshake there may take, and for how long a path is not tried again.
+# How many seconds connecting and the handshake there may take, at most, and for how long a path is not tried
+# again.
 PATIENCE: Final = 0.5
 PAUSE: Final = 60.0
 # What may go wrong there; and what goes wrong when it has an answer, and that is no.
@@ -42,14 +44,27 @@ def worth_trying(offer: UnixOffer, sock: socket.socket) -> bool:
     """Whether to connect to what a service has offered on a TCP socket.
 
     Not if the service sees another address of ours than we do: then something is between the two, and the
-    path may mean another file here.
+    path may mean another file here. Nor if it is on another machine: it would only have us connect to a
+    program of its choice.
     """
     if not offer.path or os.environ.get(UNIX_SOCKET_VARIABLE, "").lower() == UNIX_OFF:
         return False
     if not hasattr(socket, "AF_UNIX") or _failed.get(offer.path, 0.0) > time.monotonic():
         return False
     host, port = sock.getsockname()[:2]
-    return (unmapped(host), port) == offer.seen
+    try:
+        remote = sock.getpeername()[0]
+    except OSError as error:  # the service has ended the connection
+        if is_foreign(error, OSError):
+            raise
+        return False
+    return (unmapped(host), port) == offer.seen and is_same_machine(host, remote)
+
+
+def patience(left: float) -> float:
+    """How many seconds connecting and the handshake there may take. left: until there must be a connection;
+    half of it is for TCP, which is used if nothing answers there."""
+    return min(PATIENCE, left / 2)
 
 
 def check_file(path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,28 @@ def test_something_between_the_two(connected: socket.socket) -> None:
     host, port = connected.getsockname()
     assert not worth_trying(offer(connected)._replace(seen=(host, port + 1)), connected)
     assert not worth_trying(offer(connected)._replace(seen=("127.0.0.2", port)), connected)
+
+
+def test_a_service_on_another_machine_cannot_choose_what_we_connect_to() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))  # nothing is sent, and no machine has that address
+        except OSError:
+            pytest.skip("there is no way to another machine")
+        assert not worth_trying(offer(sock), sock)
+
+
+def test_a_service_that_has_reset_the_connection() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        accepted = server.accept()[0]
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        accepted.close()
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+        assert not worth_trying(offer(client), client)
 
 
 @pytest.mark.parametrize(("value", "tried"), [("off", False), ("OFF", False), ("auto", True), ("", True)])
