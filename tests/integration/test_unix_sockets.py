@@ -9,6 +9,7 @@ import socket
 import tempfile
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ from pyro_events import (
     Publisher,
     aio,
 )
+from pyro_events.aio.connection.opener import open_connection
 from pyro_events.client.connection.discovery import ServiceLocator
 from pyro_events.client.connection.opener import CLOSED, ConnectionOpener
 from pyro_events.client.connection.times import ConnectTimes
@@ -360,6 +362,32 @@ def test_a_hostile_listener_is_left_for_tcp(
         assert answered(fake, transport_of) == "tcp" and len(fake.connections) == first + 1
 
 
+def opened(uri: str, seconds: float) -> str:
+    """How a connection goes to the service that has to be made in so many seconds."""
+    connection = ConnectionOpener(ServiceLocator(uri)).open(False, ConnectTimes(), time.monotonic() + seconds)
+    connection.close()
+    return connection.transport
+
+
+def aio_opened(uri: str, seconds: float) -> str:
+    async def main() -> str:
+        connection = await open_connection(ServiceLocator(uri), ConnectTimes(), seconds)
+        connection.end("the test is over")
+        return connection.transport
+
+    return asyncio.run(asyncio.wait_for(main(), 30))
+
+
+@pytest.mark.parametrize("opened_in", [opened, aio_opened])
+def test_a_listener_that_hangs_leaves_time_for_tcp(
+    folder: Path, opened_in: Callable[[str, float], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder.parent / "es.sock"
+    monkeypatch.setattr(unix_socket, "PATIENCE", 60.0)
+    with at(path, says_nothing), offering(path) as fake:
+        assert opened_in(fake.uri, 2.0) == "tcp"
+
+
 @both
 def test_another_service_at_the_path(folder: Path, transport_of: Callable[..., str]) -> None:
     path = folder.parent / "es.sock"
@@ -400,14 +428,15 @@ def test_nothing_to_connect_to(folder: Path, transport_of: Callable[..., str], t
         assert answered(fake, transport_of) == "tcp" and len(fake.connections) == 1
 
 
-def test_a_listener_that_accepts_nobody(folder: Path) -> None:
+@both
+def test_a_listener_that_accepts_nobody(folder: Path, transport_of: Callable[..., str]) -> None:
     path = folder.parent / "es.sock"
     with socket.socket(socket.AF_UNIX) as listener, offering(path) as fake:
         listener.bind(str(path))
         listener.listen(0)
         with socket.socket(socket.AF_UNIX) as first:
             first.connect(str(path))
-            assert answered(fake, transport) == "tcp"
+            assert answered(fake, transport_of) == "tcp"
 
 
 def test_a_client_that_is_closed_does_not_wait_for_the_listener(folder: Path) -> None:

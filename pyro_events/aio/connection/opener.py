@@ -25,11 +25,11 @@ from ...transport.keepalive import TO_SERVICE, keep_alive
 from ...transport.tls import client_context
 from ...transport.unix.unix_socket import (
     NO_UNIX_SOCKET,
-    PATIENCE,
     REFUSED,
     check_file,
     check_listener,
     note_failure,
+    patience,
     worth_trying,
 )
 from . import sockets
@@ -153,7 +153,8 @@ async def _over_unix(
     """The same connection over the Unix socket of the service, which ends the one over TCP; or the one over
     TCP; or None if it has to be made once more, because the service may have ended it."""
     loop, offer = asyncio.get_running_loop(), connection.offer
-    until = min(until, loop.time() + PATIENCE)
+    now = loop.time()
+    until = now + patience(until - now)
     over_unix, chosen = None, None
     try:
         check_file(offer.path)

@@ -23,11 +23,11 @@ from ...transport.tls import client_context
 from ...transport.tls_socket import TlsSocket
 from ...transport.unix.unix_socket import (
     NO_UNIX_SOCKET,
-    PATIENCE,
     REFUSED,
     check_file,
     check_listener,
     note_failure,
+    patience,
     worth_trying,
 )
 from ...wire.handshake.passphrase import Identity
@@ -110,7 +110,8 @@ def _over_unix(attempt: Attempt, connection: Connection) -> Connection | None:
     """The same connection over the Unix socket of the service, which ends the one over TCP; or the one over
     TCP; or None if it has to be made once more, because the service may have ended it."""
     offer = connection.offer
-    deadline = min(attempt.deadline, time.monotonic() + PATIENCE)
+    now = time.monotonic()
+    deadline = now + patience(attempt.deadline - now)
     over_unix, chosen = None, None
     try:
         check_file(offer.path)

@@ -45,6 +45,8 @@ _LAST_ANSWERS: Final = 0.5
 # How many pieces of memory are remembered that large messages were received into: as many messages of 256 KiB
 # as fit into a full backlog. Those in use are accounted for with the messages.
 _PIECES: Final = 256
+# Why a connection ends when the service does, for the log.
+_STOPS: Final = "the service stops"
 
 
 class ClientsOwner(ConnectionOwner[Connection], Protocol):
@@ -70,6 +72,8 @@ class Clients:
         self._servers: list[asyncio.Server] = []
         self._unix: UnixListener | None = None
         self._introductions: Introductions[Connection] = Introductions()
+        # At the Unix socket, before they have said their first message.
+        self._unknown: set[Connection] = set()
         # By connections at the Unix socket, while their first message is judged.
         self._replaced: dict[Connection, Connection] = {}
         self._connections: set[Connection] = set()
@@ -116,7 +120,8 @@ class Clients:
     def descriptors(self) -> list[int]:
         """The file descriptors of the listening sockets and of all connections."""
         listening = [sock.fileno() for server in self._servers for sock in server.sockets]
-        return listening + [connection.descriptor for connection in list(self._connections)]
+        accepted = [*self._connections, *self._unknown]
+        return listening + [connection.descriptor for connection in accepted]
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept clients on a bound socket, which is closed by `drain`.
@@ -159,11 +164,13 @@ class Clients:
         # Publishers that went on would keep slow subscribers busy until the time is over.
         for connection in self._connections:
             connection.drain()
+        for connection in list(self._unknown):
+            connection.refuse(_STOPS)
 
     async def dismiss(self) -> None:
         """End all connections. Answers that are not sent yet are sent first, if the client reads them."""
         for connection in list(self._connections):
-            connection.refuse("the service stops")
+            connection.refuse(_STOPS)
         deadline = self._loop.time() + _LAST_ANSWERS
         await asyncio.sleep(0)  # that is enough for most
         while self._connections and self._loop.time() < deadline:
@@ -186,6 +193,7 @@ class Clients:
             log.warning("a client from %s was refused: %s", peer, TLS_FULL, about=peer)
             return TLS_FULL
         if connection.unix:  # it will take the place of one that is accepted
+            self._unknown.add(connection)
             return None
         reason_to_refuse = self._admission.reason_to_refuse(peer)
         if reason_to_refuse is None:
@@ -209,6 +217,7 @@ class Clients:
 
     def greeted(self, connection: Connection) -> None:
         """A client was accepted by what it has said; it may have been another connection before."""
+        self._unknown.discard(connection)
         before = self._replaced.pop(connection, None)
         if before is not None:
             before.give_way()
@@ -226,6 +235,7 @@ class Clients:
             self._connections.remove(connection)
             self._admission.leave(connection.peer)
         self.unfinished.pop(connection, None)
+        self._unknown.discard(connection)
         self._introductions.forget(connection)
         self._replaced.pop(connection, None)
 

@@ -91,8 +91,8 @@ def _own_folder() -> str:
 def _remove_left_over(folder: str) -> None:
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
-        if name.endswith(_ENDING) and _is_socket(path) and not _has_listener(path):
-            with contextlib.suppress(FileNotFoundError):  # another service that starts has removed it
+        with contextlib.suppress(FileNotFoundError):  # another service that starts has removed it
+            if name.endswith(_ENDING) and _is_socket(path) and not _has_listener(path):
                 os.unlink(path)
 
 

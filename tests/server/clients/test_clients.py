@@ -283,6 +283,30 @@ def test_who_is_told_of_the_unix_socket(runtime: str) -> None:
 
 
 @unix_only
+def test_one_at_the_unix_socket_that_has_said_nothing_is_ended_when_the_service_stops(runtime: str) -> None:
+    """It could otherwise be accepted, and publish, while all others are waited for."""
+
+    async def work() -> None:
+        clients = Service().clients
+        await clients.listen_on_unix("auto")
+        told, new, gone = FakeConnection(), FakeConnection(unix=True), FakeConnection(unix=True)
+        for each in (told, new, gone):
+            clients.accept(each, False)
+        clients.disconnected(gone)
+        clients.introduce(new, hello(clients.introduce(told, hello("", UNIX_SOCKET))[1].ticket))
+        clients.greeted(new)
+        clients.disconnected(told)
+        silent = FakeConnection(unix=True)
+        clients.accept(silent, False)
+        assert clients.descriptors()[1:] == [7, 7]
+        clients.drain()
+        assert silent.refusals == ["the service stops"] and new.drained
+        assert not gone.refusals and not new.refusals
+
+    run(work)
+
+
+@unix_only
 def test_one_that_is_refused_at_the_unix_socket_replaces_nobody(runtime: str) -> None:
     async def work() -> None:
         clients = Service().clients

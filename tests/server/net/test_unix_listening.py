@@ -7,6 +7,7 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,19 @@ def test_what_a_killed_service_has_left_is_removed(folder: Path) -> None:
     assert listener is not None
     with listener.sock:
         assert set(os.listdir(ours)) == {"notes.sock", "another", Path(listener.path).name}
+
+
+def test_services_that_start_at_once_remove_what_is_left_together(folder: Path) -> None:
+    ours = folder / f"pyro_events-{os.geteuid()}"
+    ours.mkdir(mode=0o700)
+    for number in range(300):
+        left_over(ours / f"{number}.sock")
+    with ThreadPoolExecutor(4) as pool:
+        listeners = [each for each in pool.map(listen_on_unix, ["auto"] * 4) if each is not None]
+    for listener in listeners:
+        listener.sock.close()
+    assert set(os.listdir(ours)) == {Path(listener.path).name for listener in listeners}
+    assert len(listeners) == 4
 
 
 def test_a_folder_that_others_may_look_into_is_not_used(
