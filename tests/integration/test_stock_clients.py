@@ -517,7 +517,7 @@ def test_what_a_long_batch_publishes_is_sent_while_it_goes_on(
     service: EventServiceStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backlog of one event has space again as soon as the subscriber has taken it."""
-    monkeypatch.setattr("pyro_events.server.clients.invoke.TURN", -1.0)
+    monkeypatch.setattr("pyro_events.server.clients.batch_result.TURN", -1.0)
     with collecting(service.uri) as collector, Proxy(service.uri) as stock:
         collector.subscribe(["A", "B"], backlog=1)
         eventually(lambda: stock.publish("A", "first") == 1)
