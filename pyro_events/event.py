@@ -120,8 +120,11 @@ class Event:
         """
         msg = self._msg
         if msg is _UNREAD:
+            payload = self._payload
+            if payload is None:  # another thread has just set the message
+                return self._msg
             # Two threads may both decode; then one result stays.
-            msg = self._msg = decode(self._payload)  # type: ignore[arg-type]  # which is there until then
+            msg = self._msg = decode(payload)
         return msg
 
     @msg.setter

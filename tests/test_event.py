@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 import time
+from types import FrameType
 from typing import Any
 
 import msgpack
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from pyro_events import event as event_module
-from pyro_events.codec.message import encode
+from pyro_events.codec.message import decode, encode
 from pyro_events.codec.values import OBJECT
 from pyro_events.errors import PayloadError, UnsupportedTypeError
 from pyro_events.event import Event
@@ -153,6 +155,26 @@ def test_setting_the_message_replaces_the_payload() -> None:
     event.msg = "newest"
     for other in (copy.copy(event), pickle.loads(pickle.dumps(event)), Event.from_dict(event.to_dict())):
         assert other.msg == "newest"
+
+
+def test_setting_the_message_while_another_thread_begins_to_decode_it() -> None:
+    event = Event.from_payload("A", 0.0, 1, 0, encode("old"))
+
+    def between_two_steps(frame: FrameType, what: str, argument: Any) -> Any:
+        if frame.f_code is Event.msg.fget.__code__:  # type: ignore[attr-defined]
+            if "msg" in frame.f_locals:  # it has been looked whether it is decoded
+                sys.settrace(None)
+                event.msg = "new"
+            return between_two_steps
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(between_two_steps)
+    try:
+        assert event.msg == "new"
+    finally:
+        sys.settrace(before)
+    assert decode(event.payload) == "new"
 
 
 def test_a_message_that_cannot_be_encoded_can_be_copied() -> None:
