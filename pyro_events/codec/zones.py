@@ -20,8 +20,8 @@ __all__ = ["is_zone_class", "key_of_zone", "zone_of_key"]
 
 def is_zone_class(cls: type) -> bool:
     """Whether it is ZoneInfo itself."""
-    module = sys.modules.get("zoneinfo")
-    return module is not None and cls is module.ZoneInfo
+    # Another thread may just be importing the module.
+    return cls is getattr(sys.modules.get("zoneinfo"), "ZoneInfo", None)
 
 
 def key_of_zone(zone: Any) -> str:

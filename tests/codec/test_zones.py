@@ -7,6 +7,7 @@ import io
 import struct
 import subprocess
 import sys
+from types import ModuleType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
@@ -24,6 +25,17 @@ def test_only_zoneinfo_itself_is_meant() -> None:
     assert is_zone_class(ZoneInfo)
     assert not is_zone_class(Derived)
     assert not is_zone_class(dt.timezone)
+
+
+@pytest.mark.parametrize("module", [None, ModuleType("zoneinfo")])
+def test_a_module_that_is_being_imported_or_must_not_be(
+    module: ModuleType | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other message may fail because another thread has just begun to import it."""
+    monkeypatch.setitem(sys.modules, "zoneinfo", module)  # type: ignore[arg-type]
+    assert not is_zone_class(ZoneInfo)
+    with pytest.raises(UnsupportedTypeError, match="object"):
+        encode(object())
 
 
 def test_a_zone_is_found_again_by_its_key() -> None:
