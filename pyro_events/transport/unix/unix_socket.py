@@ -24,6 +24,7 @@ from ...foreign_exceptions import is_foreign
 from ...log.background import get_logger
 from ...wire.handshake.unix_offer import UnixOffer
 from ..addresses import is_same_machine, unmapped
+from ..sockets import is_unix
 
 log = get_logger("pyro_events.connection")
 
@@ -41,7 +42,7 @@ _MOST_FAILED: Final = 100
 
 
 def worth_trying(offer: UnixOffer, sock: socket.socket) -> bool:
-    """Whether to connect to what a service has offered on a TCP socket.
+    """Whether to connect to what a service has offered on a socket: a TCP socket, or it is not worthwhile.
 
     Not if the service sees another address of ours than we do: then something is between the two, and the
     path may mean another file here. Nor if it is on another machine: it would only have us connect to a
@@ -50,6 +51,8 @@ def worth_trying(offer: UnixOffer, sock: socket.socket) -> bool:
     if not offer.path or os.environ.get(UNIX_SOCKET_VARIABLE, "").lower() == UNIX_OFF:
         return False
     if not hasattr(socket, "AF_UNIX") or _failed.get(offer.path, 0.0) > time.monotonic():
+        return False
+    if is_unix(sock):
         return False
     host, port = sock.getsockname()[:2]
     try:

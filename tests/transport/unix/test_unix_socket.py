@@ -48,6 +48,12 @@ def test_something_between_the_two(connected: socket.socket) -> None:
     assert not worth_trying(offer(connected)._replace(seen=("127.0.0.2", port)), connected)
 
 
+def test_an_offer_on_a_unix_socket_is_not_followed() -> None:
+    one, other = socket.socketpair(socket.AF_UNIX)
+    with one, other:
+        assert not worth_trying(UnixOffer("/run/es.sock", "0" * 32, "1" * 32, ("127.0.0.1", 1)), one)
+
+
 def test_a_service_on_another_machine_cannot_choose_what_we_connect_to() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
