@@ -30,7 +30,13 @@ def commit() -> str:
 def unpack(revision: str, folder: Path) -> str:
     """Put the package of a revision into a folder. Returns the short name of its commit. Raises
     RevisionError."""
-    found = _git("rev-parse", "--verify", "--short", "--end-of-options", f"{revision}^{{commit}}")
+    try:
+        found = _git("rev-parse", "--verify", "--short", "--end-of-options", f"{revision}^{{commit}}")
+    except RevisionError as error:
+        raise RevisionError(
+            f"{revision!r} is neither a revision ({error}), nor a folder that holds {PACKAGE}/, "
+            "nor 'compiled'"
+        ) from None
     name = found.decode().strip()
     archive = _git("archive", name, PACKAGE)
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)

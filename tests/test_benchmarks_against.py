@@ -195,7 +195,7 @@ def test_a_revision_is_unpacked_as_git_has_it(tmp_path: Path, monkeypatch: pytes
     assert clone.unpack("HEAD~1", target) == first
     assert (target / "pyro_events" / "__init__.py").read_text() == "first = True\n"
     for wrong in ("no-such", "--output=x"):
-        with pytest.raises(clone.RevisionError):
+        with pytest.raises(clone.RevisionError, match="nor a folder that holds pyro_events"):
             clone.unpack(wrong, target)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(clone.RevisionError, match="git cannot be run"):

@@ -84,4 +84,4 @@ def test_entries_are_shown_beside_each_other() -> None:
     assert "NOT the same machine" not in text
     second["machine"] = "another"
     assert "NOT the same machine" in beside_each_other([first, second])
-    assert beside_each_other([]) == "the history is empty\n"
+    assert beside_each_other([]) == "the history is empty: --append adds a run to it\n"

@@ -107,7 +107,7 @@ def to_json(entries: Sequence[Entry]) -> str:
 def beside_each_other(entries: Sequence[Entry]) -> str:
     """The entries as columns, the newest on the right: medians, spreads, and the ratios to the others."""
     if not entries:
-        return "the history is empty\n"
+        return "the history is empty: --append adds a run to it\n"
     heads = [f"{kept['date']} {kept['commit']}".strip() for kept in entries]
     rows = [["", "", *heads]]
     for name, case in CASES.items():
