@@ -42,8 +42,10 @@ def _checked_path(name: str, value: object) -> str:
 
 
 def _checked_unix_socket(value: object) -> str:
-    path = _checked_path("unix_socket", value)
-    if path not in (c.UNIX_AUTO, c.UNIX_OFF) and not os.path.isabs(path):
+    path = _checked_path("unix_socket", value) if value != "" else ""
+    if path.lower() in (c.UNIX_AUTO, c.UNIX_OFF):  # as in clients, which read the same variable
+        return path.lower()
+    if not os.path.isabs(path):
         raise ValueError(
             f"unix_socket={path!r} must be an absolute path, {c.UNIX_AUTO!r} for one that the service "
             f"chooses, or {c.UNIX_OFF!r} for none"

@@ -98,3 +98,17 @@ def test_options_are_chosen_or_the_usual_ones() -> None:
     assert chosen_options(None) == ServiceOptions()
     with pytest.raises(TypeError, match="options must be ServiceOptions or None, not dict"):
         chosen_options({})
+
+
+@pytest.mark.parametrize("value", ["off", "OFF", "Auto"])
+def test_the_unix_socket_is_off_in_capitals_too(value: str) -> None:
+    """As in clients, which read the same variable."""
+    assert ServiceOptions(unix_socket=value).unix_socket == value.lower()
+
+
+@pytest.mark.parametrize("value", ["", "es.sock"])
+def test_a_unix_socket_that_cannot_be(value: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"unix_socket='{value}' must be an absolute path, 'auto' .*, or 'off'"
+    ):
+        ServiceOptions(unix_socket=value)

@@ -7,6 +7,7 @@ subscribers, or how long anything may take.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Container, Iterator
 from itertools import islice
@@ -145,8 +146,13 @@ class Clients:
 
         wanted: as for `net.unix_listening.listen_on_unix`. Raises OSError.
         """
-        self._unix = unix = listen_on_unix(wanted) if server_contexts() is None else None
+        if server_contexts() is not None:
+            if os.path.isabs(wanted):
+                log.warning("there is no Unix socket %s, because the service uses TLS", wanted)
+            return
+        self._unix = unix = listen_on_unix(wanted)
         if unix is not None:
+            log.debug("programs of this user on this machine are sent to the Unix socket %s", unix.path)
             server = await self._loop.create_unix_server(
                 lambda: Connection(self._owner, unix=True), sock=unix.sock, backlog=_ACCEPT_AT_ONCE
             )

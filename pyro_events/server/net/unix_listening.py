@@ -101,6 +101,8 @@ def _listening(path: str) -> UnixListener:
         raise OSError(errno.EAFNOSUPPORT, "Python has no Unix sockets on this platform")
     if len(os.fsencode(path)) > MAX_PATH:
         raise OSError(errno.ENAMETOOLONG, f"its path is longer than {MAX_PATH} bytes")
+    if not os.path.isdir(os.path.dirname(path)):
+        raise OSError(errno.ENOENT, f"there is no folder {os.path.dirname(path)}")
     if os.path.lexists(path):
         if not _is_socket(path):
             raise OSError(errno.EEXIST, "it is there already, and is not a socket")

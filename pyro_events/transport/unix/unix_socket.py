@@ -18,7 +18,7 @@ from typing import Final
 
 import Pyro5.errors
 
-from ...constants import UNIX_OFF, UNIX_SOCKET_VARIABLE
+from ...constants import UNIX_AUTO, UNIX_OFF, UNIX_SOCKET_VARIABLE
 from ...errors import AccessDeniedError, ServiceUnreachableError
 from ...foreign_exceptions import is_foreign
 from ...log.background import get_logger
@@ -39,6 +39,8 @@ NO_UNIX_SOCKET: Final = (OSError, Pyro5.errors.ProtocolError, *REFUSED)
 # When to try again where it has failed, by path.
 _failed: dict[str, float] = {}
 _MOST_FAILED: Final = 100
+# Values of the variable that the log has warned of.
+_warned: set[str] = set()
 
 
 def worth_trying(offer: UnixOffer, sock: socket.socket) -> bool:
@@ -48,7 +50,7 @@ def worth_trying(offer: UnixOffer, sock: socket.socket) -> bool:
     path may mean another file here. Nor if it is on another machine: it would only have us connect to a
     program of its choice.
     """
-    if not offer.path or os.environ.get(UNIX_SOCKET_VARIABLE, "").lower() == UNIX_OFF:
+    if not offer.path or _switched_off():
         return False
     if not hasattr(socket, "AF_UNIX") or _failed.get(offer.path, 0.0) > time.monotonic():
         return False
@@ -62,6 +64,18 @@ def worth_trying(offer: UnixOffer, sock: socket.socket) -> bool:
             raise
         return False
     return (unmapped(host), port) == offer.seen and is_same_machine(host, remote)
+
+
+def _switched_off() -> bool:
+    value = os.environ.get(UNIX_SOCKET_VARIABLE, "")
+    known = value.lower() in ("", UNIX_AUTO, UNIX_OFF) or os.path.isabs(value)  # a path is for services
+    if not known and value not in _warned:
+        _warned.add(value)
+        log.warning(
+            "%s is %r, which means nothing: set it to %s to use TCP alone, or unset it",
+            *(UNIX_SOCKET_VARIABLE, value, UNIX_OFF),
+        )
+    return value.lower() == UNIX_OFF
 
 
 def patience(left: float) -> float:

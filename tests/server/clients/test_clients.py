@@ -248,6 +248,29 @@ def test_a_client_at_the_unix_socket_takes_the_place_of_the_one_that_was_told(ru
 
 
 @unix_only
+def test_the_log_says_where_the_unix_socket_is(
+    runtime: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "pyro_events")
+
+    async def work() -> None:
+        clients = Service().clients
+        await clients.listen_on_unix(f"{runtime}/es.sock")
+        clients.drain()
+        monkeypatch.setattr("pyro_events.server.clients.clients.server_contexts", object)
+        await clients.listen_on_unix("auto")
+        await clients.listen_on_unix(f"{runtime}/other.sock")
+        assert os.listdir(runtime) == []
+
+    run(work)
+    assert background.flush()
+    assert caplog.messages == [
+        f"programs of this user on this machine are sent to the Unix socket {runtime}/es.sock",
+        f"there is no Unix socket {runtime}/other.sock, because the service uses TLS",
+    ]
+
+
+@unix_only
 def test_a_client_at_the_unix_socket_without_a_ticket_is_refused(runtime: str) -> None:
     async def work() -> None:
         clients = Service().clients

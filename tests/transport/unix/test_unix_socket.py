@@ -12,16 +12,20 @@ from pathlib import Path
 import pytest
 from unix_sockets import STRANGER, root_only, unix_only
 
+from pyro_events.log.background import background
 from pyro_events.transport.unix import unix_socket
 from pyro_events.transport.unix.unix_socket import check_file, check_listener, note_failure, worth_trying
 from pyro_events.wire.handshake.unix_offer import NO_OFFER, UnixOffer
 
 pytestmark = unix_only
 
+VALUES = [("off", False), ("OFF", False), ("auto", True), ("", True), ("/run/user/1/es.sock", True)]
+
 
 @pytest.fixture(autouse=True)
 def nothing_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unix_socket, "_failed", {})
+    monkeypatch.setattr(unix_socket, "_warned", set())
 
 
 @pytest.fixture
@@ -76,12 +80,28 @@ def test_a_service_that_has_reset_the_connection() -> None:
         assert not worth_trying(offer(client), client)
 
 
-@pytest.mark.parametrize(("value", "tried"), [("off", False), ("OFF", False), ("auto", True), ("", True)])
+@pytest.mark.parametrize(("value", "tried"), VALUES)
 def test_the_variable(
-    connected: socket.socket, value: str, tried: bool, monkeypatch: pytest.MonkeyPatch
+    connected: socket.socket,
+    value: str,
+    tried: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("PYROEVENTS_UNIX_SOCKET", value)
     assert worth_trying(offer(connected), connected) == tried
+    assert caplog.text == ""
+
+
+def test_a_variable_that_means_nothing(
+    connected: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PYROEVENTS_UNIX_SOCKET", "0")
+    assert worth_trying(offer(connected), connected) and worth_trying(offer(connected), connected)
+    assert background.flush()
+    assert caplog.messages == [
+        "PYROEVENTS_UNIX_SOCKET is '0', which means nothing: set it to off to use TCP alone, or unset it"
+    ]
 
 
 def test_a_platform_without_unix_sockets(connected: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
