@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from certificates import needs_openssl, one_way, settings, use
-from contract import running
+from contract import running, statistics
 from fake_service import FakeService, fake_service
 from identities import as_user, users_file
 from processes import Process, Spawner
@@ -108,6 +108,24 @@ def test_the_limits_hold_for_one_that_changes_over() -> None:
                 Publisher(es_uri=service.uri)
             publisher.publish("A", 1)
         eventually(lambda: transport(service.uri) == "unix")
+
+
+def test_c17_a_stream_that_blocks_for_too_long_takes_no_right_from_the_others() -> None:
+    """They have no port by which they could be told apart."""
+    with (
+        running(backlog=2, delivery_deadline=0.4) as service,
+        EventStream("A", es_uri=service.uri, overflow="block"),
+        EventStream("B", es_uri=service.uri, overflow="block"),
+        Publisher(es_uri=service.uri) as publisher,
+    ):
+
+        def policies() -> dict[str, str]:
+            return {each["subjects"][0]: each["overflow"] for each in statistics(service.uri)["subscribers"]}
+
+        assert policies() == {"A": "block", "B": "block"}
+        for number in range(40):
+            publisher.publish("A", number)
+        eventually(lambda: policies() == {"A": "drop-oldest", "B": "block"})
 
 
 @both

@@ -13,6 +13,7 @@ from ....broker.accounting import Loss
 from ....broker.backlog import Backlog
 from ....options import ServiceOptions
 from ....wire.own_connection import LISTENER_LIMITS, OBJECT_ID
+from ...net.sockets import descriptor
 from ..delivery import Delivery, State
 from ..owner import DeliveryOwner
 
@@ -52,7 +53,9 @@ class OwnDelivery(Delivery):
         """The roles are swapped. clean: the subscriber has sent nothing after it had asked for that."""
         self._transport = transport
         name = transport.get_extra_info("peername")
-        self.address = (self.address[0], name[1] if isinstance(name, tuple) else 0)
+        # A Unix socket has no port, and those of all listeners on this machine must not be taken for one.
+        port = name[1] if isinstance(name, tuple) else -descriptor(transport)
+        self.address = (self.address[0], port)
         transport.set_protocol(_NOBODY)
         transport.set_protocol(self)
         if self.state is State.CLOSED:
