@@ -101,6 +101,8 @@ def _listening(path: str) -> UnixListener:
         raise OSError(errno.EAFNOSUPPORT, "Python has no Unix sockets on this platform")
     if len(os.fsencode(path)) > MAX_PATH:
         raise OSError(errno.ENAMETOOLONG, f"its path is longer than {MAX_PATH} bytes")
+    if not path.isprintable():
+        raise OSError(errno.EINVAL, f"clients accept no path with such characters: {path!r}")
     if not os.path.isdir(os.path.dirname(path)):
         raise OSError(errno.ENOENT, f"there is no folder {os.path.dirname(path)}")
     if os.path.lexists(path):

@@ -166,9 +166,33 @@ def test_a_path_that_cannot_be(folder: Path) -> None:
         listen_on_unix(str(folder / "no" / "es.sock"))
 
 
-def test_a_folder_in_the_place_of_the_file_leaves_nothing(folder: Path) -> None:
-    """The socket gets its name last; here it cannot."""
+def test_a_folder_in_the_place_of_the_file(folder: Path) -> None:
     (folder / "es.sock").mkdir()
     with pytest.raises(OSError, match="not a socket"):
         listen_on_unix(str(folder / "es.sock"))
     assert os.listdir(folder) == ["es.sock"]
+
+
+def test_a_socket_that_cannot_get_its_name_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*paths: str) -> None:
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(OSError, match=r"es.sock cannot be used \(not permitted\)"):
+        listen_on_unix(str(folder / "es.sock"))
+    assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\udcff"])
+def test_a_path_that_clients_do_not_accept(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A handshake with a lone surrogate could not even be written."""
+    with pytest.raises(OSError, match="clients accept no path with such characters"):
+        listen_on_unix(str(folder / name))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / name))
+    (folder / name).mkdir()
+    assert listen_on_unix("auto") is None
+    assert "clients accept no path with such characters" in caplog.text
