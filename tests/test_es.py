@@ -22,6 +22,7 @@ def same_collector() -> Iterator[None]:
     thresholds = gc.get_threshold()
     yield
     gc.set_threshold(*thresholds)
+    gc.unfreeze()
 
 
 def parsed(*arguments: str, **environment: str) -> Any:
