@@ -42,6 +42,8 @@ def _measure(options: argparse.Namespace) -> int:
     if options.source:
         results = load(options.source)
     else:
+        if options.append:
+            history.load(options.history_file)  # so that a wrong file is told of before an hour is spent
         results = prepare(options.rounds, options.cores, options.cases, options.systems, options.quick)
         for line in left_out(results):
             print(line, file=sys.stderr)

@@ -42,6 +42,14 @@ def _numbers(text: str) -> list[int]:
     return [int(name) for name in _names([str(number) for number in CORES], "numbers of cores")(text)]
 
 
+def _to_be_written(text: str) -> Path:
+    """A file that can be made: a run takes an hour, and must not be lost for a wrong name."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"must be a file in a folder that exists, not {text!r}")
+    return path
+
+
 def _at_least_one(text: str) -> int:
     try:
         number = int(text)
@@ -71,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--compiled", action="store_true", help="build the compiled form too, and judge the goals by it")
     add("--quick", action="store_true", help="tiny sizes, which only show that it works")
-    add("--json", type=Path, metavar="FILE", help="file for all values")
-    add("--chart", type=Path, metavar="FILE.svg", help="file for the chart")
+    add("--json", type=_to_be_written, metavar="FILE", help="file for all values")
+    add("--chart", type=_to_be_written, metavar="FILE.svg", help="file for the chart")
     add("--from", type=Path, dest="source", metavar="FILE", help="report this JSON file again")
     _add_other_ways(parser)
     return parser
@@ -105,7 +113,13 @@ def _add_other_ways(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"show the last N entries beside each other, and measure nothing (default: {_SHOWN})",
     )
-    kept.add_argument("--history-file", type=Path, default=HISTORY, metavar="FILE", help="its file")
+    kept.add_argument(
+        "--history-file",
+        type=_to_be_written,
+        default=HISTORY,
+        metavar="FILE",
+        help="its file (default: %(default)s)",
+    )
 
 
 # What each way of running the suite does not take.

@@ -46,12 +46,30 @@ def test_a_file_that_is_no_history_is_left_alone(tmp_path: Path) -> None:
 
     file = tmp_path / "history.json"
     file.write_text("[]")
-    with pytest.raises(ValueError, match="not a history"):
+    with pytest.raises(ValueError, match=r"history.json is not a history of this suite, version"):
         history.append(file, history.entry(made_results(), ""))
     assert file.read_text() == "[]"
+    file.write_text("{")
+    with pytest.raises(ValueError, match=r"history.json is not a history of this suite: Expecting"):
+        history.append(file, history.entry(made_results(), ""))
     assert history.load(tmp_path / "none.json") == []
     with pytest.raises(OSError):
         history.append(tmp_path / "no-folder" / "history.json", history.entry(made_results(), ""))
+
+
+def test_a_wrong_history_is_told_of_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import __main__ as suite
+
+    def measure(*arguments: object) -> None:
+        raise AssertionError("it measures")
+
+    monkeypatch.setattr(suite, "prepare", measure)
+    file = tmp_path / "history.json"
+    file.write_text("[]")
+    assert suite.main(["--append", "--history-file", str(file)]) == 2
+    assert "is not a history" in capsys.readouterr().err
 
 
 def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,15 @@ def test_what_is_said_is_taken() -> None:
         (["--rounds", "0"], "must be a whole number of at least 1, not '0'"),
         (["--rounds", "x"], "must be a whole number of at least 1, not 'x'"),
         (["--cases", "aked"], "not 'aked'"),
+        (
+            ["--json", "/no/such/x.json"],
+            "--json: must be a file in a folder that exists, not '/no/such/x.json'",
+        ),
+        (["--chart", "."], "--chart: must be a file in a folder that exists, not '.'"),
+        (
+            ["--append", "--history-file", "/no/such/x.json"],
+            "--history-file: must be a file in a folder that",
+        ),
         (["--growth", "weight"], "axes are subjects, subscribers, size, publishers; not 'weight'"),
         (["--against", "HEAD", "--growth"], "--against and --growth exclude each other"),
         (["--against", "HEAD", "--systems", "nats"], "--against and --systems exclude each other"),

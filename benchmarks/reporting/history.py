@@ -72,9 +72,12 @@ def load(path: Path) -> list[Entry]:
     """All entries, the oldest first; none if there is no file. Raises OSError or ValueError."""
     if not path.exists():
         return []
-    document = json.loads(path.read_text("utf-8"))
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a history of this suite: {error}") from None
     if not isinstance(document, dict) or document.get("version") != VERSION:
-        raise ValueError(f"not a history of this suite, version {VERSION}")
+        raise ValueError(f"{path} is not a history of this suite, version {VERSION}")
     entries: list[Entry] = document["entries"]
     return entries
 
