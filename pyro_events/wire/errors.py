@@ -15,7 +15,7 @@ import Pyro5.errors
 
 
 class Header(Protocol):
-    """The header of a frame, of which nothing else was read."""
+    """The header of a frame that is not acceptable."""
 
     @property
     def type(self) -> int:
@@ -35,7 +35,7 @@ class Header(Protocol):
 
     @property
     def payload(self) -> bytes | memoryview:
-        """Empty."""
+        """What it carries, packed; empty if that was not read."""
 
 
 class FrameError(Pyro5.errors.ProtocolError):
