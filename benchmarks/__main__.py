@@ -18,7 +18,7 @@ from .growth import command as growth
 from .options import parsed
 from .reporting import history
 from .reporting.chart import svg
-from .reporting.report import ProgressBar, left_out, whole_report
+from .reporting.report import QUICK, ProgressBar, left_out, whole_report
 from .reporting.results import Results, load
 from .run import INTERRUPTED, allow_many_files, interrupted_while, prepare, run
 
@@ -69,6 +69,8 @@ def _against(options: argparse.Namespace) -> int:
             comparison.compare, found, pairs, (sides[0], sides[1]), options.quick, ProgressBar()
         )
         interrupted = interrupted_while(work)
+    if options.quick:
+        print(QUICK)
     print(comparison.report(found))
     if interrupted:
         return INTERRUPTED

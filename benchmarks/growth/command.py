@@ -15,7 +15,7 @@ from typing import Final
 
 from .. import cores, machine
 from ..clone import commit
-from ..reporting.report import ProgressBar, figure, table
+from ..reporting.report import QUICK, ProgressBar, figure, table
 from ..run import FAILED, INTERRUPTED, Progress, available, interrupted_while, open_files
 from ..systems import SYSTEMS
 from . import curves
@@ -117,7 +117,7 @@ def report(growth: Growth) -> str:
     """A table for each axis, and what lies off its trend."""
     parts = [machine.in_words(growth.machine)] if growth.machine else []
     if growth.settings.get("quick"):
-        parts.append("QUICK: far too little work to compare anything; it only shows that the suite runs.")
+        parts.append(QUICK)
     parts += [f"left out: {name} ({reason})" for name, reason in growth.missing.items()]
     parts += [_axis_report(growth, axis) for name, axis in AXES.items() if name in growth.values]
     parts += [f"FAILED: {failure}" for failure in growth.failures]

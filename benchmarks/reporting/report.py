@@ -19,13 +19,14 @@ from .results import Ratio, Results, Verdict
 
 _BAR = 24
 CPU = ("publisher", "service", "subscriber")
+QUICK = "QUICK: far too little work to compare anything; it only shows that the suite runs."
 
 
 def whole_report(results: Results) -> str:
     """Everything that the terminal shows at the end."""
     parts = [in_words(results.machine)] if results.machine else []
     if results.settings.get("quick"):
-        parts.append("QUICK: far too little work to compare anything; it only shows that the suite runs.")
+        parts.append(QUICK)
     if sockets := sockets_in_words(results):
         parts.append(sockets)
     parts += left_out(results)
