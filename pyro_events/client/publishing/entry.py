@@ -26,7 +26,7 @@ _NAMES: Final = MAX_STOCK_CALL - 256
 
 
 def checked_entry(
-    subjects: Any, payload: bytes | SplitPayload, retain: bool = False
+    subjects: Any, payload: bytes | SplitPayload, retain: Any = False
 ) -> tuple[Entry, int, int]:
     """The entry for one name or any iterable of names, its number of events, and its size in bytes.
 
@@ -58,7 +58,7 @@ def _retained(retain: object, entry: Entry, events: int, size: int) -> tuple[Ent
     return (entry[0], entry[1], RETAIN), events, size + _OPTIONS
 
 
-def checked_timeout(timeout: object) -> float | None:
+def checked_timeout(timeout: Any) -> float | None:
     """A timeout in seconds; None for none, and for one that is longer than the system's calls take.
 
     Raises TypeError or ValueError for anything else.
@@ -67,6 +67,8 @@ def checked_timeout(timeout: object) -> float | None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
-    if not timeout >= 0:
-        raise ValueError(f"timeout is {timeout!r}; it must be a number of seconds, 0 or more, or None")
-    return float(timeout) if timeout < LONGEST_WAIT else None
+    # In compiled code a comparison must give a bool, and that of a number of numpy's gives one of numpy's.
+    given: Any = timeout
+    if not given >= 0:
+        raise ValueError(f"timeout is {given!r}; it must be a number of seconds, 0 or more, or None")
+    return float(given) if given < LONGEST_WAIT else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgpack
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,12 @@ def test_the_size_is_an_upper_bound(subjects: str | list[str], payload: bytes) -
     assert entry == (subjects, payload)
     assert events == (1 if isinstance(subjects, str) else len(subjects))
     assert len(msgpack.packb(entry)) <= size
+
+
+@pytest.mark.parametrize("retain", [None, 0, 1, "yes", np.True_])
+def test_what_is_no_choice_whether_to_retain(retain: Any) -> None:
+    with pytest.raises(TypeError, match="retain must be True or False, not"):
+        checked_entry("A", b"", retain)
 
 
 def test_any_iterable_of_names() -> None:
@@ -59,10 +67,17 @@ def test_a_timeout_that_is_longer_than_the_system_can_wait(timeout: float) -> No
 @pytest.mark.parametrize("timeout", [True, "1", b"1", [1]])
 def test_a_timeout_of_another_type(timeout: object) -> None:
     with pytest.raises(TypeError, match="timeout must be a number of seconds or None"):
-        checked_timeout(timeout)  # type: ignore[arg-type]
+        checked_timeout(timeout)
 
 
 @pytest.mark.parametrize("timeout", [-1, -0.001, math.nan, -math.inf])
 def test_a_timeout_that_cannot_be(timeout: float) -> None:
     with pytest.raises(ValueError, match="it must be a number of seconds, 0 or more, or None"):
         checked_timeout(timeout)
+
+
+def test_a_timeout_of_numpy() -> None:
+    """Its comparisons give no bool."""
+    assert checked_timeout(np.float64(1.5)) == 1.5 and checked_timeout(np.float64("inf")) is None
+    with pytest.raises(ValueError, match="0 or more"):
+        checked_timeout(np.float64("nan"))
