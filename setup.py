@@ -21,7 +21,8 @@ MYPYC: Final = "mypy>=1.16"
 # A module is here because every event, or every call, answer or frame that carries events, passes through it,
 # and because it was measured that this pays. All of them are one shared library, so that they call each other
 # directly. What is not here gains nothing: it waits for the network, or runs once for each connection or
-# subscription. tests/test_compiled_modules.py holds that each of them exists, and what must not be in them.
+# subscription. The one that is never busy is version.py, which knows by its own file which form runs.
+# tests/test_compiled_modules.py holds that each of them exists, and what must not be in them.
 COMPILED: Final = (
     "pyro_events/aio/streaming/event_source.py",
     "pyro_events/broker/accounting.py",
