@@ -50,6 +50,9 @@ def error_to_tell(error: Exception, method: str, caller: Caller) -> Exception:
     if not isinstance(error, _EXPECTED):
         log.exception("the call of %s by %s failed", method, caller.host, about=caller.host)
         error = Pyro5.errors.PyroError(f"the service failed in {method}; its log says why")
+    # Its frames refer to the call's arguments, and those of their callers to the error. Such a circle would
+    # stay in memory until Python looks for unused ones, which in the service is seldom (es.py).
+    error.__traceback__ = error.__context__ = error.__cause__ = None
     return error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import Pyro5.errors
@@ -19,10 +21,16 @@ class Desk:
     """An object that can be called."""
 
     def __init__(self) -> None:
-        self.methods = {"now": self.now, "fail": self.fail, LARGE: self.now}
+        self.methods = {"now": self.now, "fail": self.fail, "refuse": self.refuse, LARGE: self.now}
 
     def now(self, caller: Caller, value: Any, *, twice: bool = False) -> Any:
         return 2 * value if twice else value
+
+    def refuse(self, caller: Caller, subject: object) -> None:
+        try:
+            raise KeyError(subject)
+        except KeyError as error:
+            raise ValueError("no subject") from error
 
     def fail(self, caller: Caller, error: Exception) -> None:
         raise error
@@ -56,6 +64,29 @@ def test_errors_are_results(desk: Desk, caplog: pytest.LogCaptureFixture) -> Non
     assert isinstance(call(desk, LARGE, 1), AttributeError)  # not for a frame that is small
     nobody = Call("nobody", "now", [1], {})
     assert isinstance(invoke(FRAME, {"desk": desk}, Caller("h", 0), nobody), Pyro5.errors.DaemonError)
+
+
+class Subject:
+    """Something that a client has sent."""
+
+
+def refused(desk: Desk, subject: Subject) -> str:
+    """The error of a call, whose caller still knows it when it ends, as a connection does."""
+    result = call(desk, "refuse", subject)
+    return str(result)
+
+
+def test_what_was_refused_is_forgotten_at_once(desk: Desk) -> None:
+    """Not when the garbage collector runs next: strangers would fill the memory until then."""
+    subject = Subject()
+    forgotten = weakref.ref(subject)
+    gc.disable()
+    try:
+        assert refused(desk, subject) == "no subject"
+        del subject
+        assert forgotten() is None
+    finally:
+        gc.enable()
 
 
 def test_a_result_that_cannot_be_written_is_said_to_be_so(caplog: pytest.LogCaptureFixture) -> None:
