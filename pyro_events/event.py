@@ -121,10 +121,10 @@ class Event:
         msg = self._msg
         if msg is _UNREAD:
             payload = self._payload
-            if payload is None:  # another thread has just set the message
+            if payload is None and self._msg is not _UNREAD:  # another thread has just set the message
                 return self._msg
-            # Two threads may both decode; then one result stays.
-            msg = self._msg = decode(payload)
+            # Two threads may both decode; then one result stays. A service may have sent None, too.
+            msg = self._msg = decode(payload)  # type: ignore[arg-type]
         return msg
 
     @msg.setter

@@ -177,6 +177,15 @@ def test_setting_the_message_while_another_thread_begins_to_decode_it() -> None:
     assert decode(event.payload) == "new"
 
 
+@pytest.mark.parametrize("payload", [None, 5, "text", b""])
+def test_what_a_service_has_sent_in_place_of_a_payload(payload: Any) -> None:
+    event = Event.from_payload("A", 0.0, 1, 0, payload)
+    for _ in range(2):
+        with pytest.raises(PayloadError):
+            _ = event.msg
+    assert "PayloadError" in str(event)
+
+
 def test_a_message_that_cannot_be_encoded_can_be_copied() -> None:
     event = Event("a", object(), 5.5, 3, None)
     other = copy.copy(event)
