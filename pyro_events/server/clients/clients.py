@@ -32,8 +32,8 @@ from ..net.unix_listening import UnixListener, listen_on_unix
 from ..objects import Caller
 from ..permissions.permissions import USER_GONE
 from .connection import Connection
-from .introductions import Introductions
 from .owner import ConnectionOwner
+from .tickets import Tickets
 
 log = get_logger("pyro_events.engine")
 
@@ -72,7 +72,7 @@ class Clients:
         self._loop = asyncio.get_running_loop()
         self._servers: list[asyncio.Server] = []
         self._unix: UnixListener | None = None
-        self._introductions: Introductions[Connection] = Introductions()
+        self._tickets: Tickets[Connection] = Tickets()
         # At the Unix socket, before they have said their first message.
         self._unknown: set[Connection] = set()
         # By connections at the Unix socket, while their first message is judged.
@@ -158,13 +158,13 @@ class Clients:
             )
             unix.sock.listen(_ACCEPT_QUEUE)
             self._servers.append(server)
-            self._introductions.path = unix.path
+            self._tickets.path = unix.path
 
     def drain(self) -> None:
         """Accept no more clients and read no more; calls that have been read are still answered."""
         if self._unix is not None:
             self._unix.remove()
-            self._introductions.path = ""
+            self._tickets.path = ""
         for server in self._servers:
             server.close()
         # Publishers that went on would keep slow subscribers busy until the time is over.
@@ -212,13 +212,13 @@ class Clients:
         the Unix socket. Raises DaemonError."""
         if not connection.unix:
             capable = UNIX_SOCKET in hello.peer.capabilities
-            offer = self._introductions.offer(connection, connection.seen) if capable else NO_OFFER
+            offer = self._tickets.offer(connection, connection.seen) if capable else NO_OFFER
             return connection.peer, offer
-        found = self._introductions.redeem(hello.ticket)
+        found = self._tickets.redeem(hello.ticket)
         if found is None:
             raise Pyro5.errors.DaemonError("this socket is for clients that were told of it over TCP")
         self._replaced[connection], receipt = found
-        connection.come_from(found[0].peer)
+        connection.counts_for(found[0].peer)
         return connection.peer, receipt
 
     def greeted(self, connection: Connection) -> None:
@@ -226,7 +226,7 @@ class Clients:
         self._unknown.discard(connection)
         before = self._replaced.pop(connection, None)
         if before is not None:
-            before.give_way()
+            before.end_replaced()
             self._admission.add(connection.peer)
             self._connections.add(connection)
 
@@ -242,7 +242,7 @@ class Clients:
             self._admission.leave(connection.peer)
         self.unfinished.pop(connection, None)
         self._unknown.discard(connection)
-        self._introductions.forget(connection)
+        self._tickets.forget(connection)
         self._replaced.pop(connection, None)
 
     def watch(self, connection: Connection, unfinished: bool) -> None:

@@ -95,14 +95,14 @@ class Connection(ClosableProtocol):
         self._owner.clients.disconnected(self)
         return not self._reader.buffered
 
-    def come_from(self, host: str) -> None:
+    def counts_for(self, host: str) -> None:
         """It has turned out which host the client counts for."""
         if self._participant is not None and host != self.peer:
             self._scheduler.leave(self._participant)
             self._participant = self._scheduler.join(host, self._take_turn)
         self.peer = host
 
-    def give_way(self) -> None:
+    def end_replaced(self) -> None:
         """The client has another connection, by the Unix socket."""
         self._leave()
         self._calls.abandon()

@@ -50,10 +50,10 @@ class FakeConnection:
     def abort(self) -> None:
         self.aborted = True
 
-    def give_way(self) -> None:
+    def end_replaced(self) -> None:
         self.replaced = True
 
-    def come_from(self, host: str) -> None:
+    def counts_for(self, host: str) -> None:
         self.peer = host
 
 

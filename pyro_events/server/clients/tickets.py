@@ -1,4 +1,4 @@
-"""Introductions: which clients were told of the Unix socket, and which TCP connection a new one replaces.
+"""Tickets: which clients were told of the Unix socket, and which TCP connection a new one replaces.
 
 Knows: tickets and receipts. Must not know: sockets, files, or how a connection is replaced.
 
@@ -17,7 +17,7 @@ from ...wire.handshake.unix_offer import NO_OFFER, TICKET_BYTES, UnixOffer
 C = TypeVar("C")
 
 
-class Introductions(Generic[C]):
+class Tickets(Generic[C]):
     """The tickets of the connections (C) that were told. path: of the Unix socket, "" if there is none."""
 
     def __init__(self) -> None:
