@@ -13,8 +13,9 @@ from processes import Process, Spawner
 from waiting import eventually
 
 QUOTE = r"^STOCKQUOTE\.\w+ = \d+\.?\d*$"
+# What is not in a fresh clone. Among it is what scripts/test --compiled has put beside the sources.
 NOT_COPIED = shutil.ignore_patterns(
-    ".git", ".venv", "*.egg-info", "build", "__pycache__", ".*_cache", ".hypothesis"
+    ".git", ".venv", "*.egg-info", "*.so", "build", "__pycache__", ".*_cache", ".hypothesis"
 )
 
 
